@@ -1,0 +1,139 @@
+//! Fixed bytes with a meaning each: digest, reference, channel id. `0x` lower-case hex in text.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha3::{Digest as _, Keccak256};
+use std::fmt;
+use std::str::FromStr;
+
+/// Why a text is not `0x` and lower-case hex of the right length.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected 0x and {expected} lower-case hex digits, got {got}")]
+pub struct ParseBytesError {
+    expected: usize,
+    got: String,
+}
+
+/// Reads `0x` and exactly `2 * N` lower-case hex digits.
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseBytesError> {
+    let error = || ParseBytesError {
+        expected: 2 * N,
+        got: format!("{} characters", text.len()),
+    };
+    let digits = text.strip_prefix("0x").ok_or_else(error)?;
+    if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+        return Err(error());
+    }
+    let mut bytes = [0; N];
+    hex::decode_to_slice(digits, &mut bytes).map_err(|_| error())?;
+    Ok(bytes)
+}
+
+/// Gives a type over fixed bytes its text form, `0x` and lower-case hex, in JSON too.
+macro_rules! hex_text {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "0x{}", hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseBytesError;
+
+            fn from_str(text: &str) -> Result<Self, ParseBytesError> {
+                parse_hex(text).map($name)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use hex_text;
+
+macro_rules! bytes32 {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; 32]);
+
+        hex_text!($name);
+
+        impl AsRef<[u8]> for $name {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+    };
+}
+
+bytes32!(
+    /// A Keccak-256 digest.
+    Digest
+);
+bytes32!(
+    /// Our idempotency key on a ledger: made from what both sides know, the same in a retry,
+    /// after a crash and after a restore.
+    Reference
+);
+bytes32!(
+    /// Names a payment channel, as the escrow computes it; see [`crate::channel_id`].
+    ChannelId
+);
+
+impl Digest {
+    /// 32 zero bytes: "no digest here" in fixed layouts.
+    pub const ZERO: Digest = Digest([0; 32]);
+}
+
+/// Keccak-256 over the parts, one after the other without separators.
+pub fn keccak(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Keccak256::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest(hasher.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keccak_of_nothing_is_the_well_known_one() {
+        let known = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470";
+        assert_eq!(keccak(&[]).to_string(), known);
+        assert_eq!(keccak(&[b"a", b"b"]), keccak(&[b"ab"]));
+    }
+
+    #[test]
+    fn only_lower_case_hex_of_the_right_length_is_read() {
+        let good = keccak(&[]).to_string();
+        assert_eq!(good.parse::<Digest>().unwrap(), keccak(&[]));
+        for bad in [
+            &good[2..],
+            &good[..64],
+            &good.to_uppercase(),
+            &format!("{good}00"),
+            "",
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad:?} was taken");
+        }
+    }
+}

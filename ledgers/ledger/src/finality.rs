@@ -1,0 +1,82 @@
+//! What was signed for a ledger, and how final it is there.
+
+use crate::{Amount, TxId};
+use serde::{Deserialize, Serialize};
+
+/// Something prepared for a ledger and not yet sent, or sent and perhaps lost: the bytes that
+/// go out, and the transaction id that they will have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// Our account's number (nonce) in it.
+    pub number: u64,
+    /// The transaction's id; `None` where a gateway signs and tells it later.
+    pub tx: Option<TxId>,
+    /// The bytes to submit.
+    #[serde(with = "hex_bytes")]
+    pub raw: Vec<u8>,
+    /// The most that it can cost in fees, in the ledger's own coin.
+    pub fee: Amount,
+}
+
+/// How final a transaction is. "I do not know" is a state of its own: a time-out is
+/// neither failed nor done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finality {
+    /// The ledger has never heard of it, or has forgotten it: send the same bytes again.
+    Unknown,
+    /// On its way: in a pool, or in a block that is not deep enough yet.
+    Pending(Option<Inclusion>),
+    /// Done, for good.
+    Final(Evidence),
+    /// Its number was used up, for good, by another transaction: it can never happen.
+    Replaced,
+    /// In a block, for good, without effect: it happened and did nothing.
+    Reverted {
+        /// The ledger's reason.
+        why: String,
+        /// Where.
+        evidence: Evidence,
+    },
+}
+
+/// Where a transaction stands while it is not yet final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inclusion {
+    /// Height of its block.
+    pub height: u64,
+    /// Hash of its block.
+    pub block: String,
+}
+
+/// What the ledger says of a final transaction, read back from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The transaction.
+    pub tx: TxId,
+    /// Height of its block.
+    pub height: u64,
+    /// Hash of its block.
+    pub block: String,
+    /// Time of its block, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// What it moved to the payee in a transfer, settle or close, as read back; zero otherwise.
+    pub amount: Amount,
+    /// The fee paid, in the ledger's own coin.
+    pub fee: Amount,
+}
+
+mod hex_bytes {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("0x{}", hex::encode(bytes)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text
+            .strip_prefix("0x")
+            .ok_or_else(|| de::Error::custom("expected 0x"))?;
+        hex::decode(digits).map_err(de::Error::custom)
+    }
+}

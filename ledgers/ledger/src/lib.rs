@@ -1,0 +1,177 @@
+//! What a ledger must offer to sdpp, and nothing about any one ledger.
+//!
+//! A ledger has up to three abilities, each a trait of its own: [`Records`] (put digests where
+//! nobody can rewrite them), [`Payments`] (move money, and check that it was moved) and
+//! [`Escrow`] (payment channels with vouchers). What they have in common is [`Ledger`]:
+//! whatever is to happen is first *prepared* into [`Signed`] bytes, which the caller writes
+//! to disk, then *submitted*, then watched until its [`Finality`] is known. The same bytes may
+//! be submitted any number of times and take effect at most once.
+//!
+//! Nothing here knows of sessions, messages, journals or actors.
+
+#![forbid(unsafe_code)]
+
+mod amount;
+mod bytes;
+mod call;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod finality;
+mod id;
+mod key;
+pub mod merkle;
+mod voucher;
+
+pub use amount::{Amount, AmountError};
+pub use bytes::{ChannelId, Digest, ParseBytesError, Reference, keccak};
+pub use call::{Anchor, Call, Claim, InChannel, Open, Redeem, TopUp, Transfer};
+pub use error::LedgerError;
+pub use finality::{Evidence, Finality, Inclusion, Signed};
+pub use id::{Account, Asset, IdError, LedgerId, TxId};
+pub use key::{Key, KeyError, PublicKey, Signature};
+pub use voucher::{Domain, Voucher, channel_id};
+
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// The outcome of asking a ledger.
+pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
+
+/// One ledger as seen by one signing account.
+///
+/// Implementations are used by exactly one caller for each account, which gives out the
+/// `number`s (nonces) in order; see [`Ledger::next_number`].
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Which ledger this is: CAIP-2 where one exists.
+    fn id(&self) -> &LedgerId;
+
+    /// The account that signs here.
+    fn account(&self) -> &Account;
+
+    /// How the ledger is now. An error means that it cannot be reached.
+    async fn status(&self) -> Result<Status>;
+
+    /// The lowest number that the ledger, its pool included, has not seen used by our account.
+    async fn next_number(&self) -> Result<u64>;
+
+    /// Hands over what was prepared, any number of times; `Ok` means the ledger has it now or had
+    /// it before. Returns the transaction's id, which a gateway that signs tells only here.
+    async fn submit(&self, signed: &Signed) -> Result<TxId>;
+
+    /// How final something is that was submitted here before (or perhaps never arrived).
+    async fn finality(&self, signed: &Signed) -> Result<Finality>;
+
+    /// The ability to keep records, where the ledger has it.
+    fn records(&self) -> Option<&dyn Records>;
+
+    /// The ability to move money, where the ledger has it.
+    fn payments(&self) -> Option<&dyn Payments>;
+
+    /// The ability to hold payment channels, where the ledger has it.
+    fn escrow(&self) -> Option<&dyn Escrow>;
+}
+
+/// The ability to keep digests where nobody can rewrite them.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// Prepares an anchor under our account's `number`.
+    async fn anchor(&self, number: u64, anchor: &Anchor) -> Result<Signed>;
+
+    /// Whether transaction `tx` holds exactly this anchor, and how final it is.
+    /// `Refused` when the transaction is there and says something else.
+    async fn anchored(&self, tx: &TxId, anchor: &Anchor) -> Result<Finality>;
+}
+
+/// The ability to move money.
+#[async_trait]
+pub trait Payments: Send + Sync {
+    /// Prepares a transfer from our account under its `number`.
+    async fn transfer(&self, number: u64, transfer: &Transfer) -> Result<Signed>;
+
+    /// Whether a counterparty's transaction pays what it is claimed to pay: payee, asset, amount
+    /// (at least) and reference, and how final it is. `Refused` names what differs.
+    async fn paid(&self, claim: &Claim) -> Result<Finality>;
+
+    /// What an account holds, in the asset's smallest unit.
+    async fn balance(&self, account: &Account, asset: &Asset) -> Result<Amount>;
+}
+
+/// The ability to hold payment channels: a deposit that vouchers draw on
+/// (the escrow interface of `draft-evm-session-00`).
+#[async_trait]
+pub trait Escrow: Send + Sync {
+    /// The EIP-712 domain that vouchers are signed under.
+    fn domain(&self) -> &Domain;
+
+    /// How long the payee can still settle after the payer asked to close.
+    fn grace_period(&self) -> Duration;
+
+    /// Prepares an escrow call under our account's `number`.
+    /// `Refused` for a [`Call`] that is not the escrow's.
+    async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed>;
+
+    /// A channel's state at the depth that counts as final, `None` when there is no such channel.
+    async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>>;
+}
+
+/// Prepares any [`Call`] by the ability that it needs.
+///
+/// # Errors
+/// `Refused` when the ledger lacks the ability, else what the ability answers.
+pub async fn prepare(ledger: &dyn Ledger, number: u64, call: &Call) -> Result<Signed> {
+    match call {
+        Call::Anchor(anchor) => match ledger.records() {
+            Some(records) => records.anchor(number, anchor).await,
+            None => Err(lacks(ledger, "records")),
+        },
+        Call::Transfer(transfer) => match ledger.payments() {
+            Some(payments) => payments.transfer(number, transfer).await,
+            None => Err(lacks(ledger, "payments")),
+        },
+        escrow_call => match ledger.escrow() {
+            Some(escrow) => escrow.escrow_call(number, escrow_call).await,
+            None => Err(lacks(ledger, "escrow")),
+        },
+    }
+}
+
+fn lacks(ledger: &dyn Ledger, ability: &str) -> LedgerError {
+    LedgerError::refused(
+        "NoSuchAbility",
+        format!("ledger {} keeps no {ability}", ledger.id()),
+    )
+}
+
+/// How a ledger is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Height of the newest block.
+    pub height: u64,
+    /// Time of the newest block, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// How many blocks must stand on top of another, itself included, before it counts as final.
+    pub depth: u64,
+}
+
+/// A payment channel as its ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Who deposited.
+    pub payer: Account,
+    /// Who may claim.
+    pub payee: Account,
+    /// What was deposited.
+    pub asset: Asset,
+    /// Whose vouchers count; the payer itself unless it named another.
+    pub signer: Account,
+    /// All that was ever deposited, in the asset's smallest unit.
+    pub deposit: Amount,
+    /// All that was ever paid out to the payee.
+    pub settled: Amount,
+    /// When the payer asked to close, in milliseconds since 1970 UTC.
+    pub close_requested_ms: Option<u64>,
+    /// Closed or withdrawn: nothing more can happen to it.
+    pub finalized: bool,
+}

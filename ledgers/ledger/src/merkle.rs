@@ -1,0 +1,119 @@
+//! Merkle trees over leaves that are already digests.
+//!
+//! A node is `keccak(0x01 || left || right)`; an odd node at the end of a level moves up as it
+//! is. Leaves are hashed with `0x00` in front where they are made, so no leaf passes for a node.
+
+use crate::{Digest, keccak};
+use serde::{Deserialize, Serialize};
+
+/// The root over the leaves in order; 32 zero bytes when there are none.
+pub fn root(leaves: &[Digest]) -> Digest {
+    let mut level = leaves.to_vec();
+    while level.len() > 1 {
+        level = level.chunks(2).map(parent).collect();
+    }
+    level.first().copied().unwrap_or(Digest::ZERO)
+}
+
+fn parent(pair: &[Digest]) -> Digest {
+    match pair {
+        [left, right] => node(left, right),
+        odd => odd[0],
+    }
+}
+
+fn node(left: &Digest, right: &Digest) -> Digest {
+    keccak(&[&[1], &left.0, &right.0])
+}
+
+/// That one leaf stands at `index` among `count` under a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The leaf's place, from 0.
+    pub index: u32,
+    /// How many leaves stand under the root.
+    pub count: u32,
+    /// The sisters from the leaf up, where there is one.
+    pub path: Vec<Digest>,
+}
+
+/// The proof for the leaf at `index`, or `None` when there is no such leaf.
+pub fn prove(leaves: &[Digest], index: usize) -> Option<Proof> {
+    if index >= leaves.len() {
+        return None;
+    }
+    let count = u32::try_from(leaves.len()).ok()?;
+    let mut path = Vec::new();
+    let (mut level, mut place) = (leaves.to_vec(), index);
+    while level.len() > 1 {
+        path.extend(level.get(place ^ 1));
+        level = level.chunks(2).map(parent).collect();
+        place /= 2;
+    }
+    Some(Proof {
+        index: index as u32,
+        count,
+        path,
+    })
+}
+
+impl Proof {
+    /// Whether `leaf` stands under `root` where the proof says.
+    pub fn verify(&self, leaf: &Digest, root: &Digest) -> bool {
+        if self.index >= self.count {
+            return false;
+        }
+        let (mut node_here, mut place, mut width) = (*leaf, self.index, self.count);
+        let mut path = self.path.iter();
+        while width > 1 {
+            if place ^ 1 < width {
+                let Some(sister) = path.next() else {
+                    return false;
+                };
+                let left = place % 2 == 0;
+                node_here = if left {
+                    node(&node_here, sister)
+                } else {
+                    node(sister, &node_here)
+                };
+            }
+            place /= 2;
+            width = width.div_ceil(2);
+        }
+        path.next().is_none() && node_here == *root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn leaves(count: usize) -> Vec<Digest> {
+        (0..count)
+            .map(|i| keccak(&[&[0], &(i as u64).to_be_bytes()]))
+            .collect()
+    }
+
+    #[test]
+    fn an_odd_node_moves_up() {
+        let l = leaves(3);
+        assert_eq!(root(&l), node(&node(&l[0], &l[1]), &l[2]));
+        assert_eq!(root(&l[..1]), l[0]);
+        assert_eq!(root(&[]), Digest::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn each_leaf_and_no_other_is_proved(count in 1usize..40, at in 0usize..40, other in 0usize..40) {
+            let (all, at, other) = (leaves(count), at % count, other % count);
+            let proof = prove(&all, at).unwrap();
+            prop_assert!(proof.verify(&all[at], &root(&all)));
+            prop_assert_eq!(proof.verify(&all[other], &root(&all)), other == at);
+            let moved = Proof { index: proof.index + 1, ..proof.clone() };
+            prop_assert!(!moved.verify(&all[at], &root(&all)));
+            let longer = Proof { path: [proof.path, vec![Digest::ZERO]].concat(), ..moved };
+            prop_assert!(!longer.verify(&all[at], &root(&all)));
+        }
+    }
+}
