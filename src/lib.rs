@@ -1,1 +1,8 @@
-//! x
+//! The Streaming Data Payment Protocol: sell a sensor's data stream to a stranger, paid item by
+//! item on the ledger that both agree on, provable afterwards.
+
+#![forbid(unsafe_code)]
+
+pub mod crypto;
+pub mod record;
+pub mod terms;

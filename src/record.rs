@@ -1,0 +1,263 @@
+//! The facts that a session leaves behind, and what each obliges us to do on a ledger.
+//!
+//! These types are the journal's format: they change only with its schema version. A signed
+//! message is kept as it was signed, byte for byte, so that it still proves what it says when
+//! whoever reads it trusts neither side.
+
+use crate::crypto::layout::{Layout, MessageKind};
+use crate::terms::{Purpose, Role, SessionId};
+use sdpp_ledger::{
+    Account, Amount, Asset, Call, ChannelId, Claim, Digest, Evidence, LedgerId, PublicKey,
+    Reference, Signature, keccak, merkle,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroize;
+
+/// The longest raw `data` that is kept with a signed message, in bytes. Of a longer one (an
+/// invoice that brings a large item along) only the digest is kept: number, root and total
+/// amount stand in the signed layout itself, and everything else in menu and order.
+pub const DATA_BYTES_MAX: usize = 16 * 1024;
+
+/// A message as it was signed: evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedMessage {
+    /// Which message.
+    pub kind: MessageKind,
+    /// The session that was signed; [`SessionId::NONE`] in a menu and an order.
+    pub session: SessionId,
+    /// The number that was signed.
+    pub number: u64,
+    /// The commitment that was signed.
+    pub commitment: Digest,
+    /// The total amount that was signed.
+    pub amount_total: Amount,
+    /// The raw bytes of `data` as sent, unless they were too long to keep.
+    pub data: Option<String>,
+    /// Keccak-256 of the raw bytes of `data` as sent.
+    pub data_digest: Digest,
+    /// The `verification` as sent.
+    pub verification: String,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl SignedMessage {
+    /// The digest under the signature.
+    pub fn digest(&self) -> Digest {
+        let layout = Layout {
+            session: self.session,
+            kind: self.kind,
+            number: self.number,
+            commitment: self.commitment,
+            amount_total: self.amount_total,
+            data: self.data_digest,
+            verification: keccak(&[self.verification.as_bytes()]),
+        };
+        layout.digest()
+    }
+
+    /// Whether `key` signed this, and the raw data kept is the data that was signed.
+    pub fn is_by(&self, key: &PublicKey) -> bool {
+        let data_fits = self
+            .data
+            .as_ref()
+            .is_none_or(|data| keccak(&[data.as_bytes()]) == self.data_digest);
+        data_fits && key.verify(&self.digest(), &self.signature)
+    }
+}
+
+/// A secret that has to be kept: what a session's salts are made from. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SaltSecret(pub Digest);
+
+impl fmt::Debug for SaltSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaltSecret(kept secret)")
+    }
+}
+
+impl Drop for SaltSecret {
+    fn drop(&mut self) {
+        self.0.0.zeroize();
+    }
+}
+
+/// Something owed to a ledger because of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// Our idempotency key for it.
+    pub reference: Reference,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The ledger that it is owed to.
+    pub ledger: LedgerId,
+    /// What is to be done there.
+    pub act: Act,
+    /// It waits for the session's end, to ride with the session's others under one root.
+    pub held: bool,
+}
+
+/// What is to be done about something owed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Make it happen.
+    Do(Call),
+    /// Somebody says that it happened: find out.
+    Check(Claim),
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Both sides said `exit`, and all that was owed is paid.
+    Complete,
+    /// Both sides said `exit` while something was still outstanding.
+    Outstanding,
+    /// The line broke, or the other side went silent for longer than our patience.
+    Broken,
+    /// The other side broke the rules.
+    Misconduct,
+    /// The other side sent `error`.
+    Refused,
+    /// We could not go on: our source, ledger or journal failed, or a ceiling was reached.
+    Failed,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// A session begins: both sides' signatures under its terms. The first record of each session.
+    Order {
+        /// Which side we are.
+        role: Role,
+        /// The other side's key.
+        peer: PublicKey,
+        /// The seller's menu.
+        menu: Box<SignedMessage>,
+        /// The buyer's order.
+        order: Box<SignedMessage>,
+        /// The order's anchor, where we owe it.
+        owed: Option<Owed>,
+    },
+    /// An epoch begins. Durable before the `session_key` message leaves.
+    Epoch {
+        /// From 0, one more after each resume.
+        epoch: u32,
+        /// What the salts of this session's leaves are made from.
+        salt_secret: SaltSecret,
+    },
+    /// Seller: items up to `to_seq` may be signed from here on. Durable before the first leaves,
+    /// so that after a crash nothing is ever signed twice for one seq.
+    Reserved {
+        /// The last seq of the reserved range.
+        to_seq: u64,
+    },
+    /// A window's invoice, sent (seller) or accepted (buyer).
+    Invoice {
+        /// The message as the seller signed it.
+        message: SignedMessage,
+        /// First seq of the window.
+        from_seq: u64,
+        /// Last seq of the window.
+        to_seq: u64,
+        /// The running digest at the window's end.
+        digest: Digest,
+        /// Seller: the invoice's anchor. Buyer: the payment, where the method is transfer.
+        owed: Option<Owed>,
+    },
+    /// Items arrived: the buyer's signed word (seller), or ours as sent (buyer).
+    Ack {
+        /// The message as the buyer signed it.
+        message: SignedMessage,
+    },
+    /// Buyer: vouchers up to this amount may be signed from here on. Durable before the first.
+    Ceiling {
+        /// The channel.
+        channel: ChannelId,
+        /// The most that may be vouched on it in all.
+        amount: Amount,
+    },
+    /// A voucher, received (seller) or given with a payment (buyer).
+    Voucher {
+        /// The channel.
+        channel: ChannelId,
+        /// What the payee may have in all.
+        amount: Amount,
+        /// The signer's signature.
+        signature: Signature,
+    },
+    /// A `payment_ack`, received (seller) or sent (buyer).
+    Payment {
+        /// The message as the buyer signed it.
+        message: SignedMessage,
+        /// Seller: the claim to be checked, where the method is transfer.
+        owed: Option<Owed>,
+    },
+    /// Either side's `exit`.
+    Exit {
+        /// Who said it.
+        by: Role,
+        /// The message as it was signed.
+        message: SignedMessage,
+        /// Seller's own exit: its anchor.
+        owed: Option<Owed>,
+    },
+    /// A session is over. The last record of each session; what was held is released.
+    Ended {
+        /// How.
+        end: End,
+        /// A sentence for people.
+        why: String,
+        /// The message that shows the other side's misconduct, where one does.
+        evidence: Option<SignedMessage>,
+        /// Seller: redeeming the best voucher, where the method is escrow.
+        owed: Option<Owed>,
+    },
+    /// A channel is opened or topped up for sessions to come.
+    Funding {
+        /// The channel.
+        channel: ChannelId,
+        /// Who may claim from it.
+        payee: Account,
+        /// What is deposited.
+        asset: Asset,
+        /// Opening or topping up.
+        owed: Owed,
+    },
+    /// The outbox: something owed is done, for good, and this is what the ledger says of it.
+    Met {
+        /// What was owed.
+        reference: Reference,
+        /// What the ledger says.
+        evidence: Evidence,
+        /// The record's place under the anchored root, where many shared one anchor.
+        proof: Option<merkle::Proof>,
+    },
+    /// The outbox: something owed will never be done as asked.
+    Refused {
+        /// What was owed.
+        reference: Reference,
+        /// The ledger's reason.
+        why: String,
+    },
+}
+
+impl Record {
+    /// What this record obliges us to do on a ledger.
+    pub fn owed(&self) -> Option<&Owed> {
+        match self {
+            Record::Order { owed, .. }
+            | Record::Invoice { owed, .. }
+            | Record::Payment { owed, .. }
+            | Record::Exit { owed, .. }
+            | Record::Ended { owed, .. } => owed.as_ref(),
+            Record::Funding { owed, .. } => Some(owed),
+            _ => None,
+        }
+    }
+}
