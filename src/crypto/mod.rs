@@ -1,4 +1,11 @@
-//! Pure functions over bytes: what is signed, digests and Merkle roots of windows, sealing of
-//! items, wrapping of the session key. No randomness of its own: whoever calls brings it.
+//! Pure functions over bytes: what is signed, digests of windows, sealing of items, wrapping of
+//! the session's key. No randomness of its own: whoever calls brings it.
 
 pub mod layout;
+mod leaf;
+mod seal;
+mod wrap;
+
+pub use leaf::{leaf, running_digest, salt};
+pub use seal::{Keys, Lane, MacKey, Opened, SealError};
+pub use wrap::{WrapError, Wrapped, unwrap_key, wrap};

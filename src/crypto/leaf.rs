@@ -1,0 +1,36 @@
+//! An item's salted digest, and the digest that runs over them.
+
+use crate::record::SaltSecret;
+use crate::terms::SessionId;
+use sdpp_ledger::{Digest, keccak};
+
+/// The salt of one item: `keccak("SDPP/1 salt" || secret || seq)`. With it a reading like
+/// "21.3" cannot be guessed from its leaf, and one item can be disclosed without the others.
+pub fn salt(secret: &SaltSecret, seq: u64) -> Digest {
+    keccak(&[b"SDPP/1 salt", &secret.0.0, &seq.to_be_bytes()])
+}
+
+/// `keccak(0x00 || session || seq || salt || keccak(item))`.
+pub fn leaf(session: &SessionId, seq: u64, salt: &Digest, item: &[u8]) -> Digest {
+    keccak(&[&[0], &session.0.0, &seq.to_be_bytes(), &salt.0, &keccak(&[item]).0])
+}
+
+/// `keccak(digest before || leaf)`; the digest before the first leaf is the session's id.
+pub fn running_digest(before: &Digest, leaf: &Digest) -> Digest {
+    keccak(&[&before.0, &leaf.0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_depends_on_session_seq_salt_and_item() {
+        let (session, secret) = (SessionId(Digest([1; 32])), SaltSecret(Digest([2; 32])));
+        let one = leaf(&session, 1, &salt(&secret, 1), b"21.3");
+        assert_ne!(one, leaf(&SessionId::NONE, 1, &salt(&secret, 1), b"21.3"));
+        assert_ne!(one, leaf(&session, 2, &salt(&secret, 1), b"21.3"));
+        assert_ne!(one, leaf(&session, 1, &salt(&secret, 2), b"21.3"));
+        assert_ne!(one, leaf(&session, 1, &salt(&secret, 1), b"21.4"));
+    }
+}
