@@ -4,5 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto;
+pub mod message;
 pub mod record;
+pub mod session;
 pub mod terms;

@@ -157,6 +157,12 @@ pub enum Record {
         /// The last seq of the reserved range.
         to_seq: u64,
     },
+    /// A message of ours is fixed, and its anchor goes before it: it will name the anchor's
+    /// transaction. The message's own record follows without an anchor.
+    Anchoring {
+        /// The anchor.
+        owed: Owed,
+    },
     /// A window's invoice, sent (seller) or accepted (buyer).
     Invoice {
         /// The message as the seller signed it.
@@ -214,7 +220,7 @@ pub enum Record {
         /// A sentence for people.
         why: String,
         /// The message that shows the other side's misconduct, where one does.
-        evidence: Option<SignedMessage>,
+        evidence: Option<Box<SignedMessage>>,
         /// Seller: redeeming the best voucher, where the method is escrow.
         owed: Option<Owed>,
     },
@@ -256,7 +262,7 @@ impl Record {
             | Record::Payment { owed, .. }
             | Record::Exit { owed, .. }
             | Record::Ended { owed, .. } => owed.as_ref(),
-            Record::Funding { owed, .. } => Some(owed),
+            Record::Anchoring { owed } | Record::Funding { owed, .. } => Some(owed),
             _ => None,
         }
     }

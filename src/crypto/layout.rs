@@ -3,6 +3,7 @@
 use crate::terms::SessionId;
 use sdpp_ledger::{Amount, Digest, keccak};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Which message. The number is the layout's type byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ pub enum MessageKind {
     Exit = 10,
     /// What went wrong; never signed.
     Error = 11,
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// What is signed with each message.

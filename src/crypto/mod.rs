@@ -7,5 +7,5 @@ mod seal;
 mod wrap;
 
 pub use leaf::{leaf, running_digest, salt};
-pub use seal::{Keys, Lane, MacKey, Opened, SealError};
+pub use seal::{Keys, Lane, MacKey, SealError};
 pub use wrap::{WrapError, Wrapped, unwrap_key, wrap};

@@ -1,0 +1,102 @@
+//! Frames: one JSON object a line. Several may arrive in one read, one may take many.
+
+/// Splits a byte stream into lines, each at most so long.
+#[derive(Debug)]
+pub struct Codec {
+    buffer: Vec<u8>,
+    /// Where the first unread line begins.
+    start: usize,
+    /// How far from `start` on there is known to be no line's end.
+    searched: usize,
+    frame_bytes_max: usize,
+}
+
+/// A line longer than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a frame is longer than the {frame_bytes_max} bytes allowed")]
+pub struct FrameTooLong {
+    /// The limit, in bytes, the line's end not counted.
+    pub frame_bytes_max: usize,
+}
+
+impl Codec {
+    /// A codec for lines of at most `frame_bytes_max` bytes.
+    pub fn new(frame_bytes_max: usize) -> Self {
+        Codec {
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            frame_bytes_max,
+        }
+    }
+
+    /// Takes what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next whole line without its end, `None` until more was read.
+    ///
+    /// # Errors
+    /// [`FrameTooLong`] as soon as it is certain, without waiting for the line's end.
+    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameTooLong> {
+        let unread = &self.buffer[self.start..];
+        let end = memchr::memchr(b'\n', &unread[self.searched..]).map(|at| at + self.searched);
+        if end.unwrap_or(unread.len()) > self.frame_bytes_max {
+            return Err(FrameTooLong {
+                frame_bytes_max: self.frame_bytes_max,
+            });
+        }
+        let Some(end) = end else {
+            self.searched = unread.len();
+            return Ok(None);
+        };
+        let line = self.start..self.start + end;
+        self.start = line.end + 1;
+        self.searched = 0;
+        Ok(Some(&self.buffer[line]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frames(codec: &mut Codec) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| codec.next_frame().unwrap().map(<[u8]>::to_vec)).collect()
+    }
+
+    #[test]
+    fn a_frame_too_long_is_known_before_its_end() {
+        let mut codec = Codec::new(4);
+        codec.push(b"abcd\nabcd");
+        assert_eq!(frames(&mut codec), [b"abcd"]);
+        codec.push(b"e");
+        assert_eq!(codec.next_frame(), Err(FrameTooLong { frame_bytes_max: 4 }));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_arrive_whole_however_they_are_cut(
+            lines in prop::collection::vec("[a-z]{0,9}", 0..20),
+            cuts in prop::collection::vec(1usize..12, 1..60),
+        ) {
+            let bytes: Vec<u8> = lines.iter().flat_map(|l| format!("{l}\n").into_bytes()).collect();
+            let (mut codec, mut rest, mut got) = (Codec::new(9), bytes.as_slice(), Vec::new());
+            for cut in cuts.iter().cycle() {
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                codec.push(now);
+                got.extend(frames(&mut codec));
+                rest = later;
+                if rest.is_empty() { break }
+            }
+            let sent: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
+            prop_assert_eq!(got, sent);
+        }
+    }
+}

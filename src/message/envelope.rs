@@ -1,0 +1,342 @@
+//! The four fields around each message, and the signature or MAC that covers all of them.
+//!
+//! What a peer signs are raw bytes: `data` is kept as it came, hashed as it came, and only then
+//! trusted. Nothing here is ever serialized a second time to be verified.
+
+use crate::crypto::MacKey;
+use crate::crypto::layout::{Layout, MessageKind};
+use crate::message::strict;
+use crate::message::text::Hex;
+use crate::record::{DATA_BYTES_MAX, SignedMessage};
+use crate::terms::SessionId;
+use sdpp_ledger::{Amount, Digest, Key, PublicKey, Signature, keccak};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What the signed layout takes from a message's data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Seq, or invoice number.
+    pub number: u64,
+    /// Leaf, digest or root.
+    pub commitment: Digest,
+    /// The total amount asked or given.
+    pub amount_total: Amount,
+}
+
+/// The `data` of one kind of message.
+pub trait Body: Serialize + DeserializeOwned {
+    /// Its kind.
+    const KIND: MessageKind;
+
+    /// What of it stands in the signed layout.
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+}
+
+/// Why a frame is not a message that can be trusted. It is always its sender's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Not JSON, or not of the shape that the protocol asks for.
+    #[error("malformed {message}: {why}")]
+    Malformed {
+        /// Which message, as far as it is known.
+        message: String,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// Not signed by the key that this session knows, or changed on the way.
+    #[error("the signature of this {0:?} is not good: another key's, or the message was changed")]
+    BadSignature(MessageKind),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Frame<'a> {
+    message_type: MessageKind,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    #[serde(borrow)]
+    signature: Cow<'a, str>,
+    #[serde(borrow)]
+    verification: Cow<'a, str>,
+}
+
+/// A message as it came: of the right outer shape, and not to be trusted yet.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    kind: MessageKind,
+    data: &'a str,
+    signature: Cow<'a, str>,
+    verification: Cow<'a, str>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`] when it is not JSON with exactly the four fields, or has a key
+    /// twice anywhere.
+    pub fn parse(frame: &'a [u8]) -> Result<Self, WireError> {
+        let outer = |why: String| WireError::Malformed {
+            message: "frame".to_owned(),
+            why,
+        };
+        let text = std::str::from_utf8(frame).map_err(|error| outer(error.to_string()))?;
+        let Frame {
+            message_type,
+            data,
+            signature,
+            verification,
+        } = serde_json::from_str(text).map_err(|error| outer(error.to_string()))?;
+        strict::check(data.get()).map_err(|error| malformed(message_type, &error))?;
+        if verification.len() > VERIFICATION_BYTES_MAX {
+            return Err(outer(format!(
+                "verification is longer than {VERIFICATION_BYTES_MAX}"
+            )));
+        }
+        Ok(Envelope {
+            kind: message_type,
+            data: data.get(),
+            signature,
+            verification,
+        })
+    }
+
+    /// Which message this says it is.
+    pub fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// Reads the data without any proof of who sent it: an `error`, or a menu whose key is in it.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`], naming the field.
+    pub fn unproven<T: Body>(&self) -> Result<T, WireError> {
+        debug_assert_eq!(T::KIND, self.kind, "the caller has looked at the kind");
+        serde_json::from_str(self.data).map_err(|error| malformed(self.kind, &error))
+    }
+
+    /// Reads a message that `key` must have signed for `session`.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`], or [`WireError::BadSignature`].
+    pub fn signed_by<T: Body>(
+        &self,
+        key: &PublicKey,
+        session: SessionId,
+    ) -> Result<Verified<T>, WireError> {
+        let body = self.unproven::<T>()?;
+        let bad = || WireError::BadSignature(self.kind);
+        let layout = self.layout(session, body.facts());
+        let signature: Signature = self.signature.parse().map_err(|_| bad())?;
+        if !key.verify(&layout.digest(), &signature) {
+            return Err(bad());
+        }
+        let message = signed_message(&layout, self.data, &self.verification, signature);
+        Ok(Verified {
+            body,
+            message: Some(message),
+        })
+    }
+
+    /// Reads a message that must stand under the MAC of its sender's lane.
+    ///
+    /// # Errors
+    /// [`WireError::Malformed`], or [`WireError::BadSignature`].
+    pub fn under_mac<T: Body>(
+        &self,
+        mac: &MacKey,
+        session: SessionId,
+    ) -> Result<Verified<T>, WireError> {
+        let body = self.unproven::<T>()?;
+        let layout = self.layout(session, body.facts());
+        let tag = serde_json::from_value::<Hex<32>>(self.signature.as_ref().into()).ok();
+        if !tag.is_some_and(|Hex(tag)| mac.verify(&layout, &tag)) {
+            return Err(WireError::BadSignature(self.kind));
+        }
+        Ok(Verified {
+            body,
+            message: None,
+        })
+    }
+
+    /// `verification` as sent.
+    pub fn verification(&self) -> &str {
+        &self.verification
+    }
+
+    fn layout(&self, session: SessionId, facts: Facts) -> Layout {
+        layout(session, self.kind, facts, self.data, &self.verification)
+    }
+}
+
+/// Reads the data of a message that was kept as evidence, once its signature was checked.
+///
+/// # Errors
+/// [`WireError::Malformed`] when it is another message, or its data was too long to keep.
+pub fn reread<T: Body>(message: &SignedMessage) -> Result<T, WireError> {
+    let wrong = |why: &str| WireError::Malformed {
+        message: message.kind.to_string(),
+        why: why.to_owned(),
+    };
+    if message.kind != T::KIND {
+        return Err(wrong("another message was expected here"));
+    }
+    let data = message
+        .data
+        .as_deref()
+        .ok_or_else(|| wrong("its data was not kept"))?;
+    strict::check(data).map_err(|error| malformed(message.kind, &error))?;
+    let body: T = serde_json::from_str(data).map_err(|error| malformed(message.kind, &error))?;
+    let Facts {
+        number,
+        commitment,
+        amount_total,
+    } = body.facts();
+    let signed = (message.number, message.commitment, message.amount_total);
+    if signed == (number, commitment, amount_total) {
+        Ok(body)
+    } else {
+        Err(wrong("its data and its signed layout disagree"))
+    }
+}
+
+/// The longest `verification`: a transaction's id on any ledger.
+const VERIFICATION_BYTES_MAX: usize = 128;
+
+/// A message whose signature or MAC was checked.
+#[derive(Debug, Clone)]
+pub struct Verified<T> {
+    /// What it says.
+    pub body: T,
+    /// The evidence, where it was signed.
+    pub message: Option<SignedMessage>,
+}
+
+/// A message of ours whose `data` is fixed and which is not signed yet: what its anchor needs,
+/// when the anchor's transaction is to stand in its `verification`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    kind: MessageKind,
+    session: SessionId,
+    facts: Facts,
+    data: String,
+}
+
+impl Draft {
+    /// Fixes the bytes of `data`.
+    pub fn new<T: Body>(session: SessionId, body: &T) -> Self {
+        // Bodies are plain structs and maps with text keys, which serde_json always writes.
+        #[allow(clippy::expect_used)]
+        let data = serde_json::to_string(body).expect("a body has text keys only");
+        Draft {
+            kind: T::KIND,
+            session,
+            facts: body.facts(),
+            data,
+        }
+    }
+
+    /// Keccak-256 of the raw bytes of `data`: what is anchored.
+    pub fn data_digest(&self) -> Digest {
+        keccak(&[self.data.as_bytes()])
+    }
+
+    /// Signs it: the evidence, and the frame to send.
+    pub fn sign(&self, key: &Key, verification: &str) -> (SignedMessage, Vec<u8>) {
+        let layout = self.layout(verification);
+        let signature = key.sign(&layout.digest());
+        let message = signed_message(&layout, &self.data, verification, signature);
+        (message, self.frame(&signature.to_string(), verification))
+    }
+
+    /// Puts it under a MAC: the frame to send.
+    pub fn tag(&self, mac: &MacKey) -> Vec<u8> {
+        let tag = mac.tag(&self.layout(""));
+        self.frame(&format!("0x{}", hex::encode(tag)), "")
+    }
+
+    /// Sends it unproven: only an `error`.
+    pub fn bare(&self) -> Vec<u8> {
+        self.frame("", "")
+    }
+
+    fn layout(&self, verification: &str) -> Layout {
+        layout(
+            self.session,
+            self.kind,
+            self.facts,
+            &self.data,
+            verification,
+        )
+    }
+
+    fn frame(&self, signature: &str, verification: &str) -> Vec<u8> {
+        // `data` was written by serde_json in `new`, and the other fields are plain text.
+        #[allow(clippy::expect_used)]
+        let mut frame = serde_json::to_vec(&Frame {
+            message_type: self.kind,
+            data: serde_json::from_str(&self.data).expect("data is JSON"),
+            signature: signature.into(),
+            verification: verification.into(),
+        })
+        .expect("a frame is plain JSON");
+        frame.push(b'\n');
+        frame
+    }
+}
+
+fn layout(
+    session: SessionId,
+    kind: MessageKind,
+    facts: Facts,
+    data: &str,
+    verification: &str,
+) -> Layout {
+    let Facts {
+        number,
+        commitment,
+        amount_total,
+    } = facts;
+    let data = keccak(&[data.as_bytes()]);
+    let verification = keccak(&[verification.as_bytes()]);
+    Layout {
+        session,
+        kind,
+        number,
+        commitment,
+        amount_total,
+        data,
+        verification,
+    }
+}
+
+fn signed_message(
+    layout: &Layout,
+    data: &str,
+    verification: &str,
+    signature: Signature,
+) -> SignedMessage {
+    SignedMessage {
+        kind: layout.kind,
+        session: layout.session,
+        number: layout.number,
+        commitment: layout.commitment,
+        amount_total: layout.amount_total,
+        data: (data.len() <= DATA_BYTES_MAX).then(|| data.to_owned()),
+        data_digest: layout.data,
+        verification: verification.to_owned(),
+        signature,
+    }
+}
+
+fn malformed(kind: MessageKind, error: &serde_json::Error) -> WireError {
+    WireError::Malformed {
+        message: kind.to_string(),
+        why: error.to_string(),
+    }
+}

@@ -1,0 +1,63 @@
+//! `exit`: the end, said by either side and answered by the other's. The seller's is the buyer's
+//! final receipt.
+
+use crate::crypto::layout::MessageKind;
+use crate::message::envelope::{Body, Facts};
+use crate::message::invoice::Anchored;
+use sdpp_ledger::Amount;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// `data` of an `exit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// Why.
+    pub reason: Reason,
+    /// Items sent (seller) or opened (buyer).
+    pub items: u64,
+    /// What they cost.
+    pub amount_total: Amount,
+    /// What was paid for good, as far as this side knows.
+    pub paid_total: Amount,
+    /// What was anchored since the last message that told.
+    pub anchored: Vec<Anchored>,
+}
+
+impl Body for Exit {
+    const KIND: MessageKind = MessageKind::Exit;
+
+    fn facts(&self) -> Facts {
+        Facts {
+            amount_total: self.amount_total,
+            ..Facts::default()
+        }
+    }
+}
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// All that was ordered was delivered.
+    Complete,
+    /// The source has no more items.
+    SourceEnded,
+    /// Somebody stopped this side.
+    Stopped,
+    /// The buyer's ceiling would be passed.
+    Ceiling,
+    /// The buyer wanted items only for so long.
+    TimeUp,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Reason::Complete => "all that was ordered is delivered",
+            Reason::SourceEnded => "the source has no more items",
+            Reason::Stopped => "stopped",
+            Reason::Ceiling => "the buyer's ceiling is reached",
+            Reason::TimeUp => "the time is up",
+        })
+    }
+}

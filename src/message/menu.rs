@@ -1,0 +1,110 @@
+//! `menu`: what is sold, for how much, paid how. Sent at once on connect; signed by the seller.
+
+use crate::crypto::layout::MessageKind;
+use crate::message::envelope::Body;
+use crate::message::moment::Moment;
+use crate::terms::{Currency, Method, Rate};
+use sdpp_ledger::{Account, Amount, Asset, Digest, LedgerId, PublicKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `data` of a `menu`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Menu {
+    /// Protocol versions that the seller speaks.
+    pub versions: Vec<String>,
+    /// Encodings of items that the seller speaks.
+    pub encodings: Vec<String>,
+    /// The seller's key.
+    pub public_key: PublicKey,
+    /// Fresh for each connection: no answer to this menu is good on another.
+    pub challenge: Digest,
+    /// Topics and how many items there are; `null` for a stream without an end.
+    pub available_data: BTreeMap<String, Option<u64>>,
+    /// The price of one item of each topic, in the default currency's smallest unit.
+    pub prices: BTreeMap<String, Amount>,
+    /// What the readings of each topic are measured in.
+    pub units: BTreeMap<String, String>,
+    /// The currency that prices are in.
+    pub default_currency: String,
+    /// The currencies that the seller takes.
+    pub currencies_accepted: Vec<CurrencyOffer>,
+    /// K: items in a window.
+    pub payment_granularity: u32,
+    /// W: windows that may be unpaid.
+    pub credit_windows: u32,
+    /// Who is paid in the default currency.
+    pub payment_address: Account,
+    /// Whether items and acks are signed, or only under a MAC.
+    pub signature_required: bool,
+    /// Where the seller keeps its records; `null` when it keeps none.
+    pub records: Option<RecordsOffer>,
+    /// When this menu is no longer good: at most ten minutes ahead.
+    pub expires_at: Moment,
+}
+
+/// One currency of a menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyOffer {
+    /// Its name.
+    pub currency: String,
+    /// What people write behind an amount.
+    pub symbol: String,
+    /// How many decimals a whole coin has.
+    pub decimals: u8,
+    /// The ledger that it lives on: CAIP-2 where one exists.
+    pub ledger: LedgerId,
+    /// What it is there: `coin`, or a token.
+    pub asset: Asset,
+    /// How it is paid.
+    pub method: Method,
+    /// Who is paid.
+    pub payment_address: Account,
+    /// Its units for one unit of the default currency.
+    pub rate: Rate,
+    /// When a payment counts; `final` in this version.
+    pub finality: String,
+}
+
+/// Where and how a seller keeps its records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsOffer {
+    /// The ledger: CAIP-2 where one exists.
+    pub ledger: LedgerId,
+    /// `each`: one by one. `session`: all of a session under one root at its end.
+    pub batch: String,
+    /// `before`: an invoice names its anchor's transaction. `after`: told when known.
+    pub anchor: String,
+}
+
+impl Menu {
+    /// The longest that a menu may be good for, in milliseconds.
+    pub const LIFETIME_MS_MAX: u64 = 10 * 60 * 1000;
+
+    /// The offer of a currency by this name and method.
+    pub fn currency(&self, name: &str, method: Method) -> Option<&CurrencyOffer> {
+        self.currencies_accepted
+            .iter()
+            .find(|offer| offer.currency == name && offer.method == method)
+    }
+}
+
+impl CurrencyOffer {
+    /// The currency as terms have it.
+    pub fn currency(&self) -> Currency {
+        Currency {
+            name: self.currency.clone(),
+            symbol: self.symbol.clone(),
+            decimals: self.decimals,
+            ledger: self.ledger.clone(),
+            asset: self.asset.clone(),
+            method: self.method,
+            payee: self.payment_address.clone(),
+            rate: self.rate,
+        }
+    }
+}
+
+impl Body for Menu {
+    const KIND: MessageKind = MessageKind::Menu;
+}

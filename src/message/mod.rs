@@ -1,0 +1,36 @@
+//! The wire: frames, the signed envelope, and one file for each listing of the paper. The only
+//! place that knows wire names. PROTOCOL.md is this folder in words.
+
+mod codec;
+mod data;
+mod envelope;
+mod error;
+mod exit;
+mod hello;
+mod invoice;
+mod menu;
+mod moment;
+mod order;
+mod session_key;
+mod strict;
+mod text;
+
+pub use codec::{Codec, FrameTooLong};
+pub use data::{Ack, Data, Voucher};
+pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};
+pub use error::{Code, ErrorMessage};
+pub use exit::{Exit, Reason};
+pub use hello::{Choice, Hello};
+pub use invoice::{Anchored, Cumulative, DataInvoice, Invoice, PaymentAck};
+pub use menu::{CurrencyOffer, Menu, RecordsOffer};
+pub use moment::Moment;
+pub(crate) use order::terms;
+pub use order::{EscrowChoice, Order};
+pub use session_key::SessionKey;
+pub use text::{Base64, Hex};
+
+/// The protocol's version as menus and orders name it.
+pub const VERSION: &str = "SDPP/1";
+
+/// The one encoding of this version.
+pub const ENCODING: &str = "json";

@@ -1,0 +1,96 @@
+//! `order`: what is bought. Signed by the buyer; with the menu it makes the terms.
+
+use crate::crypto::layout::MessageKind;
+use crate::message::envelope::Body;
+use crate::message::error::Code;
+use crate::message::menu::Menu;
+use crate::terms::{InEscrow, Method, SessionId, Terms};
+use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
+use serde::{Deserialize, Serialize};
+
+/// `data` of an `order`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The protocol version chosen.
+    pub version: String,
+    /// The encoding of items chosen.
+    pub encoding: String,
+    /// The topic.
+    pub data_type: String,
+    /// How many items; `null` for as many as there are.
+    pub order_quantity: Option<u64>,
+    /// The currency chosen.
+    pub currency_type: String,
+    /// The method chosen.
+    pub method: Method,
+    /// The buyer's account on the paying ledger, which payments come from.
+    pub address: Account,
+    /// The key that signs orders, acks and payments.
+    pub public_key_signature: PublicKey,
+    /// Fresh for each session: what the session's key is wrapped to.
+    pub public_key_encryption: PublicKey,
+    /// Keccak-256 of the raw bytes of the menu's `data`.
+    pub menu_digest: Digest,
+    /// Fresh: makes the session's id unique.
+    pub nonce: Digest,
+    /// The channel, where the method is escrow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<EscrowChoice>,
+}
+
+/// The channel that an order will be paid from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscrowChoice {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The last amount vouched on it.
+    pub base: Amount,
+}
+
+impl Body for Order {
+    const KIND: MessageKind = MessageKind::Order;
+}
+
+/// Menu times order. `order` is the digest of the order's raw data. Says what does not fit.
+///
+/// # Errors
+/// A code and a sentence for the other side, when the order asks for what is not on the menu.
+pub(crate) fn terms(
+    menu: &Menu,
+    order: &Order,
+    order_digest: &Digest,
+) -> Result<Terms, (Code, String)> {
+    let topic = &order.data_type;
+    let (Some(price), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
+        return Err((
+            Code::UnknownTopic,
+            format!("the menu has no topic {topic:?}"),
+        ));
+    };
+    let (name, method) = (&order.currency_type, order.method);
+    let Some(offer) = menu.currency(name, method) else {
+        let why = format!("the menu has no currency {name:?} by {method}");
+        return Err((Code::UnknownCurrency, why));
+    };
+    if order.escrow.is_some() != (method == Method::Escrow) {
+        let why = "an order names a channel exactly when its method is escrow";
+        return Err((Code::OrderRefused, why.to_owned()));
+    }
+    Ok(Terms {
+        session: SessionId::of(&order.menu_digest, order_digest),
+        seller: menu.public_key,
+        buyer: order.public_key_signature,
+        topic: topic.clone(),
+        quantity: order.order_quantity,
+        price: *price,
+        currency: offer.currency(),
+        granularity: menu.payment_granularity,
+        credit_windows: menu.credit_windows,
+        signed_items: menu.signature_required,
+        escrow: order.escrow.as_ref().map(|e| InEscrow {
+            channel: e.channel,
+            base: e.base,
+        }),
+        records: menu.records.as_ref().map(|records| records.ledger.clone()),
+    })
+}

@@ -1,0 +1,561 @@
+//! The buyer's side of one session.
+
+mod purse;
+mod stream;
+mod wish;
+
+pub use wish::{BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
+
+use crate::crypto::layout::MessageKind;
+use crate::crypto::{Keys, unwrap_key};
+use crate::message::{
+    Code, Codec, Draft, ENCODING, Envelope, ErrorMessage, EscrowChoice, Menu, Order, Reason,
+    SessionKey, VERSION, terms,
+};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
+use crate::terms::{Method, Purpose, Role, SessionId, Terms};
+use purse::Purse;
+use sdpp_ledger::{Account, Anchor, Call, Key, Reference};
+use stream::Stream;
+
+/// The buyer's side of one session, from the menu to the exit.
+#[derive(Debug)]
+pub struct Buyer {
+    key: Key,
+    wish: Wish,
+    policy: BuyerPolicy,
+    randomness: BuyerRandomness,
+    codec: Codec,
+    state: State,
+    out: Outputs,
+}
+
+/// Where the session stands. `ExpectX`: the peer moves next.
+#[derive(Debug)]
+enum State {
+    /// Connected.
+    ExpectMenu { deadline_ms: u64 },
+    /// The menu is good; a channel is being found or opened.
+    Funding(Box<Choice>),
+    /// The order is fixed and waits for its anchor's transaction.
+    Anchoring(Box<Ordered>, Reference, u64),
+    /// The order is out.
+    ExpectKey(Box<Ordered>, u64),
+    /// Items flow.
+    Streaming(Box<Stream>),
+    /// Our exit is out; the seller closes its window, is paid, and answers.
+    Leaving(Box<Stream>, u64),
+    /// Over.
+    Closed,
+}
+
+/// A menu, and what we take of it.
+#[derive(Debug)]
+struct Choice {
+    menu: Menu,
+    message: SignedMessage,
+    currency: String,
+    method: Method,
+    account: Account,
+}
+
+/// An order whose bytes are fixed.
+#[derive(Debug)]
+struct Ordered {
+    terms: Terms,
+    menu: SignedMessage,
+    draft: Draft,
+    purse: Option<Purse>,
+}
+
+enum Event<'a> {
+    Message(Envelope<'a>),
+    Other(Input<'a>),
+    Timeout,
+}
+
+impl Buyer {
+    /// A session on a connection that was just made.
+    pub fn new(
+        key: Key,
+        wish: Wish,
+        policy: BuyerPolicy,
+        randomness: BuyerRandomness,
+        now_ms: u64,
+    ) -> Self {
+        let codec = Codec::new(policy.frame_bytes_max);
+        let state = State::ExpectMenu {
+            deadline_ms: now_ms + policy.patience_ms,
+        };
+        Buyer {
+            key,
+            wish,
+            policy,
+            randomness,
+            codec,
+            state,
+            out: Outputs::new(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, input: Input<'_>, now_ms: u64) {
+        match input {
+            Input::Read(bytes) => self.read(bytes, now_ms),
+            other => self.step(Event::Other(other), now_ms),
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop()
+    }
+
+    /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match &self.state {
+            State::ExpectMenu { deadline_ms }
+            | State::Anchoring(_, _, deadline_ms)
+            | State::ExpectKey(_, deadline_ms)
+            | State::Leaving(_, deadline_ms) => Some(*deadline_ms),
+            State::Funding(choice) => Some(choice.menu.expires_at.0),
+            State::Streaming(_) | State::Closed => None,
+        }
+    }
+
+    /// The deadline has come.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        if self
+            .poll_timeout()
+            .is_some_and(|deadline| now_ms >= deadline)
+        {
+            self.step(Event::Timeout, now_ms);
+        }
+    }
+
+    /// What was agreed, once the seller has sent the session's key.
+    pub fn terms(&self) -> Option<&Terms> {
+        match &self.state {
+            State::Streaming(stream) | State::Leaving(stream, _) => Some(stream.terms()),
+            _ => None,
+        }
+    }
+
+    /// Where the session stands, for people.
+    pub fn progress(&self) -> Progress {
+        match &self.state {
+            State::Streaming(stream) | State::Leaving(stream, _) => stream.progress(),
+            _ => Progress::default(),
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8], now_ms: u64) {
+        let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
+        codec.push(bytes);
+        while !matches!(self.state, State::Closed) {
+            match codec.next_frame() {
+                Ok(Some(frame)) => match Envelope::parse(frame) {
+                    Ok(envelope) => self.step(Event::Message(envelope), now_ms),
+                    Err(error) => self.fail(error.into()),
+                },
+                Ok(None) => break,
+                Err(error) => self.fail(error.into()),
+            }
+        }
+        self.codec = codec;
+        if let Err(fault) = self.after_reading(now_ms) {
+            self.fail(fault);
+        }
+    }
+
+    /// One ack for all that was read, and a look at the ceiling.
+    fn after_reading(&mut self, now_ms: u64) -> Result<(), Fault> {
+        match &mut self.state {
+            State::Streaming(stream) => {
+                stream.ack(&mut self.out)?;
+                if stream.reaches_ceiling() {
+                    self.step(Event::Other(Input::Stop(Reason::Ceiling)), now_ms);
+                }
+                Ok(())
+            }
+            State::Leaving(stream, _) => stream.ack(&mut self.out),
+            _ => Ok(()),
+        }
+    }
+
+    fn step(&mut self, event: Event<'_>, now_ms: u64) {
+        let mut state = std::mem::replace(&mut self.state, State::Closed);
+        let result = self.next(&mut state, event, now_ms);
+        self.state = state;
+        if let Err(fault) = result {
+            self.fail(fault);
+        }
+    }
+
+    /// The table: what each event does in each state. First what every state does alike.
+    fn next(&mut self, state: &mut State, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
+        match (&state, &event) {
+            (State::Closed, _) => Ok(()),
+            (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
+                Err(told(&envelope.unproven()?))
+            }
+            (_, Event::Other(Input::Failed(why))) => Err(Fault::ours(why.clone())),
+            (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out(
+                "the seller closed the connection, or it broke",
+            )),
+            (State::Streaming(_) | State::Leaving(..), _) => self.under_terms(state, event, now_ms),
+            _ => self.before_terms(state, event, now_ms),
+        }
+    }
+
+    /// The table while there is no session yet.
+    fn before_terms(
+        &mut self,
+        state: &mut State,
+        event: Event<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match (&mut *state, event) {
+            (State::ExpectMenu { .. }, Event::Message(envelope))
+                if envelope.kind() == MessageKind::Menu =>
+            {
+                self.hear_menu(state, &envelope, now_ms)
+            }
+            (
+                State::Funding(_),
+                Event::Other(Input::Funded {
+                    channel,
+                    domain,
+                    base,
+                    deposit,
+                }),
+            ) => {
+                let purse = Purse {
+                    channel,
+                    domain,
+                    base,
+                    deposit,
+                    ceiling: base,
+                };
+                self.order(state, Some(purse), now_ms)
+            }
+            (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
+                if *awaited == reference =>
+            {
+                self.send_order(state, tx.as_str(), now_ms)
+            }
+            (State::Anchoring(_, awaited, _), Event::Other(Input::Refused { reference, .. }))
+                if *awaited == reference =>
+            {
+                self.send_order(state, "", now_ms)
+            }
+            (State::Anchoring(..), Event::Timeout) => self.send_order(state, "", now_ms),
+            (State::ExpectKey(..), Event::Message(envelope))
+                if envelope.kind() == MessageKind::SessionKey =>
+            {
+                self.hear_key(state, &envelope)
+            }
+            (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),
+            (_, Event::Other(Input::Stop(_))) => Err(Fault::ours("stopped before it began")),
+            (State::ExpectMenu { .. }, Event::Timeout) => Err(Fault::timed_out("no menu came")),
+            (State::Funding(_), Event::Timeout) => {
+                Err(Fault::ours("no channel was open before the menu expired"))
+            }
+            (_, Event::Timeout) => Err(Fault::timed_out("the seller did not answer the order")),
+            (_, Event::Other(_)) => Ok(()),
+        }
+    }
+
+    /// The table once the session's key is here.
+    fn under_terms(
+        &mut self,
+        state: &mut State,
+        event: Event<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match (&mut *state, event) {
+            (State::Streaming(stream), Event::Other(Input::Stop(reason))) => {
+                stream.ack(&mut self.out)?;
+                stream.say_exit(reason, &mut self.out);
+                // The seller may wait its patience for the last payment to be final.
+                let deadline_ms = now_ms + 3 * self.policy.patience_ms;
+                if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+                    *state = State::Leaving(stream, deadline_ms);
+                }
+                Ok(())
+            }
+            (State::Leaving(..), Event::Timeout) => {
+                Err(Fault::timed_out("the seller did not answer our exit"))
+            }
+            (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Exit => {
+                self.hear_exit(state, &envelope)
+            }
+            (State::Streaming(stream) | State::Leaving(stream, _), event) => match event {
+                Event::Message(envelope) => stream.hear(&envelope, &mut self.out),
+                Event::Other(Input::Signed { reference, tx }) => {
+                    stream.signed(reference, tx, &mut self.out)
+                }
+                Event::Other(Input::Refused { reference, why }) => stream.refused(reference, &why),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The transitions that the tables name. Each does first what can fail, then moves the state.
+impl Buyer {
+    fn hear_menu(
+        &mut self,
+        state: &mut State,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let key = match self.wish.seller {
+            Some(key) => key,
+            None => envelope.unproven::<Menu>()?.public_key,
+        };
+        let verified = envelope.signed_by::<Menu>(&key, SessionId::NONE)?;
+        let message = verified
+            .message
+            .ok_or_else(|| Fault::ours("a menu without signature"))?;
+        let menu = verified.body;
+        wish::check_menu(&menu, &self.wish, &self.policy, now_ms)?;
+        if menu.public_key == self.key.public() {
+            return Err(Fault::theirs(
+                Code::OrderRefused,
+                "the seller has our own key",
+            ));
+        }
+        if message.data.is_none() {
+            return Err(Fault::theirs(
+                Code::Malformed,
+                "the menu is too long to be kept",
+            ));
+        }
+        let (ours, _) = wish::choose(&menu, &self.wish)?;
+        let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
+        let choice = Choice {
+            menu,
+            message,
+            currency,
+            method,
+            account,
+        };
+        self.fund_or_order(state, choice, now_ms)
+    }
+
+    fn fund_or_order(
+        &mut self,
+        state: &mut State,
+        choice: Choice,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let fund = match choice.method {
+            Method::Transfer => None,
+            Method::Escrow => {
+                // Any channel will do to see what the session would cost.
+                let escrow = EscrowChoice {
+                    channel: Default::default(),
+                    base: Default::default(),
+                };
+                let order = self.order_from(&choice, Some(escrow));
+                let terms = wish::check_order(&choice.menu, &order, &self.wish)?;
+                Some(Output::Fund {
+                    cost: terms.quantity.and_then(|quantity| terms.owed_for(quantity)),
+                    ledger: terms.currency.ledger,
+                    payee: terms.currency.payee,
+                    asset: terms.currency.asset,
+                })
+            }
+        };
+        *state = State::Funding(Box::new(choice));
+        match fund {
+            Some(fund) => {
+                self.out.push(fund);
+                Ok(())
+            }
+            None => self.order(state, None, now_ms),
+        }
+    }
+
+    /// Fixes the order, and sends it or waits for its anchor.
+    fn order(&mut self, state: &mut State, purse: Option<Purse>, now_ms: u64) -> Result<(), Fault> {
+        let State::Funding(choice) = state else {
+            return Ok(());
+        };
+        let escrow = purse.as_ref().map(|p| EscrowChoice {
+            channel: p.channel,
+            base: p.base,
+        });
+        let order = self.order_from(choice, escrow);
+        wish::check_order(&choice.menu, &order, &self.wish)?;
+        let draft = Draft::new(SessionId::NONE, &order);
+        let digest = draft.data_digest();
+        let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
+        let session = terms.session;
+        self.out.begin(session);
+        let menu = choice.message.clone();
+        let ordered = Box::new(Ordered {
+            terms,
+            menu,
+            draft,
+            purse,
+        });
+        let deadline_ms = now_ms + self.policy.patience_ms;
+        match self.anchor(&ordered) {
+            Some(owed) if self.policy.anchor_before && !owed.held => {
+                *state =
+                    State::Anchoring(ordered, session.reference(Purpose::Order, 0), deadline_ms);
+                self.out.record(Record::Anchoring { owed });
+            }
+            owed => self.place(state, ordered, "", owed, now_ms),
+        }
+        Ok(())
+    }
+
+    fn send_order(&mut self, state: &mut State, tx: &str, now_ms: u64) -> Result<(), Fault> {
+        if let State::Anchoring(ordered, ..) = std::mem::replace(state, State::Closed) {
+            self.place(state, ordered, tx, None, now_ms);
+        }
+        Ok(())
+    }
+
+    /// Records the order and sends it.
+    fn place(
+        &mut self,
+        state: &mut State,
+        ordered: Box<Ordered>,
+        tx: &str,
+        owed: Option<Owed>,
+        now_ms: u64,
+    ) {
+        let (message, frame) = ordered.draft.sign(&self.key, tx);
+        let (role, peer) = (Role::Buyer, ordered.terms.seller);
+        let (menu, order) = (Box::new(ordered.menu.clone()), Box::new(message));
+        self.out.record(Record::Order {
+            role,
+            peer,
+            menu,
+            order,
+            owed,
+        });
+        self.out.send(frame);
+        *state = State::ExpectKey(ordered, now_ms + self.policy.patience_ms);
+    }
+
+    fn hear_key(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
+        let State::ExpectKey(ordered, _) = state else {
+            return Ok(());
+        };
+        let session = ordered.terms.session;
+        let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
+        let SessionKey { epoch, .. } = verified.body;
+        if epoch != 0 {
+            return Err(Fault::theirs(
+                Code::Unexpected,
+                "a new session begins with epoch 0",
+            ));
+        }
+        let wrapped = verified.body.wrapped();
+        let session_key = unwrap_key(&wrapped, &self.randomness.encryption, session)
+            .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
+        let keys = Keys::derive(&session_key, session, epoch);
+        let salt_secret = keys.salt_secret().clone();
+        self.out.record(Record::Epoch { epoch, salt_secret });
+        if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
+            let Ordered { terms, purse, .. } = *ordered;
+            let stream = Stream::new(self.key.clone(), terms, keys, purse, self.wish.max_total);
+            *state = State::Streaming(Box::new(stream));
+        }
+        Ok(())
+    }
+
+    fn hear_exit(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
+        let said = matches!(state, State::Leaving(..));
+        let (State::Streaming(stream) | State::Leaving(stream, _)) = state else {
+            return Ok(());
+        };
+        let (end, reason) = stream.hear_exit(envelope, &mut self.out)?;
+        if !said {
+            stream.say_exit(reason, &mut self.out);
+        }
+        let why = reason.to_string();
+        self.out.record(Record::Ended {
+            end,
+            why: why.clone(),
+            evidence: None,
+            owed: None,
+        });
+        self.out.push(Output::Close { end, why });
+        *state = State::Closed;
+        Ok(())
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        let began = !matches!(
+            std::mem::replace(&mut self.state, State::Closed),
+            State::ExpectMenu { .. } | State::Funding(_) | State::Closed
+        );
+        let Fault {
+            end, why, evidence, ..
+        } = fault.clone();
+        if began {
+            self.out.record(Record::Ended {
+                end,
+                why: why.clone(),
+                evidence,
+                owed: None,
+            });
+        }
+        if fault.end != End::Refused {
+            self.out.send(fault.frame());
+        }
+        self.out.push(Output::Close { end, why });
+    }
+
+    fn order_from(&self, choice: &Choice, escrow: Option<EscrowChoice>) -> Order {
+        Order {
+            version: VERSION.to_owned(),
+            encoding: ENCODING.to_owned(),
+            data_type: self.wish.topic.clone(),
+            order_quantity: self.wish.quantity,
+            currency_type: choice.currency.clone(),
+            method: choice.method,
+            address: choice.account.clone(),
+            public_key_signature: self.key.public(),
+            public_key_encryption: self.randomness.encryption.public(),
+            menu_digest: choice.message.data_digest,
+            nonce: self.randomness.nonce,
+            escrow,
+        }
+    }
+
+    /// The anchor that our order owes, where we keep records.
+    fn anchor(&self, ordered: &Ordered) -> Option<Owed> {
+        let ledger = self.policy.records.clone()?;
+        let reference = ordered.terms.session.reference(Purpose::Order, 0);
+        let digest = ordered.draft.data_digest();
+        let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
+        let (purpose, held) = (Purpose::Order, self.policy.hold_records);
+        Some(Owed {
+            reference,
+            purpose,
+            ledger,
+            act,
+            held,
+        })
+    }
+}
+
+/// The seller told us of an error.
+fn told(error: &ErrorMessage) -> Fault {
+    let why = format!("the seller says: {}: {}", error.code, error.message);
+    Fault {
+        end: End::Refused,
+        code: error.code,
+        why,
+        evidence: None,
+    }
+}

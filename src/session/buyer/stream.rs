@@ -1,0 +1,453 @@
+//! The buyer's session once it has the session's key: items and invoices in, acks and payments
+//! out.
+
+use super::purse::Purse;
+use crate::crypto::layout::MessageKind;
+use crate::crypto::{Keys, leaf, salt};
+use crate::message::{
+    Ack, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice, PaymentAck,
+    Reason,
+};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::session::windows::{Window, Windows};
+use crate::session::{Fault, Output, Outputs, Progress, unexpected};
+use crate::terms::{Method, Purpose, Role, Terms};
+use sdpp_ledger::{Amount, Call, Digest, Key, Reference, Transfer, TxId};
+use std::collections::VecDeque;
+
+/// A session's items and money, as the buyer has them.
+#[derive(Debug)]
+pub(super) struct Stream {
+    key: Key,
+    terms: Terms,
+    keys: Keys,
+    windows: Windows,
+    purse: Option<Purse>,
+    /// The most that this session may cost.
+    ceiling: Amount,
+    /// Up to where an ack was sent.
+    acked_seq: u64,
+    /// Payments by transfer whose transactions are not known yet, the oldest first.
+    unpaid: VecDeque<Unpaid>,
+    invoiced: Amount,
+    paid: Amount,
+}
+
+/// An accepted invoice whose payment is under way.
+#[derive(Debug)]
+struct Unpaid {
+    number: u64,
+    amount_total: Amount,
+    window_end: Cumulative,
+    tx: Option<TxId>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        key: Key,
+        terms: Terms,
+        keys: Keys,
+        purse: Option<Purse>,
+        max_total: Option<Amount>,
+    ) -> Stream {
+        let windows = Windows::new(terms.session);
+        let room = purse.as_ref().map_or(Amount::new(u128::MAX), Purse::room);
+        let ceiling = max_total.map_or(room, |max| max.min(room));
+        Stream {
+            key,
+            terms,
+            keys,
+            windows,
+            purse,
+            ceiling,
+            acked_seq: 0,
+            unpaid: VecDeque::new(),
+            invoiced: Amount::ZERO,
+            paid: Amount::ZERO,
+        }
+    }
+
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            items: self.windows.items(),
+            windows: self.windows.closed(),
+            owed: self.invoiced,
+            paid: self.paid,
+        }
+    }
+
+    /// Whether what the seller may still send on credit could pass our ceiling.
+    pub(super) fn reaches_ceiling(&self) -> bool {
+        let left = self
+            .terms
+            .quantity
+            .map_or(u64::MAX, |all| all - self.windows.items());
+        let ahead = self.windows.items() + self.terms.credit_items().min(left);
+        self.terms
+            .owed_for(ahead)
+            .is_none_or(|cost| cost > self.ceiling)
+    }
+
+    /// Takes an item, or an item with its window's invoice.
+    pub(super) fn hear(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+        match envelope.kind() {
+            MessageKind::Data => self.hear_data(envelope, out),
+            MessageKind::DataInvoice => self.hear_invoice(envelope, out),
+            kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
+        }
+    }
+
+    /// Says that items arrived, if some did since it was last said.
+    pub(super) fn ack(&mut self, out: &mut Outputs) -> Result<(), Fault> {
+        if self.acked_seq == self.windows.items() {
+            return Ok(());
+        }
+        let Cumulative { seq, digest } = self.cumulative();
+        self.acked_seq = seq;
+        let voucher = match &self.purse {
+            Some(_) if self.terms.signed_items => Some(self.voucher(seq, out)?),
+            _ => None,
+        };
+        let draft = Draft::new(
+            self.terms.session,
+            &Ack {
+                seq,
+                digest,
+                voucher,
+            },
+        );
+        if self.terms.signed_items {
+            out.send(draft.sign(&self.key, "").1);
+        } else {
+            out.send(draft.tag(self.keys.from(Role::Buyer).mac()));
+        }
+        Ok(())
+    }
+
+    /// The transaction of a payment is known: the seller is told, in the order of the invoices.
+    pub(super) fn signed(
+        &mut self,
+        reference: Reference,
+        tx: TxId,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let session = self.terms.session;
+        let of =
+            |unpaid: &&mut Unpaid| session.reference(Purpose::Payment, unpaid.number) == reference;
+        if let Some(unpaid) = self.unpaid.iter_mut().find(of) {
+            unpaid.tx = Some(tx);
+        }
+        while let Some(unpaid) = self.unpaid.pop_front_if(|unpaid| unpaid.tx.is_some()) {
+            let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
+            self.say_paid(&unpaid, tx, out)?;
+        }
+        Ok(())
+    }
+
+    /// Something that we owe a ledger will never be done. Without its payment a session is over;
+    /// a missing anchor is the auditor's business.
+    pub(super) fn refused(&self, reference: Reference, why: &str) -> Result<(), Fault> {
+        let of = |unpaid: &&Unpaid| {
+            self.terms
+                .session
+                .reference(Purpose::Payment, unpaid.number)
+                == reference
+        };
+        match self.unpaid.iter().find(of) {
+            Some(unpaid) => Err(Fault::ours(format!(
+                "window {} cannot be paid: {why}",
+                unpaid.number
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Says `exit`.
+    pub(super) fn say_exit(&self, reason: Reason, out: &mut Outputs) {
+        let exit = Exit {
+            reason,
+            items: self.windows.items(),
+            amount_total: self.invoiced,
+            paid_total: self.paid,
+            anchored: Vec::new(),
+        };
+        let (message, frame) = Draft::new(self.terms.session, &exit).sign(&self.key, "");
+        out.record(Record::Exit {
+            by: Role::Buyer,
+            message,
+            owed: None,
+        });
+        out.send(frame);
+    }
+
+    /// Takes the seller's exit, our final receipt, and says how the session ended.
+    pub(super) fn hear_exit(
+        &self,
+        envelope: &Envelope<'_>,
+        out: &mut Outputs,
+    ) -> Result<(End, Reason), Fault> {
+        let exit = envelope.signed_by::<Exit>(&self.terms.seller, self.terms.session)?;
+        let Exit {
+            reason,
+            items,
+            amount_total,
+            paid_total,
+            ..
+        } = exit.body;
+        let ours = (self.windows.items(), self.invoiced);
+        if (items, amount_total) != ours || paid_total > amount_total {
+            let why = format!(
+                "the seller's exit names {items} items for {amount_total}, we have {} for {}",
+                ours.0, ours.1
+            );
+            return Err(Fault::theirs(Code::BadInvoice, why).shown_by(exit.message));
+        }
+        if let Some(message) = exit.message {
+            out.record(Record::Exit {
+                by: Role::Seller,
+                message,
+                owed: None,
+            });
+        }
+        let end = if paid_total == amount_total {
+            End::Complete
+        } else {
+            End::Outstanding
+        };
+        Ok((end, reason))
+    }
+
+    fn hear_data(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+        let (seller, session) = (&self.terms.seller, self.terms.session);
+        let data = if self.terms.signed_items {
+            envelope.signed_by::<Data>(seller, session)?
+        } else {
+            envelope.under_mac::<Data>(self.keys.from(Role::Seller).mac(), session)?
+        };
+        let Data { seq, body, leaf } = data.body;
+        self.take_item(MessageKind::Data, seq, &body, leaf, out)
+            .and_then(|()| self.still_open(seq))
+            .map_err(|fault| fault.shown_by(data.message))
+    }
+
+    /// A full window must come with its invoice.
+    fn still_open(&self, seq: u64) -> Result<(), Fault> {
+        let full = self.windows.open_items() >= u64::from(self.terms.granularity);
+        if full || self.terms.is_last(seq) {
+            let why = format!("item {seq} ends its window and brings no invoice");
+            return Err(Fault::theirs(Code::BadInvoice, why));
+        }
+        Ok(())
+    }
+
+    fn take_item(
+        &mut self,
+        kind: MessageKind,
+        seq: u64,
+        body: &Base64,
+        said: Digest,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let bad = |why: &str| Fault::theirs(Code::BadItem, format!("item {seq}: {why}"));
+        if seq != self.windows.items() + 1 || self.terms.is_last(self.windows.items()) {
+            return Err(bad("it is not the next one that was ordered"));
+        }
+        let item = self
+            .keys
+            .from(Role::Seller)
+            .open(kind, seq, &body.0)
+            .map_err(|error| bad(&error.to_string()))?;
+        let salt = salt(self.keys.salt_secret(), seq);
+        if leaf(&self.terms.session, seq, &salt, &item) != said {
+            return Err(bad("its leaf is not the digest of what was sealed"));
+        }
+        self.windows.push(said);
+        out.push(Output::Deliver { seq, item });
+        Ok(())
+    }
+
+    fn hear_invoice(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+        let (seller, session) = (&self.terms.seller, self.terms.session);
+        let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
+        let (message, evidence) = (verified.message.clone(), verified.message);
+        self.take_invoice(verified.body, message, out)
+            .map_err(|fault| fault.shown_by(evidence))
+    }
+
+    fn take_invoice(
+        &mut self,
+        DataInvoice {
+            seq,
+            body,
+            leaf,
+            invoice,
+            ..
+        }: DataInvoice,
+        message: Option<SignedMessage>,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let bad = |why: String| Fault::theirs(Code::BadInvoice, why);
+        match (body, leaf) {
+            (Some(body), Some(leaf)) => {
+                self.take_item(MessageKind::DataInvoice, seq, &body, leaf, out)?;
+            }
+            (None, None) => {}
+            _ => {
+                return Err(bad(
+                    "an invoice brings an item and its leaf, or neither".to_owned()
+                ));
+            }
+        }
+        if self.windows.open_items() == 0 {
+            return Err(bad(format!("invoice {} is for no items", invoice.number)));
+        }
+        let window = self.windows.close();
+        self.check_invoice(seq, &invoice, &window).map_err(bad)?;
+        self.invoiced = invoice.amount_total;
+        let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
+        let Window {
+            from_seq,
+            to_seq,
+            digest,
+            ..
+        } = window;
+        let owed = self.payment(&invoice);
+        out.record(Record::Invoice {
+            message,
+            from_seq,
+            to_seq,
+            digest,
+            owed,
+        });
+        self.pay(&invoice, out)
+    }
+
+    /// Everything that an invoice says must be what the terms and the items say.
+    fn check_invoice(&self, seq: u64, invoice: &Invoice, window: &Window) -> Result<(), String> {
+        let number = window.number;
+        let differs = |what: &str| Err(format!("invoice {number}: {what} is not what was agreed"));
+        let due = self.terms.owed_for(window.to_seq);
+        if (invoice.number, invoice.from, invoice.to) != (number, window.from_seq, window.to_seq)
+            || seq != window.to_seq
+        {
+            return differs("its number or range");
+        }
+        if (invoice.digest, invoice.root) != (window.digest, window.root) {
+            return differs("its digest or root");
+        }
+        if Some(invoice.amount_total) != due
+            || invoice.amount_total.checked_sub(self.invoiced) != Some(invoice.amount)
+        {
+            return differs("its amount");
+        }
+        let currency = &self.terms.currency;
+        if invoice.currency != currency.name || invoice.payment_address != currency.payee {
+            return differs("its currency or payee");
+        }
+        if invoice.reference != self.terms.session.reference(Purpose::Payment, number) {
+            return differs("its reference");
+        }
+        Ok(())
+    }
+
+    /// The transfer that an invoice asks for.
+    fn payment(&self, invoice: &Invoice) -> Option<Owed> {
+        if self.terms.currency.method == Method::Escrow || invoice.amount == Amount::ZERO {
+            return None;
+        }
+        let Invoice {
+            reference, amount, ..
+        } = *invoice;
+        let currency = &self.terms.currency;
+        let (to, asset) = (currency.payee.clone(), currency.asset.clone());
+        Some(Owed {
+            reference,
+            purpose: Purpose::Payment,
+            ledger: currency.ledger.clone(),
+            act: Act::Do(Call::Transfer(Transfer {
+                to,
+                asset,
+                amount,
+                reference,
+            })),
+            held: false,
+        })
+    }
+
+    /// Pays by voucher at once, or waits for the transfer's transaction. What costs nothing needs
+    /// no payment.
+    fn pay(&mut self, invoice: &Invoice, out: &mut Outputs) -> Result<(), Fault> {
+        if invoice.amount == Amount::ZERO {
+            return Ok(());
+        }
+        let Invoice {
+            number,
+            amount_total,
+            ..
+        } = *invoice;
+        let unpaid = Unpaid {
+            number,
+            amount_total,
+            window_end: self.cumulative(),
+            tx: None,
+        };
+        match self.terms.currency.method {
+            Method::Escrow => self.say_paid(&unpaid, "", out),
+            Method::Transfer => {
+                self.unpaid.push_back(unpaid);
+                Ok(())
+            }
+        }
+    }
+
+    fn say_paid(&mut self, unpaid: &Unpaid, tx: &str, out: &mut Outputs) -> Result<(), Fault> {
+        let Unpaid {
+            number,
+            amount_total,
+            window_end: ack,
+            ..
+        } = *unpaid;
+        let voucher = match &self.purse {
+            Some(_) => Some(self.voucher(ack.seq, out)?),
+            None => None,
+        };
+        let payment = PaymentAck {
+            number,
+            amount_total,
+            ack,
+            voucher,
+        };
+        let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
+        out.record(Record::Payment {
+            message,
+            owed: None,
+        });
+        out.send(frame);
+        self.paid = amount_total;
+        Ok(())
+    }
+
+    fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<crate::message::Voucher, Fault> {
+        let cost = |items| {
+            let too_much = || Fault::ours("the price of this session passes 128 bits");
+            self.terms.owed_for(items).ok_or_else(too_much)
+        };
+        let (owed, ahead) = (cost(items)?, cost(items + self.terms.credit_items())?);
+        let purse = self
+            .purse
+            .as_mut()
+            .ok_or_else(|| Fault::ours("there is no channel"))?;
+        purse.sign(owed, ahead, &self.key, out)
+    }
+
+    fn cumulative(&self) -> Cumulative {
+        Cumulative {
+            seq: self.windows.items(),
+            digest: self.windows.digest(),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What a buyer wants and brings, and what of a menu it takes.
+
+use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, terms};
+use crate::session::Fault;
+use crate::terms::{Method, Terms};
+use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
+
+/// What is wanted, and at what price at most.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The topic.
+    pub topic: String,
+    /// How many items; `None` for as many as there are.
+    pub quantity: Option<u64>,
+    /// The currencies that we have, the best first.
+    pub currencies: Vec<PinnedCurrency>,
+    /// The most that the session may cost, in the chosen currency's smallest unit.
+    pub max_total: Option<Amount>,
+    /// The seller's key; `None` trusts whoever answers.
+    pub seller: Option<PublicKey>,
+}
+
+/// A currency as our own config has it: a menu that says otherwise is not believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinnedCurrency {
+    /// Its name in menus.
+    pub name: String,
+    /// The ledger that it lives on.
+    pub ledger: LedgerId,
+    /// What it is there.
+    pub asset: Asset,
+    /// How many decimals a whole coin has.
+    pub decimals: u8,
+    /// How we pay in it.
+    pub method: Method,
+    /// Our account there.
+    pub account: Account,
+}
+
+/// How a buyer behaves.
+#[derive(Debug, Clone)]
+pub struct BuyerPolicy {
+    /// How long to wait for the peer or an anchor, in milliseconds.
+    pub patience_ms: u64,
+    /// Where orders are anchored; `None` when they are not.
+    pub records: Option<LedgerId>,
+    /// The order waits for its anchor's transaction and names it.
+    pub anchor_before: bool,
+    /// The order's anchor waits for the session's end.
+    pub hold_records: bool,
+    /// The longest line taken, in bytes.
+    pub frame_bytes_max: usize,
+    /// How far the seller's clock may be off, in milliseconds.
+    pub clock_skew_ms: u64,
+}
+
+/// What a buyer's session is told instead of drawing it.
+#[derive(Debug)]
+pub struct BuyerRandomness {
+    /// The fresh key that the session's key is wrapped to.
+    pub encryption: Key,
+    /// The order's nonce.
+    pub nonce: Digest,
+}
+
+/// Whether this menu is one that we can order from at all.
+pub(super) fn check_menu(
+    menu: &Menu,
+    wish: &Wish,
+    policy: &BuyerPolicy,
+    now_ms: u64,
+) -> Result<(), Fault> {
+    let bad = |code, why: String| Err(Fault::theirs(code, why));
+    if let Some(known) = wish.seller
+        && known != menu.public_key
+    {
+        let why = format!("this seller's key is {}, expected {known}", menu.public_key);
+        return bad(Code::BadSignature, why);
+    }
+    if !menu.versions.iter().any(|v| v == VERSION) || !menu.encodings.iter().any(|e| e == ENCODING)
+    {
+        return bad(
+            Code::Version,
+            format!("the seller does not speak {VERSION} with {ENCODING}"),
+        );
+    }
+    let latest = now_ms + Menu::LIFETIME_MS_MAX + policy.clock_skew_ms;
+    if menu.expires_at.0 + policy.clock_skew_ms < now_ms || menu.expires_at.0 > latest {
+        let why = format!(
+            "the menu is good until {}, which is no good now",
+            menu.expires_at
+        );
+        return bad(Code::MenuExpired, why);
+    }
+    if menu.payment_granularity == 0 || menu.credit_windows == 0 {
+        return bad(Code::OrderRefused, "the menu's K or W is zero".to_owned());
+    }
+    Ok(())
+}
+
+/// The first of our currencies that the menu has too, exactly as we know it.
+pub(super) fn choose<'a>(
+    menu: &'a Menu,
+    wish: &'a Wish,
+) -> Result<(&'a PinnedCurrency, &'a CurrencyOffer), Fault> {
+    let mut differences = String::new();
+    for ours in &wish.currencies {
+        let Some(offer) = menu.currency(&ours.name, ours.method) else {
+            continue;
+        };
+        match difference(ours, offer) {
+            None => return Ok((ours, offer)),
+            Some(what) => differences.push_str(&format!("; its {} has {what}", ours.name)),
+        }
+    }
+    let offered: Vec<String> = menu
+        .currencies_accepted
+        .iter()
+        .map(|offer| format!("{} by {} on {}", offer.currency, offer.method, offer.ledger))
+        .collect();
+    let why = format!(
+        "no currency in common: the seller takes {}{differences}",
+        offered.join(", ")
+    );
+    Err(Fault {
+        code: Code::UnknownCurrency,
+        ..Fault::ours(why)
+    })
+}
+
+fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
+    if offer.ledger != ours.ledger {
+        return Some(format!("ledger {}, ours is {}", offer.ledger, ours.ledger));
+    }
+    if offer.asset != ours.asset {
+        return Some(format!("asset {}, ours is {}", offer.asset, ours.asset));
+    }
+    if offer.decimals != ours.decimals {
+        return Some(format!(
+            "{} decimals, ours has {}",
+            offer.decimals, ours.decimals
+        ));
+    }
+    (offer.rate.denominator == Amount::ZERO).then(|| "a rate over zero".to_owned())
+}
+
+/// What the order would bind us to: everything that we would refuse to pay is found here.
+pub(super) fn check_order(menu: &Menu, order: &Order, wish: &Wish) -> Result<Terms, Fault> {
+    let ours = |(code, why)| Fault {
+        code,
+        ..Fault::ours(why)
+    };
+    let terms = terms(menu, order, &Digest::ZERO).map_err(ours)?;
+    let there = menu.available_data.get(&terms.topic).copied().flatten();
+    if let (Some(wanted), Some(there)) = (terms.quantity, there)
+        && wanted > there
+    {
+        let why = format!(
+            "{wanted} items of {} are wanted, there are {there}",
+            terms.topic
+        );
+        return Err(ours((Code::Quantity, why)));
+    }
+    if terms.quantity == Some(0) {
+        return Err(ours((Code::Quantity, "an order of no items".to_owned())));
+    }
+    let least = terms.quantity.unwrap_or(u64::from(terms.granularity));
+    let cost = terms.owed_for(least);
+    let max = wish.max_total.unwrap_or(Amount::new(u128::MAX));
+    match cost {
+        Some(cost) if cost <= max => Ok(terms),
+        Some(cost) => {
+            let name = &terms.currency.name;
+            let why = format!("{least} items cost {cost} {name}, our ceiling is {max}");
+            Err(ours((Code::OrderRefused, why)))
+        }
+        None => Err(ours((
+            Code::Quantity,
+            "the price of this order passes 128 bits".to_owned(),
+        ))),
+    }
+}

@@ -1,0 +1,261 @@
+//! SDPP as a value. A session is told bytes, items, time, randomness and what the ledgers say;
+//! it answers with outputs, in order. No socket, clock, disk, randomness or `async` in here.
+//!
+//! The order of outputs *is* the write-ahead rule: whoever carries them out makes each
+//! [`Output::Record`] durable before anything that comes after it.
+
+mod buyer;
+mod seller;
+mod windows;
+
+pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
+pub use seller::{Offer, Seller, SellerPolicy, SellerRandomness};
+
+use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, WireError};
+use crate::record::{End, Record, SignedMessage};
+use crate::terms::SessionId;
+use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
+use std::collections::VecDeque;
+
+/// What happened, told to a session.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The peer sent bytes: any number of messages, whole or not.
+    Read(&'a [u8]),
+    /// Seller: the source gave items, no more than [`Seller::wants`].
+    Items(Vec<Vec<u8>>),
+    /// Seller: the source has no more items.
+    SourceEnded,
+    /// The transaction for something owed is signed, durable and sent.
+    Signed {
+        /// What was owed.
+        reference: Reference,
+        /// The transaction.
+        tx: TxId,
+    },
+    /// Something owed is done, for good.
+    Met {
+        /// What was owed.
+        reference: Reference,
+        /// The transaction.
+        tx: TxId,
+    },
+    /// Something owed will never be done.
+    Refused {
+        /// What was owed.
+        reference: Reference,
+        /// The ledger's reason.
+        why: String,
+    },
+    /// Seller: the answer to [`Output::Look`].
+    Channel(ChannelView),
+    /// Buyer: the answer to [`Output::Fund`].
+    Funded {
+        /// The channel.
+        channel: ChannelId,
+        /// What vouchers on it are signed under.
+        domain: Domain,
+        /// The last amount vouched on it.
+        base: Amount,
+        /// Its deposit.
+        deposit: Amount,
+    },
+    /// Somebody wants this side to end in good order.
+    Stop(Reason),
+    /// The peer closed the connection, or it broke.
+    Hangup,
+    /// This side cannot go on.
+    Failed(String),
+}
+
+/// What a session wants done, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Make this durable before anything after it.
+    Record {
+        /// The session that it belongs to.
+        session: SessionId,
+        /// The fact.
+        record: Box<Record>,
+    },
+    /// Send these bytes.
+    Send(Vec<u8>),
+    /// Buyer: an item, opened and acknowledged.
+    Deliver {
+        /// Its place in the session, from 1.
+        seq: u64,
+        /// Its bytes.
+        item: Vec<u8>,
+    },
+    /// Seller: look at this channel on its ledger, and answer with [`Input::Channel`].
+    Look {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The channel.
+        channel: ChannelId,
+    },
+    /// Buyer: find or open a channel, and answer with [`Input::Funded`].
+    Fund {
+        /// What the session will cost, where that is known.
+        cost: Option<Amount>,
+        /// The ledger.
+        ledger: LedgerId,
+        /// Who may claim from it.
+        payee: Account,
+        /// What is deposited.
+        asset: Asset,
+    },
+    /// Close the connection: the session is over.
+    Close {
+        /// How.
+        end: End,
+        /// A sentence for people.
+        why: String,
+    },
+}
+
+/// A channel as its ledger and our journal have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelView {
+    /// The ledger's word; `None` when it has no such channel.
+    pub channel: Option<Channel>,
+    /// What vouchers on it are signed under.
+    pub domain: Domain,
+    /// The best voucher on it that our journal has, zero when none.
+    pub vouched: Amount,
+    /// It serves another session just now.
+    pub busy: bool,
+}
+
+/// Where a session stands, for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Items sent (seller) or opened (buyer).
+    pub items: u64,
+    /// Windows invoiced.
+    pub windows: u64,
+    /// What the items invoiced cost.
+    pub owed: Amount,
+    /// What was paid: for good (seller), or sent (buyer).
+    pub paid: Amount,
+}
+
+/// Why a session cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Fault {
+    end: End,
+    code: Code,
+    why: String,
+    evidence: Option<Box<SignedMessage>>,
+}
+
+impl Fault {
+    /// The other side broke the rules.
+    fn theirs(code: Code, why: impl Into<String>) -> Self {
+        Fault {
+            end: End::Misconduct,
+            code,
+            why: why.into(),
+            evidence: None,
+        }
+    }
+
+    /// This side cannot go on.
+    fn ours(why: impl Into<String>) -> Self {
+        Fault {
+            end: End::Failed,
+            code: Code::Internal,
+            why: why.into(),
+            evidence: None,
+        }
+    }
+
+    /// Nothing came in time.
+    fn timed_out(why: impl Into<String>) -> Self {
+        Fault {
+            end: End::Broken,
+            code: Code::TimedOut,
+            why: why.into(),
+            evidence: None,
+        }
+    }
+
+    /// The message that shows it.
+    fn shown_by(self, evidence: Option<SignedMessage>) -> Self {
+        Fault {
+            evidence: evidence.map(Box::new),
+            ..self
+        }
+    }
+
+    fn frame(&self) -> Vec<u8> {
+        ErrorMessage {
+            code: self.code,
+            message: self.why.clone(),
+        }
+        .frame()
+    }
+}
+
+impl From<WireError> for Fault {
+    fn from(error: WireError) -> Self {
+        let code = match error {
+            WireError::Malformed { .. } => Code::Malformed,
+            WireError::BadSignature(_) => Code::BadSignature,
+        };
+        Fault::theirs(code, error.to_string())
+    }
+}
+
+impl From<FrameTooLong> for Fault {
+    fn from(error: FrameTooLong) -> Self {
+        Fault::theirs(Code::FrameTooLong, error.to_string())
+    }
+}
+
+/// Outputs on their way out. Bytes that follow one another leave as one.
+#[derive(Debug)]
+struct Outputs {
+    session: SessionId,
+    queue: VecDeque<Output>,
+}
+
+impl Outputs {
+    fn new() -> Self {
+        Outputs {
+            session: SessionId::NONE,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// From here on records belong to this session.
+    fn begin(&mut self, session: SessionId) {
+        self.session = session;
+    }
+
+    fn record(&mut self, record: Record) {
+        let (session, record) = (self.session, Box::new(record));
+        self.queue.push_back(Output::Record { session, record });
+    }
+
+    fn send(&mut self, frame: Vec<u8>) {
+        match self.queue.back_mut() {
+            Some(Output::Send(bytes)) => bytes.extend_from_slice(&frame),
+            _ => self.queue.push_back(Output::Send(frame)),
+        }
+    }
+
+    fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+}
+
+/// A message that came where it has no place.
+fn unexpected(what: &str, session: Option<SessionId>) -> Fault {
+    let of = session.map_or(String::new(), |session| format!(" in session {session}"));
+    Fault::theirs(Code::Unexpected, format!("{what} has no place here{of}"))
+}

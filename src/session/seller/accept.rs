@@ -1,0 +1,214 @@
+//! From an order to terms: everything that can be wrong with it, said before anything is owed.
+
+use super::purse::Purse;
+use super::{Counter, Offer, SellerRandomness};
+use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, terms};
+use crate::record::SignedMessage;
+use crate::session::{ChannelView, Fault, Output};
+use crate::terms::{InEscrow, SessionId, Terms};
+use sdpp_ledger::{Account, Amount, Channel, PublicKey};
+
+/// An order that fits the menu.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) terms: Terms,
+    pub(super) menu: SignedMessage,
+    pub(super) order: SignedMessage,
+    pub(super) encryption: PublicKey,
+    pub(super) randomness: SellerRandomness,
+    /// Where payments come from.
+    pub(super) payer: Account,
+    pub(super) purse: Option<Purse>,
+    pub(super) deadline_ms: u64,
+}
+
+/// Checks a hello: something in common must be there.
+pub(super) fn speaks(hello: &Hello, menu: &Menu) -> Result<(), Fault> {
+    let common = match hello {
+        Hello::Plain(text) => text.is_empty(),
+        Hello::Speaks(choice) => {
+            menu.versions.iter().any(|v| choice.versions.contains(v))
+                && menu.encodings.iter().any(|e| choice.encodings.contains(e))
+        }
+    };
+    if common {
+        return Ok(());
+    }
+    Err(Fault::theirs(
+        Code::Version,
+        format!("this seller speaks {VERSION} with {ENCODING}"),
+    ))
+}
+
+/// Checks an order against this connection's menu.
+pub(super) fn accept(
+    offer: &Offer,
+    counter: &Counter,
+    envelope: &Envelope<'_>,
+    now_ms: u64,
+) -> Result<Accepted, Fault> {
+    let key = envelope.unproven::<Order>()?.public_key_signature;
+    let verified = envelope.signed_by::<Order>(&key, SessionId::NONE)?;
+    let message = verified
+        .message
+        .ok_or_else(|| Fault::ours("an order without its signature"))?;
+    let order = verified.body;
+    check_menu(&order, counter, now_ms)?;
+    let terms = terms(&counter.menu, &order, &message.data_digest)
+        .map_err(|(code, why)| Fault::theirs(code, why))?;
+    check_terms(&terms, &counter.menu)?;
+    if message.data.is_none() {
+        return Err(Fault::theirs(
+            Code::OrderRefused,
+            "the order is too long to be kept",
+        ));
+    }
+    let randomness = SellerRandomness {
+        session_key: counter.randomness.session_key.clone(),
+        ephemeral: counter.randomness.ephemeral.clone(),
+        ..counter.randomness
+    };
+    Ok(Accepted {
+        terms,
+        menu: counter.message.clone(),
+        order: message,
+        encryption: order.public_key_encryption,
+        randomness,
+        payer: order.address,
+        purse: None,
+        deadline_ms: now_ms + offer.policy.patience_ms,
+    })
+}
+
+/// The order answers this connection's menu, in time, in a language that both speak.
+fn check_menu(order: &Order, counter: &Counter, now_ms: u64) -> Result<(), Fault> {
+    if order.menu_digest != counter.message.data_digest {
+        return Err(Fault::theirs(
+            Code::MenuExpired,
+            "the order answers another menu",
+        ));
+    }
+    if now_ms >= counter.menu.expires_at.0 {
+        let why = format!(
+            "the menu was good until {}; ask for a new one",
+            counter.menu.expires_at
+        );
+        return Err(Fault::theirs(Code::MenuExpired, why));
+    }
+    if order.version != VERSION || order.encoding != ENCODING {
+        let why = format!("this seller speaks {VERSION} with {ENCODING}");
+        return Err(Fault::theirs(Code::Version, why));
+    }
+    let seller = &counter.menu.public_key;
+    if order.public_key_signature == *seller || order.public_key_encryption == *seller {
+        let why = "the buyer's keys must not be the seller's";
+        return Err(Fault::theirs(Code::OrderRefused, why));
+    }
+    if order.public_key_encryption == order.public_key_signature {
+        let why = "the key for encryption must be fresh, not the one that signs";
+        return Err(Fault::theirs(Code::OrderRefused, why));
+    }
+    Ok(())
+}
+
+/// There is enough of it, and the bill can be written.
+fn check_terms(terms: &Terms, menu: &Menu) -> Result<(), Fault> {
+    let available = menu.available_data.get(&terms.topic).copied().flatten();
+    let quantity = terms.quantity;
+    if quantity == Some(0) {
+        return Err(Fault::theirs(Code::Quantity, "an order of no items"));
+    }
+    if let (Some(wanted), Some(there)) = (quantity, available)
+        && wanted > there
+    {
+        let why = format!(
+            "{wanted} items of {} were ordered, there are {there}",
+            terms.topic
+        );
+        return Err(Fault::theirs(Code::Quantity, why));
+    }
+    match terms.owed_for(quantity.unwrap_or(u64::from(u32::MAX))) {
+        Some(_) => Ok(()),
+        None => Err(Fault::theirs(
+            Code::Quantity,
+            "the price of this order passes 128 bits",
+        )),
+    }
+}
+
+impl Accepted {
+    /// What must be looked at before the session begins.
+    pub(super) fn look(&self) -> Option<Output> {
+        let escrow = self.terms.escrow.as_ref()?;
+        Some(Output::Look {
+            ledger: self.terms.currency.ledger.clone(),
+            channel: escrow.channel,
+        })
+    }
+
+    /// Takes the channel, if it can pay for this session.
+    pub(super) fn check_channel(&mut self, view: ChannelView) -> Result<(), Fault> {
+        let Some(escrow) = &self.terms.escrow else {
+            return Err(Fault::ours("a channel was looked at that nobody named"));
+        };
+        if view.busy {
+            let why = "the channel serves another session just now";
+            return Err(Fault::theirs(Code::ChannelBusy, why));
+        }
+        let Some(channel) = view.channel else {
+            let why = format!(
+                "the ledger has no channel {}, or not final yet",
+                escrow.channel
+            );
+            return Err(Fault::theirs(Code::Channel, why));
+        };
+        let known = view.vouched.max(channel.settled);
+        check(&channel, &self.terms, &self.payer, known).map_err(|why| {
+            Fault::theirs(Code::Channel, format!("channel {}: {why}", escrow.channel))
+        })?;
+        let InEscrow { channel: id, base } = *escrow;
+        let (domain, signer) = (view.domain, self.terms.buyer);
+        self.purse = Some(Purse {
+            id,
+            domain,
+            signer,
+            base,
+            deposit: channel.deposit,
+            best: None,
+        });
+        Ok(())
+    }
+}
+
+/// Whether a channel is good for these terms. `known` is the most that we know was vouched.
+fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Result<(), String> {
+    let currency = &terms.currency;
+    if channel.finalized || channel.close_requested_ms.is_some() {
+        return Err("it is closed, or its payer asked to close it".to_owned());
+    }
+    if channel.payee != currency.payee || channel.asset != currency.asset {
+        return Err(format!(
+            "it pays {} in {}, not us",
+            channel.payee, channel.asset
+        ));
+    }
+    if channel.signer != terms.buyer.account() || channel.payer != *payer {
+        return Err("its vouchers are not signed by the key of this order".to_owned());
+    }
+    let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
+    if base != known {
+        return Err(format!(
+            "the order's base is {base}, the last amount vouched is {known}"
+        ));
+    }
+    let first = terms
+        .owed_for(u64::from(terms.granularity))
+        .and_then(|one| one.checked_add(base));
+    if first.is_none_or(|first| first > channel.deposit) {
+        return Err(format!(
+            "its deposit {} does not cover one window",
+            channel.deposit
+        ));
+    }
+    Ok(())
+}

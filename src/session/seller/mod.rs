@@ -1,0 +1,523 @@
+//! The seller's side of one session.
+
+mod accept;
+mod bills;
+mod offer;
+mod purse;
+mod stream;
+
+pub use offer::{Offer, SellerPolicy, SellerRandomness};
+
+use crate::crypto::layout::MessageKind;
+use crate::message::{Codec, Draft, Envelope, ErrorMessage, Hello, Menu, Moment, Reason};
+use crate::record::{End, SignedMessage};
+use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
+use crate::terms::SessionId;
+use accept::Accepted;
+use std::sync::Arc;
+use stream::{Pending, Stream};
+
+/// The seller's side of one session, from the menu to the exit.
+#[derive(Debug)]
+pub struct Seller {
+    offer: Arc<Offer>,
+    codec: Codec,
+    state: State,
+    out: Outputs,
+}
+
+/// Where the session stands. `ExpectX`: the peer moves next.
+#[derive(Debug)]
+enum State {
+    /// The menu is out.
+    ExpectOrder(Box<Counter>),
+    /// The order is good; its channel is being looked at.
+    ExpectChannel(Box<Accepted>),
+    /// Items flow.
+    Streaming(Box<Stream>),
+    /// A window is full, and its invoice waits for its anchor's transaction.
+    Anchoring(Box<Stream>, Box<Pending>, Option<Ending>),
+    /// No more items; what is owed is being paid.
+    Draining(Box<Stream>, Ending),
+    /// Our exit is out.
+    ExpectExit(Box<Stream>, Ending),
+    /// Over.
+    Closed,
+}
+
+/// Before the order: the menu of this connection, and what the session's key will be.
+#[derive(Debug)]
+struct Counter {
+    menu: Menu,
+    message: SignedMessage,
+    frame: Vec<u8>,
+    randomness: SellerRandomness,
+    greetings: u8,
+    deadline_ms: u64,
+}
+
+/// Why and since when a session ends.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
+    reason: Reason,
+    since_ms: u64,
+    /// The buyer has said `exit`.
+    heard: bool,
+}
+
+/// What moves the session.
+enum Event<'a> {
+    Message(Envelope<'a>),
+    Items(Vec<Vec<u8>>),
+    Other(Input<'a>),
+    Timeout,
+}
+
+/// How many times a buyer may say hello.
+const GREETINGS_MAX: u8 = 3;
+
+impl Seller {
+    /// A session on a connection that was just made: its first output is the menu.
+    pub fn new(offer: Arc<Offer>, randomness: SellerRandomness, now_ms: u64) -> Self {
+        let mut menu = offer.menu.clone();
+        menu.challenge = randomness.challenge;
+        menu.expires_at = Moment(now_ms + offer.policy.menu_lifetime_ms);
+        let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
+        let deadline_ms = now_ms + offer.policy.patience_ms;
+        let mut out = Outputs::new();
+        out.send(frame.clone());
+        let codec = Codec::new(offer.policy.frame_bytes_max);
+        let counter = Counter {
+            menu,
+            message,
+            frame,
+            randomness,
+            greetings: 0,
+            deadline_ms,
+        };
+        Seller {
+            offer,
+            codec,
+            state: State::ExpectOrder(Box::new(counter)),
+            out,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, input: Input<'_>, now_ms: u64) {
+        match input {
+            Input::Read(bytes) => self.read(bytes, now_ms),
+            Input::Items(items) => self.step(Event::Items(items), now_ms),
+            other => self.step(Event::Other(other), now_ms),
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop()
+    }
+
+    /// When [`Seller::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match &self.state {
+            State::ExpectOrder(counter) => Some(counter.deadline_ms),
+            State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
+            State::Streaming(stream) => stream.bills.next_due_ms(),
+            State::Anchoring(_, pending, _) => Some(pending.give_up_ms),
+            State::Draining(stream, ending) => Some(
+                stream
+                    .bills
+                    .next_due_ms()
+                    .unwrap_or(self.gives_up_ms(ending)),
+            ),
+            State::ExpectExit(_, ending) => Some(self.gives_up_ms(ending)),
+            State::Closed => None,
+        }
+    }
+
+    /// The deadline has come.
+    pub fn handle_timeout(&mut self, now_ms: u64) {
+        if self
+            .poll_timeout()
+            .is_some_and(|deadline| now_ms >= deadline)
+        {
+            self.step(Event::Timeout, now_ms);
+        }
+    }
+
+    /// How many items the session can take from its source just now: zero while no credit is
+    /// left, the buyer is slow, or an invoice waits for its anchor.
+    pub fn wants(&self) -> u64 {
+        match &self.state {
+            State::Streaming(stream) => stream.room(),
+            _ => 0,
+        }
+    }
+
+    /// The topic that was ordered and how many items of it, once there is an order.
+    pub fn ordered(&self) -> Option<(&str, Option<u64>)> {
+        self.stream()
+            .map(|stream| (stream.terms.topic.as_str(), stream.terms.quantity))
+    }
+
+    /// The session's id, once there is an order.
+    pub fn session(&self) -> Option<SessionId> {
+        self.stream().map(|stream| stream.terms.session)
+    }
+
+    /// Where the session stands, for people.
+    pub fn progress(&self) -> Progress {
+        self.stream().map(Stream::progress).unwrap_or_default()
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        match &self.state {
+            State::Streaming(stream)
+            | State::Anchoring(stream, ..)
+            | State::Draining(stream, _)
+            | State::ExpectExit(stream, _) => Some(stream),
+            _ => None,
+        }
+    }
+
+    fn gives_up_ms(&self, ending: &Ending) -> u64 {
+        ending.since_ms + self.offer.policy.patience_ms
+    }
+
+    fn read(&mut self, bytes: &[u8], now_ms: u64) {
+        let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
+        codec.push(bytes);
+        while !matches!(self.state, State::Closed) {
+            match codec.next_frame() {
+                Ok(Some(frame)) => match Envelope::parse(frame) {
+                    Ok(envelope) => self.step(Event::Message(envelope), now_ms),
+                    Err(error) => self.fail(error.into()),
+                },
+                Ok(None) => break,
+                Err(error) => self.fail(error.into()),
+            }
+        }
+        self.codec = codec;
+    }
+
+    fn step(&mut self, event: Event<'_>, now_ms: u64) {
+        // A fault needs the stream that it happened in, so the state is taken back on error.
+        let mut state = std::mem::replace(&mut self.state, State::Closed);
+        let result = self.next(&mut state, event, now_ms);
+        self.state = state;
+        if let Err(fault) = result {
+            self.fail(fault);
+        }
+    }
+
+    /// The table: what each event does in each state. First what every state does alike.
+    fn next(&mut self, state: &mut State, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
+        match (&state, &event) {
+            (State::Closed, _) => Ok(()),
+            (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
+                Err(told(&envelope.unproven()?))
+            }
+            (_, Event::Other(Input::Failed(why))) => Err(Fault::ours(why.clone())),
+            (State::ExpectOrder(_) | State::ExpectChannel(_), _) => {
+                self.before_terms(state, event, now_ms)
+            }
+            (State::ExpectExit(..), Event::Timeout | Event::Other(Input::Hangup)) => {
+                self.end(state);
+                Ok(())
+            }
+            (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out("the connection broke")),
+            (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Exit => {
+                self.hear_exit(state, envelope, now_ms)
+            }
+            _ => self.under_terms(state, event, now_ms),
+        }
+    }
+
+    /// The table while there is no session yet.
+    fn before_terms(
+        &mut self,
+        state: &mut State,
+        event: Event<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match (&mut *state, event) {
+            (State::ExpectOrder(counter), Event::Message(envelope)) => match envelope.kind() {
+                MessageKind::Hello => greet(counter, &envelope, &mut self.out),
+                MessageKind::Order => {
+                    let accepted = accept::accept(&self.offer, counter, &envelope, now_ms)?;
+                    self.look_or_serve(state, accepted, now_ms)
+                }
+                kind => Err(unexpected(&kind.to_string(), None)),
+            },
+            (State::ExpectChannel(accepted), Event::Other(Input::Channel(view))) => {
+                accepted.check_channel(view)?;
+                self.serve(state, now_ms)
+            }
+            (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),
+            (State::ExpectChannel(_), Event::Timeout) => {
+                Err(Fault::ours("the ledger did not show the channel in time"))
+            }
+            (_, Event::Timeout) => Err(Fault::timed_out("no order came while we waited")),
+            (_, Event::Other(Input::Hangup | Input::Stop(_))) => {
+                *state = State::Closed;
+                let why = "no order was made".to_owned();
+                self.out.push(Output::Close {
+                    end: End::Broken,
+                    why,
+                });
+                Ok(())
+            }
+            (_, Event::Items(_) | Event::Other(_)) => Ok(()),
+        }
+    }
+
+    /// The table once there are terms.
+    fn under_terms(
+        &mut self,
+        state: &mut State,
+        event: Event<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match (&mut *state, event) {
+            (State::Streaming(stream), Event::Items(items)) => {
+                for item in items {
+                    if let Some(pending) = stream.send(&item, now_ms, &mut self.out)? {
+                        wait_for_anchor(state, pending, None);
+                        return Ok(());
+                    }
+                }
+            }
+            // Items that were fetched while the session was already ending are nobody's.
+            (_, Event::Items(_)) => {}
+            (State::Streaming(_), Event::Other(Input::SourceEnded)) => {
+                return self.drain(state, Ending::new(Reason::SourceEnded, now_ms));
+            }
+            (State::Streaming(_), Event::Other(Input::Stop(reason))) => {
+                return self.drain(state, Ending::new(reason, now_ms));
+            }
+            (State::Anchoring(_, _, ending), Event::Other(Input::Stop(reason))) => {
+                ending.get_or_insert(Ending::new(reason, now_ms));
+            }
+            (State::Anchoring(_, pending, _), Event::Other(Input::Signed { reference, tx }))
+                if pending.reference == reference =>
+            {
+                return self.send_pending(state, tx.as_str(), now_ms);
+            }
+            (State::Anchoring(_, pending, _), Event::Other(Input::Refused { reference, .. }))
+                if pending.reference == reference =>
+            {
+                return self.send_pending(state, "", now_ms);
+            }
+            (State::Anchoring(..), Event::Timeout) => return self.send_pending(state, "", now_ms),
+            (State::Streaming(stream), Event::Timeout) => {
+                return stream.bills.late(now_ms).map_or(Ok(()), Err);
+            }
+            (State::Draining(stream, _), Event::Timeout) => match stream.bills.late(now_ms) {
+                Some(late) => return Err(late),
+                None => return self.say_exit(state, now_ms),
+            },
+            (state, event) => hear(state, event, &mut self.out)?,
+        }
+        self.advance(state, now_ms)
+    }
+}
+
+/// The transitions that the tables name. Each does first what can fail, then moves the state.
+impl Seller {
+    fn look_or_serve(
+        &mut self,
+        state: &mut State,
+        accepted: Accepted,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let look = accepted.look();
+        *state = State::ExpectChannel(Box::new(accepted));
+        match look {
+            Some(look) => {
+                self.out.push(look);
+                Ok(())
+            }
+            None => self.serve(state, now_ms),
+        }
+    }
+
+    fn serve(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::ExpectChannel(accepted) = std::mem::replace(state, State::Closed) {
+            let stream = Stream::begin(self.offer.clone(), *accepted, &mut self.out)?;
+            *state = State::Streaming(Box::new(stream));
+        }
+        self.advance(state, now_ms)
+    }
+
+    /// The invoice that waited leaves; `tx` is its anchor's, empty when it was not to be had.
+    fn send_pending(&mut self, state: &mut State, tx: &str, now_ms: u64) -> Result<(), Fault> {
+        if let State::Anchoring(mut stream, pending, ending) =
+            std::mem::replace(state, State::Closed)
+        {
+            stream.send_pending(*pending, tx, &mut self.out);
+            *state = State::Streaming(stream);
+            if let Some(ending) = ending {
+                return self.drain(state, ending);
+            }
+        }
+        self.advance(state, now_ms)
+    }
+
+    /// Stops the flow, and asks for what is not yet asked for.
+    fn drain(&mut self, state: &mut State, ending: Ending) -> Result<(), Fault> {
+        let State::Streaming(stream) = state else {
+            return Ok(());
+        };
+        let pending = stream.close_part_window(ending.since_ms, &mut self.out)?;
+        if let Some(pending) = pending {
+            wait_for_anchor(state, pending, Some(ending));
+            return Ok(());
+        }
+        if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+            *state = State::Draining(stream, ending);
+        }
+        self.advance(state, ending.since_ms)
+    }
+
+    /// Moves on where nothing more is to be waited for.
+    fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        match state {
+            State::Streaming(stream) if stream.is_complete() => {
+                self.drain(state, Ending::new(Reason::Complete, now_ms))
+            }
+            State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
+            _ => Ok(()),
+        }
+    }
+
+    fn say_exit(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Draining(mut stream, ending) = std::mem::replace(state, State::Closed) {
+            stream.say_exit(&ending, &mut self.out);
+            *state = State::ExpectExit(
+                stream,
+                Ending {
+                    since_ms: now_ms,
+                    ..ending
+                },
+            );
+            if ending.heard {
+                self.end(state);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_exit(
+        &mut self,
+        state: &mut State,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let Some(stream) = stream_of(state) else {
+            return Ok(());
+        };
+        let reason = stream.hear_exit(envelope, &mut self.out)?.reason;
+        let heard = Ending {
+            heard: true,
+            ..Ending::new(reason, now_ms)
+        };
+        match state {
+            State::Streaming(_) => return self.drain(state, heard),
+            State::Anchoring(_, _, ending) => ending.get_or_insert(heard).heard = true,
+            State::Draining(_, ending) => ending.heard = true,
+            _ => self.end(state),
+        }
+        Ok(())
+    }
+
+    /// Both sides have said `exit`, or the buyer is gone after ours.
+    fn end(&mut self, state: &mut State) {
+        if let State::ExpectExit(mut stream, ending) = std::mem::replace(state, State::Closed) {
+            let (end, why) = (stream.end(), ending.reason.to_string());
+            stream.ended(end, &why, None, &mut self.out);
+            self.out.push(Output::Close { end, why });
+        }
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        let mut state = std::mem::replace(&mut self.state, State::Closed);
+        if let Some(stream) = stream_of(&mut state) {
+            stream.ended(fault.end, &fault.why, fault.evidence.clone(), &mut self.out);
+        }
+        if fault.end != End::Refused {
+            self.out.send(fault.frame());
+        }
+        self.out.push(Output::Close {
+            end: fault.end,
+            why: fault.why,
+        });
+    }
+}
+
+impl Ending {
+    fn new(reason: Reason, now_ms: u64) -> Self {
+        Ending {
+            reason,
+            since_ms: now_ms,
+            heard: false,
+        }
+    }
+}
+
+fn greet(counter: &mut Counter, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    let hello: Hello = envelope.unproven()?;
+    accept::speaks(&hello, &counter.menu)?;
+    counter.greetings += 1;
+    if counter.greetings > GREETINGS_MAX {
+        return Err(unexpected("one more hello", None));
+    }
+    out.send(counter.frame.clone());
+    Ok(())
+}
+
+fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
+    if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+        *state = State::Anchoring(stream, Box::new(pending), ending);
+    }
+}
+
+/// What the buyer and the ledgers say, which a stream takes in whatever the state.
+fn hear(state: &mut State, event: Event<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    let Some(stream) = stream_of(state) else {
+        return Ok(());
+    };
+    match event {
+        Event::Message(envelope) => stream.hear(&envelope, out),
+        Event::Other(Input::Met { reference, .. }) => {
+            stream.met(reference);
+            Ok(())
+        }
+        Event::Other(Input::Signed { reference, tx }) => {
+            stream.signed(reference, tx);
+            Ok(())
+        }
+        Event::Other(Input::Refused { reference, why }) => stream.refused(reference, &why),
+        _ => Ok(()),
+    }
+}
+
+fn stream_of(state: &mut State) -> Option<&mut Stream> {
+    match state {
+        State::Streaming(stream)
+        | State::Anchoring(stream, ..)
+        | State::Draining(stream, _)
+        | State::ExpectExit(stream, _) => Some(stream),
+        _ => None,
+    }
+}
+
+/// The buyer told us of an error.
+fn told(error: &ErrorMessage) -> Fault {
+    let why = format!("the buyer says: {}: {}", error.code, error.message);
+    Fault {
+        end: End::Refused,
+        code: error.code,
+        why,
+        evidence: None,
+    }
+}

@@ -1,0 +1,48 @@
+//! What a seller brings to every session, and the randomness that each one is told.
+
+use crate::message::Menu;
+use sdpp_ledger::{Digest, Key};
+use zeroize::Zeroizing;
+
+/// What all sessions of a seller share.
+#[derive(Debug)]
+pub struct Offer {
+    /// Signs everything.
+    pub key: Key,
+    /// The menu; each connection gets it with a challenge and an expiry of its own.
+    pub menu: Menu,
+    /// How this seller behaves.
+    pub policy: SellerPolicy,
+}
+
+/// How a seller behaves.
+#[derive(Debug, Clone)]
+pub struct SellerPolicy {
+    /// How long to wait for the peer, an anchor, or finality at the end, in milliseconds.
+    pub patience_ms: u64,
+    /// How long a menu is good, in milliseconds; see [`Menu::LIFETIME_MS_MAX`].
+    pub menu_lifetime_ms: u64,
+    /// An invoice waits for its anchor's transaction and names it.
+    pub anchor_before: bool,
+    /// Records wait for the session's end and ride under one root.
+    pub hold_records: bool,
+    /// The longest line taken, in bytes.
+    pub frame_bytes_max: usize,
+    /// The longest item sent, in bytes.
+    pub item_bytes_max: usize,
+    /// The most bytes of items sent and not acknowledged; at the cap the source pauses.
+    pub unacknowledged_bytes_max: usize,
+}
+
+/// What a seller's session is told instead of drawing it.
+#[derive(Debug)]
+pub struct SellerRandomness {
+    /// The menu's challenge.
+    pub challenge: Digest,
+    /// The session's key.
+    pub session_key: Zeroizing<[u8; 32]>,
+    /// The fresh key that wraps it.
+    pub ephemeral: Key,
+    /// The nonce under which it is wrapped.
+    pub wrap_nonce: [u8; 12],
+}

@@ -1,0 +1,423 @@
+//! The seller's session once there are terms: items, invoices and the exit on their way out.
+//! What comes in is in `bills.rs`.
+
+use super::accept::Accepted;
+use super::bills::{Bill, Bills, Unacked};
+use super::purse::Purse;
+use super::{Ending, Offer};
+use crate::crypto::layout::MessageKind;
+use crate::crypto::{Keys, SealError, leaf, salt, wrap};
+use crate::message::{
+    Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, Invoice, Moment, SessionKey,
+};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::session::windows::{Window, Windows};
+use crate::session::{Fault, Outputs, Progress};
+use crate::terms::{Purpose, Role, Terms};
+use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
+use std::sync::Arc;
+
+/// A session's items and money, as the seller has them.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) offer: Arc<Offer>,
+    pub(super) terms: Terms,
+    pub(super) keys: Keys,
+    pub(super) windows: Windows,
+    pub(super) bills: Bills,
+    /// Where records stand that the buyer was not told of yet.
+    pub(super) untold: Vec<Anchored>,
+    pub(super) purse: Option<Purse>,
+}
+
+/// An invoice that waits for its anchor's transaction.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) reference: Reference,
+    pub(super) give_up_ms: u64,
+    drafted: Drafted,
+}
+
+/// An invoice whose bytes are fixed.
+#[derive(Debug)]
+struct Drafted {
+    draft: Draft,
+    window: Window,
+    bill: Bill,
+}
+
+/// The last item of a window on its way into an invoice.
+struct LastItem {
+    body: Vec<u8>,
+    leaf: Digest,
+}
+
+impl Stream {
+    /// The terms stand: they are recorded, and the session's key goes to the buyer.
+    pub(super) fn begin(
+        offer: Arc<Offer>,
+        accepted: Accepted,
+        out: &mut Outputs,
+    ) -> Result<Stream, Fault> {
+        let Accepted {
+            terms,
+            menu,
+            order,
+            encryption,
+            randomness,
+            purse,
+            ..
+        } = accepted;
+        out.begin(terms.session);
+        let (role, peer) = (Role::Seller, terms.buyer);
+        let (menu, order) = (Box::new(menu), Box::new(order));
+        out.record(Record::Order {
+            role,
+            peer,
+            menu,
+            order,
+            owed: None,
+        });
+        let keys = Keys::derive(&randomness.session_key, terms.session, 0);
+        let salt_secret = keys.salt_secret().clone();
+        out.record(Record::Epoch {
+            epoch: 0,
+            salt_secret,
+        });
+        out.record(Record::Reserved {
+            to_seq: terms.credit_items(),
+        });
+        let wrapped = wrap(
+            &randomness.session_key,
+            &encryption,
+            &randomness.ephemeral,
+            randomness.wrap_nonce,
+            terms.session,
+        )
+        .map_err(|error| Fault::ours(error.to_string()))?;
+        let (_, frame) =
+            Draft::new(terms.session, &SessionKey::new(0, &wrapped)).sign(&offer.key, "");
+        out.send(frame);
+        let windows = Windows::new(terms.session);
+        let bills = Bills::default();
+        Ok(Stream {
+            offer,
+            terms,
+            keys,
+            windows,
+            bills,
+            untold: Vec::new(),
+            purse,
+        })
+    }
+
+    /// How many items may be sent just now.
+    pub(super) fn room(&self) -> u64 {
+        if self.bills.unacked_bytes() >= self.offer.policy.unacknowledged_bytes_max {
+            return 0;
+        }
+        let sent = self.windows.items();
+        let unpaid = sent - self.bills.paid_items();
+        let credit = self.terms.credit_items().saturating_sub(unpaid);
+        let ordered = self
+            .terms
+            .quantity
+            .map_or(u64::MAX, |quantity| quantity - sent);
+        // Never beyond the open window: its invoice may have to wait for an anchor.
+        let window = u64::from(self.terms.granularity) - self.windows.open_items();
+        credit.min(ordered).min(window)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.terms.is_last(self.windows.items())
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            items: self.windows.items(),
+            windows: self.windows.closed(),
+            owed: self.bills.billed(),
+            paid: self.bills.paid_total(),
+        }
+    }
+
+    /// Sends an item; the last of a window with its invoice, or that invoice has to wait.
+    pub(super) fn send(
+        &mut self,
+        item: &[u8],
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<Option<Pending>, Fault> {
+        let max = self.offer.policy.item_bytes_max;
+        if item.len() > max {
+            let why = format!(
+                "the source gave an item of {} bytes, {max} are allowed",
+                item.len()
+            );
+            return Err(Fault::ours(why));
+        }
+        let seq = self.windows.items() + 1;
+        let ends_window = self.windows.open_items() + 1 == u64::from(self.terms.granularity)
+            || self.terms.is_last(seq);
+        let kind = if ends_window {
+            MessageKind::DataInvoice
+        } else {
+            MessageKind::Data
+        };
+        let salt = salt(self.keys.salt_secret(), seq);
+        let leaf = leaf(&self.terms.session, seq, &salt, item);
+        let body = self
+            .keys
+            .from(Role::Seller)
+            .seal(kind, seq, item)
+            .map_err(unsealed)?;
+        self.windows.push(leaf);
+        let cumulative = Cumulative {
+            seq,
+            digest: self.windows.digest(),
+        };
+        self.bills.sent(Unacked {
+            cumulative,
+            bytes: body.len(),
+        });
+        if ends_window {
+            return self.invoice(Some(LastItem { body, leaf }), now_ms, out);
+        }
+        let draft = Draft::new(
+            self.terms.session,
+            &Data {
+                seq,
+                body: Base64(body),
+                leaf,
+            },
+        );
+        out.send(self.prove(&draft));
+        Ok(None)
+    }
+
+    /// Asks for a window that is not full, if one is open.
+    pub(super) fn close_part_window(
+        &mut self,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<Option<Pending>, Fault> {
+        if self.windows.open_items() == 0 {
+            return Ok(None);
+        }
+        self.invoice(None, now_ms, out)
+    }
+
+    /// Sends an invoice that waited; `tx` is its anchor's, empty when that was not to be had.
+    pub(super) fn send_pending(&mut self, pending: Pending, tx: &str, out: &mut Outputs) {
+        self.send_invoice(pending.drafted, tx, None, out);
+    }
+
+    /// Says `exit`: the buyer's final receipt.
+    pub(super) fn say_exit(&mut self, ending: &Ending, out: &mut Outputs) {
+        let exit = Exit {
+            reason: ending.reason,
+            items: self.windows.items(),
+            amount_total: self.bills.billed(),
+            paid_total: self.bills.paid_total(),
+            anchored: std::mem::take(&mut self.untold),
+        };
+        let draft = Draft::new(self.terms.session, &exit);
+        let (message, frame) = draft.sign(&self.offer.key, "");
+        let owed = self.anchor(Purpose::Exit, 0, &draft);
+        out.record(Record::Exit {
+            by: Role::Seller,
+            message,
+            owed,
+        });
+        out.send(frame);
+        Ok(())
+    }
+
+    /// How a session ends in which both sides said `exit`.
+    pub(super) fn end(&self) -> End {
+        let paid = self.bills.paid_total() == self.bills.billed();
+        if paid {
+            End::Complete
+        } else {
+            End::Outstanding
+        }
+    }
+
+    /// The last records of this session.
+    pub(super) fn ended(
+        &mut self,
+        end: End,
+        why: &str,
+        evidence: Option<Box<SignedMessage>>,
+        out: &mut Outputs,
+    ) {
+        if let Some(message) = self.bills.unkept_ack() {
+            out.record(Record::Ack { message });
+        }
+        let owed = self.redeem(end);
+        out.record(Record::Ended {
+            end,
+            why: why.to_owned(),
+            evidence,
+            owed,
+        });
+    }
+
+    /// Redeeming the best voucher: the channel is closed, and the buyer has its rest back at
+    /// once, when all is well; otherwise it stays open for a session to come.
+    fn redeem(&self, end: End) -> Option<Owed> {
+        let purse = self.purse.as_ref()?;
+        let redeem = purse.redeem()?;
+        let (purpose, call) = match end {
+            End::Complete => (Purpose::Close, Call::Close(redeem)),
+            _ => (Purpose::Settle, Call::Settle(redeem)),
+        };
+        Some(Owed {
+            reference: self.terms.session.reference(purpose, 0),
+            purpose,
+            ledger: self.terms.currency.ledger.clone(),
+            act: Act::Do(call),
+            held: false,
+        })
+    }
+
+    /// Closes the window and asks for it.
+    fn invoice(
+        &mut self,
+        last: Option<LastItem>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<Option<Pending>, Fault> {
+        let drafted = self.draft(last, now_ms)?;
+        let owed = self.anchor(Purpose::Invoice, drafted.window.number, &drafted.draft);
+        match owed {
+            Some(owed) if self.offer.policy.anchor_before && !owed.held => {
+                let reference = owed.reference;
+                out.record(Record::Anchoring { owed });
+                let give_up_ms = now_ms + self.offer.policy.patience_ms;
+                Ok(Some(Pending {
+                    reference,
+                    give_up_ms,
+                    drafted,
+                }))
+            }
+            owed => {
+                self.send_invoice(drafted, "", owed, out);
+                Ok(None)
+            }
+        }
+    }
+
+    fn draft(&mut self, last: Option<LastItem>, now_ms: u64) -> Result<Drafted, Fault> {
+        let window = self.windows.close();
+        let too_much = || Fault::ours("the price of this session passes 128 bits");
+        let amount_total = self.terms.owed_for(window.to_seq).ok_or_else(too_much)?;
+        let amount = amount_total.saturating_sub(self.bills.billed());
+        // An invoice that waits for its anchor is not late before it has left.
+        let waits = if self.offer.policy.anchor_before {
+            2
+        } else {
+            1
+        };
+        let due_ms = now_ms + waits * self.offer.policy.patience_ms;
+        let invoice = Invoice {
+            number: window.number,
+            from: window.from_seq,
+            to: window.to_seq,
+            amount,
+            amount_total,
+            paid_total: self.bills.paid_total(),
+            currency: self.terms.currency.name.clone(),
+            payment_address: self.terms.currency.payee.clone(),
+            digest: window.digest,
+            root: window.root,
+            reference: self
+                .terms
+                .session
+                .reference(Purpose::Payment, window.number),
+            due_at: Moment(due_ms),
+        };
+        let (body, leaf) = last
+            .map(|LastItem { body, leaf }| (Base64(body), leaf))
+            .unzip();
+        let anchored = std::mem::take(&mut self.untold);
+        let message = DataInvoice {
+            seq: window.to_seq,
+            body,
+            leaf,
+            invoice,
+            anchored,
+        };
+        let draft = Draft::new(self.terms.session, &message);
+        let window_end = Cumulative {
+            seq: window.to_seq,
+            digest: window.digest,
+        };
+        let bill = Bill::new(window.number, amount, amount_total, window_end, due_ms);
+        Ok(Drafted {
+            draft,
+            window,
+            bill,
+        })
+    }
+
+    /// The invoice is recorded, the next seqs are reserved, and it leaves.
+    fn send_invoice(&mut self, drafted: Drafted, tx: &str, owed: Option<Owed>, out: &mut Outputs) {
+        let Drafted {
+            draft,
+            window,
+            bill,
+        } = drafted;
+        let (message, frame) = draft.sign(&self.offer.key, tx);
+        let Window {
+            from_seq,
+            to_seq,
+            digest,
+            ..
+        } = window;
+        out.record(Record::Invoice {
+            message,
+            from_seq,
+            to_seq,
+            digest,
+            owed,
+        });
+        out.record(Record::Reserved {
+            to_seq: to_seq.saturating_add(self.terms.credit_items()),
+        });
+        out.send(frame);
+        self.bills.add(bill);
+    }
+
+    /// The anchor that a message of ours owes, where the seller keeps records.
+    fn anchor(&self, purpose: Purpose, number: u64, draft: &Draft) -> Option<Owed> {
+        let ledger = self.terms.records.clone()?;
+        let reference = self.terms.session.reference(purpose, number);
+        let digest = draft.data_digest();
+        let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
+        Some(Owed {
+            reference,
+            purpose,
+            ledger,
+            act,
+            held: self.offer.policy.hold_records,
+        })
+    }
+
+    fn prove(&self, draft: &Draft) -> Vec<u8> {
+        if self.terms.signed_items {
+            return draft.sign(&self.offer.key, "").1;
+        }
+        draft.tag(self.keys.from(Role::Seller).mac())
+    }
+
+    /// What so many items cost.
+    pub(super) fn owed_for(&self, items: u64) -> Result<Amount, Fault> {
+        let too_much = || Fault::ours("the price of this session passes 128 bits");
+        self.terms.owed_for(items).ok_or_else(too_much)
+    }
+}
+
+fn unsealed(error: SealError) -> Fault {
+    Fault::ours(error.to_string())
+}

@@ -1,0 +1,78 @@
+//! The items of a session so far, cut into windows. Seller and buyer count alike.
+
+use crate::crypto::running_digest;
+use crate::terms::SessionId;
+use sdpp_ledger::{Digest, merkle};
+
+/// Items so far: the leaves of the open window, and the digest that runs over all.
+#[derive(Debug)]
+pub(super) struct Windows {
+    /// Items so far.
+    items: u64,
+    /// Windows closed so far.
+    closed: u64,
+    /// The running digest.
+    digest: Digest,
+    /// Leaves of the open window.
+    leaves: Vec<Digest>,
+}
+
+/// A window that was just closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Window {
+    pub number: u64,
+    pub from_seq: u64,
+    pub to_seq: u64,
+    pub digest: Digest,
+    pub root: Digest,
+}
+
+impl Windows {
+    pub(super) fn new(session: SessionId) -> Self {
+        Windows {
+            items: 0,
+            closed: 0,
+            digest: session.0,
+            leaves: Vec::new(),
+        }
+    }
+
+    pub(super) fn items(&self) -> u64 {
+        self.items
+    }
+
+    pub(super) fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Items in the open window.
+    pub(super) fn open_items(&self) -> u64 {
+        self.leaves.len() as u64
+    }
+
+    /// Adds the next item's leaf.
+    pub(super) fn push(&mut self, leaf: Digest) {
+        self.items += 1;
+        self.digest = running_digest(&self.digest, &leaf);
+        self.leaves.push(leaf);
+    }
+
+    /// Closes the open window, which must not be empty.
+    pub(super) fn close(&mut self) -> Window {
+        debug_assert!(!self.leaves.is_empty(), "no window without items");
+        self.closed += 1;
+        let window = Window {
+            number: self.closed,
+            from_seq: self.items + 1 - self.open_items(),
+            to_seq: self.items,
+            digest: self.digest,
+            root: merkle::root(&self.leaves),
+        };
+        self.leaves.clear();
+        window
+    }
+}
