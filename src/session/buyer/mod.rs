@@ -1,5 +1,6 @@
 //! The buyer's side of one session.
 
+mod ordering;
 mod purse;
 mod stream;
 mod wish;
@@ -7,16 +8,12 @@ mod wish;
 pub use wish::{BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
-use crate::crypto::{Keys, unwrap_key};
-use crate::message::{
-    Code, Codec, Draft, ENCODING, Envelope, ErrorMessage, EscrowChoice, Menu, Order, Reason,
-    SessionKey, VERSION, terms,
-};
-use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::message::{Codec, Draft, Envelope, ErrorMessage, Menu, Reason};
+use crate::record::{End, Record, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
-use crate::terms::{Method, Purpose, Role, SessionId, Terms};
+use crate::terms::{Method, Terms};
 use purse::Purse;
-use sdpp_ledger::{Account, Anchor, Call, Key, Reference};
+use sdpp_ledger::{Account, Key, Reference};
 use stream::Stream;
 
 /// The buyer's side of one session, from the menu to the exit.
@@ -306,172 +303,6 @@ impl Buyer {
 
 /// The transitions that the tables name. Each does first what can fail, then moves the state.
 impl Buyer {
-    fn hear_menu(
-        &mut self,
-        state: &mut State,
-        envelope: &Envelope<'_>,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        let key = match self.wish.seller {
-            Some(key) => key,
-            None => envelope.unproven::<Menu>()?.public_key,
-        };
-        let verified = envelope.signed_by::<Menu>(&key, SessionId::NONE)?;
-        let message = verified
-            .message
-            .ok_or_else(|| Fault::ours("a menu without signature"))?;
-        let menu = verified.body;
-        wish::check_menu(&menu, &self.wish, &self.policy, now_ms)?;
-        if menu.public_key == self.key.public() {
-            return Err(Fault::theirs(
-                Code::OrderRefused,
-                "the seller has our own key",
-            ));
-        }
-        if message.data.is_none() {
-            return Err(Fault::theirs(
-                Code::Malformed,
-                "the menu is too long to be kept",
-            ));
-        }
-        let (ours, _) = wish::choose(&menu, &self.wish)?;
-        let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
-        let choice = Choice {
-            menu,
-            message,
-            currency,
-            method,
-            account,
-        };
-        self.fund_or_order(state, choice, now_ms)
-    }
-
-    fn fund_or_order(
-        &mut self,
-        state: &mut State,
-        choice: Choice,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        let fund = match choice.method {
-            Method::Transfer => None,
-            Method::Escrow => {
-                // Any channel will do to see what the session would cost.
-                let escrow = EscrowChoice {
-                    channel: Default::default(),
-                    base: Default::default(),
-                };
-                let order = self.order_from(&choice, Some(escrow));
-                let terms = wish::check_order(&choice.menu, &order, &self.wish)?;
-                Some(Output::Fund {
-                    cost: terms.quantity.and_then(|quantity| terms.owed_for(quantity)),
-                    ledger: terms.currency.ledger,
-                    payee: terms.currency.payee,
-                    asset: terms.currency.asset,
-                })
-            }
-        };
-        *state = State::Funding(Box::new(choice));
-        match fund {
-            Some(fund) => {
-                self.out.push(fund);
-                Ok(())
-            }
-            None => self.order(state, None, now_ms),
-        }
-    }
-
-    /// Fixes the order, and sends it or waits for its anchor.
-    fn order(&mut self, state: &mut State, purse: Option<Purse>, now_ms: u64) -> Result<(), Fault> {
-        let State::Funding(choice) = state else {
-            return Ok(());
-        };
-        let escrow = purse.as_ref().map(|p| EscrowChoice {
-            channel: p.channel,
-            base: p.base,
-        });
-        let order = self.order_from(choice, escrow);
-        wish::check_order(&choice.menu, &order, &self.wish)?;
-        let draft = Draft::new(SessionId::NONE, &order);
-        let digest = draft.data_digest();
-        let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
-        let session = terms.session;
-        self.out.begin(session);
-        let menu = choice.message.clone();
-        let ordered = Box::new(Ordered {
-            terms,
-            menu,
-            draft,
-            purse,
-        });
-        let deadline_ms = now_ms + self.policy.patience_ms;
-        match self.anchor(&ordered) {
-            Some(owed) if self.policy.anchor_before && !owed.held => {
-                *state =
-                    State::Anchoring(ordered, session.reference(Purpose::Order, 0), deadline_ms);
-                self.out.record(Record::Anchoring { owed });
-            }
-            owed => self.place(state, ordered, "", owed, now_ms),
-        }
-        Ok(())
-    }
-
-    fn send_order(&mut self, state: &mut State, tx: &str, now_ms: u64) -> Result<(), Fault> {
-        if let State::Anchoring(ordered, ..) = std::mem::replace(state, State::Closed) {
-            self.place(state, ordered, tx, None, now_ms);
-        }
-        Ok(())
-    }
-
-    /// Records the order and sends it.
-    fn place(
-        &mut self,
-        state: &mut State,
-        ordered: Box<Ordered>,
-        tx: &str,
-        owed: Option<Owed>,
-        now_ms: u64,
-    ) {
-        let (message, frame) = ordered.draft.sign(&self.key, tx);
-        let (role, peer) = (Role::Buyer, ordered.terms.seller);
-        let (menu, order) = (Box::new(ordered.menu.clone()), Box::new(message));
-        self.out.record(Record::Order {
-            role,
-            peer,
-            menu,
-            order,
-            owed,
-        });
-        self.out.send(frame);
-        *state = State::ExpectKey(ordered, now_ms + self.policy.patience_ms);
-    }
-
-    fn hear_key(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
-        let State::ExpectKey(ordered, _) = state else {
-            return Ok(());
-        };
-        let session = ordered.terms.session;
-        let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
-        let SessionKey { epoch, .. } = verified.body;
-        if epoch != 0 {
-            return Err(Fault::theirs(
-                Code::Unexpected,
-                "a new session begins with epoch 0",
-            ));
-        }
-        let wrapped = verified.body.wrapped();
-        let session_key = unwrap_key(&wrapped, &self.randomness.encryption, session)
-            .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
-        let keys = Keys::derive(&session_key, session, epoch);
-        let salt_secret = keys.salt_secret().clone();
-        self.out.record(Record::Epoch { epoch, salt_secret });
-        if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
-            let Ordered { terms, purse, .. } = *ordered;
-            let stream = Stream::new(self.key.clone(), terms, keys, purse, self.wish.max_total);
-            *state = State::Streaming(Box::new(stream));
-        }
-        Ok(())
-    }
-
     fn hear_exit(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
         let said = matches!(state, State::Leaving(..));
         let (State::Streaming(stream) | State::Leaving(stream, _)) = state else {
@@ -513,39 +344,6 @@ impl Buyer {
             self.out.send(fault.frame());
         }
         self.out.push(Output::Close { end, why });
-    }
-
-    fn order_from(&self, choice: &Choice, escrow: Option<EscrowChoice>) -> Order {
-        Order {
-            version: VERSION.to_owned(),
-            encoding: ENCODING.to_owned(),
-            data_type: self.wish.topic.clone(),
-            order_quantity: self.wish.quantity,
-            currency_type: choice.currency.clone(),
-            method: choice.method,
-            address: choice.account.clone(),
-            public_key_signature: self.key.public(),
-            public_key_encryption: self.randomness.encryption.public(),
-            menu_digest: choice.message.data_digest,
-            nonce: self.randomness.nonce,
-            escrow,
-        }
-    }
-
-    /// The anchor that our order owes, where we keep records.
-    fn anchor(&self, ordered: &Ordered) -> Option<Owed> {
-        let ledger = self.policy.records.clone()?;
-        let reference = ordered.terms.session.reference(Purpose::Order, 0);
-        let digest = ordered.draft.data_digest();
-        let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
-        let (purpose, held) = (Purpose::Order, self.policy.hold_records);
-        Some(Owed {
-            reference,
-            purpose,
-            ledger,
-            act,
-            held,
-        })
     }
 }
 

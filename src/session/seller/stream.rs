@@ -230,7 +230,6 @@ impl Stream {
             owed,
         });
         out.send(frame);
-        Ok(())
     }
 
     /// How a session ends in which both sides said `exit`.

@@ -1,0 +1,171 @@
+//! The transitions that the seller's tables name. Each does first what can fail, then moves the
+//! state.
+
+use super::accept::{self, Accepted};
+use super::stream::{Pending, Stream};
+use super::{Counter, Ending, Seller, State, stream_of};
+use crate::message::{Envelope, Hello, Reason};
+use crate::record::End;
+use crate::session::{Fault, Output, Outputs, unexpected};
+
+/// How many times a buyer may say hello.
+const GREETINGS_MAX: u8 = 3;
+
+impl Seller {
+    pub(super) fn look_or_serve(
+        &mut self,
+        state: &mut State,
+        accepted: Accepted,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let look = accepted.look();
+        *state = State::ExpectChannel(Box::new(accepted));
+        match look {
+            Some(look) => {
+                self.out.push(look);
+                Ok(())
+            }
+            None => self.serve(state, now_ms),
+        }
+    }
+
+    pub(super) fn serve(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::ExpectChannel(accepted) = std::mem::replace(state, State::Closed) {
+            let stream = Stream::begin(self.offer.clone(), *accepted, &mut self.out)?;
+            *state = State::Streaming(Box::new(stream));
+        }
+        self.advance(state, now_ms)
+    }
+
+    /// The invoice that waited leaves; `tx` is its anchor's, empty when it was not to be had.
+    pub(super) fn send_pending(
+        &mut self,
+        state: &mut State,
+        tx: &str,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        if let State::Anchoring(mut stream, pending, ending) =
+            std::mem::replace(state, State::Closed)
+        {
+            stream.send_pending(*pending, tx, &mut self.out);
+            *state = State::Streaming(stream);
+            if let Some(ending) = ending {
+                return self.drain(state, ending);
+            }
+        }
+        self.advance(state, now_ms)
+    }
+
+    /// Stops the flow, and asks for what is not yet asked for.
+    pub(super) fn drain(&mut self, state: &mut State, ending: Ending) -> Result<(), Fault> {
+        let State::Streaming(stream) = state else {
+            return Ok(());
+        };
+        let pending = stream.close_part_window(ending.since_ms, &mut self.out)?;
+        if let Some(pending) = pending {
+            wait_for_anchor(state, pending, Some(ending));
+            return Ok(());
+        }
+        if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+            *state = State::Draining(stream, ending);
+        }
+        self.advance(state, ending.since_ms)
+    }
+
+    /// Moves on where nothing more is to be waited for.
+    pub(super) fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        match state {
+            State::Streaming(stream) if stream.is_complete() => {
+                self.drain(state, Ending::new(Reason::Complete, now_ms))
+            }
+            State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn say_exit(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Draining(mut stream, ending) = std::mem::replace(state, State::Closed) {
+            stream.say_exit(&ending, &mut self.out);
+            *state = State::ExpectExit(
+                stream,
+                Ending {
+                    since_ms: now_ms,
+                    ..ending
+                },
+            );
+            if ending.heard {
+                self.end(state);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn hear_exit(
+        &mut self,
+        state: &mut State,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let Some(stream) = stream_of(state) else {
+            return Ok(());
+        };
+        let reason = stream.hear_exit(envelope, &mut self.out)?.reason;
+        let heard = Ending {
+            heard: true,
+            ..Ending::new(reason, now_ms)
+        };
+        match state {
+            State::Streaming(_) => return self.drain(state, heard),
+            State::Anchoring(_, _, ending) => ending.get_or_insert(heard).heard = true,
+            State::Draining(_, ending) => ending.heard = true,
+            _ => self.end(state),
+        }
+        Ok(())
+    }
+
+    /// Both sides have said `exit`, or the buyer is gone after ours.
+    pub(super) fn end(&mut self, state: &mut State) {
+        if let State::ExpectExit(mut stream, ending) = std::mem::replace(state, State::Closed) {
+            let (end, why) = (stream.end(), ending.reason.to_string());
+            stream.ended(end, &why, None, &mut self.out);
+            self.out.push(Output::Close { end, why });
+        }
+    }
+
+    pub(super) fn fail(&mut self, fault: Fault) {
+        let mut state = std::mem::replace(&mut self.state, State::Closed);
+        if let Some(stream) = stream_of(&mut state) {
+            stream.ended(fault.end, &fault.why, fault.evidence.clone(), &mut self.out);
+        }
+        if fault.end != End::Refused {
+            self.out.send(fault.frame());
+        }
+        self.out.push(Output::Close {
+            end: fault.end,
+            why: fault.why,
+        });
+    }
+}
+
+/// Answers a hello with the menu, a few times.
+pub(super) fn greet(
+    counter: &mut Counter,
+    envelope: &Envelope<'_>,
+    out: &mut Outputs,
+) -> Result<(), Fault> {
+    let hello: Hello = envelope.unproven()?;
+    accept::speaks(&hello, &counter.menu)?;
+    counter.greetings += 1;
+    if counter.greetings > GREETINGS_MAX {
+        return Err(unexpected("one more hello", None));
+    }
+    out.send(counter.frame.clone());
+    Ok(())
+}
+
+/// The invoice waits for its anchor.
+pub(super) fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
+    if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+        *state = State::Anchoring(stream, Box::new(pending), ending);
+    }
+}
