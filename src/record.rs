@@ -59,10 +59,8 @@ impl SignedMessage {
 
     /// Whether `key` signed this, and the raw data kept is the data that was signed.
     pub fn is_by(&self, key: &PublicKey) -> bool {
-        let data_fits = self
-            .data
-            .as_ref()
-            .is_none_or(|data| keccak(&[data.as_bytes()]) == self.data_digest);
+        let data_fits =
+            self.data.as_ref().is_none_or(|data| keccak(&[data.as_bytes()]) == self.data_digest);
         data_fits && key.verify(&self.digest(), &self.signature)
     }
 }

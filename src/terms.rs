@@ -25,12 +25,8 @@ impl SessionId {
     /// Our idempotency key for one thing that this session wants of a ledger:
     /// `keccak("SDPP/1 reference" || session || purpose (1 byte) || number (u64))`.
     pub fn reference(&self, purpose: Purpose, number: u64) -> Reference {
-        let parts: [&[u8]; 4] = [
-            b"SDPP/1 reference",
-            &self.0.0,
-            &[purpose as u8],
-            &number.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 4] =
+            [b"SDPP/1 reference", &self.0.0, &[purpose as u8], &number.to_be_bytes()];
         Reference(keccak(&parts).0)
     }
 }
@@ -127,10 +123,7 @@ pub struct Rate {
 
 impl Rate {
     /// One for one.
-    pub const ONE: Rate = Rate {
-        numerator: Amount::new(1),
-        denominator: Amount::new(1),
-    };
+    pub const ONE: Rate = Rate { numerator: Amount::new(1), denominator: Amount::new(1) };
 }
 
 /// A currency as a menu offers it.
@@ -201,10 +194,7 @@ impl Terms {
         let total = self.price.checked_mul(items.into())?;
         let rate = &self.currency.rate;
         let scaled = total.checked_mul(rate.numerator.units())?;
-        scaled
-            .units()
-            .checked_div(rate.denominator.units())
-            .map(Amount::new)
+        scaled.units().checked_div(rate.denominator.units()).map(Amount::new)
     }
 
     /// The most items that may be sent and not yet paid: W * K.

@@ -12,13 +12,7 @@ pub fn salt(secret: &SaltSecret, seq: u64) -> Digest {
 
 /// `keccak(0x00 || session || seq || salt || keccak(item))`.
 pub fn leaf(session: &SessionId, seq: u64, salt: &Digest, item: &[u8]) -> Digest {
-    keccak(&[
-        &[0],
-        &session.0.0,
-        &seq.to_be_bytes(),
-        &salt.0,
-        &keccak(&[item]).0,
-    ])
+    keccak(&[&[0], &session.0.0, &seq.to_be_bytes(), &salt.0, &keccak(&[item]).0])
 }
 
 /// `keccak(digest before || leaf)`; the digest before the first leaf is the session's id.

@@ -42,10 +42,7 @@ impl Keys {
         };
         // Salts must stay what they are over all epochs: they come from the first one's key.
         let salt_secret = SaltSecret(Digest(*expand(&hkdf, "salt", Role::Seller, 0)));
-        Keys {
-            lanes: [lane(Role::Seller), lane(Role::Buyer)],
-            salt_secret,
-        }
+        Keys { lanes: [lane(Role::Seller), lane(Role::Buyer)], salt_secret }
     }
 
     /// What one side sends with.
@@ -70,8 +67,7 @@ fn expand(hkdf: &Hkdf<Sha256>, purpose: &str, from: Role, epoch: u32) -> Zeroizi
     let info = format!("SDPP/1 {purpose} from {from} in epoch {epoch}");
     // HKDF-SHA256 fails only beyond 8,160 bytes of output; this is 32.
     #[allow(clippy::expect_used)]
-    hkdf.expand(info.as_bytes(), key.as_mut_slice())
-        .expect("32 bytes are few enough");
+    hkdf.expand(info.as_bytes(), key.as_mut_slice()).expect("32 bytes are few enough");
     key
 }
 
@@ -91,13 +87,7 @@ impl Lane {
     pub fn seal(&self, kind: MessageKind, seq: u64, item: &[u8]) -> Result<Vec<u8>, SealError> {
         let aad = self.associated(kind, seq);
         self.cipher
-            .encrypt(
-                &nonce(seq),
-                Payload {
-                    msg: item,
-                    aad: &aad,
-                },
-            )
+            .encrypt(&nonce(seq), Payload { msg: item, aad: &aad })
             .map_err(|_| SealError::TooLong)
     }
 
@@ -108,13 +98,7 @@ impl Lane {
     pub fn open(&self, kind: MessageKind, seq: u64, body: &[u8]) -> Result<Vec<u8>, SealError> {
         let aad = self.associated(kind, seq);
         self.cipher
-            .decrypt(
-                &nonce(seq),
-                Payload {
-                    msg: body,
-                    aad: &aad,
-                },
-            )
+            .decrypt(&nonce(seq), Payload { msg: body, aad: &aad })
             .map_err(|_| SealError::DoesNotOpen)
     }
 
@@ -181,18 +165,8 @@ mod tests {
         assert_eq!(lane.open(MessageKind::Data, 7, &body).unwrap(), b"21.3");
         assert!(lane.open(MessageKind::Data, 8, &body).is_err());
         assert!(lane.open(MessageKind::DataInvoice, 7, &body).is_err());
-        assert!(
-            keys_0
-                .from(Role::Buyer)
-                .open(MessageKind::Data, 7, &body)
-                .is_err()
-        );
-        assert!(
-            keys(1)
-                .from(Role::Seller)
-                .open(MessageKind::Data, 7, &body)
-                .is_err()
-        );
+        assert!(keys_0.from(Role::Buyer).open(MessageKind::Data, 7, &body).is_err());
+        assert!(keys(1).from(Role::Seller).open(MessageKind::Data, 7, &body).is_err());
         let mut changed = body.clone();
         changed[0] ^= 1;
         assert!(lane.open(MessageKind::Data, 7, &changed).is_err());

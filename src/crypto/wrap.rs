@@ -43,11 +43,7 @@ pub fn wrap(
         .map_err(|_| WrapError)?
         .try_into()
         .map_err(|_| WrapError)?;
-    Ok(Wrapped {
-        ephemeral: ephemeral.public(),
-        nonce,
-        sealed,
-    })
+    Ok(Wrapped { ephemeral: ephemeral.public(), nonce, sealed })
 }
 
 /// Unwraps what [`wrap`] made, with the secret half of the key it was wrapped to.
@@ -81,15 +77,9 @@ fn shared_cipher(
     let point = k256::PublicKey::from_sec1_bytes(&theirs.to_bytes()).map_err(|_| WrapError)?;
     let shared = diffie_hellman(secret.to_nonzero_scalar(), point.as_affine());
     let hkdf = Hkdf::<Sha256>::new(Some(&session.0.0), shared.raw_secret_bytes());
-    let info = [
-        b"SDPP/1 wrap".as_slice(),
-        &ephemeral.to_bytes(),
-        &to.to_bytes(),
-    ]
-    .concat();
+    let info = [b"SDPP/1 wrap".as_slice(), &ephemeral.to_bytes(), &to.to_bytes()].concat();
     let mut key = Zeroizing::new([0; 32]);
-    hkdf.expand(&info, key.as_mut_slice())
-        .map_err(|_| WrapError)?;
+    hkdf.expand(&info, key.as_mut_slice()).map_err(|_| WrapError)?;
     Ok(Aes256Gcm::new((&*key).into()))
 }
 

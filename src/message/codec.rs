@@ -22,12 +22,7 @@ pub struct FrameTooLong {
 impl Codec {
     /// A codec for lines of at most `frame_bytes_max` bytes.
     pub fn new(frame_bytes_max: usize) -> Self {
-        Codec {
-            buffer: Vec::new(),
-            start: 0,
-            searched: 0,
-            frame_bytes_max,
-        }
+        Codec { buffer: Vec::new(), start: 0, searched: 0, frame_bytes_max }
     }
 
     /// Takes what was read.
@@ -47,9 +42,7 @@ impl Codec {
         let unread = &self.buffer[self.start..];
         let end = memchr::memchr(b'\n', &unread[self.searched..]).map(|at| at + self.searched);
         if end.unwrap_or(unread.len()) > self.frame_bytes_max {
-            return Err(FrameTooLong {
-                frame_bytes_max: self.frame_bytes_max,
-            });
+            return Err(FrameTooLong { frame_bytes_max: self.frame_bytes_max });
         }
         let Some(end) = end else {
             self.searched = unread.len();

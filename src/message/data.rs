@@ -21,11 +21,7 @@ impl Body for Data {
     const KIND: MessageKind = MessageKind::Data;
 
     fn facts(&self) -> Facts {
-        Facts {
-            number: self.seq,
-            commitment: self.leaf,
-            ..Facts::default()
-        }
+        Facts { number: self.seq, commitment: self.leaf, ..Facts::default() }
     }
 }
 
@@ -45,11 +41,7 @@ impl Body for Ack {
     const KIND: MessageKind = MessageKind::Ack;
 
     fn facts(&self) -> Facts {
-        Facts {
-            number: self.seq,
-            commitment: self.digest,
-            ..Facts::default()
-        }
+        Facts { number: self.seq, commitment: self.digest, ..Facts::default() }
     }
 }
 

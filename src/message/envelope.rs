@@ -49,7 +49,7 @@ pub enum WireError {
         why: String,
     },
     /// Not signed by the key that this session knows, or changed on the way.
-    #[error("the signature of this {0:?} is not good: another key's, or the message was changed")]
+    #[error("the signature of this {0} is not good: another key's, or the message was changed")]
     BadSignature(MessageKind),
 }
 
@@ -81,29 +81,15 @@ impl<'a> Envelope<'a> {
     /// [`WireError::Malformed`] when it is not JSON with exactly the four fields, or has a key
     /// twice anywhere.
     pub fn parse(frame: &'a [u8]) -> Result<Self, WireError> {
-        let outer = |why: String| WireError::Malformed {
-            message: "frame".to_owned(),
-            why,
-        };
+        let outer = |why: String| WireError::Malformed { message: "frame".to_owned(), why };
         let text = std::str::from_utf8(frame).map_err(|error| outer(error.to_string()))?;
-        let Frame {
-            message_type,
-            data,
-            signature,
-            verification,
-        } = serde_json::from_str(text).map_err(|error| outer(error.to_string()))?;
+        let Frame { message_type, data, signature, verification } =
+            serde_json::from_str(text).map_err(|error| outer(error.to_string()))?;
         strict::check(data.get()).map_err(|error| malformed(message_type, &error))?;
         if verification.len() > VERIFICATION_BYTES_MAX {
-            return Err(outer(format!(
-                "verification is longer than {VERIFICATION_BYTES_MAX}"
-            )));
+            return Err(outer(format!("verification is longer than {VERIFICATION_BYTES_MAX}")));
         }
-        Ok(Envelope {
-            kind: message_type,
-            data: data.get(),
-            signature,
-            verification,
-        })
+        Ok(Envelope { kind: message_type, data: data.get(), signature, verification })
     }
 
     /// Which message this says it is.
@@ -137,10 +123,7 @@ impl<'a> Envelope<'a> {
             return Err(bad());
         }
         let message = signed_message(&layout, self.data, &self.verification, signature);
-        Ok(Verified {
-            body,
-            message: Some(message),
-        })
+        Ok(Verified { body, message: Some(message) })
     }
 
     /// Reads a message that must stand under the MAC of its sender's lane.
@@ -158,10 +141,7 @@ impl<'a> Envelope<'a> {
         if !tag.is_some_and(|Hex(tag)| mac.verify(&layout, &tag)) {
             return Err(WireError::BadSignature(self.kind));
         }
-        Ok(Verified {
-            body,
-            message: None,
-        })
+        Ok(Verified { body, message: None })
     }
 
     /// `verification` as sent.
@@ -179,24 +159,15 @@ impl<'a> Envelope<'a> {
 /// # Errors
 /// [`WireError::Malformed`] when it is another message, or its data was too long to keep.
 pub fn reread<T: Body>(message: &SignedMessage) -> Result<T, WireError> {
-    let wrong = |why: &str| WireError::Malformed {
-        message: message.kind.to_string(),
-        why: why.to_owned(),
-    };
+    let wrong =
+        |why: &str| WireError::Malformed { message: message.kind.to_string(), why: why.to_owned() };
     if message.kind != T::KIND {
         return Err(wrong("another message was expected here"));
     }
-    let data = message
-        .data
-        .as_deref()
-        .ok_or_else(|| wrong("its data was not kept"))?;
+    let data = message.data.as_deref().ok_or_else(|| wrong("its data was not kept"))?;
     strict::check(data).map_err(|error| malformed(message.kind, &error))?;
     let body: T = serde_json::from_str(data).map_err(|error| malformed(message.kind, &error))?;
-    let Facts {
-        number,
-        commitment,
-        amount_total,
-    } = body.facts();
+    let Facts { number, commitment, amount_total } = body.facts();
     let signed = (message.number, message.commitment, message.amount_total);
     if signed == (number, commitment, amount_total) {
         Ok(body)
@@ -233,12 +204,7 @@ impl Draft {
         // Bodies are plain structs and maps with text keys, which serde_json always writes.
         #[allow(clippy::expect_used)]
         let data = serde_json::to_string(body).expect("a body has text keys only");
-        Draft {
-            kind: T::KIND,
-            session,
-            facts: body.facts(),
-            data,
-        }
+        Draft { kind: T::KIND, session, facts: body.facts(), data }
     }
 
     /// Keccak-256 of the raw bytes of `data`: what is anchored.
@@ -266,13 +232,7 @@ impl Draft {
     }
 
     fn layout(&self, verification: &str) -> Layout {
-        layout(
-            self.session,
-            self.kind,
-            self.facts,
-            &self.data,
-            verification,
-        )
+        layout(self.session, self.kind, self.facts, &self.data, verification)
     }
 
     fn frame(&self, signature: &str, verification: &str) -> Vec<u8> {
@@ -297,22 +257,10 @@ fn layout(
     data: &str,
     verification: &str,
 ) -> Layout {
-    let Facts {
-        number,
-        commitment,
-        amount_total,
-    } = facts;
+    let Facts { number, commitment, amount_total } = facts;
     let data = keccak(&[data.as_bytes()]);
     let verification = keccak(&[verification.as_bytes()]);
-    Layout {
-        session,
-        kind,
-        number,
-        commitment,
-        amount_total,
-        data,
-        verification,
-    }
+    Layout { session, kind, number, commitment, amount_total, data, verification }
 }
 
 fn signed_message(
@@ -335,8 +283,5 @@ fn signed_message(
 }
 
 fn malformed(kind: MessageKind, error: &serde_json::Error) -> WireError {
-    WireError::Malformed {
-        message: kind.to_string(),
-        why: error.to_string(),
-    }
+    WireError::Malformed { message: kind.to_string(), why: error.to_string() }
 }

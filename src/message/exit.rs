@@ -27,10 +27,7 @@ impl Body for Exit {
     const KIND: MessageKind = MessageKind::Exit;
 
     fn facts(&self) -> Facts {
-        Facts {
-            amount_total: self.amount_total,
-            ..Facts::default()
-        }
+        Facts { amount_total: self.amount_total, ..Facts::default() }
     }
 }
 

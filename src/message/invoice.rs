@@ -70,17 +70,8 @@ impl Body for DataInvoice {
     const KIND: MessageKind = MessageKind::DataInvoice;
 
     fn facts(&self) -> Facts {
-        let Invoice {
-            number,
-            root,
-            amount_total,
-            ..
-        } = self.invoice;
-        Facts {
-            number,
-            commitment: root,
-            amount_total,
-        }
+        let Invoice { number, root, amount_total, .. } = self.invoice;
+        Facts { number, commitment: root, amount_total }
     }
 }
 
@@ -111,15 +102,7 @@ impl Body for PaymentAck {
     const KIND: MessageKind = MessageKind::PaymentAck;
 
     fn facts(&self) -> Facts {
-        let PaymentAck {
-            number,
-            amount_total,
-            ..
-        } = *self;
-        Facts {
-            number,
-            amount_total,
-            ..Facts::default()
-        }
+        let PaymentAck { number, amount_total, .. } = *self;
+        Facts { number, amount_total, ..Facts::default() }
     }
 }

@@ -10,9 +10,8 @@ pub struct Moment(pub u64);
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = i64::try_from(self.0)
-            .ok()
-            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let at =
+            i64::try_from(self.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         match at {
             Some(at) => write!(f, "{at:.3}"),
             None => f.write_str("beyond the calendar"),
@@ -29,11 +28,7 @@ impl FromStr for Moment {
     type Err = MomentError;
 
     fn from_str(text: &str) -> Result<Self, MomentError> {
-        let at = if text.ends_with('Z') {
-            text.parse::<jiff::Timestamp>().ok()
-        } else {
-            None
-        };
+        let at = if text.ends_with('Z') { text.parse::<jiff::Timestamp>().ok() } else { None };
         at.and_then(|at| u64::try_from(at.as_millisecond()).ok())
             .map(Moment)
             .ok_or_else(|| MomentError(text.chars().take(40).collect()))
@@ -59,20 +54,9 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_and_read_in_utc() {
-        assert_eq!(
-            Moment(1_767_225_600_123).to_string(),
-            "2026-01-01T00:00:00.123Z"
-        );
-        assert_eq!(
-            "2026-01-01T00:00:00.123Z".parse(),
-            Ok(Moment(1_767_225_600_123))
-        );
-        for bad in [
-            "2026-01-01T00:00:00+00:00",
-            "2026-01-01",
-            "",
-            "1969-12-31T00:00:00Z",
-        ] {
+        assert_eq!(Moment(1_767_225_600_123).to_string(), "2026-01-01T00:00:00.123Z");
+        assert_eq!("2026-01-01T00:00:00.123Z".parse(), Ok(Moment(1_767_225_600_123)));
+        for bad in ["2026-01-01T00:00:00+00:00", "2026-01-01", "", "1969-12-31T00:00:00Z"] {
             assert!(bad.parse::<Moment>().is_err(), "{bad} was taken");
         }
     }

@@ -62,10 +62,7 @@ pub(crate) fn terms(
 ) -> Result<Terms, (Code, String)> {
     let topic = &order.data_type;
     let (Some(price), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
-        return Err((
-            Code::UnknownTopic,
-            format!("the menu has no topic {topic:?}"),
-        ));
+        return Err((Code::UnknownTopic, format!("the menu has no topic {topic:?}")));
     };
     let (name, method) = (&order.currency_type, order.method);
     let Some(offer) = menu.currency(name, method) else {
@@ -87,10 +84,7 @@ pub(crate) fn terms(
         granularity: menu.payment_granularity,
         credit_windows: menu.credit_windows,
         signed_items: menu.signature_required,
-        escrow: order.escrow.as_ref().map(|e| InEscrow {
-            channel: e.channel,
-            base: e.base,
-        }),
+        escrow: order.escrow.as_ref().map(|e| InEscrow { channel: e.channel, base: e.base }),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
     })
 }

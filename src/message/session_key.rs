@@ -33,11 +33,7 @@ impl SessionKey {
 
     /// The wrapped key in it.
     pub fn wrapped(&self) -> Wrapped {
-        Wrapped {
-            ephemeral: self.ephemeral_key,
-            nonce: self.nonce.0,
-            sealed: self.sealed.0,
-        }
+        Wrapped { ephemeral: self.ephemeral_key, nonce: self.nonce.0, sealed: self.sealed.0 }
     }
 }
 

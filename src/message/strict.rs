@@ -117,21 +117,11 @@ mod tests {
 
     #[test]
     fn a_key_twice_is_refused_at_any_depth() {
-        for good in [
-            r#"{"a":1,"b":{"a":[{"a":null}]}}"#,
-            r#""x""#,
-            "[1.5,-2,true]",
-        ] {
+        for good in [r#"{"a":1,"b":{"a":[{"a":null}]}}"#, r#""x""#, "[1.5,-2,true]"] {
             assert!(check(good).is_ok(), "{good} was refused");
         }
         let escaped = r#"{"a":1,"\u0061":2}"#;
-        for bad in [
-            r#"{"a":1,"a":1}"#,
-            r#"[{"b":{"c":1,"d":2,"c":3}}]"#,
-            escaped,
-            "{",
-            "1 2",
-        ] {
+        for bad in [r#"{"a":1,"a":1}"#, r#"[{"b":{"c":1,"d":2,"c":3}}]"#, escaped, "{", "1 2"] {
             assert!(check(bad).is_err(), "{bad} was taken");
         }
     }

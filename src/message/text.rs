@@ -38,19 +38,11 @@ impl<const N: usize> Serialize for Hex<N> {
 impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let wrong = || {
-            de::Error::custom(format_args!(
-                "expected 0x and {} lower-case hex digits",
-                2 * N
-            ))
-        };
+        let wrong =
+            || de::Error::custom(format_args!("expected 0x and {} lower-case hex digits", 2 * N));
         let digits = text.strip_prefix("0x").ok_or_else(wrong)?;
         let mut bytes = [0; N];
         hex::decode_to_slice(digits, &mut bytes).map_err(|_| wrong())?;
-        if digits.bytes().any(|b| b.is_ascii_uppercase()) {
-            Err(wrong())
-        } else {
-            Ok(Hex(bytes))
-        }
+        if digits.bytes().any(|b| b.is_ascii_uppercase()) { Err(wrong()) } else { Ok(Hex(bytes)) }
     }
 }

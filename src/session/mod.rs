@@ -111,6 +111,8 @@ pub enum Output {
         end: End,
         /// A sentence for people.
         why: String,
+        /// Where it stood at the end.
+        progress: Progress,
     },
 }
 
@@ -152,48 +154,26 @@ struct Fault {
 impl Fault {
     /// The other side broke the rules.
     fn theirs(code: Code, why: impl Into<String>) -> Self {
-        Fault {
-            end: End::Misconduct,
-            code,
-            why: why.into(),
-            evidence: None,
-        }
+        Fault { end: End::Misconduct, code, why: why.into(), evidence: None }
     }
 
     /// This side cannot go on.
     fn ours(why: impl Into<String>) -> Self {
-        Fault {
-            end: End::Failed,
-            code: Code::Internal,
-            why: why.into(),
-            evidence: None,
-        }
+        Fault { end: End::Failed, code: Code::Internal, why: why.into(), evidence: None }
     }
 
     /// Nothing came in time.
     fn timed_out(why: impl Into<String>) -> Self {
-        Fault {
-            end: End::Broken,
-            code: Code::TimedOut,
-            why: why.into(),
-            evidence: None,
-        }
+        Fault { end: End::Broken, code: Code::TimedOut, why: why.into(), evidence: None }
     }
 
     /// The message that shows it.
     fn shown_by(self, evidence: Option<SignedMessage>) -> Self {
-        Fault {
-            evidence: evidence.map(Box::new),
-            ..self
-        }
+        Fault { evidence: evidence.map(Box::new), ..self }
     }
 
     fn frame(&self) -> Vec<u8> {
-        ErrorMessage {
-            code: self.code,
-            message: self.why.clone(),
-        }
-        .frame()
+        ErrorMessage { code: self.code, message: self.why.clone() }.frame()
     }
 }
 
@@ -222,10 +202,7 @@ struct Outputs {
 
 impl Outputs {
     fn new() -> Self {
-        Outputs {
-            session: SessionId::NONE,
-            queue: VecDeque::new(),
-        }
+        Outputs { session: SessionId::NONE, queue: VecDeque::new() }
     }
 
     /// From here on records belong to this session.

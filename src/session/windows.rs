@@ -29,12 +29,7 @@ pub(super) struct Window {
 
 impl Windows {
     pub(super) fn new(session: SessionId) -> Self {
-        Windows {
-            items: 0,
-            closed: 0,
-            digest: session.0,
-            leaves: Vec::new(),
-        }
+        Windows { items: 0, closed: 0, digest: session.0, leaves: Vec::new() }
     }
 
     pub(super) fn items(&self) -> u64 {

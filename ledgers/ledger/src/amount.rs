@@ -49,11 +49,7 @@ impl Amount {
     pub fn to_decimal(self, decimals: u8) -> String {
         let digits = format!("{:0>width$}", self.0, width = usize::from(decimals) + 1);
         let (whole, part) = digits.split_at(digits.len() - usize::from(decimals));
-        if part.is_empty() {
-            whole.to_owned()
-        } else {
-            format!("{whole}.{part}")
-        }
+        if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }
     }
 }
 
@@ -78,9 +74,7 @@ impl FromStr for Amount {
             && text.bytes().all(|b| b.is_ascii_digit())
             && (text == "0" || !text.starts_with('0'));
         let units = if plain { text.parse().ok() } else { None };
-        units
-            .map(Amount)
-            .ok_or_else(|| AmountError(text.chars().take(60).collect()))
+        units.map(Amount).ok_or_else(|| AmountError(text.chars().take(60).collect()))
     }
 }
 
@@ -104,9 +98,7 @@ mod tests {
 
     #[test]
     fn only_plain_digits_are_an_amount() {
-        for bad in [
-            "", "-1", "+1", "01", "1.0", "1e3", " 1", "1_000", "0x1", "１",
-        ] {
+        for bad in ["", "-1", "+1", "01", "1.0", "1e3", " 1", "1_000", "0x1", "１"] {
             assert!(bad.parse::<Amount>().is_err(), "{bad:?} was taken");
         }
         let too_large = "340282366920938463463374607431768211456";

@@ -15,10 +15,7 @@ pub struct ParseBytesError {
 
 /// Reads `0x` and exactly `2 * N` lower-case hex digits.
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseBytesError> {
-    let error = || ParseBytesError {
-        expected: 2 * N,
-        got: format!("{} characters", text.len()),
-    };
+    let error = || ParseBytesError { expected: 2 * N, got: format!("{} characters", text.len()) };
     let digits = text.strip_prefix("0x").ok_or_else(error)?;
     if digits.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(error());
@@ -126,13 +123,7 @@ mod tests {
     fn only_lower_case_hex_of_the_right_length_is_read() {
         let good = keccak(&[]).to_string();
         assert_eq!(good.parse::<Digest>().unwrap(), keccak(&[]));
-        for bad in [
-            &good[2..],
-            &good[..64],
-            &good.to_uppercase(),
-            &format!("{good}00"),
-            "",
-        ] {
+        for bad in [&good[2..], &good[..64], &good.to_uppercase(), &format!("{good}00"), ""] {
             assert!(bad.parse::<Digest>().is_err(), "{bad:?} was taken");
         }
     }

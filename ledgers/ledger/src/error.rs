@@ -27,17 +27,11 @@ pub enum LedgerError {
 impl LedgerError {
     /// A refusal with its code and reason.
     pub fn refused(code: impl Into<String>, why: impl Into<String>) -> Self {
-        LedgerError::Refused {
-            code: code.into(),
-            why: why.into(),
-        }
+        LedgerError::Refused { code: code.into(), why: why.into() }
     }
 
     /// An outage, with no word of when it ends.
     pub fn unavailable(what: impl Into<String>) -> Self {
-        LedgerError::Unavailable {
-            what: what.into(),
-            retry_after: None,
-        }
+        LedgerError::Unavailable { what: what.into(), retry_after: None }
     }
 }

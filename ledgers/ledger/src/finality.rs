@@ -74,9 +74,7 @@ mod hex_bytes {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let digits = text
-            .strip_prefix("0x")
-            .ok_or_else(|| de::Error::custom("expected 0x"))?;
+        let digits = text.strip_prefix("0x").ok_or_else(|| de::Error::custom("expected 0x"))?;
         hex::decode(digits).map_err(de::Error::custom)
     }
 }

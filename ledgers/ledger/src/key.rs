@@ -32,9 +32,7 @@ impl Key {
     /// # Errors
     /// [`KeyError::Secret`] for zero and for numbers beyond the curve's order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
-        SigningKey::from_bytes(bytes.into())
-            .map(Key)
-            .map_err(|_| KeyError::Secret)
+        SigningKey::from_bytes(bytes.into()).map(Key).map_err(|_| KeyError::Secret)
     }
 
     /// The 32 secret bytes, for a keystore.
@@ -52,10 +50,8 @@ impl Key {
         // The curve's only failure here needs a digest that makes r or s zero, which nobody can
         // find; k256 itself calls the probability negligible.
         #[allow(clippy::expect_used)]
-        let (signature, recovery) = self
-            .0
-            .sign_prehash_recoverable(&digest.0)
-            .expect("r and s are not zero");
+        let (signature, recovery) =
+            self.0.sign_prehash_recoverable(&digest.0).expect("r and s are not zero");
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes[64] = 27 + recovery.to_byte();
@@ -79,9 +75,7 @@ impl PublicKey {
     /// # Errors
     /// [`KeyError::Public`] for anything else.
     pub fn from_bytes(bytes: &[u8; 33]) -> Result<Self, KeyError> {
-        VerifyingKey::from_sec1_bytes(bytes)
-            .map(PublicKey)
-            .map_err(|_| KeyError::Public)
+        VerifyingKey::from_sec1_bytes(bytes).map(PublicKey).map_err(|_| KeyError::Public)
     }
 
     /// The compressed point.
@@ -104,9 +98,7 @@ impl PublicKey {
 
     /// Whether `signature` is this key's over `digest`. A high s is refused.
     pub fn verify(&self, digest: &Digest, signature: &Signature) -> bool {
-        signature
-            .split()
-            .is_some_and(|(ecdsa, _)| self.0.verify_prehash(&digest.0, &ecdsa).is_ok())
+        signature.split().is_some_and(|(ecdsa, _)| self.0.verify_prehash(&digest.0, &ecdsa).is_ok())
     }
 }
 
@@ -218,10 +210,7 @@ mod tests {
         for v in [0, 1, 26, 29, 255] {
             let mut signature = key().sign(&digest);
             signature.0[64] = v;
-            assert!(
-                !key().public().verify(&digest, &signature),
-                "v = {v} was taken"
-            );
+            assert!(!key().public().verify(&digest, &signature), "v = {v} was taken");
         }
     }
 

@@ -138,10 +138,7 @@ pub async fn prepare(ledger: &dyn Ledger, number: u64, call: &Call) -> Result<Si
 }
 
 fn lacks(ledger: &dyn Ledger, ability: &str) -> LedgerError {
-    LedgerError::refused(
-        "NoSuchAbility",
-        format!("ledger {} keeps no {ability}", ledger.id()),
-    )
+    LedgerError::refused("NoSuchAbility", format!("ledger {} keeps no {ability}", ledger.id()))
 }
 
 /// How a ledger is now.

@@ -50,11 +50,7 @@ pub fn prove(leaves: &[Digest], index: usize) -> Option<Proof> {
         level = level.chunks(2).map(parent).collect();
         place /= 2;
     }
-    Some(Proof {
-        index: index as u32,
-        count,
-        path,
-    })
+    Some(Proof { index: index as u32, count, path })
 }
 
 impl Proof {
@@ -71,11 +67,7 @@ impl Proof {
                     return false;
                 };
                 let left = place % 2 == 0;
-                node_here = if left {
-                    node(&node_here, sister)
-                } else {
-                    node(sister, &node_here)
-                };
+                node_here = if left { node(&node_here, sister) } else { node(sister, &node_here) };
             }
             place /= 2;
             width = width.div_ceil(2);
@@ -90,9 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn leaves(count: usize) -> Vec<Digest> {
-        (0..count)
-            .map(|i| keccak(&[&[0], &(i as u64).to_be_bytes()]))
-            .collect()
+        (0..count).map(|i| keccak(&[&[0], &(i as u64).to_be_bytes()])).collect()
     }
 
     #[test]

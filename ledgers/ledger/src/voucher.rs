@@ -66,11 +66,7 @@ pub fn channel_id(
     salt: &Digest,
     signer: Option<&Account>,
 ) -> ChannelId {
-    let token = if *asset == Asset::coin() {
-        [0; 32]
-    } else {
-        word_text(asset.as_str())
-    };
+    let token = if *asset == Asset::coin() { [0; 32] } else { word_text(asset.as_str()) };
     let id = keccak(&[
         &word_account(payer),
         &word_account(payee),
@@ -109,39 +105,25 @@ mod tests {
     use super::*;
 
     fn domain(chain_id: u64) -> Domain {
-        let contract = "0x5fbdb2315678afecb367f032d93f642f64180aa3"
-            .parse()
-            .unwrap();
+        let contract = "0x5fbdb2315678afecb367f032d93f642f64180aa3".parse().unwrap();
         Domain { chain_id, contract }
     }
 
     #[test]
     fn a_voucher_is_good_in_one_domain_and_channel_for_one_amount() {
-        let voucher = Voucher {
-            channel: ChannelId([3; 32]),
-            amount: Amount::new(5),
-        };
+        let voucher = Voucher { channel: ChannelId([3; 32]), amount: Amount::new(5) };
         let digest = voucher.digest(&domain(1));
         assert_ne!(digest, voucher.digest(&domain(2)));
-        let more = Voucher {
-            amount: Amount::new(6),
-            ..voucher.clone()
-        };
+        let more = Voucher { amount: Amount::new(6), ..voucher.clone() };
         assert_ne!(digest, more.digest(&domain(1)));
-        let elsewhere = Voucher {
-            channel: ChannelId([4; 32]),
-            ..voucher
-        };
+        let elsewhere = Voucher { channel: ChannelId([4; 32]), ..voucher };
         assert_ne!(digest, elsewhere.digest(&domain(1)));
     }
 
     /// Made with an independent implementation (eth-account 0.14, `encode_typed_data`).
     #[test]
     fn the_digest_is_the_one_that_others_compute() {
-        let voucher = Voucher {
-            channel: ChannelId([0x11; 32]),
-            amount: Amount::new(1_000_000),
-        };
+        let voucher = Voucher { channel: ChannelId([0x11; 32]), amount: Amount::new(1_000_000) };
         assert_eq!(voucher.digest(&domain(31337)).to_string(), DIGEST_BY_OTHERS);
     }
 

@@ -82,18 +82,8 @@ impl Buyer {
         now_ms: u64,
     ) -> Self {
         let codec = Codec::new(policy.frame_bytes_max);
-        let state = State::ExpectMenu {
-            deadline_ms: now_ms + policy.patience_ms,
-        };
-        Buyer {
-            key,
-            wish,
-            policy,
-            randomness,
-            codec,
-            state,
-            out: Outputs::new(),
-        }
+        let state = State::ExpectMenu { deadline_ms: now_ms + policy.patience_ms };
+        Buyer { key, wish, policy, randomness, codec, state, out: Outputs::new() }
     }
 
     /// Takes in what happened.
@@ -123,10 +113,7 @@ impl Buyer {
 
     /// The deadline has come.
     pub fn handle_timeout(&mut self, now_ms: u64) {
-        if self
-            .poll_timeout()
-            .is_some_and(|deadline| now_ms >= deadline)
-        {
+        if self.poll_timeout().is_some_and(|deadline| now_ms >= deadline) {
             self.step(Event::Timeout, now_ms);
         }
     }
@@ -198,9 +185,9 @@ impl Buyer {
                 Err(told(&envelope.unproven()?))
             }
             (_, Event::Other(Input::Failed(why))) => Err(Fault::ours(why.clone())),
-            (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out(
-                "the seller closed the connection, or it broke",
-            )),
+            (_, Event::Other(Input::Hangup)) => {
+                Err(Fault::timed_out("the seller closed the connection, or it broke"))
+            }
             (State::Streaming(_) | State::Leaving(..), _) => self.under_terms(state, event, now_ms),
             _ => self.before_terms(state, event, now_ms),
         }
@@ -219,22 +206,8 @@ impl Buyer {
             {
                 self.hear_menu(state, &envelope, now_ms)
             }
-            (
-                State::Funding(_),
-                Event::Other(Input::Funded {
-                    channel,
-                    domain,
-                    base,
-                    deposit,
-                }),
-            ) => {
-                let purse = Purse {
-                    channel,
-                    domain,
-                    base,
-                    deposit,
-                    ceiling: base,
-                };
+            (State::Funding(_), Event::Other(Input::Funded { channel, domain, base, deposit })) => {
+                let purse = Purse { channel, domain, base, deposit, ceiling: base };
                 self.order(state, Some(purse), now_ms)
             }
             (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
@@ -312,48 +285,32 @@ impl Buyer {
         if !said {
             stream.say_exit(reason, &mut self.out);
         }
-        let why = reason.to_string();
-        self.out.record(Record::Ended {
-            end,
-            why: why.clone(),
-            evidence: None,
-            owed: None,
-        });
-        self.out.push(Output::Close { end, why });
+        let (why, progress) = (reason.to_string(), stream.progress());
+        self.out.record(Record::Ended { end, why: why.clone(), evidence: None, owed: None });
+        self.out.push(Output::Close { end, why, progress });
         *state = State::Closed;
         Ok(())
     }
 
     fn fail(&mut self, fault: Fault) {
+        let progress = self.progress();
         let began = !matches!(
             std::mem::replace(&mut self.state, State::Closed),
             State::ExpectMenu { .. } | State::Funding(_) | State::Closed
         );
-        let Fault {
-            end, why, evidence, ..
-        } = fault.clone();
+        let Fault { end, why, evidence, .. } = fault.clone();
         if began {
-            self.out.record(Record::Ended {
-                end,
-                why: why.clone(),
-                evidence,
-                owed: None,
-            });
+            self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
         }
         if fault.end != End::Refused {
             self.out.send(fault.frame());
         }
-        self.out.push(Output::Close { end, why });
+        self.out.push(Output::Close { end, why, progress });
     }
 }
 
 /// The seller told us of an error.
 fn told(error: &ErrorMessage) -> Fault {
     let why = format!("the seller says: {}: {}", error.code, error.message);
-    Fault {
-        end: End::Refused,
-        code: error.code,
-        why,
-        evidence: None,
-    }
+    Fault { end: End::Refused, code: error.code, why, evidence: None }
 }

@@ -25,32 +25,18 @@ impl Buyer {
             None => envelope.unproven::<Menu>()?.public_key,
         };
         let verified = envelope.signed_by::<Menu>(&key, SessionId::NONE)?;
-        let message = verified
-            .message
-            .ok_or_else(|| Fault::ours("a menu without signature"))?;
+        let message = verified.message.ok_or_else(|| Fault::ours("a menu without signature"))?;
         let menu = verified.body;
         wish::check_menu(&menu, &self.wish, &self.policy, now_ms)?;
         if menu.public_key == self.key.public() {
-            return Err(Fault::theirs(
-                Code::OrderRefused,
-                "the seller has our own key",
-            ));
+            return Err(Fault::theirs(Code::OrderRefused, "the seller has our own key"));
         }
         if message.data.is_none() {
-            return Err(Fault::theirs(
-                Code::Malformed,
-                "the menu is too long to be kept",
-            ));
+            return Err(Fault::theirs(Code::Malformed, "the menu is too long to be kept"));
         }
         let (ours, _) = wish::choose(&menu, &self.wish)?;
         let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
-        let choice = Choice {
-            menu,
-            message,
-            currency,
-            method,
-            account,
-        };
+        let choice = Choice { menu, message, currency, method, account };
         self.fund_or_order(state, choice, now_ms)
     }
 
@@ -64,10 +50,7 @@ impl Buyer {
             Method::Transfer => None,
             Method::Escrow => {
                 // Any channel will do to see what the session would cost.
-                let escrow = EscrowChoice {
-                    channel: Default::default(),
-                    base: Default::default(),
-                };
+                let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
                 let order = self.order_from(&choice, Some(escrow));
                 let terms = wish::check_order(&choice.menu, &order, &self.wish)?;
                 Some(Output::Fund {
@@ -98,10 +81,7 @@ impl Buyer {
         let State::Funding(choice) = state else {
             return Ok(());
         };
-        let escrow = purse.as_ref().map(|p| EscrowChoice {
-            channel: p.channel,
-            base: p.base,
-        });
+        let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
         let order = self.order_from(choice, escrow);
         wish::check_order(&choice.menu, &order, &self.wish)?;
         let draft = Draft::new(SessionId::NONE, &order);
@@ -110,12 +90,7 @@ impl Buyer {
         let session = terms.session;
         self.out.begin(session);
         let menu = choice.message.clone();
-        let ordered = Box::new(Ordered {
-            terms,
-            menu,
-            draft,
-            purse,
-        });
+        let ordered = Box::new(Ordered { terms, menu, draft, purse });
         let deadline_ms = now_ms + self.policy.patience_ms;
         match self.anchor(&ordered) {
             Some(owed) if self.policy.anchor_before && !owed.held => {
@@ -152,13 +127,7 @@ impl Buyer {
         let (message, frame) = ordered.draft.sign(&self.key, tx);
         let (role, peer) = (Role::Buyer, ordered.terms.seller);
         let (menu, order) = (Box::new(ordered.menu.clone()), Box::new(message));
-        self.out.record(Record::Order {
-            role,
-            peer,
-            menu,
-            order,
-            owed,
-        });
+        self.out.record(Record::Order { role, peer, menu, order, owed });
         self.out.send(frame);
         *state = State::ExpectKey(ordered, now_ms + self.policy.patience_ms);
     }
@@ -175,10 +144,7 @@ impl Buyer {
         let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
         let SessionKey { epoch, .. } = verified.body;
         if epoch != 0 {
-            return Err(Fault::theirs(
-                Code::Unexpected,
-                "a new session begins with epoch 0",
-            ));
+            return Err(Fault::theirs(Code::Unexpected, "a new session begins with epoch 0"));
         }
         let wrapped = verified.body.wrapped();
         let session_key = unwrap_key(&wrapped, &self.randomness.encryption, session)
@@ -218,12 +184,6 @@ impl Buyer {
         let digest = ordered.draft.data_digest();
         let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
         let (purpose, held) = (Purpose::Order, self.policy.hold_records);
-        Some(Owed {
-            reference,
-            purpose,
-            ledger,
-            act,
-            held,
-        })
+        Some(Owed { reference, purpose, ledger, act, held })
     }
 }

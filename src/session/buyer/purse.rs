@@ -40,19 +40,10 @@ impl Purse {
         if amount > self.ceiling {
             let reach = self.base.checked_add(ahead).unwrap_or(self.deposit);
             self.ceiling = reach.min(self.deposit).max(amount);
-            out.record(Record::Ceiling {
-                channel: self.channel,
-                amount: self.ceiling,
-            });
+            out.record(Record::Ceiling { channel: self.channel, amount: self.ceiling });
         }
-        let voucher = sdpp_ledger::Voucher {
-            channel: self.channel,
-            amount,
-        };
+        let voucher = sdpp_ledger::Voucher { channel: self.channel, amount };
         let signature = voucher.sign(&self.domain, key);
-        Ok(Voucher {
-            cumulative_amount: amount,
-            signature,
-        })
+        Ok(Voucher { cumulative_amount: amount, signature })
     }
 }

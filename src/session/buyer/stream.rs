@@ -82,14 +82,9 @@ impl Stream {
 
     /// Whether what the seller may still send on credit could pass our ceiling.
     pub(super) fn reaches_ceiling(&self) -> bool {
-        let left = self
-            .terms
-            .quantity
-            .map_or(u64::MAX, |all| all - self.windows.items());
+        let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
         let ahead = self.windows.items() + self.terms.credit_items().min(left);
-        self.terms
-            .owed_for(ahead)
-            .is_none_or(|cost| cost > self.ceiling)
+        self.terms.owed_for(ahead).is_none_or(|cost| cost > self.ceiling)
     }
 
     /// Takes an item, or an item with its window's invoice.
@@ -112,14 +107,7 @@ impl Stream {
             Some(_) if self.terms.signed_items => Some(self.voucher(seq, out)?),
             _ => None,
         };
-        let draft = Draft::new(
-            self.terms.session,
-            &Ack {
-                seq,
-                digest,
-                voucher,
-            },
-        );
+        let draft = Draft::new(self.terms.session, &Ack { seq, digest, voucher });
         if self.terms.signed_items {
             out.send(draft.sign(&self.key, "").1);
         } else {
@@ -152,16 +140,12 @@ impl Stream {
     /// a missing anchor is the auditor's business.
     pub(super) fn refused(&self, reference: Reference, why: &str) -> Result<(), Fault> {
         let of = |unpaid: &&Unpaid| {
-            self.terms
-                .session
-                .reference(Purpose::Payment, unpaid.number)
-                == reference
+            self.terms.session.reference(Purpose::Payment, unpaid.number) == reference
         };
         match self.unpaid.iter().find(of) {
-            Some(unpaid) => Err(Fault::ours(format!(
-                "window {} cannot be paid: {why}",
-                unpaid.number
-            ))),
+            Some(unpaid) => {
+                Err(Fault::ours(format!("window {} cannot be paid: {why}", unpaid.number)))
+            }
             None => Ok(()),
         }
     }
@@ -176,11 +160,7 @@ impl Stream {
             anchored: Vec::new(),
         };
         let (message, frame) = Draft::new(self.terms.session, &exit).sign(&self.key, "");
-        out.record(Record::Exit {
-            by: Role::Buyer,
-            message,
-            owed: None,
-        });
+        out.record(Record::Exit { by: Role::Buyer, message, owed: None });
         out.send(frame);
     }
 
@@ -191,13 +171,7 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(End, Reason), Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.seller, self.terms.session)?;
-        let Exit {
-            reason,
-            items,
-            amount_total,
-            paid_total,
-            ..
-        } = exit.body;
+        let Exit { reason, items, amount_total, paid_total, .. } = exit.body;
         let ours = (self.windows.items(), self.invoiced);
         if (items, amount_total) != ours || paid_total > amount_total {
             let why = format!(
@@ -207,17 +181,9 @@ impl Stream {
             return Err(Fault::theirs(Code::BadInvoice, why).shown_by(exit.message));
         }
         if let Some(message) = exit.message {
-            out.record(Record::Exit {
-                by: Role::Seller,
-                message,
-                owed: None,
-            });
+            out.record(Record::Exit { by: Role::Seller, message, owed: None });
         }
-        let end = if paid_total == amount_total {
-            End::Complete
-        } else {
-            End::Outstanding
-        };
+        let end = if paid_total == amount_total { End::Complete } else { End::Outstanding };
         Ok((end, reason))
     }
 
@@ -274,19 +240,12 @@ impl Stream {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
         let (message, evidence) = (verified.message.clone(), verified.message);
-        self.take_invoice(verified.body, message, out)
-            .map_err(|fault| fault.shown_by(evidence))
+        self.take_invoice(verified.body, message, out).map_err(|fault| fault.shown_by(evidence))
     }
 
     fn take_invoice(
         &mut self,
-        DataInvoice {
-            seq,
-            body,
-            leaf,
-            invoice,
-            ..
-        }: DataInvoice,
+        DataInvoice { seq, body, leaf, invoice, .. }: DataInvoice,
         message: Option<SignedMessage>,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
@@ -297,9 +256,7 @@ impl Stream {
             }
             (None, None) => {}
             _ => {
-                return Err(bad(
-                    "an invoice brings an item and its leaf, or neither".to_owned()
-                ));
+                return Err(bad("an invoice brings an item and its leaf, or neither".to_owned()));
             }
         }
         if self.windows.open_items() == 0 {
@@ -309,20 +266,9 @@ impl Stream {
         self.check_invoice(seq, &invoice, &window).map_err(bad)?;
         self.invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
-        let Window {
-            from_seq,
-            to_seq,
-            digest,
-            ..
-        } = window;
+        let Window { from_seq, to_seq, digest, .. } = window;
         let owed = self.payment(&invoice);
-        out.record(Record::Invoice {
-            message,
-            from_seq,
-            to_seq,
-            digest,
-            owed,
-        });
+        out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
         self.pay(&invoice, out)
     }
 
@@ -359,21 +305,14 @@ impl Stream {
         if self.terms.currency.method == Method::Escrow || invoice.amount == Amount::ZERO {
             return None;
         }
-        let Invoice {
-            reference, amount, ..
-        } = *invoice;
+        let Invoice { reference, amount, .. } = *invoice;
         let currency = &self.terms.currency;
         let (to, asset) = (currency.payee.clone(), currency.asset.clone());
         Some(Owed {
             reference,
             purpose: Purpose::Payment,
             ledger: currency.ledger.clone(),
-            act: Act::Do(Call::Transfer(Transfer {
-                to,
-                asset,
-                amount,
-                reference,
-            })),
+            act: Act::Do(Call::Transfer(Transfer { to, asset, amount, reference })),
             held: false,
         })
     }
@@ -384,17 +323,8 @@ impl Stream {
         if invoice.amount == Amount::ZERO {
             return Ok(());
         }
-        let Invoice {
-            number,
-            amount_total,
-            ..
-        } = *invoice;
-        let unpaid = Unpaid {
-            number,
-            amount_total,
-            window_end: self.cumulative(),
-            tx: None,
-        };
+        let Invoice { number, amount_total, .. } = *invoice;
+        let unpaid = Unpaid { number, amount_total, window_end: self.cumulative(), tx: None };
         match self.terms.currency.method {
             Method::Escrow => self.say_paid(&unpaid, "", out),
             Method::Transfer => {
@@ -405,27 +335,14 @@ impl Stream {
     }
 
     fn say_paid(&mut self, unpaid: &Unpaid, tx: &str, out: &mut Outputs) -> Result<(), Fault> {
-        let Unpaid {
-            number,
-            amount_total,
-            window_end: ack,
-            ..
-        } = *unpaid;
+        let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
         let voucher = match &self.purse {
             Some(_) => Some(self.voucher(ack.seq, out)?),
             None => None,
         };
-        let payment = PaymentAck {
-            number,
-            amount_total,
-            ack,
-            voucher,
-        };
+        let payment = PaymentAck { number, amount_total, ack, voucher };
         let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
-        out.record(Record::Payment {
-            message,
-            owed: None,
-        });
+        out.record(Record::Payment { message, owed: None });
         out.send(frame);
         self.paid = amount_total;
         Ok(())
@@ -437,17 +354,11 @@ impl Stream {
             self.terms.owed_for(items).ok_or_else(too_much)
         };
         let (owed, ahead) = (cost(items)?, cost(items + self.terms.credit_items())?);
-        let purse = self
-            .purse
-            .as_mut()
-            .ok_or_else(|| Fault::ours("there is no channel"))?;
+        let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
         purse.sign(owed, ahead, &self.key, out)
     }
 
     fn cumulative(&self) -> Cumulative {
-        Cumulative {
-            seq: self.windows.items(),
-            digest: self.windows.digest(),
-        }
+        Cumulative { seq: self.windows.items(), digest: self.windows.digest() }
     }
 }

@@ -79,17 +79,11 @@ pub(super) fn check_menu(
     }
     if !menu.versions.iter().any(|v| v == VERSION) || !menu.encodings.iter().any(|e| e == ENCODING)
     {
-        return bad(
-            Code::Version,
-            format!("the seller does not speak {VERSION} with {ENCODING}"),
-        );
+        return bad(Code::Version, format!("the seller does not speak {VERSION} with {ENCODING}"));
     }
     let latest = now_ms + Menu::LIFETIME_MS_MAX + policy.clock_skew_ms;
     if menu.expires_at.0 + policy.clock_skew_ms < now_ms || menu.expires_at.0 > latest {
-        let why = format!(
-            "the menu is good until {}, which is no good now",
-            menu.expires_at
-        );
+        let why = format!("the menu is good until {}, which is no good now", menu.expires_at);
         return bad(Code::MenuExpired, why);
     }
     if menu.payment_granularity == 0 || menu.credit_windows == 0 {
@@ -118,14 +112,9 @@ pub(super) fn choose<'a>(
         .iter()
         .map(|offer| format!("{} by {} on {}", offer.currency, offer.method, offer.ledger))
         .collect();
-    let why = format!(
-        "no currency in common: the seller takes {}{differences}",
-        offered.join(", ")
-    );
-    Err(Fault {
-        code: Code::UnknownCurrency,
-        ..Fault::ours(why)
-    })
+    let why =
+        format!("no currency in common: the seller takes {}{differences}", offered.join(", "));
+    Err(Fault { code: Code::UnknownCurrency, ..Fault::ours(why) })
 }
 
 fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
@@ -136,29 +125,20 @@ fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
         return Some(format!("asset {}, ours is {}", offer.asset, ours.asset));
     }
     if offer.decimals != ours.decimals {
-        return Some(format!(
-            "{} decimals, ours has {}",
-            offer.decimals, ours.decimals
-        ));
+        return Some(format!("{} decimals, ours has {}", offer.decimals, ours.decimals));
     }
     (offer.rate.denominator == Amount::ZERO).then(|| "a rate over zero".to_owned())
 }
 
 /// What the order would bind us to: everything that we would refuse to pay is found here.
 pub(super) fn check_order(menu: &Menu, order: &Order, wish: &Wish) -> Result<Terms, Fault> {
-    let ours = |(code, why)| Fault {
-        code,
-        ..Fault::ours(why)
-    };
+    let ours = |(code, why)| Fault { code, ..Fault::ours(why) };
     let terms = terms(menu, order, &Digest::ZERO).map_err(ours)?;
     let there = menu.available_data.get(&terms.topic).copied().flatten();
     if let (Some(wanted), Some(there)) = (terms.quantity, there)
         && wanted > there
     {
-        let why = format!(
-            "{wanted} items of {} are wanted, there are {there}",
-            terms.topic
-        );
+        let why = format!("{wanted} items of {} are wanted, there are {there}", terms.topic);
         return Err(ours((Code::Quantity, why)));
     }
     if terms.quantity == Some(0) {
@@ -174,9 +154,6 @@ pub(super) fn check_order(menu: &Menu, order: &Order, wish: &Wish) -> Result<Ter
             let why = format!("{least} items cost {cost} {name}, our ceiling is {max}");
             Err(ours((Code::OrderRefused, why)))
         }
-        None => Err(ours((
-            Code::Quantity,
-            "the price of this order passes 128 bits".to_owned(),
-        ))),
+        None => Err(ours((Code::Quantity, "the price of this order passes 128 bits".to_owned()))),
     }
 }

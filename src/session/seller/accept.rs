@@ -34,10 +34,7 @@ pub(super) fn speaks(hello: &Hello, menu: &Menu) -> Result<(), Fault> {
     if common {
         return Ok(());
     }
-    Err(Fault::theirs(
-        Code::Version,
-        format!("this seller speaks {VERSION} with {ENCODING}"),
-    ))
+    Err(Fault::theirs(Code::Version, format!("this seller speaks {VERSION} with {ENCODING}")))
 }
 
 /// Checks an order against this connection's menu.
@@ -49,19 +46,14 @@ pub(super) fn accept(
 ) -> Result<Accepted, Fault> {
     let key = envelope.unproven::<Order>()?.public_key_signature;
     let verified = envelope.signed_by::<Order>(&key, SessionId::NONE)?;
-    let message = verified
-        .message
-        .ok_or_else(|| Fault::ours("an order without its signature"))?;
+    let message = verified.message.ok_or_else(|| Fault::ours("an order without its signature"))?;
     let order = verified.body;
     check_menu(&order, counter, now_ms)?;
     let terms = terms(&counter.menu, &order, &message.data_digest)
         .map_err(|(code, why)| Fault::theirs(code, why))?;
     check_terms(&terms, &counter.menu)?;
     if message.data.is_none() {
-        return Err(Fault::theirs(
-            Code::OrderRefused,
-            "the order is too long to be kept",
-        ));
+        return Err(Fault::theirs(Code::OrderRefused, "the order is too long to be kept"));
     }
     let randomness = SellerRandomness {
         session_key: counter.randomness.session_key.clone(),
@@ -83,16 +75,10 @@ pub(super) fn accept(
 /// The order answers this connection's menu, in time, in a language that both speak.
 fn check_menu(order: &Order, counter: &Counter, now_ms: u64) -> Result<(), Fault> {
     if order.menu_digest != counter.message.data_digest {
-        return Err(Fault::theirs(
-            Code::MenuExpired,
-            "the order answers another menu",
-        ));
+        return Err(Fault::theirs(Code::MenuExpired, "the order answers another menu"));
     }
     if now_ms >= counter.menu.expires_at.0 {
-        let why = format!(
-            "the menu was good until {}; ask for a new one",
-            counter.menu.expires_at
-        );
+        let why = format!("the menu was good until {}; ask for a new one", counter.menu.expires_at);
         return Err(Fault::theirs(Code::MenuExpired, why));
     }
     if order.version != VERSION || order.encoding != ENCODING {
@@ -121,18 +107,12 @@ fn check_terms(terms: &Terms, menu: &Menu) -> Result<(), Fault> {
     if let (Some(wanted), Some(there)) = (quantity, available)
         && wanted > there
     {
-        let why = format!(
-            "{wanted} items of {} were ordered, there are {there}",
-            terms.topic
-        );
+        let why = format!("{wanted} items of {} were ordered, there are {there}", terms.topic);
         return Err(Fault::theirs(Code::Quantity, why));
     }
     match terms.owed_for(quantity.unwrap_or(u64::from(u32::MAX))) {
         Some(_) => Ok(()),
-        None => Err(Fault::theirs(
-            Code::Quantity,
-            "the price of this order passes 128 bits",
-        )),
+        None => Err(Fault::theirs(Code::Quantity, "the price of this order passes 128 bits")),
     }
 }
 
@@ -140,10 +120,7 @@ impl Accepted {
     /// What must be looked at before the session begins.
     pub(super) fn look(&self) -> Option<Output> {
         let escrow = self.terms.escrow.as_ref()?;
-        Some(Output::Look {
-            ledger: self.terms.currency.ledger.clone(),
-            channel: escrow.channel,
-        })
+        Some(Output::Look { ledger: self.terms.currency.ledger.clone(), channel: escrow.channel })
     }
 
     /// Takes the channel, if it can pay for this session.
@@ -156,10 +133,7 @@ impl Accepted {
             return Err(Fault::theirs(Code::ChannelBusy, why));
         }
         let Some(channel) = view.channel else {
-            let why = format!(
-                "the ledger has no channel {}, or not final yet",
-                escrow.channel
-            );
+            let why = format!("the ledger has no channel {}, or not final yet", escrow.channel);
             return Err(Fault::theirs(Code::Channel, why));
         };
         let known = view.vouched.max(channel.settled);
@@ -168,14 +142,7 @@ impl Accepted {
         })?;
         let InEscrow { channel: id, base } = *escrow;
         let (domain, signer) = (view.domain, self.terms.buyer);
-        self.purse = Some(Purse {
-            id,
-            domain,
-            signer,
-            base,
-            deposit: channel.deposit,
-            best: None,
-        });
+        self.purse = Some(Purse { id, domain, signer, base, deposit: channel.deposit, best: None });
         Ok(())
     }
 }
@@ -187,28 +154,18 @@ fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Re
         return Err("it is closed, or its payer asked to close it".to_owned());
     }
     if channel.payee != currency.payee || channel.asset != currency.asset {
-        return Err(format!(
-            "it pays {} in {}, not us",
-            channel.payee, channel.asset
-        ));
+        return Err(format!("it pays {} in {}, not us", channel.payee, channel.asset));
     }
     if channel.signer != terms.buyer.account() || channel.payer != *payer {
         return Err("its vouchers are not signed by the key of this order".to_owned());
     }
     let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
     if base != known {
-        return Err(format!(
-            "the order's base is {base}, the last amount vouched is {known}"
-        ));
+        return Err(format!("the order's base is {base}, the last amount vouched is {known}"));
     }
-    let first = terms
-        .owed_for(u64::from(terms.granularity))
-        .and_then(|one| one.checked_add(base));
+    let first = terms.owed_for(u64::from(terms.granularity)).and_then(|one| one.checked_add(base));
     if first.is_none_or(|first| first > channel.deposit) {
-        return Err(format!(
-            "its deposit {} does not cover one window",
-            channel.deposit
-        ));
+        return Err(format!("its deposit {} does not cover one window", channel.deposit));
     }
     Ok(())
 }

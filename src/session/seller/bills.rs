@@ -61,14 +61,7 @@ impl Bill {
         window_end: Cumulative,
         due_ms: u64,
     ) -> Bill {
-        Bill {
-            number,
-            amount,
-            amount_total,
-            window_end,
-            due_ms,
-            payment: Payment::Due,
-        }
+        Bill { number, amount, amount_total, window_end, due_ms, payment: Payment::Due }
     }
 }
 
@@ -114,20 +107,14 @@ impl Bills {
 
     /// When the oldest payment that nothing was heard of is late.
     pub(super) fn next_due_ms(&self) -> Option<u64> {
-        self.open
-            .iter()
-            .find(|bill| bill.payment == Payment::Due)
-            .map(|bill| bill.due_ms)
+        self.open.iter().find(|bill| bill.payment == Payment::Due).map(|bill| bill.due_ms)
     }
 
     /// The payment that is late, if one is.
     pub(super) fn late(&self, now_ms: u64) -> Option<Fault> {
         let due = |bill: &&Bill| bill.payment == Payment::Due && bill.due_ms <= now_ms;
         let bill = self.open.iter().find(due)?;
-        let why = format!(
-            "the payment of window {} is late: {} owed",
-            bill.number, bill.amount
-        );
+        let why = format!("the payment of window {} is late: {} owed", bill.number, bill.amount);
         Some(Fault::timed_out(why))
     }
 
@@ -140,21 +127,12 @@ impl Bills {
         if ack.seq < self.acked_seq {
             return Err(bad("an ack does not go back"));
         }
-        let at = self
-            .unacked
-            .partition_point(|item| item.cumulative.seq < ack.seq);
-        let sent = self
-            .unacked
-            .get(at)
-            .ok_or_else(|| bad("so many items were not sent"))?;
+        let at = self.unacked.partition_point(|item| item.cumulative.seq < ack.seq);
+        let sent = self.unacked.get(at).ok_or_else(|| bad("so many items were not sent"))?;
         if sent.cumulative != ack {
             return Err(bad("its digest is not that of the items sent"));
         }
-        self.unacked_bytes -= self
-            .unacked
-            .drain(..=at)
-            .map(|item| item.bytes)
-            .sum::<usize>();
+        self.unacked_bytes -= self.unacked.drain(..=at).map(|item| item.bytes).sum::<usize>();
         self.acked_seq = ack.seq;
         Ok(true)
     }
@@ -163,16 +141,10 @@ impl Bills {
     fn claim(&mut self, payment: &PaymentAck) -> Result<&Bill, Fault> {
         let bad = |why: String| Fault::theirs(Code::BadPayment, why);
         let number = payment.number;
-        let due = self
-            .open
-            .iter_mut()
-            .find(|bill| bill.payment == Payment::Due);
+        let due = self.open.iter_mut().find(|bill| bill.payment == Payment::Due);
         let bill = due.ok_or_else(|| bad(format!("window {number} is not to be paid now")))?;
         if bill.number != number {
-            return Err(bad(format!(
-                "window {} is to be paid now, not {number}",
-                bill.number
-            )));
+            return Err(bad(format!("window {} is to be paid now, not {number}", bill.number)));
         }
         let (asked, paid) = (bill.amount_total, payment.amount_total);
         if paid != asked {
@@ -181,9 +153,7 @@ impl Bills {
             return Err(bad(why));
         }
         if payment.ack != bill.window_end {
-            return Err(bad(format!(
-                "the payment's ack does not fit window {number}"
-            )));
+            return Err(bad(format!("the payment's ack does not fit window {number}")));
         }
         bill.payment = Payment::Claimed;
         Ok(bill)
@@ -199,10 +169,7 @@ impl Bills {
 
     /// Takes off the oldest invoices that are paid for good.
     fn collect(&mut self) {
-        while let Some(bill) = self
-            .open
-            .pop_front_if(|bill| bill.payment == Payment::Final)
-        {
+        while let Some(bill) = self.open.pop_front_if(|bill| bill.payment == Payment::Final) {
             self.pay(bill.window_end.seq, bill.amount_total);
         }
     }
@@ -215,11 +182,7 @@ impl Bills {
 
     fn number_of(&self, reference: Reference, stream: &Stream) -> Option<u64> {
         let of = |bill: &&Bill| {
-            stream
-                .terms
-                .session
-                .reference(Purpose::Payment, bill.number)
-                == reference
+            stream.terms.session.reference(Purpose::Payment, bill.number) == reference
         };
         self.open.iter().find(of).map(|bill| bill.number)
     }
@@ -247,11 +210,7 @@ impl Stream {
             return Err(fault.shown_by(exit.message));
         }
         if let Some(message) = exit.message {
-            out.record(Record::Exit {
-                by: Role::Buyer,
-                message,
-                owed: None,
-            });
+            out.record(Record::Exit { by: Role::Buyer, message, owed: None });
         }
         Ok(exit.body)
     }
@@ -260,11 +219,7 @@ impl Stream {
     pub(super) fn signed(&mut self, reference: Reference, tx: TxId) {
         // A claim's transaction is the buyer's own; only anchors are worth telling.
         if self.bills.number_of(reference, self).is_none() {
-            self.untold.push(Anchored {
-                reference,
-                tx,
-                proof: None,
-            });
+            self.untold.push(Anchored { reference, tx, proof: None });
         }
     }
 
@@ -294,11 +249,7 @@ impl Stream {
         } else {
             envelope.under_mac::<Ack>(self.keys.from(Role::Buyer).mac(), session)?
         };
-        let Ack {
-            seq,
-            digest,
-            voucher,
-        } = ack.body;
+        let Ack { seq, digest, voucher } = ack.body;
         let fresh = self
             .bills
             .acknowledge(Cumulative { seq, digest })
@@ -328,17 +279,12 @@ impl Stream {
         let verified = envelope.signed_by::<PaymentAck>(&buyer, session)?;
         let (payment, message) = (verified.body, verified.message);
         let evidence = message.clone();
-        let bill = self
-            .bills
-            .claim(&payment)
-            .map_err(|fault| fault.shown_by(evidence))?;
+        let bill = self.bills.claim(&payment).map_err(|fault| fault.shown_by(evidence))?;
         let (number, amount) = (bill.number, bill.amount);
-        self.bills
-            .acknowledge(payment.ack)
-            .or_else(|fault| match payment.ack.seq {
-                older if older < self.bills.acked_seq => Ok(false),
-                _ => Err(fault),
-            })?;
+        self.bills.acknowledge(payment.ack).or_else(|fault| match payment.ack.seq {
+            older if older < self.bills.acked_seq => Ok(false),
+            _ => Err(fault),
+        })?;
         let owed = match self.terms.currency.method {
             Method::Transfer => Some(self.check(number, amount, envelope.verification())?),
             Method::Escrow => None,
@@ -365,12 +311,7 @@ impl Stream {
         let reference = self.terms.session.reference(Purpose::Payment, number);
         let currency = &self.terms.currency;
         let (to, asset) = (currency.payee.clone(), currency.asset.clone());
-        let transfer = Transfer {
-            to,
-            asset,
-            amount,
-            reference,
-        };
+        let transfer = Transfer { to, asset, amount, reference };
         Ok(Owed {
             reference,
             purpose: Purpose::Payment,
@@ -389,10 +330,7 @@ impl Stream {
     ) -> Result<(), Fault> {
         let owed = self.owed_for(items)?;
         let Some(purse) = &mut self.purse else {
-            return Err(Fault::theirs(
-                Code::BadPayment,
-                "a voucher where none was agreed",
-            ));
+            return Err(Fault::theirs(Code::BadPayment, "a voucher where none was agreed"));
         };
         if let Some(record) = purse.take(voucher, owed)? {
             out.record(record);

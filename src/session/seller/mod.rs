@@ -86,20 +86,8 @@ impl Seller {
         let mut out = Outputs::new();
         out.send(frame.clone());
         let codec = Codec::new(offer.policy.frame_bytes_max);
-        let counter = Counter {
-            menu,
-            message,
-            frame,
-            randomness,
-            greetings: 0,
-            deadline_ms,
-        };
-        Seller {
-            offer,
-            codec,
-            state: State::ExpectOrder(Box::new(counter)),
-            out,
-        }
+        let counter = Counter { menu, message, frame, randomness, greetings: 0, deadline_ms };
+        Seller { offer, codec, state: State::ExpectOrder(Box::new(counter)), out }
     }
 
     /// Takes in what happened.
@@ -123,12 +111,9 @@ impl Seller {
             State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
             State::Streaming(stream) => stream.bills.next_due_ms(),
             State::Anchoring(_, pending, _) => Some(pending.give_up_ms),
-            State::Draining(stream, ending) => Some(
-                stream
-                    .bills
-                    .next_due_ms()
-                    .unwrap_or(self.gives_up_ms(ending)),
-            ),
+            State::Draining(stream, ending) => {
+                Some(stream.bills.next_due_ms().unwrap_or(self.gives_up_ms(ending)))
+            }
             State::ExpectExit(_, ending) => Some(self.gives_up_ms(ending)),
             State::Closed => None,
         }
@@ -136,10 +121,7 @@ impl Seller {
 
     /// The deadline has come.
     pub fn handle_timeout(&mut self, now_ms: u64) {
-        if self
-            .poll_timeout()
-            .is_some_and(|deadline| now_ms >= deadline)
-        {
+        if self.poll_timeout().is_some_and(|deadline| now_ms >= deadline) {
             self.step(Event::Timeout, now_ms);
         }
     }
@@ -155,8 +137,7 @@ impl Seller {
 
     /// The topic that was ordered and how many items of it, once there is an order.
     pub fn ordered(&self) -> Option<(&str, Option<u64>)> {
-        self.stream()
-            .map(|stream| (stream.terms.topic.as_str(), stream.terms.quantity))
+        self.stream().map(|stream| (stream.terms.topic.as_str(), stream.terms.quantity))
     }
 
     /// The session's id, once there is an order.
@@ -260,10 +241,8 @@ impl Seller {
             (_, Event::Other(Input::Hangup | Input::Stop(_))) => {
                 *state = State::Closed;
                 let why = "no order was made".to_owned();
-                self.out.push(Output::Close {
-                    end: End::Broken,
-                    why,
-                });
+                let progress = Progress::default();
+                self.out.push(Output::Close { end: End::Broken, why, progress });
                 Ok(())
             }
             (_, Event::Items(_) | Event::Other(_)) => Ok(()),
@@ -323,11 +302,7 @@ impl Seller {
 
 impl Ending {
     fn new(reason: Reason, now_ms: u64) -> Self {
-        Ending {
-            reason,
-            since_ms: now_ms,
-            heard: false,
-        }
+        Ending { reason, since_ms: now_ms, heard: false }
     }
 }
 
@@ -364,10 +339,5 @@ fn stream_of(state: &mut State) -> Option<&mut Stream> {
 /// The buyer told us of an error.
 fn told(error: &ErrorMessage) -> Fault {
     let why = format!("the buyer says: {}: {}", error.code, error.message);
-    Fault {
-        end: End::Refused,
-        code: error.code,
-        why,
-        evidence: None,
-    }
+    Fault { end: End::Refused, code: error.code, why, evidence: None }
 }

@@ -29,52 +29,27 @@ impl Purse {
         let amount = voucher.cumulative_amount;
         let worth = amount.saturating_sub(self.base);
         if worth != owed {
-            return Err(bad(format!(
-                "the voucher is worth {worth} in this session, owed {owed}"
-            )));
+            return Err(bad(format!("the voucher is worth {worth} in this session, owed {owed}")));
         }
         if amount > self.deposit {
-            return Err(bad(format!(
-                "the voucher {amount} passes the deposit {}",
-                self.deposit
-            )));
+            return Err(bad(format!("the voucher {amount} passes the deposit {}", self.deposit)));
         }
-        if self
-            .best
-            .as_ref()
-            .is_some_and(|best| best.cumulative_amount >= amount)
-        {
+        if self.best.as_ref().is_some_and(|best| best.cumulative_amount >= amount) {
             return Ok(None);
         }
-        let signed = sdpp_ledger::Voucher {
-            channel: self.id,
-            amount,
-        };
-        if !self
-            .signer
-            .verify(&signed.digest(&self.domain), &voucher.signature)
-        {
-            return Err(bad(
-                "the voucher is not signed by the channel's signer".to_owned()
-            ));
+        let signed = sdpp_ledger::Voucher { channel: self.id, amount };
+        if !self.signer.verify(&signed.digest(&self.domain), &voucher.signature) {
+            return Err(bad("the voucher is not signed by the channel's signer".to_owned()));
         }
         self.best = Some(voucher.clone());
         let signature = voucher.signature;
-        Ok(Some(Record::Voucher {
-            channel: self.id,
-            amount,
-            signature,
-        }))
+        Ok(Some(Record::Voucher { channel: self.id, amount, signature }))
     }
 
     /// What the best voucher gives.
     pub(super) fn redeem(&self) -> Option<Redeem> {
         let best = self.best.as_ref()?;
         let (amount, signature) = (best.cumulative_amount, best.signature);
-        Some(Redeem {
-            channel: self.id,
-            amount,
-            signature,
-        })
+        Some(Redeem { channel: self.id, amount, signature })
     }
 }

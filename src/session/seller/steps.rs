@@ -86,13 +86,7 @@ impl Seller {
     pub(super) fn say_exit(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
         if let State::Draining(mut stream, ending) = std::mem::replace(state, State::Closed) {
             stream.say_exit(&ending, &mut self.out);
-            *state = State::ExpectExit(
-                stream,
-                Ending {
-                    since_ms: now_ms,
-                    ..ending
-                },
-            );
+            *state = State::ExpectExit(stream, Ending { since_ms: now_ms, ..ending });
             if ending.heard {
                 self.end(state);
             }
@@ -110,10 +104,7 @@ impl Seller {
             return Ok(());
         };
         let reason = stream.hear_exit(envelope, &mut self.out)?.reason;
-        let heard = Ending {
-            heard: true,
-            ..Ending::new(reason, now_ms)
-        };
+        let heard = Ending { heard: true, ..Ending::new(reason, now_ms) };
         match state {
             State::Streaming(_) => return self.drain(state, heard),
             State::Anchoring(_, _, ending) => ending.get_or_insert(heard).heard = true,
@@ -127,12 +118,14 @@ impl Seller {
     pub(super) fn end(&mut self, state: &mut State) {
         if let State::ExpectExit(mut stream, ending) = std::mem::replace(state, State::Closed) {
             let (end, why) = (stream.end(), ending.reason.to_string());
+            let progress = stream.progress();
             stream.ended(end, &why, None, &mut self.out);
-            self.out.push(Output::Close { end, why });
+            self.out.push(Output::Close { end, why, progress });
         }
     }
 
     pub(super) fn fail(&mut self, fault: Fault) {
+        let progress = self.progress();
         let mut state = std::mem::replace(&mut self.state, State::Closed);
         if let Some(stream) = stream_of(&mut state) {
             stream.ended(fault.end, &fault.why, fault.evidence.clone(), &mut self.out);
@@ -140,10 +133,8 @@ impl Seller {
         if fault.end != End::Refused {
             self.out.send(fault.frame());
         }
-        self.out.push(Output::Close {
-            end: fault.end,
-            why: fault.why,
-        });
+        let Fault { end, why, .. } = fault;
+        self.out.push(Output::Close { end, why, progress });
     }
 }
 

@@ -59,34 +59,15 @@ impl Stream {
         accepted: Accepted,
         out: &mut Outputs,
     ) -> Result<Stream, Fault> {
-        let Accepted {
-            terms,
-            menu,
-            order,
-            encryption,
-            randomness,
-            purse,
-            ..
-        } = accepted;
+        let Accepted { terms, menu, order, encryption, randomness, purse, .. } = accepted;
         out.begin(terms.session);
         let (role, peer) = (Role::Seller, terms.buyer);
         let (menu, order) = (Box::new(menu), Box::new(order));
-        out.record(Record::Order {
-            role,
-            peer,
-            menu,
-            order,
-            owed: None,
-        });
+        out.record(Record::Order { role, peer, menu, order, owed: None });
         let keys = Keys::derive(&randomness.session_key, terms.session, 0);
         let salt_secret = keys.salt_secret().clone();
-        out.record(Record::Epoch {
-            epoch: 0,
-            salt_secret,
-        });
-        out.record(Record::Reserved {
-            to_seq: terms.credit_items(),
-        });
+        out.record(Record::Epoch { epoch: 0, salt_secret });
+        out.record(Record::Reserved { to_seq: terms.credit_items() });
         let wrapped = wrap(
             &randomness.session_key,
             &encryption,
@@ -100,15 +81,7 @@ impl Stream {
         out.send(frame);
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
-        Ok(Stream {
-            offer,
-            terms,
-            keys,
-            windows,
-            bills,
-            untold: Vec::new(),
-            purse,
-        })
+        Ok(Stream { offer, terms, keys, windows, bills, untold: Vec::new(), purse })
     }
 
     /// How many items may be sent just now.
@@ -119,10 +92,7 @@ impl Stream {
         let sent = self.windows.items();
         let unpaid = sent - self.bills.paid_items();
         let credit = self.terms.credit_items().saturating_sub(unpaid);
-        let ordered = self
-            .terms
-            .quantity
-            .map_or(u64::MAX, |quantity| quantity - sent);
+        let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
         let window = u64::from(self.terms.granularity) - self.windows.open_items();
         credit.min(ordered).min(window)
@@ -150,47 +120,23 @@ impl Stream {
     ) -> Result<Option<Pending>, Fault> {
         let max = self.offer.policy.item_bytes_max;
         if item.len() > max {
-            let why = format!(
-                "the source gave an item of {} bytes, {max} are allowed",
-                item.len()
-            );
+            let why = format!("the source gave an item of {} bytes, {max} are allowed", item.len());
             return Err(Fault::ours(why));
         }
         let seq = self.windows.items() + 1;
         let ends_window = self.windows.open_items() + 1 == u64::from(self.terms.granularity)
             || self.terms.is_last(seq);
-        let kind = if ends_window {
-            MessageKind::DataInvoice
-        } else {
-            MessageKind::Data
-        };
+        let kind = if ends_window { MessageKind::DataInvoice } else { MessageKind::Data };
         let salt = salt(self.keys.salt_secret(), seq);
         let leaf = leaf(&self.terms.session, seq, &salt, item);
-        let body = self
-            .keys
-            .from(Role::Seller)
-            .seal(kind, seq, item)
-            .map_err(unsealed)?;
+        let body = self.keys.from(Role::Seller).seal(kind, seq, item).map_err(unsealed)?;
         self.windows.push(leaf);
-        let cumulative = Cumulative {
-            seq,
-            digest: self.windows.digest(),
-        };
-        self.bills.sent(Unacked {
-            cumulative,
-            bytes: body.len(),
-        });
+        let cumulative = Cumulative { seq, digest: self.windows.digest() };
+        self.bills.sent(Unacked { cumulative, bytes: body.len() });
         if ends_window {
             return self.invoice(Some(LastItem { body, leaf }), now_ms, out);
         }
-        let draft = Draft::new(
-            self.terms.session,
-            &Data {
-                seq,
-                body: Base64(body),
-                leaf,
-            },
-        );
+        let draft = Draft::new(self.terms.session, &Data { seq, body: Base64(body), leaf });
         out.send(self.prove(&draft));
         Ok(None)
     }
@@ -224,22 +170,14 @@ impl Stream {
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");
         let owed = self.anchor(Purpose::Exit, 0, &draft);
-        out.record(Record::Exit {
-            by: Role::Seller,
-            message,
-            owed,
-        });
+        out.record(Record::Exit { by: Role::Seller, message, owed });
         out.send(frame);
     }
 
     /// How a session ends in which both sides said `exit`.
     pub(super) fn end(&self) -> End {
         let paid = self.bills.paid_total() == self.bills.billed();
-        if paid {
-            End::Complete
-        } else {
-            End::Outstanding
-        }
+        if paid { End::Complete } else { End::Outstanding }
     }
 
     /// The last records of this session.
@@ -254,12 +192,7 @@ impl Stream {
             out.record(Record::Ack { message });
         }
         let owed = self.redeem(end);
-        out.record(Record::Ended {
-            end,
-            why: why.to_owned(),
-            evidence,
-            owed,
-        });
+        out.record(Record::Ended { end, why: why.to_owned(), evidence, owed });
     }
 
     /// Redeeming the best voucher: the channel is closed, and the buyer has its rest back at
@@ -294,11 +227,7 @@ impl Stream {
                 let reference = owed.reference;
                 out.record(Record::Anchoring { owed });
                 let give_up_ms = now_ms + self.offer.policy.patience_ms;
-                Ok(Some(Pending {
-                    reference,
-                    give_up_ms,
-                    drafted,
-                }))
+                Ok(Some(Pending { reference, give_up_ms, drafted }))
             }
             owed => {
                 self.send_invoice(drafted, "", owed, out);
@@ -313,11 +242,7 @@ impl Stream {
         let amount_total = self.terms.owed_for(window.to_seq).ok_or_else(too_much)?;
         let amount = amount_total.saturating_sub(self.bills.billed());
         // An invoice that waits for its anchor is not late before it has left.
-        let waits = if self.offer.policy.anchor_before {
-            2
-        } else {
-            1
-        };
+        let waits = if self.offer.policy.anchor_before { 2 } else { 1 };
         let due_ms = now_ms + waits * self.offer.policy.patience_ms;
         let invoice = Invoice {
             number: window.number,
@@ -330,60 +255,25 @@ impl Stream {
             payment_address: self.terms.currency.payee.clone(),
             digest: window.digest,
             root: window.root,
-            reference: self
-                .terms
-                .session
-                .reference(Purpose::Payment, window.number),
+            reference: self.terms.session.reference(Purpose::Payment, window.number),
             due_at: Moment(due_ms),
         };
-        let (body, leaf) = last
-            .map(|LastItem { body, leaf }| (Base64(body), leaf))
-            .unzip();
+        let (body, leaf) = last.map(|LastItem { body, leaf }| (Base64(body), leaf)).unzip();
         let anchored = std::mem::take(&mut self.untold);
-        let message = DataInvoice {
-            seq: window.to_seq,
-            body,
-            leaf,
-            invoice,
-            anchored,
-        };
+        let message = DataInvoice { seq: window.to_seq, body, leaf, invoice, anchored };
         let draft = Draft::new(self.terms.session, &message);
-        let window_end = Cumulative {
-            seq: window.to_seq,
-            digest: window.digest,
-        };
+        let window_end = Cumulative { seq: window.to_seq, digest: window.digest };
         let bill = Bill::new(window.number, amount, amount_total, window_end, due_ms);
-        Ok(Drafted {
-            draft,
-            window,
-            bill,
-        })
+        Ok(Drafted { draft, window, bill })
     }
 
     /// The invoice is recorded, the next seqs are reserved, and it leaves.
     fn send_invoice(&mut self, drafted: Drafted, tx: &str, owed: Option<Owed>, out: &mut Outputs) {
-        let Drafted {
-            draft,
-            window,
-            bill,
-        } = drafted;
+        let Drafted { draft, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
-        let Window {
-            from_seq,
-            to_seq,
-            digest,
-            ..
-        } = window;
-        out.record(Record::Invoice {
-            message,
-            from_seq,
-            to_seq,
-            digest,
-            owed,
-        });
-        out.record(Record::Reserved {
-            to_seq: to_seq.saturating_add(self.terms.credit_items()),
-        });
+        let Window { from_seq, to_seq, digest, .. } = window;
+        out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
+        out.record(Record::Reserved { to_seq: to_seq.saturating_add(self.terms.credit_items()) });
         out.send(frame);
         self.bills.add(bill);
     }
@@ -394,13 +284,7 @@ impl Stream {
         let reference = self.terms.session.reference(purpose, number);
         let digest = draft.data_digest();
         let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
-        Some(Owed {
-            reference,
-            purpose,
-            ledger,
-            act,
-            held: self.offer.policy.hold_records,
-        })
+        Some(Owed { reference, purpose, ledger, act, held: self.offer.policy.hold_records })
     }
 
     fn prove(&self, draft: &Draft) -> Vec<u8> {

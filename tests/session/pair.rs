@@ -1,0 +1,464 @@
+//! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
+//! a story wants, and nothing that takes time.
+
+use sdpp::message::{CurrencyOffer, Menu, Moment, Reason, RecordsOffer};
+use sdpp::record::{Act, End, Record};
+use sdpp::session::{
+    Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Input, Offer, Output, PinnedCurrency,
+    Progress, Seller, SellerPolicy, SellerRandomness, Wish,
+};
+use sdpp::terms::{Method, Rate, SessionId};
+use sdpp_ledger::{
+    Account, Amount, Asset, Call, Channel, ChannelId, Digest, Domain, Key, LedgerId, Reference,
+    TxId, keccak,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+pub const START_MS: u64 = 1_767_225_600_000;
+
+pub fn key(byte: u8) -> Key {
+    Key::from_bytes(&[byte; 32]).unwrap()
+}
+
+pub fn ledger() -> LedgerId {
+    "sdpp:story".parse().unwrap()
+}
+
+/// The menu of the paper's own run, Fig. 4: `gas`, K = 4.
+pub fn menu() -> Menu {
+    let payee = key(1).public().account();
+    let offer = |method| CurrencyOffer {
+        currency: "SDP".to_owned(),
+        symbol: "SDP".to_owned(),
+        decimals: 6,
+        ledger: ledger(),
+        asset: Asset::coin(),
+        method,
+        payment_address: payee.clone(),
+        rate: Rate::ONE,
+        finality: "final".to_owned(),
+    };
+    Menu {
+        versions: vec!["SDPP/1".to_owned()],
+        encodings: vec!["json".to_owned()],
+        public_key: key(1).public(),
+        challenge: Digest::ZERO,
+        available_data: BTreeMap::from([("gas".to_owned(), Some(100)), ("co2".to_owned(), None)]),
+        prices: BTreeMap::from([
+            ("gas".to_owned(), Amount::new(3)),
+            ("co2".to_owned(), Amount::new(5)),
+        ]),
+        units: BTreeMap::new(),
+        default_currency: "SDP".to_owned(),
+        currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],
+        payment_granularity: 4,
+        credit_windows: 1,
+        payment_address: payee.clone(),
+        signature_required: true,
+        records: Some(RecordsOffer {
+            ledger: ledger(),
+            batch: "each".to_owned(),
+            anchor: "before".to_owned(),
+        }),
+        expires_at: Moment(0),
+    }
+}
+
+/// A story's setting; change what the story is about.
+pub struct Setting {
+    pub menu: Menu,
+    pub seller: SellerPolicy,
+    pub buyer: BuyerPolicy,
+    pub wish: Wish,
+    pub deposit: Amount,
+    pub base: Amount,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        let seller = SellerPolicy {
+            patience_ms: 10_000,
+            menu_lifetime_ms: 60_000,
+            anchor_before: true,
+            hold_records: false,
+            frame_bytes_max: 1 << 20,
+            item_bytes_max: 1 << 16,
+            unacknowledged_bytes_max: 256 << 10,
+        };
+        let buyer = BuyerPolicy {
+            patience_ms: 10_000,
+            records: Some(ledger()),
+            anchor_before: true,
+            hold_records: false,
+            frame_bytes_max: 1 << 20,
+            clock_skew_ms: 1_000,
+        };
+        let wish = Wish {
+            topic: "gas".to_owned(),
+            quantity: Some(6),
+            currencies: vec![pinned(Method::Transfer)],
+            max_total: None,
+            seller: Some(key(1).public()),
+        };
+        let (deposit, base) = (Amount::new(1000), Amount::ZERO);
+        Setting { menu: menu(), seller, buyer, wish, deposit, base }
+    }
+}
+
+pub fn pinned(method: Method) -> PinnedCurrency {
+    PinnedCurrency {
+        name: "SDP".to_owned(),
+        ledger: ledger(),
+        asset: Asset::coin(),
+        decimals: 6,
+        method,
+        account: key(2).public().account(),
+    }
+}
+
+impl Setting {
+    /// Everything after the fact, nothing waits for a ledger.
+    pub fn anchored_after(mut self) -> Self {
+        (self.seller.anchor_before, self.buyer.anchor_before) = (false, false);
+        self
+    }
+
+    pub fn no_records(mut self) -> Self {
+        self.menu.records = None;
+        self.buyer.records = None;
+        self
+    }
+
+    pub fn under_mac(mut self) -> Self {
+        self.menu.signature_required = false;
+        self
+    }
+
+    pub fn by_escrow(mut self) -> Self {
+        self.wish.currencies = vec![pinned(Method::Escrow)];
+        self
+    }
+
+    pub fn order(mut self, topic: &str, quantity: Option<u64>) -> Self {
+        (self.wish.topic, self.wish.quantity) = (topic.to_owned(), quantity);
+        self
+    }
+
+    pub fn windows(mut self, granularity: u32, credit_windows: u32) -> Self {
+        self.menu.payment_granularity = granularity;
+        self.menu.credit_windows = credit_windows;
+        self
+    }
+
+    pub fn start(self) -> Pair {
+        Pair::new(self)
+    }
+}
+
+/// What a side did, in order.
+#[derive(Default)]
+pub struct Side {
+    /// Everything that came out, with records where they stood.
+    pub log: Vec<Output>,
+    pub records: Vec<Record>,
+    /// Bytes on their way to the other side.
+    pub wire: VecDeque<u8>,
+    pub delivered: Vec<(u64, Vec<u8>)>,
+    pub closed: Option<(End, String, Progress)>,
+    pub session: Option<SessionId>,
+}
+
+impl Side {
+    pub fn end(&self) -> End {
+        self.closed.as_ref().unwrap_or_else(|| panic!("the session is not over")).0
+    }
+
+    pub fn progress(&self) -> Progress {
+        self.closed.as_ref().unwrap_or_else(|| panic!("the session is not over")).2
+    }
+
+    pub fn why(&self) -> &str {
+        &self.closed.as_ref().unwrap_or_else(|| panic!("the session is not over")).1
+    }
+}
+
+pub struct Pair {
+    pub seller: Seller,
+    pub buyer: Buyer,
+    pub s: Side,
+    pub b: Side,
+    pub now_ms: u64,
+    /// What the ledger has: a transaction for each thing owed.
+    pub ledger: Vec<(Reference, Call, TxId)>,
+    /// The ledger does not answer while this is set.
+    pub ledger_down: bool,
+    /// How many bytes a read brings at most.
+    pub read_max: usize,
+    /// Items left in the source; `None` for a source that never ends.
+    pub source: Option<u64>,
+    pub produced: u64,
+    deposit: Amount,
+    base: Amount,
+    waiting: VecDeque<(Role, Record)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Seller,
+    Buyer,
+}
+
+impl Pair {
+    pub fn new(setting: Setting) -> Pair {
+        let now_ms = START_MS;
+        let offer = Offer { key: key(1), menu: setting.menu, policy: setting.seller };
+        let randomness = SellerRandomness {
+            challenge: keccak(&[b"challenge"]),
+            session_key: Zeroizing::new([33; 32]),
+            ephemeral: key(3),
+            wrap_nonce: [7; 12],
+        };
+        let seller = Seller::new(Arc::new(offer), randomness, now_ms);
+        let randomness = BuyerRandomness { encryption: key(4), nonce: keccak(&[b"nonce"]) };
+        let buyer = Buyer::new(key(2), setting.wish, setting.buyer, randomness, now_ms);
+        Pair {
+            seller,
+            buyer,
+            s: Side::default(),
+            b: Side::default(),
+            now_ms,
+            ledger: Vec::new(),
+            ledger_down: false,
+            read_max: usize::MAX,
+            source: None,
+            produced: 0,
+            deposit: setting.deposit,
+            base: setting.base,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Runs until nothing moves any more.
+    pub fn run(&mut self) -> &mut Self {
+        while self.step() {}
+        self
+    }
+
+    /// Runs until the seller has sent so many items, or nothing moves.
+    pub fn run_to(&mut self, items: u64) -> &mut Self {
+        while self.seller.progress().items < items && self.step() {}
+        self
+    }
+
+    /// Lets time pass to the next deadline of either side and runs on.
+    pub fn wait(&mut self) -> &mut Self {
+        let next = [self.seller.poll_timeout(), self.buyer.poll_timeout()];
+        self.now_ms = next.into_iter().flatten().min().expect("somebody waits").max(self.now_ms);
+        self.seller.handle_timeout(self.now_ms);
+        self.buyer.handle_timeout(self.now_ms);
+        self.run()
+    }
+
+    pub fn stop(&mut self, role: Role) -> &mut Self {
+        let stop = Input::Stop(Reason::Stopped);
+        match role {
+            Role::Seller => self.seller.handle(stop, self.now_ms),
+            Role::Buyer => self.buyer.handle(stop, self.now_ms),
+        }
+        self.run()
+    }
+
+    /// Gives the seller bytes that the buyer did not send.
+    pub fn forge_to_seller(&mut self, bytes: &[u8]) -> &mut Self {
+        self.seller.handle(Input::Read(bytes), self.now_ms);
+        self.run()
+    }
+
+    /// One thing that can happen next, if any.
+    pub fn step(&mut self) -> bool {
+        self.drain_outputs(Role::Seller)
+            || self.drain_outputs(Role::Buyer)
+            || self.settle_one()
+            || self.carry(Role::Seller)
+            || self.carry(Role::Buyer)
+            || self.feed()
+    }
+
+    fn side(&mut self, role: Role) -> &mut Side {
+        match role {
+            Role::Seller => &mut self.s,
+            Role::Buyer => &mut self.b,
+        }
+    }
+
+    /// Whether the session is over on both sides.
+    pub fn is_over(&self) -> bool {
+        self.s.closed.is_some() && self.b.closed.is_some()
+    }
+
+    pub fn tell(&mut self, role: Role, input: Input<'_>) {
+        match role {
+            Role::Seller => self.seller.handle(input, self.now_ms),
+            Role::Buyer => self.buyer.handle(input, self.now_ms),
+        }
+    }
+
+    fn drain_outputs(&mut self, role: Role) -> bool {
+        let output = match role {
+            Role::Seller => self.seller.poll(),
+            Role::Buyer => self.buyer.poll(),
+        };
+        let Some(output) = output else { return false };
+        let side = self.side(role);
+        side.log.push(output.clone());
+        match output {
+            Output::Record { session, record } => {
+                side.session = Some(session);
+                side.records.push((*record).clone());
+                if record.owed().is_some() {
+                    self.waiting.push_back((role, *record));
+                }
+            }
+            Output::Send(bytes) => side.wire.extend(bytes),
+            Output::Deliver { seq, item } => side.delivered.push((seq, item)),
+            Output::Close { end, why, progress } => side.closed = Some((end, why, progress)),
+            Output::Look { .. } => {
+                let view = self.view();
+                self.tell(role, Input::Channel(view));
+            }
+            Output::Fund { .. } => {
+                let (base, deposit) = (self.base, self.deposit);
+                let (channel, domain) = (ChannelId([5; 32]), domain());
+                self.tell(role, Input::Funded { channel, domain, base, deposit });
+            }
+        }
+        true
+    }
+
+    pub fn view(&self) -> ChannelView {
+        let channel = Channel {
+            payer: key(2).public().account(),
+            payee: key(1).public().account(),
+            asset: Asset::coin(),
+            signer: key(2).public().account(),
+            deposit: self.deposit,
+            settled: Amount::ZERO,
+            close_requested_ms: None,
+            finalized: false,
+        };
+        ChannelView { channel: Some(channel), domain: domain(), vouched: self.base, busy: false }
+    }
+
+    /// The ledger does one thing that is owed to it.
+    fn settle_one(&mut self) -> bool {
+        if self.ledger_down {
+            return false;
+        }
+        let Some((role, record)) = self.waiting.pop_front() else {
+            return false;
+        };
+        let owed = record.owed().expect("only what is owed waits").clone();
+        let reference = owed.reference;
+        match owed.act {
+            Act::Do(call) => {
+                let tx = tx_of(&reference);
+                self.ledger.push((reference, call, tx.clone()));
+                self.tell(role, Input::Signed { reference, tx: tx.clone() });
+                self.tell(role, Input::Met { reference, tx });
+            }
+            Act::Check(claim) => {
+                let paid = self.ledger.iter().any(|(_, call, tx)| {
+                    *tx == claim.tx && matches!(call, Call::Transfer(t) if *t == claim.transfer)
+                });
+                let tx = claim.tx;
+                let answer = if paid {
+                    Input::Met { reference, tx }
+                } else {
+                    Input::Refused { reference, why: "there is no such payment".to_owned() }
+                };
+                self.tell(role, answer);
+            }
+        }
+        true
+    }
+
+    fn carry(&mut self, from: Role) -> bool {
+        let read_max = self.read_max;
+        let wire = &mut self.side(from).wire;
+        let bytes: Vec<u8> = wire.drain(..wire.len().min(read_max)).collect();
+        if bytes.is_empty() {
+            return false;
+        }
+        match from {
+            Role::Seller => self.tell(Role::Buyer, Input::Read(&bytes)),
+            Role::Buyer => self.tell(Role::Seller, Input::Read(&bytes)),
+        }
+        true
+    }
+
+    fn feed(&mut self) -> bool {
+        let wants = self.seller.wants();
+        if wants == 0 {
+            return false;
+        }
+        let items: Vec<Vec<u8>> = match self.source {
+            Some(0) => {
+                self.tell(Role::Seller, Input::SourceEnded);
+                return true;
+            }
+            Some(left) => (0..wants.min(left).min(3)).map(|i| self.item(i)).collect(),
+            None => (0..wants.min(3)).map(|i| self.item(i)).collect(),
+        };
+        self.produced += items.len() as u64;
+        self.source = self.source.map(|left| left - items.len() as u64);
+        self.tell(Role::Seller, Input::Items(items));
+        true
+    }
+
+    fn item(&self, ahead: u64) -> Vec<u8> {
+        item(self.produced + ahead + 1)
+    }
+
+    /// What the ledger moved to the seller by transfers.
+    pub fn transferred(&self) -> Amount {
+        self.ledger.iter().fold(Amount::ZERO, |sum, (_, call, _)| match call {
+            Call::Transfer(transfer) => sum.checked_add(transfer.amount).unwrap(),
+            _ => sum,
+        })
+    }
+}
+
+pub fn item(seq: u64) -> Vec<u8> {
+    format!("{{\"ppm\":{seq}}}").into_bytes()
+}
+
+pub fn domain() -> Domain {
+    let contract: Account = "0x00000000000000000000000000000000000000aa".parse().unwrap();
+    Domain { chain_id: 7, contract }
+}
+
+pub fn tx_of(reference: &Reference) -> TxId {
+    keccak(&[b"tx", &reference.0]).to_string().parse().unwrap()
+}
+
+/// The messages in what a side sent, by type.
+pub fn sent(side: &Side) -> Vec<serde_json::Value> {
+    let bytes: Vec<u8> = side
+        .log
+        .iter()
+        .filter_map(|output| if let Output::Send(bytes) = output { Some(bytes) } else { None })
+        .flatten()
+        .copied()
+        .collect();
+    String::from_utf8(bytes)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+pub fn types(side: &Side) -> Vec<String> {
+    sent(side).iter().map(|m| m["message_type"].as_str().unwrap().to_owned()).collect()
+}

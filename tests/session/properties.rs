@@ -1,0 +1,185 @@
+//! What holds whatever happens: in random settings, with random stops and a ledger that comes
+//! and goes.
+
+use crate::pair::*;
+use proptest::prelude::*;
+use sdpp::record::Record;
+use sdpp::session::Output;
+use sdpp_ledger::{Amount, Call};
+
+#[derive(Debug, Clone)]
+struct Chance {
+    escrow: bool,
+    signed: bool,
+    before: bool,
+    records: bool,
+    granularity: u32,
+    credit_windows: u32,
+    quantity: Option<u64>,
+    read_max: usize,
+    /// At which step: the ledger goes or comes, or a side is stopped.
+    events: Vec<(usize, u8)>,
+}
+
+fn chances() -> impl Strategy<Value = Chance> {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let events = prop::collection::vec((0usize..200, 0u8..4), 0..4);
+    let quantity = prop::option::of(1u64..30);
+    let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
+    (flags, 1u32..6, 1u32..4, quantity, read_max, events).prop_map(
+        |(
+            (escrow, signed, before, records),
+            granularity,
+            credit_windows,
+            quantity,
+            read_max,
+            events,
+        )| {
+            Chance {
+                escrow,
+                signed,
+                before,
+                records,
+                granularity,
+                credit_windows,
+                quantity,
+                read_max,
+                events,
+            }
+        },
+    )
+}
+
+fn start(chance: &Chance) -> Pair {
+    let mut setting = Setting::default().order("co2", chance.quantity);
+    setting = setting.windows(chance.granularity, chance.credit_windows);
+    setting = if chance.escrow { setting.by_escrow() } else { setting };
+    setting = if chance.signed { setting } else { setting.under_mac() };
+    setting = if chance.before { setting } else { setting.anchored_after() };
+    setting = if chance.records { setting } else { setting.no_records() };
+    let mut pair = setting.start();
+    pair.read_max = chance.read_max;
+    pair.source = Some(40);
+    pair
+}
+
+/// Runs to the end, checking after each step.
+fn run(chance: &Chance) -> Pair {
+    let mut pair = start(chance);
+    let (mut at, mut checked) = (0, (0, 0));
+    while !pair.is_over() {
+        for (_, event) in chance.events.iter().filter(|(step, _)| *step == at) {
+            match event {
+                0 => pair.ledger_down = true,
+                1 => pair.ledger_down = false,
+                2 => drop(pair.tell(Role::Seller, stop())),
+                _ => drop(pair.tell(Role::Buyer, stop())),
+            }
+        }
+        at += 1;
+        if !pair.step() && !pair.is_over() {
+            pair.wait();
+        }
+        let logged = (pair.s.log.len(), pair.b.log.len());
+        if logged != checked {
+            unpaid_items_stay_within_credit(&pair, chance);
+            the_buyer_pays_for_what_it_has_opened(&pair);
+            checked = logged;
+        }
+        assert!(at < 100_000, "the session does not end");
+    }
+    pair.ledger_down = false;
+    pair.run();
+    pair
+}
+
+fn stop<'a>() -> sdpp::session::Input<'a> {
+    sdpp::session::Input::Stop(sdpp::message::Reason::Stopped)
+}
+
+fn unpaid_items_stay_within_credit(pair: &Pair, chance: &Chance) {
+    let sent = sent(&pair.s).iter().filter(|m| !m["data"]["leaf"].is_null()).count() as u128;
+    let credit = u128::from(chance.granularity) * u128::from(chance.credit_windows);
+    let paid = paid(pair).units() / 5;
+    assert!(sent <= paid + credit, "{sent} items are out, {paid} are paid, credit is {credit}");
+}
+
+/// What the seller has in hand: transfers on the ledger, or the best voucher.
+fn paid(pair: &Pair) -> Amount {
+    let vouched = pair.s.records.iter().filter_map(|record| match record {
+        Record::Voucher { amount, .. } => Some(*amount),
+        _ => None,
+    });
+    vouched.max().unwrap_or(pair.transferred())
+}
+
+fn the_buyer_pays_for_what_it_has_opened(pair: &Pair) {
+    let opened = Amount::new(pair.b.delivered.len() as u128 * 5);
+    assert!(pair.transferred() <= opened);
+    for message in sent(&pair.b) {
+        let voucher = &message["data"]["voucher"]["cumulative_amount"];
+        if let Some(amount) = voucher.as_str() {
+            assert!(amount.parse::<Amount>().unwrap() <= opened);
+        }
+    }
+}
+
+/// Each message that binds us has its entry before it in the order of outputs.
+fn nothing_leaves_before_its_entry(side: &Side, what: &str) {
+    let mut reserved = 0;
+    let mut known: Vec<String> = Vec::new();
+    let mut ceiling = Amount::ZERO;
+    for output in &side.log {
+        match output {
+            Output::Record { record, .. } => match &**record {
+                Record::Order { order, .. } => known.push(order.signature.to_string()),
+                Record::Epoch { .. } => known.push("session_key".to_owned()),
+                Record::Reserved { to_seq } => reserved = *to_seq,
+                Record::Ceiling { amount, .. } => ceiling = *amount,
+                Record::Invoice { message, .. }
+                | Record::Payment { message, .. }
+                | Record::Exit { message, .. } => known.push(message.signature.to_string()),
+                _ => {}
+            },
+            Output::Send(bytes) => {
+                for line in String::from_utf8_lossy(bytes).lines() {
+                    let message: serde_json::Value = serde_json::from_str(line).unwrap();
+                    let signature = message["signature"].as_str().unwrap().to_owned();
+                    let voucher = &message["data"]["voucher"]["cumulative_amount"];
+                    if let Some(amount) = voucher.as_str() {
+                        assert!(amount.parse::<Amount>().unwrap() <= ceiling, "{what}: {line}");
+                    }
+                    match message["message_type"].as_str().unwrap() {
+                        "order" | "data_invoice" | "payment_ack" | "exit" => {
+                            assert!(known.contains(&signature), "{what}: no entry for {line}");
+                        }
+                        "session_key" => assert!(known.contains(&"session_key".to_owned())),
+                        "data" => {
+                            assert!(message["data"]["seq"].as_u64().unwrap() <= reserved);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn money_items_and_entries_keep_step(chance in chances()) {
+        let pair = run(&chance);
+        nothing_leaves_before_its_entry(&pair.s, "seller");
+        nothing_leaves_before_its_entry(&pair.b, "buyer");
+        let invoices = pair.s.records.iter().filter(|r| matches!(r, Record::Invoice { .. }));
+        let transfers = pair.ledger.iter().filter(|(_, c, _)| matches!(c, Call::Transfer(_)));
+        prop_assert!(transfers.count() <= invoices.count());
+        for (at, (seq, item)) in pair.b.delivered.iter().enumerate() {
+            prop_assert_eq!(*seq, at as u64 + 1);
+            prop_assert_eq!(item, &crate::pair::item(*seq));
+        }
+    }
+}
