@@ -7,7 +7,7 @@
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, ChannelId, Claim, Digest, Evidence, LedgerId, PublicKey,
+    Account, Amount, Asset, Call, ChannelId, Claim, Digest, Domain, Evidence, LedgerId, PublicKey,
     Reference, Signature, keccak, merkle,
 };
 use serde::{Deserialize, Serialize};
@@ -186,10 +186,12 @@ pub enum Record {
         /// The most that may be vouched on it in all.
         amount: Amount,
     },
-    /// A voucher, received (seller) or given with a payment (buyer).
+    /// Seller: a voucher that is better than those before it.
     Voucher {
         /// The channel.
         channel: ChannelId,
+        /// What it is signed under.
+        domain: Domain,
         /// What the payee may have in all.
         amount: Amount,
         /// The signer's signature.

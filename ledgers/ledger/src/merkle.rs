@@ -56,23 +56,27 @@ pub fn prove(leaves: &[Digest], index: usize) -> Option<Proof> {
 impl Proof {
     /// Whether `leaf` stands under `root` where the proof says.
     pub fn verify(&self, leaf: &Digest, root: &Digest) -> bool {
+        self.root(leaf) == Some(*root)
+    }
+
+    /// The root that `leaf` stands under, or `None` when the path has not the length that its
+    /// place asks for.
+    pub fn root(&self, leaf: &Digest) -> Option<Digest> {
         if self.index >= self.count {
-            return false;
+            return None;
         }
         let (mut node_here, mut place, mut width) = (*leaf, self.index, self.count);
         let mut path = self.path.iter();
         while width > 1 {
             if place ^ 1 < width {
-                let Some(sister) = path.next() else {
-                    return false;
-                };
+                let sister = path.next()?;
                 let left = place % 2 == 0;
                 node_here = if left { node(&node_here, sister) } else { node(sister, &node_here) };
             }
             place /= 2;
             width = width.div_ceil(2);
         }
-        path.next().is_none() && node_here == *root
+        path.next().is_none().then_some(node_here)
     }
 }
 

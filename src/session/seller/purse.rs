@@ -42,8 +42,8 @@ impl Purse {
             return Err(bad("the voucher is not signed by the channel's signer".to_owned()));
         }
         self.best = Some(voucher.clone());
-        let signature = voucher.signature;
-        Ok(Some(Record::Voucher { channel: self.id, amount, signature }))
+        let (channel, domain, signature) = (self.id, self.domain.clone(), voucher.signature);
+        Ok(Some(Record::Voucher { channel, domain, amount, signature }))
     }
 
     /// What the best voucher gives.
