@@ -5,6 +5,7 @@
 
 pub mod crypto;
 pub mod message;
+pub mod keystore;
 pub mod record;
 pub mod session;
 pub mod terms;
