@@ -8,4 +8,5 @@ pub mod message;
 pub mod keystore;
 pub mod record;
 pub mod session;
+pub mod source;
 pub mod terms;

@@ -1,0 +1,269 @@
+//! Items from a file: CSV, NDJSON or plain lines. Its quantity is known, and it can be read
+//! again from any item, so a session on it can resume after a restart.
+
+use super::{Batch, Item, SourceError, item};
+use serde::{Deserialize, Serialize};
+use std::io::{BufReader, Read};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+/// How much is read from the disk at once, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A file to sell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What its lines are.
+    pub format: Format,
+}
+
+/// What the lines of a file are. Blank lines are no items in any of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A header and records; each record becomes a JSON object, its values strings.
+    Csv,
+    /// A JSON value in each line, sold as it stands.
+    Ndjson,
+    /// Text, sold as it stands.
+    Lines,
+}
+
+impl File {
+    /// How many items the file has. Reads all of it, and keeps none of it.
+    pub(super) fn count(&self, item_bytes_max: usize) -> Result<u64, SourceError> {
+        let mut open = self.open(item_bytes_max, 0)?;
+        let mut count = 0;
+        while open.next_item()?.is_some() {
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Opens the file behind its first `skip` items.
+    pub(super) fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Open, SourceError> {
+        let place = self.path.display();
+        let file = std::fs::File::open(&self.path).map_err(SourceError::io("open", &place))?;
+        let about = file.metadata().map_err(SourceError::io("open", &place))?;
+        if !about.is_file() {
+            let why = "it is no regular file: sell a pipe as `stdin` or `command`";
+            return Err(SourceError::unfit(place, why));
+        }
+        let mut open = Open {
+            reader: Reader::new(file, self, item_bytes_max)?,
+            path: self.path.clone(),
+            item_bytes_max,
+            broken: None,
+        };
+        for _ in 0..skip {
+            if open.next_item()?.is_none() {
+                break;
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+pub(super) struct Open {
+    reader: Reader,
+    path: PathBuf,
+    item_bytes_max: usize,
+    /// What was met behind items that had to be given first.
+    broken: Option<SourceError>,
+}
+
+impl Open {
+    /// Blocks for as long as the disk does, which for a local file that is read in order is not
+    /// worth a thread.
+    pub(super) fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let mut items = Vec::new();
+        while items.len() < at_most.get() {
+            match self.next_item() {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) if items.is_empty() => return Err(error),
+                Err(error) => {
+                    self.broken = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(if items.is_empty() {
+            Batch::End
+        } else {
+            Batch::Items(items)
+        })
+    }
+
+    fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
+        let (path, bytes_max) = (&self.path, self.item_bytes_max);
+        let Some((line, number)) = self.reader.next(path, bytes_max)? else {
+            return Ok(None);
+        };
+        Item::new(line, bytes_max, || at_line(path, number)).map(Some)
+    }
+}
+
+#[derive(Debug)]
+enum Reader {
+    Lines {
+        file: BufReader<std::fs::File>,
+        line: u64,
+        json: bool,
+    },
+    Csv(Box<Csv>),
+}
+
+impl Reader {
+    fn new(file: std::fs::File, of: &File, item_bytes_max: usize) -> Result<Self, SourceError> {
+        Ok(match of.format {
+            Format::Csv => Reader::Csv(Box::new(Csv::new(file, &of.path, item_bytes_max)?)),
+            json_or_not => Reader::Lines {
+                file: BufReader::with_capacity(READ_BYTES, file),
+                line: 0,
+                json: json_or_not == Format::Ndjson,
+            },
+        })
+    }
+
+    /// The next item's bytes and the number of its line.
+    fn next(
+        &mut self,
+        path: &Path,
+        bytes_max: usize,
+    ) -> Result<Option<(Vec<u8>, u64)>, SourceError> {
+        match self {
+            Reader::Csv(csv) => csv.next(path, bytes_max),
+            Reader::Lines { file, line, json } => {
+                let text = item::next_line(file, bytes_max, line)
+                    .map_err(SourceError::io("read", path.display()))?;
+                let Some(text) = text else { return Ok(None) };
+                // A line that is too long was cut and can be no JSON: its length is the error.
+                if *json && text.len() <= bytes_max {
+                    serde_json::from_slice::<serde::de::IgnoredAny>(&text)
+                        .map_err(|e| SourceError::unfit(at_line(path, *line), no_json(&e)))?;
+                }
+                Ok(Some((text, *line)))
+            }
+        }
+    }
+}
+
+/// A CSV file that is being read.
+#[derive(Debug)]
+struct Csv {
+    reader: csv::Reader<Metered<std::fs::File>>,
+    record: csv::StringRecord,
+    /// For each column what stands before its value: `{"name":` or `,"name":`.
+    before: Vec<Vec<u8>>,
+}
+
+impl Csv {
+    fn new(file: std::fs::File, path: &Path, item_bytes_max: usize) -> Result<Self, SourceError> {
+        let metered = Metered {
+            inner: file,
+            left: allowance(item_bytes_max),
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .buffer_capacity(READ_BYTES)
+            .from_reader(metered);
+        let header = reader.headers().map_err(|e| unfit_csv(path, &e))?.clone();
+        let mut before: Vec<Vec<u8>> = Vec::new();
+        for (column, name) in header.iter().enumerate() {
+            if name.is_empty() || header.iter().take(column).any(|other| other == name) {
+                let why = format!(
+                    "column {} is called {name:?}: each column of the header needs a name of its own",
+                    column + 1
+                );
+                return Err(SourceError::unfit(at_line(path, 1), why));
+            }
+            let mut text = vec![if column == 0 { b'{' } else { b',' }];
+            push_json(&mut text, name);
+            text.push(b':');
+            before.push(text);
+        }
+        if before.is_empty() {
+            return Err(SourceError::unfit(path.display(), "it has no header"));
+        }
+        Ok(Csv {
+            reader,
+            record: csv::StringRecord::new(),
+            before,
+        })
+    }
+
+    fn next(
+        &mut self,
+        path: &Path,
+        bytes_max: usize,
+    ) -> Result<Option<(Vec<u8>, u64)>, SourceError> {
+        self.reader.get_mut().left = allowance(bytes_max);
+        let more = self
+            .reader
+            .read_record(&mut self.record)
+            .map_err(|e| unfit_csv(path, &e))?;
+        if !more {
+            return Ok(None);
+        }
+        // Names, values, and the quotes around each value: one allocation, unless text is escaped.
+        let names: usize = self.before.iter().map(|before| before.len() + 2).sum();
+        let mut json = Vec::with_capacity(names + self.record.as_slice().len() + 1);
+        for (before, value) in self.before.iter().zip(&self.record) {
+            json.extend_from_slice(before);
+            push_json(&mut json, value);
+        }
+        json.push(b'}');
+        let line = self.record.position().map_or(0, csv::Position::line);
+        Ok(Some((json, line)))
+    }
+}
+
+/// How many bytes a record may take from the file: an item, its quotes doubled, and what the
+/// reader fetches ahead.
+fn allowance(item_bytes_max: usize) -> u64 {
+    2 * (item_bytes_max + READ_BYTES) as u64
+}
+
+/// Ends the reading of a record that never ends, such as one whose quote is never closed.
+#[derive(Debug)]
+struct Metered<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let got = self.inner.read(into)?;
+        self.left = self.left.checked_sub(got as u64).ok_or_else(|| {
+            std::io::Error::other("a record is longer than an item may be; is a quote not closed?")
+        })?;
+        Ok(got)
+    }
+}
+
+fn push_json(into: &mut Vec<u8>, text: &str) {
+    // Writing to memory cannot fail, and every str is a JSON string.
+    let _ = serde_json::to_writer(into, text);
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    format!("the line is not JSON ({error}): sell other text with `format = \"lines\"`")
+}
+
+fn unfit_csv(path: &Path, error: &csv::Error) -> SourceError {
+    match error.position() {
+        Some(position) => SourceError::unfit(at_line(path, position.line()), error),
+        None => SourceError::unfit(path.display(), error),
+    }
+}
+
+fn at_line(path: &Path, line: u64) -> String {
+    format!("{}:{line}", path.display())
+}
