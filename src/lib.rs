@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod crypto;
 pub mod message;
 pub mod keystore;

@@ -1,0 +1,229 @@
+//! The config as it is written: TOML, nothing checked but its shape. Unknown keys are errors.
+
+use crate::source::{Format, Sensor, WhenSlow};
+use crate::terms::Method;
+use sdpp_ledger::Amount;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileConfig {
+    pub identity: SignerFile,
+    pub journal: JournalFile,
+    pub ledgers: BTreeMap<String, LedgerFile>,
+    pub currencies: BTreeMap<String, CurrencyFile>,
+    pub records: Option<RecordsFile>,
+    pub seller: Option<SellerFile>,
+    #[serde(default)]
+    pub topics: BTreeMap<String, TopicFile>,
+    pub buyer: Option<BuyerFile>,
+    #[serde(default)]
+    pub limits: super::Limits,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignerFile {
+    pub key: SecretText,
+    pub keystore: Option<PathBuf>,
+    pub password: Option<SecretText>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JournalFile {
+    pub dir: PathBuf,
+}
+
+#[derive(Clone, Copy, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LedgerKind {
+    Embedded,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerFile {
+    pub kind: LedgerKind,
+    pub dir: Option<PathBuf>,
+    pub genesis: Option<BTreeMap<String, Units>>,
+    pub address: Option<String>,
+    pub key: Option<SecretText>,
+    pub keystore: Option<PathBuf>,
+    pub password: Option<SecretText>,
+    pub patience_ms: Option<u64>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CurrencyFile {
+    pub ledger: String,
+    pub asset: Option<String>,
+    pub symbol: Option<String>,
+    pub decimals: u8,
+    pub methods: Option<Vec<Method>>,
+    pub payee: Option<String>,
+    pub rate: Option<RateFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateFile {
+    pub numerator: Units,
+    pub denominator: Units,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordsFile {
+    pub ledger: String,
+    pub batch: Option<super::RecordsBatch>,
+    pub anchor: Option<super::AnchorWhen>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SellerFile {
+    pub listen: String,
+    pub default_currency: Option<String>,
+    pub granularity: Option<u32>,
+    pub credit_windows: Option<u32>,
+    pub signature_required: Option<bool>,
+    pub patience_ms: Option<u64>,
+    pub menu_ttl_s: Option<u64>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicFile {
+    pub price: Units,
+    pub units: Option<String>,
+    pub source: SourceFile,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SourceKind {
+    Host,
+    File,
+    Stdin,
+    Command,
+}
+
+/// All kinds in one, so that an error can say which key does not go with which kind, at its line.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceFile {
+    pub kind: SourceKind,
+    pub sensor: Option<Sensor>,
+    pub interval_ms: Option<u64>,
+    pub path: Option<PathBuf>,
+    pub format: Option<Format>,
+    pub command: Option<Vec<String>>,
+    pub when_slow: Option<WhenSlow>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BuyerFile {
+    pub currencies: Vec<SpendingFile>,
+    #[serde(default)]
+    pub sellers: BTreeMap<String, String>,
+    pub trust_on_first_use: Option<bool>,
+    pub patience_ms: Option<u64>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpendingFile {
+    pub currency: String,
+    pub max_total: Units,
+    pub deposit: Option<Units>,
+}
+
+/// An amount: a decimal string as everywhere, or a plain integer, which TOML can hold up to 2^63.
+#[derive(Clone, Copy)]
+pub(super) struct Units(pub Amount);
+
+impl<'de> Deserialize<'de> for Units {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl Visitor<'_> for Reader {
+            type Value = Units;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of smallest units, such as 1500 or \"1500\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Units, E> {
+                text.parse().map(Units).map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Units, E> {
+                let units =
+                    u64::try_from(number).map_err(|_| E::custom("an amount cannot be negative"))?;
+                Ok(Units(Amount::new(units.into())))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Where a secret comes from, unless somebody wrote the secret itself here: so whatever it is,
+/// reading it makes no error that would echo it, and it cannot be printed.
+pub(super) struct SecretText(pub Option<zeroize::Zeroizing<String>>);
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = SecretText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("where the secret is")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretText, E> {
+                Ok(SecretText(Some(text.to_owned().into())))
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_i128<E: de::Error>(self, _: i128) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_u128<E: de::Error>(self, _: u128) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<SecretText, E> {
+                Ok(SecretText(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<SecretText, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(SecretText(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SecretText, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(SecretText(None))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}

@@ -1,0 +1,439 @@
+//! The config as it is meant: every reference resolved, every default filled in, nothing left
+//! that could contradict itself.
+//!
+//! [`Config::load`] reads a file of at most [`FILE_BYTES_MAX`] bytes. A config holds no secret,
+//! only where each comes from, so it may be printed and shown. It opens nothing: neither keys nor
+//! ledgers nor sources.
+
+mod file;
+mod place;
+mod resolve;
+pub mod templates;
+
+use crate::keystore::KeyFrom;
+use crate::source::Origin;
+use crate::terms::{Method, Rate};
+use sdpp_ledger::{Account, Amount, Asset, PublicKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The largest config file that is read, in bytes.
+pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// A seller's or a buyer's config, or both in one. Paths are relative to the file's folder when
+/// written and resolved here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// The key that signs messages.
+    #[serde(serialize_with = "show_key")]
+    pub identity: KeyFrom,
+    /// Where the journal is.
+    pub journal: Journal,
+    /// Which ledgers there are, by the name that the rest of the config uses.
+    pub ledgers: BTreeMap<String, LedgerConfig>,
+    /// Currencies by name. A seller takes all of them.
+    pub currencies: BTreeMap<String, CurrencyConfig>,
+    /// Where orders, invoices and exits are anchored; `None` for nowhere.
+    pub records: Option<Records>,
+    /// What makes this a seller.
+    pub seller: Option<Seller>,
+    /// What is sold, by topic. Empty without a seller.
+    pub topics: BTreeMap<String, Topic>,
+    /// What makes this a buyer.
+    pub buyer: Option<Buyer>,
+    /// What a peer cannot make us exceed.
+    pub limits: Limits,
+}
+
+/// Where the journal is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Journal {
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+/// One ledger and the account that signs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerConfig {
+    /// Which, and where.
+    #[serde(flatten)]
+    pub at: LedgerAt,
+    /// The key that signs there; the identity's unless another is named.
+    #[serde(flatten, serialize_with = "show_key")]
+    pub key: KeyFrom,
+    /// How long an answer may take, in milliseconds.
+    pub patience_ms: u64,
+}
+
+/// Where a ledger is. Other ledgers become further variants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LedgerAt {
+    /// The ledger that comes with sdpp.
+    Embedded(Embedded),
+}
+
+/// Where an embedded ledger is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Embedded {
+    /// In this process, which alone can use it.
+    InProcess {
+        /// Its folder.
+        dir: PathBuf,
+        /// What accounts hold at the beginning, in the coin's smallest unit.
+        genesis: BTreeMap<Account, Amount>,
+    },
+    /// In another process: `sdpp ledger serve`.
+    Served {
+        /// Its address, `HOST:PORT`.
+        address: String,
+    },
+}
+
+/// A currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CurrencyConfig {
+    /// The ledger that it lives on: a name in [`Config::ledgers`].
+    pub ledger: String,
+    /// What it is there.
+    pub asset: Asset,
+    /// What people write behind an amount.
+    pub symbol: String,
+    /// How many decimals a whole coin has.
+    pub decimals: u8,
+    /// How it may be paid, at least one way, in order of preference.
+    pub methods: Vec<Method>,
+    /// Seller: who is paid; `None` for our own account on that ledger.
+    pub payee: Option<Account>,
+    /// Seller: its smallest units for one of the default currency's. Shown where it is not one to one.
+    #[serde(skip_serializing_if = "is_one_to_one")]
+    pub rate: Rate,
+}
+
+/// Where records are anchored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Records {
+    /// A name in [`Config::ledgers`].
+    pub ledger: String,
+    /// How many records share one anchor.
+    pub batch: RecordsBatch,
+    /// Whether a message waits for its anchor.
+    pub anchor: AnchorWhen,
+}
+
+/// How many records share one anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordsBatch {
+    /// One anchor for each record.
+    Each,
+    /// One anchor for all records of a session, when it ends.
+    Session,
+}
+
+/// Whether a message waits for its anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnchorWhen {
+    /// It waits, as long as the ledger's patience, and carries the transaction.
+    Before,
+    /// It leaves at once; the transaction is told later.
+    After,
+}
+
+/// What makes this a seller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seller {
+    /// Where buyers connect.
+    pub listen: SocketAddr,
+    /// The currency of the prices: a name in [`Config::currencies`], its rate one to one.
+    pub default_currency: String,
+    /// K: items in a window; at least 1.
+    pub granularity: u32,
+    /// W: windows that may be unpaid; at least 1.
+    pub credit_windows: u32,
+    /// Whether items and acks are signed, or only under a MAC.
+    pub signature_required: bool,
+    /// How long to wait for the buyer, in milliseconds.
+    pub patience_ms: u64,
+    /// How long a menu is valid, in seconds; at most 600.
+    pub menu_ttl_s: u64,
+}
+
+/// What is sold under one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Topic {
+    /// The price of one item, in the default currency's smallest unit; at least 1.
+    pub price: Amount,
+    /// The unit of the readings, for people.
+    pub units: String,
+    /// Where the items come from.
+    #[serde(serialize_with = "show_origin")]
+    pub source: Origin,
+}
+
+/// What makes this a buyer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Buyer {
+    /// What we pay in, in order of preference; at least one.
+    pub currencies: Vec<Spending>,
+    /// The keys of the sellers that we know, by the address that they are dialled at.
+    pub sellers: BTreeMap<String, PublicKey>,
+    /// Whether a seller that we do not know is believed the first time.
+    pub trust_on_first_use: bool,
+    /// How long to wait for the seller, in milliseconds.
+    pub patience_ms: u64,
+}
+
+/// How much may be spent in one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spending {
+    /// A name in [`Config::currencies`].
+    pub currency: String,
+    /// The most that one session may cost, in its smallest unit.
+    pub max_total: Amount,
+    /// What a new escrow channel is funded with; `None` where escrow is no method.
+    pub deposit: Option<Amount>,
+}
+
+/// What a peer cannot make us exceed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Connections at once from one address.
+    pub connections_per_address_max: usize,
+    /// Sessions at once.
+    pub sessions_max: usize,
+    /// How long a new connection may stay silent, in milliseconds.
+    pub first_message_ms: u64,
+    /// The longest message, in bytes.
+    pub frame_bytes_max: usize,
+    /// The longest item, in bytes.
+    pub item_bytes_max: usize,
+    /// Bytes sent and not acknowledged, in one session.
+    pub unacknowledged_bytes_max: usize,
+    /// Bytes sent and not acknowledged, in all sessions.
+    pub unacknowledged_bytes_total_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections_max: 256,
+            connections_per_address_max: 16,
+            sessions_max: 128,
+            first_message_ms: 10_000,
+            frame_bytes_max: 1024 * 1024,
+            item_bytes_max: 64 * 1024,
+            unacknowledged_bytes_max: 256 * 1024,
+            unacknowledged_bytes_total_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// The longest message that an item of the longest kind can need: sealed (16 bytes more), in
+    /// base64 (four for three), and the rest of a message with an invoice, 8 KiB with room to spare.
+    pub fn frame_bytes_needed(&self) -> usize {
+        let sealed = self.item_bytes_max.saturating_add(16);
+        sealed
+            .div_ceil(3)
+            .saturating_mul(4)
+            .saturating_add(8 * 1024)
+    }
+}
+
+impl Config {
+    /// Reads and resolves a config.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that is wrong: the file, the line, the key, and what
+    /// to write instead.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |what| ConfigError {
+            file: path.to_owned(),
+            line: None,
+            key: String::new(),
+            what,
+        };
+        let text = read(path).map_err(unreadable)?;
+        let whole = std::path::absolute(path).map_err(|e| unreadable(e.to_string()))?;
+        let base = whole.parent().unwrap_or(Path::new("/"));
+        Self::parse(&text, path, base)
+    }
+
+    /// Resolves the text of a config. `file` names it in errors, and its paths are relative to
+    /// `base`, an absolute folder.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Self, ConfigError> {
+        let error = |offset: Option<usize>, key: place::KeyPath, what| ConfigError {
+            file: file.to_owned(),
+            line: offset.map(|offset| place::line_of(text, offset)),
+            key: key.join("."),
+            what,
+        };
+        // The error's own Display would echo the line, and a secret with it.
+        let table = toml::de::DeTable::parse(text).map_err(|e| {
+            let offset = e.span().map(|span| span.start);
+            error(offset, Vec::new(), e.message().to_owned())
+        })?;
+        let table = table.get_ref();
+        let written: file::FileConfig = toml::from_str(text).map_err(|e| {
+            let span = e.span().unwrap_or(0..0);
+            error(
+                Some(span.start),
+                place::key_at(table, &span),
+                suggest(e.message()),
+            )
+        })?;
+        resolve::config(written, base)
+            .map_err(|wrong| error(place::offset_of(table, &wrong.key), wrong.key, wrong.what))
+    }
+
+    /// This config as TOML, defaults filled in and paths resolved: it can be loaded again and
+    /// means the same.
+    pub fn show(&self) -> String {
+        // Every field is a string, a number, a list or a table with string keys, as the test that
+        // loads what was shown sees for each of them.
+        #[allow(clippy::expect_used)]
+        toml::to_string(self).expect("a config is TOML")
+    }
+}
+
+/// What is wrong with a config, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; `None` where the file could not be read.
+    pub line: Option<usize>,
+    /// The key, with dots; empty at the top.
+    pub key: String,
+    /// What is wrong and what to write instead. Never a secret.
+    pub what: String,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+        .map_err(|e| format!("cannot read it ({e}): `sdpp init` writes one to start from"))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!(
+            "it is larger than {FILE_BYTES_MAX} bytes, which no config is"
+        ));
+    }
+    Ok(text)
+}
+
+/// Adds the nearest known key to serde's "unknown field `x`, expected one of `a`, `b`".
+fn suggest(message: &str) -> String {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    let Some((name, known)) = names.split_first().filter(|_| unknown) else {
+        return message.to_owned();
+    };
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 2);
+    match nearest {
+        Some((_, candidate)) => format!("{message}; did you mean `{candidate}`?"),
+        None => message.to_owned(),
+    }
+}
+
+fn is_one_to_one(rate: &Rate) -> bool {
+    rate.numerator == rate.denominator
+}
+
+fn show_key<S: serde::Serializer>(key: &KeyFrom, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        key: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        keystore: Option<&'a Path>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password: Option<String>,
+    }
+    let (keystore, password) = match key {
+        KeyFrom::Keystore { dir, password, .. } => {
+            (Some(dir.as_path()), Some(password.to_string()))
+        }
+        KeyFrom::File(_) | KeyFrom::Env(_) => (None, None),
+    };
+    Shown {
+        key: key.to_string(),
+        keystore,
+        password,
+    }
+    .serialize(serializer)
+}
+
+fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
+    use crate::source::{Format, Sensor, WhenSlow};
+    #[derive(Serialize)]
+    #[serde(tag = "kind", rename_all = "snake_case")]
+    enum Shown<'a> {
+        Host {
+            sensor: Sensor,
+            interval_ms: u128,
+            when_slow: WhenSlow,
+        },
+        File {
+            path: &'a Path,
+            format: Format,
+        },
+        Stdin {
+            when_slow: WhenSlow,
+        },
+        Command {
+            command: &'a [String],
+            when_slow: WhenSlow,
+        },
+    }
+    let shown = match origin {
+        Origin::Host(host) => Shown::Host {
+            sensor: host.sensor,
+            interval_ms: host.interval.as_millis(),
+            when_slow: host.when_slow,
+        },
+        Origin::File(file) => Shown::File {
+            path: &file.path,
+            format: file.format,
+        },
+        Origin::Stdin { when_slow } => Shown::Stdin {
+            when_slow: *when_slow,
+        },
+        Origin::Command(command) => Shown::Command {
+            command: &command.argv,
+            when_slow: command.when_slow,
+        },
+    };
+    shown.serialize(serializer)
+}

@@ -1,0 +1,189 @@
+//! Ledgers, and the currencies that live on them.
+
+use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
+use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
+use super::Outcome;
+use super::secret::{key, password};
+use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
+use crate::keystore::{KeyFrom, PasswordFrom};
+use crate::terms::{Method, Rate};
+use sdpp_ledger::{Account, Amount, Asset};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+pub(super) fn ledger(
+    name: &str,
+    written: LedgerFile,
+    identity: &KeyFrom,
+    base: &Path,
+) -> Outcome<LedgerConfig> {
+    let at = |key: &'static str| ["ledgers", name, key];
+    Ok(LedgerConfig {
+        key: ledger_key(name, &written, identity, base)?,
+        patience_ms: within(
+            &at("patience_ms"),
+            written.patience_ms.unwrap_or(10_000),
+            PATIENCE_MS,
+        )?,
+        at: match written.kind {
+            LedgerKind::Embedded => LedgerAt::Embedded(embedded(name, written, base)?),
+        },
+    })
+}
+
+pub(super) fn currency(
+    name: &str,
+    written: CurrencyFile,
+    ledgers: &BTreeMap<String, LedgerConfig>,
+    is_seller: bool,
+) -> Outcome<CurrencyConfig> {
+    let at = |key: &'static str| ["currencies", name, key];
+    visible(&["currencies", name], name)?;
+    if !is_seller && (written.payee.is_some() || written.rate.is_some()) {
+        let key = if written.payee.is_some() {
+            "payee"
+        } else {
+            "rate"
+        };
+        return Err(wrong(
+            &at(key),
+            "only a seller says this, and there is no [seller]: remove it",
+        ));
+    }
+    if written.decimals > 38 {
+        return Err(wrong(
+            &at("decimals"),
+            "no amount has more than 38 decimals",
+        ));
+    }
+    let asset = written.asset.as_deref().unwrap_or("coin");
+    Ok(CurrencyConfig {
+        ledger: known(&at("ledger"), written.ledger, ledgers, "ledgers")?,
+        asset: asset.parse::<Asset>().map_err(|e| wrong(&at("asset"), e))?,
+        symbol: match written.symbol {
+            Some(symbol) => visible(&at("symbol"), &symbol)?,
+            None => name.to_owned(),
+        },
+        decimals: written.decimals,
+        methods: methods(&at("methods"), written.methods)?,
+        // Every ledger so far writes its accounts alike.
+        payee: written
+            .payee
+            .map(|payee| account(&at("payee"), &payee))
+            .transpose()?,
+        rate: match written.rate {
+            Some(written) => rate(name, &written)?,
+            None => Rate::ONE,
+        },
+    })
+}
+
+fn embedded(name: &str, written: LedgerFile, base: &Path) -> Outcome<Embedded> {
+    let at = |key: &'static str| ["ledgers", name, key];
+    match (written.dir, written.address) {
+        (Some(dir), None) => Ok(Embedded::InProcess {
+            dir: base.join(dir),
+            genesis: genesis(name, written.genesis.unwrap_or_default())?,
+        }),
+        (None, Some(_)) if written.genesis.is_some() => {
+            let what = "what accounts hold at the beginning is said where the ledger is served, \
+                        beside its dir: remove it here";
+            Err(wrong(&at("genesis"), what))
+        }
+        (None, Some(address)) => Ok(Embedded::Served {
+            address: host_port(&at("address"), address)?,
+        }),
+        (Some(_), Some(_)) => Err(wrong(
+            &at("address"),
+            "a ledger is either here (dir) or elsewhere (address)",
+        )),
+        (None, None) => {
+            let what = "say where it is: dir = \"ledger\" for one in this process, or \
+                        address = \"127.0.0.1:9630\" for one that `sdpp ledger serve` serves";
+            Err(wrong(&["ledgers", name], what))
+        }
+    }
+}
+
+fn genesis(ledger: &str, written: BTreeMap<String, Units>) -> Outcome<BTreeMap<Account, Amount>> {
+    let grant = |(text, units): (String, Units)| {
+        Ok((
+            account(&["ledgers", ledger, "genesis", &text], &text)?,
+            units.0,
+        ))
+    };
+    written.into_iter().map(grant).collect()
+}
+
+/// The ledger's own key, or the identity's.
+fn ledger_key(
+    name: &str,
+    written: &LedgerFile,
+    identity: &KeyFrom,
+    base: &Path,
+) -> Outcome<KeyFrom> {
+    let at = |key: &'static str| ["ledgers", name, key];
+    let Some(text) = &written.key else {
+        if written.password.is_some() || written.keystore.is_some() {
+            let key = if written.password.is_some() {
+                "password"
+            } else {
+                "keystore"
+            };
+            let what = "it goes with a key of this ledger's own: add key = \"keystore:NAME\"";
+            return Err(wrong(&at(key), what));
+        }
+        return Ok(identity.clone());
+    };
+    let (mut dir, mut opens) = (base.join("keys"), PasswordFrom::Prompt);
+    if let KeyFrom::Keystore {
+        dir: of_identity,
+        password,
+        ..
+    } = identity
+    {
+        (dir, opens) = (of_identity.clone(), password.clone());
+    }
+    if let Some(own) = &written.keystore {
+        dir = base.join(own);
+    }
+    if let Some(own) = &written.password {
+        opens = password(&at("password"), own, base)?;
+    }
+    key(&at("key"), text, &dir, opens, base)
+}
+
+fn methods(key: &[&str], written: Option<Vec<Method>>) -> Outcome<Vec<Method>> {
+    let methods = written.unwrap_or_else(|| vec![Method::Transfer]);
+    let twice = methods
+        .iter()
+        .enumerate()
+        .any(|(i, method)| methods[..i].contains(method));
+    if methods.is_empty() || twice {
+        let what = "name at least one of \"transfer\" and \"escrow\", each once";
+        return Err(wrong(key, what));
+    }
+    Ok(methods)
+}
+
+fn rate(currency: &str, written: &RateFile) -> Outcome<Rate> {
+    for (key, units) in [
+        ("numerator", written.numerator),
+        ("denominator", written.denominator),
+    ] {
+        if units.0 == Amount::ZERO {
+            let what = "a rate is a ratio of two numbers that are not zero: \
+                        { numerator = \"1\", denominator = \"1\" } is one for one";
+            return Err(wrong(&["currencies", currency, "rate", key], what));
+        }
+    }
+    let rate = Rate {
+        numerator: written.numerator.0,
+        denominator: written.denominator.0,
+    };
+    Ok(if is_one_to_one(&rate) {
+        Rate::ONE
+    } else {
+        rate
+    })
+}

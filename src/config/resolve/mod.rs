@@ -1,0 +1,217 @@
+//! From the config as written to the config as meant. Each refusal names its key and says what
+//! to write instead. What one table alone shows is in a file of its own; here is what only the
+//! whole shows.
+
+mod ledger;
+mod role;
+mod secret;
+mod topic;
+mod value;
+
+use super::file::{FileConfig, RecordsFile};
+use super::place::KeyPath;
+use super::{
+    AnchorWhen, Config, Journal, LedgerConfig, Limits, Records, RecordsBatch, Seller, Topic,
+};
+use crate::terms::Rate;
+use std::collections::BTreeMap;
+use std::path::Path;
+use value::{PATIENCE_MS, known, within, wrong};
+
+/// Something is wrong with a key.
+pub(super) struct Wrong {
+    pub key: KeyPath,
+    pub what: String,
+}
+
+type Outcome<T> = Result<T, Wrong>;
+
+pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
+    let identity = secret::identity(&written.identity, base)?;
+    let ledgers = each(written.ledgers, |name, ledger| {
+        ledger::ledger(name, ledger, &identity, base)
+    })?;
+    let is_seller = written.seller.is_some();
+    let currencies = each(written.currencies, |name, currency| {
+        ledger::currency(name, currency, &ledgers, is_seller)
+    })?;
+    let records = written
+        .records
+        .map(|written| records(written, &ledgers))
+        .transpose()?;
+    let seller = written
+        .seller
+        .map(|seller| role::seller(seller, &currencies))
+        .transpose()?;
+    let topics = each(written.topics, |name, topic| {
+        topic::topic(name, topic, base)
+    })?;
+    let buyer = written
+        .buyer
+        .map(|buyer| role::buyer(buyer, &currencies))
+        .transpose()?;
+    let config = Config {
+        identity,
+        journal: Journal {
+            dir: base.join(written.journal.dir),
+        },
+        ledgers,
+        currencies,
+        records,
+        seller,
+        topics,
+        buyer,
+        limits: written.limits,
+    };
+    check_limits(&config.limits)?;
+    check_roles(&config)?;
+    Ok(config)
+}
+
+fn records(written: RecordsFile, ledgers: &BTreeMap<String, LedgerConfig>) -> Outcome<Records> {
+    let ledger = known(&["records", "ledger"], written.ledger, ledgers, "ledgers")?;
+    let batch = written.batch.unwrap_or(RecordsBatch::Each);
+    let by_default = match batch {
+        RecordsBatch::Each => AnchorWhen::Before,
+        RecordsBatch::Session => AnchorWhen::After,
+    };
+    let anchor = written.anchor.unwrap_or(by_default);
+    if batch == RecordsBatch::Session && anchor == AnchorWhen::Before {
+        let what = "a message cannot wait for an anchor that is made when the session ends: \
+                        write anchor = \"after\", or batch = \"each\"";
+        return Err(wrong(&["records", "anchor"], what));
+    }
+    Ok(Records {
+        ledger,
+        batch,
+        anchor,
+    })
+}
+
+/// What only the whole config shows.
+fn check_roles(config: &Config) -> Outcome<()> {
+    let Some(seller) = &config.seller else {
+        if let Some(topic) = config.topics.keys().next() {
+            return Err(wrong(
+                &["topics", topic],
+                "only a seller has topics: add [seller]",
+            ));
+        }
+        if config.buyer.is_none() {
+            let what = "it makes neither a seller nor a buyer: add [seller] or [buyer]";
+            return Err(wrong(&[], what));
+        }
+        return Ok(());
+    };
+    if config.topics.is_empty() {
+        return Err(wrong(
+            &["seller"],
+            "it has nothing to sell: add [topics.NAME]",
+        ));
+    }
+    for (name, topic) in &config.topics {
+        for (currency, of) in &config.currencies {
+            check_window(name, topic, currency, of.rate, seller)?;
+        }
+    }
+    Ok(())
+}
+
+/// A window must cost something, and all that may be unpaid must be a number.
+fn check_window(
+    name: &str,
+    topic: &Topic,
+    currency: &str,
+    rate: Rate,
+    seller: &Seller,
+) -> Outcome<()> {
+    let items = |count: u32| {
+        let total = topic.price.checked_mul(count.into())?;
+        total.checked_mul(rate.numerator.units())
+    };
+    let key = ["topics", name, "price"];
+    let window = items(seller.granularity).ok_or_else(|| {
+        wrong(
+            &key,
+            format!(
+                "a window of {} items costs more than any amount",
+                seller.granularity
+            ),
+        )
+    })?;
+    if window.checked_mul(seller.credit_windows.into()).is_none() {
+        return Err(wrong(
+            &key,
+            "the windows that may be unpaid cost more than any amount",
+        ));
+    }
+    if window < rate.denominator {
+        let what = format!(
+            "a window of {} items costs less than the smallest unit of {currency}: \
+             raise the price, seller.granularity or the rate",
+            seller.granularity
+        );
+        return Err(wrong(&key, what));
+    }
+    Ok(())
+}
+
+fn check_limits(limits: &Limits) -> Outcome<()> {
+    let at_least = [
+        (
+            "connections_per_address_max",
+            limits.connections_per_address_max,
+            1,
+            "1",
+        ),
+        ("sessions_max", limits.sessions_max, 1, "1"),
+        ("item_bytes_max", limits.item_bytes_max, 1, "1"),
+        (
+            "connections_max",
+            limits.connections_max,
+            limits.sessions_max,
+            "sessions_max",
+        ),
+        (
+            "frame_bytes_max",
+            limits.frame_bytes_max,
+            limits.frame_bytes_needed(),
+            "what an item of item_bytes_max needs in base64, with its message",
+        ),
+        (
+            "unacknowledged_bytes_max",
+            limits.unacknowledged_bytes_max,
+            limits.frame_bytes_needed(),
+            "what one item of item_bytes_max needs in base64, with its message",
+        ),
+        (
+            "unacknowledged_bytes_total_max",
+            limits.unacknowledged_bytes_total_max,
+            limits.unacknowledged_bytes_max,
+            "unacknowledged_bytes_max",
+        ),
+    ];
+    for (key, is, needed, why) in at_least {
+        if is < needed {
+            let what = format!("{is} is too small: write at least {needed} ({why})");
+            return Err(wrong(&["limits", key], what));
+        }
+    }
+    within(
+        &["limits", "first_message_ms"],
+        limits.first_message_ms,
+        PATIENCE_MS,
+    )
+    .map(|_| ())
+}
+
+fn each<A, B>(
+    written: BTreeMap<String, A>,
+    resolve: impl Fn(&str, A) -> Outcome<B>,
+) -> Outcome<BTreeMap<String, B>> {
+    let one = |(name, value): (String, A)| {
+        let meant = resolve(&name, value)?;
+        Ok((name, meant))
+    };
+    written.into_iter().map(one).collect()
+}

@@ -1,0 +1,140 @@
+//! What makes a seller, and what makes a buyer.
+
+use super::super::file::{BuyerFile, SellerFile, SpendingFile};
+use super::super::{Buyer, CurrencyConfig, Seller, Spending, is_one_to_one};
+use super::Outcome;
+use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
+use crate::terms::Method;
+use sdpp_ledger::{Amount, PublicKey};
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+/// The longest life of a menu, which the protocol sets.
+const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
+/// The most items that may be unpaid. Their leaves are kept in memory.
+const CREDIT_ITEMS_MAX: u64 = 1_000_000;
+
+pub(super) fn seller(
+    written: SellerFile,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<Seller> {
+    let at = |key: &'static str| ["seller", key];
+    let default_currency = match written.default_currency {
+        Some(name) => known(&at("default_currency"), name, currencies, "currencies")?,
+        None if currencies.len() == 1 => currencies.keys().next().cloned().unwrap_or_default(),
+        None => {
+            let what =
+                "there is more than one currency, or none: write default_currency = \"NAME\"";
+            return Err(wrong(&["seller"], what));
+        }
+    };
+    let rate = currencies
+        .get(&default_currency)
+        .map(|currency| currency.rate);
+    if rate.is_some_and(|rate| !is_one_to_one(&rate)) {
+        let what = "prices are in this currency, so its rate is one to one: remove the rate";
+        return Err(wrong(&["currencies", &default_currency, "rate"], what));
+    }
+    let granularity = at_least_one(&at("granularity"), written.granularity.unwrap_or(10))?;
+    let credit_windows = at_least_one(&at("credit_windows"), written.credit_windows.unwrap_or(1))?;
+    if u64::from(granularity) * u64::from(credit_windows) > CREDIT_ITEMS_MAX {
+        let what =
+            format!("granularity times credit_windows is more than {CREDIT_ITEMS_MAX} items");
+        return Err(wrong(&at("granularity"), what));
+    }
+    Ok(Seller {
+        listen: written.listen.parse().map_err(|_| {
+            wrong(
+                &at("listen"),
+                "expected an IP address and a port, such as \"127.0.0.1:9620\"",
+            )
+        })?,
+        default_currency,
+        granularity,
+        credit_windows,
+        signature_required: written.signature_required.unwrap_or(true),
+        patience_ms: within(
+            &at("patience_ms"),
+            written.patience_ms.unwrap_or(30_000),
+            PATIENCE_MS,
+        )?,
+        menu_ttl_s: within(
+            &at("menu_ttl_s"),
+            written.menu_ttl_s.unwrap_or(600),
+            MENU_TTL_S,
+        )?,
+    })
+}
+
+pub(super) fn buyer(
+    written: BuyerFile,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<Buyer> {
+    let mut spendings: Vec<Spending> = Vec::new();
+    for (index, one) in written.currencies.into_iter().enumerate() {
+        let index = index.to_string();
+        let spending = spending(&index, one, currencies)?;
+        if spendings
+            .iter()
+            .any(|other| other.currency == spending.currency)
+        {
+            let what = "it is in the list already: remove one of the two";
+            return Err(wrong(&["buyer", "currencies", &index, "currency"], what));
+        }
+        spendings.push(spending);
+    }
+    if spendings.is_empty() {
+        let what = "name at least one: { currency = \"SDP\", max_total = \"100000\" }";
+        return Err(wrong(&["buyer", "currencies"], what));
+    }
+    let patience_ms = written.patience_ms.unwrap_or(30_000);
+    Ok(Buyer {
+        currencies: spendings,
+        sellers: sellers(written.sellers)?,
+        trust_on_first_use: written.trust_on_first_use.unwrap_or(false),
+        patience_ms: within(&["buyer", "patience_ms"], patience_ms, PATIENCE_MS)?,
+    })
+}
+
+fn spending(
+    index: &str,
+    written: SpendingFile,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<Spending> {
+    let at = |key: &'static str| ["buyer", "currencies", index, key];
+    let currency = known(&at("currency"), written.currency, currencies, "currencies")?;
+    let max_total = written.max_total.0;
+    if max_total == Amount::ZERO {
+        return Err(wrong(
+            &at("max_total"),
+            "with nothing to spend, nothing can be bought",
+        ));
+    }
+    let deposit = written.deposit.map(|units| units.0);
+    let methods = currencies.get(&currency).map(|currency| &currency.methods);
+    let escrow = methods.is_some_and(|methods| methods.contains(&Method::Escrow));
+    let funded = deposit.is_some_and(|deposit| deposit > Amount::ZERO);
+    if escrow && !funded {
+        let what = "the currency's methods name \"escrow\", which needs a deposit of at least 1";
+        return Err(wrong(&at("deposit"), what));
+    }
+    if !escrow && deposit.is_some() {
+        let what =
+            "a deposit is for escrow: remove it, or add \"escrow\" to the currency's methods";
+        return Err(wrong(&at("deposit"), what));
+    }
+    Ok(Spending {
+        currency,
+        max_total,
+        deposit,
+    })
+}
+
+fn sellers(written: BTreeMap<String, String>) -> Outcome<BTreeMap<String, PublicKey>> {
+    let one = |(address, text): (String, String)| {
+        let key = ["buyer", "sellers", address.as_str()];
+        let public = text.parse().map_err(|e| wrong(&key, e))?;
+        Ok((host_port(&key, address.clone())?, public))
+    };
+    written.into_iter().map(one).collect()
+}

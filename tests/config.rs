@@ -1,0 +1,601 @@
+//! The shipped examples load, and everything that can be wrong in one is named by line and key.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
+use sdpp::keystore::KeyFrom;
+use sdpp::source::Origin;
+use std::path::{Path, PathBuf};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("seller.toml"), &examples())
+}
+
+/// The seller's example with one change; `from` must be in it.
+fn changed(from: &str, to: &str) -> String {
+    assert!(
+        templates::SELLER.contains(from),
+        "the example has no {from:?}"
+    );
+    templates::SELLER.replacen(from, to, 1)
+}
+
+#[test]
+fn every_example_loads_and_what_is_shown_means_the_same() {
+    let mut count = 0;
+    for file in std::fs::read_dir(examples()).unwrap() {
+        let path = file.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            let config = Config::load(&path).unwrap();
+            let shown = config.show();
+            let again = Config::parse(&shown, Path::new("shown.toml"), &examples());
+            assert_eq!(again, Ok(config), "{shown}");
+            count += 1;
+        }
+    }
+    assert!(count >= 2);
+}
+
+#[test]
+fn what_is_written_differently_is_shown_too() {
+    let text = changed(
+        "address = \"127.0.0.1:9630\"",
+        "dir = \"l\"\ngenesis = { \"0x00000000000000000000000000000000000000aa\" = 5 }\nkey = \"env:K\"",
+    );
+    let text = text.replace("[topics.co2]", "[topics.a]\nprice = 2\nsource = { kind = \"stdin\" }\n[topics.b]\nprice = 2\nsource = { kind = \"command\", command = [\"ls\", \"-l\"] }\n[topics.co2]");
+    let config = parse(&text).unwrap();
+    let LedgerAt::Embedded(Embedded::InProcess { dir, genesis }) = &config.ledgers["local"].at
+    else {
+        panic!("the ledger is in this process");
+    };
+    assert_eq!((dir, genesis.len()), (&examples().join("l"), 1));
+    assert_eq!(config.ledgers["local"].key, KeyFrom::Env("K".to_owned()));
+    assert_eq!(parse(&config.show()), Ok(config));
+}
+
+#[test]
+fn the_data_of_the_example_can_be_sold() {
+    let config = Config::load(&examples().join("seller.toml")).unwrap();
+    let origin = &config.topics["co2"].source;
+    assert!(matches!(origin, Origin::File(_)));
+    assert_eq!(
+        origin.check(config.limits.item_bytes_max).unwrap(),
+        Some(2225)
+    );
+    let (name, data) = templates::DATA;
+    assert_eq!(
+        std::fs::read_to_string(examples().join(name)).unwrap(),
+        data
+    );
+}
+
+#[test]
+fn what_is_left_out_has_the_default_that_the_example_states() {
+    let (before, _) = templates::SELLER.split_once("[limits]").unwrap();
+    let short = before
+        .replace(
+            "granularity = 10\ncredit_windows = 1\nsignature_required = true\n",
+            "",
+        )
+        .replace("patience_ms = 30000\nmenu_ttl_s = 600\n", "")
+        .replace("default_currency = \"SDP\"\n", "")
+        .replace("batch = \"each\" ", "#")
+        .replace("anchor = \"before\" ", "#");
+    assert_eq!(parse(&short), parse(templates::SELLER));
+}
+
+/// Each change of the seller's example, the line (as its text) and key that the error must name,
+/// and a part of what it must say.
+const WRONG: &[(&str, &str, &str, &str, &str)] = &[
+    // Shape.
+    (
+        "granularity = 10",
+        "granularty = 10",
+        "granularty = 10",
+        "seller.granularty",
+        "did you mean `granularity`?",
+    ),
+    (
+        "[journal]",
+        "[jurnal]",
+        "[jurnal]",
+        "jurnal",
+        "did you mean `journal`?",
+    ),
+    (
+        "sensor = \"cpu_load\"",
+        "sensor = \"cpu_laod\"",
+        "cpu_laod",
+        "topics.cpu_load.source.sensor",
+        "did you mean `cpu_load`?",
+    ),
+    (
+        "kind = \"file\"",
+        "kind = \"ftp\"",
+        "\"ftp\"",
+        "topics.co2.source.kind",
+        "`stdin`",
+    ),
+    (
+        "kind = \"embedded\"",
+        "kind = \"embeded\"",
+        "\"embeded\"",
+        "ledgers.local.kind",
+        "embedded",
+    ),
+    (
+        "listen = \"127.0.0.1:9620\"\n",
+        "",
+        "[seller]",
+        "seller",
+        "missing field `listen`",
+    ),
+    (
+        "granularity = 10",
+        "granularity = 10\ngranularity = 10",
+        "granularity = 10\ngran",
+        "",
+        "duplicate",
+    ),
+    (
+        "granularity = 10",
+        "granularity = -1",
+        "granularity = -1",
+        "seller.granularity",
+        "invalid value",
+    ),
+    // References.
+    (
+        "ledger = \"local\"\nasset",
+        "ledger = \"locl\"\nasset",
+        "ledger = \"locl\"",
+        "currencies.SDP.ledger",
+        "name one of local",
+    ),
+    (
+        "ledger = \"local\"\nbatch",
+        "ledger = \"x\"\nbatch",
+        "ledger = \"x\"",
+        "records.ledger",
+        "add [ledgers.x]",
+    ),
+    (
+        "default_currency = \"SDP\"",
+        "default_currency = \"ETH\"",
+        "default_currency",
+        "seller.default_currency",
+        "name one of SDP",
+    ),
+    // Numbers.
+    (
+        "granularity = 10",
+        "granularity = 0",
+        "granularity = 0",
+        "seller.granularity",
+        "at least 1",
+    ),
+    (
+        "credit_windows = 1",
+        "credit_windows = 0",
+        "credit_windows = 0",
+        "seller.credit_windows",
+        "at least 1",
+    ),
+    (
+        "credit_windows = 1",
+        "credit_windows = 200000",
+        "granularity = 10",
+        "seller.granularity",
+        "1000000 items",
+    ),
+    (
+        "menu_ttl_s = 600",
+        "menu_ttl_s = 601",
+        "menu_ttl_s = 601",
+        "seller.menu_ttl_s",
+        "write 1 to 600",
+    ),
+    (
+        "patience_ms = 30000",
+        "patience_ms = 0",
+        "patience_ms = 0",
+        "seller.patience_ms",
+        "write 100 to",
+    ),
+    (
+        "interval_ms = 1000",
+        "interval_ms = 10",
+        "cpu_load\", interval",
+        "topics.cpu_load.source.interval_ms",
+        "write 200 to",
+    ),
+    (
+        "decimals = 6",
+        "decimals = 39",
+        "decimals = 39",
+        "currencies.SDP.decimals",
+        "38",
+    ),
+    // Money.
+    (
+        "price = \"3\"",
+        "price = 0",
+        "price = 0",
+        "topics.cpu_load.price",
+        "at least 1",
+    ),
+    (
+        "price = \"3\"",
+        "price = \"03\"",
+        "price = \"03\"",
+        "topics.cpu_load.price",
+        "not an amount",
+    ),
+    (
+        "price = \"3\"",
+        "price = -3",
+        "price = -3",
+        "topics.cpu_load.price",
+        "cannot be negative",
+    ),
+    (
+        "price = \"3\"",
+        "price = 0.5",
+        "price = 0.5",
+        "topics.cpu_load.price",
+        "smallest units",
+    ),
+    (
+        "price = \"3\"",
+        "price = \"340282366920938463463374607431768211455\"",
+        "price = \"34",
+        "topics.cpu_load.price",
+        "more than any amount",
+    ),
+    (
+        "decimals = 6",
+        "decimals = 6\nrate = { numerator = 1, denominator = \"0\" }",
+        "rate = ",
+        "currencies.SDP.rate.denominator",
+        "not zero",
+    ),
+    (
+        "decimals = 6",
+        "decimals = 6\nrate = { numerator = 1, denominator = 2 }",
+        "rate = ",
+        "currencies.SDP.rate",
+        "one to one",
+    ),
+    (
+        "decimals = 6",
+        "decimals = 6\n[currencies.B]\nledger = \"local\"\ndecimals = 0\nrate = { numerator = 1, denominator = 11 }\n[currencies.SDP.x]",
+        "[currencies.SDP.x]",
+        "currencies.SDP.x",
+        "unknown field",
+    ),
+    (
+        "[records]",
+        "[currencies.B]\nledger = \"local\"\ndecimals = 0\nrate = { numerator = 1, denominator = 11 }\n[records]",
+        "price = \"1\"",
+        "topics.memory.price",
+        "smallest unit of B",
+    ),
+    (
+        "# payee = \"0x...\"",
+        "payee = \"0xAB\" #",
+        "payee = ",
+        "currencies.SDP.payee",
+        "40 lower-case hex",
+    ),
+    (
+        "methods = [\"transfer\", \"escrow\"]",
+        "methods = []",
+        "methods = []",
+        "currencies.SDP.methods",
+        "at least one",
+    ),
+    (
+        "methods = [\"transfer\", \"escrow\"]",
+        "methods = [\"escrow\", \"escrow\"]",
+        "methods = ",
+        "currencies.SDP.methods",
+        "each once",
+    ),
+    // Things that do not go together.
+    (
+        "batch = \"each\"",
+        "batch = \"session\"",
+        "anchor = ",
+        "records.anchor",
+        "anchor = \"after\"",
+    ),
+    (
+        "address = \"127.0.0.1:9630\"",
+        "",
+        "[ledgers.local]",
+        "ledgers.local",
+        "sdpp ledger serve",
+    ),
+    (
+        "address = \"127.0.0.1:9630\"",
+        "address = \"127.0.0.1:9630\"\ndir = \"x\"",
+        "address = ",
+        "ledgers.local.address",
+        "either here",
+    ),
+    (
+        "address = \"127.0.0.1:9630\"",
+        "address = \"127.0.0.1\"",
+        "address = ",
+        "ledgers.local.address",
+        "host and a port",
+    ),
+    (
+        "listen = \"127.0.0.1:9620\"",
+        "listen = \"localhost\"",
+        "listen = ",
+        "seller.listen",
+        "127.0.0.1:9620",
+    ),
+    (
+        "format = \"csv\"",
+        "interval_ms = 5",
+        "mauna",
+        "topics.co2.source.interval_ms",
+        "change the kind",
+    ),
+    (
+        "path = \"data/mauna-loa-co2.csv\", ",
+        "",
+        "kind = \"file\"",
+        "topics.co2.source.path",
+        "which file?",
+    ),
+    (
+        "mauna-loa-co2.csv\", format = \"csv\"",
+        "mauna-loa-co2\"",
+        "kind = \"file\"",
+        "topics.co2.source.format",
+        "does not tell",
+    ),
+    (
+        "sensor = \"cpu_load\", ",
+        "",
+        "kind = \"host\"",
+        "topics.cpu_load.source.sensor",
+        "which one?",
+    ),
+    (
+        "[topics.co2]",
+        "[topics.\"c o2\"]",
+        "[topics.\"c o2\"]",
+        "topics.c o2",
+        "visible ASCII",
+    ),
+    (
+        "frame_bytes_max = 1048576",
+        "frame_bytes_max = 65536",
+        "frame_bytes_max = ",
+        "limits.frame_bytes_max",
+        "write at least 95596",
+    ),
+    (
+        "unacknowledged_bytes_max = 262144",
+        "unacknowledged_bytes_max = 9",
+        "unacknowledged_bytes_max",
+        "limits.unacknowledged_bytes_max",
+        "write at least 95596",
+    ),
+    (
+        "sessions_max = 128",
+        "sessions_max = 257",
+        "connections_max = ",
+        "limits.connections_max",
+        "write at least 257",
+    ),
+    (
+        "key = \"keystore:seller\"",
+        "key = \"keystore:../x\"",
+        "key = ",
+        "identity.key",
+        "a key's name",
+    ),
+];
+
+#[test]
+fn everything_wrong_is_named_by_file_line_and_key() {
+    for (from, to, at, key, what) in WRONG {
+        let text = changed(from, to);
+        let error = parse(&text).expect_err(to);
+        let mut offset = text.find(at).unwrap();
+        if *what == "duplicate" {
+            offset += "granularity = 10\n".len();
+        }
+        let line = 1 + text[..offset].matches('\n').count();
+        assert_eq!(
+            (error.key.as_str(), error.line),
+            (*key, Some(line)),
+            "{to}: {error}"
+        );
+        assert!(error.what.contains(what), "{to}: {error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("seller.toml:{line}: ")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
+    let wrong = [
+        (
+            "currency = \"SDP\"",
+            "currency = \"ETH\"",
+            "buyer.currencies.0.currency",
+        ),
+        (
+            "methods = [\"transfer\", \"escrow\"]",
+            "methods = [\"transfer\"]",
+            "buyer.currencies.0.deposit",
+        ),
+        (
+            "max_total = \"100000\"",
+            "max_total = \"0\"",
+            "buyer.currencies.0.max_total",
+        ),
+        ("deposit = \"50000\"", "", "buyer.currencies.0.deposit"),
+        (
+            "[buyer.sellers]",
+            "[[buyer.currencies]]\ncurrency = \"SDP\"\nmax_total = 1\ndeposit = 1\n[buyer.sellers]",
+            "buyer.currencies.1.currency",
+        ),
+        (
+            "# \"127.0.0.1:9620\" = \"0x02...\"",
+            "\"127.0.0.1:9620\" = \"0x02\"",
+            "buyer.sellers.127.0.0.1:9620",
+        ),
+        (
+            "decimals = 6",
+            "decimals = 6\nrate = { numerator = 1, denominator = 1 }",
+            "currencies.SDP.rate",
+        ),
+        (
+            "[buyer.sellers]",
+            "[topics.x]\nprice = 1\nsource = { kind = \"stdin\" }\n[buyer.sellers]",
+            "topics.x",
+        ),
+    ];
+    for (from, to, key) in wrong {
+        assert!(templates::BUYER.contains(from), "{from}");
+        let text = templates::BUYER.replacen(from, to, 1);
+        let error = parse(&text).expect_err(to);
+        assert_eq!(error.key, key, "{error}");
+        let line = text.lines().nth(error.line.unwrap() - 1).unwrap();
+        let last = key.rsplit('.').next().unwrap();
+        assert!(
+            to.is_empty() || line.contains(last) || line.contains("127.0.0.1"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_echoed() {
+    let secret = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+    let number = "4917402938471203";
+    let forms = [
+        ("key = \"keystore:seller\"", format!("key = \"0x{secret}\"")),
+        ("key = \"keystore:seller\"", format!("key = {number}")),
+        ("key = \"keystore:seller\"", format!("key = [\"{secret}\"]")),
+        (
+            "key = \"keystore:seller\"",
+            format!("key = {{ hex = \"{secret}\" }}"),
+        ),
+        (
+            "key = \"keystore:seller\"",
+            format!("key = \"env:{secret}\""),
+        ),
+        ("key = \"keystore:seller\"", format!("key = \"{secret}")),
+        (
+            "key = \"keystore:seller\"",
+            format!("secret = \"{secret}\""),
+        ),
+        (
+            "password = \"env:SDPP_PASSWORD\"",
+            format!("password = \"{secret}\""),
+        ),
+        (
+            "password = \"env:SDPP_PASSWORD\"",
+            format!("password = {number}.5"),
+        ),
+        (
+            "password = \"env:SDPP_PASSWORD\"",
+            format!("password = {number}{number}"),
+        ),
+        (
+            "password = \"env:SDPP_PASSWORD\"",
+            format!("password = {secret}"),
+        ),
+        (
+            "password = \"env:SDPP_PASSWORD\"",
+            "password = 2026-11-20".to_owned(),
+        ),
+    ];
+    for (from, to) in forms {
+        let error = parse(&changed(from, &to)).expect_err(&to);
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(!text.contains(secret) && !text.contains(number), "{text}");
+            assert!(!text.contains("2026"), "{text}");
+        }
+        assert!(error.line.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn a_key_may_be_named_for_one_ledger() {
+    let text = changed(
+        "address = \"127.0.0.1:9630\"",
+        "address = \"127.0.0.1:9630\"\nkey = \"keystore:payments\"",
+    );
+    let config = parse(&text).unwrap();
+    let KeyFrom::Keystore {
+        dir,
+        name,
+        password,
+    } = &config.ledgers["local"].key
+    else {
+        panic!("it is in the keystore");
+    };
+    assert_eq!((dir, name.as_str()), (&examples().join("keys"), "payments"));
+    assert_eq!(password.to_string(), "env:SDPP_PASSWORD");
+    let own_password = changed(
+        "kind = \"embedded\"",
+        "kind = \"embedded\"\npassword = \"prompt\"",
+    );
+    assert_eq!(
+        parse(&own_password).unwrap_err().key,
+        "ledgers.local.password"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_or_is_too_large_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = Config::load(&dir.path().join("none.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.contains("none.toml") && missing.contains("sdpp init"),
+        "{missing}"
+    );
+    let large = dir.path().join("large.toml");
+    std::fs::write(&large, "#".repeat(300_000)).unwrap();
+    assert!(
+        Config::load(&large)
+            .unwrap_err()
+            .what
+            .contains("larger than")
+    );
+}
+
+#[test]
+fn a_config_that_makes_nobody_is_refused() {
+    let (before, _) = templates::SELLER.split_once("[seller]").unwrap();
+    assert!(
+        parse(before)
+            .unwrap_err()
+            .what
+            .contains("add [seller] or [buyer]")
+    );
+    let (before, _) = templates::SELLER.split_once("[topics.cpu_load]").unwrap();
+    assert_eq!(parse(before).unwrap_err().key, "seller");
+}
