@@ -12,9 +12,9 @@ pub use password::{Password, PasswordFrom};
 use sdpp_ledger::{Account, Key, PublicKey};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -74,6 +74,12 @@ pub enum KeystoreError {
     #[error("{path} can be read by every user of this machine: run `chmod 600 {path}`")]
     ReadableByOthers {
         /// The file.
+        path: PathBuf,
+    },
+    /// Others could swap keys.
+    #[error("{path} can be written to by other users of this machine: run `chmod 700 {path}`")]
+    WritableByOthers {
+        /// The folder.
         path: PathBuf,
     },
     /// Nobody is there to type the password.
@@ -294,15 +300,21 @@ fn existing(dir: &Path, name: &str) -> Result<PathBuf, KeystoreError> {
     })
 }
 
+/// Makes the folder, closed to others. One that is there already keeps its mode: it may be
+/// somebody's home. But whoever can write to it could swap keys.
 fn create_folder(dir: &Path) -> Result<(), KeystoreError> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
         .create(dir)
         .map_err(KeystoreError::io("create", dir))?;
-    // The folder may have been there before, with another mode.
-    fs::set_permissions(dir, Permissions::from_mode(0o700))
-        .map_err(KeystoreError::io("close to others", dir))
+    let about = fs::metadata(dir).map_err(KeystoreError::io("read", dir))?;
+    if about.mode() & 0o022 != 0 {
+        return Err(KeystoreError::WritableByOthers {
+            path: dir.to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Writes a file that did not exist, all of it or nothing, and on disk when this returns.
@@ -320,9 +332,13 @@ fn write_new(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), KeystoreError>
             },
             _ => KeystoreError::io("write", path)(refused.error),
         })?;
-    File::open(dir)
-        .and_then(|folder| folder.sync_all())
-        .map_err(KeystoreError::io("sync", dir))
+    // The folder may be new as well: its own name is on disk when the folder above is.
+    for folder in [dir, &dir.join("..")] {
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(KeystoreError::io("sync", folder))?;
+    }
+    Ok(())
 }
 
 fn read_key_file(path: &Path) -> Result<String, KeystoreError> {

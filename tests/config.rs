@@ -565,6 +565,22 @@ fn a_key_may_be_named_for_one_ledger() {
         parse(&own_password).unwrap_err().key,
         "ledgers.local.password"
     );
+    let stray = changed(
+        "key = \"keystore:seller\"\nkeystore = \"keys\"",
+        "key = \"env:KEY\"",
+    );
+    assert_eq!(parse(&stray).unwrap_err().key, "identity.password");
+    let own = text.replace(
+        "payments\"",
+        "payments\"\nkeystore = \"k\"\npassword = \"file:p\"",
+    );
+    let own = parse(&own).unwrap();
+    let KeyFrom::Keystore { dir, password, .. } = &own.ledgers["local"].key else {
+        panic!("it is in a keystore of its own");
+    };
+    assert_eq!(dir, &examples().join("k"));
+    let path = examples().join("p");
+    assert_eq!(password.to_string(), format!("file:{}", path.display()));
 }
 
 #[test]
@@ -598,4 +614,11 @@ fn a_config_that_makes_nobody_is_refused() {
     );
     let (before, _) = templates::SELLER.split_once("[topics.cpu_load]").unwrap();
     assert_eq!(parse(before).unwrap_err().key, "seller");
+}
+
+#[test]
+fn a_config_that_was_cut_anywhere_is_an_error_or_a_config() {
+    for (end, _) in templates::SELLER.char_indices() {
+        let _ = parse(&templates::SELLER[..end]);
+    }
 }

@@ -1,6 +1,8 @@
 //! Stories about key files. Strength is low where the story is not about strength.
 
 use super::*;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 /// Made by eth-account 0.14.0 with the password `correct horse`.
 const BY_ETH_ACCOUNT: &str = r#"{"address": "2c7536E3605D9C16a7a3D7b1898e529396a65c23", "crypto": {"cipher": "aes-128-ctr", "cipherparams": {"iv": "260a2a53ab0635f611ec54ff62708725"}, "ciphertext": "ed57f8e32d37d1ea216413547e0891f8c27a64433497f6eb7cc93a9267743839", "kdf": "scrypt", "kdfparams": {"dklen": 32, "n": 4096, "r": 8, "p": 1, "salt": "ffb7039c7af58c5f799a1b15c0c0fb7f"}, "mac": "d8747f7f053e2d7f51fbcb58d6ad265aae90b3e0717d1d49d2643627d47eb2bc"}, "id": "bb8937d9-c7b8-4863-bdbd-343e5df0150d", "version": 3}"#;
@@ -59,6 +61,17 @@ fn a_new_key_is_listed_without_its_password_and_opens_with_it() {
     assert_eq!(mode(&keys.join("seller.json")), 0o600);
     // Nothing temporary is left behind.
     assert_eq!(fs::read_dir(&keys).unwrap().count(), 1);
+}
+
+#[test]
+fn a_folder_where_others_could_swap_keys_is_refused() {
+    let dir = folder();
+    for open in [0o720, 0o702] {
+        fs::set_permissions(dir.path(), Permissions::from_mode(open)).unwrap();
+        let refused = new(dir.path(), "a", &password("one")).unwrap_err();
+        assert!(refused.to_string().contains("chmod 700"), "{refused}");
+    }
+    assert_eq!(list(dir.path()).unwrap(), []);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
 use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
 use super::Outcome;
-use super::secret::{key, password};
+use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
@@ -40,15 +40,9 @@ pub(super) fn currency(
     let at = |key: &'static str| ["currencies", name, key];
     visible(&["currencies", name], name)?;
     if !is_seller && (written.payee.is_some() || written.rate.is_some()) {
-        let key = if written.payee.is_some() {
-            "payee"
-        } else {
-            "rate"
-        };
-        return Err(wrong(
-            &at(key),
-            "only a seller says this, and there is no [seller]: remove it",
-        ));
+        let key = written.payee.as_ref().map_or("rate", |_| "payee");
+        let what = "only a seller says this, and there is no [seller]: remove it";
+        return Err(wrong(&at(key), what));
     }
     if written.decimals > 38 {
         return Err(wrong(
@@ -115,42 +109,32 @@ fn genesis(ledger: &str, written: BTreeMap<String, Units>) -> Outcome<BTreeMap<A
     written.into_iter().map(grant).collect()
 }
 
-/// The ledger's own key, or the identity's.
+/// The ledger's own key, or the identity's. What opens the identity's opens this one too, unless
+/// the ledger says otherwise.
 fn ledger_key(
     name: &str,
     written: &LedgerFile,
     identity: &KeyFrom,
     base: &Path,
 ) -> Outcome<KeyFrom> {
-    let at = |key: &'static str| ["ledgers", name, key];
-    let Some(text) = &written.key else {
+    let Some(own) = &written.key else {
         if written.password.is_some() || written.keystore.is_some() {
-            let key = if written.password.is_some() {
-                "password"
-            } else {
-                "keystore"
-            };
+            let key = written.password.as_ref().map_or("keystore", |_| "password");
             let what = "it goes with a key of this ledger's own: add key = \"keystore:NAME\"";
-            return Err(wrong(&at(key), what));
+            return Err(wrong(&["ledgers", name, key], what));
         }
         return Ok(identity.clone());
     };
-    let (mut dir, mut opens) = (base.join("keys"), PasswordFrom::Prompt);
-    if let KeyFrom::Keystore {
-        dir: of_identity,
-        password,
-        ..
-    } = identity
-    {
-        (dir, opens) = (of_identity.clone(), password.clone());
+    let written = Written {
+        table: &["ledgers", name],
+        key: own,
+        keystore: written.keystore.as_deref(),
+        password: written.password.as_ref(),
+    };
+    match identity {
+        KeyFrom::Keystore { dir, password, .. } => key(&written, dir, password, base),
+        _ => key(&written, &base.join("keys"), &PasswordFrom::Prompt, base),
     }
-    if let Some(own) = &written.keystore {
-        dir = base.join(own);
-    }
-    if let Some(own) = &written.password {
-        opens = password(&at("password"), own, base)?;
-    }
-    key(&at("key"), text, &dir, opens, base)
 }
 
 fn methods(key: &[&str], written: Option<Vec<Method>>) -> Outcome<Vec<Method>> {

@@ -130,21 +130,16 @@ fn check_window(
         total.checked_mul(rate.numerator.units())
     };
     let key = ["topics", name, "price"];
-    let window = items(seller.granularity).ok_or_else(|| {
+    let too_much = || {
         wrong(
             &key,
-            format!(
-                "a window of {} items costs more than any amount",
-                seller.granularity
-            ),
-        )
-    })?;
-    if window.checked_mul(seller.credit_windows.into()).is_none() {
-        return Err(wrong(
-            &key,
             "the windows that may be unpaid cost more than any amount",
-        ));
-    }
+        )
+    };
+    let window = items(seller.granularity).ok_or_else(too_much)?;
+    window
+        .checked_mul(seller.credit_windows.into())
+        .ok_or_else(too_much)?;
     if window < rate.denominator {
         let what = format!(
             "a window of {} items costs less than the smallest unit of {currency}: \

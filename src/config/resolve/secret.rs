@@ -6,48 +6,64 @@ use super::{Outcome, Wrong};
 use crate::keystore::{self, KeyFrom, PasswordFrom};
 use std::path::Path;
 
-pub(super) fn identity(written: &SignerFile, base: &Path) -> Outcome<KeyFrom> {
-    let keystore = base.join(written.keystore.as_deref().unwrap_or(Path::new("keys")));
-    let password = match &written.password {
-        Some(text) => password(&["identity", "password"], text, base)?,
-        None => PasswordFrom::Prompt,
-    };
-    key(
-        &["identity", "key"],
-        &written.key,
-        &keystore,
-        password,
-        base,
-    )
+/// A key as a table writes it.
+pub(super) struct Written<'a> {
+    /// The table's name.
+    pub table: &'a [&'a str],
+    pub key: &'a SecretText,
+    pub keystore: Option<&'a Path>,
+    pub password: Option<&'a SecretText>,
 }
 
+pub(super) fn identity(written: &SignerFile, base: &Path) -> Outcome<KeyFrom> {
+    let written = Written {
+        table: &["identity"],
+        key: &written.key,
+        keystore: written.keystore.as_deref(),
+        password: written.password.as_ref(),
+    };
+    key(&written, &base.join("keys"), &PasswordFrom::Prompt, base)
+}
+
+/// Resolves a key; where its table does not say so, it is in the keystore `dir` and `opens` it.
 pub(super) fn key(
-    at: &[&str],
-    text: &SecretText,
-    keystore: &Path,
-    password: PasswordFrom,
+    written: &Written<'_>,
+    dir: &Path,
+    opens: &PasswordFrom,
     base: &Path,
 ) -> Outcome<KeyFrom> {
-    match split(text) {
-        Some(("keystore", name)) if keystore::is_name(name) => Ok(KeyFrom::Keystore {
-            dir: keystore.to_owned(),
-            name: name.to_owned(),
-            password,
-        }),
-        Some(("keystore", _)) => Err(wrong(
-            at,
-            "a key's name is 1 to 64 of a-z, 0-9, _ and -: \"keystore:seller\"",
-        )),
-        Some(("file", path)) => Ok(KeyFrom::File(base.join(path))),
-        Some(("env", name)) if is_variable(name) => Ok(KeyFrom::Env(name.to_owned())),
-        _ => Err(literal_secret(
-            at,
-            "\"keystore:NAME\", \"file:PATH\" or \"env:NAME\"",
-        )),
+    let at = |key: &'static str| [written.table, &[key]].concat();
+    let from = match split(written.key) {
+        Some(("keystore", name)) if keystore::is_name(name) => {
+            let own = |text| password(&at("password"), text, base);
+            return Ok(KeyFrom::Keystore {
+                dir: written
+                    .keystore
+                    .map_or(dir.to_owned(), |own| base.join(own)),
+                name: name.to_owned(),
+                password: written.password.map_or(Ok(opens.clone()), own)?,
+            });
+        }
+        Some(("keystore", _)) => {
+            let what = "a key's name is 1 to 64 of a-z, 0-9, _ and -: \"keystore:seller\"";
+            return Err(wrong(&at("key"), what));
+        }
+        Some(("file", path)) => KeyFrom::File(base.join(path)),
+        Some(("env", name)) if is_variable(name) => KeyFrom::Env(name.to_owned()),
+        _ => {
+            let forms = "\"keystore:NAME\", \"file:PATH\" or \"env:NAME\"";
+            return Err(literal_secret(&at("key"), forms));
+        }
+    };
+    if written.password.is_some() || written.keystore.is_some() {
+        let key = written.password.map_or("keystore", |_| "password");
+        let what = "it goes with a key in a keystore: remove it, or write key = \"keystore:NAME\"";
+        return Err(wrong(&at(key), what));
     }
+    Ok(from)
 }
 
-pub(super) fn password(at: &[&str], text: &SecretText, base: &Path) -> Outcome<PasswordFrom> {
+fn password(at: &[&str], text: &SecretText, base: &Path) -> Outcome<PasswordFrom> {
     match split(text) {
         Some(("file", path)) => Ok(PasswordFrom::File(base.join(path))),
         Some(("env", name)) if is_variable(name) => Ok(PasswordFrom::Env(name.to_owned())),
