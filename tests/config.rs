@@ -5,6 +5,7 @@
 use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
 use sdpp::keystore::KeyFrom;
 use sdpp::source::Origin;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 fn examples() -> PathBuf {
@@ -89,6 +90,26 @@ fn what_is_left_out_has_the_default_that_the_example_states() {
         .replace("batch = \"each\" ", "#")
         .replace("anchor = \"before\" ", "#");
     assert_eq!(parse(&short), parse(templates::SELLER));
+}
+
+#[test]
+fn whatever_loads_can_be_shown() {
+    for number in [
+        "9223372036854775807",
+        "9223372036854775808",
+        "18446744073709551615",
+    ] {
+        let text = changed(
+            "connections_max = 256",
+            &format!("connections_max = {number}"),
+        );
+        if let Ok(config) = parse(&text) {
+            assert_eq!(parse(&config.show()), Ok(config), "{number}");
+        }
+    }
+    let base = Path::new(std::ffi::OsStr::from_bytes(b"/\xff"));
+    let refused = Config::parse(templates::SELLER, Path::new("seller.toml"), base).unwrap_err();
+    assert!(refused.what.contains("not UTF-8"), "{refused}");
 }
 
 /// Each change of the seller's example, the line (as its text) and key that the error must name,

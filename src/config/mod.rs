@@ -281,6 +281,10 @@ impl Config {
             key: key.join("."),
             what,
         };
+        if base.to_str().is_none() {
+            let what = "its folder's name is not UTF-8, so its paths could not be shown: move it";
+            return Err(error(None, Vec::new(), what.to_owned()));
+        }
         // The error's own Display would echo the line, and a secret with it.
         let table = toml::de::DeTable::parse(text).map_err(|e| {
             let offset = e.span().map(|span| span.start);
@@ -302,8 +306,8 @@ impl Config {
     /// This config as TOML, defaults filled in and paths resolved: it can be loaded again and
     /// means the same.
     pub fn show(&self) -> String {
-        // Every field is a string, a number, a list or a table with string keys, as the test that
-        // loads what was shown sees for each of them.
+        // Every field is a string, a number that TOML held before, a list or a table with string
+        // keys; paths are UTF-8, which `parse` saw to.
         #[allow(clippy::expect_used)]
         toml::to_string(self).expect("a config is TOML")
     }

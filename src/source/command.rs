@@ -12,7 +12,7 @@ use tokio::process::Child;
 /// The environment variables that a program gets. Others stay with us: one may be our password.
 const VARIABLES: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-/// A program to run, without a shell.
+/// A program to run, without a shell. What it writes to standard error goes to ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The program and its arguments. A program with a `/` in it is relative to `dir`, another

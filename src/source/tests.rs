@@ -214,6 +214,16 @@ async fn our_variables_stay_with_us() {
 }
 
 #[tokio::test]
+async fn a_source_may_move_between_threads() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    let (_dir, origin) = file(Format::Lines, "one\n");
+    let mut source = is_send(origin.open(BYTES_MAX, 0).unwrap());
+    is_send(source.next(at_most(1))).await.unwrap();
+}
+
+#[tokio::test]
 async fn standard_input_has_one_reader_at_a_time() {
     let origin = Origin::Stdin {
         when_slow: WhenSlow::Wait,
