@@ -33,6 +33,7 @@ pub use key::{Key, KeyError, PublicKey, Signature};
 pub use voucher::{Domain, Voucher, channel_id};
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The outcome of asking a ledger.
@@ -142,7 +143,7 @@ fn lacks(ledger: &dyn Ledger, ability: &str) -> LedgerError {
 }
 
 /// How a ledger is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Height of the newest block.
     pub height: u64,
@@ -153,7 +154,7 @@ pub struct Status {
 }
 
 /// A payment channel as its ledger has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Channel {
     /// Who deposited.
     pub payer: Account,
