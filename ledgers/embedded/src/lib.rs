@@ -43,8 +43,8 @@
 //! was not written to its end, and stops at any other damage. The pool is not kept: what waited
 //! there is unknown after a restart, and its owner submits the same bytes again.
 //!
-//! All of the chain is in memory too, at about 2 kB for each transaction: good for millions of
-//! them, not for more. One block of 500 operations is the most that falls at once.
+//! All of the chain is in memory too, its transactions included: it is for one machine's
+//! sessions, and a folder that has grown too large is left for a new one.
 //!
 //! # What is deliberately absent
 //!

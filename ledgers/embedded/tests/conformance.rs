@@ -4,8 +4,12 @@
 
 mod rig;
 
+use async_trait::async_trait;
 use rig::{EmbeddedRig, Time, genesis, slow_genesis};
 use sdpp_ledger::conformance::run_all;
+use sdpp_ledger::{
+    Account, Escrow, Finality, Ledger, LedgerId, Payments, Records, Result, Signed, Status, TxId,
+};
 use sdpp_ledger_embedded::{Genesis, LocalNode, Node, RemoteNode, serve};
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -64,4 +68,55 @@ async fn blocks_at_once_over_tcp() {
 #[tokio::test]
 async fn blocks_in_time_over_tcp() {
     over_tcp(slow_genesis()).await;
+}
+
+/// A ledger that keeps records and does nothing else, as some do.
+struct RecordsOnly(Box<dyn Ledger>);
+
+#[async_trait]
+impl Ledger for RecordsOnly {
+    fn id(&self) -> &LedgerId {
+        self.0.id()
+    }
+
+    fn account(&self) -> &Account {
+        self.0.account()
+    }
+
+    async fn status(&self) -> Result<Status> {
+        self.0.status().await
+    }
+
+    async fn next_number(&self) -> Result<u64> {
+        self.0.next_number().await
+    }
+
+    async fn submit(&self, signed: &Signed) -> Result<TxId> {
+        self.0.submit(signed).await
+    }
+
+    async fn finality(&self, signed: &Signed) -> Result<Finality> {
+        self.0.finality(signed).await
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
+        self.0.records()
+    }
+
+    fn payments(&self) -> Option<&dyn Payments> {
+        None
+    }
+
+    fn escrow(&self) -> Option<&dyn Escrow> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_keeps_records_only_passes_with_those() {
+    let time = Time::new();
+    let node = Arc::new(LocalNode::in_memory(slow_genesis(), time.clock()).unwrap());
+    let reached = || Arc::clone(&node) as Arc<dyn Node>;
+    let rig = EmbeddedRig::new(Arc::clone(&node), [reached(), reached(), reached()], time);
+    run_all(&rig.with_ledgers(|ledger| Box::new(RecordsOnly(ledger)))).await;
 }

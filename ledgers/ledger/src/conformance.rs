@@ -85,21 +85,19 @@ pub async fn an_ability_that_is_lacking_is_refused(rig: &dyn Rig) {
     assert!(!ledger.account().as_str().is_empty());
     let named = ledger.id().as_str().split_once(':');
     assert!(named.is_some(), "{} is no CAIP-2 name", ledger.id());
-    let depth = soon(ledger.status().await).depth;
+    let depth = answered(ledger.status().await).depth;
     assert!(depth >= 1, "nothing can be final at a depth of {depth}");
     let channel = crate::ChannelId([0; 32]);
-    let calls = [
+    let withdraw = Call::Withdraw(InChannel { channel });
+    for (is_able, call) in [
         (ledger.records().is_some(), anchor_call()),
         (ledger.payments().is_some(), transfer_call(rig, 1)),
-        (
-            ledger.escrow().is_some(),
-            Call::Withdraw(InChannel { channel }),
-        ),
-    ];
-    for (able, call) in calls.into_iter().filter(|(able, _)| !able) {
-        let refused = prepare(ledger, 0, &call).await;
-        assert_code(&refused, "NoSuchAbility");
-        assert!(!able);
+        (ledger.escrow().is_some(), withdraw),
+    ] {
+        if !is_able {
+            let refused = prepare(ledger, 0, &call).await;
+            assert_code(&refused, "NoSuchAbility");
+        }
     }
 }
 
@@ -124,7 +122,7 @@ async fn submitted(ledger: &dyn Ledger, call: &Call) -> Result<Signed> {
 /// Lets blocks pass until it is known for good what became of a transaction.
 async fn outcome(rig: &dyn Rig, ledger: &dyn Ledger, signed: &Signed) -> Finality {
     for _ in 0..BLOCKS_MAX {
-        match soon(ledger.finality(signed).await) {
+        match answered(ledger.finality(signed).await) {
             Finality::Unknown | Finality::Pending(_) => rig.mine(1).await,
             known => return known,
         }
@@ -134,7 +132,7 @@ async fn outcome(rig: &dyn Rig, ledger: &dyn Ledger, signed: &Signed) -> Finalit
 
 /// Does a call that must work, and waits until it is final.
 async fn done(rig: &dyn Rig, ledger: &dyn Ledger, call: &Call) -> Evidence {
-    let signed = soon(submitted(ledger, call).await);
+    let signed = answered(submitted(ledger, call).await);
     let Finality::Final(evidence) = outcome(rig, ledger, &signed).await else {
         panic!("{call:?} did not become final");
     };
@@ -153,8 +151,9 @@ async fn refused(rig: &dyn Rig, ledger: &dyn Ledger, call: &Call, code: &str) {
         refusal => return assert_code(&refusal, code),
     };
     match outcome(rig, ledger, &signed).await {
-        Finality::Reverted { why, .. } => {
+        Finality::Reverted { why, evidence } => {
             assert!(why.contains(code), "reverted with {why:?}, not {code}");
+            assert_eq!(evidence.amount, Amount::ZERO, "it moved something");
         }
         other => panic!("{call:?} had to be refused with {code}, but is {other:?}"),
     }
@@ -168,7 +167,7 @@ fn assert_code<T: std::fmt::Debug>(result: &Result<T>, expected: &str) {
 }
 
 /// The value of a question that must be answered.
-fn soon<T>(result: Result<T>) -> T {
+fn answered<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("the ledger did not answer: {error}"))
 }
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::EmbeddedLedger;
 use crate::faults::{Fault, Faulty, Odds};
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Digest, Finality, Key, Ledger, Records, Reference, Signed,
+    Account, Amount, Anchor, Asset, Claim, Digest, Finality, Key, Ledger, Payments, Records,
+    Reference, Signed, Transfer,
 };
 use std::fs;
 use std::io::Write;
@@ -408,6 +409,36 @@ async fn the_faucet_keeps_to_its_limit() {
     assert_eq!(held, Ok(Amount::new(100)));
     let bob: Account = "bob".parse().unwrap();
     assert!(node.fund(&bob, &token, Amount::new(1)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_payment_that_was_reverted_pays_for_nothing() {
+    let place = Place::new(Genesis {
+        depth: 2,
+        ..Genesis::default()
+    });
+    let node = place.open();
+    let ledger = ledger(&node);
+    let transfer = Transfer {
+        to: ledger.account().clone(),
+        asset: Asset::coin(),
+        amount: Amount::new(1),
+        reference: Reference([1; 32]),
+    };
+    let signed = ledger.transfer(0, &transfer).await.unwrap();
+    let tx = ledger.submit(&signed).await.unwrap();
+    let claim = Claim { tx, transfer };
+    let waiting = ledger.paid(&claim).await.unwrap();
+    assert!(matches!(waiting, Finality::Pending(Some(_))), "{waiting:?}");
+    node.seal_empty(1).await.unwrap();
+    let refused = ledger.paid(&claim).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { code, .. }) if code == "Reverted"));
+    let known = ledger.finality(&signed).await.unwrap();
+    let Finality::Reverted { why, evidence } = known else {
+        panic!("{known:?}");
+    };
+    assert!(why.contains("InsufficientFunds"), "{why}");
+    assert_eq!(evidence.amount, Amount::ZERO);
 }
 
 #[test]

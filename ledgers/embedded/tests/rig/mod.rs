@@ -69,7 +69,7 @@ pub fn slow_genesis() -> Genesis {
 
 /// The rig over any handle on a node; blocks and time are made by the node itself.
 pub struct EmbeddedRig {
-    ledgers: [EmbeddedLedger; 3],
+    ledgers: [Box<dyn Ledger>; 3],
     key: Key,
     node: Arc<LocalNode>,
     time: Time,
@@ -80,7 +80,7 @@ impl EmbeddedRig {
         let mut owner = 0;
         let ledgers = reached.map(|reached| {
             owner += 1;
-            EmbeddedLedger::new(reached, key(owner))
+            Box::new(EmbeddedLedger::new(reached, key(owner))) as Box<dyn Ledger>
         });
         EmbeddedRig {
             ledgers,
@@ -89,20 +89,26 @@ impl EmbeddedRig {
             time,
         }
     }
+
+    /// The same with other hands on the accounts.
+    pub fn with_ledgers(self, change: fn(Box<dyn Ledger>) -> Box<dyn Ledger>) -> Self {
+        let ledgers = self.ledgers.map(change);
+        EmbeddedRig { ledgers, ..self }
+    }
 }
 
 #[async_trait]
 impl Rig for EmbeddedRig {
     fn payer(&self) -> &dyn Ledger {
-        &self.ledgers[0]
+        self.ledgers[0].as_ref()
     }
 
     fn payee(&self) -> &dyn Ledger {
-        &self.ledgers[1]
+        self.ledgers[1].as_ref()
     }
 
     fn stranger(&self) -> &dyn Ledger {
-        &self.ledgers[2]
+        self.ledgers[2].as_ref()
     }
 
     fn payer_key(&self) -> Option<&Key> {

@@ -112,7 +112,7 @@ pub async fn only_the_right_party_acts(rig: &dyn Rig) {
     let nowhere = ChannelId(fresh());
     let settle = Call::Settle(lane.redeem_of(nowhere, 1));
     refused(rig, rig.payee(), &settle, "ChannelNotFound").await;
-    assert_eq!(soon(lane.escrow().channel(&nowhere).await), None);
+    assert_eq!(answered(lane.escrow().channel(&nowhere).await), None);
     let Call::Open(opening) = &lane.opening else {
         panic!("a lane is opened by an opening");
     };
@@ -209,7 +209,7 @@ impl<'a> Lane<'a> {
 
     /// The channel as the ledger has it.
     async fn now(&self) -> Channel {
-        let channel = soon(self.escrow().channel(&self.id).await);
+        let channel = answered(self.escrow().channel(&self.id).await);
         channel.unwrap_or_else(|| panic!("channel {} is not there", self.id))
     }
 

@@ -11,23 +11,23 @@ pub async fn a_transfer_becomes_final(rig: &dyn Rig) {
     };
     let (rich, poor) = (balance(rig, payer).await, balance(rig, payee).await);
     let transfer = transfer(rig, 1_000);
-    let number = soon(payer.next_number().await);
-    let mut signed = soon(payments.transfer(number, &transfer).await);
-    let before = soon(payer.finality(&signed).await);
+    let number = answered(payer.next_number().await);
+    let mut signed = answered(payments.transfer(number, &transfer).await);
+    let before = answered(payer.finality(&signed).await);
     assert_eq!(before, Finality::Unknown, "nothing was sent yet");
-    let tx = soon(payer.submit(&signed).await);
+    let tx = answered(payer.submit(&signed).await);
     if let Some(known) = &signed.tx {
         assert_eq!(*known, tx, "the id of prepared bytes was not the real one");
     }
     signed.tx = Some(tx);
-    let sent = soon(payer.finality(&signed).await);
+    let sent = answered(payer.finality(&signed).await);
     let is_known = matches!(sent, Finality::Pending(_) | Finality::Final(_));
     assert!(is_known, "it was submitted, and yet it is {sent:?}");
-    soon(payer.submit(&signed).await);
+    answered(payer.submit(&signed).await);
     let Finality::Final(evidence) = outcome(rig, payer, &signed).await else {
         panic!("a transfer of what the payer has did not become final");
     };
-    soon(payer.submit(&signed).await);
+    answered(payer.submit(&signed).await);
     rig.mine(1).await;
     assert_eq!(
         Some(&evidence.tx),
@@ -40,7 +40,7 @@ pub async fn a_transfer_becomes_final(rig: &dyn Rig) {
         evidence.fee <= signed.fee,
         "a fee beyond what was agreed to"
     );
-    let again = soon(payer.finality(&signed).await);
+    let again = answered(payer.finality(&signed).await);
     assert_eq!(
         again,
         Finality::Final(evidence.clone()),
@@ -78,7 +78,7 @@ pub async fn a_claim_is_checked(rig: &dyn Rig) {
                 ..made.clone()
             }))
             .await;
-        let Finality::Final(evidence) = soon(answer) else {
+        let Finality::Final(evidence) = answered(answer) else {
             panic!("a payment of 500 pays for {amount}");
         };
         assert_eq!(evidence.amount, made.amount, "what was paid, not claimed");
@@ -90,7 +90,7 @@ pub async fn a_claim_is_checked(rig: &dyn Rig) {
         tx: stranger_id(&tx),
         transfer: made,
     };
-    assert_eq!(soon(payments.paid(&unknown).await), Finality::Unknown);
+    assert_eq!(answered(payments.paid(&unknown).await), Finality::Unknown);
     if payer.records().is_some() {
         let tx = done(rig, payer, &anchor_call()).await.tx;
         let claim = Claim { tx, ..unknown };
@@ -159,16 +159,16 @@ pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
     if payer.payments().is_none() || !rig.has_numbers() {
         return;
     }
-    let first = soon(payer.next_number().await);
-    let a = soon(prepare(payer, first, &transfer_call(rig, 1)).await);
-    let b = soon(prepare(payer, first + 1, &transfer_call(rig, 2)).await);
-    let rival = soon(prepare(payer, first, &transfer_call(rig, 3)).await);
+    let first = answered(payer.next_number().await);
+    let a = answered(prepare(payer, first, &transfer_call(rig, 1)).await);
+    let b = answered(prepare(payer, first + 1, &transfer_call(rig, 2)).await);
+    let rival = answered(prepare(payer, first, &transfer_call(rig, 3)).await);
     assert!(
         a.tx != b.tx && a.tx != rival.tx,
         "ids that are not their own"
     );
-    soon(payer.submit(&a).await);
-    soon(payer.submit(&b).await);
+    answered(payer.submit(&a).await);
+    answered(payer.submit(&b).await);
     // What the ledger says to the rival is its own affair: what counts is what becomes of it.
     let _ = payer.submit(&rival).await;
     let mut finals = 0;
@@ -185,14 +185,14 @@ pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
         matches!(second, Finality::Final(_)),
         "the second: {second:?}"
     );
-    let next = soon(payer.next_number().await);
+    let next = answered(payer.next_number().await);
     assert_eq!(next, first + 2, "the next number");
 }
 
 pub(super) async fn balance(rig: &dyn Rig, of: &dyn Ledger) -> Amount {
     let asked = rig.payer();
     let payments = asked.payments().unwrap_or_else(|| panic!("no payments"));
-    soon(payments.balance(of.account(), &rig.asset()).await)
+    answered(payments.balance(of.account(), &rig.asset()).await)
 }
 
 pub(super) fn sum(a: Amount, b: Amount) -> Amount {

@@ -15,15 +15,15 @@ pub async fn anchors_are_found(rig: &dyn Rig) {
         count: 3,
     };
     for anchor in [&one, &root] {
-        let number = soon(ledger.next_number().await);
-        let signed = soon(records.anchor(number, anchor).await);
-        let tx = soon(ledger.submit(&signed).await);
+        let number = answered(ledger.next_number().await);
+        let signed = answered(records.anchor(number, anchor).await);
+        let tx = answered(ledger.submit(&signed).await);
         let signed = Signed {
             tx: Some(tx.clone()),
             ..signed
         };
         outcome(rig, ledger, &signed).await;
-        let found = soon(records.anchored(&tx, anchor).await);
+        let found = answered(records.anchored(&tx, anchor).await);
         let Finality::Final(evidence) = found else {
             panic!("{anchor:?} is not found: {found:?}");
         };
