@@ -432,6 +432,27 @@ fn a_payee_closes_at_what_is_settled_and_not_below() {
 }
 
 #[test]
+fn asking_again_to_close_does_not_start_the_grace_period_again() {
+    let mut chain = Chain::new(origin(0, 1));
+    let opening = Open {
+        payee: account(1),
+        asset: Asset::coin(),
+        deposit: Amount::new(1),
+        salt: Digest::ZERO,
+        signer: None,
+    };
+    act(&mut chain, 1, 0, &Call::Open(opening)).unwrap();
+    let channel = *chain.state.channels.keys().next().unwrap();
+    let request = Call::RequestClose(InChannel { channel });
+    act(&mut chain, 10, 0, &request).unwrap();
+    act(&mut chain, 40, 0, &request).unwrap();
+    let withdraw = Call::Withdraw(InChannel { channel });
+    let refusal = act(&mut chain, 59, 0, &withdraw).unwrap_err();
+    assert_eq!(refusal.code, "CloseNotReady");
+    act(&mut chain, 60, 0, &withdraw).unwrap();
+}
+
+#[test]
 fn a_deposit_beyond_128_bits_is_refused_as_such() {
     let mut chain = Chain::new(origin(0, 1));
     let opening = Open {
