@@ -87,7 +87,8 @@ struct Life {
     json: Vec<Vec<u8>>,
     now_ms: u64,
     minted: u128,
-    opened: Vec<ChannelId>,
+    /// Channels that somebody tried to open, and who.
+    opened: Vec<(ChannelId, u8)>,
     signed: HashMap<ChannelId, u128>,
 }
 
@@ -137,8 +138,8 @@ impl Life {
     fn call(&mut self, step: &Step) -> Call {
         let amount = Amount::new(step.units);
         let at = step.channel % self.opened.len().max(1);
-        let channel = self.opened.get(at).copied();
-        let channel = channel.unwrap_or(ChannelId([9; 32]));
+        let opened = self.opened.get(at).copied();
+        let (channel, payer) = opened.unwrap_or((ChannelId([9; 32]), 0));
         match step.kind {
             0 => Call::Transfer(Transfer {
                 to: account(step.other),
@@ -148,8 +149,8 @@ impl Life {
             }),
             1 => self.opening(step, amount),
             2 => Call::TopUp(TopUp { channel, amount }),
-            3 | 4 => Call::Settle(self.redeem(step, channel)),
-            5 => Call::Close(self.redeem(step, channel)),
+            3 | 4 => Call::Settle(self.redeem(step, channel, payer)),
+            5 => Call::Close(self.redeem(step, channel, payer)),
             6 => Call::RequestClose(InChannel { channel }),
             _ => Call::Withdraw(InChannel { channel }),
         }
@@ -160,8 +161,8 @@ impl Life {
         let (domain, asset) = (self.chain.origin.domain(), Asset::coin());
         let salt = Digest([step.channel as u8; 32]);
         let id = channel_id(domain, &payer, &payee, &asset, &salt, None);
-        if !self.opened.contains(&id) {
-            self.opened.push(id);
+        if !self.opened.contains(&(id, step.owner)) {
+            self.opened.push((id, step.owner));
         }
         Call::Open(Open {
             payee,
@@ -173,19 +174,13 @@ impl Life {
     }
 
     /// A voucher by the channel's payer, or one by somebody else.
-    fn redeem(&mut self, step: &Step, channel: ChannelId) -> Redeem {
+    fn redeem(&mut self, step: &Step, channel: ChannelId, payer: u8) -> Redeem {
         let amount = Amount::new(step.units);
-        let open = self.chain.state.channels.get(&channel);
-        let payer = open.and_then(|c| (0..OWNERS).find(|owner| account(*owner) == c.payer));
-        let signer = match payer {
-            Some(payer) if step.honest => payer,
-            Some(payer) => payer + 1,
-            None => 0,
-        };
-        if step.honest && payer.is_some() {
+        if step.honest {
             let most = self.signed.entry(channel).or_default();
             *most = step.units.max(*most);
         }
+        let signer = if step.honest { payer } else { payer + 1 };
         let voucher = Voucher { channel, amount };
         Redeem {
             channel,
