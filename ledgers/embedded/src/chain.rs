@@ -426,4 +426,6 @@ fn to_op(op: &Checked) -> Op {
 }
 
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod tests;
