@@ -37,7 +37,8 @@ pub struct LocalNode {
     clock: Clock,
     durable: bool,
     inner: Arc<Mutex<Inner>>,
-    /// Transactions that came while another sync was under way; they share the next.
+    /// Transactions that came while another sync was under way; they share the next. Never more
+    /// than there are callers waiting.
     arrivals: Mutex<Vec<Arrival>>,
     /// Held by the one who brings the arrivals into the chain.
     turn: tokio::sync::Mutex<()>,

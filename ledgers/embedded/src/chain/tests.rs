@@ -3,7 +3,8 @@
 use super::*;
 use crate::genesis::{Allocation, Genesis};
 use sdpp_ledger::{
-    Anchor, Asset, Call, InChannel, Key, Open, Redeem, Reference, Signature, TopUp, Voucher,
+    Anchor, Asset, Call, ChannelId, InChannel, Key, Open, Redeem, Reference, Signature, TopUp,
+    Voucher,
 };
 
 pub(super) const OWNERS: u8 = 3;
@@ -51,6 +52,19 @@ fn act(chain: &mut Chain, now_ms: u64, owner: u8, call: &Call) -> Result<Amount,
     let id = chain.submit(tx).unwrap();
     chain.advance(now_ms);
     chain.included[&id].outcome.clone()
+}
+
+/// Account 0 opens a channel to account 1.
+fn opened(chain: &mut Chain, units: u128, signer: Option<Account>) -> ChannelId {
+    let opening = Open {
+        payee: account(1),
+        asset: Asset::coin(),
+        deposit: Amount::new(units),
+        salt: Digest::ZERO,
+        signer,
+    };
+    act(chain, 1, 0, &Call::Open(opening)).unwrap();
+    *chain.state.channels.keys().next().unwrap()
 }
 
 #[test]
@@ -140,15 +154,7 @@ fn final_is_counted_from_the_block_itself() {
 #[test]
 fn a_signer_other_than_the_payer_signs_alone() {
     let mut chain = Chain::new(origin(0, 1));
-    let opening = Open {
-        payee: account(1),
-        asset: Asset::coin(),
-        deposit: Amount::new(100),
-        salt: Digest::ZERO,
-        signer: Some(account(2)),
-    };
-    act(&mut chain, 1, 0, &Call::Open(opening)).unwrap();
-    let channel = *chain.state.channels.keys().next().unwrap();
+    let channel = opened(&mut chain, 100, Some(account(2)));
     let amount = Amount::new(40);
     let voucher = Voucher { channel, amount };
     let settle = |chain: &Chain, owner| {
@@ -169,16 +175,7 @@ fn a_signer_other_than_the_payer_signs_alone() {
 #[test]
 fn a_payee_closes_at_what_is_settled_and_not_below() {
     let mut chain = Chain::new(origin(0, 1));
-    let life_call = |chain: &mut Chain, owner, call: Call| act(chain, 1, owner, &call);
-    let opening = Open {
-        payee: account(1),
-        asset: Asset::coin(),
-        deposit: Amount::new(100),
-        salt: Digest::ZERO,
-        signer: None,
-    };
-    life_call(&mut chain, 0, Call::Open(opening)).unwrap();
-    let channel = *chain.state.channels.keys().next().unwrap();
+    let channel = opened(&mut chain, 100, None);
     let redeem = |chain: &Chain, units| {
         let amount = Amount::new(units);
         let voucher = Voucher { channel, amount };
@@ -189,15 +186,15 @@ fn a_payee_closes_at_what_is_settled_and_not_below() {
         }
     };
     let sixty = redeem(&chain, 60);
-    life_call(&mut chain, 1, Call::Settle(sixty)).unwrap();
+    act(&mut chain, 1, 1, &Call::Settle(sixty)).unwrap();
     let below = redeem(&chain, 59);
-    let refusal = life_call(&mut chain, 1, Call::Close(below)).unwrap_err();
+    let refusal = act(&mut chain, 1, 1, &Call::Close(below)).unwrap_err();
     assert_eq!(refusal.code, "AmountNotIncreasing");
     let same = Redeem {
         signature: Signature([0; 65]),
         ..redeem(&chain, 60)
     };
-    let closed = life_call(&mut chain, 1, Call::Close(same));
+    let closed = act(&mut chain, 1, 1, &Call::Close(same));
     assert_eq!(closed, Ok(Amount::ZERO));
     let coin = Asset::coin();
     assert_eq!(chain.balance(&account(0), &coin), Amount::new(940));
@@ -207,15 +204,7 @@ fn a_payee_closes_at_what_is_settled_and_not_below() {
 #[test]
 fn asking_again_to_close_does_not_start_the_grace_period_again() {
     let mut chain = Chain::new(origin(0, 1));
-    let opening = Open {
-        payee: account(1),
-        asset: Asset::coin(),
-        deposit: Amount::new(1),
-        salt: Digest::ZERO,
-        signer: None,
-    };
-    act(&mut chain, 1, 0, &Call::Open(opening)).unwrap();
-    let channel = *chain.state.channels.keys().next().unwrap();
+    let channel = opened(&mut chain, 1, None);
     let request = Call::RequestClose(InChannel { channel });
     act(&mut chain, 10, 0, &request).unwrap();
     act(&mut chain, 40, 0, &request).unwrap();
@@ -228,15 +217,7 @@ fn asking_again_to_close_does_not_start_the_grace_period_again() {
 #[test]
 fn a_deposit_beyond_128_bits_is_refused_as_such() {
     let mut chain = Chain::new(origin(0, 1));
-    let opening = Open {
-        payee: account(1),
-        asset: Asset::coin(),
-        deposit: Amount::new(1),
-        salt: Digest::ZERO,
-        signer: None,
-    };
-    act(&mut chain, 1, 0, &Call::Open(opening)).unwrap();
-    let channel = *chain.state.channels.keys().next().unwrap();
+    let channel = opened(&mut chain, 1, None);
     let amount = Amount::new(u128::MAX);
     let top_up = Call::TopUp(TopUp { channel, amount });
     let refusal = act(&mut chain, 1, 0, &top_up).unwrap_err();
@@ -273,15 +254,7 @@ fn blocks_of_another_chain_or_out_of_place_are_not_replayed() {
 #[test]
 fn a_channel_is_told_of_when_it_is_there_for_good() {
     let mut chain = Chain::new(origin(0, 2));
-    let opening = Open {
-        payee: account(1),
-        asset: Asset::coin(),
-        deposit: Amount::new(1),
-        salt: Digest::ZERO,
-        signer: None,
-    };
-    act(&mut chain, 1, 0, &Call::Open(opening)).unwrap();
-    let id = *chain.state.channels.keys().next().unwrap();
+    let id = opened(&mut chain, 1, None);
     assert_eq!(chain.channel(&id), None);
     assert!(chain.channels(&account(1), 9).is_empty());
     chain.seal_empty(2).unwrap();
