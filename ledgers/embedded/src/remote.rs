@@ -16,7 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// How long one question may take, the connection's opening included, before it counts as lost.
+/// How long one question may take, its turn and the connection's opening included, before it
+/// counts as lost.
 pub const ANSWER_WAIT: Duration = Duration::from_secs(10);
 
 /// A node behind an address.
@@ -63,25 +64,28 @@ impl RemoteNode {
         RemoteNode { wait, ..self }
     }
 
-    async fn try_ask(&self, request: &Request) -> Result<Answer> {
+    async fn try_ask(&self, request: &Request) -> Result<Answer, Trouble> {
         let mut place = self.connection.lock().await;
-        let held = place.take();
-        let asked = async {
-            if let Some(connection) = held {
-                match connection.ask(request).await {
-                    // A connection that was idle may be gone without our knowing. Asking again
-                    // is safe for all but money from the faucet.
-                    Err(Trouble::Io(_)) if !matches!(request, Request::Fund(..)) => {}
-                    outcome => return outcome,
-                }
-            }
-            self.open().await?.ask(request).await
-        };
-        let asked = timeout(self.wait, asked).await;
-        let asked = asked.map_err(|_| slow(self.wait)).flatten();
-        let (connection, answer) = asked.map_err(|trouble| trouble.at(&self.address))?;
+        let (connection, answer) = self.ask_over(place.take(), request).await?;
         *place = Some(connection);
-        answer
+        answer.map_err(Trouble::Said)
+    }
+
+    /// Asks over the connection that is held, or over a new one.
+    async fn ask_over(
+        &self,
+        held: Option<Connection>,
+        request: &Request,
+    ) -> Result<(Connection, Result<Answer>), Trouble> {
+        if let Some(connection) = held {
+            match connection.ask(request).await {
+                // A connection that was idle may be gone without our knowing. Asking again is
+                // safe for all but money from the faucet.
+                Err(Trouble::Io(_)) if !matches!(request, Request::Fund(..)) => {}
+                outcome => return outcome,
+            }
+        }
+        self.open().await?.ask(request).await
     }
 
     async fn open(&self) -> Result<Connection, Trouble> {
@@ -106,7 +110,9 @@ impl Node for RemoteNode {
     }
 
     async fn ask(&self, request: Request) -> Result<Answer> {
-        self.try_ask(&request).await
+        let asked = timeout(self.wait, self.try_ask(&request)).await;
+        let asked = asked.map_err(|_| slow(self.wait)).flatten();
+        asked.map_err(|trouble| trouble.at(&self.address))
     }
 }
 

@@ -21,20 +21,18 @@ pub const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may say nothing, or not take its answer, before it is closed.
 pub const IDLE_MAX: Duration = Duration::from_secs(120);
 
-/// Answers connections until `shutdown` is ready; then closes them all.
-///
-/// # Errors
-/// When the listener itself fails for good.
+/// Answers connections until `shutdown` is ready; then closes them all. Whether a question that
+/// had no answer by then took effect is for its asker to look up.
 pub async fn serve(
     listener: TcpListener,
     node: Arc<dyn Node>,
     shutdown: impl Future<Output = ()> + Send,
-) -> io::Result<()> {
+) {
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => return Ok(()),
+            () = &mut shutdown => return,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {

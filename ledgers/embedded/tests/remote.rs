@@ -25,7 +25,7 @@ fn node(genesis: Genesis) -> Arc<LocalNode> {
 struct Served {
     address: String,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Served {
@@ -46,7 +46,7 @@ impl Served {
 
     async fn stop(self) -> String {
         self.stop.send(()).unwrap();
-        self.task.await.unwrap().unwrap();
+        self.task.await.unwrap();
         self.address
     }
 }
