@@ -7,6 +7,7 @@ pub mod config;
 pub mod crypto;
 pub mod message;
 pub mod keystore;
+pub mod journal;
 pub mod record;
 pub mod session;
 pub mod source;

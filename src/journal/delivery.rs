@@ -1,0 +1,211 @@
+//! Deliveries: one transaction on its way to a ledger, for one or many obligations.
+//!
+//! One table, [`State::next`], decides how each moves; whoever writes the journal goes through it.
+
+use super::entry::Head;
+use super::keys;
+use super::obligation::Illegal;
+use super::tree::Tree;
+use sdpp_ledger::{Account, Call, Evidence, Inclusion, LedgerId, Reference, Signed, TxId};
+use serde::{Deserialize, Serialize};
+
+/// Names a delivery: which of an account's numbers on which ledger.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeliveryId {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The account that signs.
+    pub account: Account,
+    /// The account's number (nonce) in it.
+    pub number: u64,
+}
+
+/// One transaction on its way to a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Which.
+    pub id: DeliveryId,
+    /// What it does.
+    pub call: Call,
+    /// The obligations that it meets, in the order of their leaves where they share a root.
+    pub references: Vec<Reference>,
+    /// The journal's head as it was when this was prepared, where it stands as the last leaf
+    /// under the root, below [`Head::reference`].
+    pub head: Option<Head>,
+    /// All that was ever signed under this number; the last is the one that is sent.
+    pub variants: Vec<Signed>,
+    /// How far it is.
+    pub state: State,
+    /// When it was prepared, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// When to look at it again, in milliseconds since 1970 UTC, while it is live.
+    pub due_ms: u64,
+    /// How often in a row that has led to nothing.
+    pub tries: u32,
+}
+
+/// How far a delivery is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    /// The bytes are on disk; the ledger may or may not have them: submit them.
+    Prepared {
+        /// The ledger took them before, and has forgotten them.
+        accepted: bool,
+    },
+    /// The ledger has them, or had them: ask how final they are.
+    Sent,
+    /// In a block that is not deep enough yet.
+    Included {
+        /// Which block.
+        place: Inclusion,
+    },
+    /// The ledger refused the bytes. Not believed until looked up: they may have arrived before.
+    Rejected {
+        /// The ledger's reason.
+        why: String,
+        /// The ledger took them before, and has forgotten them.
+        accepted: bool,
+    },
+    /// Done, for good.
+    Final {
+        /// What the ledger says.
+        evidence: Evidence,
+    },
+    /// In a block, for good, without effect.
+    Reverted {
+        /// The ledger's reason.
+        why: String,
+        /// Where.
+        evidence: Evidence,
+    },
+    /// It can never happen.
+    Dead {
+        /// Why.
+        why: String,
+        /// Another transaction used the number up; if not, it is free for another delivery.
+        number_spent: bool,
+    },
+}
+
+/// What can happen to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The ledger took the bytes, or had them.
+    Sent {
+        /// The transaction's id.
+        tx: TxId,
+    },
+    /// The ledger refused the bytes.
+    Rejected {
+        /// The ledger's reason.
+        why: String,
+    },
+    /// The ledger has never heard of it, or has forgotten it.
+    Unknown,
+    /// In a pool, and in no block (any more).
+    Pending,
+    /// In a block that is not deep enough yet.
+    Included {
+        /// Which block.
+        place: Inclusion,
+    },
+    /// Done, for good.
+    Final {
+        /// What the ledger says.
+        evidence: Evidence,
+    },
+    /// In a block, for good, without effect.
+    Reverted {
+        /// The ledger's reason.
+        why: String,
+        /// Where.
+        evidence: Evidence,
+    },
+    /// Another transaction used its number up, for good.
+    Replaced,
+}
+
+impl State {
+    /// The table: where `event` leads from here.
+    ///
+    /// What was accepted once is never given up because it is refused later: others with larger
+    /// numbers may wait behind it.
+    ///
+    /// # Errors
+    /// [`Illegal`] where the event cannot happen: in all that is over.
+    pub fn next(self, event: Event) -> Result<State, Illegal> {
+        let accepted = self.is_accepted();
+        match (self, event) {
+            (
+                state @ (State::Final { .. } | State::Reverted { .. } | State::Dead { .. }),
+                event,
+            ) => Err(Illegal::new(&state, &event)),
+            // A block that was seen says more than a pool that is asked once more.
+            (state @ State::Included { .. }, Event::Sent { .. } | Event::Rejected { .. }) => {
+                Ok(state)
+            }
+            (_, Event::Sent { .. } | Event::Pending) => Ok(State::Sent),
+            (_, Event::Rejected { why }) => Ok(State::Rejected { why, accepted }),
+            (State::Rejected { why, accepted }, Event::Unknown) if !accepted => Ok(State::Dead {
+                why,
+                number_spent: false,
+            }),
+            (_, Event::Unknown) => Ok(State::Prepared { accepted }),
+            (_, Event::Included { place }) => Ok(State::Included { place }),
+            (_, Event::Final { evidence }) => Ok(State::Final { evidence }),
+            (_, Event::Reverted { why, evidence }) => Ok(State::Reverted { why, evidence }),
+            (_, Event::Replaced) => Ok(State::Dead {
+                why: "another transaction used its number".to_owned(),
+                number_spent: true,
+            }),
+        }
+    }
+
+    /// Whether the ledger ever took its bytes.
+    pub fn is_accepted(&self) -> bool {
+        match self {
+            State::Prepared { accepted } | State::Rejected { accepted, .. } => *accepted,
+            State::Dead { number_spent, .. } => *number_spent,
+            _ => true,
+        }
+    }
+
+    /// Whether it may still happen.
+    pub fn is_live(&self) -> bool {
+        match self {
+            State::Prepared { .. }
+            | State::Sent
+            | State::Included { .. }
+            | State::Rejected { .. } => true,
+            State::Final { .. } | State::Reverted { .. } | State::Dead { .. } => false,
+        }
+    }
+}
+
+impl Delivery {
+    /// What is sent and watched.
+    pub fn signed(&self) -> Option<&Signed> {
+        self.variants.last()
+    }
+
+    /// The rows of other trees that this one implies.
+    pub(super) fn index(&self) -> Option<(Tree, Vec<u8>, Vec<u8>)> {
+        let id = &self.id;
+        self.state.is_live().then(|| {
+            let what = keys::in_account(&id.account, id.number);
+            let key = keys::due(&id.ledger, keys::LIVE, self.due_ms, &what);
+            (Tree::Due, key, Vec::new())
+        })
+    }
+}
+
+/// Which number of an account comes next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// One more than the largest that is used or may still be.
+    pub next: u64,
+    /// The next one was given back when the ledger refused it: somebody else may have used it.
+    pub given_back: bool,
+}

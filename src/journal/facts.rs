@@ -1,0 +1,90 @@
+//! What the journal knows of a session and of a channel without reading their entries again.
+
+use crate::record::{End, Record};
+use crate::terms::Role;
+use sdpp_ledger::{Amount, PublicKey, Signature};
+use serde::{Deserialize, Serialize};
+
+use super::write::WriteError;
+
+/// What the journal knows of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Which side we are.
+    pub role: Role,
+    /// The other side's key.
+    pub peer: PublicKey,
+    /// The entry of its order.
+    pub first_seq: u64,
+    /// The last item seq that may be signed; 0 when none was reserved.
+    pub reserved_to_seq: u64,
+    /// Its epochs, and the entry of each.
+    pub epochs: Vec<(u32, u64)>,
+    /// How it ended, if it has.
+    pub ended: Option<End>,
+}
+
+/// What the journal knows of a payment channel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Channel {
+    /// The most that may be vouched on it in all.
+    pub ceiling: Option<Amount>,
+    /// The voucher with the largest amount: alone it is enough to redeem.
+    pub voucher: Option<(Amount, Signature)>,
+}
+
+impl Session {
+    /// Whether `record`, in entry `seq`, changes what is known here.
+    pub(super) fn learn(&mut self, record: &Record, seq: u64) -> Result<bool, WriteError> {
+        if self.ended.is_some() {
+            return Err(WriteError::SessionEnded);
+        }
+        match record {
+            Record::Epoch { epoch, .. } => {
+                if let Some((last, _)) = self.epochs.last() {
+                    grows("an epoch", u128::from(*last) + 1, (*epoch).into())?;
+                }
+                self.epochs.push((*epoch, seq));
+            }
+            Record::Reserved { to_seq } => {
+                let least = u128::from(self.reserved_to_seq) + 1;
+                grows("a reserved range", least, (*to_seq).into())?;
+                self.reserved_to_seq = *to_seq;
+            }
+            Record::Ended { end, .. } => self.ended = Some(*end),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Channel {
+    /// Whether `record` changes what is known here.
+    pub(super) fn learn(&mut self, record: &Record) -> Result<bool, WriteError> {
+        match record {
+            Record::Ceiling { amount, .. } => {
+                let have = self.ceiling.unwrap_or_default();
+                grows("a channel's ceiling", have.units(), amount.units())?;
+                self.ceiling = Some(*amount);
+                Ok(true)
+            }
+            Record::Voucher {
+                amount, signature, ..
+            } => {
+                let is_best = self.voucher.is_none_or(|(best, _)| *amount > best);
+                if is_best {
+                    self.voucher = Some((*amount, *signature));
+                }
+                Ok(is_best)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+fn grows(what: &'static str, least: u128, asked: u128) -> Result<(), WriteError> {
+    if asked < least {
+        return Err(WriteError::NotGrowing { what, least, asked });
+    }
+    Ok(())
+}

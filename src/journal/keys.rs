@@ -1,0 +1,63 @@
+//! The keys of the trees: bytes whose order is the order in which they are read.
+//!
+//! Names of ledgers and accounts are visible ASCII, so a zero byte ends them.
+
+use crate::terms::SessionId;
+use sdpp_ledger::{Account, LedgerId, Reference, TxId};
+
+/// In [`due`]: an obligation that is to be prepared.
+pub(super) const OPEN: u8 = b'o';
+/// In [`due`]: a claim that is to be checked.
+pub(super) const WATCHING: u8 = b'w';
+/// In [`due`]: a delivery that may still happen.
+pub(super) const LIVE: u8 = b'l';
+
+pub(super) fn seq(seq: u64) -> [u8; 8] {
+    seq.to_be_bytes()
+}
+
+/// The number at the end of a key.
+pub(super) fn tail(key: &[u8]) -> Option<u64> {
+    key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+pub(super) fn ledger(ledger: &LedgerId) -> Vec<u8> {
+    [ledger.as_str().as_bytes(), &[0]].concat()
+}
+
+pub(super) fn account(id: &LedgerId, account: &Account) -> Vec<u8> {
+    [&ledger(id), account.as_str().as_bytes(), &[0]].concat()
+}
+
+pub(super) fn in_account(account: &Account, number: u64) -> Vec<u8> {
+    [account.as_str().as_bytes(), &[0], &number.to_be_bytes()].concat()
+}
+
+pub(super) fn delivery(id: &LedgerId, account: &Account, number: u64) -> Vec<u8> {
+    [ledger(id), in_account(account, number)].concat()
+}
+
+pub(super) fn in_session(session: &SessionId, seq: u64) -> Vec<u8> {
+    [&session.0.0[..], &seq.to_be_bytes()].concat()
+}
+
+pub(super) fn held(session: &SessionId, reference: &[u8; 32]) -> Vec<u8> {
+    [session.0.0, *reference].concat()
+}
+
+pub(super) fn unsettled(id: &LedgerId, at_ms: u64, reference: &Reference) -> Vec<u8> {
+    [&ledger(id)[..], &at_ms.to_be_bytes(), &reference.0].concat()
+}
+
+/// Ledgers write one transaction in upper or lower case, and it pays once all the same.
+pub(super) fn claim(id: &LedgerId, tx: &TxId) -> Vec<u8> {
+    [ledger(id), tx.as_str().to_ascii_lowercase().into_bytes()].concat()
+}
+
+pub(super) fn due_kind(id: &LedgerId, kind: u8) -> Vec<u8> {
+    [&ledger(id)[..], &[kind]].concat()
+}
+
+pub(super) fn due(id: &LedgerId, kind: u8, at_ms: u64, what: &[u8]) -> Vec<u8> {
+    [&due_kind(id, kind), &at_ms.to_be_bytes()[..], what].concat()
+}

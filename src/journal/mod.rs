@@ -1,0 +1,289 @@
+//! The journal: what happened, and what is still owed to a ledger. It survives a power cut.
+//!
+//! Records become entries of a hash chain; what a record owes to a ledger becomes an obligation,
+//! and each transaction that goes out for obligations a delivery. All change in
+//! [`Journal::commit`], and what it has answered is never lost. [`Reader`]s see what is durable
+//! and nothing else, so whoever acts on what it reads obeys the write-ahead rule.
+//!
+//! It is no session, no ledger and no actor: it has no clock, no rng and no socket, and calls
+//! nobody. [`outbox`] says what to ask of a ledger next; asking is its caller's work.
+
+pub mod delivery;
+pub mod entry;
+mod facts;
+mod folder;
+mod keys;
+pub mod obligation;
+pub mod outbox;
+mod query;
+mod reader;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+pub use delivery::{Delivery, DeliveryId, Numbers};
+pub use entry::{Broken, Entry, Head};
+pub use facts::{Channel, Session};
+pub use obligation::Obligation;
+pub use query::{Answer, PAGE_MAX, Placed, Query};
+pub use reader::{Counts, Reader, Unsettled};
+pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
+
+use folder::Folder;
+use sdpp_ledger::PublicKey;
+use stage::Stage;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use tree::{Batch, Store, Tree, TreeError};
+
+/// The format of what is on disk, [`crate::record`] included.
+const SCHEMA: u32 = 1;
+
+/// Why a journal cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file system said no.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was touched.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error(
+        "the journal in {} is open in {}; ask that process, or stop it",
+        dir.display(),
+        pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+        /// The process, where it left its pid.
+        pid: Option<u32>,
+    },
+    /// The folder holds no journal, and perhaps something else.
+    #[error("{} holds no journal; give the folder of one, or a new one", .0.display())]
+    NotAJournal(PathBuf),
+    /// It is somebody else's.
+    #[error("this is the journal of {found}, not of {expected}: check key and folder")]
+    Identity {
+        /// Whose it is.
+        found: Box<PublicKey>,
+        /// Whose it was opened as.
+        expected: Box<PublicKey>,
+    },
+    /// It was written by a version of this program with another format.
+    #[error("the journal has format {found}, this program writes format {SCHEMA}")]
+    Schema {
+        /// Its format.
+        found: String,
+    },
+    /// What is on disk is not what was written there.
+    #[error(
+        "the journal is damaged: {what}. Keep the folder as it is, and restore the last backup \
+         into another one"
+    )]
+    Damaged {
+        /// What is wrong.
+        what: String,
+    },
+    /// An earlier write failed, so nobody knows what is on disk until it is opened anew.
+    #[error("the journal stopped when a write failed: {why}. Mend that and open it again")]
+    Stopped {
+        /// How the write failed.
+        why: String,
+    },
+}
+
+impl From<TreeError> for JournalError {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Io(source) => JournalError::Io {
+                what: "the journal's files".to_owned(),
+                source,
+            },
+            TreeError::Damaged(what) => JournalError::Damaged { what },
+            TreeError::Locked => JournalError::Damaged {
+                what: "its files are locked by a program that is not this one".to_owned(),
+            },
+        }
+    }
+}
+
+/// The one writer of a journal.
+pub struct Journal {
+    shared: Arc<Shared>,
+    head: Head,
+}
+
+/// What the writer and its readers share.
+struct Shared {
+    // Before the folder: the lock ends after sled has let go of its files.
+    store: Store,
+    folder: std::sync::Mutex<Folder>,
+    identity: PublicKey,
+    /// Held for writing from the first byte of a batch until it is durable, so that no reader
+    /// sees what a power cut could still take back. `Some` when a write failed.
+    gate: RwLock<Option<String>>,
+}
+
+impl Journal {
+    /// Opens the journal in a folder, or creates it: folder 0700, files 0600.
+    ///
+    /// # Errors
+    /// All of [`JournalError`] but `Stopped`.
+    pub fn open(dir: &Path, identity: PublicKey) -> Result<Journal, JournalError> {
+        let journal = Self::start(dir, Some(identity))?;
+        let found = journal.shared.identity;
+        if found != identity {
+            return Err(JournalError::Identity {
+                found: found.into(),
+                expected: identity.into(),
+            });
+        }
+        Ok(journal)
+    }
+
+    /// Opens a journal that is there, whosever it is.
+    ///
+    /// # Errors
+    /// All of [`JournalError`] but `Identity` and `Stopped`.
+    pub fn open_existing(dir: &Path) -> Result<Journal, JournalError> {
+        Self::start(dir, None)
+    }
+
+    fn start(dir: &Path, maker: Option<PublicKey>) -> Result<Journal, JournalError> {
+        let mut folder = Folder::claim(dir, maker.is_some())?;
+        let store = Store::open(dir)?;
+        let mark = folder.read_mark().map_err(|e| io_in(&folder, e))?;
+        let is_new = mark.is_none() && store.last(Tree::Meta)?.is_none();
+        let identity = match maker {
+            Some(identity) if is_new => make(&store, &identity)?,
+            _ => read_identity(&store)?,
+        };
+        let head = reader::checked_head(&store, &identity)?;
+        reader::check_mark(&store, &head, mark.flatten())?;
+        folder
+            .write_mark((head.seq, head.digest))
+            .map_err(|e| io_in(&folder, e))?;
+        if is_new {
+            folder::close_and_sync(dir).map_err(|e| io_in(&folder, e))?;
+        }
+        let shared = Arc::new(Shared {
+            store,
+            folder: folder.into(),
+            identity,
+            gate: RwLock::new(None),
+        });
+        Ok(Journal { shared, head })
+    }
+
+    /// Applies writes in order, each against the state that those before it leave, and returns
+    /// when all are durable: one atomic batch, one sync. One answer for each write; a write that
+    /// is refused changes nothing and does not stop the others.
+    ///
+    /// This is the group commit: give it all that waits.
+    ///
+    /// # Errors
+    /// Nothing is acknowledged. `Damaged` when a row cannot be read; `Io` when the disk refuses
+    /// (it may be full): from then on the journal is `Stopped` for its readers too, until it is
+    /// opened anew.
+    pub fn commit(
+        &mut self,
+        now_ms: u64,
+        writes: Vec<Write>,
+    ) -> Result<Vec<Result<Written, WriteError>>, JournalError> {
+        let shared = &self.shared;
+        shared.read(|_| Ok(()))?;
+        let mut stage = Stage::new(&shared.store, &shared.identity, self.head, now_ms);
+        let answers = writes.into_iter().map(|write| stage.apply(write));
+        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let (batch, head) = stage.finish()?;
+        if !batch.is_empty() {
+            shared.write(&batch)?;
+            shared.mark(&head);
+            self.head = head;
+        }
+        Ok(answers)
+    }
+
+    /// A reader of this journal, for any thread. The folder stays locked as long as one lives.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.shared.clone())
+    }
+}
+
+impl Shared {
+    fn read<T>(
+        &self,
+        look: impl FnOnce(&Store) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        match &*gate {
+            Some(why) => Err(JournalError::Stopped { why: why.clone() }),
+            None => look(&self.store),
+        }
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), JournalError> {
+        let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        self.store.write(batch).map_err(|error| {
+            let error = JournalError::from(error);
+            *gate = Some(error.to_string());
+            error
+        })
+    }
+
+    fn mark(&self, head: &Head) {
+        let mut folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        // The entries are durable without it: a mark that stays behind only detects less.
+        let _ = folder.write_mark((head.seq, head.digest));
+    }
+}
+
+fn make(store: &Store, identity: &PublicKey) -> Result<PublicKey, JournalError> {
+    let head = Head {
+        seq: 0,
+        digest: entry::genesis(identity),
+        at_ms: 0,
+    };
+    let mut batch = Batch::new();
+    let mut put = |key: &str, value: Vec<u8>| {
+        batch.insert((Tree::Meta, key.as_bytes().to_vec()), Some(value));
+    };
+    put("schema", SCHEMA.to_string().into_bytes());
+    put("identity", identity.to_string().into_bytes());
+    put("head", reader::row_bytes(&head)?);
+    store.write(&batch)?;
+    Ok(*identity)
+}
+
+fn read_identity(store: &Store) -> Result<PublicKey, JournalError> {
+    let text = |key: &str| -> Result<String, JournalError> {
+        let bytes = store.get(Tree::Meta, key.as_bytes())?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| damaged(format!("it has lost its {key}")))
+    };
+    let found = text("schema")?;
+    if found != SCHEMA.to_string() {
+        return Err(JournalError::Schema { found });
+    }
+    text("identity")?
+        .parse()
+        .map_err(|_| damaged("its identity is no public key"))
+}
+
+fn damaged(what: impl Into<String>) -> JournalError {
+    JournalError::Damaged { what: what.into() }
+}
+
+fn io_in(folder: &Folder, source: io::Error) -> JournalError {
+    JournalError::Io {
+        what: folder.path().display().to_string(),
+        source,
+    }
+}

@@ -1,0 +1,142 @@
+//! What a ledger's answer means for the journal.
+
+use super::{Policy, is_shared};
+use crate::journal::delivery::{self, DeliveryId};
+use crate::journal::obligation;
+use crate::journal::write::{Live, Write};
+use sdpp_ledger::{Call, Finality, LedgerError, Reference, TxId};
+
+/// What the waits of an outcome are made from.
+pub(super) struct Clock<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) now_ms: u64,
+    pub(super) jitter: u64,
+}
+
+impl Clock<'_> {
+    fn poll_ms(&self) -> u64 {
+        self.now_ms.saturating_add(self.policy.poll_ms)
+    }
+
+    /// The wait after `tries` failures: twice as long each time, half of it certain and the rest
+    /// by jitter, and never shorter than the ledger asks.
+    fn backoff_ms(&self, tries: u32, error: &LedgerError) -> u64 {
+        let doubled = self
+            .policy
+            .backoff_base_ms
+            .saturating_mul(1 << tries.min(40));
+        let most = doubled.min(self.policy.backoff_max_ms).max(1);
+        let ours = most / 2 + self.jitter % (most - most / 2 + 1);
+        let theirs = match error {
+            LedgerError::Unavailable {
+                retry_after: Some(after),
+                ..
+            } => u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            _ => 0,
+        };
+        self.now_ms.saturating_add(ours.max(theirs))
+    }
+}
+
+/// Nothing was signed.
+pub(super) fn unsigned(
+    call: &Call,
+    references: Vec<Reference>,
+    error: &LedgerError,
+    tries: u32,
+    clock: &Clock<'_>,
+) -> Vec<Write> {
+    let write = |reference| match error {
+        LedgerError::Unavailable { .. } => Write::Postpone {
+            live: Live::Obligation(reference),
+            due_ms: clock.backoff_ms(tries, error),
+        },
+        LedgerError::Refused { .. } if is_shared(call) => Write::Obligation {
+            reference,
+            event: obligation::Event::Separated,
+        },
+        LedgerError::Refused { code, why } => Write::Obligation {
+            reference,
+            event: obligation::Event::Refused {
+                why: reason(code, why),
+            },
+        },
+    };
+    references.into_iter().map(write).collect()
+}
+
+pub(super) fn submitted(
+    id: DeliveryId,
+    answer: Result<TxId, LedgerError>,
+    tries: u32,
+    clock: &Clock<'_>,
+) -> Vec<Write> {
+    let (event, due_ms) = match answer {
+        Ok(tx) => (delivery::Event::Sent { tx }, clock.poll_ms()),
+        Err(LedgerError::Refused { code, why }) => {
+            let why = reason(&code, &why);
+            (delivery::Event::Rejected { why }, clock.poll_ms())
+        }
+        Err(error) => return vec![postponed(id, tries, &error, clock)],
+    };
+    vec![Write::Delivery { id, event, due_ms }]
+}
+
+pub(super) fn looked_up(
+    id: DeliveryId,
+    answer: Result<Finality, LedgerError>,
+    tries: u32,
+    clock: &Clock<'_>,
+) -> Vec<Write> {
+    use delivery::Event;
+    let (event, due_ms) = match answer {
+        Ok(Finality::Unknown) => (Event::Unknown, clock.now_ms),
+        Ok(Finality::Pending(None)) => (Event::Pending, clock.poll_ms()),
+        Ok(Finality::Pending(Some(place))) => (Event::Included { place }, clock.poll_ms()),
+        Ok(Finality::Final(evidence)) => (Event::Final { evidence }, clock.now_ms),
+        Ok(Finality::Replaced) => (Event::Replaced, clock.now_ms),
+        Ok(Finality::Reverted { why, evidence }) => {
+            (Event::Reverted { why, evidence }, clock.now_ms)
+        }
+        // Even a refusal to tell is no word on what happened.
+        Err(error) => return vec![postponed(id, tries, &error, clock)],
+    };
+    vec![Write::Delivery { id, event, due_ms }]
+}
+
+pub(super) fn checked(
+    reference: Reference,
+    answer: Result<Finality, LedgerError>,
+    tries: u32,
+    clock: &Clock<'_>,
+) -> Write {
+    use obligation::Event;
+    let later = |due_ms| Write::Postpone {
+        live: Live::Obligation(reference),
+        due_ms,
+    };
+    let event = match answer {
+        Ok(Finality::Final(evidence)) => Event::Met { evidence },
+        Ok(Finality::Unknown | Finality::Pending(_)) => return later(clock.poll_ms()),
+        Ok(Finality::Replaced) => Event::Refused {
+            why: "another transaction took its place".to_owned(),
+        },
+        Ok(Finality::Reverted { why, .. }) => Event::Refused { why },
+        Err(LedgerError::Refused { code, why }) => Event::Refused {
+            why: reason(&code, &why),
+        },
+        Err(error) => return later(clock.backoff_ms(tries, &error)),
+    };
+    Write::Obligation { reference, event }
+}
+
+fn postponed(id: DeliveryId, tries: u32, error: &LedgerError, clock: &Clock<'_>) -> Write {
+    Write::Postpone {
+        live: Live::Delivery(id),
+        due_ms: clock.backoff_ms(tries, error),
+    }
+}
+
+fn reason(code: &str, why: &str) -> String {
+    format!("{code}: {why}")
+}

@@ -1,0 +1,483 @@
+//! Writes on their way to the disk: each is checked against what the ones before it leave.
+//!
+//! Nothing here touches the disk but to read. What a write changed is taken back when it is
+//! refused; the rest becomes one batch.
+
+mod deliveries;
+
+use super::delivery::{Delivery, DeliveryId};
+use super::entry::{self, Entry, Head};
+use super::facts::{Channel, Session};
+use super::keys;
+use super::obligation::{Event, Illegal, Obligation, State};
+use super::reader::{read_row, row_bytes};
+use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
+use super::write::{Live, News, NewsKind, Write, WriteError, Written};
+use super::{JournalError, damaged};
+use crate::record::{Act, Owed, Record};
+use crate::terms::SessionId;
+use sdpp_ledger::{LedgerId, PublicKey, Reference, TxId, merkle};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why a write cannot be applied: its own fault, or the journal's.
+enum Fault {
+    Write(WriteError),
+    Journal(JournalError),
+}
+
+impl<E: Into<WriteError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Fault::Write(error.into())
+    }
+}
+
+impl From<JournalError> for Fault {
+    fn from(error: JournalError) -> Self {
+        Fault::Journal(error)
+    }
+}
+
+/// What a batch held at some place: nothing, or a value, or a removal.
+type Before = Option<Option<Vec<u8>>>;
+
+/// The state of the journal with some writes applied that are not on disk yet.
+pub(super) struct Stage<'a> {
+    store: &'a Store,
+    identity: &'a PublicKey,
+    now_ms: u64,
+    head: Head,
+    batch: Batch,
+    /// What the batch held before the current write, to take it back.
+    undo: Vec<(Place, Before)>,
+    written: Written,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(store: &'a Store, identity: &'a PublicKey, head: Head, now_ms: u64) -> Self {
+        Stage {
+            store,
+            identity,
+            now_ms,
+            head,
+            batch: Batch::new(),
+            undo: Vec::new(),
+            written: Written::default(),
+        }
+    }
+
+    /// Applies one write or, when it is refused, nothing.
+    pub(super) fn apply(
+        &mut self,
+        write: Write,
+    ) -> Result<Result<Written, WriteError>, JournalError> {
+        let head = self.head;
+        self.undo.clear();
+        self.written = Written::default();
+        match self.dispatch(write) {
+            Ok(()) => Ok(Ok(std::mem::take(&mut self.written))),
+            Err(Fault::Journal(error)) => Err(error),
+            Err(Fault::Write(error)) => {
+                self.take_back(head);
+                Ok(Err(error))
+            }
+        }
+    }
+
+    /// All that changed, and the new head.
+    pub(super) fn finish(mut self) -> Result<(Batch, Head), JournalError> {
+        if !self.batch.is_empty() {
+            let head = row_bytes(&self.head)?;
+            self.batch
+                .insert((Tree::Meta, b"head".to_vec()), Some(head));
+        }
+        Ok((self.batch, self.head))
+    }
+
+    fn dispatch(&mut self, write: Write) -> Result<(), Fault> {
+        match write {
+            Write::Append { session, record } => self.append(session, *record),
+            Write::Prepare(prepare) => self.prepare(*prepare),
+            Write::Delivery { id, event, due_ms } => self.delivery_event(&id, event, due_ms),
+            Write::Obligation { reference, event } => self.lone_event(&reference, event),
+            Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
+        }
+    }
+
+    fn take_back(&mut self, head: Head) {
+        self.head = head;
+        for (key, before) in std::mem::take(&mut self.undo).into_iter().rev() {
+            match before {
+                Some(value) => self.batch.insert(key, value),
+                None => self.batch.remove(&key),
+            };
+        }
+    }
+
+    // Records.
+
+    fn append(&mut self, session: Option<SessionId>, record: Record) -> Result<(), Fault> {
+        if matches!(record, Record::Met { .. } | Record::Refused { .. }) {
+            return Err(WriteError::OutboxOnly.into());
+        }
+        self.found(session, &record)?;
+        if let Some(owed) = record.owed()
+            && self.is_repeated(owed, session, &record)?
+        {
+            return Ok(());
+        }
+        self.learn(session, &record)?;
+        let owed = record.owed().cloned();
+        let has_ended = matches!(record, Record::Ended { .. });
+        self.push(session, record)?;
+        self.written.seq = Some(self.head.seq);
+        if let Some(owed) = owed {
+            self.owe(owed, session)?;
+        }
+        match session {
+            Some(session) if has_ended => self.release(&session),
+            _ => Ok(()),
+        }
+    }
+
+    /// Founds the session of an order.
+    fn found(&mut self, session: Option<SessionId>, record: &Record) -> Result<(), Fault> {
+        let Record::Order { role, peer, .. } = record else {
+            return Ok(());
+        };
+        let id = session.ok_or(WriteError::NoSuchSession)?;
+        if self.row::<Session>(Tree::Sessions, &id.0.0)?.is_some() {
+            return Err(WriteError::SessionExists(id).into());
+        }
+        let session = Session {
+            role: *role,
+            peer: *peer,
+            first_seq: self.head.seq + 1,
+            reserved_to_seq: 0,
+            epochs: Vec::new(),
+            ended: None,
+        };
+        self.put_row("a session", Tree::Sessions, id.0.0.to_vec(), &session)
+    }
+
+    /// Whether this very record stands in the journal under its reference.
+    fn is_repeated(
+        &mut self,
+        owed: &Owed,
+        session: Option<SessionId>,
+        record: &Record,
+    ) -> Result<bool, Fault> {
+        let key = &owed.reference.0;
+        let Some(first) = self.row::<Obligation>(Tree::Obligations, key)? else {
+            return Ok(false);
+        };
+        let seq = first.entry;
+        let Some(entry) = self.row::<Entry>(Tree::Entries, &keys::seq(seq))? else {
+            return Err(damaged(format!("entry {seq} is gone")).into());
+        };
+        if entry.session != session || entry.record != *record {
+            let reference = owed.reference;
+            return Err(WriteError::ReferenceConflict {
+                reference,
+                entry: seq,
+            }
+            .into());
+        }
+        self.written.seq = Some(seq);
+        self.written.repeated = true;
+        Ok(true)
+    }
+
+    /// Checks a record against what is known of its session and channel, and keeps what it adds.
+    fn learn(&mut self, session: Option<SessionId>, record: &Record) -> Result<(), Fault> {
+        if let Some(id) = session {
+            let key = &id.0.0;
+            let mut known: Session = self
+                .row(Tree::Sessions, key)?
+                .ok_or(WriteError::NoSuchSession)?;
+            if known.learn(record, self.head.seq + 1)? {
+                self.put_row("a session", Tree::Sessions, key.to_vec(), &known)?;
+            }
+        }
+        if let Record::Ceiling { channel, .. } | Record::Voucher { channel, .. } = record {
+            let key = &channel.0;
+            let mut known: Channel = self.row(Tree::Channels, key)?.unwrap_or_default();
+            if known.learn(record)? {
+                self.put_row("a channel", Tree::Channels, key.to_vec(), &known)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a record at the end of the chain.
+    fn push(&mut self, session: Option<SessionId>, record: Record) -> Result<(), Fault> {
+        let entry = Entry {
+            seq: self.head.seq + 1,
+            at_ms: self.now_ms.max(self.head.at_ms),
+            session,
+            prev: self.head.digest,
+            record,
+        };
+        let bytes = entry
+            .encode()
+            .map_err(|e| damaged(format!("a record cannot be written: {e}")))?;
+        self.head = Head {
+            seq: entry.seq,
+            digest: entry::digest(&bytes),
+            at_ms: entry.at_ms,
+        };
+        self.put(
+            "a record",
+            Tree::Entries,
+            keys::seq(entry.seq).into(),
+            bytes,
+        )?;
+        if let Some(session) = session {
+            let key = keys::in_session(&session, entry.seq);
+            self.put("an index row", Tree::SessionEntries, key, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    // Obligations.
+
+    fn owe(&mut self, owed: Owed, session: Option<SessionId>) -> Result<(), Fault> {
+        if let Act::Check(claim) = &owed.act {
+            self.check_tx_is_free(&owed, &claim.tx)?;
+        }
+        let row = Obligation {
+            state: State::birth(&owed, session.is_some()),
+            owed,
+            session,
+            entry: self.head.seq,
+            at_ms: self.head.at_ms,
+            due_ms: self.now_ms,
+            tries: 0,
+        };
+        self.put_obligation(None, &row)
+    }
+
+    fn check_tx_is_free(&mut self, owed: &Owed, tx: &TxId) -> Result<(), Fault> {
+        let key = keys::claim(&owed.ledger, tx);
+        match self.get(Tree::Claims, &key)? {
+            Some(by) if by != owed.reference.0 => {
+                let by = by.try_into().map_err(|_| damaged("a claim's row"))?;
+                Err(WriteError::TxUsed {
+                    tx: tx.clone(),
+                    by: Reference(by),
+                }
+                .into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn release(&mut self, session: &SessionId) -> Result<(), Fault> {
+        for (key, _) in self.scan(Tree::Held, &session.0.0)? {
+            let reference = key.last_chunk().ok_or_else(|| damaged("a held row"))?;
+            self.obligation_event(&Reference(*reference), Event::Released, None)?;
+        }
+        Ok(())
+    }
+
+    /// An event that comes from outside, and must not touch what a delivery carries.
+    fn lone_event(&mut self, reference: &Reference, event: Event) -> Result<(), Fault> {
+        let row = self.obligation(reference)?;
+        let is_inner = matches!(
+            event,
+            Event::Released | Event::Boarded { .. } | Event::Dropped
+        );
+        if is_inner || matches!(row.state, State::Riding { .. }) {
+            return Err(Illegal::new(&row.state, &event).into());
+        }
+        if let (Event::Retried, Act::Check(claim)) = (&event, &row.owed.act) {
+            self.check_tx_is_free(&row.owed, &claim.tx)?;
+        }
+        self.obligation_event(reference, event, None)
+    }
+
+    fn obligation_event(
+        &mut self,
+        reference: &Reference,
+        event: Event,
+        proof: Option<merkle::Proof>,
+    ) -> Result<(), Fault> {
+        let old = self.obligation(reference)?;
+        let mut row = old.clone();
+        row.state = old.state.clone().next(event, &old.owed)?;
+        row.due_ms = self.now_ms;
+        row.tries = 0;
+        self.put_obligation(Some(&old), &row)?;
+        self.record_settled(&row, proof)
+    }
+
+    /// What the chain and the session learn when an obligation is settled.
+    fn record_settled(
+        &mut self,
+        row: &Obligation,
+        proof: Option<merkle::Proof>,
+    ) -> Result<(), Fault> {
+        let reference = row.owed.reference;
+        let (record, kind) = match &row.state {
+            State::Met { evidence } => (
+                Record::Met {
+                    reference,
+                    evidence: evidence.clone(),
+                    proof,
+                },
+                NewsKind::Met(evidence.clone()),
+            ),
+            State::Refused { why } => (
+                Record::Refused {
+                    reference,
+                    why: why.clone(),
+                },
+                NewsKind::Refused(why.clone()),
+            ),
+            _ => return Ok(()),
+        };
+        self.tell(row, kind);
+        self.push(row.session, record)
+    }
+
+    fn put_obligation(&mut self, old: Option<&Obligation>, row: &Obligation) -> Result<(), Fault> {
+        let before = old.map(Obligation::index).unwrap_or_default();
+        self.reindex(before, row.index())?;
+        if matches!(row.state, State::Open { .. } | State::Watching) {
+            self.has_work(&row.owed.ledger);
+        }
+        let key = row.owed.reference.0.to_vec();
+        self.put_row("an obligation", Tree::Obligations, key, row)
+    }
+
+    fn postpone(&mut self, live: Live, due_ms: u64) -> Result<(), Fault> {
+        match live {
+            Live::Obligation(reference) => {
+                let old = self.obligation(&reference)?;
+                let tries = old.tries.saturating_add(1);
+                let row = Obligation {
+                    due_ms,
+                    tries,
+                    ..old.clone()
+                };
+                self.put_obligation(Some(&old), &row)
+            }
+            Live::Delivery(id) => {
+                let old = self.delivery(&id)?;
+                let tries = old.tries.saturating_add(1);
+                let row = Delivery {
+                    due_ms,
+                    tries,
+                    ..old.clone()
+                };
+                self.put_delivery(Some(&old), &row)
+            }
+        }
+    }
+
+    // What listeners want to know.
+
+    fn tell(&mut self, row: &Obligation, kind: NewsKind) {
+        self.written.news.push(News {
+            session: row.session,
+            reference: row.owed.reference,
+            kind,
+        });
+    }
+
+    fn has_work(&mut self, ledger: &LedgerId) {
+        if !self.written.ledgers.contains(ledger) {
+            self.written.ledgers.push(ledger.clone());
+        }
+    }
+
+    // Rows.
+
+    fn obligation(&mut self, reference: &Reference) -> Result<Obligation, Fault> {
+        let row = self.row(Tree::Obligations, &reference.0)?;
+        row.ok_or_else(|| WriteError::NoSuchObligation(*reference).into())
+    }
+
+    fn delivery(&mut self, id: &DeliveryId) -> Result<Delivery, Fault> {
+        let key = keys::delivery(&id.ledger, &id.account, id.number);
+        let row = self.row(Tree::Deliveries, &key)?;
+        row.ok_or_else(|| WriteError::NoSuchDelivery(id.clone()).into())
+    }
+
+    fn row<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, JournalError> {
+        let bytes = self.get(tree, key)?;
+        bytes.map(|bytes| read_row(tree, &bytes)).transpose()
+    }
+
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        match self.batch.get(&(tree, key.to_vec())) {
+            Some(staged) => Ok(staged.clone()),
+            None => Ok(self.store.get(tree, key)?),
+        }
+    }
+
+    /// All pairs whose keys start with `prefix`.
+    fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
+        let on_disk = self.store.scan(tree, prefix, None, usize::MAX)?;
+        let mut pairs: std::collections::BTreeMap<_, _> = on_disk.into_iter().collect();
+        let staged = self.batch.range((tree, prefix.to_vec())..);
+        for ((_, key), value) in
+            staged.take_while(|((t, k), _)| *t == tree && k.starts_with(prefix))
+        {
+            match value {
+                Some(value) => pairs.insert(key.clone(), value.clone()),
+                None => pairs.remove(key),
+            };
+        }
+        Ok(pairs.into_iter().collect())
+    }
+
+    fn put_row<T: Serialize>(
+        &mut self,
+        what: &'static str,
+        tree: Tree,
+        key: Vec<u8>,
+        row: &T,
+    ) -> Result<(), Fault> {
+        let bytes = row_bytes(row)?;
+        self.put(what, tree, key, bytes)
+    }
+
+    fn put(
+        &mut self,
+        what: &'static str,
+        tree: Tree,
+        key: Vec<u8>,
+        value: Vec<u8>,
+    ) -> Result<(), Fault> {
+        if value.len() > VALUE_BYTES_MAX {
+            return Err(WriteError::TooLarge {
+                what,
+                bytes: value.len(),
+                max: VALUE_BYTES_MAX,
+            }
+            .into());
+        }
+        self.set((tree, key), Some(value));
+        Ok(())
+    }
+
+    fn reindex(
+        &mut self,
+        before: Vec<(Tree, Vec<u8>, Vec<u8>)>,
+        after: Vec<(Tree, Vec<u8>, Vec<u8>)>,
+    ) -> Result<(), Fault> {
+        for (tree, key, _) in before.iter().filter(|row| !after.contains(row)) {
+            self.set((*tree, key.clone()), None);
+        }
+        for (tree, key, value) in after.into_iter().filter(|row| !before.contains(row)) {
+            self.put("an index row", tree, key, value)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: Place, value: Option<Vec<u8>>) {
+        let before = self.batch.insert(key.clone(), value);
+        self.undo.push((key, before));
+    }
+}

@@ -1,0 +1,347 @@
+//! A small ledger that loses requests, answers, pools and blocks, by a seed.
+
+use super::*;
+use async_trait::async_trait;
+use sdpp_ledger::{
+    Claim, Escrow, Evidence, Finality, Inclusion, Ledger, LedgerError, Payments, Records, Result,
+    Signed, Status, Transfer,
+};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+/// How many blocks make a transaction final, its own included.
+const DEPTH: usize = 3;
+
+/// A payment of so much is refused when it is prepared.
+pub(super) const POISON: u128 = 666;
+/// A payment of so much is refused when it is submitted.
+pub(super) const REJECTED: u128 = 667;
+/// A payment of so much is mined and reverts.
+pub(super) const REVERTS: u128 = 668;
+
+/// A seeded source of numbers (splitmix64).
+#[derive(Clone)]
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    pub(super) fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.roll().is_multiple_of(n)
+    }
+}
+
+/// One account's view of the ledger.
+pub(super) struct Toy {
+    id: LedgerId,
+    account: Account,
+    chain: Mutex<Chain>,
+}
+
+pub(super) struct Chain {
+    pool: BTreeMap<u64, Vec<u8>>,
+    pub(super) blocks: Vec<Vec<Mined>>,
+    reorgs: u64,
+    dice: Dice,
+    pub(super) faulty: bool,
+    pub(super) gateway: bool,
+    pub(super) refuses_roots: bool,
+    /// All bytes that ever arrived and were not refused, by number.
+    pub(super) arrived: BTreeMap<u64, Vec<Vec<u8>>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Mined {
+    pub(super) number: u64,
+    raw: Vec<u8>,
+    pub(super) call: Call,
+}
+
+impl Toy {
+    pub(super) fn new(seed: u64, faulty: bool) -> Self {
+        Toy {
+            id: ledger_id(),
+            account: account(1),
+            chain: Mutex::new(Chain {
+                pool: BTreeMap::new(),
+                blocks: vec![Vec::new()],
+                reorgs: 0,
+                dice: Dice(seed ^ 0x1ed6e5),
+                faulty,
+                gateway: false,
+                refuses_roots: false,
+                arrived: BTreeMap::new(),
+            }),
+        }
+    }
+
+    pub(super) fn chain(&self) -> MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap()
+    }
+}
+
+impl Chain {
+    /// A block with all that follows on the last number, and an empty one for depth.
+    pub(super) fn mine(&mut self) {
+        let mut block = Vec::new();
+        let mut next = self.next();
+        while let Some(raw) = self.pool.remove(&next) {
+            block.push(read(&raw));
+            next += 1;
+        }
+        self.blocks.push(block);
+    }
+
+    /// Forgets up to the last two blocks, and perhaps what was in them.
+    pub(super) fn reorg(&mut self) {
+        self.reorgs += 1;
+        for _ in 0..1 + self.dice.roll() % (DEPTH as u64 - 1) {
+            if self.blocks.len() <= 1 + DEPTH {
+                return;
+            }
+            for mined in self.blocks.pop().unwrap() {
+                if self.dice.one_in(2) {
+                    self.pool.insert(mined.number, mined.raw);
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_pool(&mut self) {
+        self.pool.clear();
+    }
+
+    /// All that took effect.
+    pub(super) fn mined(&self) -> impl Iterator<Item = &Mined> {
+        self.blocks.iter().flatten()
+    }
+
+    fn next(&self) -> u64 {
+        self.mined().last().map_or(5, |mined| mined.number + 1)
+    }
+
+    fn evidence(&self, raw: &[u8], height: usize) -> Evidence {
+        Evidence {
+            tx: tx_of(raw),
+            height: height as u64,
+            block: self.block(height),
+            at_ms: NOW,
+            amount: Amount::ZERO,
+            fee: Amount::new(1),
+        }
+    }
+
+    fn block(&self, height: usize) -> String {
+        format!("block-{height}-{}", self.reorgs)
+    }
+
+    /// Down, or the request is lost.
+    fn request(&mut self) -> Result<()> {
+        match self.faulty && self.dice.one_in(6) {
+            true => Err(LedgerError::unavailable("the request is lost")),
+            false => Ok(()),
+        }
+    }
+
+    fn answer<T>(&mut self, answer: T) -> Result<T> {
+        match self.faulty && self.dice.one_in(6) {
+            true => Err(LedgerError::unavailable("the answer is lost")),
+            false => Ok(answer),
+        }
+    }
+
+    fn take(&mut self, signed: &Signed) -> Result<()> {
+        let mined = read(&signed.raw);
+        if units(&mined.call) == REJECTED {
+            return Err(LedgerError::refused("Rejected", "for good"));
+        }
+        let known = self.arrived.entry(signed.number).or_default();
+        if !known.contains(&signed.raw) {
+            known.push(signed.raw.clone());
+        }
+        let is_mined = self.mined().any(|m| m.number == signed.number);
+        if !is_mined {
+            self.pool.entry(signed.number).or_insert(mined.raw);
+        }
+        Ok(())
+    }
+
+    fn look(&self, signed: &Signed) -> Finality {
+        for (height, block) in self.blocks.iter().enumerate() {
+            let Some(mined) = block.iter().find(|m| m.number == signed.number) else {
+                continue;
+            };
+            let is_final = self.blocks.len() - height >= DEPTH;
+            let evidence = self.evidence(&mined.raw, height);
+            return match (mined.raw == signed.raw, is_final) {
+                (true, true) if units(&mined.call) == REVERTS => Finality::Reverted {
+                    why: "reverted".to_owned(),
+                    evidence,
+                },
+                (true, true) => Finality::Final(evidence),
+                (false, true) => Finality::Replaced,
+                (true, false) => Finality::Pending(Some(Inclusion {
+                    height: height as u64,
+                    block: self.block(height),
+                })),
+                (false, false) => Finality::Unknown,
+            };
+        }
+        match self.pool.get(&signed.number) {
+            Some(raw) if *raw == signed.raw => Finality::Pending(None),
+            _ => Finality::Unknown,
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Toy {
+    fn id(&self) -> &LedgerId {
+        &self.id
+    }
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    async fn status(&self) -> Result<Status> {
+        Ok(Status {
+            height: self.chain().blocks.len() as u64,
+            at_ms: NOW,
+            depth: DEPTH as u64,
+        })
+    }
+
+    async fn next_number(&self) -> Result<u64> {
+        let mut chain = self.chain();
+        chain.request()?;
+        let mut next = chain.next();
+        while chain.pool.contains_key(&next) {
+            next += 1;
+        }
+        chain.answer(next)
+    }
+
+    async fn submit(&self, signed: &Signed) -> Result<TxId> {
+        let mut chain = self.chain();
+        chain.request()?;
+        chain.take(signed)?;
+        chain.answer(tx_of(&signed.raw))
+    }
+
+    async fn finality(&self, signed: &Signed) -> Result<Finality> {
+        let mut chain = self.chain();
+        chain.request()?;
+        let finality = chain.look(signed);
+        chain.answer(finality)
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
+        Some(self)
+    }
+
+    fn payments(&self) -> Option<&dyn Payments> {
+        Some(self)
+    }
+
+    fn escrow(&self) -> Option<&dyn Escrow> {
+        None
+    }
+}
+
+impl Toy {
+    fn sign(&self, number: u64, call: Call) -> Result<Signed> {
+        let mut chain = self.chain();
+        chain.request()?;
+        // No two signatures over the same are alike, so that a second one shows.
+        let salt = chain.dice.roll();
+        let raw = serde_json::to_vec(&(number, call, salt)).unwrap();
+        Ok(Signed {
+            number,
+            tx: (!chain.gateway).then(|| tx_of(&raw)),
+            raw,
+            fee: Amount::new(1),
+        })
+    }
+}
+
+#[async_trait]
+impl Records for Toy {
+    async fn anchor(&self, number: u64, anchor: &Anchor) -> Result<Signed> {
+        if matches!(anchor, Anchor::Root { .. }) && self.chain().refuses_roots {
+            return Err(LedgerError::refused("NoRoots", "one at a time"));
+        }
+        self.sign(number, Call::Anchor(anchor.clone()))
+    }
+
+    async fn anchored(&self, _tx: &TxId, _anchor: &Anchor) -> Result<Finality> {
+        Ok(Finality::Unknown)
+    }
+}
+
+#[async_trait]
+impl Payments for Toy {
+    async fn transfer(&self, number: u64, transfer: &Transfer) -> Result<Signed> {
+        if transfer.amount.units() == POISON {
+            return Err(LedgerError::refused("Poison", "never"));
+        }
+        self.sign(number, Call::Transfer(transfer.clone()))
+    }
+
+    async fn paid(&self, claim: &Claim) -> Result<Finality> {
+        let mut chain = self.chain();
+        chain.request()?;
+        if claim.tx.as_str().starts_with("bad") {
+            return Err(LedgerError::refused("WrongPayee", "somebody else is paid"));
+        }
+        let finality = match chain.blocks.len() {
+            0..8 => Finality::Unknown,
+            8..12 => Finality::Pending(None),
+            height => Finality::Final(chain.evidence(claim.tx.as_str().as_bytes(), height)),
+        };
+        chain.answer(finality)
+    }
+
+    async fn balance(&self, _account: &Account, _asset: &Asset) -> Result<Amount> {
+        Ok(Amount::ZERO)
+    }
+}
+
+fn read(raw: &[u8]) -> Mined {
+    let (number, call, _): (u64, Call, u64) = serde_json::from_slice(raw).unwrap();
+    Mined {
+        number,
+        raw: raw.to_vec(),
+        call,
+    }
+}
+
+fn units(call: &Call) -> u128 {
+    match call {
+        Call::Transfer(transfer) => transfer.amount.units(),
+        _ => 0,
+    }
+}
+
+fn tx_of(raw: &[u8]) -> TxId {
+    keccak(&[raw]).to_string().parse().unwrap()
+}
+
+/// Runs what never waits for anything outside.
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("this ledger answers at once"),
+    }
+}

@@ -1,0 +1,328 @@
+//! The journal's place on disk: trees of keys and values, written in durable atomic batches.
+//!
+//! The only module that names sled. It knows nothing of entries or obligations. Three things that
+//! sled 0.34 does not do by itself are done here:
+//!
+//! - sled's `flush` does not survive a power cut: it never calls fsync. Each batch is therefore
+//!   followed by `fdatasync` on sled's own `db` file, before anybody is answered.
+//! - A large value, or a page of up to 20 of them, is moved to a file of its own that no sync
+//!   covers. sled does so from 128 KiB a page on, so values are cut into pieces of 4 KiB.
+//! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
+
+use super::folder;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+/// The longest value, in bytes.
+pub(super) const VALUE_BYTES_MAX: usize = 256 * 1024;
+
+/// 20 values of this size, the most that sled keeps in one page, stay under its threshold.
+const PIECE_BYTES_MAX: usize = 4 * 1024;
+
+/// sled lets go of its files in the background: a journal that was just dropped in this process
+/// may still hold them for a moment.
+const LOCK_TRIES: u32 = 200;
+
+/// Which tree. All live in one sled tree under their own first byte, so that one batch over
+/// several of them is one atomic write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Tree {
+    /// `schema`, `identity`, `head`.
+    Meta = 1,
+    /// seq -> the entry's bytes.
+    Entries = 2,
+    /// session -> what is known of it.
+    Sessions = 3,
+    /// session, seq -> nothing: which entries a session has.
+    SessionEntries = 4,
+    /// channel -> its ceiling and best voucher.
+    Channels = 5,
+    /// reference -> obligation.
+    Obligations = 6,
+    /// session, reference -> nothing: what waits for the session's end.
+    Held = 7,
+    /// ledger, since when, reference -> nothing: all that is neither met nor refused.
+    Unsettled = 8,
+    /// ledger, account, number -> delivery.
+    Deliveries = 9,
+    /// ledger, account -> which numbers are next.
+    Accounts = 10,
+    /// ledger, transaction -> the reference that claims it.
+    Claims = 11,
+    /// ledger, kind, moment, what -> nothing: when to look at a live row again.
+    Due = 12,
+}
+
+/// Where a value stands.
+pub(super) type Place = (Tree, Vec<u8>);
+
+/// Writes that become durable together: what each place holds afterwards.
+pub(super) type Batch = BTreeMap<Place, Option<Vec<u8>>>;
+
+/// A key and its value, as read.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// What can go wrong on disk.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TreeError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(String),
+    #[error("another program holds sled's lock")]
+    Locked,
+}
+
+/// The trees of one journal.
+pub(super) struct Store {
+    db: sled::Db,
+    file: File,
+    #[cfg(test)]
+    pub(super) watch: Watch,
+}
+
+/// What tests count and break.
+#[cfg(test)]
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) syncs: std::sync::atomic::AtomicU64,
+    pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
+}
+
+impl Store {
+    /// Opens or creates the trees in a folder, and makes durable what sled wrote in doing so.
+    pub(super) fn open(dir: &Path) -> Result<Self, TreeError> {
+        let db = open_when_unlocked(dir)?;
+        let file = File::options().write(true).open(dir.join("db"))?;
+        folder::close_and_sync(dir)?;
+        Ok(Store {
+            db,
+            file,
+            #[cfg(test)]
+            watch: Watch::default(),
+        })
+    }
+
+    /// What a key holds.
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        caught(|| {
+            let Some(first) = self.db.get(piece_key(tree, key, 0))? else {
+                return Ok(None);
+            };
+            let (count, start) = split_first(&first)?;
+            let mut value = start.to_vec();
+            for piece in 1..count {
+                let more = self.db.get(piece_key(tree, key, piece))?;
+                value.extend_from_slice(&more.ok_or_else(|| lost_piece(tree))?);
+            }
+            Ok(Some(value))
+        })
+    }
+
+    /// Up to `limit` pairs whose keys start with `prefix` and are larger than `after`, in order.
+    pub(super) fn scan(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, TreeError> {
+        let start = match after {
+            Some(key) => piece_key(tree, key, u16::MAX),
+            None => [&[tree as u8], prefix].concat(),
+        };
+        let whole = [&[tree as u8], prefix].concat();
+        caught(|| {
+            let mut pairs = Vec::new();
+            let mut pieces = self.db.range(start..);
+            while pairs.len() < limit {
+                let Some(first) = pieces.next() else { break };
+                let (key, first) = first?;
+                if !key.starts_with(&whole) {
+                    break;
+                }
+                pairs.push(read_pair(tree, &key, &first, &mut pieces)?);
+            }
+            Ok(pairs)
+        })
+    }
+
+    /// The pair with the largest key of a tree.
+    pub(super) fn last(&self, tree: Tree) -> Result<Option<Pair>, TreeError> {
+        let found = caught(|| Ok(self.db.get_lt([tree as u8 + 1])?))?;
+        let key = match found {
+            Some((key, _)) if key.first() == Some(&(tree as u8)) => key,
+            _ => return Ok(None),
+        };
+        let key = bare_key(tree, &key)?;
+        Ok(self.get(tree, key)?.map(|value| (key.to_vec(), value)))
+    }
+
+    /// Writes all of a batch or nothing, and returns when no power cut can take it back.
+    ///
+    /// After an error nobody knows what is on the disk: the store must be opened anew.
+    pub(super) fn write(&self, batch: &Batch) -> Result<(), TreeError> {
+        let mut pieces = sled::Batch::default();
+        for ((tree, key), value) in batch {
+            self.cut(&mut pieces, *tree, key, value.as_deref())?;
+        }
+        caught(|| {
+            self.db.apply_batch(pieces)?;
+            self.db.flush()?;
+            Ok(())
+        })?;
+        self.sync()
+    }
+
+    fn cut(
+        &self,
+        pieces: &mut sled::Batch,
+        tree: Tree,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), TreeError> {
+        let mut count = 0;
+        if let Some(value) = value {
+            let (start, rest) = value.split_at(value.len().min(PIECE_BYTES_MAX));
+            count = u16::try_from(1 + rest.len().div_ceil(PIECE_BYTES_MAX))
+                .map_err(|_| io::Error::other("a value too long for the journal"))?;
+            pieces.insert(
+                piece_key(tree, key, 0),
+                [&count.to_be_bytes(), start].concat(),
+            );
+            for (piece, bytes) in (1..count).zip(rest.chunks(PIECE_BYTES_MAX)) {
+                pieces.insert(piece_key(tree, key, piece), bytes);
+            }
+        }
+        let is_new = value.is_some() && matches!(tree, Tree::Entries | Tree::SessionEntries);
+        // Entries are never written twice and need no look.
+        let before = if is_new {
+            0
+        } else {
+            self.pieces_of(tree, key)?
+        };
+        for old in count..before {
+            pieces.remove(piece_key(tree, key, old));
+        }
+        Ok(())
+    }
+
+    /// How many pieces a key has on disk.
+    fn pieces_of(&self, tree: Tree, key: &[u8]) -> Result<u16, TreeError> {
+        caught(|| match self.db.get(piece_key(tree, key, 0))? {
+            Some(first) => Ok(split_first(&first)?.0),
+            None => Ok(0),
+        })
+    }
+
+    fn sync(&self) -> Result<(), TreeError> {
+        #[cfg(test)]
+        {
+            use std::sync::atomic::Ordering::SeqCst;
+            self.watch.syncs.fetch_add(1, SeqCst);
+            if self.watch.fail_next_sync.swap(false, SeqCst) {
+                return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            }
+        }
+        Ok(self.file.sync_data()?)
+    }
+}
+
+fn open_when_unlocked(dir: &Path) -> Result<sled::Db, TreeError> {
+    for _ in 0..LOCK_TRIES {
+        match open_once(dir) {
+            Err(TreeError::Locked) => std::thread::sleep(Duration::from_millis(10)),
+            other => return other,
+        }
+    }
+    Err(TreeError::Locked)
+}
+
+fn open_once(dir: &Path) -> Result<sled::Db, TreeError> {
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(64 * 1024 * 1024)
+        // Nothing is left to flush between batches.
+        .flush_every_ms(None);
+    caught(|| Ok(config.open()?))
+}
+
+fn piece_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {
+    [&[tree as u8], key, &piece.to_be_bytes()].concat()
+}
+
+fn bare_key(tree: Tree, key: &[u8]) -> Result<&[u8], TreeError> {
+    match key {
+        [_, bare @ .., _, _] => Ok(bare),
+        _ => Err(lost_piece(tree)),
+    }
+}
+
+/// The first piece says how many there are: u16 big-endian.
+fn split_first(first: &[u8]) -> Result<(u16, &[u8]), TreeError> {
+    match first {
+        [high, low, start @ ..] => Ok((u16::from_be_bytes([*high, *low]), start)),
+        _ => Err(TreeError::Damaged("a value without its length".to_owned())),
+    }
+}
+
+fn read_pair(
+    tree: Tree,
+    key: &[u8],
+    first: &[u8],
+    pieces: &mut sled::Iter,
+) -> Result<Pair, TreeError> {
+    let bare = bare_key(tree, key)?;
+    if !key.ends_with(&[0, 0]) {
+        return Err(lost_piece(tree));
+    }
+    let (count, start) = split_first(first)?;
+    let mut value = start.to_vec();
+    for piece in 1..count {
+        let (at, more) = pieces.next().ok_or_else(|| lost_piece(tree))??;
+        if at != piece_key(tree, bare, piece) {
+            return Err(lost_piece(tree));
+        }
+        value.extend_from_slice(&more);
+    }
+    Ok((bare.to_vec(), value))
+}
+
+fn lost_piece(tree: Tree) -> TreeError {
+    TreeError::Damaged(format!("a value in {tree:?} lacks a piece"))
+}
+
+/// Calls sled; a panic of its own becomes an error that says what it said.
+fn caught<T>(call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
+    // sled's state may be torn after a panic, but whoever sees `Damaged` uses it no more.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no word of why");
+        Err(TreeError::Damaged(format!("sled gave up: {said}")))
+    })
+}
+
+impl From<sled::Error> for TreeError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
+                TreeError::Locked
+            }
+            sled::Error::Io(io) if !speaks_of_damage(io.kind()) => TreeError::Io(io),
+            other => TreeError::Damaged(other.to_string()),
+        }
+    }
+}
+
+fn speaks_of_damage(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    matches!(kind, InvalidData | InvalidInput | NotFound | UnexpectedEof)
+}

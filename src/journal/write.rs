@@ -1,0 +1,176 @@
+//! What can be written to the journal, and what comes back.
+
+use super::delivery::{self, DeliveryId};
+use super::entry::Head;
+use super::obligation::{self, Illegal};
+use crate::record::Record;
+use crate::terms::SessionId;
+use sdpp_ledger::{Account, Call, Evidence, LedgerId, Reference, Signed, TxId};
+
+/// One change of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// A fact, and with it what it owes. The same record under the same reference again changes
+    /// nothing and is answered with the first entry.
+    Append {
+        /// The session that it belongs to; the one that it founds in [`Record::Order`].
+        session: Option<SessionId>,
+        /// The fact; never [`Record::Met`] or [`Record::Refused`], which the journal appends.
+        record: Box<Record>,
+    },
+    /// A signed transaction: from here on, and no earlier, it may be submitted.
+    Prepare(Box<Prepare>),
+    /// Something happened to a delivery.
+    Delivery {
+        /// Which.
+        id: DeliveryId,
+        /// What happened.
+        event: delivery::Event,
+        /// When to look at it again, in milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
+    /// Something happened to an obligation that is on no delivery: `Met`, `Refused`, `Separated`
+    /// or `Retried`.
+    Obligation {
+        /// Which.
+        reference: Reference,
+        /// What happened.
+        event: obligation::Event,
+    },
+    /// Nothing came of looking at something: look again later.
+    Postpone {
+        /// What.
+        live: Live,
+        /// When, in milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
+}
+
+/// Intent, number and signed bytes of one transaction, in one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepare {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The account that signed.
+    pub account: Account,
+    /// What was signed.
+    pub call: Call,
+    /// The obligations that it meets; all open.
+    pub references: Vec<Reference>,
+    /// The journal's head, where it stands under the root as its last leaf.
+    pub head: Option<Head>,
+    /// The bytes, and the account's number in them.
+    pub signed: Signed,
+}
+
+/// Something in the outbox that is looked at again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// An obligation that is to be prepared, or a claim that is to be checked.
+    Obligation(Reference),
+    /// A delivery that may still happen.
+    Delivery(DeliveryId),
+}
+
+/// What came of a write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The entry that an append made, or that was there before it.
+    pub seq: Option<u64>,
+    /// It was there before: nothing changed.
+    pub repeated: bool,
+    /// What sessions want to know.
+    pub news: Vec<News>,
+    /// The ledgers that have new work.
+    pub ledgers: Vec<LedgerId>,
+}
+
+/// Something that the session which owes it wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// The session.
+    pub session: Option<SessionId>,
+    /// What was owed.
+    pub reference: Reference,
+    /// What happened.
+    pub kind: NewsKind,
+}
+
+/// What happened to something owed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewsKind {
+    /// Its transaction is signed, durable, and has this id.
+    Signed(TxId),
+    /// It is done, for good.
+    Met(Evidence),
+    /// It will not be done, and this is the ledger's reason.
+    Refused(String),
+}
+
+/// Why a write changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The reference stands for something else already.
+    #[error("reference {reference} was used with another content in entry {entry}")]
+    ReferenceConflict {
+        /// The reference.
+        reference: Reference,
+        /// Its first entry.
+        entry: u64,
+    },
+    /// A session is founded once.
+    #[error("session {0} exists")]
+    SessionExists(SessionId),
+    /// A session is founded by its order.
+    #[error("there is no session to which this record belongs")]
+    NoSuchSession,
+    /// Nothing follows the end of a session.
+    #[error("the session has ended")]
+    SessionEnded,
+    /// Something that only grows would shrink.
+    #[error("{what} must be at least {least}, not {asked}")]
+    NotGrowing {
+        /// What.
+        what: &'static str,
+        /// The least that is accepted.
+        least: u128,
+        /// What was asked.
+        asked: u128,
+    },
+    /// A transaction pays once.
+    #[error("transaction {tx} is claimed for {by} already")]
+    TxUsed {
+        /// The transaction.
+        tx: TxId,
+        /// What it is claimed to pay.
+        by: Reference,
+    },
+    /// Only the journal itself records that something is met or refused.
+    #[error("met and refused are appended by the outbox alone")]
+    OutboxOnly,
+    /// It does not fit.
+    #[error("{what} takes {bytes} bytes, more than {max}")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its size in bytes.
+        bytes: usize,
+        /// The most that fits, in bytes.
+        max: usize,
+    },
+    /// A number is used once.
+    #[error("number {} of {} on {} is used", .0.number, .0.account, .0.ledger)]
+    NumberUsed(DeliveryId),
+    /// What was signed is not what the obligations say.
+    #[error("what was signed is not what is owed: {0}")]
+    NotWhatIsOwed(&'static str),
+    /// There is no such obligation.
+    #[error("nothing is owed under {0}")]
+    NoSuchObligation(Reference),
+    /// There is no such delivery.
+    #[error("{} has no delivery {} on {}", .0.account, .0.number, .0.ledger)]
+    NoSuchDelivery(DeliveryId),
+    /// The state machine forbids it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+}
