@@ -5,6 +5,8 @@ mod entries;
 mod ledger;
 mod open;
 mod outbox;
+mod power;
+mod simulation;
 mod tables;
 
 use super::*;
