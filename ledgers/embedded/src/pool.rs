@@ -169,6 +169,12 @@ mod tests {
         assert_eq!(pool.pop(|_| 0), None);
         assert_eq!(pool.pop(|_| 1), Some(tx(2, 1)));
         assert_eq!(pool.size, 0);
+        for [first, second] in [[1, 2], [2, 1]] {
+            pool.insert(tx(first, 0), |_| 0).unwrap();
+            pool.insert(tx(second, 0), |_| 0).unwrap();
+            assert_eq!(pool.pop(|_| 0), Some(tx(first, 0)));
+            assert_eq!(pool.pop(|_| 0), Some(tx(second, 0)));
+        }
     }
 
     #[test]
@@ -181,6 +187,11 @@ mod tests {
         assert_eq!(pool.size, POOL_MAX);
         let another_gap = pool.insert(tx(owners, 1), |_| 0);
         assert!(matches!(another_gap, Err(LedgerError::Unavailable { .. })));
+        // Where it is everybody's turn, there is no gap to drop.
+        let newcomer = tx(owners, 0);
+        let nobody_gapped = |account: &Account| u64::from(*account != newcomer.from);
+        let refused = pool.insert(newcomer.clone(), nobody_gapped);
+        assert!(matches!(refused, Err(LedgerError::Unavailable { .. })));
         pool.insert(tx(owners, 0), |_| 0).unwrap();
         assert_eq!(pool.size, POOL_MAX);
         assert_eq!(pool.pop(|_| 0), Some(tx(owners, 0)));
