@@ -7,7 +7,7 @@ use sdpp::crypto::layout::MessageKind;
 use sdpp::journal::{Journal, Write};
 use sdpp::record::{Record, SignedMessage};
 use sdpp::terms::{Role, SessionId};
-use sdpp_ledger::{Amount, ChannelId, Digest, Key};
+use sdpp_ledger::{Amount, ChannelId, Digest, Domain, Key};
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -63,10 +63,12 @@ fn journal(dir: &Path) -> Result<Duration, Box<dyn Error>> {
     let record = Box::new(order(&key));
     commit(&mut journal, vec![append(session, record)])?;
     let signature = key.sign(&Digest::ZERO);
+    let domain = Domain { chain_id: 1, contract: key.public().account() };
     let started = Instant::now();
     for batch in 0..BATCHES {
         let vouchers = (0..BATCH).map(|n| Record::Voucher {
             channel: ChannelId([3; 32]),
+            domain: domain.clone(),
             amount: Amount::new((batch * BATCH + n).into()),
             signature,
         });

@@ -163,11 +163,7 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>, KeystoreError> {
         let path = file.map_err(KeystoreError::io("list", dir))?.path();
         if let Some(name) = name_of(&path) {
             let (public, account) = web3::public(&path, &read_key_file(&path)?)?;
-            listed.push(Listed {
-                name,
-                public,
-                account,
-            });
+            listed.push(Listed { name, public, account });
         }
     }
     listed.sort_by(|a, b| a.name.cmp(&b.name));
@@ -191,10 +187,7 @@ pub fn open(dir: &Path, name: &str, password: &Password) -> Result<Key, Keystore
 /// [`KeystoreError::Secret`] when it is anything else.
 pub fn read_secret(from: impl Read, place: &str) -> Result<Key, KeystoreError> {
     let text = read_line(from, place)?;
-    let wrong = |why| KeystoreError::Secret {
-        place: place.to_owned(),
-        why,
-    };
+    let wrong = |why| KeystoreError::Secret { place: place.to_owned(), why };
     let digits = text.trim();
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
     let mut bytes = Zeroizing::new([0; 32]);
@@ -228,11 +221,7 @@ impl KeyFrom {
     /// [`KeystoreError`] says what is missing and what to do.
     pub fn open(&self) -> Result<Key, KeystoreError> {
         match self {
-            KeyFrom::Keystore {
-                dir,
-                name,
-                password,
-            } => {
+            KeyFrom::Keystore { dir, name, password } => {
                 let path = existing(dir, name)?;
                 let password = password.read(&format!("Password for {}: ", path.display()))?;
                 open(dir, name, &password)
@@ -294,10 +283,7 @@ fn existing(dir: &Path, name: &str) -> Result<PathBuf, KeystoreError> {
     if path.exists() {
         return Ok(path);
     }
-    Err(KeystoreError::Missing {
-        name: name.to_owned(),
-        dir: dir.to_owned(),
-    })
+    Err(KeystoreError::Missing { name: name.to_owned(), dir: dir.to_owned() })
 }
 
 /// Makes the folder, closed to others. One that is there already keeps its mode: it may be
@@ -310,9 +296,7 @@ fn create_folder(dir: &Path) -> Result<(), KeystoreError> {
         .map_err(KeystoreError::io("create", dir))?;
     let about = fs::metadata(dir).map_err(KeystoreError::io("read", dir))?;
     if about.mode() & 0o022 != 0 {
-        return Err(KeystoreError::WritableByOthers {
-            path: dir.to_owned(),
-        });
+        return Err(KeystoreError::WritableByOthers { path: dir.to_owned() });
     }
     Ok(())
 }
@@ -325,13 +309,10 @@ fn write_new(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), KeystoreError>
     file.write_all(bytes)
         .and_then(|()| file.as_file().sync_all())
         .map_err(KeystoreError::io("write", path))?;
-    file.persist_noclobber(path)
-        .map_err(|refused| match refused.error.kind() {
-            std::io::ErrorKind::AlreadyExists => KeystoreError::Exists {
-                path: path.to_owned(),
-            },
-            _ => KeystoreError::io("write", path)(refused.error),
-        })?;
+    file.persist_noclobber(path).map_err(|refused| match refused.error.kind() {
+        std::io::ErrorKind::AlreadyExists => KeystoreError::Exists { path: path.to_owned() },
+        _ => KeystoreError::io("write", path)(refused.error),
+    })?;
     // The folder may be new as well: its own name is on disk when the folder above is.
     for folder in [dir, &dir.join("..")] {
         File::open(folder)
@@ -355,28 +336,21 @@ fn open_secret(path: &Path) -> Result<File, KeystoreError> {
     let file = File::open(path).map_err(KeystoreError::io("read", path))?;
     let about = file.metadata().map_err(KeystoreError::io("read", path))?;
     if about.mode() & 0o007 != 0 {
-        return Err(KeystoreError::ReadableByOthers {
-            path: path.to_owned(),
-        });
+        return Err(KeystoreError::ReadableByOthers { path: path.to_owned() });
     }
     Ok(file)
 }
 
 fn variable(name: &str) -> Result<Zeroizing<String>, KeystoreError> {
-    std::env::var(name)
-        .map(Zeroizing::new)
-        .map_err(|_| KeystoreError::Secret {
-            place: format!("env:{name}"),
-            why: "the environment variable is not set, or is not UTF-8",
-        })
+    std::env::var(name).map(Zeroizing::new).map_err(|_| KeystoreError::Secret {
+        place: format!("env:{name}"),
+        why: "the environment variable is not set, or is not UTF-8",
+    })
 }
 
 /// Reads a short text without its trailing newline.
 fn read_line(from: impl Read, place: &str) -> Result<Zeroizing<String>, KeystoreError> {
-    let wrong = |why| KeystoreError::Secret {
-        place: place.to_owned(),
-        why,
-    };
+    let wrong = |why| KeystoreError::Secret { place: place.to_owned(), why };
     // With room for the longest text, so that no copy of the secret is left behind by growth.
     let capacity = SECRET_BYTES_MAX as usize + 1;
     let mut text = Zeroizing::new(String::with_capacity(capacity));

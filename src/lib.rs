@@ -3,11 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod config;
 pub mod crypto;
-pub mod message;
-pub mod keystore;
 pub mod journal;
+pub mod keystore;
+pub mod message;
 pub mod record;
 pub mod session;
 pub mod source;

@@ -1,5 +1,6 @@
 //! The shipped examples load, and everything that can be wrong in one is named by line and key.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
@@ -18,10 +19,7 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
 
 /// The seller's example with one change; `from` must be in it.
 fn changed(from: &str, to: &str) -> String {
-    assert!(
-        templates::SELLER.contains(from),
-        "the example has no {from:?}"
-    );
+    assert!(templates::SELLER.contains(from), "the example has no {from:?}");
     templates::SELLER.replacen(from, to, 1)
 }
 
@@ -30,10 +28,7 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
     let mut count = 0;
     for file in std::fs::read_dir(examples()).unwrap() {
         let path = file.unwrap().path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        if path.extension().is_some_and(|extension| extension == "toml") {
             let config = Config::load(&path).unwrap();
             let shown = config.show();
             let again = Config::parse(&shown, Path::new("shown.toml"), &examples());
@@ -66,25 +61,16 @@ fn the_data_of_the_example_can_be_sold() {
     let config = Config::load(&examples().join("seller.toml")).unwrap();
     let origin = &config.topics["co2"].source;
     assert!(matches!(origin, Origin::File(_)));
-    assert_eq!(
-        origin.check(config.limits.item_bytes_max).unwrap(),
-        Some(2225)
-    );
+    assert_eq!(origin.check(config.limits.item_bytes_max).unwrap(), Some(2225));
     let (name, data) = templates::DATA;
-    assert_eq!(
-        std::fs::read_to_string(examples().join(name)).unwrap(),
-        data
-    );
+    assert_eq!(std::fs::read_to_string(examples().join(name)).unwrap(), data);
 }
 
 #[test]
 fn what_is_left_out_has_the_default_that_the_example_states() {
     let (before, _) = templates::SELLER.split_once("[limits]").unwrap();
     let short = before
-        .replace(
-            "granularity = 10\ncredit_windows = 1\nsignature_required = true\n",
-            "",
-        )
+        .replace("granularity = 10\ncredit_windows = 1\nsignature_required = true\n", "")
         .replace("patience_ms = 30000\nmenu_ttl_s = 600\n", "")
         .replace("default_currency = \"SDP\"\n", "")
         .replace("batch = \"each\" ", "#")
@@ -94,15 +80,8 @@ fn what_is_left_out_has_the_default_that_the_example_states() {
 
 #[test]
 fn whatever_loads_can_be_shown() {
-    for number in [
-        "9223372036854775807",
-        "9223372036854775808",
-        "18446744073709551615",
-    ] {
-        let text = changed(
-            "connections_max = 256",
-            &format!("connections_max = {number}"),
-        );
+    for number in ["9223372036854775807", "9223372036854775808", "18446744073709551615"] {
+        let text = changed("connections_max = 256", &format!("connections_max = {number}"));
         if let Ok(config) = parse(&text) {
             assert_eq!(parse(&config.show()), Ok(config), "{number}");
         }
@@ -123,13 +102,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "seller.granularty",
         "did you mean `granularity`?",
     ),
-    (
-        "[journal]",
-        "[jurnal]",
-        "[jurnal]",
-        "jurnal",
-        "did you mean `journal`?",
-    ),
+    ("[journal]", "[jurnal]", "[jurnal]", "jurnal", "did you mean `journal`?"),
     (
         "sensor = \"cpu_load\"",
         "sensor = \"cpu_laod\"",
@@ -137,27 +110,9 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "topics.cpu_load.source.sensor",
         "did you mean `cpu_load`?",
     ),
-    (
-        "kind = \"file\"",
-        "kind = \"ftp\"",
-        "\"ftp\"",
-        "topics.co2.source.kind",
-        "`stdin`",
-    ),
-    (
-        "kind = \"embedded\"",
-        "kind = \"embeded\"",
-        "\"embeded\"",
-        "ledgers.local.kind",
-        "embedded",
-    ),
-    (
-        "listen = \"127.0.0.1:9620\"\n",
-        "",
-        "[seller]",
-        "seller",
-        "missing field `listen`",
-    ),
+    ("kind = \"file\"", "kind = \"ftp\"", "\"ftp\"", "topics.co2.source.kind", "`stdin`"),
+    ("kind = \"embedded\"", "kind = \"embeded\"", "\"embeded\"", "ledgers.local.kind", "embedded"),
+    ("listen = \"127.0.0.1:9620\"\n", "", "[seller]", "seller", "missing field `listen`"),
     (
         "granularity = 10",
         "granularity = 10\ngranularity = 10",
@@ -195,13 +150,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "name one of SDP",
     ),
     // Numbers.
-    (
-        "granularity = 10",
-        "granularity = 0",
-        "granularity = 0",
-        "seller.granularity",
-        "at least 1",
-    ),
+    ("granularity = 10", "granularity = 0", "granularity = 0", "seller.granularity", "at least 1"),
     (
         "credit_windows = 1",
         "credit_windows = 0",
@@ -237,42 +186,12 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "topics.cpu_load.source.interval_ms",
         "write 200 to",
     ),
-    (
-        "decimals = 6",
-        "decimals = 39",
-        "decimals = 39",
-        "currencies.SDP.decimals",
-        "38",
-    ),
+    ("decimals = 6", "decimals = 39", "decimals = 39", "currencies.SDP.decimals", "38"),
     // Money.
-    (
-        "price = \"3\"",
-        "price = 0",
-        "price = 0",
-        "topics.cpu_load.price",
-        "at least 1",
-    ),
-    (
-        "price = \"3\"",
-        "price = \"03\"",
-        "price = \"03\"",
-        "topics.cpu_load.price",
-        "not an amount",
-    ),
-    (
-        "price = \"3\"",
-        "price = -3",
-        "price = -3",
-        "topics.cpu_load.price",
-        "cannot be negative",
-    ),
-    (
-        "price = \"3\"",
-        "price = 0.5",
-        "price = 0.5",
-        "topics.cpu_load.price",
-        "smallest units",
-    ),
+    ("price = \"3\"", "price = 0", "price = 0", "topics.cpu_load.price", "at least 1"),
+    ("price = \"3\"", "price = \"03\"", "price = \"03\"", "topics.cpu_load.price", "not an amount"),
+    ("price = \"3\"", "price = -3", "price = -3", "topics.cpu_load.price", "cannot be negative"),
+    ("price = \"3\"", "price = 0.5", "price = 0.5", "topics.cpu_load.price", "smallest units"),
     (
         "price = \"3\"",
         "price = \"340282366920938463463374607431768211455\"",
@@ -337,13 +256,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "records.anchor",
         "anchor = \"after\"",
     ),
-    (
-        "address = \"127.0.0.1:9630\"",
-        "",
-        "[ledgers.local]",
-        "ledgers.local",
-        "sdpp ledger serve",
-    ),
+    ("address = \"127.0.0.1:9630\"", "", "[ledgers.local]", "ledgers.local", "sdpp ledger serve"),
     (
         "address = \"127.0.0.1:9630\"",
         "address = \"127.0.0.1:9630\"\ndir = \"x\"",
@@ -393,13 +306,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "topics.cpu_load.source.sensor",
         "which one?",
     ),
-    (
-        "[topics.co2]",
-        "[topics.\"c o2\"]",
-        "[topics.\"c o2\"]",
-        "topics.c o2",
-        "visible ASCII",
-    ),
+    ("[topics.co2]", "[topics.\"c o2\"]", "[topics.\"c o2\"]", "topics.c o2", "visible ASCII"),
     (
         "frame_bytes_max = 1048576",
         "frame_bytes_max = 65536",
@@ -440,39 +347,22 @@ fn everything_wrong_is_named_by_file_line_and_key() {
             offset += "granularity = 10\n".len();
         }
         let line = 1 + text[..offset].matches('\n').count();
-        assert_eq!(
-            (error.key.as_str(), error.line),
-            (*key, Some(line)),
-            "{to}: {error}"
-        );
+        assert_eq!((error.key.as_str(), error.line), (*key, Some(line)), "{to}: {error}");
         assert!(error.what.contains(what), "{to}: {error}");
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("seller.toml:{line}: ")),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with(&format!("seller.toml:{line}: ")), "{error}");
     }
 }
 
 #[test]
 fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
     let wrong = [
-        (
-            "currency = \"SDP\"",
-            "currency = \"ETH\"",
-            "buyer.currencies.0.currency",
-        ),
+        ("currency = \"SDP\"", "currency = \"ETH\"", "buyer.currencies.0.currency"),
         (
             "methods = [\"transfer\", \"escrow\"]",
             "methods = [\"transfer\"]",
             "buyer.currencies.0.deposit",
         ),
-        (
-            "max_total = \"100000\"",
-            "max_total = \"0\"",
-            "buyer.currencies.0.max_total",
-        ),
+        ("max_total = \"100000\"", "max_total = \"0\"", "buyer.currencies.0.max_total"),
         ("deposit = \"50000\"", "", "buyer.currencies.0.deposit"),
         (
             "[buyer.sellers]",
@@ -502,10 +392,7 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
         assert_eq!(error.key, key, "{error}");
         let line = text.lines().nth(error.line.unwrap() - 1).unwrap();
         let last = key.rsplit('.').next().unwrap();
-        assert!(
-            to.is_empty() || line.contains(last) || line.contains("127.0.0.1"),
-            "{error}"
-        );
+        assert!(to.is_empty() || line.contains(last) || line.contains("127.0.0.1"), "{error}");
     }
 }
 
@@ -517,39 +404,15 @@ fn a_secret_in_the_file_is_refused_and_not_echoed() {
         ("key = \"keystore:seller\"", format!("key = \"0x{secret}\"")),
         ("key = \"keystore:seller\"", format!("key = {number}")),
         ("key = \"keystore:seller\"", format!("key = [\"{secret}\"]")),
-        (
-            "key = \"keystore:seller\"",
-            format!("key = {{ hex = \"{secret}\" }}"),
-        ),
-        (
-            "key = \"keystore:seller\"",
-            format!("key = \"env:{secret}\""),
-        ),
+        ("key = \"keystore:seller\"", format!("key = {{ hex = \"{secret}\" }}")),
+        ("key = \"keystore:seller\"", format!("key = \"env:{secret}\"")),
         ("key = \"keystore:seller\"", format!("key = \"{secret}")),
-        (
-            "key = \"keystore:seller\"",
-            format!("secret = \"{secret}\""),
-        ),
-        (
-            "password = \"env:SDPP_PASSWORD\"",
-            format!("password = \"{secret}\""),
-        ),
-        (
-            "password = \"env:SDPP_PASSWORD\"",
-            format!("password = {number}.5"),
-        ),
-        (
-            "password = \"env:SDPP_PASSWORD\"",
-            format!("password = {number}{number}"),
-        ),
-        (
-            "password = \"env:SDPP_PASSWORD\"",
-            format!("password = {secret}"),
-        ),
-        (
-            "password = \"env:SDPP_PASSWORD\"",
-            "password = 2026-11-20".to_owned(),
-        ),
+        ("key = \"keystore:seller\"", format!("secret = \"{secret}\"")),
+        ("password = \"env:SDPP_PASSWORD\"", format!("password = \"{secret}\"")),
+        ("password = \"env:SDPP_PASSWORD\"", format!("password = {number}.5")),
+        ("password = \"env:SDPP_PASSWORD\"", format!("password = {number}{number}")),
+        ("password = \"env:SDPP_PASSWORD\"", format!("password = {secret}")),
+        ("password = \"env:SDPP_PASSWORD\"", "password = 2026-11-20".to_owned()),
     ];
     for (from, to) in forms {
         let error = parse(&changed(from, &to)).expect_err(&to);
@@ -568,33 +431,16 @@ fn a_key_may_be_named_for_one_ledger() {
         "address = \"127.0.0.1:9630\"\nkey = \"keystore:payments\"",
     );
     let config = parse(&text).unwrap();
-    let KeyFrom::Keystore {
-        dir,
-        name,
-        password,
-    } = &config.ledgers["local"].key
-    else {
+    let KeyFrom::Keystore { dir, name, password } = &config.ledgers["local"].key else {
         panic!("it is in the keystore");
     };
     assert_eq!((dir, name.as_str()), (&examples().join("keys"), "payments"));
     assert_eq!(password.to_string(), "env:SDPP_PASSWORD");
-    let own_password = changed(
-        "kind = \"embedded\"",
-        "kind = \"embedded\"\npassword = \"prompt\"",
-    );
-    assert_eq!(
-        parse(&own_password).unwrap_err().key,
-        "ledgers.local.password"
-    );
-    let stray = changed(
-        "key = \"keystore:seller\"\nkeystore = \"keys\"",
-        "key = \"env:KEY\"",
-    );
+    let own_password = changed("kind = \"embedded\"", "kind = \"embedded\"\npassword = \"prompt\"");
+    assert_eq!(parse(&own_password).unwrap_err().key, "ledgers.local.password");
+    let stray = changed("key = \"keystore:seller\"\nkeystore = \"keys\"", "key = \"env:KEY\"");
     assert_eq!(parse(&stray).unwrap_err().key, "identity.password");
-    let own = text.replace(
-        "payments\"",
-        "payments\"\nkeystore = \"k\"\npassword = \"file:p\"",
-    );
+    let own = text.replace("payments\"", "payments\"\nkeystore = \"k\"\npassword = \"file:p\"");
     let own = parse(&own).unwrap();
     let KeyFrom::Keystore { dir, password, .. } = &own.ledgers["local"].key else {
         panic!("it is in a keystore of its own");
@@ -607,32 +453,17 @@ fn a_key_may_be_named_for_one_ledger() {
 #[test]
 fn a_file_that_cannot_be_read_or_is_too_large_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Config::load(&dir.path().join("none.toml"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.contains("none.toml") && missing.contains("sdpp init"),
-        "{missing}"
-    );
+    let missing = Config::load(&dir.path().join("none.toml")).unwrap_err().to_string();
+    assert!(missing.contains("none.toml") && missing.contains("sdpp init"), "{missing}");
     let large = dir.path().join("large.toml");
     std::fs::write(&large, "#".repeat(300_000)).unwrap();
-    assert!(
-        Config::load(&large)
-            .unwrap_err()
-            .what
-            .contains("larger than")
-    );
+    assert!(Config::load(&large).unwrap_err().what.contains("larger than"));
 }
 
 #[test]
 fn a_config_that_makes_nobody_is_refused() {
     let (before, _) = templates::SELLER.split_once("[seller]").unwrap();
-    assert!(
-        parse(before)
-            .unwrap_err()
-            .what
-            .contains("add [seller] or [buyer]")
-    );
+    assert!(parse(before).unwrap_err().what.contains("add [seller] or [buyer]"));
     let (before, _) = templates::SELLER.split_once("[topics.cpu_load]").unwrap();
     assert_eq!(parse(before).unwrap_err().key, "seller");
 }

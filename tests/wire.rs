@@ -1,6 +1,8 @@
 //! The wire, byte for byte: what `tests/vectors` holds is what a second implementation must make
 //! and take. `SDPP_WRITE_VECTORS=1 cargo test --test wire` writes them anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "session/pair.rs"]
 #[allow(dead_code)]
 mod pair;

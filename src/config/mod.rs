@@ -243,10 +243,7 @@ impl Limits {
     /// base64 (four for three), and the rest of a message with an invoice, 8 KiB with room to spare.
     pub fn frame_bytes_needed(&self) -> usize {
         let sealed = self.item_bytes_max.saturating_add(16);
-        sealed
-            .div_ceil(3)
-            .saturating_mul(4)
-            .saturating_add(8 * 1024)
+        sealed.div_ceil(3).saturating_mul(4).saturating_add(8 * 1024)
     }
 }
 
@@ -257,12 +254,8 @@ impl Config {
     /// [`ConfigError`] for the first thing that is wrong: the file, the line, the key, and what
     /// to write instead.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |what| ConfigError {
-            file: path.to_owned(),
-            line: None,
-            key: String::new(),
-            what,
-        };
+        let unreadable =
+            |what| ConfigError { file: path.to_owned(), line: None, key: String::new(), what };
         let text = read(path).map_err(unreadable)?;
         let whole = std::path::absolute(path).map_err(|e| unreadable(e.to_string()))?;
         let base = whole.parent().unwrap_or(Path::new("/"));
@@ -293,11 +286,7 @@ impl Config {
         let table = table.get_ref();
         let written: file::FileConfig = toml::from_str(text).map_err(|e| {
             let span = e.span().unwrap_or(0..0);
-            error(
-                Some(span.start),
-                place::key_at(table, &span),
-                suggest(e.message()),
-            )
+            error(Some(span.start), place::key_at(table, &span), suggest(e.message()))
         })?;
         resolve::config(written, base)
             .map_err(|wrong| error(place::offset_of(table, &wrong.key), wrong.key, wrong.what))
@@ -347,9 +336,7 @@ fn read(path: &Path) -> Result<String, String> {
         .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|e| format!("cannot read it ({e}): `sdpp init` writes one to start from"))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!(
-            "it is larger than {FILE_BYTES_MAX} bytes, which no config is"
-        ));
+        return Err(format!("it is larger than {FILE_BYTES_MAX} bytes, which no config is"));
     }
     Ok(text)
 }
@@ -391,12 +378,7 @@ fn show_key<S: serde::Serializer>(key: &KeyFrom, serializer: S) -> Result<S::Ok,
         }
         KeyFrom::File(_) | KeyFrom::Env(_) => (None, None),
     };
-    Shown {
-        key: key.to_string(),
-        keystore,
-        password,
-    }
-    .serialize(serializer)
+    Shown { key: key.to_string(), keystore, password }.serialize(serializer)
 }
 
 fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
@@ -404,22 +386,10 @@ fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S
     #[derive(Serialize)]
     #[serde(tag = "kind", rename_all = "snake_case")]
     enum Shown<'a> {
-        Host {
-            sensor: Sensor,
-            interval_ms: u128,
-            when_slow: WhenSlow,
-        },
-        File {
-            path: &'a Path,
-            format: Format,
-        },
-        Stdin {
-            when_slow: WhenSlow,
-        },
-        Command {
-            command: &'a [String],
-            when_slow: WhenSlow,
-        },
+        Host { sensor: Sensor, interval_ms: u128, when_slow: WhenSlow },
+        File { path: &'a Path, format: Format },
+        Stdin { when_slow: WhenSlow },
+        Command { command: &'a [String], when_slow: WhenSlow },
     }
     let shown = match origin {
         Origin::Host(host) => Shown::Host {
@@ -427,17 +397,11 @@ fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S
             interval_ms: host.interval.as_millis(),
             when_slow: host.when_slow,
         },
-        Origin::File(file) => Shown::File {
-            path: &file.path,
-            format: file.format,
-        },
-        Origin::Stdin { when_slow } => Shown::Stdin {
-            when_slow: *when_slow,
-        },
-        Origin::Command(command) => Shown::Command {
-            command: &command.argv,
-            when_slow: command.when_slow,
-        },
+        Origin::File(file) => Shown::File { path: &file.path, format: file.format },
+        Origin::Stdin { when_slow } => Shown::Stdin { when_slow: *when_slow },
+        Origin::Command(command) => {
+            Shown::Command { command: &command.argv, when_slow: command.when_slow }
+        }
     };
     shown.serialize(serializer)
 }

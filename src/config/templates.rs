@@ -7,7 +7,5 @@ pub const SELLER: &str = include_str!("../../config/seller.toml");
 pub const BUYER: &str = include_str!("../../config/buyer.toml");
 
 /// Where the seller's config finds the data that it sells, relative to the config, and the data.
-pub const DATA: (&str, &str) = (
-    "data/mauna-loa-co2.csv",
-    include_str!("../../config/data/mauna-loa-co2.csv"),
-);
+pub const DATA: (&str, &str) =
+    ("data/mauna-loa-co2.csv", include_str!("../../config/data/mauna-loa-co2.csv"));

@@ -148,10 +148,9 @@ impl State {
             }
             (_, Event::Sent { .. } | Event::Pending) => Ok(State::Sent),
             (_, Event::Rejected { why }) => Ok(State::Rejected { why, accepted }),
-            (State::Rejected { why, accepted }, Event::Unknown) if !accepted => Ok(State::Dead {
-                why,
-                number_spent: false,
-            }),
+            (State::Rejected { why, accepted }, Event::Unknown) if !accepted => {
+                Ok(State::Dead { why, number_spent: false })
+            }
             (_, Event::Unknown) => Ok(State::Prepared { accepted }),
             (_, Event::Included { place }) => Ok(State::Included { place }),
             (_, Event::Final { evidence }) => Ok(State::Final { evidence }),

@@ -70,11 +70,7 @@ impl Head {
     /// The reference that a head stands under when it is anchored as a leaf beside records:
     /// `keccak("SDPP/1 head" || identity (33 bytes) || seq (u64))`.
     pub fn reference(&self, identity: &PublicKey) -> Reference {
-        let parts: [&[u8]; 3] = [
-            b"SDPP/1 head",
-            &identity.to_bytes(),
-            &self.seq.to_be_bytes(),
-        ];
+        let parts: [&[u8]; 3] = [b"SDPP/1 head", &identity.to_bytes(), &self.seq.to_be_bytes()];
         Reference(keccak(&parts).0)
     }
 }
@@ -98,13 +94,7 @@ pub(super) struct Walk {
 impl Walk {
     pub(super) fn new(identity: &PublicKey) -> Self {
         let digest = genesis(identity);
-        Walk {
-            head: Head {
-                seq: 0,
-                digest,
-                at_ms: 0,
-            },
-        }
+        Walk { head: Head { seq: 0, digest, at_ms: 0 } }
     }
 
     /// Takes the next entry as stored: the seq of its key, and its bytes.
@@ -127,11 +117,7 @@ impl Walk {
         if entry.at_ms < self.head.at_ms {
             return broken("is older than the entry before it".to_owned());
         }
-        self.head = Head {
-            seq,
-            digest: digest(bytes),
-            at_ms: entry.at_ms,
-        };
+        self.head = Head { seq, digest: digest(bytes), at_ms: entry.at_ms };
         Ok(())
     }
 

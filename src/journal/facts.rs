@@ -68,9 +68,7 @@ impl Channel {
                 self.ceiling = Some(*amount);
                 Ok(true)
             }
-            Record::Voucher {
-                amount, signature, ..
-            } => {
+            Record::Voucher { amount, signature, .. } => {
                 let is_best = self.voucher.is_none_or(|(best, _)| *amount > best);
                 if is_best {
                     self.voucher = Some((*amount, *signature));

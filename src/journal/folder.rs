@@ -35,11 +35,7 @@ impl Folder {
         }
         create_private(path).map_err(|e| io_at(path, e))?;
         let lock = lock(path)?;
-        Ok(Folder {
-            path: path.to_owned(),
-            _lock: lock,
-            mark: None,
-        })
+        Ok(Folder { path: path.to_owned(), _lock: lock, mark: None })
     }
 
     /// The folder.
@@ -103,10 +99,7 @@ fn parse_mark(bytes: &[u8]) -> Option<Mark> {
         return None;
     }
     let (seq, digest) = said.split_at(8);
-    Some((
-        u64::from_be_bytes(seq.try_into().ok()?),
-        Digest(digest.try_into().ok()?),
-    ))
+    Some((u64::from_be_bytes(seq.try_into().ok()?), Digest(digest.try_into().ok()?)))
 }
 
 /// Whether the folder holds something that a journal interrupted at its making would not.
@@ -150,19 +143,13 @@ fn lock(path: &Path) -> Result<File, JournalError> {
 }
 
 fn io_at(path: &Path, error: io::Error) -> JournalError {
-    JournalError::Io {
-        what: path.display().to_string(),
-        source: error,
-    }
+    JournalError::Io { what: path.display().to_string(), source: error }
 }
 
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     restrict(path, 0o700)
 }
 

@@ -102,10 +102,9 @@ pub enum JournalError {
 impl From<TreeError> for JournalError {
     fn from(error: TreeError) -> Self {
         match error {
-            TreeError::Io(source) => JournalError::Io {
-                what: "the journal's files".to_owned(),
-                source,
-            },
+            TreeError::Io(source) => {
+                JournalError::Io { what: "the journal's files".to_owned(), source }
+            }
             TreeError::Damaged(what) => JournalError::Damaged { what },
             TreeError::Locked => JournalError::Damaged {
                 what: "its files are locked by a program that is not this one".to_owned(),
@@ -140,10 +139,7 @@ impl Journal {
         let journal = Self::start(dir, Some(identity))?;
         let found = journal.shared.identity;
         if found != identity {
-            return Err(JournalError::Identity {
-                found: found.into(),
-                expected: identity.into(),
-            });
+            return Err(JournalError::Identity { found: found.into(), expected: identity.into() });
         }
         Ok(journal)
     }
@@ -167,18 +163,12 @@ impl Journal {
         };
         let head = reader::checked_head(&store, &identity)?;
         reader::check_mark(&store, &head, mark.flatten())?;
-        folder
-            .write_mark((head.seq, head.digest))
-            .map_err(|e| io_in(&folder, e))?;
+        folder.write_mark((head.seq, head.digest)).map_err(|e| io_in(&folder, e))?;
         if is_new {
             folder::close_and_sync(dir).map_err(|e| io_in(&folder, e))?;
         }
-        let shared = Arc::new(Shared {
-            store,
-            folder: folder.into(),
-            identity,
-            gate: RwLock::new(None),
-        });
+        let shared =
+            Arc::new(Shared { store, folder: folder.into(), identity, gate: RwLock::new(None) });
         Ok(Journal { shared, head })
     }
 
@@ -246,11 +236,7 @@ impl Shared {
 }
 
 fn make(store: &Store, identity: &PublicKey) -> Result<PublicKey, JournalError> {
-    let head = Head {
-        seq: 0,
-        digest: entry::genesis(identity),
-        at_ms: 0,
-    };
+    let head = Head { seq: 0, digest: entry::genesis(identity), at_ms: 0 };
     let mut batch = Batch::new();
     let mut put = |key: &str, value: Vec<u8>| {
         batch.insert((Tree::Meta, key.as_bytes().to_vec()), Some(value));
@@ -272,9 +258,7 @@ fn read_identity(store: &Store) -> Result<PublicKey, JournalError> {
     if found != SCHEMA.to_string() {
         return Err(JournalError::Schema { found });
     }
-    text("identity")?
-        .parse()
-        .map_err(|_| damaged("its identity is no public key"))
+    text("identity")?.parse().map_err(|_| damaged("its identity is no public key"))
 }
 
 fn damaged(what: impl Into<String>) -> JournalError {
@@ -282,8 +266,5 @@ fn damaged(what: impl Into<String>) -> JournalError {
 }
 
 fn io_in(folder: &Folder, source: io::Error) -> JournalError {
-    JournalError::Io {
-        what: folder.path().display().to_string(),
-        source,
-    }
+    JournalError::Io { what: folder.path().display().to_string(), source }
 }

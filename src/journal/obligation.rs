@@ -99,10 +99,7 @@ pub struct Illegal {
 
 impl Illegal {
     pub(super) fn new(state: &impl fmt::Debug, event: &impl fmt::Debug) -> Self {
-        Illegal {
-            state: format!("{state:?}"),
-            event: format!("{event:?}"),
-        }
+        Illegal { state: format!("{state:?}"), event: format!("{event:?}") }
     }
 }
 

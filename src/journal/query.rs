@@ -127,15 +127,8 @@ impl Reader {
     /// starts where it would stand.
     pub fn answer(&self, query: &Query) -> Result<Answer, JournalError> {
         Ok(match query {
-            Query::Counts => Answer::Counts {
-                identity: self.identity(),
-                counts: self.counts()?,
-            },
-            Query::Entries {
-                session,
-                after,
-                limit,
-            } => {
+            Query::Counts => Answer::Counts { identity: self.identity(), counts: self.counts()? },
+            Query::Entries { session, after, limit } => {
                 let entries = match session {
                     Some(session) => self.session_entries(session, *after, *limit)?,
                     None => self.entries(*after, *limit)?,
@@ -146,21 +139,17 @@ impl Reader {
             Query::Sessions { after, limit } => {
                 let sessions = self.sessions(after.as_ref(), *limit)?.into_iter();
                 let sessions = sessions.map(|(id, session)| Placed { id, session });
-                Answer::Sessions {
-                    sessions: sessions.collect(),
-                }
+                Answer::Sessions { sessions: sessions.collect() }
             }
-            Query::Obligations { after, limit } => Answer::Obligations {
-                obligations: self.obligations(after.as_ref(), *limit)?,
-            },
-            Query::Unsettled {
-                ledger,
-                after,
-                limit,
-            } => self.answer_unsettled(ledger, after.as_ref(), *limit)?,
-            Query::Deliveries { after, limit } => Answer::Deliveries {
-                deliveries: self.deliveries(after.as_ref(), *limit)?,
-            },
+            Query::Obligations { after, limit } => {
+                Answer::Obligations { obligations: self.obligations(after.as_ref(), *limit)? }
+            }
+            Query::Unsettled { ledger, after, limit } => {
+                self.answer_unsettled(ledger, after.as_ref(), *limit)?
+            }
+            Query::Deliveries { after, limit } => {
+                Answer::Deliveries { deliveries: self.deliveries(after.as_ref(), *limit)? }
+            }
             Query::Verify => match self.verify()? {
                 Ok(head) => Answer::Holds { head },
                 Err(broken) => Answer::Broken { broken },
@@ -178,8 +167,6 @@ impl Reader {
             Some(reference) => self.obligation(reference)?,
             None => None,
         };
-        Ok(Answer::Obligations {
-            obligations: self.unsettled(ledger, after.as_ref(), limit)?,
-        })
+        Ok(Answer::Obligations { obligations: self.unsettled(ledger, after.as_ref(), limit)? })
     }
 }

@@ -83,11 +83,8 @@ impl Reader {
         let prefix = &session.0.0;
         let index = self.page(Tree::SessionEntries, prefix, Some(&start), limit)?;
         let seqs = index.iter().filter_map(|(key, _)| keys::tail(key));
-        seqs.map(|seq| {
-            self.entry(seq)?
-                .ok_or_else(|| damaged(format!("entry {seq} is gone")))
-        })
-        .collect()
+        seqs.map(|seq| self.entry(seq)?.ok_or_else(|| damaged(format!("entry {seq} is gone"))))
+            .collect()
     }
 
     /// What is known of a session.
@@ -146,10 +143,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Obligation>, JournalError> {
         let after = after.map(|reference| &reference.0[..]);
-        rows(
-            Tree::Obligations,
-            self.page(Tree::Obligations, &[], after, limit)?,
-        )
+        rows(Tree::Obligations, self.page(Tree::Obligations, &[], after, limit)?)
     }
 
     /// Up to `limit` obligations to a ledger that are neither met nor refused, the oldest first,
@@ -179,10 +173,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Delivery>, JournalError> {
         let after = after.map(|id| keys::delivery(&id.ledger, &id.account, id.number));
-        rows(
-            Tree::Deliveries,
-            self.page(Tree::Deliveries, &[], after.as_deref(), limit)?,
-        )
+        rows(Tree::Deliveries, self.page(Tree::Deliveries, &[], after.as_deref(), limit)?)
     }
 
     /// Up to `limit` deliveries of one account from number `from` on.
@@ -194,13 +185,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Delivery>, JournalError> {
         let prefix = keys::account(ledger, account);
-        let after = from
-            .checked_sub(1)
-            .map(|number| keys::delivery(ledger, account, number));
-        rows(
-            Tree::Deliveries,
-            self.page(Tree::Deliveries, &prefix, after.as_deref(), limit)?,
-        )
+        let after = from.checked_sub(1).map(|number| keys::delivery(ledger, account, number));
+        rows(Tree::Deliveries, self.page(Tree::Deliveries, &prefix, after.as_deref(), limit)?)
     }
 
     /// Which numbers of an account come next, as far as this journal knows.
@@ -220,18 +206,10 @@ impl Reader {
             };
             match unsettled.last_mut() {
                 Some(last) if last.ledger == ledger => last.count += 1,
-                _ => unsettled.push(Unsettled {
-                    ledger,
-                    count: 1,
-                    oldest_ms: since_ms,
-                }),
+                _ => unsettled.push(Unsettled { ledger, count: 1, oldest_ms: since_ms }),
             }
         })?;
-        Ok(Counts {
-            head: self.head()?,
-            sessions,
-            unsettled,
-        })
+        Ok(Counts { head: self.head()?, sessions, unsettled })
     }
 
     /// Walks the whole chain as it is now: the head, or the first entry that is wrong.
@@ -285,17 +263,13 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>, JournalError> {
         let prefix = keys::due_kind(ledger, kind);
-        let pairs = self
-            .0
-            .read(|store| Ok(store.scan(Tree::Due, &prefix, None, limit)?))?;
+        let pairs = self.0.read(|store| Ok(store.scan(Tree::Due, &prefix, None, limit)?))?;
         let split = pairs.into_iter().map(|(key, _)| {
             let rest = key.get(prefix.len()..).unwrap_or_default();
             let (at, what) = rest.split_first_chunk()?;
             Some((u64::from_be_bytes(*at), what.to_vec()))
         });
-        split
-            .collect::<Option<_>>()
-            .ok_or_else(|| damaged("a due row is too short"))
+        split.collect::<Option<_>>().ok_or_else(|| damaged("a due row is too short"))
     }
 
     /// The obligations whose references end these keys.
@@ -329,8 +303,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Pair>, JournalError> {
         let limit = limit.min(PAGE_MAX);
-        self.0
-            .read(|store| Ok(store.scan(tree, prefix, after, limit)?))
+        self.0.read(|store| Ok(store.scan(tree, prefix, after, limit)?))
     }
 
     fn row<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, JournalError> {
@@ -340,10 +313,7 @@ impl Reader {
 }
 
 fn rows<T: DeserializeOwned>(tree: Tree, pairs: Vec<Pair>) -> Result<Vec<T>, JournalError> {
-    pairs
-        .iter()
-        .map(|(_, value)| read_row(tree, value))
-        .collect()
+    pairs.iter().map(|(_, value)| read_row(tree, value)).collect()
 }
 
 fn read_unsettled(key: &[u8]) -> Option<(LedgerId, u64)> {
@@ -358,9 +328,7 @@ fn read_unsettled(key: &[u8]) -> Option<(LedgerId, u64)> {
 pub(super) fn read_row<T: DeserializeOwned>(tree: Tree, bytes: &[u8]) -> Result<T, JournalError> {
     serde_json::from_slice(bytes).map_err(|e| {
         let (line, column) = (e.line(), e.column());
-        damaged(format!(
-            "a row of {tree:?} cannot be read at {line}:{column}"
-        ))
+        damaged(format!("a row of {tree:?} cannot be read at {line}:{column}"))
     })
 }
 
@@ -379,17 +347,9 @@ pub(super) fn checked_head(store: &Store, identity: &PublicKey) -> Result<Head, 
         Some((key, bytes)) => {
             let entry: Entry = read_row(Tree::Entries, &bytes)?;
             let seq = keys::tail(&key).filter(|seq| *seq == entry.seq);
-            seq.map(|seq| Head {
-                seq,
-                digest: entry::digest(&bytes),
-                at_ms: entry.at_ms,
-            })
+            seq.map(|seq| Head { seq, digest: entry::digest(&bytes), at_ms: entry.at_ms })
         }
-        None => Some(Head {
-            seq: 0,
-            digest: entry::genesis(identity),
-            at_ms: 0,
-        }),
+        None => Some(Head { seq: 0, digest: entry::genesis(identity), at_ms: 0 }),
     };
     if last != Some(head) {
         return Err(damaged("its head is not its last entry"));
@@ -414,9 +374,7 @@ pub(super) fn check_mark(
     }
     let bytes = store.get(Tree::Entries, &keys::seq(seq))?;
     if bytes.map(|bytes| entry::digest(&bytes)) != Some(digest) {
-        return Err(damaged(format!(
-            "entry {seq} is not the one that was acknowledged"
-        )));
+        return Err(damaged(format!("entry {seq} is not the one that was acknowledged")));
     }
     Ok(())
 }

@@ -191,21 +191,14 @@ impl Store {
             let (start, rest) = value.split_at(value.len().min(PIECE_BYTES_MAX));
             count = u16::try_from(1 + rest.len().div_ceil(PIECE_BYTES_MAX))
                 .map_err(|_| io::Error::other("a value too long for the journal"))?;
-            pieces.insert(
-                piece_key(tree, key, 0),
-                [&count.to_be_bytes(), start].concat(),
-            );
+            pieces.insert(piece_key(tree, key, 0), [&count.to_be_bytes(), start].concat());
             for (piece, bytes) in (1..count).zip(rest.chunks(PIECE_BYTES_MAX)) {
                 pieces.insert(piece_key(tree, key, piece), bytes);
             }
         }
         let is_new = value.is_some() && matches!(tree, Tree::Entries | Tree::SessionEntries);
         // Entries are never written twice and need no look.
-        let before = if is_new {
-            0
-        } else {
-            self.pieces_of(tree, key)?
-        };
+        let before = if is_new { 0 } else { self.pieces_of(tree, key)? };
         for old in count..before {
             pieces.remove(piece_key(tree, key, old));
         }

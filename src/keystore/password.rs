@@ -96,10 +96,7 @@ impl Serialize for PasswordFrom {
 
 /// Asks on a terminal without showing what is typed.
 pub(super) fn ask(terminal: &Path, question: &str) -> Result<Zeroizing<String>, KeystoreError> {
-    let open = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(terminal);
+    let open = std::fs::File::options().read(true).write(true).open(terminal);
     if open.is_err() {
         return Err(KeystoreError::NoTerminal);
     }

@@ -47,16 +47,10 @@ fn a_new_key_is_listed_without_its_password_and_opens_with_it() {
     let keys = dir.path().join("keys");
     assert_eq!(list(&keys).unwrap(), []);
     let public = new(&keys, "seller", &password("one")).unwrap();
-    let listed = Listed {
-        name: "seller".to_owned(),
-        public: Some(public),
-        account: Some(public.account()),
-    };
+    let listed =
+        Listed { name: "seller".to_owned(), public: Some(public), account: Some(public.account()) };
     assert_eq!(list(&keys).unwrap(), [listed]);
-    assert_eq!(
-        open(&keys, "seller", &password("one")).unwrap().public(),
-        public
-    );
+    assert_eq!(open(&keys, "seller", &password("one")).unwrap().public(), public);
     assert_eq!(mode(&keys), 0o700);
     assert_eq!(mode(&keys.join("seller.json")), 0o600);
     // Nothing temporary is left behind.
@@ -80,10 +74,7 @@ fn a_key_is_never_overwritten() {
     let public = import(dir.path(), "a", &key(), &password("one")).unwrap();
     let again = new(dir.path(), "a", &password("two")).unwrap_err();
     assert!(matches!(again, KeystoreError::Exists { .. }), "{again}");
-    assert_eq!(
-        open(dir.path(), "a", &password("one")).unwrap().public(),
-        public
-    );
+    assert_eq!(open(dir.path(), "a", &password("one")).unwrap().public(), public);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
@@ -92,10 +83,7 @@ fn a_wrong_password_and_a_missing_key_are_told_apart() {
     let dir = folder();
     fs::write(dir.path().join("a.json"), BY_ETH_ACCOUNT).unwrap();
     let wrong = open(dir.path(), "a", &password("incorrect horse")).unwrap_err();
-    assert!(
-        matches!(wrong, KeystoreError::WrongPassword { .. }),
-        "{wrong}"
-    );
+    assert!(matches!(wrong, KeystoreError::WrongPassword { .. }), "{wrong}");
     assert!(!wrong.to_string().contains("incorrect"));
     let missing = open(dir.path(), "b", &password("x")).unwrap_err();
     assert!(missing.to_string().contains("sdpp keys new b"), "{missing}");
@@ -106,10 +94,7 @@ fn names_cannot_leave_the_folder() {
     let long = "a".repeat(65);
     for bad in ["", "../a", "a/b", "A", "a.json", "ä", long.as_str()] {
         let refused = open(Path::new("/nowhere"), bad, &password("x")).unwrap_err();
-        assert!(
-            matches!(refused, KeystoreError::Name { .. }),
-            "{bad:?} was taken"
-        );
+        assert!(matches!(refused, KeystoreError::Name { .. }), "{bad:?} was taken");
     }
 }
 
@@ -134,16 +119,9 @@ fn a_hostile_file_is_refused_and_costs_nothing() {
     let dir = folder();
     for (from, to) in changes {
         assert!(BY_ETH_ACCOUNT.contains(from));
-        fs::write(
-            dir.path().join("a.json"),
-            BY_ETH_ACCOUNT.replacen(from, to, 1),
-        )
-        .unwrap();
+        fs::write(dir.path().join("a.json"), BY_ETH_ACCOUNT.replacen(from, to, 1)).unwrap();
         let refused = open(dir.path(), "a", &password("correct horse")).unwrap_err();
-        assert!(
-            matches!(refused, KeystoreError::Malformed { .. }),
-            "{from} -> {to}: {refused}"
-        );
+        assert!(matches!(refused, KeystoreError::Malformed { .. }), "{from} -> {to}: {refused}");
     }
 }
 
@@ -156,10 +134,7 @@ fn a_public_key_that_was_swapped_is_noticed() {
     let other = Key::from_bytes(&[7; 32]).unwrap().public().to_string();
     fs::write(dir.path().join("a.json"), sealed.replace(&mine, &other)).unwrap();
     let refused = open(dir.path(), "a", &password("one")).unwrap_err();
-    assert!(
-        refused.to_string().contains("the file was changed"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("the file was changed"), "{refused}");
 }
 
 #[test]
@@ -175,15 +150,10 @@ fn the_standard_strength_is_what_is_written() {
 fn a_secret_is_64_hex_digits_and_is_not_echoed() {
     let expected = key().public();
     let with_prefix = format!("0x{SECRET}\n");
-    assert_eq!(
-        read_secret(with_prefix.as_bytes(), "x").unwrap().public(),
-        expected
-    );
+    assert_eq!(read_secret(with_prefix.as_bytes(), "x").unwrap().public(), expected);
     let (zero, long) = ("0".repeat(64), "a".repeat(5000));
     for bad in ["", "hunter2", &SECRET[1..], &zero, &long] {
-        let refused = read_secret(bad.as_bytes(), "file:x")
-            .unwrap_err()
-            .to_string();
+        let refused = read_secret(bad.as_bytes(), "file:x").unwrap_err().to_string();
         assert!(refused.contains("file:x"), "{refused}");
         assert!(bad.is_empty() || !refused.contains(bad), "{refused}");
     }
@@ -216,9 +186,7 @@ fn an_empty_password_is_refused() {
 
 #[test]
 fn without_a_terminal_the_error_says_how_a_server_unlocks() {
-    let refused = password::ask(Path::new("/nowhere/tty"), "?")
-        .unwrap_err()
-        .to_string();
+    let refused = password::ask(Path::new("/nowhere/tty"), "?").unwrap_err().to_string();
     assert!(refused.contains("LoadCredential"), "{refused}");
 }
 

@@ -14,11 +14,7 @@ use zeroize::Zeroizing;
 
 /// n = 2^17, r = 8, p = 1: 128 MiB and under a second for each guess, the strength that OWASP
 /// recommends. A seller unlocks once at its start; a machine with 512 MiB still can.
-pub(super) const STANDARD: Strength = Strength {
-    n: 1 << 17,
-    r: 8,
-    p: 1,
-};
+pub(super) const STANDARD: Strength = Strength { n: 1 << 17, r: 8, p: 1 };
 
 /// The largest `n * r` that a file may ask for: 1 GiB of memory.
 const MEMORY_MAX: u64 = 1 << 23;
@@ -83,10 +79,8 @@ pub(super) fn seal(
     for random in [&mut salt[..], &mut iv, &mut id] {
         fill_random(random)?;
     }
-    let derived = derive(password, &salt, strength).map_err(|why| KeystoreError::Malformed {
-        path: "a new key file".into(),
-        why,
-    })?;
+    let derived = derive(password, &salt, strength)
+        .map_err(|why| KeystoreError::Malformed { path: "a new key file".into(), why })?;
     // Encrypted in place: what goes to disk never was the secret.
     let mut ciphertext = key.to_bytes();
     crypt(&derived, &iv, &mut *ciphertext);
@@ -94,19 +88,11 @@ pub(super) fn seal(
     let file = KeyFile {
         version: 3,
         id: uuid(id),
-        address: Some(
-            public
-                .account()
-                .as_str()
-                .trim_start_matches("0x")
-                .to_owned(),
-        ),
+        address: Some(public.account().as_str().trim_start_matches("0x").to_owned()),
         public_key: Some(public),
         crypto: Crypto {
             cipher: "aes-128-ctr".to_owned(),
-            cipherparams: CipherParams {
-                iv: hex::encode(iv),
-            },
+            cipherparams: CipherParams { iv: hex::encode(iv) },
             ciphertext: hex::encode(*ciphertext),
             kdf: "scrypt".to_owned(),
             kdfparams: serde_json::json!(Scrypt {
@@ -134,9 +120,7 @@ pub(super) fn open(path: &Path, text: &str, password: &Password) -> Result<Key, 
     );
     let derived = derive(password, &salt, strength).map_err(|why| malformed(path, why))?;
     if hex::decode(&file.crypto.mac).ok() != Some(mac(&derived, &*secret).to_vec()) {
-        return Err(KeystoreError::WrongPassword {
-            path: path.to_owned(),
-        });
+        return Err(KeystoreError::WrongPassword { path: path.to_owned() });
     }
     crypt(&derived, &iv, &mut *secret);
     let key = Key::from_bytes(&secret).map_err(|e| malformed(path, e.to_string()))?;
@@ -154,10 +138,7 @@ pub(super) fn public(
 ) -> Result<(Option<PublicKey>, Option<Account>), KeystoreError> {
     let file = parse(path, text)?;
     let written = file.address.map(|address| {
-        let digits = address
-            .strip_prefix("0x")
-            .unwrap_or(&address)
-            .to_lowercase();
+        let digits = address.strip_prefix("0x").unwrap_or(&address).to_lowercase();
         format!("0x{digits}")
     });
     let account = match file.public_key {
@@ -178,20 +159,14 @@ pub(super) fn fill_random(bytes: &mut [u8]) -> Result<(), KeystoreError> {
 fn parse(path: &Path, text: &str) -> Result<KeyFile, KeystoreError> {
     let file: KeyFile = serde_json::from_str(text).map_err(|e| malformed(path, e.to_string()))?;
     if file.version != 3 {
-        let why = format!(
-            "version {} of Web3 Secret Storage, expected 3",
-            file.version
-        );
+        let why = format!("version {} of Web3 Secret Storage, expected 3", file.version);
         return Err(malformed(path, why));
     }
     Ok(file)
 }
 
 fn malformed(path: &Path, why: String) -> KeystoreError {
-    KeystoreError::Malformed {
-        path: path.to_owned(),
-        why,
-    }
+    KeystoreError::Malformed { path: path.to_owned(), why }
 }
 
 /// What the file asks of a guess, within what we are ready to spend.
@@ -207,9 +182,7 @@ fn strength_of(crypto: &Crypto) -> Result<(Strength, Vec<u8>), String> {
         serde_json::from_value(crypto.kdfparams.clone()).map_err(|e| e.to_string())?;
     let (n, r, p) = (asked.n, asked.r, asked.p);
     let salt = hex::decode(&asked.salt).map_err(|_| "its salt is not hex".to_owned())?;
-    let affordable = n
-        .checked_mul(r.into())
-        .is_some_and(|blocks| blocks <= MEMORY_MAX);
+    let affordable = n.checked_mul(r.into()).is_some_and(|blocks| blocks <= MEMORY_MAX);
     if asked.dklen != 32 || !n.is_power_of_two() || n < 2 || !affordable || p > PASSES_MAX {
         return Err(format!(
             "its scrypt parameters (n {n}, r {r}, p {p}, dklen {}) are out of bounds",
@@ -257,12 +230,5 @@ fn uuid(mut random: [u8; 16]) -> String {
     random[6] = (random[6] & 0x0f) | 0x40;
     random[8] = (random[8] & 0x3f) | 0x80;
     let digits = hex::encode(random);
-    [
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..],
-    ]
-    .join("-")
+    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
 }

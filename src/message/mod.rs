@@ -24,7 +24,7 @@ pub use hello::{Choice, Hello};
 pub use invoice::{Anchored, Cumulative, DataInvoice, Invoice, PaymentAck};
 pub use menu::{CurrencyOffer, Menu, RecordsOffer};
 pub use moment::Moment;
-pub(crate) use order::terms;
+pub use order::terms;
 pub use order::{EscrowChoice, Order};
 pub use session_key::SessionKey;
 pub use text::{Base64, Hex};

@@ -55,11 +55,7 @@ impl Body for Order {
 ///
 /// # Errors
 /// A code and a sentence for the other side, when the order asks for what is not on the menu.
-pub(crate) fn terms(
-    menu: &Menu,
-    order: &Order,
-    order_digest: &Digest,
-) -> Result<Terms, (Code, String)> {
+pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms, (Code, String)> {
     let topic = &order.data_type;
     let (Some(price), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
         return Err((Code::UnknownTopic, format!("the menu has no topic {topic:?}")));

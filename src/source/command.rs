@@ -44,11 +44,7 @@ impl Command {
             .args(self.argv.iter().skip(1))
             .current_dir(&self.dir)
             .env_clear()
-            .envs(
-                VARIABLES
-                    .iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
+            .envs(VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .stdin(Stdio::null())
             .stdout(writer)
             .kill_on_drop(true)
@@ -58,11 +54,7 @@ impl Command {
         drop(command);
         let mut feed = Feed::start(reader, "the command's output", item_bytes_max)?;
         feed.begin(self.when_slow);
-        Ok(Open {
-            program: self.program().to_owned(),
-            child,
-            feed,
-        })
+        Ok(Open { program: self.program().to_owned(), child, feed })
     }
 
     fn path(&self) -> Result<PathBuf, SourceError> {
@@ -103,10 +95,7 @@ impl Open {
         if status.success() {
             return Ok(Batch::End);
         }
-        Err(SourceError::Failed {
-            program: self.program.clone(),
-            status,
-        })
+        Err(SourceError::Failed { program: self.program.clone(), status })
     }
 
     pub(super) fn skipped(&self) -> u64 {

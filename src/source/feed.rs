@@ -82,30 +82,18 @@ impl Feed {
     ) -> Result<Self, SourceError> {
         let gate = Arc::new(Gate::default());
         let (sender, lines) = mpsc::channel(QUEUE_LINES);
-        let pump = Pump {
-            gate: Arc::clone(&gate),
-            sender,
-            place,
-            item_bytes_max,
-        };
+        let pump = Pump { gate: Arc::clone(&gate), sender, place, item_bytes_max };
         std::thread::Builder::new()
             .name("sdpp-lines".to_owned())
             .spawn(move || pump.run(input))
             .map_err(SourceError::io("start a thread for", place))?;
-        Ok(Feed {
-            gate,
-            lines,
-            outstanding: 0,
-            broken: None,
-        })
+        Ok(Feed { gate, lines, outstanding: 0, broken: None })
     }
 
     /// A session begins here; until it asks, nobody wants anything.
     pub(super) fn begin(&mut self, when_slow: WhenSlow) {
         self.gate.skipped.store(0, Ordering::Relaxed);
-        self.gate
-            .skip
-            .store(when_slow == WhenSlow::Skip, Ordering::Relaxed);
+        self.gate.skip.store(when_slow == WhenSlow::Skip, Ordering::Relaxed);
     }
 
     pub(super) async fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
@@ -128,11 +116,7 @@ impl Feed {
                 Err(error) => self.broken = Some(error),
             }
         }
-        Ok(if items.is_empty() {
-            Batch::End
-        } else {
-            Batch::Items(items)
-        })
+        Ok(if items.is_empty() { Batch::End } else { Batch::Items(items) })
     }
 
     pub(super) fn skipped(&self) -> u64 {
@@ -171,9 +155,9 @@ impl Pump {
                     }
                     continue;
                 }
-                Ok(Some(line)) => Item::new(line, self.item_bytes_max, || {
-                    format!("{} line {number}", self.place)
-                }),
+                Ok(Some(line)) => {
+                    Item::new(line, self.item_bytes_max, || format!("{} line {number}", self.place))
+                }
                 Err(error) => Err(SourceError::io("read", self.place)(error)),
             };
             let last = item.is_err();
@@ -291,9 +275,7 @@ mod tests {
     async fn a_session_that_ends_wants_nothing_any_more() {
         let (mut pipe, mut feed) = feed(WhenSlow::Skip);
         assert!(
-            tokio::time::timeout(std::time::Duration::ZERO, feed.next(count(5)))
-                .await
-                .is_err()
+            tokio::time::timeout(std::time::Duration::ZERO, feed.next(count(5))).await.is_err()
         );
         feed.pause();
         feed.begin(WhenSlow::Skip);

@@ -95,11 +95,7 @@ impl Open {
                 }
             }
         }
-        Ok(if items.is_empty() {
-            Batch::End
-        } else {
-            Batch::Items(items)
-        })
+        Ok(if items.is_empty() { Batch::End } else { Batch::Items(items) })
     }
 
     fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
@@ -113,11 +109,7 @@ impl Open {
 
 #[derive(Debug)]
 enum Reader {
-    Lines {
-        file: BufReader<std::fs::File>,
-        line: u64,
-        json: bool,
-    },
+    Lines { file: BufReader<std::fs::File>, line: u64, json: bool },
     Csv(Box<Csv>),
 }
 
@@ -167,13 +159,8 @@ struct Csv {
 
 impl Csv {
     fn new(file: std::fs::File, path: &Path, item_bytes_max: usize) -> Result<Self, SourceError> {
-        let metered = Metered {
-            inner: file,
-            left: allowance(item_bytes_max),
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .buffer_capacity(READ_BYTES)
-            .from_reader(metered);
+        let metered = Metered { inner: file, left: allowance(item_bytes_max) };
+        let mut reader = csv::ReaderBuilder::new().buffer_capacity(READ_BYTES).from_reader(metered);
         let header = reader.headers().map_err(|e| unfit_csv(path, &e))?.clone();
         let mut before: Vec<Vec<u8>> = Vec::new();
         for (column, name) in header.iter().enumerate() {
@@ -192,11 +179,7 @@ impl Csv {
         if before.is_empty() {
             return Err(SourceError::unfit(path.display(), "it has no header"));
         }
-        Ok(Csv {
-            reader,
-            record: csv::StringRecord::new(),
-            before,
-        })
+        Ok(Csv { reader, record: csv::StringRecord::new(), before })
     }
 
     fn next(
@@ -205,10 +188,7 @@ impl Csv {
         bytes_max: usize,
     ) -> Result<Option<(Vec<u8>, u64)>, SourceError> {
         self.reader.get_mut().left = allowance(bytes_max);
-        let more = self
-            .reader
-            .read_record(&mut self.record)
-            .map_err(|e| unfit_csv(path, &e))?;
+        let more = self.reader.read_record(&mut self.record).map_err(|e| unfit_csv(path, &e))?;
         if !more {
             return Ok(None);
         }

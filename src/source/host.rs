@@ -57,9 +57,7 @@ impl Host {
         let mut probe = Probe::new(self.sensor);
         // The first reading says what there is and is where the first interval begins.
         if probe.read().is_none() {
-            return Err(SourceError::NoSensor {
-                sensor: self.sensor.name(),
-            });
+            return Err(SourceError::NoSensor { sensor: self.sensor.name() });
         }
         Ok(Open {
             probe,
@@ -174,7 +172,5 @@ fn hottest(components: &mut Components) -> Option<String> {
         .filter(|(celsius, _)| celsius.is_finite())
         .max_by(|a, b| a.0.total_cmp(&b.0))?;
     let label = serde_json::Value::from(label);
-    Some(format!(
-        r#""temperature_celsius":{celsius:.1},"component":{label}"#
-    ))
+    Some(format!(r#""temperature_celsius":{celsius:.1},"component":{label}"#))
 }

@@ -20,10 +20,7 @@ impl Item {
         place: impl Fn() -> String,
     ) -> Result<Self, SourceError> {
         if line.len() > bytes_max {
-            let why = format!(
-                "an item is {} bytes long, more than {bytes_max}",
-                line.len()
-            );
+            let why = format!("an item is {} bytes long, more than {bytes_max}", line.len());
             return Err(SourceError::unfit(place(), why));
         }
         let text =

@@ -108,10 +108,7 @@ impl SourceError {
     }
 
     fn unfit(place: impl ToString, why: impl ToString) -> Self {
-        SourceError::Unfit {
-            place: place.to_string(),
-            why: why.to_string(),
-        }
+        SourceError::Unfit { place: place.to_string(), why: why.to_string() }
     }
 }
 
@@ -137,9 +134,7 @@ impl Origin {
     /// [`SourceError::Gone`] where a live source is asked to skip, else why it cannot be opened.
     pub fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Source, SourceError> {
         if skip > 0 && !matches!(self, Origin::File(_)) {
-            return Err(SourceError::Gone {
-                place: self.to_string(),
-            });
+            return Err(SourceError::Gone { place: self.to_string() });
         }
         Ok(Source(match self {
             Origin::Host(host) => Open::Host(host.open()?),

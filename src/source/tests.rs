@@ -55,10 +55,7 @@ async fn ndjson_and_plain_lines_are_sold_as_they_stand() {
     assert_eq!(all(&mut source).await.unwrap(), ["{\"a\": 1}", "[2]", "3"]);
     let (_dir, origin) = file(Format::Lines, " one\n\n \ntwo");
     assert_eq!(origin.check(BYTES_MAX).unwrap(), Some(2));
-    assert_eq!(
-        all(&mut origin.open(BYTES_MAX, 0).unwrap()).await.unwrap(),
-        [" one", "two"]
-    );
+    assert_eq!(all(&mut origin.open(BYTES_MAX, 0).unwrap()).await.unwrap(), [" one", "two"]);
 }
 
 #[tokio::test]
@@ -66,18 +63,8 @@ async fn a_file_goes_on_where_a_session_stopped() {
     let (_dir, origin) = file(Format::Csv, "n\n1\n2\n3\n");
     let mut source = origin.open(BYTES_MAX, 2).unwrap();
     assert_eq!(all(&mut source).await.unwrap(), [r#"{"n":"3"}"#]);
-    assert_eq!(
-        origin
-            .open(BYTES_MAX, 9)
-            .unwrap()
-            .next(at_most(1))
-            .await
-            .unwrap(),
-        Batch::End
-    );
-    let live = Origin::Command(shell("true"))
-        .open(BYTES_MAX, 1)
-        .unwrap_err();
+    assert_eq!(origin.open(BYTES_MAX, 9).unwrap().next(at_most(1)).await.unwrap(), Batch::End);
+    let live = Origin::Command(shell("true")).open(BYTES_MAX, 1).unwrap_err();
     assert!(matches!(live, SourceError::Gone { .. }), "{live}");
 }
 
@@ -98,14 +85,7 @@ async fn what_is_wrong_in_a_file_is_named_by_its_line() {
     ];
     for (format, text, expected) in unfit {
         // In plain lines the long line is one byte shorter, because no JSON is around it.
-        let text = text.replace(
-            "n\nx",
-            if format == Format::Lines {
-                "n\nxx"
-            } else {
-                "n\nx"
-            },
-        );
+        let text = text.replace("n\nx", if format == Format::Lines { "n\nxx" } else { "n\nx" });
         let (dir, origin) = file(format, &text);
         let error = origin.check(BYTES_MAX).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -125,10 +105,7 @@ async fn good_items_are_given_before_the_error_behind_them() {
 fn a_file_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for path in [dir.path().to_owned(), dir.path().join("missing")] {
-        let origin = Origin::File(File {
-            path: path.clone(),
-            format: Format::Lines,
-        });
+        let origin = Origin::File(File { path: path.clone(), format: Format::Lines });
         let error = origin.check(BYTES_MAX).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
@@ -140,19 +117,14 @@ async fn bytes_that_are_no_text_are_refused() {
     let path = dir.path().join("data");
     std::fs::write(&path, b"\xff\n").unwrap();
     for format in [Format::Lines, Format::Ndjson] {
-        let origin = Origin::File(File {
-            path: path.clone(),
-            format,
-        });
+        let origin = Origin::File(File { path: path.clone(), format });
         assert!(origin.check(BYTES_MAX).is_err());
     }
 }
 
 #[tokio::test]
 async fn the_lines_of_a_program_are_items() {
-    let mut source = Origin::Command(shell("echo one; echo two"))
-        .open(BYTES_MAX, 0)
-        .unwrap();
+    let mut source = Origin::Command(shell("echo one; echo two")).open(BYTES_MAX, 0).unwrap();
     assert_eq!(all(&mut source).await.unwrap(), ["one", "two"]);
 }
 
@@ -160,15 +132,9 @@ async fn the_lines_of_a_program_are_items() {
 async fn a_program_that_fails_is_named_after_its_last_line() {
     let origin = Origin::Command(shell("echo one; exit 3"));
     let mut source = origin.open(BYTES_MAX, 0).unwrap();
-    assert!(matches!(
-        source.next(at_most(1)).await.unwrap(),
-        Batch::Items(_)
-    ));
+    assert!(matches!(source.next(at_most(1)).await.unwrap(), Batch::Items(_)));
     let error = source.next(at_most(1)).await.unwrap_err().to_string();
-    assert!(
-        error.contains("\"sh\"") && error.contains("exit status: 3"),
-        "{error}"
-    );
+    assert!(error.contains("\"sh\"") && error.contains("exit status: 3"), "{error}");
 }
 
 #[test]
@@ -176,10 +142,7 @@ fn a_program_that_does_not_exist_stays_off_the_menu() {
     for program in ["sdpp-no-such-program", "./missing", ""] {
         let mut command = shell("");
         command.argv = vec![program.to_owned()];
-        let error = Origin::Command(command)
-            .check(BYTES_MAX)
-            .unwrap_err()
-            .to_string();
+        let error = Origin::Command(command).check(BYTES_MAX).unwrap_err().to_string();
         assert!(error.contains("no such program"), "{error}");
     }
 }
@@ -207,10 +170,7 @@ async fn our_variables_stay_with_us() {
     let mut source = Origin::Command(shell("env")).open(BYTES_MAX, 0).unwrap();
     let variables = all(&mut source).await.unwrap();
     assert!(variables.iter().any(|line| line.starts_with("PATH=")));
-    assert!(
-        !variables.iter().any(|line| line.starts_with("CARGO_")),
-        "{variables:?}"
-    );
+    assert!(!variables.iter().any(|line| line.starts_with("CARGO_")), "{variables:?}");
 }
 
 #[tokio::test]
@@ -225,9 +185,7 @@ async fn a_source_may_move_between_threads() {
 
 #[tokio::test]
 async fn standard_input_has_one_reader_at_a_time() {
-    let origin = Origin::Stdin {
-        when_slow: WhenSlow::Wait,
-    };
+    let origin = Origin::Stdin { when_slow: WhenSlow::Wait };
     let first = origin.open(BYTES_MAX, 0).unwrap();
     assert!(matches!(origin.open(BYTES_MAX, 0), Err(SourceError::Taken)));
     drop(first);
@@ -235,11 +193,7 @@ async fn standard_input_has_one_reader_at_a_time() {
 }
 
 fn host(sensor: Sensor, when_slow: WhenSlow) -> Host {
-    Host {
-        sensor,
-        interval: Duration::from_secs(1),
-        when_slow,
-    }
+    Host { sensor, interval: Duration::from_secs(1), when_slow }
 }
 
 #[tokio::test(start_paused = true)]

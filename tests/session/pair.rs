@@ -252,10 +252,14 @@ impl Pair {
         self
     }
 
+    /// The next deadline of either side.
+    pub fn next_timeout(&self) -> Option<u64> {
+        [self.seller.poll_timeout(), self.buyer.poll_timeout()].into_iter().flatten().min()
+    }
+
     /// Lets time pass to the next deadline of either side and runs on.
     pub fn wait(&mut self) -> &mut Self {
-        let next = [self.seller.poll_timeout(), self.buyer.poll_timeout()];
-        self.now_ms = next.into_iter().flatten().min().expect("somebody waits").max(self.now_ms);
+        self.now_ms = self.next_timeout().expect("somebody waits").max(self.now_ms);
         self.seller.handle_timeout(self.now_ms);
         self.buyer.handle_timeout(self.now_ms);
         self.run()

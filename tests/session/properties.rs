@@ -72,13 +72,17 @@ fn run(chance: &Chance) -> Pair {
             match event {
                 0 => pair.ledger_down = true,
                 1 => pair.ledger_down = false,
-                2 => drop(pair.tell(Role::Seller, stop())),
-                _ => drop(pair.tell(Role::Buyer, stop())),
+                2 => pair.tell(Role::Seller, stop()),
+                _ => pair.tell(Role::Buyer, stop()),
             }
         }
         at += 1;
         if !pair.step() && !pair.is_over() {
-            pair.wait();
+            match pair.next_timeout() {
+                Some(_) => drop(pair.wait()),
+                // Both wait for the ledger alone: as long as it takes.
+                None => pair.ledger_down = false,
+            }
         }
         let logged = (pair.s.log.len(), pair.b.log.len());
         if logged != checked {

@@ -58,8 +58,6 @@ impl Serialize for Raw {
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        hex::decode(text.as_ref())
-            .map(Raw)
-            .map_err(de::Error::custom)
+        hex::decode(text.as_ref()).map(Raw).map_err(de::Error::custom)
     }
 }

@@ -113,15 +113,11 @@ impl Chain {
     pub fn fund(&mut self, fund: Fund) -> Result<(), Refusal> {
         self.check_faucet(&fund)?;
         if self.funds.len() >= OPS_MAX {
-            return Err(Refusal::new(
-                "FaucetLimit",
-                "too many wait for the next block",
-            ));
+            return Err(Refusal::new("FaucetLimit", "too many wait for the next block"));
         }
         let waiting = self.funds.iter().filter(|f| f.asset == fund.asset);
         let waiting = waiting.map(|f| f.amount);
-        self.state
-            .check_mint(&fund.account, &fund.asset, waiting.chain([fund.amount]))?;
+        self.state.check_mint(&fund.account, &fund.asset, waiting.chain([fund.amount]))?;
         self.funds.push(fund);
         Ok(())
     }
@@ -244,8 +240,7 @@ impl Chain {
                 self.check_faucet(&fund)?;
                 let amounts = minted.entry(fund.asset.clone()).or_default();
                 amounts.push(fund.amount);
-                self.state
-                    .check_mint(&fund.account, &fund.asset, amounts.iter().copied())?;
+                self.state.check_mint(&fund.account, &fund.asset, amounts.iter().copied())?;
                 Ok(Checked::Fund(fund))
             }
         };
@@ -296,12 +291,7 @@ impl Chain {
     fn append(&mut self, height: u64, at_ms: u64, hash: Digest, ops: Vec<Checked>) {
         (self.height, self.at_ms) = (height, at_ms);
         let ops = ops.into_iter().map(|op| self.run(op)).collect();
-        self.blocks.push(Kept {
-            height,
-            at_ms,
-            hash,
-            ops,
-        });
+        self.blocks.push(Kept { height, at_ms, hash, ops });
         self.finalize();
     }
 

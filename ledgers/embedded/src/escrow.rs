@@ -54,11 +54,7 @@ impl State {
             Refusal::new("DepositOverflow", why)
         })?;
         self.take(setting.from, &channel.asset, top_up.amount)?;
-        let topped_up = Channel {
-            deposit,
-            close_requested_ms: None,
-            ..channel
-        };
+        let topped_up = Channel { deposit, close_requested_ms: None, ..channel };
         self.channels.insert(top_up.channel, topped_up);
         Ok(Amount::ZERO)
     }
@@ -97,10 +93,7 @@ impl State {
     ) -> Result<Amount, Refusal> {
         let channel = self.for_payer(id, setting.from)?;
         let asked = channel.close_requested_ms.unwrap_or(setting.at_ms);
-        let closing = Channel {
-            close_requested_ms: Some(asked),
-            ..channel
-        };
+        let closing = Channel { close_requested_ms: Some(asked), ..channel };
         self.channels.insert(*id, closing);
         Ok(Amount::ZERO)
     }
@@ -139,8 +132,7 @@ impl State {
         must_be_signed(redeem, &channel, setting)?;
         self.give(&channel.payee, &channel.asset, paid);
         let settled = redeem.amount;
-        self.channels
-            .insert(redeem.channel, Channel { settled, ..channel });
+        self.channels.insert(redeem.channel, Channel { settled, ..channel });
         Ok(paid)
     }
 
@@ -200,10 +192,7 @@ fn must_not_be_zero(deposit: Amount) -> Result<(), Refusal> {
 }
 
 fn must_be_signed(redeem: &Redeem, channel: &Channel, setting: Setting<'_>) -> Result<(), Refusal> {
-    let voucher = Voucher {
-        channel: redeem.channel,
-        amount: redeem.amount,
-    };
+    let voucher = Voucher { channel: redeem.channel, amount: redeem.amount };
     let signer = redeem.signature.recover(&voucher.digest(setting.domain));
     if signer.as_ref() == Some(&channel.signer) {
         return Ok(());

@@ -56,16 +56,8 @@ struct Plan {
 impl Faulty {
     /// A node without faults until some are asked for; `seed` decides what chance does.
     pub fn new(node: Arc<LocalNode>, seed: u64) -> Self {
-        let plan = Plan {
-            seed,
-            odds: Odds::default(),
-            down: false,
-            ordered: VecDeque::new(),
-        };
-        Faulty {
-            node,
-            plan: Mutex::new(plan),
-        }
+        let plan = Plan { seed, odds: Odds::default(), down: false, ordered: VecDeque::new() };
+        Faulty { node, plan: Mutex::new(plan) }
     }
 
     /// Lets chance do this from now on.

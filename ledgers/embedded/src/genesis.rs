@@ -90,10 +90,7 @@ impl Origin {
         let digest = keccak(&[&to_json(&genesis)]);
         Ok(Origin {
             ledger: named(&format!("sdpp:{}", hex::encode(&digest.0[..16]))),
-            domain: Domain {
-                chain_id: genesis.chain_id,
-                contract: contract(&digest),
-            },
+            domain: Domain { chain_id: genesis.chain_id, contract: contract(&digest) },
             digest,
             genesis,
         })
@@ -165,14 +162,8 @@ mod tests {
     #[test]
     fn every_part_of_a_genesis_makes_another_chain() {
         let plain = Genesis::default();
-        let later = Genesis {
-            started_ms: 1,
-            ..plain.clone()
-        };
-        let deeper = Genesis {
-            depth: 2,
-            ..plain.clone()
-        };
+        let later = Genesis { started_ms: 1, ..plain.clone() };
+        let deeper = Genesis { depth: 2, ..plain.clone() };
         let [a, b, c] = [plain, later, deeper].map(|g| Origin::new(g).unwrap());
         assert_ne!(a.ledger(), b.ledger());
         assert_ne!(a.ledger(), c.ledger());
@@ -195,16 +186,10 @@ mod tests {
             vec![all.clone(), allocation(account, 1)],
             vec![allocation(account, 0); ALLOCATIONS_MAX + 1],
         ] {
-            let genesis = Genesis {
-                allocations,
-                ..Genesis::default()
-            };
+            let genesis = Genesis { allocations, ..Genesis::default() };
             assert_eq!(Origin::new(genesis).unwrap_err().code, "InvalidGenesis");
         }
-        let depth_0 = Genesis {
-            depth: 0,
-            ..Genesis::default()
-        };
+        let depth_0 = Genesis { depth: 0, ..Genesis::default() };
         assert!(Origin::new(depth_0).is_err());
     }
 }

@@ -32,12 +32,7 @@ impl EmbeddedLedger {
 
     fn prepare(&self, number: u64, call: &Call) -> Signed {
         let tx = Tx::sign(self.node.origin().digest(), &self.key, number, call);
-        Signed {
-            number,
-            tx: Some(tx.id),
-            raw: tx.raw,
-            fee: Amount::ZERO,
-        }
+        Signed { number, tx: Some(tx.id), raw: tx.raw, fee: Amount::ZERO }
     }
 }
 
@@ -65,10 +60,7 @@ impl Ledger for EmbeddedLedger {
 
     async fn finality(&self, signed: &Signed) -> Result<Finality> {
         let own = signed.tx.as_ref().ok_or_else(|| {
-            LedgerError::refused(
-                "Malformed",
-                "this ledger's transactions have their id at once",
-            )
+            LedgerError::refused("Malformed", "this ledger's transactions have their id at once")
         })?;
         // One question, so that no block can fall between two answers.
         let has_number = self.node.by_number(&self.account, signed.number).await?;

@@ -113,11 +113,7 @@ impl LocalNode {
     pub async fn reorganise(&self, count: u64, deep: bool) -> Result<u64> {
         self.with(move |inner, _| {
             let status = inner.chain.status();
-            let most = if deep {
-                status.height
-            } else {
-                status.depth - 1
-            };
+            let most = if deep { status.height } else { status.depth - 1 };
             let count = count.min(most).min(status.height);
             inner.reorganise(count)?;
             Ok(count)
@@ -130,11 +126,7 @@ impl LocalNode {
             origin: chain.origin().clone(),
             clock,
             durable: store.is_some(),
-            inner: Arc::new(Mutex::new(Inner {
-                chain,
-                store,
-                broken: None,
-            })),
+            inner: Arc::new(Mutex::new(Inner { chain, store, broken: None })),
             arrivals: Mutex::new(Vec::new()),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -164,8 +156,7 @@ impl LocalNode {
         let turn = self.turn.lock().await;
         let arrivals = std::mem::take(&mut *lock(&self.arrivals)?);
         if !arrivals.is_empty() {
-            self.with(move |inner, now| inner.take_in(arrivals, now))
-                .await?;
+            self.with(move |inner, now| inner.take_in(arrivals, now)).await?;
         }
         drop(turn);
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -184,10 +175,7 @@ impl Node for LocalNode {
             Request::Submit(Raw(raw)) if self.durable => {
                 self.submit(&raw).await.map(Answer::Submitted)
             }
-            request => {
-                self.with(move |inner, now| inner.answer(request, now))
-                    .await
-            }
+            request => self.with(move |inner, now| inner.answer(request, now)).await,
         }
     }
 }
@@ -255,11 +243,7 @@ impl Inner {
                 Answer::Submitted(id)
             }
             Request::Fund(account, asset, amount) => {
-                self.chain.fund(Fund {
-                    account,
-                    asset,
-                    amount,
-                })?;
+                self.chain.fund(Fund { account, asset, amount })?;
                 self.advance(now_ms)?;
                 Answer::Funded
             }
@@ -304,10 +288,7 @@ fn replay(chain: &mut Chain, record: &Record) -> Result<(), String> {
 }
 
 fn must_be_same(folder: &Path, asked: &Genesis, kept: &Genesis) -> Result<(), OpenError> {
-    let asked = Genesis {
-        started_ms: kept.started_ms,
-        ..asked.clone()
-    };
+    let asked = Genesis { started_ms: kept.started_ms, ..asked.clone() };
     if asked == *kept {
         return Ok(());
     }

@@ -43,10 +43,7 @@ impl Pool {
         self.size += 1;
         self.arrivals += 1;
         let (from, number) = (tx.from.clone(), tx.number);
-        let waiting = Waiting {
-            tx,
-            arrival: self.arrivals,
-        };
+        let waiting = Waiting { tx, arrival: self.arrivals };
         let of_account = self.by_account.entry(from).or_default();
         of_account.insert(number, waiting);
         Ok(())
@@ -150,10 +147,7 @@ mod tests {
     fn tx(owner: u16, number: u64) -> Tx {
         let mut secret = [1; 32];
         secret[..2].copy_from_slice(&owner.to_be_bytes());
-        let anchor = Anchor::One {
-            reference: Reference([0; 32]),
-            digest: Digest::ZERO,
-        };
+        let anchor = Anchor::One { reference: Reference([0; 32]), digest: Digest::ZERO };
         let key = Key::from_bytes(&secret).unwrap();
         Tx::sign(&Digest::ZERO, &key, number, &Call::Anchor(anchor))
     }

@@ -64,10 +64,7 @@ impl TxRecord {
         let evidence = self.evidence(place);
         match &place.reverted {
             None => Finality::Final(evidence),
-            Some(why) => Finality::Reverted {
-                why: why.clone(),
-                evidence,
-            },
+            Some(why) => Finality::Reverted { why: why.clone(), evidence },
         }
     }
 
@@ -81,12 +78,7 @@ impl TxRecord {
         };
         differs("WrongPayee", "pays", &made.to, &claimed.to)?;
         differs("WrongAsset", "pays in", &made.asset, &claimed.asset)?;
-        differs(
-            "WrongReference",
-            "pays for",
-            &made.reference,
-            &claimed.reference,
-        )?;
+        differs("WrongReference", "pays for", &made.reference, &claimed.reference)?;
         if made.amount < claimed.amount {
             let why = format!("it pays {}, claimed were {}", made.amount, claimed.amount);
             return Err(Refusal::new("AmountTooLow", why));

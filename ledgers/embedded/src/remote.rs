@@ -93,10 +93,8 @@ impl RemoteNode {
         if genesis == *self.origin.genesis() {
             return Ok(connection);
         }
-        let there = Origin::new(genesis).map_or_else(
-            |refusal| refusal.to_string(),
-            |origin| origin.ledger().to_string(),
-        );
+        let there = Origin::new(genesis)
+            .map_or_else(|refusal| refusal.to_string(), |origin| origin.ledger().to_string());
         let ours = self.origin.ledger();
         let why = format!("{} now has chain {there}, not {ours}", self.address);
         Err(Trouble::Said(LedgerError::refused("WrongChain", why)))
@@ -134,26 +132,18 @@ impl Connection {
     async fn open(address: &str) -> Result<(Connection, Genesis), Trouble> {
         let stream = TcpStream::connect(address).await.map_err(Trouble::Io)?;
         stream.set_nodelay(true).map_err(Trouble::Io)?;
-        let connection = Connection {
-            stream: BufReader::new(stream),
-            asked: 0,
-        };
+        let connection = Connection { stream: BufReader::new(stream), asked: 0 };
         let (connection, answer) = connection.ask(&Request::Genesis).await?;
         match answer.map_err(Trouble::Said)? {
             Answer::Genesis(genesis) => Ok((connection, genesis)),
-            _ => Err(Trouble::garbage(
-                "asked for its genesis, it told another thing",
-            )),
+            _ => Err(Trouble::garbage("asked for its genesis, it told another thing")),
         }
     }
 
     /// Asks one question. Gives the connection back only where another question can follow.
     async fn ask(mut self, request: &Request) -> Result<(Connection, Result<Answer>), Trouble> {
         self.asked += 1;
-        let question = Question {
-            id: self.asked,
-            ask: request.clone(),
-        };
+        let question = Question { id: self.asked, ask: request.clone() };
         let written = write_line(self.stream.get_mut(), &question).await;
         let line = match read_line(&mut self.stream, ANSWER_BYTES_MAX).await {
             Ok(Some(line)) => line,
@@ -171,10 +161,7 @@ impl Connection {
             (id, _) => {
                 // Let the other side know that nothing more is read.
                 let _ = self.stream.get_mut().shutdown().await;
-                Err(Trouble::garbage(format!(
-                    "answer {id} to question {}",
-                    self.asked
-                )))
+                Err(Trouble::garbage(format!("answer {id} to question {}", self.asked)))
             }
         }
     }
@@ -183,9 +170,7 @@ impl Connection {
 impl Trouble {
     fn garbage(what: impl Into<String>) -> Trouble {
         let what: String = what.into();
-        Trouble::Said(LedgerError::unavailable(format!(
-            "that is no ledger's answer: {what}"
-        )))
+        Trouble::Said(LedgerError::unavailable(format!("that is no ledger's answer: {what}")))
     }
 
     /// As an error for the caller, with the address in it.
@@ -193,10 +178,7 @@ impl Trouble {
         match self {
             Trouble::Io(error) => LedgerError::unavailable(format!("{address}: {error}")),
             Trouble::Said(LedgerError::Unavailable { what, retry_after }) => {
-                LedgerError::Unavailable {
-                    what: format!("{address}: {what}"),
-                    retry_after,
-                }
+                LedgerError::Unavailable { what: format!("{address}: {what}"), retry_after }
             }
             Trouble::Said(refused) => refused,
         }

@@ -83,10 +83,7 @@ async fn converse(stream: TcpStream, node: Arc<dyn Node>) {
 
 async fn answer(line: &[u8], node: &dyn Node) -> Reply {
     match serde_json::from_slice::<Question>(line) {
-        Ok(question) => Reply {
-            id: question.id,
-            outcome: node.ask(question.ask).await.into(),
-        },
+        Ok(question) => Reply { id: question.id, outcome: node.ask(question.ask).await.into() },
         Err(error) => unreadable(&error),
     }
 }
@@ -96,8 +93,5 @@ fn unreadable(error: &dyn std::fmt::Display) -> Reply {
 }
 
 fn about_connection(error: LedgerError) -> Reply {
-    Reply {
-        id: 0,
-        outcome: Outcome::from(Err(error)),
-    }
+    Reply { id: 0, outcome: Outcome::from(Err(error)) }
 }

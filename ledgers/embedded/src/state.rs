@@ -109,10 +109,7 @@ impl State {
     }
 
     pub(crate) fn give(&mut self, to: &Account, asset: &Asset, amount: Amount) {
-        let held = self
-            .balances
-            .entry((to.clone(), asset.clone()))
-            .or_default();
+        let held = self.balances.entry((to.clone(), asset.clone())).or_default();
         // All balances and deposits of an asset together are its supply, which fits.
         #[allow(clippy::expect_used)]
         let sum = held.checked_add(amount).expect("part of the supply");

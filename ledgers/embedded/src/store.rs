@@ -86,17 +86,12 @@ impl Store {
             .open(&path)
             .map_err(io_error("cannot open", &path))?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(io_error("cannot read", &path))?;
+        file.read_to_end(&mut bytes).map_err(io_error("cannot read", &path))?;
         let (records, sound) = split(&bytes, &path)?;
         if sound < bytes.len() as u64 {
             cut_tail(&mut file, &path, sound, bytes.len() as u64)?;
         }
-        let store = Store {
-            folder: folder.to_owned(),
-            file,
-            _lock: lock,
-        };
+        let store = Store { folder: folder.to_owned(), file, _lock: lock };
         Ok((store, records))
     }
 
@@ -151,9 +146,8 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => return Err(in_use(folder, file)),
         Err(TryLockError::Error(error)) => return Err(io_error("cannot lock", &path)(error)),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+    let written =
+        file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
     written.map_err(io_error("cannot write", &path))?;
     Ok(file)
 }
@@ -202,10 +196,9 @@ fn split(bytes: &[u8], path: &Path) -> Result<(Vec<Record>, u64), OpenError> {
         let line = &rest[..end.unwrap_or(rest.len())];
         let last = end.is_none_or(|end| end + 1 == rest.len());
         match payload(line).filter(|_| end.is_some()) {
-            Some(payload) => records.push(Record {
-                offset: offset as u64,
-                payload: payload.to_vec(),
-            }),
+            Some(payload) => {
+                records.push(Record { offset: offset as u64, payload: payload.to_vec() })
+            }
             // The first record is renamed into place whole, so it is never a torn one.
             None if last && offset > 0 => break,
             None => return Err(damaged(path, offset as u64, "the checksum does not match")),
@@ -251,11 +244,7 @@ fn array(blocks: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn damaged(path: &Path, offset: u64, why: impl Into<String>) -> OpenError {
-    OpenError::Damaged {
-        file: path.to_owned(),
-        offset,
-        why: why.into(),
-    }
+    OpenError::Damaged { file: path.to_owned(), offset, why: why.into() }
 }
 
 fn io_error(what: &str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {

@@ -27,22 +27,11 @@ impl Tx {
     /// Signs a call for the chain with this genesis digest.
     pub fn sign(chain: &Digest, key: &Key, number: u64, call: &Call) -> Tx {
         let from = key.public().account();
-        let body = Body {
-            chain: *chain,
-            from: from.clone(),
-            number,
-            call: call.clone(),
-        };
+        let body = Body { chain: *chain, from: from.clone(), number, call: call.clone() };
         let mut raw = to_json(&body);
         let signature = key.sign(&signing_digest(&raw));
         raw.extend(signature.0);
-        Tx {
-            id: id(&raw),
-            from,
-            number,
-            call: body.call,
-            raw,
-        }
+        Tx { id: id(&raw), from, number, call: body.call, raw }
     }
 
     /// Checks bytes that came from anywhere.
@@ -106,10 +95,7 @@ fn signing_digest(body: &[u8]) -> Digest {
 fn id(raw: &[u8]) -> TxId {
     // 66 visible ASCII characters.
     #[allow(clippy::expect_used)]
-    keccak(&[raw])
-        .to_string()
-        .parse()
-        .expect("hex is visible ASCII")
+    keccak(&[raw]).to_string().parse().expect("hex is visible ASCII")
 }
 
 fn malformed(why: String) -> Refusal {

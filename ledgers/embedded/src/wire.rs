@@ -36,14 +36,8 @@ pub(crate) struct Reply {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Ok(Box<Answer>),
-    Refused {
-        code: String,
-        why: String,
-    },
-    Unavailable {
-        what: String,
-        retry_after_ms: Option<u64>,
-    },
+    Refused { code: String, why: String },
+    Unavailable { what: String, retry_after_ms: Option<u64> },
 }
 
 impl From<Result<Answer, LedgerError>> for Outcome {
@@ -64,10 +58,7 @@ impl From<Outcome> for Result<Answer, LedgerError> {
         match outcome {
             Outcome::Ok(answer) => Ok(*answer),
             Outcome::Refused { code, why } => Err(LedgerError::Refused { code, why }),
-            Outcome::Unavailable {
-                what,
-                retry_after_ms,
-            } => Err(LedgerError::Unavailable {
+            Outcome::Unavailable { what, retry_after_ms } => Err(LedgerError::Unavailable {
                 what,
                 retry_after: retry_after_ms.map(Duration::from_millis),
             }),

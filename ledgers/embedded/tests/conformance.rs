@@ -33,9 +33,7 @@ async fn over_tcp(genesis: Genesis) {
     tokio::spawn(serving);
     let mut reached: Vec<Arc<dyn Node>> = Vec::new();
     for _ in 0..3 {
-        reached.push(Arc::new(
-            RemoteNode::connect(address.as_str()).await.unwrap(),
-        ));
+        reached.push(Arc::new(RemoteNode::connect(address.as_str()).await.unwrap()));
     }
     let reached = reached.try_into().ok().unwrap();
     run_all(&EmbeddedRig::new(node, reached, time)).await;
@@ -48,10 +46,7 @@ async fn blocks_at_once_in_this_process() {
 
 #[tokio::test]
 async fn blocks_at_once_and_deep_in_this_process() {
-    let deep = Genesis {
-        depth: 3,
-        ..genesis()
-    };
+    let deep = Genesis { depth: 3, ..genesis() };
     in_this_process(deep).await;
 }
 

@@ -37,11 +37,7 @@ impl Served {
         let task = tokio::spawn(serve(listener, node, async {
             let _ = stopped.await;
         }));
-        Served {
-            address,
-            stop,
-            task,
-        }
+        Served { address, stop, task }
     }
 
     async fn stop(self) -> String {
@@ -148,10 +144,7 @@ async fn another_chain_behind_the_address_is_refused() {
     let anchor = Anchor::One { reference, digest };
     let signed = ledger.anchor(0, &anchor).await.unwrap();
     let address = served.stop().await;
-    let other = node(Genesis {
-        chain_id: 1,
-        ..genesis()
-    });
+    let other = node(Genesis { chain_id: 1, ..genesis() });
     let _served = Served::start(&other, &address).await;
     for _ in 0..2 {
         let refused = ledger.submit(&signed).await.unwrap_err().to_string();
@@ -221,10 +214,7 @@ async fn money_from_the_faucet_is_not_asked_for_twice() {
     let served = Served::start(&node, &address).await;
     let (coin, amount) = (sdpp_ledger::Asset::coin(), sdpp_ledger::Amount::new(5));
     // The connection broke; whether the question arrived is unknown, and so it is told.
-    outage(
-        remote.fund(&account(3), &coin, amount).await,
-        &served.address,
-    );
+    outage(remote.fund(&account(3), &coin, amount).await, &served.address);
     remote.fund(&account(3), &coin, amount).await.unwrap();
     assert_eq!(remote.balance(&account(3), &coin).await, Ok(amount));
 }

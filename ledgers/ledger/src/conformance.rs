@@ -110,10 +110,7 @@ async fn submitted(ledger: &dyn Ledger, call: &Call) -> Result<Signed> {
     let mut signed = prepare(ledger, number, call).await?;
     let told = ledger.submit(&signed).await?;
     if let Some(known) = &signed.tx {
-        assert_eq!(
-            *known, told,
-            "the id of prepared bytes was not the real one"
-        );
+        assert_eq!(*known, told, "the id of prepared bytes was not the real one");
     }
     signed.tx = Some(told);
     Ok(signed)
@@ -136,11 +133,7 @@ async fn done(rig: &dyn Rig, ledger: &dyn Ledger, call: &Call) -> Evidence {
     let Finality::Final(evidence) = outcome(rig, ledger, &signed).await else {
         panic!("{call:?} did not become final");
     };
-    assert_eq!(
-        Some(&evidence.tx),
-        signed.tx.as_ref(),
-        "evidence of another"
-    );
+    assert_eq!(Some(&evidence.tx), signed.tx.as_ref(), "evidence of another");
     evidence
 }
 
@@ -181,10 +174,7 @@ fn fresh() -> [u8; 32] {
 }
 
 fn anchor_call() -> Call {
-    Call::Anchor(Anchor::One {
-        reference: Reference(fresh()),
-        digest: Digest(fresh()),
-    })
+    Call::Anchor(Anchor::One { reference: Reference(fresh()), digest: Digest(fresh()) })
 }
 
 fn transfer_call(rig: &dyn Rig, units: u128) -> Call {

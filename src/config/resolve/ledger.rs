@@ -45,10 +45,7 @@ pub(super) fn currency(
         return Err(wrong(&at(key), what));
     }
     if written.decimals > 38 {
-        return Err(wrong(
-            &at("decimals"),
-            "no amount has more than 38 decimals",
-        ));
+        return Err(wrong(&at("decimals"), "no amount has more than 38 decimals"));
     }
     let asset = written.asset.as_deref().unwrap_or("coin");
     Ok(CurrencyConfig {
@@ -61,10 +58,7 @@ pub(super) fn currency(
         decimals: written.decimals,
         methods: methods(&at("methods"), written.methods)?,
         // Every ledger so far writes its accounts alike.
-        payee: written
-            .payee
-            .map(|payee| account(&at("payee"), &payee))
-            .transpose()?,
+        payee: written.payee.map(|payee| account(&at("payee"), &payee)).transpose()?,
         rate: match written.rate {
             Some(written) => rate(name, &written)?,
             None => Rate::ONE,
@@ -84,13 +78,12 @@ fn embedded(name: &str, written: LedgerFile, base: &Path) -> Outcome<Embedded> {
                         beside its dir: remove it here";
             Err(wrong(&at("genesis"), what))
         }
-        (None, Some(address)) => Ok(Embedded::Served {
-            address: host_port(&at("address"), address)?,
-        }),
-        (Some(_), Some(_)) => Err(wrong(
-            &at("address"),
-            "a ledger is either here (dir) or elsewhere (address)",
-        )),
+        (None, Some(address)) => {
+            Ok(Embedded::Served { address: host_port(&at("address"), address)? })
+        }
+        (Some(_), Some(_)) => {
+            Err(wrong(&at("address"), "a ledger is either here (dir) or elsewhere (address)"))
+        }
         (None, None) => {
             let what = "say where it is: dir = \"ledger\" for one in this process, or \
                         address = \"127.0.0.1:9630\" for one that `sdpp ledger serve` serves";
@@ -101,10 +94,7 @@ fn embedded(name: &str, written: LedgerFile, base: &Path) -> Outcome<Embedded> {
 
 fn genesis(ledger: &str, written: BTreeMap<String, Units>) -> Outcome<BTreeMap<Account, Amount>> {
     let grant = |(text, units): (String, Units)| {
-        Ok((
-            account(&["ledgers", ledger, "genesis", &text], &text)?,
-            units.0,
-        ))
+        Ok((account(&["ledgers", ledger, "genesis", &text], &text)?, units.0))
     };
     written.into_iter().map(grant).collect()
 }
@@ -139,10 +129,7 @@ fn ledger_key(
 
 fn methods(key: &[&str], written: Option<Vec<Method>>) -> Outcome<Vec<Method>> {
     let methods = written.unwrap_or_else(|| vec![Method::Transfer]);
-    let twice = methods
-        .iter()
-        .enumerate()
-        .any(|(i, method)| methods[..i].contains(method));
+    let twice = methods.iter().enumerate().any(|(i, method)| methods[..i].contains(method));
     if methods.is_empty() || twice {
         let what = "name at least one of \"transfer\" and \"escrow\", each once";
         return Err(wrong(key, what));
@@ -151,23 +138,13 @@ fn methods(key: &[&str], written: Option<Vec<Method>>) -> Outcome<Vec<Method>> {
 }
 
 fn rate(currency: &str, written: &RateFile) -> Outcome<Rate> {
-    for (key, units) in [
-        ("numerator", written.numerator),
-        ("denominator", written.denominator),
-    ] {
+    for (key, units) in [("numerator", written.numerator), ("denominator", written.denominator)] {
         if units.0 == Amount::ZERO {
             let what = "a rate is a ratio of two numbers that are not zero: \
                         { numerator = \"1\", denominator = \"1\" } is one for one";
             return Err(wrong(&["currencies", currency, "rate", key], what));
         }
     }
-    let rate = Rate {
-        numerator: written.numerator.0,
-        denominator: written.denominator.0,
-    };
-    Ok(if is_one_to_one(&rate) {
-        Rate::ONE
-    } else {
-        rate
-    })
+    let rate = Rate { numerator: written.numerator.0, denominator: written.denominator.0 };
+    Ok(if is_one_to_one(&rate) { Rate::ONE } else { rate })
 }

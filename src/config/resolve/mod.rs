@@ -28,33 +28,19 @@ type Outcome<T> = Result<T, Wrong>;
 
 pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     let identity = secret::identity(&written.identity, base)?;
-    let ledgers = each(written.ledgers, |name, ledger| {
-        ledger::ledger(name, ledger, &identity, base)
-    })?;
+    let ledgers =
+        each(written.ledgers, |name, ledger| ledger::ledger(name, ledger, &identity, base))?;
     let is_seller = written.seller.is_some();
     let currencies = each(written.currencies, |name, currency| {
         ledger::currency(name, currency, &ledgers, is_seller)
     })?;
-    let records = written
-        .records
-        .map(|written| records(written, &ledgers))
-        .transpose()?;
-    let seller = written
-        .seller
-        .map(|seller| role::seller(seller, &currencies))
-        .transpose()?;
-    let topics = each(written.topics, |name, topic| {
-        topic::topic(name, topic, base)
-    })?;
-    let buyer = written
-        .buyer
-        .map(|buyer| role::buyer(buyer, &currencies))
-        .transpose()?;
+    let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
+    let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
+    let topics = each(written.topics, |name, topic| topic::topic(name, topic, base))?;
+    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
     let config = Config {
         identity,
-        journal: Journal {
-            dir: base.join(written.journal.dir),
-        },
+        journal: Journal { dir: base.join(written.journal.dir) },
         ledgers,
         currencies,
         records,
@@ -81,21 +67,14 @@ fn records(written: RecordsFile, ledgers: &BTreeMap<String, LedgerConfig>) -> Ou
                         write anchor = \"after\", or batch = \"each\"";
         return Err(wrong(&["records", "anchor"], what));
     }
-    Ok(Records {
-        ledger,
-        batch,
-        anchor,
-    })
+    Ok(Records { ledger, batch, anchor })
 }
 
 /// What only the whole config shows.
 fn check_roles(config: &Config) -> Outcome<()> {
     let Some(seller) = &config.seller else {
         if let Some(topic) = config.topics.keys().next() {
-            return Err(wrong(
-                &["topics", topic],
-                "only a seller has topics: add [seller]",
-            ));
+            return Err(wrong(&["topics", topic], "only a seller has topics: add [seller]"));
         }
         if config.buyer.is_none() {
             let what = "it makes neither a seller nor a buyer: add [seller] or [buyer]";
@@ -104,10 +83,7 @@ fn check_roles(config: &Config) -> Outcome<()> {
         return Ok(());
     };
     if config.topics.is_empty() {
-        return Err(wrong(
-            &["seller"],
-            "it has nothing to sell: add [topics.NAME]",
-        ));
+        return Err(wrong(&["seller"], "it has nothing to sell: add [topics.NAME]"));
     }
     for (name, topic) in &config.topics {
         for (currency, of) in &config.currencies {
@@ -130,16 +106,9 @@ fn check_window(
         total.checked_mul(rate.numerator.units())
     };
     let key = ["topics", name, "price"];
-    let too_much = || {
-        wrong(
-            &key,
-            "the windows that may be unpaid cost more than any amount",
-        )
-    };
+    let too_much = || wrong(&key, "the windows that may be unpaid cost more than any amount");
     let window = items(seller.granularity).ok_or_else(too_much)?;
-    window
-        .checked_mul(seller.credit_windows.into())
-        .ok_or_else(too_much)?;
+    window.checked_mul(seller.credit_windows.into()).ok_or_else(too_much)?;
     if window < rate.denominator {
         let what = format!(
             "a window of {} items costs less than the smallest unit of {currency}: \
@@ -153,20 +122,10 @@ fn check_window(
 
 fn check_limits(limits: &Limits) -> Outcome<()> {
     let at_least = [
-        (
-            "connections_per_address_max",
-            limits.connections_per_address_max,
-            1,
-            "1",
-        ),
+        ("connections_per_address_max", limits.connections_per_address_max, 1, "1"),
         ("sessions_max", limits.sessions_max, 1, "1"),
         ("item_bytes_max", limits.item_bytes_max, 1, "1"),
-        (
-            "connections_max",
-            limits.connections_max,
-            limits.sessions_max,
-            "sessions_max",
-        ),
+        ("connections_max", limits.connections_max, limits.sessions_max, "sessions_max"),
         (
             "frame_bytes_max",
             limits.frame_bytes_max,
@@ -192,12 +151,7 @@ fn check_limits(limits: &Limits) -> Outcome<()> {
             return Err(wrong(&["limits", key], what));
         }
     }
-    within(
-        &["limits", "first_message_ms"],
-        limits.first_message_ms,
-        PATIENCE_MS,
-    )
-    .map(|_| ())
+    within(&["limits", "first_message_ms"], limits.first_message_ms, PATIENCE_MS).map(|_| ())
 }
 
 fn each<A, B>(

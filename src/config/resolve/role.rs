@@ -28,9 +28,7 @@ pub(super) fn seller(
             return Err(wrong(&["seller"], what));
         }
     };
-    let rate = currencies
-        .get(&default_currency)
-        .map(|currency| currency.rate);
+    let rate = currencies.get(&default_currency).map(|currency| currency.rate);
     if rate.is_some_and(|rate| !is_one_to_one(&rate)) {
         let what = "prices are in this currency, so its rate is one to one: remove the rate";
         return Err(wrong(&["currencies", &default_currency, "rate"], what));
@@ -44,10 +42,7 @@ pub(super) fn seller(
     }
     Ok(Seller {
         listen: written.listen.parse().map_err(|_| {
-            wrong(
-                &at("listen"),
-                "expected an IP address and a port, such as \"127.0.0.1:9620\"",
-            )
+            wrong(&at("listen"), "expected an IP address and a port, such as \"127.0.0.1:9620\"")
         })?,
         default_currency,
         granularity,
@@ -58,11 +53,7 @@ pub(super) fn seller(
             written.patience_ms.unwrap_or(30_000),
             PATIENCE_MS,
         )?,
-        menu_ttl_s: within(
-            &at("menu_ttl_s"),
-            written.menu_ttl_s.unwrap_or(600),
-            MENU_TTL_S,
-        )?,
+        menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
     })
 }
 
@@ -74,10 +65,7 @@ pub(super) fn buyer(
     for (index, one) in written.currencies.into_iter().enumerate() {
         let index = index.to_string();
         let spending = spending(&index, one, currencies)?;
-        if spendings
-            .iter()
-            .any(|other| other.currency == spending.currency)
-        {
+        if spendings.iter().any(|other| other.currency == spending.currency) {
             let what = "it is in the list already: remove one of the two";
             return Err(wrong(&["buyer", "currencies", &index, "currency"], what));
         }
@@ -105,10 +93,7 @@ fn spending(
     let currency = known(&at("currency"), written.currency, currencies, "currencies")?;
     let max_total = written.max_total.0;
     if max_total == Amount::ZERO {
-        return Err(wrong(
-            &at("max_total"),
-            "with nothing to spend, nothing can be bought",
-        ));
+        return Err(wrong(&at("max_total"), "with nothing to spend, nothing can be bought"));
     }
     let deposit = written.deposit.map(|units| units.0);
     let methods = currencies.get(&currency).map(|currency| &currency.methods);
@@ -123,11 +108,7 @@ fn spending(
             "a deposit is for escrow: remove it, or add \"escrow\" to the currency's methods";
         return Err(wrong(&at("deposit"), what));
     }
-    Ok(Spending {
-        currency,
-        max_total,
-        deposit,
-    })
+    Ok(Spending { currency, max_total, deposit })
 }
 
 fn sellers(written: BTreeMap<String, String>) -> Outcome<BTreeMap<String, PublicKey>> {

@@ -37,9 +37,7 @@ pub(super) fn key(
         Some(("keystore", name)) if keystore::is_name(name) => {
             let own = |text| password(&at("password"), text, base);
             return Ok(KeyFrom::Keystore {
-                dir: written
-                    .keystore
-                    .map_or(dir.to_owned(), |own| base.join(own)),
+                dir: written.keystore.map_or(dir.to_owned(), |own| base.join(own)),
                 name: name.to_owned(),
                 password: written.password.map_or(Ok(opens.clone()), own)?,
             });
@@ -67,17 +65,10 @@ fn password(at: &[&str], text: &SecretText, base: &Path) -> Outcome<PasswordFrom
     match split(text) {
         Some(("file", path)) => Ok(PasswordFrom::File(base.join(path))),
         Some(("env", name)) if is_variable(name) => Ok(PasswordFrom::Env(name.to_owned())),
-        _ if text
-            .0
-            .as_ref()
-            .is_some_and(|text| text.as_str() == "prompt") =>
-        {
+        _ if text.0.as_ref().is_some_and(|text| text.as_str() == "prompt") => {
             Ok(PasswordFrom::Prompt)
         }
-        _ => Err(literal_secret(
-            at,
-            "\"file:PATH\", \"env:NAME\" or \"prompt\"",
-        )),
+        _ => Err(literal_secret(at, "\"file:PATH\", \"env:NAME\" or \"prompt\"")),
     }
 }
 

@@ -15,21 +15,14 @@ const INTERVAL_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub(super) fn topic(name: &str, written: TopicFile, base: &Path) -> Outcome<Topic> {
     visible(&["topics", name], name)?;
     if written.price.0 == Amount::ZERO {
-        return Err(wrong(
-            &["topics", name, "price"],
-            "an item costs at least 1",
-        ));
+        return Err(wrong(&["topics", name, "price"], "an item costs at least 1"));
     }
     let units = written.units.unwrap_or_default();
     if units.len() > TEXT_BYTES_MAX || units.chars().any(char::is_control) {
         let what = format!("expected at most {TEXT_BYTES_MAX} bytes of text");
         return Err(wrong(&["topics", name, "units"], what));
     }
-    Ok(Topic {
-        price: written.price.0,
-        units,
-        source: origin(name, written.source, base)?,
-    })
+    Ok(Topic { price: written.price.0, units, source: origin(name, written.source, base)? })
 }
 
 fn origin(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
@@ -38,9 +31,9 @@ fn origin(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
     match written.kind {
         SourceKind::Host => host(topic, &written),
         SourceKind::File => file(topic, written, base),
-        SourceKind::Stdin => Ok(Origin::Stdin {
-            when_slow: written.when_slow.unwrap_or(WhenSlow::Wait),
-        }),
+        SourceKind::Stdin => {
+            Ok(Origin::Stdin { when_slow: written.when_slow.unwrap_or(WhenSlow::Wait) })
+        }
         SourceKind::Command => {
             let argv = written.command.unwrap_or_default();
             if argv.first().is_none_or(String::is_empty) {
@@ -49,11 +42,7 @@ fn origin(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
                 return Err(wrong(&at("command"), what));
             }
             let when_slow = written.when_slow.unwrap_or(WhenSlow::Wait);
-            Ok(Origin::Command(Command {
-                argv,
-                dir: base.to_owned(),
-                when_slow,
-            }))
+            Ok(Origin::Command(Command { argv, dir: base.to_owned(), when_slow }))
         }
     }
 }
@@ -77,42 +66,22 @@ fn file(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
     let what = "which file? path = \"data.csv\"";
     let path = written.path.ok_or_else(|| wrong(&at("path"), what))?;
     let what = "the name does not tell: format = \"csv\", \"ndjson\" or \"lines\"";
-    let format = written
-        .format
-        .or_else(|| format_of(&path))
-        .ok_or_else(|| wrong(&at("format"), what))?;
-    Ok(Origin::File(File {
-        path: base.join(path),
-        format,
-    }))
+    let format =
+        written.format.or_else(|| format_of(&path)).ok_or_else(|| wrong(&at("format"), what))?;
+    Ok(Origin::File(File { path: base.join(path), format }))
 }
 
 fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
     let kind = written.kind;
     let stray = [
         ("sensor", written.sensor.is_some(), kind == SourceKind::Host),
-        (
-            "interval_ms",
-            written.interval_ms.is_some(),
-            kind == SourceKind::Host,
-        ),
+        ("interval_ms", written.interval_ms.is_some(), kind == SourceKind::Host),
         ("path", written.path.is_some(), kind == SourceKind::File),
         ("format", written.format.is_some(), kind == SourceKind::File),
-        (
-            "command",
-            written.command.is_some(),
-            kind == SourceKind::Command,
-        ),
-        (
-            "when_slow",
-            written.when_slow.is_some(),
-            kind != SourceKind::File,
-        ),
+        ("command", written.command.is_some(), kind == SourceKind::Command),
+        ("when_slow", written.when_slow.is_some(), kind != SourceKind::File),
     ];
-    match stray
-        .iter()
-        .find(|(_, is_written, belongs)| *is_written && !belongs)
-    {
+    match stray.iter().find(|(_, is_written, belongs)| *is_written && !belongs) {
         Some((key, ..)) => {
             let what = "this kind of source has no such key: remove it, or change the kind";
             Err(wrong(&["topics", topic, "source", key], what))

@@ -122,12 +122,7 @@ pub struct Packed {
 impl Outbox {
     /// The outbox of an account on a ledger.
     pub fn new(ledger: LedgerId, account: Account, policy: Policy) -> Self {
-        Outbox {
-            ledger,
-            account,
-            policy,
-            asked: false,
-        }
+        Outbox { ledger, account, policy, asked: false }
     }
 
     /// What to ask now, in order. At most one thing is prepared: its number is certain only when
@@ -174,53 +169,31 @@ impl Outbox {
     /// What an answer means for the journal. `jitter` is any random number: it spreads the waits
     /// after an outage.
     pub fn outcome(&mut self, step: Step, answer: Answer, now_ms: u64, jitter: u64) -> Vec<Write> {
-        let clock = Clock {
-            policy: &self.policy,
-            now_ms,
-            jitter,
-        };
+        let clock = Clock { policy: &self.policy, now_ms, jitter };
         match (step, answer) {
-            (
-                Step::Prepare {
-                    call,
-                    references,
-                    head,
-                    tries,
-                    ..
-                },
-                Answer::Prepared(answer),
-            ) => match answer {
-                Ok(signed) => {
-                    self.asked = true;
-                    vec![Write::Prepare(Box::new(Prepare {
-                        ledger: self.ledger.clone(),
-                        account: self.account.clone(),
-                        call,
-                        references,
-                        head,
-                        signed,
-                    }))]
+            (Step::Prepare { call, references, head, tries, .. }, Answer::Prepared(answer)) => {
+                match answer {
+                    Ok(signed) => {
+                        self.asked = true;
+                        vec![Write::Prepare(Box::new(Prepare {
+                            ledger: self.ledger.clone(),
+                            account: self.account.clone(),
+                            call,
+                            references,
+                            head,
+                            signed,
+                        }))]
+                    }
+                    Err(error) => unsigned(&call, references, &error, tries, &clock),
                 }
-                Err(error) => unsigned(&call, references, &error, tries, &clock),
-            },
-            (
-                Step::Submit {
-                    delivery, tries, ..
-                },
-                Answer::Submitted(answer),
-            ) => submitted(delivery, answer, tries, &clock),
-            (
-                Step::Finality {
-                    delivery, tries, ..
-                },
-                Answer::Finality(answer),
-            ) => looked_up(delivery, answer, tries, &clock),
-            (
-                Step::Check {
-                    reference, tries, ..
-                },
-                Answer::Finality(answer),
-            ) => {
+            }
+            (Step::Submit { delivery, tries, .. }, Answer::Submitted(answer)) => {
+                submitted(delivery, answer, tries, &clock)
+            }
+            (Step::Finality { delivery, tries, .. }, Answer::Finality(answer)) => {
+                looked_up(delivery, answer, tries, &clock)
+            }
+            (Step::Check { reference, tries, .. }, Answer::Finality(answer)) => {
                 vec![checked(reference, answer, tries, &clock)]
             }
             // The answer to another question says nothing about this one: it is planned again.
@@ -313,9 +286,9 @@ impl Outbox {
 /// Asks a ledger. The only thing here that waits for anything.
 pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
     match step {
-        Step::Prepare {
-            call, numbers, ask, ..
-        } => Answer::Prepared(sign(ledger, call, numbers, *ask).await),
+        Step::Prepare { call, numbers, ask, .. } => {
+            Answer::Prepared(sign(ledger, call, numbers, *ask).await)
+        }
         Step::Submit { signed, .. } => Answer::Submitted(ledger.submit(signed).await),
         Step::Finality { signed, .. } => Answer::Finality(ledger.finality(signed).await),
         Step::Check { claim, .. } => Answer::Finality(match ledger.payments() {
@@ -346,10 +319,7 @@ async fn sign(
 pub fn pack(owed: &[Obligation], head: Option<Head>, identity: &PublicKey) -> Option<Packed> {
     if let ([row], None) = (owed, head) {
         return match &row.owed.act {
-            Act::Do(call) => Some(Packed {
-                call: call.clone(),
-                leaves: Vec::new(),
-            }),
+            Act::Do(call) => Some(Packed { call: call.clone(), leaves: Vec::new() }),
             Act::Check(_) => None,
         };
     }
@@ -380,11 +350,9 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
 
 fn check(row: Obligation) -> Option<Step> {
     match row.owed.act {
-        Act::Check(claim) => Some(Step::Check {
-            reference: row.owed.reference,
-            claim,
-            tries: row.tries,
-        }),
+        Act::Check(claim) => {
+            Some(Step::Check { reference: row.owed.reference, claim, tries: row.tries })
+        }
         Act::Do(_) => None,
     }
 }
@@ -393,16 +361,8 @@ fn step_of(row: Delivery) -> Option<Step> {
     let signed = row.signed()?.clone();
     let (delivery, tries) = (row.id, row.tries);
     match row.state {
-        delivery::State::Prepared { .. } => Some(Step::Submit {
-            delivery,
-            signed,
-            tries,
-        }),
-        state if state.is_live() => Some(Step::Finality {
-            delivery,
-            signed,
-            tries,
-        }),
+        delivery::State::Prepared { .. } => Some(Step::Submit { delivery, signed, tries }),
+        state if state.is_live() => Some(Step::Finality { delivery, signed, tries }),
         _ => None,
     }
 }

@@ -21,17 +21,13 @@ impl Clock<'_> {
     /// The wait after `tries` failures: twice as long each time, half of it certain and the rest
     /// by jitter, and never shorter than the ledger asks.
     fn backoff_ms(&self, tries: u32, error: &LedgerError) -> u64 {
-        let doubled = self
-            .policy
-            .backoff_base_ms
-            .saturating_mul(1 << tries.min(40));
+        let doubled = self.policy.backoff_base_ms.saturating_mul(1 << tries.min(40));
         let most = doubled.min(self.policy.backoff_max_ms).max(1);
         let ours = most / 2 + self.jitter % (most - most / 2 + 1);
         let theirs = match error {
-            LedgerError::Unavailable {
-                retry_after: Some(after),
-                ..
-            } => u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            LedgerError::Unavailable { retry_after: Some(after), .. } => {
+                u64::try_from(after.as_millis()).unwrap_or(u64::MAX)
+            }
             _ => 0,
         };
         self.now_ms.saturating_add(ours.max(theirs))
@@ -51,15 +47,12 @@ pub(super) fn unsigned(
             live: Live::Obligation(reference),
             due_ms: clock.backoff_ms(tries, error),
         },
-        LedgerError::Refused { .. } if is_shared(call) => Write::Obligation {
-            reference,
-            event: obligation::Event::Separated,
-        },
+        LedgerError::Refused { .. } if is_shared(call) => {
+            Write::Obligation { reference, event: obligation::Event::Separated }
+        }
         LedgerError::Refused { code, why } => Write::Obligation {
             reference,
-            event: obligation::Event::Refused {
-                why: reason(code, why),
-            },
+            event: obligation::Event::Refused { why: reason(code, why) },
         },
     };
     references.into_iter().map(write).collect()
@@ -111,30 +104,22 @@ pub(super) fn checked(
     clock: &Clock<'_>,
 ) -> Write {
     use obligation::Event;
-    let later = |due_ms| Write::Postpone {
-        live: Live::Obligation(reference),
-        due_ms,
-    };
+    let later = |due_ms| Write::Postpone { live: Live::Obligation(reference), due_ms };
     let event = match answer {
         Ok(Finality::Final(evidence)) => Event::Met { evidence },
         Ok(Finality::Unknown | Finality::Pending(_)) => return later(clock.poll_ms()),
-        Ok(Finality::Replaced) => Event::Refused {
-            why: "another transaction took its place".to_owned(),
-        },
+        Ok(Finality::Replaced) => {
+            Event::Refused { why: "another transaction took its place".to_owned() }
+        }
         Ok(Finality::Reverted { why, .. }) => Event::Refused { why },
-        Err(LedgerError::Refused { code, why }) => Event::Refused {
-            why: reason(&code, &why),
-        },
+        Err(LedgerError::Refused { code, why }) => Event::Refused { why: reason(&code, &why) },
         Err(error) => return later(clock.backoff_ms(tries, &error)),
     };
     Write::Obligation { reference, event }
 }
 
 fn postponed(id: DeliveryId, tries: u32, error: &LedgerError, clock: &Clock<'_>) -> Write {
-    Write::Postpone {
-        live: Live::Delivery(id),
-        due_ms: clock.backoff_ms(tries, error),
-    }
+    Write::Postpone { live: Live::Delivery(id), due_ms: clock.backoff_ms(tries, error) }
 }
 
 fn reason(code: &str, why: &str) -> String {

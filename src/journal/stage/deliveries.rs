@@ -56,10 +56,7 @@ impl Stage<'_> {
         if id.number < numbers.unwrap_or_default().next {
             return Err(WriteError::NumberUsed(id.clone()).into());
         }
-        Ok(self.row(
-            Tree::Deliveries,
-            &keys::delivery(&id.ledger, &id.account, id.number),
-        )?)
+        Ok(self.row(Tree::Deliveries, &keys::delivery(&id.ledger, &id.account, id.number))?)
     }
 
     fn owed_by(&mut self, references: &[Reference]) -> Result<Vec<Obligation>, Fault> {

@@ -15,7 +15,7 @@ use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
 use super::write::{Live, News, NewsKind, Write, WriteError, Written};
 use super::{JournalError, damaged};
 use crate::record::{Act, Owed, Record};
-use crate::terms::SessionId;
+use crate::terms::{Purpose, SessionId};
 use sdpp_ledger::{LedgerId, PublicKey, Reference, TxId, merkle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +36,11 @@ impl From<JournalError> for Fault {
     fn from(error: JournalError) -> Self {
         Fault::Journal(error)
     }
+}
+
+/// The one record that may stand before its session's order: the order's own anchor goes first.
+fn precedes_order(record: &Record) -> bool {
+    matches!(record, Record::Anchoring { owed } if owed.purpose == Purpose::Order)
 }
 
 /// What a batch held at some place: nothing, or a value, or a removal.
@@ -88,8 +93,7 @@ impl<'a> Stage<'a> {
     pub(super) fn finish(mut self) -> Result<(Batch, Head), JournalError> {
         if !self.batch.is_empty() {
             let head = row_bytes(&self.head)?;
-            self.batch
-                .insert((Tree::Meta, b"head".to_vec()), Some(head));
+            self.batch.insert((Tree::Meta, b"head".to_vec()), Some(head));
         }
         Ok((self.batch, self.head))
     }
@@ -177,11 +181,7 @@ impl<'a> Stage<'a> {
         };
         if entry.session != session || entry.record != *record {
             let reference = owed.reference;
-            return Err(WriteError::ReferenceConflict {
-                reference,
-                entry: seq,
-            }
-            .into());
+            return Err(WriteError::ReferenceConflict { reference, entry: seq }.into());
         }
         self.written.seq = Some(seq);
         self.written.repeated = true;
@@ -190,11 +190,10 @@ impl<'a> Stage<'a> {
 
     /// Checks a record against what is known of its session and channel, and keeps what it adds.
     fn learn(&mut self, session: Option<SessionId>, record: &Record) -> Result<(), Fault> {
-        if let Some(id) = session {
+        if let (Some(id), false) = (session, precedes_order(record)) {
             let key = &id.0.0;
-            let mut known: Session = self
-                .row(Tree::Sessions, key)?
-                .ok_or(WriteError::NoSuchSession)?;
+            let mut known: Session =
+                self.row(Tree::Sessions, key)?.ok_or(WriteError::NoSuchSession)?;
             if known.learn(record, self.head.seq + 1)? {
                 self.put_row("a session", Tree::Sessions, key.to_vec(), &known)?;
             }
@@ -218,20 +217,10 @@ impl<'a> Stage<'a> {
             prev: self.head.digest,
             record,
         };
-        let bytes = entry
-            .encode()
-            .map_err(|e| damaged(format!("a record cannot be written: {e}")))?;
-        self.head = Head {
-            seq: entry.seq,
-            digest: entry::digest(&bytes),
-            at_ms: entry.at_ms,
-        };
-        self.put(
-            "a record",
-            Tree::Entries,
-            keys::seq(entry.seq).into(),
-            bytes,
-        )?;
+        let bytes =
+            entry.encode().map_err(|e| damaged(format!("a record cannot be written: {e}")))?;
+        self.head = Head { seq: entry.seq, digest: entry::digest(&bytes), at_ms: entry.at_ms };
+        self.put("a record", Tree::Entries, keys::seq(entry.seq).into(), bytes)?;
         if let Some(session) = session {
             let key = keys::in_session(&session, entry.seq);
             self.put("an index row", Tree::SessionEntries, key, Vec::new())?;
@@ -262,11 +251,7 @@ impl<'a> Stage<'a> {
         match self.get(Tree::Claims, &key)? {
             Some(by) if by != owed.reference.0 => {
                 let by = by.try_into().map_err(|_| damaged("a claim's row"))?;
-                Err(WriteError::TxUsed {
-                    tx: tx.clone(),
-                    by: Reference(by),
-                }
-                .into())
+                Err(WriteError::TxUsed { tx: tx.clone(), by: Reference(by) }.into())
             }
             _ => Ok(()),
         }
@@ -283,10 +268,7 @@ impl<'a> Stage<'a> {
     /// An event that comes from outside, and must not touch what a delivery carries.
     fn lone_event(&mut self, reference: &Reference, event: Event) -> Result<(), Fault> {
         let row = self.obligation(reference)?;
-        let is_inner = matches!(
-            event,
-            Event::Released | Event::Boarded { .. } | Event::Dropped
-        );
+        let is_inner = matches!(event, Event::Released | Event::Boarded { .. } | Event::Dropped);
         if is_inner || matches!(row.state, State::Riding { .. }) {
             return Err(Illegal::new(&row.state, &event).into());
         }
@@ -320,20 +302,12 @@ impl<'a> Stage<'a> {
         let reference = row.owed.reference;
         let (record, kind) = match &row.state {
             State::Met { evidence } => (
-                Record::Met {
-                    reference,
-                    evidence: evidence.clone(),
-                    proof,
-                },
+                Record::Met { reference, evidence: evidence.clone(), proof },
                 NewsKind::Met(evidence.clone()),
             ),
-            State::Refused { why } => (
-                Record::Refused {
-                    reference,
-                    why: why.clone(),
-                },
-                NewsKind::Refused(why.clone()),
-            ),
+            State::Refused { why } => {
+                (Record::Refused { reference, why: why.clone() }, NewsKind::Refused(why.clone()))
+            }
             _ => return Ok(()),
         };
         self.tell(row, kind);
@@ -355,21 +329,13 @@ impl<'a> Stage<'a> {
             Live::Obligation(reference) => {
                 let old = self.obligation(&reference)?;
                 let tries = old.tries.saturating_add(1);
-                let row = Obligation {
-                    due_ms,
-                    tries,
-                    ..old.clone()
-                };
+                let row = Obligation { due_ms, tries, ..old.clone() };
                 self.put_obligation(Some(&old), &row)
             }
             Live::Delivery(id) => {
                 let old = self.delivery(&id)?;
                 let tries = old.tries.saturating_add(1);
-                let row = Delivery {
-                    due_ms,
-                    tries,
-                    ..old.clone()
-                };
+                let row = Delivery { due_ms, tries, ..old.clone() };
                 self.put_delivery(Some(&old), &row)
             }
         }
@@ -378,11 +344,7 @@ impl<'a> Stage<'a> {
     // What listeners want to know.
 
     fn tell(&mut self, row: &Obligation, kind: NewsKind) {
-        self.written.news.push(News {
-            session: row.session,
-            reference: row.owed.reference,
-            kind,
-        });
+        self.written.news.push(News { session: row.session, reference: row.owed.reference, kind });
     }
 
     fn has_work(&mut self, ledger: &LedgerId) {
@@ -451,12 +413,9 @@ impl<'a> Stage<'a> {
         value: Vec<u8>,
     ) -> Result<(), Fault> {
         if value.len() > VALUE_BYTES_MAX {
-            return Err(WriteError::TooLarge {
-                what,
-                bytes: value.len(),
-                max: VALUE_BYTES_MAX,
-            }
-            .into());
+            return Err(
+                WriteError::TooLarge { what, bytes: value.len(), max: VALUE_BYTES_MAX }.into()
+            );
         }
         self.set((tree, key), Some(value));
         Ok(())

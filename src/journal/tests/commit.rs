@@ -17,10 +17,7 @@ fn sixty_four_appends_cost_one_sync() {
     let writes = (0..64).map(|n| append(session(1), voucher(1, n))).collect();
     let answers = journal.commit(NOW, writes).unwrap();
     assert_eq!(journal.shared.store.watch.syncs.load(SeqCst) - before, 1);
-    let seqs: Vec<_> = answers
-        .into_iter()
-        .map(|a| a.unwrap().seq.unwrap())
-        .collect();
+    let seqs: Vec<_> = answers.into_iter().map(|a| a.unwrap().seq.unwrap()).collect();
     assert_eq!(seqs, (2..66).collect::<Vec<_>>());
 }
 
@@ -28,20 +25,29 @@ fn sixty_four_appends_cost_one_sync() {
 fn a_bad_write_fails_alone() {
     let (_dir, mut journal) = with_session();
     let stranger = append(session(2), voucher(1, 1));
-    let bad_claim = Write::Append {
-        session: None,
-        record: Box::new(order()),
-    };
+    let bad_claim = Write::Append { session: None, record: Box::new(order()) };
     let good = append(session(1), voucher(1, 5));
-    let answers = journal
-        .commit(NOW, vec![stranger, good, bad_claim])
-        .unwrap();
+    let answers = journal.commit(NOW, vec![stranger, good, bad_claim]).unwrap();
     assert_eq!(answers[0], Err(WriteError::NoSuchSession));
     assert_eq!(answers[1].as_ref().unwrap().seq, Some(2));
     assert_eq!(answers[2], Err(WriteError::NoSuchSession));
     let reader = journal.reader();
     assert_eq!(reader.verify().unwrap().unwrap().seq, 2);
     assert!(reader.session(&session(2)).unwrap().is_none());
+}
+
+/// The order names its anchor's transaction, so its anchor is owed before there is a session.
+#[test]
+fn the_anchor_of_an_order_goes_before_its_session() {
+    let (_dir, mut journal) = with_session();
+    let anchoring = |purpose| {
+        let owed = Owed { purpose, ..anchor(session(2), purpose as u64, false) };
+        append(session(2), Record::Anchoring { owed })
+    };
+    let writes = vec![anchoring(Purpose::Order), anchoring(Purpose::Invoice)];
+    let answers = journal.commit(NOW, writes).unwrap();
+    assert_eq!(answers[0].as_ref().unwrap().seq, Some(2));
+    assert_eq!(answers[1], Err(WriteError::NoSuchSession));
 }
 
 #[test]
@@ -66,19 +72,13 @@ fn a_refused_write_takes_all_its_changes_back() {
 #[test]
 fn a_refused_claim_gives_its_transaction_back() {
     let (_dir, mut journal) = with_session();
-    done(
-        &mut journal,
-        append(session(1), claim(session(1), 1, tx("0xab"))),
-    );
+    done(&mut journal, append(session(1), claim(session(1), 1, tx("0xab"))));
     let reference = session(1).reference(Purpose::Payment, 1);
     let why = "pays somebody else".to_owned();
     let event = obligation::Event::Refused { why };
     let written = done(&mut journal, Write::Obligation { reference, event });
     assert!(matches!(written.news[0].kind, NewsKind::Refused(_)));
-    done(
-        &mut journal,
-        append(session(1), claim(session(1), 2, tx("0xab"))),
-    );
+    done(&mut journal, append(session(1), claim(session(1), 2, tx("0xab"))));
     let event = obligation::Event::Retried;
     let again = one(&mut journal, Write::Obligation { reference, event });
     assert!(matches!(again, Err(WriteError::TxUsed { .. })));
@@ -90,14 +90,9 @@ fn one_reference_has_one_content() {
     let owed = anchor(session(1), 1, false);
     let first = append(session(1), invoice(1, Some(owed.clone())));
     let other = append(session(1), invoice(2, Some(owed.clone())));
-    let answers = journal
-        .commit(NOW, vec![first.clone(), first.clone(), other])
-        .unwrap();
+    let answers = journal.commit(NOW, vec![first.clone(), first.clone(), other]).unwrap();
     let written = answers[0].as_ref().unwrap();
-    assert_eq!(
-        (written.seq, written.ledgers.clone()),
-        (Some(2), vec![ledger_id()])
-    );
+    assert_eq!((written.seq, written.ledgers.clone()), (Some(2), vec![ledger_id()]));
     let again = answers[1].as_ref().unwrap();
     assert!(again.repeated && again.seq == Some(2) && again.ledgers.is_empty());
     let (reference, entry) = (owed.reference, 2);
@@ -139,14 +134,7 @@ fn ranges_ceilings_and_epochs_only_grow() {
     let expected = [true, false, true, true, false, true, true, false, true];
     assert_eq!(taken, expected);
     let reader = journal.reader();
-    assert_eq!(
-        reader
-            .session(&session(1))
-            .unwrap()
-            .unwrap()
-            .reserved_to_seq,
-        20
-    );
+    assert_eq!(reader.session(&session(1)).unwrap().unwrap().reserved_to_seq, 20);
     let channel = reader.channel(&ChannelId([1; 32])).unwrap().unwrap();
     assert_eq!(channel.ceiling, Some(Amount::new(6)));
 }
@@ -167,20 +155,14 @@ fn met_and_refused_are_not_for_callers() {
     let (_dir, mut journal) = with_session();
     let reference = Reference([1; 32]);
     let why = "no".to_owned();
-    let refused = one(
-        &mut journal,
-        append(session(1), Record::Refused { reference, why }),
-    );
+    let refused = one(&mut journal, append(session(1), Record::Refused { reference, why }));
     assert_eq!(refused, Err(WriteError::OutboxOnly));
 }
 
 #[test]
 fn a_record_that_is_too_large_says_so() {
     let (_dir, mut journal) = with_session();
-    let answer = one(
-        &mut journal,
-        append(session(1), ended(&"x".repeat(300_000))),
-    );
+    let answer = one(&mut journal, append(session(1), ended(&"x".repeat(300_000))));
     assert!(matches!(answer, Err(WriteError::TooLarge { .. })));
     // The longest two messages that are kept fit, with every byte escaped, and no blob is made.
     let data = "\u{1}".repeat(16 * 1024);
@@ -219,12 +201,7 @@ fn time_does_not_run_backwards_in_the_chain() {
 fn nothing_is_acknowledged_when_the_disk_refuses() {
     let (dir, mut journal) = with_session();
     let reader = journal.reader();
-    journal
-        .shared
-        .store
-        .watch
-        .fail_next_sync
-        .store(true, SeqCst);
+    journal.shared.store.watch.fail_next_sync.store(true, SeqCst);
     let write = append(session(1), voucher(1, 1));
     let failed = journal.commit(NOW, vec![write.clone()]);
     assert!(matches!(failed, Err(JournalError::Io { .. })));
@@ -268,20 +245,9 @@ fn the_salt_secret_leaves_by_its_own_door_only() {
     let queries = [
         Query::Counts,
         Query::Verify,
-        Query::Entries {
-            session: None,
-            after: 0,
-            limit: 10,
-        },
-        Query::Entries {
-            session: Some(session(1)),
-            after: 0,
-            limit: 10,
-        },
-        Query::Sessions {
-            after: None,
-            limit: 10,
-        },
+        Query::Entries { session: None, after: 0, limit: 10 },
+        Query::Entries { session: Some(session(1)), after: 0, limit: 10 },
+        Query::Sessions { after: None, limit: 10 },
     ];
     for query in queries {
         let json = serde_json::to_string(&query).unwrap();

@@ -16,11 +16,7 @@ fn long_journal() -> (Dir, Journal) {
 
 fn overwrite(journal: &Journal, seq: u64, bytes: Option<Vec<u8>>) {
     let key = (Tree::Entries, keys::seq(seq).to_vec());
-    journal
-        .shared
-        .store
-        .write(&Batch::from([(key, bytes)]))
-        .unwrap();
+    journal.shared.store.write(&Batch::from([(key, bytes)])).unwrap();
 }
 
 fn stored(journal: &Journal, seq: u64) -> Vec<u8> {

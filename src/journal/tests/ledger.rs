@@ -181,10 +181,9 @@ impl Chain {
             let is_final = self.blocks.len() - height >= DEPTH;
             let evidence = self.evidence(&mined.raw, height);
             return match (mined.raw == signed.raw, is_final) {
-                (true, true) if units(&mined.call) == REVERTS => Finality::Reverted {
-                    why: "reverted".to_owned(),
-                    evidence,
-                },
+                (true, true) if units(&mined.call) == REVERTS => {
+                    Finality::Reverted { why: "reverted".to_owned(), evidence }
+                }
                 (true, true) => Finality::Final(evidence),
                 (false, true) => Finality::Replaced,
                 (true, false) => Finality::Pending(Some(Inclusion {
@@ -212,11 +211,7 @@ impl Ledger for Toy {
     }
 
     async fn status(&self) -> Result<Status> {
-        Ok(Status {
-            height: self.chain().blocks.len() as u64,
-            at_ms: NOW,
-            depth: DEPTH as u64,
-        })
+        Ok(Status { height: self.chain().blocks.len() as u64, at_ms: NOW, depth: DEPTH as u64 })
     }
 
     async fn next_number(&self) -> Result<u64> {
@@ -263,12 +258,7 @@ impl Toy {
         // No two signatures over the same are alike, so that a second one shows.
         let salt = chain.dice.roll();
         let raw = serde_json::to_vec(&(number, call, salt)).unwrap();
-        Ok(Signed {
-            number,
-            tx: (!chain.gateway).then(|| tx_of(&raw)),
-            raw,
-            fee: Amount::new(1),
-        })
+        Ok(Signed { number, tx: (!chain.gateway).then(|| tx_of(&raw)), raw, fee: Amount::new(1) })
     }
 }
 
@@ -316,11 +306,7 @@ impl Payments for Toy {
 
 fn read(raw: &[u8]) -> Mined {
     let (number, call, _): (u64, Call, u64) = serde_json::from_slice(raw).unwrap();
-    Mined {
-        number,
-        raw: raw.to_vec(),
-        call,
-    }
+    Mined { number, raw: raw.to_vec(), call }
 }
 
 fn units(call: &Call) -> u128 {
@@ -337,10 +323,7 @@ fn tx_of(raw: &[u8]) -> TxId {
 /// Runs what never waits for anything outside.
 pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("this ledger answers at once"),
     }

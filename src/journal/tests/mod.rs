@@ -14,8 +14,8 @@ use crate::crypto::layout::MessageKind;
 use crate::record::{Act, End, Owed, Record, SaltSecret, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Key, LedgerId, Reference,
-    Signature, Transfer, TxId, keccak,
+    Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId,
+    Reference, Signature, Transfer, TxId, keccak,
 };
 use tempfile::TempDir;
 
@@ -72,10 +72,7 @@ pub(super) fn one(journal: &mut Journal, write: Write) -> Result<Written, WriteE
 }
 
 pub(super) fn append(session: SessionId, record: Record) -> Write {
-    Write::Append {
-        session: Some(session),
-        record: Box::new(record),
-    }
+    Write::Append { session: Some(session), record: Box::new(record) }
 }
 
 pub(super) fn message(kind: MessageKind, number: u64) -> SignedMessage {
@@ -105,9 +102,14 @@ pub(super) fn order() -> Record {
 pub(super) fn voucher(channel: u8, units: u128) -> Record {
     Record::Voucher {
         channel: ChannelId([channel; 32]),
+        domain: domain(),
         amount: Amount::new(units),
         signature: some_signature(),
     }
+}
+
+fn domain() -> Domain {
+    Domain { chain_id: 1, contract: key(3).public().account() }
 }
 
 fn some_signature() -> Signature {
@@ -125,12 +127,7 @@ pub(super) fn invoice(number: u64, owed: Option<Owed>) -> Record {
 }
 
 pub(super) fn ended(why: &str) -> Record {
-    Record::Ended {
-        end: End::Complete,
-        why: why.to_owned(),
-        evidence: None,
-        owed: None,
-    }
+    Record::Ended { end: End::Complete, why: why.to_owned(), evidence: None, owed: None }
 }
 
 pub(super) fn anchor(session: SessionId, number: u64, held: bool) -> Owed {
@@ -146,12 +143,7 @@ pub(super) fn anchor(session: SessionId, number: u64, held: bool) -> Owed {
 }
 
 pub(super) fn transfer(reference: Reference, units: u128) -> Transfer {
-    Transfer {
-        to: account(9),
-        asset: Asset::coin(),
-        amount: Amount::new(units),
-        reference,
-    }
+    Transfer { to: account(9), asset: Asset::coin(), amount: Amount::new(units), reference }
 }
 
 pub(super) fn payment(session: SessionId, number: u64) -> Owed {
@@ -181,8 +173,5 @@ pub(super) fn claim(session: SessionId, number: u64, tx: TxId) -> Record {
 }
 
 pub(super) fn epoch(epoch: u32) -> Record {
-    Record::Epoch {
-        epoch,
-        salt_secret: SaltSecret(keccak(&[b"salt", &epoch.to_be_bytes()])),
-    }
+    Record::Epoch { epoch, salt_secret: SaltSecret(keccak(&[b"salt", &epoch.to_be_bytes()])) }
 }

@@ -9,16 +9,12 @@ use std::process::Command;
 /// Runs one ignored test of this file or its neighbours in a process of its own.
 pub(super) fn child(test: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("SDPP_TEST_JOURNAL", dir);
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env("SDPP_TEST_JOURNAL", dir);
     command
 }
 
 pub(super) fn dir_of_parent() -> PathBuf {
-    std::env::var_os("SDPP_TEST_JOURNAL")
-        .expect("run by another test")
-        .into()
+    std::env::var_os("SDPP_TEST_JOURNAL").expect("run by another test").into()
 }
 
 fn error(dir: &Dir) -> JournalError {
@@ -68,14 +64,9 @@ fn a_second_process_is_told_who_holds_it() {
     let pid = std::process::id();
     let again = error(&dir);
     assert!(matches!(again, JournalError::Locked { pid: Some(p), .. } if p == pid));
-    let output = child("journal::tests::open::child_opens", &dir.path())
-        .output()
-        .unwrap();
+    let output = child("journal::tests::open::child_opens", &dir.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        said.contains(&format!("is open in process {pid}")),
-        "{said}"
-    );
+    assert!(said.contains(&format!("is open in process {pid}")), "{said}");
     // A reader alone still holds it.
     let reader = journal.reader();
     drop(journal);
@@ -156,10 +147,8 @@ fn must_tell(dir: &Path, what: &str, acknowledged: u64) -> bool {
             matches!(walk, Ok(Ok(_)))
         }
         Err(error) => {
-            let expected = matches!(
-                error,
-                JournalError::Damaged { .. } | JournalError::Schema { .. }
-            );
+            let expected =
+                matches!(error, JournalError::Damaged { .. } | JournalError::Schema { .. });
             assert!(expected, "{what}: {error:?}");
             false
         }
@@ -242,8 +231,5 @@ fn an_end_that_sled_drops_in_silence_is_missed() {
     bytes[end - 40..end].fill(0x77);
     fs::write(&path, bytes).unwrap();
     let said = error(&dir).to_string();
-    assert!(
-        said.contains(&format!("entry {seq} was acknowledged")),
-        "{said}"
-    );
+    assert!(said.contains(&format!("entry {seq} was acknowledged")), "{said}");
 }

@@ -43,10 +43,7 @@ impl Node {
 
     fn owe(&mut self, number: u64, owed: Owed) -> Reference {
         let reference = owed.reference;
-        done(
-            &mut self.journal,
-            append(session(1), invoice(number, Some(owed))),
-        );
+        done(&mut self.journal, append(session(1), invoice(number, Some(owed))));
         reference
     }
 
@@ -87,11 +84,7 @@ impl Node {
     fn met(&self) -> Vec<(Reference, Evidence, Option<sdpp_ledger::merkle::Proof>)> {
         let entries = self.journal.reader().entries(0, 100).unwrap();
         let met = entries.into_iter().filter_map(|entry| match entry.record {
-            Record::Met {
-                reference,
-                evidence,
-                proof,
-            } => Some((reference, evidence, proof)),
+            Record::Met { reference, evidence, proof } => Some((reference, evidence, proof)),
             _ => None,
         });
         met.collect()
@@ -116,9 +109,7 @@ fn a_payment_goes_out_once_and_is_met() {
 #[test]
 fn anchors_share_a_root_with_the_journal_s_head() {
     let mut node = Node::new(8);
-    let references: Vec<_> = (1..=5)
-        .map(|n| node.owe(n, anchor(session(1), n, false)))
-        .collect();
+    let references: Vec<_> = (1..=5).map(|n| node.owe(n, anchor(session(1), n, false))).collect();
     let head = node.journal.reader().head().unwrap();
     node.settle();
     let deliveries = node.deliveries();
@@ -141,10 +132,7 @@ fn anchors_share_a_root_with_the_journal_s_head() {
     // A head that never was does not pass.
     let digest = keccak(&[b"rewritten"]);
     let head = Some(Head { digest, ..head });
-    let forged = Delivery {
-        head,
-        ..delivery.clone()
-    };
+    let forged = Delivery { head, ..delivery.clone() };
     assert!(!node.journal.reader().holds(&forged).unwrap());
 }
 
@@ -166,13 +154,8 @@ fn a_session_s_exit_takes_the_head_along_where_each_record_goes_alone() {
 #[test]
 fn what_is_held_waits_for_the_session_s_end() {
     let mut node = Node::new(8);
-    let references: Vec<_> = (1..=3)
-        .map(|n| node.owe(n, anchor(session(1), n, true)))
-        .collect();
-    assert_eq!(
-        (node.plan(), node.state(&references[0])),
-        (vec![], State::Held)
-    );
+    let references: Vec<_> = (1..=3).map(|n| node.owe(n, anchor(session(1), n, true))).collect();
+    assert_eq!((node.plan(), node.state(&references[0])), (vec![], State::Held));
     let counts = node.journal.reader().counts().unwrap();
     assert_eq!(counts.unsettled[0].count, 3);
     let written = done(&mut node.journal, append(session(1), ended("done")));
@@ -268,10 +251,7 @@ fn a_gateway_tells_the_transaction_when_it_takes_it() {
     node.toy.chain().gateway = true;
     node.owe(1, payment(session(1), 1));
     node.settle();
-    assert!(matches!(
-        node.news[..],
-        [NewsKind::Signed(_), NewsKind::Met(_)]
-    ));
+    assert!(matches!(node.news[..], [NewsKind::Signed(_), NewsKind::Met(_)]));
     assert!(node.deliveries()[0].variants[0].tx.is_some());
 }
 
@@ -338,13 +318,7 @@ fn a_replaced_delivery_gives_its_obligation_back() {
     node.settle();
     assert!(matches!(node.state(&reference), State::Met { .. }));
     let deliveries = node.deliveries();
-    let spent = matches!(
-        deliveries[0].state,
-        Way::Dead {
-            number_spent: true,
-            ..
-        }
-    );
+    let spent = matches!(deliveries[0].state, Way::Dead { number_spent: true, .. });
     assert!(spent, "{:?}", deliveries[0].state);
     assert_eq!(deliveries.len(), 2);
 }

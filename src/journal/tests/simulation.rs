@@ -32,9 +32,7 @@ struct Crash;
 impl World {
     fn new(seed: u64, plant: Plant) -> Self {
         // No power is cut here, so nothing is lost in memory.
-        let dir = TempDir::new_in("/dev/shm")
-            .or_else(|_| TempDir::new())
-            .unwrap();
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let mut dice = Dice(seed);
         let toy = Toy::new(seed, true);
         toy.chain().gateway = dice.one_in(3);
@@ -91,9 +89,7 @@ impl World {
             let answer = self.ask(&step);
             self.may_crash()?;
             let jitter = self.dice.roll();
-            let mut writes = self
-                .outbox
-                .outcome(step.clone(), answer.clone(), self.now_ms, jitter);
+            let mut writes = self.outbox.outcome(step.clone(), answer.clone(), self.now_ms, jitter);
             self.sabotage(&step, &answer, &mut writes)?;
             self.commit(writes);
         }
@@ -175,12 +171,7 @@ impl World {
     }
 
     fn is_settled(&mut self) -> bool {
-        self.journal()
-            .reader()
-            .counts()
-            .unwrap()
-            .unsettled
-            .is_empty()
+        self.journal().reader().counts().unwrap().unsettled.is_empty()
     }
 }
 
@@ -317,11 +308,7 @@ fn each_obligation_is_met_once_whatever_breaks() {
 
 #[test]
 fn each_planted_fault_is_found() {
-    for plant in [
-        Plant::SubmitBeforeCommit,
-        Plant::SignAgainWhenUnavailable,
-        Plant::ForgetReorgs,
-    ] {
+    for plant in [Plant::SubmitBeforeCommit, Plant::SignAgainWhenUnavailable, Plant::ForgetReorgs] {
         let found = (0..60).find_map(|seed| Some((seed, run(seed, plant).err()?)));
         let (seed, wrong) = found.unwrap_or_else(|| panic!("nobody noticed {plant:?}"));
         println!("{plant:?}: seed {seed}: {wrong}");

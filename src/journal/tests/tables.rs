@@ -18,11 +18,7 @@ pub(super) fn evidence(tx: &str) -> Evidence {
 }
 
 fn delivery_id() -> DeliveryId {
-    DeliveryId {
-        ledger: ledger_id(),
-        account: account(1),
-        number: 4,
-    }
+    DeliveryId { ledger: ledger_id(), account: account(1), number: 4 }
 }
 
 fn states() -> Vec<State> {
@@ -54,38 +50,21 @@ fn events() -> Vec<Event> {
 }
 
 fn ways() -> Vec<Way> {
-    let place = Inclusion {
-        height: 1,
-        block: "0xa".to_owned(),
-    };
+    let place = Inclusion { height: 1, block: "0xa".to_owned() };
     let (evidence, why) = (evidence("0x1"), "no".to_owned());
     vec![
         Way::Prepared { accepted: false },
         Way::Sent,
         Way::Included { place },
-        Way::Rejected {
-            why: why.clone(),
-            accepted: true,
-        },
-        Way::Final {
-            evidence: evidence.clone(),
-        },
-        Way::Reverted {
-            why: why.clone(),
-            evidence,
-        },
-        Way::Dead {
-            why,
-            number_spent: true,
-        },
+        Way::Rejected { why: why.clone(), accepted: true },
+        Way::Final { evidence: evidence.clone() },
+        Way::Reverted { why: why.clone(), evidence },
+        Way::Dead { why, number_spent: true },
     ]
 }
 
 fn moves() -> Vec<Moved> {
-    let place = Inclusion {
-        height: 2,
-        block: "0xc".to_owned(),
-    };
+    let place = Inclusion { height: 2, block: "0xc".to_owned() };
     let (evidence, why) = (evidence("0x1"), "no".to_owned());
     let tx = tx("0x1");
     vec![
@@ -94,9 +73,7 @@ fn moves() -> Vec<Moved> {
         Moved::Unknown,
         Moved::Pending,
         Moved::Included { place },
-        Moved::Final {
-            evidence: evidence.clone(),
-        },
+        Moved::Final { evidence: evidence.clone() },
         Moved::Reverted { why, evidence },
         Moved::Replaced,
     ]
@@ -140,27 +117,18 @@ fn a_delivery_that_is_over_stays_so_and_no_other_is_stuck() {
 
 #[test]
 fn a_reorg_sends_a_delivery_back() {
-    let place = Inclusion {
-        height: 1,
-        block: "0xa".to_owned(),
-    };
+    let place = Inclusion { height: 1, block: "0xa".to_owned() };
     let included = Way::Included { place };
     assert_eq!(included.clone().next(Moved::Pending), Ok(Way::Sent));
     let accepted = true;
-    assert_eq!(
-        included.next(Moved::Unknown),
-        Ok(Way::Prepared { accepted })
-    );
+    assert_eq!(included.next(Moved::Unknown), Ok(Way::Prepared { accepted }));
 }
 
 #[test]
 fn only_a_refusal_that_was_looked_up_kills_what_was_never_accepted() {
     let why = "no".to_owned();
     let refuse = |way: Way| {
-        way.next(Moved::Rejected { why: why.clone() })
-            .unwrap()
-            .next(Moved::Unknown)
-            .unwrap()
+        way.next(Moved::Rejected { why: why.clone() }).unwrap().next(Moved::Unknown).unwrap()
     };
     let number_spent = false;
     let why = why.clone();

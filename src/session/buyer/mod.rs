@@ -296,7 +296,7 @@ impl Buyer {
         let progress = self.progress();
         let began = !matches!(
             std::mem::replace(&mut self.state, State::Closed),
-            State::ExpectMenu { .. } | State::Funding(_) | State::Closed
+            State::ExpectMenu { .. } | State::Funding(_) | State::Anchoring(..) | State::Closed
         );
         let Fault { end, why, evidence, .. } = fault.clone();
         if began {

@@ -63,12 +63,7 @@ impl Life {
         } else {
             let call = self.call(step);
             let owner = account(step.owner);
-            let tx = sign(
-                &self.chain,
-                step.owner,
-                self.chain.next_number(&owner),
-                &call,
-            );
+            let tx = sign(&self.chain, step.owner, self.chain.next_number(&owner), &call);
             // Too many may wait for one block; then nothing happened.
             let _ = self.chain.submit(tx);
         }
@@ -116,13 +111,7 @@ impl Life {
         if !self.opened.contains(&(id, step.owner)) {
             self.opened.push((id, step.owner));
         }
-        Call::Open(Open {
-            payee,
-            asset,
-            deposit,
-            salt,
-            signer: None,
-        })
+        Call::Open(Open { payee, asset, deposit, salt, signer: None })
     }
 
     /// A voucher by the channel's payer, or one by somebody else.

@@ -8,11 +8,7 @@ use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Status, TxId};
 impl Chain {
     /// Newest block, and the depth that counts as final.
     pub fn status(&self) -> Status {
-        Status {
-            height: self.height,
-            at_ms: self.at_ms,
-            depth: self.origin.genesis().depth,
-        }
+        Status { height: self.height, at_ms: self.at_ms, depth: self.origin.genesis().depth }
     }
 
     /// The lowest number that neither a block nor the pool uses.

@@ -36,10 +36,7 @@ pub(super) fn origin(block_time_ms: u64, depth: u64) -> Origin {
 }
 
 fn anchor(digest: u8) -> Call {
-    Call::Anchor(Anchor::One {
-        reference: Reference([0; 32]),
-        digest: Digest([digest; 32]),
-    })
+    Call::Anchor(Anchor::One { reference: Reference([0; 32]), digest: Digest([digest; 32]) })
 }
 
 pub(super) fn sign(chain: &Chain, owner: u8, number: u64, call: &Call) -> Tx {
@@ -100,10 +97,7 @@ fn a_number_that_cannot_be_is_refused_by_name() {
     assert_eq!(chain.advance(1_000).len(), 1);
     assert_eq!(code(chain.submit(rival)), "NonceTooLow");
     chain.submit(first).unwrap();
-    assert!(
-        chain.advance(2_000).is_empty(),
-        "the same again does nothing"
-    );
+    assert!(chain.advance(2_000).is_empty(), "the same again does nothing");
 }
 
 #[test]
@@ -131,11 +125,7 @@ fn a_full_block_leaves_the_rest_for_the_next() {
         chain.submit(tx).unwrap();
     }
     chain.advance(5_000);
-    let sizes: Vec<_> = chain
-        .blocks
-        .iter()
-        .map(|b| (b.height, b.ops.len()))
-        .collect();
+    let sizes: Vec<_> = chain.blocks.iter().map(|b| (b.height, b.ops.len())).collect();
     assert_eq!(sizes, [(1, OPS_MAX), (2, 8 * 65 - OPS_MAX)]);
 }
 
@@ -159,11 +149,7 @@ fn a_signer_other_than_the_payer_signs_alone() {
     let voucher = Voucher { channel, amount };
     let settle = |chain: &Chain, owner| {
         let signature = voucher.sign(chain.origin.domain(), &key(owner));
-        Call::Settle(Redeem {
-            channel,
-            amount,
-            signature,
-        })
+        Call::Settle(Redeem { channel, amount, signature })
     };
     let by_payer = settle(&chain, 0);
     let refusal = act(&mut chain, 2, 1, &by_payer).unwrap_err();
@@ -179,21 +165,14 @@ fn a_payee_closes_at_what_is_settled_and_not_below() {
     let redeem = |chain: &Chain, units| {
         let amount = Amount::new(units);
         let voucher = Voucher { channel, amount };
-        Redeem {
-            channel,
-            amount,
-            signature: voucher.sign(chain.origin.domain(), &key(0)),
-        }
+        Redeem { channel, amount, signature: voucher.sign(chain.origin.domain(), &key(0)) }
     };
     let sixty = redeem(&chain, 60);
     act(&mut chain, 1, 1, &Call::Settle(sixty)).unwrap();
     let below = redeem(&chain, 59);
     let refusal = act(&mut chain, 1, 1, &Call::Close(below)).unwrap_err();
     assert_eq!(refusal.code, "AmountNotIncreasing");
-    let same = Redeem {
-        signature: Signature([0; 65]),
-        ..redeem(&chain, 60)
-    };
+    let same = Redeem { signature: Signature([0; 65]), ..redeem(&chain, 60) };
     let closed = act(&mut chain, 1, 1, &Call::Close(same));
     assert_eq!(closed, Ok(Amount::ZERO));
     let coin = Asset::coin();

@@ -24,10 +24,7 @@ impl Place {
         Place {
             folder: tempfile::tempdir().unwrap(),
             time: Arc::new(AtomicU64::new(1_000)),
-            genesis: Genesis {
-                faucet: Some(Amount::new(100)),
-                ..genesis
-            },
+            genesis: Genesis { faucet: Some(Amount::new(100)), ..genesis },
         }
     }
 
@@ -65,10 +62,7 @@ fn ledger(node: &Arc<LocalNode>) -> EmbeddedLedger {
 fn anchor(digest: u64) -> Anchor {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&digest.to_be_bytes());
-    Anchor::One {
-        reference: Reference([0; 32]),
-        digest: Digest(bytes),
-    }
+    Anchor::One { reference: Reference([0; 32]), digest: Digest(bytes) }
 }
 
 async fn submit(ledger: &EmbeddedLedger, number: u64) -> Signed {
@@ -157,12 +151,7 @@ async fn damage_in_the_middle_is_named_with_its_place() {
     live(&place, 3).await;
     let good = fs::read(place.blocks()).unwrap();
     let starts: Vec<usize> = std::iter::once(0)
-        .chain(
-            good.iter()
-                .enumerate()
-                .filter(|(_, b)| **b == b'\n')
-                .map(|(i, _)| i + 1),
-        )
+        .chain(good.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(i, _)| i + 1))
         .collect();
     let records = starts.len() - 1;
     for record in 0..records - 1 {
@@ -236,10 +225,7 @@ async fn callers_that_come_together_share_one_sync() {
     assert_eq!(head.height, 32, "each has a block of its own");
     drop(node);
     let records = fs::read_to_string(place.blocks()).unwrap().lines().count();
-    assert_eq!(
-        records, 2,
-        "the genesis, and all callers' blocks in one record"
-    );
+    assert_eq!(records, 2, "the genesis, and all callers' blocks in one record");
     let node = place.open();
     assert_eq!(ledger(&node).status().await.unwrap(), head);
 }
@@ -269,10 +255,7 @@ async fn after_a_failed_write_nothing_is_answered() {
 
 #[tokio::test]
 async fn the_pool_is_forgotten_by_a_restart_and_filled_by_the_owner() {
-    let place = Place::new(Genesis {
-        block_time_ms: 1_000,
-        ..Genesis::default()
-    });
+    let place = Place::new(Genesis { block_time_ms: 1_000, ..Genesis::default() });
     let node = place.open();
     let signed = submit(&ledger(&node), 0).await;
     let waiting = ledger(&node).finality(&signed).await;
@@ -289,10 +272,7 @@ async fn the_pool_is_forgotten_by_a_restart_and_filled_by_the_owner() {
 
 #[tokio::test]
 async fn a_reorganised_transaction_is_unknown_until_it_is_sent_again() {
-    let place = Place::new(Genesis {
-        depth: 3,
-        ..Genesis::default()
-    });
+    let place = Place::new(Genesis { depth: 3, ..Genesis::default() });
     let node = place.open();
     let ledger = ledger(&node);
     let for_good = submit(&ledger, 0).await;
@@ -323,10 +303,7 @@ async fn a_reorganised_transaction_is_unknown_until_it_is_sent_again() {
 
 #[tokio::test]
 async fn of_two_with_one_number_the_other_is_replaced_for_good_only() {
-    let place = Place::new(Genesis {
-        depth: 2,
-        ..Genesis::default()
-    });
+    let place = Place::new(Genesis { depth: 2, ..Genesis::default() });
     let node = place.open();
     let ledger = ledger(&node);
     submit(&ledger, 0).await;
@@ -361,11 +338,7 @@ async fn faults_come_on_order_and_are_survived_by_asking_again() {
 
 #[tokio::test]
 async fn chance_repeats_from_its_seed_and_patience_beats_it() {
-    let slow = Genesis {
-        block_time_ms: 10,
-        depth: 3,
-        ..Genesis::default()
-    };
+    let slow = Genesis { block_time_ms: 10, depth: 3, ..Genesis::default() };
     let mut tellings = Vec::new();
     for _ in 0..2 {
         let seed = 42;
@@ -425,10 +398,7 @@ async fn the_faucet_keeps_to_its_limit() {
 
 #[tokio::test]
 async fn a_payment_that_was_reverted_pays_for_nothing() {
-    let place = Place::new(Genesis {
-        depth: 2,
-        ..Genesis::default()
-    });
+    let place = Place::new(Genesis { depth: 2, ..Genesis::default() });
     let node = place.open();
     let ledger = ledger(&node);
     let transfer = Transfer {

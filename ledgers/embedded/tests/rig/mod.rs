@@ -60,11 +60,7 @@ pub fn genesis() -> Genesis {
 
 /// Blocks every second, final at the third.
 pub fn slow_genesis() -> Genesis {
-    Genesis {
-        block_time_ms: 1_000,
-        depth: 3,
-        ..genesis()
-    }
+    Genesis { block_time_ms: 1_000, depth: 3, ..genesis() }
 }
 
 /// The rig over any handle on a node; blocks and time are made by the node itself.
@@ -82,12 +78,7 @@ impl EmbeddedRig {
             owner += 1;
             Box::new(EmbeddedLedger::new(reached, key(owner))) as Box<dyn Ledger>
         });
-        EmbeddedRig {
-            ledgers,
-            key: key(1),
-            node,
-            time,
-        }
+        EmbeddedRig { ledgers, key: key(1), node, time }
     }
 
     /// The same with other hands on the accounts.

@@ -16,11 +16,7 @@ pub async fn a_channel_is_settled_and_closed(rig: &dyn Rig) {
     let opened = lane.now().await;
     assert_eq!(opened.payer, *payer.account());
     assert_eq!(opened.payee, *payee.account());
-    assert_eq!(
-        opened.signer,
-        *payer.account(),
-        "the payer signs for itself"
-    );
+    assert_eq!(opened.signer, *payer.account(), "the payer signs for itself");
     assert_eq!(opened.deposit, Amount::new(DEPOSIT));
     assert_eq!((opened.settled, opened.finalized), (Amount::ZERO, false));
     refused(rig, payer, &lane.opening, "ChannelAlreadyExists").await;
@@ -54,18 +50,9 @@ pub async fn vouchers_are_checked(rig: &dyn Rig) {
     };
     let payee = rig.payee();
     done(rig, payee, &Call::Settle(lane.redeem(3_000))).await;
-    let altered = Redeem {
-        amount: Amount::new(4_000),
-        ..lane.redeem(3_500)
-    };
-    let elsewhere = Redeem {
-        channel: lane.id,
-        ..lane.redeem_of(ChannelId(fresh()), 4_000)
-    };
-    let nobody = Redeem {
-        signature: Signature([0; 65]),
-        ..lane.redeem(4_000)
-    };
+    let altered = Redeem { amount: Amount::new(4_000), ..lane.redeem(3_500) };
+    let elsewhere = Redeem { channel: lane.id, ..lane.redeem_of(ChannelId(fresh()), 4_000) };
+    let nobody = Redeem { signature: Signature([0; 65]), ..lane.redeem(4_000) };
     for (redeem, code) in [
         (lane.redeem(3_000), "AmountNotIncreasing"),
         (lane.redeem(2_000), "AmountNotIncreasing"),
@@ -76,16 +63,12 @@ pub async fn vouchers_are_checked(rig: &dyn Rig) {
     ] {
         refused(rig, payee, &Call::Settle(redeem), code).await;
     }
-    for (redeem, code) in [
-        (lane.redeem(DEPOSIT + 1), "AmountExceedsDeposit"),
-        (nobody.clone(), "InvalidSignature"),
-    ] {
+    for (redeem, code) in
+        [(lane.redeem(DEPOSIT + 1), "AmountExceedsDeposit"), (nobody.clone(), "InvalidSignature")]
+    {
         refused(rig, payee, &Call::Close(redeem), code).await;
     }
-    let at_settled = Redeem {
-        amount: Amount::new(3_000),
-        ..nobody
-    };
+    let at_settled = Redeem { amount: Amount::new(3_000), ..nobody };
     let closed = done(rig, payee, &Call::Close(at_settled)).await;
     assert_eq!(closed.amount, Amount::ZERO, "nothing was left to take");
     assert!(lane.now().await.finalized);
@@ -116,11 +99,8 @@ pub async fn only_the_right_party_acts(rig: &dyn Rig) {
     let Call::Open(opening) = &lane.opening else {
         panic!("a lane is opened by an opening");
     };
-    let empty = Call::Open(Open {
-        deposit: Amount::ZERO,
-        salt: Digest(fresh()),
-        ..opening.clone()
-    });
+    let empty =
+        Call::Open(Open { deposit: Amount::ZERO, salt: Digest(fresh()), ..opening.clone() });
     refused(rig, rig.payer(), &empty, "ZeroDeposit").await;
     lane.close().await;
 }
@@ -186,20 +166,10 @@ impl<'a> Lane<'a> {
         let (payee, salt) = (rig.payee().account().clone(), Digest(fresh()));
         let (domain, asset) = (escrow.domain(), rig.asset());
         let id = channel_id(domain, payer.account(), &payee, &asset, &salt, None);
-        let opening = Call::Open(Open {
-            payee,
-            asset,
-            deposit: Amount::new(DEPOSIT),
-            salt,
-            signer: None,
-        });
+        let opening =
+            Call::Open(Open { payee, asset, deposit: Amount::new(DEPOSIT), salt, signer: None });
         done(rig, payer, &opening).await;
-        Some(Lane {
-            rig,
-            key,
-            opening,
-            id,
-        })
+        Some(Lane { rig, key, opening, id })
     }
 
     fn escrow(&self) -> &'a dyn Escrow {
@@ -221,26 +191,16 @@ impl<'a> Lane<'a> {
     fn redeem_of(&self, channel: ChannelId, units: u128) -> Redeem {
         let amount = Amount::new(units);
         let voucher = Voucher { channel, amount };
-        Redeem {
-            channel,
-            amount,
-            signature: voucher.sign(self.escrow().domain(), self.key),
-        }
+        Redeem { channel, amount, signature: voucher.sign(self.escrow().domain(), self.key) }
     }
 
     fn top_up(&self, units: u128) -> Call {
-        Call::TopUp(TopUp {
-            channel: self.id,
-            amount: Amount::new(units),
-        })
+        Call::TopUp(TopUp { channel: self.id, amount: Amount::new(units) })
     }
 
     /// Closes without a voucher for anything, so that the payer has its money for the next story.
     async fn close(&self) {
-        let nothing = Redeem {
-            signature: Signature([0; 65]),
-            ..self.redeem(0)
-        };
+        let nothing = Redeem { signature: Signature([0; 65]), ..self.redeem(0) };
         let closed = done(self.rig, self.rig.payee(), &Call::Close(nothing)).await;
         assert_eq!(closed.amount, Amount::ZERO, "nothing was signed away");
     }

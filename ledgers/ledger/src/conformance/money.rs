@@ -29,28 +29,13 @@ pub async fn a_transfer_becomes_final(rig: &dyn Rig) {
     };
     answered(payer.submit(&signed).await);
     rig.mine(1).await;
-    assert_eq!(
-        Some(&evidence.tx),
-        signed.tx.as_ref(),
-        "evidence of another"
-    );
+    assert_eq!(Some(&evidence.tx), signed.tx.as_ref(), "evidence of another");
     assert_eq!(evidence.amount, transfer.amount, "evidence of the amount");
     assert!(!evidence.block.is_empty(), "evidence names no block");
-    assert!(
-        evidence.fee <= signed.fee,
-        "a fee beyond what was agreed to"
-    );
+    assert!(evidence.fee <= signed.fee, "a fee beyond what was agreed to");
     let again = answered(payer.finality(&signed).await);
-    assert_eq!(
-        again,
-        Finality::Final(evidence.clone()),
-        "final is for good"
-    );
-    let fee = if rig.asset() == Asset::coin() {
-        evidence.fee
-    } else {
-        Amount::ZERO
-    };
+    assert_eq!(again, Finality::Final(evidence.clone()), "final is for good");
+    let fee = if rig.asset() == Asset::coin() { evidence.fee } else { Amount::ZERO };
     let spent = less(rich, balance(rig, payer).await);
     assert_eq!(spent, sum(transfer.amount, fee), "what the payer spent");
     let got = less(balance(rig, payee).await, poor);
@@ -66,18 +51,10 @@ pub async fn a_claim_is_checked(rig: &dyn Rig) {
     };
     let made = transfer(rig, 500);
     let tx = done(rig, payer, &Call::Transfer(made.clone())).await.tx;
-    let claim = |transfer: Transfer| Claim {
-        tx: tx.clone(),
-        transfer,
-    };
+    let claim = |transfer: Transfer| Claim { tx: tx.clone(), transfer };
     for amount in [500, 499] {
         let amount = Amount::new(amount);
-        let answer = payments
-            .paid(&claim(Transfer {
-                amount,
-                ..made.clone()
-            }))
-            .await;
+        let answer = payments.paid(&claim(Transfer { amount, ..made.clone() })).await;
         let Finality::Final(evidence) = answered(answer) else {
             panic!("a payment of 500 pays for {amount}");
         };
@@ -86,10 +63,7 @@ pub async fn a_claim_is_checked(rig: &dyn Rig) {
     for (wrong, code) in wrong_claims(rig, &made) {
         assert_code(&payments.paid(&claim(wrong)).await, code);
     }
-    let unknown = Claim {
-        tx: stranger_id(&tx),
-        transfer: made,
-    };
+    let unknown = Claim { tx: stranger_id(&tx), transfer: made };
     assert_eq!(answered(payments.paid(&unknown).await), Finality::Unknown);
     if payer.records().is_some() {
         let tx = done(rig, payer, &anchor_call()).await.tx;
@@ -104,34 +78,10 @@ fn wrong_claims(rig: &dyn Rig, made: &Transfer) -> [(Transfer, &'static str); 4]
         false => Asset::coin(),
     };
     [
-        (
-            Transfer {
-                amount: Amount::new(501),
-                ..made.clone()
-            },
-            "AmountTooLow",
-        ),
-        (
-            Transfer {
-                to: rig.stranger().account().clone(),
-                ..made.clone()
-            },
-            "WrongPayee",
-        ),
-        (
-            Transfer {
-                reference: Reference(fresh()),
-                ..made.clone()
-            },
-            "WrongReference",
-        ),
-        (
-            Transfer {
-                asset: other_asset,
-                ..made.clone()
-            },
-            "WrongAsset",
-        ),
+        (Transfer { amount: Amount::new(501), ..made.clone() }, "AmountTooLow"),
+        (Transfer { to: rig.stranger().account().clone(), ..made.clone() }, "WrongPayee"),
+        (Transfer { reference: Reference(fresh()), ..made.clone() }, "WrongReference"),
+        (Transfer { asset: other_asset, ..made.clone() }, "WrongAsset"),
     ]
 }
 
@@ -143,10 +93,7 @@ pub async fn what_cannot_be_paid_is_refused(rig: &dyn Rig) {
     }
     let poor = balance(rig, rig.payee()).await;
     let too_much = sum(balance(rig, payer).await, Amount::new(1));
-    let call = Call::Transfer(Transfer {
-        amount: too_much,
-        ..transfer(rig, 0)
-    });
+    let call = Call::Transfer(Transfer { amount: too_much, ..transfer(rig, 0) });
     refused(rig, payer, &call, "InsufficientFunds").await;
     assert_eq!(balance(rig, rig.payee()).await, poor, "nothing was paid");
     done(rig, payer, &transfer_call(rig, 1)).await;
@@ -163,10 +110,7 @@ pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
     let a = answered(prepare(payer, first, &transfer_call(rig, 1)).await);
     let b = answered(prepare(payer, first + 1, &transfer_call(rig, 2)).await);
     let rival = answered(prepare(payer, first, &transfer_call(rig, 3)).await);
-    assert!(
-        a.tx != b.tx && a.tx != rival.tx,
-        "ids that are not their own"
-    );
+    assert!(a.tx != b.tx && a.tx != rival.tx, "ids that are not their own");
     answered(payer.submit(&a).await);
     answered(payer.submit(&b).await);
     // What the ledger says to the rival is its own affair: what counts is what becomes of it.
@@ -181,10 +125,7 @@ pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
     }
     assert_eq!(finals, 1, "of two with one number exactly one happens");
     let second = outcome(rig, payer, &b).await;
-    assert!(
-        matches!(second, Finality::Final(_)),
-        "the second: {second:?}"
-    );
+    assert!(matches!(second, Finality::Final(_)), "the second: {second:?}");
     let next = answered(payer.next_number().await);
     assert_eq!(next, first + 2, "the next number");
 }
@@ -196,13 +137,11 @@ pub(super) async fn balance(rig: &dyn Rig, of: &dyn Ledger) -> Amount {
 }
 
 pub(super) fn sum(a: Amount, b: Amount) -> Amount {
-    a.checked_add(b)
-        .unwrap_or_else(|| panic!("{a} + {b} overflows"))
+    a.checked_add(b).unwrap_or_else(|| panic!("{a} + {b} overflows"))
 }
 
 pub(super) fn less(from: Amount, amount: Amount) -> Amount {
-    from.checked_sub(amount)
-        .unwrap_or_else(|| panic!("{from} became less than {amount}"))
+    from.checked_sub(amount).unwrap_or_else(|| panic!("{from} became less than {amount}"))
 }
 
 /// An id of the same form that is no transaction's: the last visible digit is another.

@@ -10,18 +10,12 @@ pub async fn anchors_are_found(rig: &dyn Rig) {
     };
     let (reference, digest) = (Reference(fresh()), Digest(fresh()));
     let one = Anchor::One { reference, digest };
-    let root = Anchor::Root {
-        root: Digest(fresh()),
-        count: 3,
-    };
+    let root = Anchor::Root { root: Digest(fresh()), count: 3 };
     for anchor in [&one, &root] {
         let number = answered(ledger.next_number().await);
         let signed = answered(records.anchor(number, anchor).await);
         let tx = answered(ledger.submit(&signed).await);
-        let signed = Signed {
-            tx: Some(tx.clone()),
-            ..signed
-        };
+        let signed = Signed { tx: Some(tx.clone()), ..signed };
         outcome(rig, ledger, &signed).await;
         let found = answered(records.anchored(&tx, anchor).await);
         let Finality::Final(evidence) = found else {
@@ -39,18 +33,9 @@ async fn holds_nothing_else(
     digest: Digest,
 ) {
     let others = [
-        Anchor::One {
-            reference,
-            digest: Digest(fresh()),
-        },
-        Anchor::One {
-            reference: Reference(fresh()),
-            digest,
-        },
-        Anchor::Root {
-            root: digest,
-            count: 1,
-        },
+        Anchor::One { reference, digest: Digest(fresh()) },
+        Anchor::One { reference: Reference(fresh()), digest },
+        Anchor::Root { root: digest, count: 1 },
     ];
     for other in &others {
         let answer = records.anchored(tx, other).await;

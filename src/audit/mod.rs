@@ -1,0 +1,74 @@
+//! Audit: a pure fold over a journal's entries. What was ordered, delivered, acknowledged,
+//! invoiced, paid and is still owed, each figure proved by what was signed, or named as a problem.
+//!
+//! It trusts neither side, its own included: every signature is verified against the terms that
+//! both signed, and every amount computed again. What only a ledger can tell is left as
+//! [`Check`]s for whoever can ask one.
+
+mod fold;
+mod statement;
+
+pub use statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
+
+use crate::journal::Entry;
+use crate::terms::SessionId;
+use fold::Fold;
+use sdpp_ledger::PublicKey;
+use std::collections::BTreeMap;
+
+/// Folds entries, in order, into statements.
+pub struct Audit {
+    identity: PublicKey,
+    sessions: BTreeMap<SessionId, Fold>,
+    /// Sessions in the order in which they began.
+    order: Vec<SessionId>,
+}
+
+/// Where an audit found something wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The entry.
+    pub entry: u64,
+    /// The session, where it belongs to one.
+    pub session: Option<SessionId>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Audit {
+    /// The audit of one side's journal.
+    pub fn new(identity: PublicKey) -> Self {
+        Audit { identity, sessions: BTreeMap::new(), order: Vec::new() }
+    }
+
+    /// Takes the next entry.
+    pub fn take(&mut self, entry: &Entry) {
+        let Some(session) = entry.session else { return };
+        let fold = self.sessions.entry(session).or_insert_with(|| {
+            self.order.push(session);
+            Fold::new(session, self.identity, entry.at_ms)
+        });
+        fold.take(entry);
+    }
+
+    /// One statement for each session, in the order in which they began, and all that is wrong.
+    pub fn finish(mut self) -> Report {
+        let mut report = Report::default();
+        for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
+            let (statement, problems) = fold.finish();
+            report.statements.extend(statement);
+            report.problems.extend(problems);
+        }
+        report.problems.sort_by_key(|problem| problem.entry);
+        report
+    }
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One statement for each session.
+    pub statements: Vec<Statement>,
+    /// All that is wrong, the first entry first.
+    pub problems: Vec<Problem>,
+}
