@@ -1,6 +1,5 @@
 //! The shipped examples load, and everything that can be wrong in one is named by line and key.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
@@ -405,7 +404,7 @@ fn a_secret_in_the_file_is_refused_and_not_echoed() {
         ("key = \"keystore:seller\"", format!("key = {number}")),
         ("key = \"keystore:seller\"", format!("key = [\"{secret}\"]")),
         ("key = \"keystore:seller\"", format!("key = {{ hex = \"{secret}\" }}")),
-        ("key = \"keystore:seller\"", format!("key = \"env:{secret}\"")),
+        ("password = \"env:SDPP_PASSWORD\"", format!("password = \"env:{secret}\"")),
         ("key = \"keystore:seller\"", format!("key = \"{secret}")),
         ("key = \"keystore:seller\"", format!("secret = \"{secret}\"")),
         ("password = \"env:SDPP_PASSWORD\"", format!("password = \"{secret}\"")),

@@ -235,7 +235,10 @@ mod tests {
         while got.len() < 3 {
             got.extend(texts(&mut feed, 3 - got.len()).await);
         }
-        assert_eq!((got.join(" ").as_str(), feed.skipped()), ("1 2 3", 1));
+        assert_eq!(got, ["1", "2", "3"]);
+        while feed.skipped() < 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

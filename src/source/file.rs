@@ -45,12 +45,13 @@ impl File {
     /// Opens the file behind its first `skip` items.
     pub(super) fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Open, SourceError> {
         let place = self.path.display();
-        let file = std::fs::File::open(&self.path).map_err(SourceError::io("open", &place))?;
-        let about = file.metadata().map_err(SourceError::io("open", &place))?;
+        // Asked before it is opened: to open a pipe would wait for somebody to write to it.
+        let about = std::fs::metadata(&self.path).map_err(SourceError::io("open", &place))?;
         if !about.is_file() {
             let why = "it is no regular file: sell a pipe as `stdin` or `command`";
             return Err(SourceError::unfit(place, why));
         }
+        let file = std::fs::File::open(&self.path).map_err(SourceError::io("open", &place))?;
         let mut open = Open {
             reader: Reader::new(file, self, item_bytes_max)?,
             path: self.path.clone(),
