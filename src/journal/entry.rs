@@ -106,7 +106,8 @@ impl Walk {
         }
         let entry = match Entry::decode(bytes) {
             Ok(entry) => entry,
-            Err(e) => return broken(format!("cannot be read: {e}")),
+            // Where, and no more: what stands there may be a secret.
+            Err(e) => return broken(format!("cannot be read at {}:{}", e.line(), e.column())),
         };
         if entry.seq != seq {
             return broken(format!("says that it is entry {}", entry.seq));

@@ -2,7 +2,7 @@
 
 use crate::record::{End, Record};
 use crate::terms::Role;
-use sdpp_ledger::{Amount, PublicKey, Signature};
+use sdpp_ledger::{Amount, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::write::WriteError;
@@ -12,9 +12,8 @@ use super::write::WriteError;
 pub struct Session {
     /// Which side we are.
     pub role: Role,
-    /// The other side's key.
-    pub peer: PublicKey,
-    /// The entry of its order.
+    /// The entry of its order, where the other side's key and all that was signed stands. The key
+    /// is not here, because reading one costs more than all the rest of an append.
     pub first_seq: u64,
     /// The last item seq that may be signed; 0 when none was reserved.
     pub reserved_to_seq: u64,

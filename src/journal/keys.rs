@@ -37,6 +37,22 @@ pub(super) fn delivery(id: &LedgerId, account: &Account, number: u64) -> Vec<u8>
     [ledger(id), in_account(account, number)].concat()
 }
 
+/// The most entries that one row of a session's index names.
+pub(super) const SEQS_IN_ROW: usize = 256;
+
+/// The entries that a commit added to a session: one row for many, under the last, so that a scan
+/// from any entry on starts with the row that holds the next.
+pub(super) fn session_row(session: &SessionId, seqs: &[u64]) -> (Vec<u8>, Vec<u8>) {
+    let last = seqs.last().copied().unwrap_or_default();
+    let value = seqs.iter().flat_map(|seq| seq.to_be_bytes()).collect();
+    (in_session(session, last), value)
+}
+
+/// The entries that a row of a session's index names.
+pub(super) fn seqs(row: &[u8]) -> impl Iterator<Item = u64> {
+    row.chunks_exact(8).filter_map(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
 pub(super) fn in_session(session: &SessionId, seq: u64) -> Vec<u8> {
     [&session.0.0[..], &seq.to_be_bytes()].concat()
 }

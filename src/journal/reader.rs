@@ -82,7 +82,8 @@ impl Reader {
         let start = keys::in_session(session, after);
         let prefix = &session.0.0;
         let index = self.page(Tree::SessionEntries, prefix, Some(&start), limit)?;
-        let seqs = index.iter().filter_map(|(key, _)| keys::tail(key));
+        let seqs = index.iter().flat_map(|(_, row)| keys::seqs(row));
+        let seqs = seqs.filter(|seq| *seq > after).take(limit.min(PAGE_MAX));
         seqs.map(|seq| self.entry(seq)?.ok_or_else(|| damaged(format!("entry {seq} is gone"))))
             .collect()
     }
@@ -255,7 +256,7 @@ impl Reader {
         })
     }
 
-    /// Moments and subjects in `due` of one kind, the earliest first, up to `until_ms`.
+    /// Up to `limit` live rows of one kind, by when they are due: the moment, and which.
     pub(super) fn due(
         &self,
         ledger: &LedgerId,

@@ -38,7 +38,7 @@ pub(super) enum Tree {
     Entries = 2,
     /// session -> what is known of it.
     Sessions = 3,
-    /// session, seq -> nothing: which entries a session has.
+    /// session, seq -> which entries a session got in one commit, up to this one.
     SessionEntries = 4,
     /// channel -> its ceiling and best voucher.
     Channels = 5,

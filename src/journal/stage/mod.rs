@@ -19,6 +19,7 @@ use crate::terms::{Purpose, SessionId};
 use sdpp_ledger::{LedgerId, PublicKey, Reference, TxId, merkle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
 /// Why a write cannot be applied: its own fault, or the journal's.
 enum Fault {
@@ -55,6 +56,8 @@ pub(super) struct Stage<'a> {
     batch: Batch,
     /// What the batch held before the current write, to take it back.
     undo: Vec<(Place, Before)>,
+    /// The entries of each session, for its index.
+    indexed: BTreeMap<SessionId, Vec<u64>>,
     written: Written,
 }
 
@@ -67,6 +70,7 @@ impl<'a> Stage<'a> {
             head,
             batch: Batch::new(),
             undo: Vec::new(),
+            indexed: BTreeMap::new(),
             written: Written::default(),
         }
     }
@@ -91,6 +95,12 @@ impl<'a> Stage<'a> {
 
     /// All that changed, and the new head.
     pub(super) fn finish(mut self) -> Result<(Batch, Head), JournalError> {
+        for (session, seqs) in std::mem::take(&mut self.indexed) {
+            for seqs in seqs.chunks(keys::SEQS_IN_ROW) {
+                let (key, value) = keys::session_row(&session, seqs);
+                self.batch.insert((Tree::SessionEntries, key), Some(value));
+            }
+        }
         if !self.batch.is_empty() {
             let head = row_bytes(&self.head)?;
             self.batch.insert((Tree::Meta, b"head".to_vec()), Some(head));
@@ -110,6 +120,10 @@ impl<'a> Stage<'a> {
 
     fn take_back(&mut self, head: Head) {
         self.head = head;
+        self.indexed.retain(|_, seqs| {
+            seqs.retain(|seq| *seq <= head.seq);
+            !seqs.is_empty()
+        });
         for (key, before) in std::mem::take(&mut self.undo).into_iter().rev() {
             match before {
                 Some(value) => self.batch.insert(key, value),
@@ -146,7 +160,7 @@ impl<'a> Stage<'a> {
 
     /// Founds the session of an order.
     fn found(&mut self, session: Option<SessionId>, record: &Record) -> Result<(), Fault> {
-        let Record::Order { role, peer, .. } = record else {
+        let Record::Order { role, .. } = record else {
             return Ok(());
         };
         let id = session.ok_or(WriteError::NoSuchSession)?;
@@ -155,7 +169,6 @@ impl<'a> Stage<'a> {
         }
         let session = Session {
             role: *role,
-            peer: *peer,
             first_seq: self.head.seq + 1,
             reserved_to_seq: 0,
             epochs: Vec::new(),
@@ -222,8 +235,7 @@ impl<'a> Stage<'a> {
         self.head = Head { seq: entry.seq, digest: entry::digest(&bytes), at_ms: entry.at_ms };
         self.put("a record", Tree::Entries, keys::seq(entry.seq).into(), bytes)?;
         if let Some(session) = session {
-            let key = keys::in_session(&session, entry.seq);
-            self.put("an index row", Tree::SessionEntries, key, Vec::new())?;
+            self.indexed.entry(session).or_default().push(entry.seq);
         }
         Ok(())
     }
@@ -381,7 +393,7 @@ impl<'a> Stage<'a> {
     /// All pairs whose keys start with `prefix`.
     fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
         let on_disk = self.store.scan(tree, prefix, None, usize::MAX)?;
-        let mut pairs: std::collections::BTreeMap<_, _> = on_disk.into_iter().collect();
+        let mut pairs: BTreeMap<_, _> = on_disk.into_iter().collect();
         let staged = self.batch.range((tree, prefix.to_vec())..);
         for ((_, key), value) in
             staged.take_while(|((t, k), _)| *t == tree && k.starts_with(prefix))

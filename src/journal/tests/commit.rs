@@ -235,6 +235,26 @@ fn readers_see_whole_commits_while_the_journal_writes() {
 }
 
 #[test]
+fn a_session_is_read_from_any_entry_on() {
+    let (_dir, mut journal) = with_session();
+    done(&mut journal, append(session(2), order()));
+    let mut ours = vec![1];
+    for commit in 0..3 {
+        let owner = |n: u64| session(if n.is_multiple_of(3) { 2 } else { 1 });
+        let writes = (0..300).map(|n| append(owner(n), voucher(1, n.into())));
+        journal.commit(NOW, writes.collect()).unwrap();
+        ours.extend((0..300).filter(|n| n % 3 != 0).map(|n| 3 + commit * 300 + n));
+    }
+    let reader = journal.reader();
+    for (after, limit) in [(0, 1000), (0, 7), (1, 5), (150, 100), (299, 300), (902, 5)] {
+        let page = reader.session_entries(&session(1), after, limit).unwrap();
+        let seqs: Vec<u64> = page.iter().map(|entry| entry.seq).collect();
+        let expected = ours.iter().copied().filter(|seq| *seq > after);
+        assert_eq!(seqs, expected.take(limit).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn the_salt_secret_leaves_by_its_own_door_only() {
     let (_dir, mut journal) = with_session();
     done(&mut journal, append(session(1), epoch(0)));

@@ -48,6 +48,8 @@ pub(super) struct Toy {
 pub(super) struct Chain {
     pool: BTreeMap<u64, Vec<u8>>,
     pub(super) blocks: Vec<Vec<Mined>>,
+    /// No reorg takes what was once deep enough, however many come in a row.
+    final_height: usize,
     reorgs: u64,
     dice: Dice,
     pub(super) faulty: bool,
@@ -72,6 +74,7 @@ impl Toy {
             chain: Mutex::new(Chain {
                 pool: BTreeMap::new(),
                 blocks: vec![Vec::new()],
+                final_height: 0,
                 reorgs: 0,
                 dice: Dice(seed ^ 0x1ed6e5),
                 faulty,
@@ -97,13 +100,15 @@ impl Chain {
             next += 1;
         }
         self.blocks.push(block);
+        let deep = self.blocks.len().saturating_sub(DEPTH);
+        self.final_height = self.final_height.max(deep);
     }
 
     /// Forgets up to the last two blocks, and perhaps what was in them.
     pub(super) fn reorg(&mut self) {
         self.reorgs += 1;
         for _ in 0..1 + self.dice.roll() % (DEPTH as u64 - 1) {
-            if self.blocks.len() <= 1 + DEPTH {
+            if self.blocks.len() - 1 <= self.final_height {
                 return;
             }
             for mined in self.blocks.pop().unwrap() {

@@ -17,6 +17,7 @@ use sdpp_ledger::{
     Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId,
     Reference, Signature, Transfer, TxId, keccak,
 };
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 pub(super) const NOW: u64 = 1_700_000_000_000;
@@ -26,7 +27,8 @@ pub(super) fn key(n: u8) -> Key {
 }
 
 pub(super) fn us() -> PublicKey {
-    key(1).public()
+    static US: LazyLock<PublicKey> = LazyLock::new(|| key(1).public());
+    *US
 }
 
 pub(super) fn ledger_id() -> LedgerId {
@@ -34,7 +36,7 @@ pub(super) fn ledger_id() -> LedgerId {
 }
 
 pub(super) fn account(n: u8) -> Account {
-    key(n).public().account()
+    format!("0x{}", format!("{n:02x}").repeat(20)).parse().unwrap()
 }
 
 pub(super) fn session(n: u8) -> SessionId {
@@ -85,7 +87,7 @@ pub(super) fn message(kind: MessageKind, number: u64) -> SignedMessage {
         data: Some(format!("{{\"number\":{number}}}")),
         data_digest: Digest::ZERO,
         verification: String::new(),
-        signature: key(2).sign(&Digest::ZERO),
+        signature: some_signature(),
     }
 }
 
@@ -102,18 +104,15 @@ pub(super) fn order() -> Record {
 pub(super) fn voucher(channel: u8, units: u128) -> Record {
     Record::Voucher {
         channel: ChannelId([channel; 32]),
-        domain: domain(),
+        domain: Domain { chain_id: 1, contract: key(3).public().account() },
         amount: Amount::new(units),
         signature: some_signature(),
     }
 }
 
-fn domain() -> Domain {
-    Domain { chain_id: 1, contract: key(3).public().account() }
-}
-
 fn some_signature() -> Signature {
-    key(2).sign(&Digest::ZERO)
+    static SIGNATURE: LazyLock<Signature> = LazyLock::new(|| key(2).sign(&Digest::ZERO));
+    *SIGNATURE
 }
 
 pub(super) fn invoice(number: u64, owed: Option<Owed>) -> Record {

@@ -4,7 +4,7 @@ use super::ledger::{POISON, REJECTED, Toy, now};
 use super::*;
 use crate::journal::delivery::State as Way;
 use crate::journal::obligation::State;
-use crate::journal::outbox::{Answer, Outbox, Policy, Step, perform};
+use crate::journal::outbox::{self, Outbox, Policy, Step, perform};
 use sdpp_ledger::{Evidence, LedgerError};
 
 struct Node {
@@ -52,7 +52,7 @@ impl Node {
         self.outbox.plan(&reader, self.now_ms).unwrap()
     }
 
-    fn answer(&mut self, step: Step, answer: Answer) {
+    fn answer(&mut self, step: Step, answer: outbox::Answer) {
         let writes = self.outbox.outcome(step, answer, self.now_ms, 0);
         for answer in self.journal.commit(self.now_ms, writes).unwrap() {
             let news = answer.unwrap().news;
@@ -165,6 +165,50 @@ fn what_is_held_waits_for_the_session_s_end() {
 }
 
 #[test]
+fn the_outbox_is_read_page_by_page() {
+    let mut node = Node::new(1);
+    for n in 1..=5 {
+        node.owe(n, payment(session(1), n));
+    }
+    let reader = node.journal.reader();
+    let ask = |query: Query| {
+        let answer = reader.answer(&query).unwrap();
+        let json = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<Answer>(&json).unwrap(), answer);
+        answer
+    };
+    let ledger = ledger_id();
+    let (mut after, mut seen) = (None, 0);
+    loop {
+        let (ledger, limit) = (ledger.clone(), 2);
+        let query = Query::Unsettled { ledger, after, limit };
+        let Answer::Obligations { obligations } = ask(query) else {
+            panic!("another answer");
+        };
+        seen += obligations.len();
+        match obligations.last() {
+            Some(last) => after = Some(last.owed.reference),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 5);
+    node.settle();
+    let (after, limit) = (None, 10);
+    let Answer::Deliveries { deliveries } = ask(Query::Deliveries { after, limit }) else {
+        panic!("another answer");
+    };
+    let after = Some(deliveries[2].id.clone());
+    let Answer::Deliveries { deliveries: rest } = ask(Query::Deliveries { after, limit }) else {
+        panic!("another answer");
+    };
+    assert_eq!((deliveries.len(), &rest[..]), (5, &deliveries[3..]));
+    let (ledger, account) = (ledger_id(), account(1));
+    let ours = reader.account_deliveries(&ledger, &account, 7, 10).unwrap();
+    assert_eq!(ours, deliveries[2..]);
+    assert!(matches!(ask(Query::Verify), Answer::Holds { .. }));
+}
+
+#[test]
 fn a_refused_root_is_tried_one_by_one() {
     let mut node = Node::new(8);
     node.toy.chain().refuses_roots = true;
@@ -230,7 +274,7 @@ fn an_outage_is_waited_for_on_disk_with_the_same_bytes() {
         };
         bytes.push(signed.raw.clone());
         let error = LedgerError::unavailable("down");
-        node.answer(step, Answer::Submitted(Err(error)));
+        node.answer(step, outbox::Answer::Submitted(Err(error)));
         assert_eq!(node.plan(), []);
         let next = node.outbox.next_due(&node.journal.reader()).unwrap();
         waits.push(next.unwrap() - node.now_ms);
