@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod actors;
 pub mod audit;
 pub mod config;
 pub mod crypto;

@@ -1,0 +1,208 @@
+//! The journal's actor: the one writer, on a thread of its own, because syncing blocks it.
+//!
+//! It serves sessions (records), ledger actors (deliveries) and commands. Whatever waits in its
+//! mailbox shares one sync: the group commit. Mailbox: [`MAILBOX`] messages; who finds it full
+//! waits.
+
+use crate::actors::now_ms;
+use crate::journal::{Journal, JournalError, NewsKind, Reader, Write, WriteError, Written};
+use crate::terms::SessionId;
+use actix::prelude::*;
+use sdpp_ledger::{LedgerId, Reference};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// How many messages may wait for the journal.
+pub const MAILBOX: usize = 4096;
+
+/// The journal's actor.
+pub struct JournalActor {
+    journal: Journal,
+    waiting: Vec<(Vec<Write>, oneshot::Sender<Committed>)>,
+    sessions: HashMap<SessionId, Recipient<Told>>,
+    ledgers: HashMap<LedgerId, Recipient<Wake>>,
+    awaited: HashMap<Reference, Vec<oneshot::Sender<NewsKind>>>,
+}
+
+/// Writes, all or each for itself refused; answered when they are durable.
+#[derive(Message)]
+#[rtype(result = "Committed")]
+pub struct Commit(pub Vec<Write>);
+
+/// One answer for each write, or why none is on disk.
+pub type Committed = Result<Vec<Result<Written, WriteError>>, Arc<JournalError>>;
+
+/// A session wants to know what becomes of what it owes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listen {
+    /// The session.
+    pub session: SessionId,
+    /// Who is told; `None` ends it.
+    pub recipient: Option<Recipient<Told>>,
+}
+
+/// Something happened to what a session owes.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Told {
+    /// What was owed.
+    pub reference: Reference,
+    /// What happened.
+    pub kind: NewsKind,
+}
+
+/// A ledger actor wants to know when its ledger has new work.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Serve {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// Who is woken.
+    pub recipient: Recipient<Wake>,
+}
+
+/// There is new work.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// Answers when something owed is met or refused, at once where it is already.
+#[derive(Message)]
+#[rtype(result = "Option<NewsKind>")]
+pub struct Await(pub Reference);
+
+/// What waits goes to disk.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+impl JournalActor {
+    /// Starts it on a thread of its own.
+    pub fn start_on(arbiter: &Arbiter, journal: Journal) -> (Addr<JournalActor>, Reader) {
+        let reader = journal.reader();
+        let addr = JournalActor::start_in_arbiter(&arbiter.handle(), |ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            JournalActor {
+                journal,
+                waiting: Vec::new(),
+                sessions: HashMap::new(),
+                ledgers: HashMap::new(),
+                awaited: HashMap::new(),
+            }
+        });
+        (addr, reader)
+    }
+
+    fn tell(&mut self, written: &Written) {
+        for news in &written.news {
+            let told = Told { reference: news.reference, kind: news.kind.clone() };
+            if let Some(recipient) = news.session.and_then(|id| self.sessions.get(&id)) {
+                recipient.do_send(told);
+            }
+            if !matches!(news.kind, NewsKind::Signed(_)) {
+                for waiting in self.awaited.remove(&news.reference).unwrap_or_default() {
+                    // Whoever no longer waits needs no answer.
+                    let _ = waiting.send(news.kind.clone());
+                }
+            }
+        }
+        for recipient in written.ledgers.iter().filter_map(|ledger| self.ledgers.get(ledger)) {
+            recipient.do_send(Wake);
+        }
+    }
+
+    /// What is known of an obligation that nothing more will happen to.
+    fn settled(&self, reference: &Reference) -> Option<NewsKind> {
+        use crate::journal::obligation::State;
+        let row = self.journal.reader().obligation(reference).ok().flatten()?;
+        match row.state {
+            State::Met { evidence } => Some(NewsKind::Met(evidence)),
+            State::Refused { why } => Some(NewsKind::Refused(why)),
+            _ => None,
+        }
+    }
+}
+
+impl Actor for JournalActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Commit> for JournalActor {
+    type Result = ResponseFuture<Committed>;
+
+    fn handle(&mut self, Commit(writes): Commit, ctx: &mut Context<Self>) -> Self::Result {
+        if self.waiting.is_empty() {
+            ctx.notify(Flush);
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.push((writes, sender));
+        Box::pin(async move {
+            let gone = || JournalError::Stopped { why: "its actor is gone".to_owned() };
+            receiver.await.unwrap_or_else(|_| Err(Arc::new(gone())))
+        })
+    }
+}
+
+impl Handler<Flush> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (writes, senders): (Vec<_>, Vec<_>) = waiting
+            .into_iter()
+            .map(|(writes, sender)| (writes.len(), (writes, sender)))
+            .map(|(count, (writes, sender))| (writes, (count, sender)))
+            .unzip();
+        match self.journal.commit(now_ms(), writes.into_iter().flatten().collect()) {
+            Ok(answers) => {
+                answers.iter().flatten().for_each(|written| self.tell(written));
+                let mut answers = answers.into_iter();
+                for (count, sender) in senders {
+                    let _ = sender.send(Ok(answers.by_ref().take(count).collect()));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot write");
+                let error = Arc::new(error);
+                for (_, sender) in senders {
+                    let _ = sender.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Listen> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, listen: Listen, _: &mut Context<Self>) {
+        match listen.recipient {
+            Some(recipient) => self.sessions.insert(listen.session, recipient),
+            None => self.sessions.remove(&listen.session),
+        };
+    }
+}
+
+impl Handler<Serve> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, serve: Serve, _: &mut Context<Self>) {
+        serve.recipient.do_send(Wake);
+        self.ledgers.insert(serve.ledger, serve.recipient);
+    }
+}
+
+impl Handler<Await> for JournalActor {
+    type Result = ResponseFuture<Option<NewsKind>>;
+
+    fn handle(&mut self, Await(reference): Await, _: &mut Context<Self>) -> Self::Result {
+        if let Some(kind) = self.settled(&reference) {
+            return Box::pin(async move { Some(kind) });
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.awaited.entry(reference).or_default().push(sender);
+        Box::pin(async move { receiver.await.ok() })
+    }
+}

@@ -1,0 +1,131 @@
+//! The listener: takes connections and starts a session for each, on the arbiters in turn. It
+//! serves strangers, so it counts: so many connections in all, so many from one address.
+//!
+//! No mailbox is used: it is one loop, and ends with its node.
+
+use crate::actors::journal::JournalActor;
+use crate::actors::node::{Join, Node};
+use crate::actors::selling::{Busy, Feed, Selling};
+use crate::actors::session::SessionActor;
+use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
+use crate::journal::Reader;
+use crate::message::{Code, ErrorMessage};
+use crate::session::{Offer, Seller, SellerRandomness};
+use crate::source::Origin;
+use actix::prelude::*;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// What every session of a seller shares.
+#[derive(Clone)]
+pub struct Shop {
+    /// What is offered.
+    pub offer: Arc<Offer>,
+    /// Where the items of each topic come from.
+    pub topics: Arc<BTreeMap<String, Origin>>,
+    /// Our ledgers.
+    pub ledgers: Ledgers,
+    /// The journal.
+    pub journal: Addr<JournalActor>,
+    /// The journal, to read.
+    pub reader: Reader,
+    /// Channels in use.
+    pub busy: Busy,
+}
+
+/// How long to wait after a connection could not be taken.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Takes connections until the node is gone.
+pub async fn listen(
+    listener: TcpListener,
+    shop: Shop,
+    node: Addr<Node>,
+    arbiters: Vec<ArbiterHandle>,
+) {
+    let mut next = arbiters.iter().cycle();
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // For want of file handles, or because the other side left: both pass.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+        };
+        let Ok(stream) = stream.into_std() else { continue };
+        match node.send(Join { from: peer.ip() }).await {
+            Ok(Ok(id)) => {
+                if let Some(arbiter) = next.next() {
+                    start(arbiter, stream, peer.ip(), id, shop.clone(), node.clone());
+                }
+            }
+            Ok(Err(full)) => turn_away(&stream, &full),
+            Err(_) => return,
+        }
+    }
+}
+
+fn start(
+    arbiter: &ArbiterHandle,
+    stream: TcpStream,
+    from: IpAddr,
+    id: u64,
+    shop: Shop,
+    node: Addr<Node>,
+) {
+    arbiter.spawn_fn(move || {
+        let begun = begin(stream, id, shop, node.clone());
+        match begun {
+            Ok(session) => node.do_send(crate::actors::node::Started { id, session }),
+            Err(why) => {
+                tracing::error!(%from, why, "a session could not begin");
+                node.do_send(crate::actors::node::Gone { id });
+            }
+        }
+    });
+}
+
+fn begin(
+    stream: TcpStream,
+    id: u64,
+    shop: Shop,
+    node: Addr<Node>,
+) -> Result<Addr<SessionActor<Selling>>, String> {
+    let randomness = randomness().map_err(|error| error.to_string())?;
+    let item_bytes_max = shop.offer.policy.item_bytes_max;
+    let core = Seller::new(shop.offer, randomness, now_ms());
+    let side = Selling {
+        id,
+        node,
+        topics: shop.topics,
+        item_bytes_max,
+        ledgers: shop.ledgers,
+        reader: shop.reader,
+        busy: shop.busy,
+        source: Feed::default(),
+        holds: None,
+    };
+    SessionActor::start_on(stream, core, side, shop.journal).map_err(|error| error.to_string())
+}
+
+fn randomness() -> Result<SellerRandomness, NoRandomness> {
+    Ok(SellerRandomness {
+        challenge: random_digest()?,
+        session_key: random()?,
+        ephemeral: random_key()?,
+        wrap_nonce: *random()?,
+    })
+}
+
+/// Says why without waiting: a stranger who reads nothing must not hold up the others.
+fn turn_away(mut stream: &TcpStream, full: &str) {
+    let error = ErrorMessage { code: Code::Busy, message: full.to_owned() };
+    // The socket does not block, and a fresh one takes one line; if not, it just closes.
+    let _ = stream.write_all(&error.frame());
+}

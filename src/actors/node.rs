@@ -1,0 +1,219 @@
+//! The node: knows every session, counts connections, and ends them in good order. It serves the
+//! listener, the sessions as they end, and commands that ask how it is.
+//!
+//! Mailbox: actix's default of 16 for those who wait; sessions that end write past it, one message
+//! each.
+
+use crate::actors::selling::Selling;
+use crate::actors::session::{Ended, SessionActor, Stop};
+use crate::message::Reason;
+use actix::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use tokio::sync::oneshot;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// In all.
+    pub connections_max: usize,
+    /// From one address.
+    pub per_address_max: usize,
+}
+
+/// The node.
+pub struct Node {
+    room: Room,
+    next_id: u64,
+    connections: BTreeMap<u64, Connection>,
+    per_address: HashMap<IpAddr, usize>,
+    /// Set when no more connections are taken; told when the last is gone.
+    draining: Option<Vec<oneshot::Sender<()>>>,
+    ended: u64,
+}
+
+struct Connection {
+    from: IpAddr,
+    session: Option<Addr<SessionActor<Selling>>>,
+}
+
+/// A connection wants in.
+#[derive(Message)]
+#[rtype(result = "Result<u64, String>")]
+pub struct Join {
+    /// From where.
+    pub from: IpAddr,
+}
+
+/// A session runs.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Started {
+    /// Its connection.
+    pub id: u64,
+    /// Its actor.
+    pub session: Addr<SessionActor<Selling>>,
+}
+
+/// A session is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    /// Its connection.
+    pub id: u64,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// A connection is gone without a session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Gone {
+    /// The connection.
+    pub id: u64,
+}
+
+/// Takes no more connections, asks every session to end in good order, and answers when the last
+/// one has.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Asks how many there are.
+#[derive(Message)]
+#[rtype(result = "Crowd")]
+pub struct Count;
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
+pub struct Crowd {
+    /// Connections, with a session or before one.
+    pub connections: usize,
+    /// Sessions that have ended since the node started.
+    pub ended: u64,
+}
+
+impl Node {
+    /// A node with so much room.
+    pub fn new(room: Room) -> Self {
+        Node {
+            room,
+            next_id: 0,
+            connections: BTreeMap::new(),
+            per_address: HashMap::new(),
+            draining: None,
+            ended: 0,
+        }
+    }
+
+    fn join(&mut self, from: IpAddr) -> Result<u64, String> {
+        if self.draining.is_some() {
+            return Err("this seller is closing".to_owned());
+        }
+        let Room { connections_max, per_address_max } = self.room;
+        if self.connections.len() >= connections_max {
+            return Err(format!("{connections_max} connections are open, which is the most"));
+        }
+        let here = self.per_address.entry(from).or_default();
+        if *here >= per_address_max {
+            return Err(format!("{per_address_max} connections are open from your address"));
+        }
+        *here += 1;
+        self.next_id += 1;
+        self.connections.insert(self.next_id, Connection { from, session: None });
+        Ok(self.next_id)
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        if let Some(here) = self.per_address.get_mut(&connection.from) {
+            *here -= 1;
+            if *here == 0 {
+                self.per_address.remove(&connection.from);
+            }
+        }
+        if self.connections.is_empty() {
+            for waiting in self.draining.iter_mut().flat_map(std::mem::take) {
+                // Whoever no longer waits needs no answer.
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+impl Actor for Node {
+    type Context = Context<Self>;
+}
+
+impl Handler<Join> for Node {
+    type Result = Result<u64, String>;
+
+    fn handle(&mut self, Join { from }: Join, _: &mut Context<Self>) -> Self::Result {
+        self.join(from)
+    }
+}
+
+impl Handler<Started> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Started { id, session }: Started, _: &mut Context<Self>) {
+        if self.draining.is_some() {
+            session.do_send(Stop(Reason::Stopped));
+        }
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.session = Some(session);
+        }
+    }
+}
+
+impl Handler<Leave> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Leave { id, ended }: Leave, _: &mut Context<Self>) {
+        let Ended { session, end, why, progress } = ended;
+        if let Some(session) = session {
+            let (items, owed, paid) = (progress.items, progress.owed, progress.paid);
+            tracing::info!(%session, ?end, why, items, %owed, %paid, "a session ended");
+            self.ended += 1;
+        } else {
+            tracing::debug!(?end, why, "a connection ended before a session");
+        }
+        self.forget(id);
+    }
+}
+
+impl Handler<Gone> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Gone { id }: Gone, _: &mut Context<Self>) {
+        self.forget(id);
+    }
+}
+
+impl Handler<Drain> for Node {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        if self.connections.is_empty() {
+            let _ = sender.send(());
+            self.draining.get_or_insert_default();
+        } else {
+            self.draining.get_or_insert_default().push(sender);
+        }
+        for session in self.connections.values().filter_map(|c| c.session.as_ref()) {
+            session.do_send(Stop(Reason::Stopped));
+        }
+        Box::pin(async move {
+            let _ = receiver.await;
+        })
+    }
+}
+
+impl Handler<Count> for Node {
+    type Result = Crowd;
+
+    fn handle(&mut self, _: Count, _: &mut Context<Self>) -> Crowd {
+        Crowd { connections: self.connections.len(), ended: self.ended }
+    }
+}

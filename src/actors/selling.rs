@@ -1,0 +1,212 @@
+//! The seller's side of a session's actor: brings items from the source while the core has room
+//! for them, and looks at channels.
+
+use crate::actors::Ledgers;
+use crate::actors::node::{Leave, Node};
+use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::journal::Reader;
+use crate::session::{ChannelView, Input, Output, Progress, Seller};
+use crate::source::{Batch, Item, Origin, Source, SourceError};
+use actix::prelude::*;
+use sdpp_ledger::{Amount, ChannelId, Ledger, LedgerError, LedgerId};
+use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most items that are taken from a source at once.
+const ITEMS_AT_ONCE: u64 = 1024;
+
+/// How long to wait before a ledger is asked for a channel again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Channels that serve a session just now: each at most one.
+#[derive(Debug, Clone, Default)]
+pub struct Busy(Arc<Mutex<HashSet<ChannelId>>>);
+
+/// A channel's place in [`Busy`], given back when dropped.
+#[derive(Debug)]
+struct Taken(Busy, ChannelId);
+
+impl Busy {
+    fn take(&self, channel: ChannelId) -> Option<Taken> {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(channel).then(|| Taken(self.clone(), channel))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}
+
+/// The seller's side.
+pub struct Selling {
+    /// Names the session at the node.
+    pub id: u64,
+    /// The node.
+    pub node: Addr<Node>,
+    /// Where the items of each topic come from.
+    pub topics: Arc<BTreeMap<String, Origin>>,
+    /// The longest item, in bytes.
+    pub item_bytes_max: usize,
+    /// Our ledgers.
+    pub ledgers: Ledgers,
+    /// The journal, to read.
+    pub reader: Reader,
+    /// Channels in use.
+    pub busy: Busy,
+    /// The source, while it is open.
+    pub source: Feed,
+    /// The channel that this session holds.
+    pub holds: Option<Holds>,
+}
+
+/// A channel that a session holds; given back at its end.
+pub struct Holds(#[allow(dead_code)] Taken);
+
+/// Where the source is.
+#[derive(Debug, Default)]
+pub enum Feed {
+    /// Not opened yet.
+    #[default]
+    Closed,
+    /// Here.
+    Open(Box<Source>),
+    /// Being asked for items.
+    Asked,
+    /// It has no more.
+    Ended,
+}
+
+impl Core for Seller {
+    fn handle(&mut self, input: Input<'_>, now_ms: u64) {
+        Seller::handle(self, input, now_ms);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        Seller::poll(self)
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        Seller::poll_timeout(self)
+    }
+
+    fn handle_timeout(&mut self, now_ms: u64) {
+        Seller::handle_timeout(self, now_ms);
+    }
+
+    fn progress(&self) -> Progress {
+        Seller::progress(self)
+    }
+}
+
+type Actor = SessionActor<Selling>;
+
+impl Side for Selling {
+    type Core = Seller;
+
+    fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) {
+        if let Output::Look { ledger, channel } = output {
+            look(actor, ledger, channel, ctx);
+        }
+    }
+
+    fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        let wants = actor.core.wants().min(ITEMS_AT_ONCE);
+        let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
+        let Some(side) = actor.side.as_mut() else { return };
+        match std::mem::replace(&mut side.source, Feed::Asked) {
+            Feed::Open(source) => ask(actor, source, wants, ctx),
+            Feed::Closed => match open(actor) {
+                Ok(source) => ask(actor, Box::new(source), wants, ctx),
+                Err(why) => actor.fail(why, ctx),
+            },
+            busy_or_over => side.source = busy_or_over,
+        }
+    }
+
+    fn ended(self, ended: Ended) {
+        self.node.do_send(Leave { id: self.id, ended });
+    }
+}
+
+fn open(actor: &Actor) -> Result<Source, String> {
+    let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
+    let (topic, side) = ordered.zip(actor.side.as_ref()).ok_or("nothing was ordered")?;
+    let origin = side.topics.get(&topic).ok_or("the topic has no source")?;
+    origin.open(side.item_bytes_max, 0).map_err(|error| error.to_string())
+}
+
+/// Asks the source for items. While it has none, the session goes on with everything else.
+fn ask(actor: &Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+    let items = async move {
+        let batch = source.next(wants).await;
+        (source, batch)
+    };
+    ctx.spawn(items.into_actor(actor).map(|(source, batch), actor, ctx| {
+        feed(actor, source, batch, ctx);
+    }));
+}
+
+fn feed(
+    actor: &mut Actor,
+    source: Box<Source>,
+    batch: Result<Batch, SourceError>,
+    ctx: &mut Ctx<Selling>,
+) {
+    let Some(side) = actor.side.as_mut() else { return };
+    match batch {
+        Ok(Batch::Items(items)) => {
+            side.source = Feed::Open(source);
+            let items = items.into_iter().map(Item::into_bytes).collect();
+            return actor.tell(Input::Items(items), ctx);
+        }
+        Ok(Batch::End) => {}
+        // What was sent before is still to be paid, so the session ends in good order.
+        Err(error) => tracing::error!(%error, "the source broke"),
+    }
+    side.source = Feed::Ended;
+    actor.tell(Input::SourceEnded, ctx);
+}
+
+/// Looks at a channel on its ledger, until the ledger answers or the core's patience ends.
+fn look(actor: &mut Actor, ledger: LedgerId, channel: ChannelId, ctx: &mut Ctx<Selling>) {
+    let Some(side) = actor.side.as_mut() else { return };
+    let Some(ledger) = side.ledgers.get(&ledger).cloned() else {
+        return actor.fail(format!("there is no ledger {ledger} here"), ctx);
+    };
+    let taken = side.busy.take(channel);
+    let busy = taken.is_none();
+    side.holds = taken.map(Holds);
+    let vouched = match side.reader.channel(&channel) {
+        Ok(known) => known.and_then(|known| known.voucher).map_or(Amount::ZERO, |(best, _)| best),
+        Err(error) => return actor.fail(error.to_string(), ctx),
+    };
+    let view = async move { view(ledger.as_ref(), channel, vouched, busy).await };
+    ctx.spawn(view.into_actor(actor).map(|view, actor, ctx| match view {
+        Ok(view) => actor.tell(Input::Channel(view), ctx),
+        Err(error) => actor.fail(error.to_string(), ctx),
+    }));
+}
+
+async fn view(
+    ledger: &dyn Ledger,
+    id: ChannelId,
+    vouched: Amount,
+    busy: bool,
+) -> Result<ChannelView, LedgerError> {
+    let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
+    let escrow = ledger.escrow().ok_or_else(no_escrow)?;
+    loop {
+        match escrow.channel(&id).await {
+            Ok(channel) => {
+                let domain = escrow.domain().clone();
+                return Ok(ChannelView { channel, domain, vouched, busy });
+            }
+            Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(refused) => return Err(refused),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! A session's actor: one connection, carried. It serves the core, seller's or buyer's alike:
+//! gives it what was read and when, and does what it wants, in order.
+//!
+//! While a record is on its way to the disk the whole actor waits, its stream included, so nothing
+//! overtakes it. Mailbox: actix's default of 16, which only the journal and the node write to.
+
+use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
+use crate::actors::now_ms;
+use crate::journal::{NewsKind, Write};
+use crate::message::Reason;
+use crate::record::End;
+use crate::session::{Input, Output, Progress};
+use crate::terms::SessionId;
+use actix::prelude::*;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio_util::bytes::Bytes;
+use tokio_util::io::ReaderStream;
+
+/// How much is read at once, in bytes.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The most bytes that wait for a peer that does not read.
+const UNSENT_BYTES_MAX: usize = 4 << 20;
+
+/// How long the last bytes of a session may take to leave.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A core of either side.
+pub trait Core: Unpin + 'static {
+    /// Takes in what happened.
+    fn handle(&mut self, input: Input<'_>, now_ms: u64);
+    /// The next thing to be done.
+    fn poll(&mut self) -> Option<Output>;
+    /// When the core wants to be told of the time.
+    fn poll_timeout(&self) -> Option<u64>;
+    /// That time has come.
+    fn handle_timeout(&mut self, now_ms: u64);
+    /// Where the session stands.
+    fn progress(&self) -> Progress;
+}
+
+/// What one side does beyond what both do.
+pub trait Side: Sized + Unpin + 'static {
+    /// Its core.
+    type Core: Core;
+
+    /// Does what only this side's core wants.
+    fn carry_out(actor: &mut SessionActor<Self>, output: Output, ctx: &mut Ctx<Self>);
+
+    /// Everything that the core wanted is done for now.
+    fn idle(actor: &mut SessionActor<Self>, ctx: &mut Ctx<Self>);
+
+    /// The session is over.
+    fn ended(self, ended: Ended);
+}
+
+/// A session actor's context.
+pub type Ctx<S> = Context<SessionActor<S>>;
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The session, if there was one.
+    pub session: Option<SessionId>,
+    /// How.
+    pub end: End,
+    /// A sentence for people.
+    pub why: String,
+    /// Where it stood.
+    pub progress: Progress,
+}
+
+/// Asks a session to end in good order.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Stop(pub Reason);
+
+/// A session's actor.
+pub struct SessionActor<S: Side> {
+    /// The core.
+    pub core: S::Core,
+    /// What is the side's own; taken at the end.
+    pub side: Option<S>,
+    /// The journal.
+    pub journal: Addr<JournalActor>,
+    session: Option<SessionId>,
+    /// An output that waits for the records before it.
+    held: Option<Output>,
+    writer: Writer,
+    reader: Option<TcpStream>,
+    timer: Option<(u64, SpawnHandle)>,
+    /// The journal or the peer failed: the core was told, and is not told again.
+    failed: bool,
+}
+
+impl<S: Side> SessionActor<S> {
+    /// Starts a session on a connection. Must be called on the arbiter that is to carry it.
+    ///
+    /// # Errors
+    /// When the operating system refuses to register the socket here.
+    pub fn start_on(
+        stream: std::net::TcpStream,
+        core: S::Core,
+        side: S,
+        journal: Addr<JournalActor>,
+    ) -> io::Result<Addr<Self>> {
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
+        // Acks and payments are small, and somebody waits for each.
+        stream.set_nodelay(true)?;
+        let actor = SessionActor {
+            core,
+            side: Some(side),
+            journal,
+            session: None,
+            held: None,
+            writer: Writer::idle(),
+            reader: Some(stream),
+            timer: None,
+            failed: false,
+        };
+        Ok(actor.start())
+    }
+
+    /// Tells the core what happened, and does what it wants.
+    pub fn tell(&mut self, input: Input<'_>, ctx: &mut Ctx<S>) {
+        self.core.handle(input, now_ms());
+        self.drive(ctx);
+    }
+
+    /// This side cannot go on: what the core still wanted is dropped, and it is told.
+    pub fn fail(&mut self, why: String, ctx: &mut Ctx<S>) {
+        if self.failed {
+            return;
+        }
+        tracing::error!(session = ?self.session, why, "the session cannot go on");
+        self.failed = true;
+        self.held = None;
+        while self.core.poll().is_some() {}
+        self.tell(Input::Failed(why), ctx);
+    }
+
+    /// Does what the core wants, in order. Records that follow one another share a commit.
+    fn drive(&mut self, ctx: &mut Ctx<S>) {
+        let mut records = Vec::new();
+        while let Some(output) = self.held.take().or_else(|| self.core.poll()) {
+            match output {
+                Output::Record { session, record } => {
+                    self.begin(session, ctx);
+                    records.push(Write::Append { session: Some(session), record });
+                }
+                output if !records.is_empty() => {
+                    self.held = Some(output);
+                    break;
+                }
+                Output::Send(bytes) => self.writer.send(bytes),
+                Output::Close { end, why, progress } => {
+                    let session = self.session;
+                    return self.close(Ended { session, end, why, progress }, ctx);
+                }
+                output => S::carry_out(self, output, ctx),
+            }
+        }
+        if !records.is_empty() {
+            return self.commit(records, ctx);
+        }
+        if self.writer.unsent() > UNSENT_BYTES_MAX {
+            return self.fail("the peer does not read what is sent".to_owned(), ctx);
+        }
+        S::idle(self, ctx);
+        self.set_timer(ctx);
+    }
+
+    /// Makes records durable; until then the whole actor waits.
+    fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
+        let committed = self.journal.send(Commit(records)).into_actor(self);
+        ctx.wait(committed.map(|committed, actor, ctx| {
+            match committed.map_err(|error| error.to_string()).and_then(all_written) {
+                Ok(()) => actor.drive(ctx),
+                // The core's last words on a journal that fails cannot be written either.
+                Err(_) if actor.failed => actor.drive(ctx),
+                Err(why) => actor.fail(why, ctx),
+            }
+        }));
+    }
+
+    /// From the first record on, the journal tells us what becomes of what we owe.
+    fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
+        if self.session.is_none() {
+            self.session = Some(session);
+            let recipient = Some(ctx.address().recipient());
+            self.journal.do_send(Listen { session, recipient });
+        }
+    }
+
+    fn set_timer(&mut self, ctx: &mut Ctx<S>) {
+        let wanted = self.core.poll_timeout();
+        if wanted == self.timer.map(|(at_ms, _)| at_ms) {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = wanted.map(|at_ms| {
+            let wait = Duration::from_millis(at_ms.saturating_sub(now_ms()));
+            let timer = ctx.run_later(wait, |actor, ctx| {
+                actor.timer = None;
+                actor.core.handle_timeout(now_ms());
+                actor.drive(ctx);
+            });
+            (at_ms, timer)
+        });
+    }
+
+    fn close(&mut self, ended: Ended, ctx: &mut Ctx<S>) {
+        let left = self.writer.finish().into_actor(self);
+        ctx.wait(left.map(|(), actor, ctx| {
+            if let Some(side) = actor.side.take() {
+                side.ended(ended);
+            }
+            ctx.stop();
+        }));
+    }
+}
+
+/// The first write that was refused, as a sentence.
+fn all_written(committed: Committed) -> Result<(), String> {
+    let answers = committed.map_err(|error| error.to_string())?;
+    match answers.into_iter().find_map(Result::err) {
+        Some(error) => Err(format!("the journal refused a record: {error}")),
+        None => Ok(()),
+    }
+}
+
+impl<S: Side> Actor for SessionActor<S> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Ctx<S>) {
+        if let Some(stream) = self.reader.take() {
+            let (reader, writer) = stream.into_split();
+            ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES));
+            self.writer = Writer::start(writer);
+        }
+        self.drive(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Ctx<S>) {
+        if let Some(session) = self.session {
+            self.journal.do_send(Listen { session, recipient: None });
+        }
+    }
+}
+
+impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
+    fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
+        match read {
+            Ok(bytes) => self.tell(Input::Read(&bytes), ctx),
+            Err(_) => self.tell(Input::Hangup, ctx),
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Ctx<S>) {
+        self.tell(Input::Hangup, ctx);
+    }
+}
+
+impl<S: Side> Handler<Told> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Told { reference, kind }: Told, ctx: &mut Ctx<S>) {
+        let input = match kind {
+            NewsKind::Signed(tx) => Input::Signed { reference, tx },
+            NewsKind::Met(evidence) => Input::Met { reference, tx: evidence.tx },
+            NewsKind::Refused(why) => Input::Refused { reference, why },
+        };
+        self.tell(input, ctx);
+    }
+}
+
+impl<S: Side> Handler<Stop> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Stop(reason): Stop, ctx: &mut Ctx<S>) {
+        self.tell(Input::Stop(reason), ctx);
+    }
+}
+
+/// Bytes on their way out, in a task of their own: a peer that reads slowly must not keep us from
+/// reading.
+struct Writer {
+    queue: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    unsent: Arc<AtomicUsize>,
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Writer {
+    fn idle() -> Self {
+        Writer { queue: None, unsent: Arc::default(), task: None }
+    }
+
+    fn start(half: OwnedWriteHalf) -> Self {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        let unsent = Arc::<AtomicUsize>::default();
+        let task = actix::spawn(write_out(half, receiver, unsent.clone()));
+        Writer { queue: Some(queue), unsent, task: Some(task) }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        self.unsent.fetch_add(bytes.len(), Ordering::Relaxed);
+        // A connection that broke is noticed by whoever reads from it.
+        let _ = self.queue.as_ref().map(|queue| queue.send(bytes));
+    }
+
+    fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Lets what is queued leave, for a while, and closes the connection.
+    fn finish(&mut self) -> impl Future<Output = ()> + use<> {
+        self.queue = None;
+        let task = self.task.take();
+        async move {
+            if let Some(mut task) = task
+                && tokio::time::timeout(FAREWELL, &mut task).await.is_err()
+            {
+                task.abort();
+            }
+        }
+    }
+}
+
+async fn write_out(
+    mut half: OwnedWriteHalf,
+    mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
+    unsent: Arc<AtomicUsize>,
+) {
+    while let Some(mut bytes) = queue.recv().await {
+        while let Ok(more) = queue.try_recv() {
+            bytes.extend_from_slice(&more);
+        }
+        if half.write_all(&bytes).await.is_err() {
+            return;
+        }
+        unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
+    }
+    // Best effort: the peer may be gone already.
+    let _ = half.shutdown().await;
+}
