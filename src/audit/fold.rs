@@ -1,14 +1,18 @@
 //! One session's entries, folded.
 
 use super::Problem;
+use super::due::Due;
 use super::statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
+use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
-use crate::message::{DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
-use crate::record::{Act, Owed, Record, SignedMessage};
-use crate::terms::{Method, Purpose, Role, SessionId, Terms};
+use crate::message::{Ack, DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::terms::{InEscrow, Method, Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{
-    Amount, Anchor, Call, Claim, Digest, Evidence, PublicKey, Reference, Transfer, merkle,
+    Amount, Call, Claim, Digest, Domain, Evidence, PublicKey, Reference, Signature, Transfer,
+    Voucher, merkle,
 };
+use std::collections::HashMap;
 
 /// What is known of a session so far.
 pub(super) struct Fold {
@@ -17,25 +21,34 @@ pub(super) struct Fold {
     began_ms: u64,
     /// Where the fold is.
     entry: u64,
-    founded: Option<(Role, Terms)>,
-    items: u64,
+    ground: Ground,
+    windows: Vec<Window>,
     acked: u64,
-    windows: u64,
-    invoiced: Amount,
     paid: Amount,
     settled: Amount,
     state: State,
     owed: Vec<Due>,
+    /// Where in `owed` each reference stands.
+    places: HashMap<Reference, usize>,
     problems: Vec<Problem>,
     checks: Vec<Check>,
 }
 
-/// Something owed, and what became of it.
-struct Due {
-    owed: Owed,
-    evidence: Option<Evidence>,
-    refused: Option<String>,
-    ok: bool,
+/// What the session stands on.
+enum Ground {
+    /// Nothing yet: its order may wait for its anchor.
+    ExpectOrder,
+    /// Which side we are, and what both signed.
+    Under(Role, Box<Terms>),
+    /// Its order is none. That was named, and nothing more can be said.
+    Baseless,
+}
+
+/// An invoiced window.
+struct Window {
+    to_seq: u64,
+    digest: Digest,
+    total: Amount,
 }
 
 /// A check that failed, as a sentence.
@@ -48,47 +61,58 @@ impl Fold {
             identity,
             began_ms,
             entry: 0,
-            founded: None,
-            items: 0,
+            ground: Ground::ExpectOrder,
+            windows: Vec::new(),
             acked: 0,
-            windows: 0,
-            invoiced: Amount::ZERO,
             paid: Amount::ZERO,
             settled: Amount::ZERO,
             state: State::Open,
             owed: Vec::new(),
+            places: HashMap::new(),
             problems: Vec::new(),
             checks: Vec::new(),
         }
     }
 
-    /// Takes the next entry; what is wrong with it is kept as a problem.
+    /// Takes the next entry; what is wrong with it is kept as a problem, and the entries after it
+    /// are judged on their own.
     pub(super) fn take(&mut self, entry: &Entry) {
         self.entry = entry.seq;
-        let result = match (&self.founded, &entry.record) {
-            (None, Record::Order { role, peer, menu, order, .. }) => {
-                self.found(*role, *peer, menu, order)
-            }
-            (None, Record::Anchoring { .. }) => Ok(()),
-            (None, _) => Err("it belongs to a session without an order".to_owned()),
-            (Some((role, terms)), record) => {
-                let (role, terms) = (*role, terms.clone());
-                self.under_terms(role, &terms, record)
-            }
-        };
         if let Some(owed) = entry.record.owed() {
-            self.owe(owed.clone());
+            self.places.insert(owed.reference, self.owed.len());
+            self.owed.push(Due::new(owed.clone()));
         }
-        if let Err(what) = result {
-            self.problem(what);
-        }
+        let ground = std::mem::replace(&mut self.ground, Ground::Baseless);
+        let result = match (&ground, &entry.record) {
+            (Ground::Baseless, _) => Ok(()),
+            (_, Record::Met { reference, evidence, proof }) => {
+                self.met(*reference, evidence, proof.as_ref())
+            }
+            (_, Record::Refused { reference, why }) => self.refused(*reference, why),
+            (Ground::ExpectOrder, Record::Anchoring { .. }) => Ok(()),
+            (Ground::ExpectOrder, Record::Order { role, peer, menu, order, .. }) => {
+                return self.found(*role, *peer, menu, order);
+            }
+            (Ground::ExpectOrder, _) => Err("it belongs to a session without an order".to_owned()),
+            (Ground::Under(role, terms), record) => self.under_terms(*role, terms, record),
+        };
+        self.ground = ground;
+        self.note(result);
     }
 
     /// The session's statement, `None` where there never was an order, and all that is wrong.
     pub(super) fn finish(mut self) -> (Option<Statement>, Vec<Problem>) {
-        let Some((role, terms)) = self.founded.take() else { return (None, self.problems) };
-        let anchors: Vec<AnchorLine> = self.owed.iter().filter_map(Due::anchor).collect();
-        let settlements: Vec<Settlement> = self.owed.iter().filter_map(Due::settlement).collect();
+        let Ground::Under(role, terms) = std::mem::replace(&mut self.ground, Ground::Baseless)
+        else {
+            return (None, self.problems);
+        };
+        let (items, invoiced) = self.invoiced();
+        let outstanding = invoiced.saturating_sub(self.settled);
+        let is_complete = self.state == State::Ended(End::Complete);
+        if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
+            self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
+        }
+        let terms = *terms;
         let statement = Statement {
             session: self.session,
             began_ms: self.began_ms,
@@ -97,63 +121,77 @@ impl Fold {
             buyer: terms.buyer,
             topic: terms.topic,
             currency: terms.currency.name,
+            symbol: terms.currency.symbol,
             decimals: terms.currency.decimals,
             method: terms.currency.method,
             ledger: terms.currency.ledger,
             payee: terms.currency.payee,
             records: terms.records,
             granularity: terms.granularity,
-            items_delivered: self.items,
+            items_delivered: items,
             items_acked: self.acked,
-            windows: self.windows,
-            invoiced: self.invoiced,
+            windows: self.windows.len() as u64,
+            invoiced,
             paid: self.paid,
             settled: self.settled,
-            outstanding: self.invoiced.saturating_sub(self.settled),
+            outstanding,
             state: self.state,
-            settlements,
-            anchors,
+            settlements: self.owed.iter().filter_map(Due::settlement).collect::<Vec<Settlement>>(),
+            anchors: self.owed.iter().filter_map(Due::anchor).collect::<Vec<AnchorLine>>(),
             problems: self.problems.clone(),
             checks: self.checks,
         };
         (Some(statement), self.problems)
     }
 
-    fn problem(&mut self, what: String) {
-        let (entry, session) = (self.entry, Some(self.session));
-        self.problems.push(Problem { entry, session, what });
+    fn note(&mut self, result: Found) {
+        if let Err(what) = result {
+            let (entry, session) = (self.entry, Some(self.session));
+            self.problems.push(Problem { entry, session, what });
+        }
+    }
+
+    /// The last item that was invoiced, and what all of them cost.
+    fn invoiced(&self) -> (u64, Amount) {
+        self.windows.last().map_or((0, Amount::ZERO), |window| (window.to_seq, window.total))
     }
 
     /// The order: both signatures, and the terms that follow from them.
-    fn found(
-        &mut self,
-        role: Role,
-        peer: PublicKey,
-        menu: &SignedMessage,
-        order: &SignedMessage,
-    ) -> Found {
-        let menu_body: Menu = reread(menu).map_err(|e| e.to_string())?;
-        let order_body: Order = reread(order).map_err(|e| e.to_string())?;
-        let terms = terms(&menu_body, &order_body, &order.data_digest).map_err(|(_, why)| why)?;
+    fn found(&mut self, role: Role, peer: PublicKey, menu: &SignedMessage, order: &SignedMessage) {
         let (seller, buyer) = match role {
             Role::Seller => (self.identity, peer),
             Role::Buyer => (peer, self.identity),
         };
-        let signed = [("menu", menu, seller), ("order", order, buyer)];
-        let terms = if order_body.menu_digest == menu.data_digest { Some(terms) } else { None };
-        let terms =
-            terms.filter(|t| (t.session, t.seller, t.buyer) == (self.session, seller, buyer));
-        self.founded = terms.map(|terms| (role, terms));
-        for (what, message, key) in signed {
-            is_by(what, message, &key, SessionId::NONE)?;
-        }
-        match self.founded {
-            Some(_) => Ok(()),
-            None => Err("menu and order do not make this session".to_owned()),
+        self.note(is_by("menu", menu, MessageKind::Menu, &seller, SessionId::NONE));
+        self.note(is_by("order", order, MessageKind::Order, &buyer, SessionId::NONE));
+        match self.terms(menu, order) {
+            Ok(terms) if (terms.seller, terms.buyer) == (seller, buyer) => {
+                let anchored = self.is_anchored(&terms, Purpose::Order, 0, &order.data_digest);
+                self.note(anchored);
+                self.ground = Ground::Under(role, Box::new(terms));
+            }
+            Ok(_) => self.note(Err("menu and order are of other people".to_owned())),
+            Err(why) => self.note(Err(format!("menu and order make no session: {why}"))),
         }
     }
 
+    fn terms(&self, menu: &SignedMessage, order: &SignedMessage) -> Found<Terms> {
+        let menu_body: Menu = reread(menu).map_err(|e| e.to_string())?;
+        let order_body: Order = reread(order).map_err(|e| e.to_string())?;
+        if order_body.menu_digest != menu.data_digest {
+            return Err("the order is for another menu".to_owned());
+        }
+        let terms = terms(&menu_body, &order_body, &order.data_digest).map_err(|(_, why)| why)?;
+        if terms.session != self.session {
+            return Err(format!("they make session {}", terms.session));
+        }
+        Ok(terms)
+    }
+
     fn under_terms(&mut self, role: Role, terms: &Terms, record: &Record) -> Found {
+        if self.state != State::Open {
+            return Err("it comes after the session's end".to_owned());
+        }
         match record {
             Record::Order { .. } => Err("a session has one order".to_owned()),
             Record::Invoice { message, from_seq, to_seq, digest, owed } => {
@@ -162,30 +200,24 @@ impl Fold {
             Record::Ack { message } => self.ack(terms, message),
             Record::Payment { message, owed } => self.payment(terms, message, owed.as_ref()),
             Record::Voucher { channel, domain, amount, signature } => {
-                let voucher = sdpp_ledger::Voucher { channel: *channel, amount: *amount };
-                let base = terms.escrow.filter(|escrow| escrow.channel == *channel);
-                let base = base.ok_or("a voucher on another channel than the order's")?.base;
-                if !terms.buyer.verify(&voucher.digest(domain), signature) {
-                    return Err("the voucher is not signed by the buyer".to_owned());
-                }
-                self.settled = self.settled.max(amount.saturating_sub(base));
-                Ok(())
+                let voucher = Voucher { channel: *channel, amount: *amount };
+                self.voucher(terms, &voucher, domain, signature)
             }
             Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
-            Record::Ended { end, .. } => {
+            Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
-                Ok(())
-            }
-            Record::Met { reference, evidence, proof } => {
-                self.met(terms, *reference, evidence, proof.as_ref())
-            }
-            Record::Refused { reference, why } => {
-                if let Some(due) = self.due(*reference) {
-                    due.refused = Some(why.clone());
+                let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
+                match evidence {
+                    Some(message) if !message.is_by(peer) => {
+                        Err("the evidence is not signed by the other side".to_owned())
+                    }
+                    _ => Ok(()),
                 }
-                Ok(())
             }
-            Record::Anchoring { .. }
+            // The outbox's own records were taken before; the rest proves nothing to anybody.
+            Record::Met { .. }
+            | Record::Refused { .. }
+            | Record::Anchoring { .. }
             | Record::Epoch { .. }
             | Record::Reserved { .. }
             | Record::Ceiling { .. }
@@ -201,96 +233,193 @@ impl Fold {
         digest: &Digest,
         owed: Option<&Owed>,
     ) -> Found {
-        is_by("invoice", message, &terms.seller, self.session)?;
-        if from_seq != self.items + 1 || to_seq < from_seq || message.number != self.windows + 1 {
-            return Err(format!("invoice {} does not follow the one before", message.number));
-        }
-        if to_seq - self.items > u64::from(terms.granularity) {
-            return Err(format!("invoice {} is for more than K items", message.number));
-        }
+        let (items, before) = self.invoiced();
+        let (number, next) = (message.number, self.windows.len() as u64 + 1);
         let total = terms.owed_for(to_seq).ok_or("the price passes 128 bits")?;
+        let amount = total.saturating_sub(before);
+        // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
+        self.windows.push(Window { to_seq, digest: *digest, total });
+        self.note(is_by("invoice", message, MessageKind::DataInvoice, &terms.seller, self.session));
+        if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
+            return Err(format!("invoice {number} does not follow the one before"));
+        }
+        if to_seq - items > u64::from(terms.granularity) {
+            return Err(format!("invoice {number} is for more than K items"));
+        }
         if message.amount_total != total {
-            let (said, number) = (message.amount_total, message.number);
+            let said = message.amount_total;
             return Err(format!("invoice {number} asks {said} in all, {total} is agreed"));
         }
-        let amount = total.saturating_sub(self.invoiced);
         if message.data.is_some() {
-            let body: DataInvoice = reread(message).map_err(|e| e.to_string())?;
-            let invoice = &body.invoice;
-            let said = (invoice.from, invoice.to, invoice.amount, invoice.digest);
-            let currency = &terms.currency;
-            let same_payee = invoice.payment_address == currency.payee;
-            if said != (from_seq, to_seq, amount, *digest) || !same_payee {
-                return Err(format!("invoice {} is not what was recorded of it", message.number));
-            }
+            self.is_as_recorded(terms, message, (from_seq, to_seq, amount, *digest))?;
         }
-        (self.items, self.windows, self.invoiced) = (to_seq, message.number, total);
-        match owed.map(|owed| &owed.act) {
-            Some(Act::Do(Call::Transfer(transfer))) => {
-                self.is_payment(terms, message.number, amount, transfer)
+        let anchored = self.is_anchored(terms, Purpose::Invoice, number, &message.data_digest);
+        self.note(anchored);
+        match owed.map(|owed| (owed, &owed.act)) {
+            Some((owed, Act::Do(Call::Transfer(transfer)))) => {
+                self.is_agreed(terms, (number, amount), owed, transfer)
             }
             _ => Ok(()),
         }
     }
 
+    /// The invoice's own words must be what stands beside them.
+    fn is_as_recorded(
+        &self,
+        terms: &Terms,
+        message: &SignedMessage,
+        recorded: (u64, u64, Amount, Digest),
+    ) -> Found {
+        let body: DataInvoice = reread(message).map_err(|e| e.to_string())?;
+        let (invoice, currency) = (&body.invoice, &terms.currency);
+        let number = invoice.number;
+        if (invoice.from, invoice.to, invoice.amount, invoice.digest) != recorded {
+            return Err(format!("invoice {number} is not what was recorded of it"));
+        }
+        if invoice.payment_address != currency.payee || invoice.currency != currency.name {
+            return Err(format!("invoice {number} asks to pay another than was agreed"));
+        }
+        if invoice.reference != self.session.reference(Purpose::Payment, number) {
+            return Err(format!("invoice {number} has another reference than was agreed"));
+        }
+        Ok(())
+    }
+
     fn ack(&mut self, terms: &Terms, message: &SignedMessage) -> Found {
-        is_by("ack", message, &terms.buyer, self.session)?;
-        self.acked = self.acked.max(message.number);
+        is_by("ack", message, MessageKind::Ack, &terms.buyer, self.session)?;
+        let Ack { seq, digest, .. } = reread(message).map_err(|e| e.to_string())?;
+        let next = self.windows.partition_point(|window| window.to_seq < seq);
+        let ends = |window: &&Window| window.to_seq == seq;
+        if self.windows.get(next).filter(ends).is_some_and(|window| window.digest != digest) {
+            return Err(format!("the ack of item {seq} is of other items than were invoiced"));
+        }
+        self.acked = self.acked.max(seq);
         Ok(())
     }
 
     fn payment(&mut self, terms: &Terms, message: &SignedMessage, owed: Option<&Owed>) -> Found {
-        is_by("payment", message, &terms.buyer, self.session)?;
-        let body: PaymentAck = reread(message).map_err(|e| e.to_string())?;
-        let expected = terms.owed_for(body.ack.seq).ok_or("the price passes 128 bits")?;
-        if body.amount_total != expected || body.ack.seq > self.items {
-            return Err(format!("the payment of window {} does not fit its invoice", body.number));
+        is_by("payment", message, MessageKind::PaymentAck, &terms.buyer, self.session)?;
+        let PaymentAck { number, amount_total, ack, .. } =
+            reread(message).map_err(|e| e.to_string())?;
+        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let window = index.and_then(|index| self.windows.get(index));
+        let fits = |window: &Window| {
+            (window.to_seq, window.digest, window.total) == (ack.seq, ack.digest, amount_total)
+        };
+        if !window.is_some_and(fits) {
+            return Err(format!("the payment of window {number} does not fit its invoice"));
         }
-        let amount = body.amount_total.saturating_sub(self.paid);
-        self.acked = self.acked.max(body.ack.seq);
-        self.paid = self.paid.max(body.amount_total);
-        match owed.map(|owed| &owed.act) {
-            Some(Act::Check(Claim { transfer, .. })) => {
-                self.is_payment(terms, body.number, amount, transfer)
+        let amount = amount_total.saturating_sub(self.paid);
+        self.acked = self.acked.max(ack.seq);
+        self.paid = self.paid.max(amount_total);
+        if terms.currency.method == Method::Escrow {
+            return Ok(());
+        }
+        if let Some(owed) = owed {
+            let Act::Check(Claim { tx, transfer }) = &owed.act else {
+                return Err(format!("the payment of window {number} is not the buyer's own"));
+            };
+            self.is_agreed(terms, (number, amount), owed, transfer)?;
+            if tx.as_str() != message.verification {
+                return Err(format!("the payment of window {number} names another transaction"));
             }
-            _ => Ok(()),
+        }
+        match self.due(self.session.reference(Purpose::Payment, number)) {
+            Some(_) => Ok(()),
+            None => Err(format!("no transfer stands behind the payment of window {number}")),
         }
     }
 
     /// A transfer must pay exactly this window to the payee of the terms.
-    fn is_payment(&self, terms: &Terms, number: u64, amount: Amount, transfer: &Transfer) -> Found {
+    fn is_agreed(
+        &self,
+        terms: &Terms,
+        (number, amount): (u64, Amount),
+        owed: &Owed,
+        transfer: &Transfer,
+    ) -> Found {
         let currency = &terms.currency;
-        let agreed = Transfer {
-            to: currency.payee.clone(),
-            asset: currency.asset.clone(),
-            amount,
-            reference: self.session.reference(Purpose::Payment, number),
-        };
-        if *transfer == agreed {
+        let reference = self.session.reference(Purpose::Payment, number);
+        let (to, asset) = (currency.payee.clone(), currency.asset.clone());
+        let agreed = Transfer { to, asset, amount, reference };
+        let is_there = owed.ledger == currency.ledger && owed.reference == reference;
+        if *transfer == agreed && is_there {
             return Ok(());
         }
         Err(format!("the transfer for window {number} is not the one that was agreed"))
     }
 
+    fn voucher(
+        &mut self,
+        terms: &Terms,
+        voucher: &Voucher,
+        domain: &Domain,
+        signature: &Signature,
+    ) -> Found {
+        let Some(InEscrow { channel, base }) = terms.escrow else {
+            return Err("a voucher, and the order names no channel".to_owned());
+        };
+        if channel != voucher.channel {
+            return Err("a voucher on another channel than the order's".to_owned());
+        }
+        if !terms.buyer.verify(&voucher.digest(domain), signature) {
+            return Err("the voucher is not signed by the buyer".to_owned());
+        }
+        self.settled = self.settled.max(voucher.amount.saturating_sub(base));
+        Ok(())
+    }
+
     fn exit(&mut self, role: Role, terms: &Terms, by: Role, message: &SignedMessage) -> Found {
         let key = if by == Role::Seller { &terms.seller } else { &terms.buyer };
-        is_by("exit", message, key, self.session)?;
-        let body: Exit = reread(message).map_err(|e| e.to_string())?;
-        if by == Role::Seller && (body.amount_total != self.invoiced || body.items != self.items) {
-            let (items, total) = (body.items, body.amount_total);
-            return Err(format!("the seller's exit names {items} items for {total}"));
+        is_by("exit", message, MessageKind::Exit, key, self.session)?;
+        let (items, invoiced) = self.invoiced();
+        let total = message.amount_total;
+        if by == Role::Buyer {
+            return match total > invoiced {
+                true => Err(format!("the buyer's exit names {total}, {invoiced} was invoiced")),
+                false => Ok(()),
+            };
         }
+        if total != invoiced {
+            return Err(format!("the seller's exit names {total}, {invoiced} was invoiced"));
+        }
+        let anchored = self.is_anchored(terms, Purpose::Exit, 0, &message.data_digest);
+        self.note(anchored);
+        if message.data.is_none() {
+            return Ok(());
+        }
+        let body: Exit = reread(message).map_err(|e| e.to_string())?;
+        if body.items != items {
+            let said = body.items;
+            return Err(format!("the seller's exit names {said} items, {items} were invoiced"));
+        }
+        let receipt = body.paid_total;
         // What a buyer has under vouchers is settled by the seller's receipt for them.
-        let is_receipt = by == Role::Seller && terms.currency.method == Method::Escrow;
-        if is_receipt && role == Role::Buyer {
-            self.settled = self.settled.max(body.paid_total);
+        if role == Role::Buyer && terms.currency.method == Method::Escrow {
+            self.settled = self.settled.max(receipt);
+        }
+        if receipt > invoiced || (role == Role::Seller && receipt > self.settled) {
+            return Err(format!(
+                "the seller's exit is a receipt for {receipt}, more than was paid"
+            ));
         }
         Ok(())
     }
 
+    /// An anchor for this record must hold the record's digest, on the ledger of the terms. That
+    /// there is none is no problem: only the seller's records are anchored, and only where it
+    /// keeps any.
+    fn is_anchored(&mut self, terms: &Terms, purpose: Purpose, number: u64, of: &Digest) -> Found {
+        let reference = self.session.reference(purpose, number);
+        let records = terms.records.clone();
+        match self.due(reference) {
+            Some(due) => due.fit(records.as_ref(), of),
+            None => Ok(()),
+        }
+    }
+
     fn met(
         &mut self,
-        terms: &Terms,
         reference: Reference,
         evidence: &Evidence,
         proof: Option<&merkle::Proof>,
@@ -298,80 +427,44 @@ impl Fold {
         let Some(due) = self.due(reference) else {
             return Err(format!("{reference} is met and was never owed"));
         };
-        due.evidence = Some(evidence.clone());
-        let (owed, tx) = (due.owed.clone(), evidence.tx.clone());
-        let what = match &owed.act {
-            Act::Check(claim) => {
-                self.settled = self.settled.checked_add(claim.transfer.amount).ok_or("too much")?;
-                Some(Expected::Paid(claim.clone()))
-            }
-            Act::Do(Call::Transfer(transfer)) => {
-                self.settled = self.settled.checked_add(transfer.amount).ok_or("too much")?;
-                Some(Expected::Paid(Claim { tx, transfer: transfer.clone() }))
-            }
-            Act::Do(Call::Anchor(anchor)) => Some(Expected::Anchored(tx, under(anchor, proof)?)),
-            Act::Do(_) => None,
+        let what = due.meet(evidence, proof)?;
+        let ledger = due.owed.ledger.clone();
+        let amount = match &what {
+            Some(Expected::Paid(claim)) => claim.transfer.amount,
+            _ => Amount::ZERO,
         };
-        if self.settled > self.invoiced {
-            let (settled, invoiced) = (self.settled, self.invoiced);
-            return Err(format!("{settled} are settled, {invoiced} were invoiced"));
+        let entry = self.entry;
+        self.checks.extend(what.map(|what| Check { entry, reference, ledger, what }));
+        self.settled = self.settled.checked_add(amount).ok_or("the sum passes 128 bits")?;
+        let (settled, (_, invoiced)) = (self.settled, self.invoiced());
+        if amount > Amount::ZERO && settled > invoiced {
+            return Err(format!("{settled} is settled, {invoiced} was invoiced"));
         }
-        debug_assert!(terms.session == self.session);
-        let (entry, ledger) = (self.entry, owed.ledger);
-        self.checks.extend(what.map(|what| Check { entry, ledger, what }));
         Ok(())
     }
 
-    fn owe(&mut self, owed: Owed) {
-        self.owed.push(Due { owed, evidence: None, refused: None, ok: true });
+    fn refused(&mut self, reference: Reference, why: &str) -> Found {
+        match self.due(reference) {
+            Some(due) => due.refuse(why),
+            None => Err(format!("{reference} is refused and was never owed")),
+        }
     }
 
     fn due(&mut self, reference: Reference) -> Option<&mut Due> {
-        self.owed.iter_mut().find(|due| due.owed.reference == reference)
+        self.places.get(&reference).and_then(|place| self.owed.get_mut(*place))
     }
 }
 
-impl Due {
-    fn anchor(&self) -> Option<AnchorLine> {
-        matches!(self.owed.act, Act::Do(Call::Anchor(_))).then(|| AnchorLine {
-            reference: self.owed.reference,
-            purpose: self.owed.purpose,
-            evidence: self.evidence.clone(),
-            refused: self.refused.clone(),
-            ok: self.ok,
-        })
+fn is_by(
+    what: &str,
+    message: &SignedMessage,
+    kind: MessageKind,
+    key: &PublicKey,
+    session: SessionId,
+) -> Found {
+    if message.kind != kind {
+        return Err(format!("the {what} is a message of another kind"));
     }
-
-    fn settlement(&self) -> Option<Settlement> {
-        let amount = match &self.owed.act {
-            Act::Check(claim) => claim.transfer.amount,
-            Act::Do(Call::Transfer(transfer)) => transfer.amount,
-            Act::Do(Call::Settle(redeem) | Call::Close(redeem)) => redeem.amount,
-            Act::Do(_) => return None,
-        };
-        Some(Settlement {
-            reference: self.owed.reference,
-            purpose: self.owed.purpose,
-            amount,
-            evidence: self.evidence.clone(),
-            refused: self.refused.clone(),
-        })
-    }
-}
-
-/// What stands on the ledger for an anchor: itself, or the root that its proof leads to.
-fn under(anchor: &Anchor, proof: Option<&merkle::Proof>) -> Found<Anchor> {
-    match (anchor, proof) {
-        (Anchor::One { reference, digest }, Some(proof)) => {
-            let root = proof.root(&Anchor::leaf(reference, digest));
-            let root = root.ok_or("the proof of an anchor has not the right length")?;
-            Ok(Anchor::Root { root, count: proof.count })
-        }
-        _ => Ok(anchor.clone()),
-    }
-}
-
-fn is_by(what: &str, message: &SignedMessage, key: &PublicKey, session: SessionId) -> Found {
     if message.session != session {
         return Err(format!("the {what} is of another session"));
     }

@@ -5,6 +5,7 @@
 //! both signed, and every amount computed again. What only a ledger can tell is left as
 //! [`Check`]s for whoever can ask one.
 
+mod due;
 mod fold;
 mod statement;
 

@@ -22,6 +22,8 @@ pub struct Statement {
     pub topic: String,
     /// The currency's name.
     pub currency: String,
+    /// What people write behind an amount.
+    pub symbol: String,
     /// Its decimals.
     pub decimals: u8,
     /// How it is paid.
@@ -110,7 +112,7 @@ pub struct AnchorLine {
     pub evidence: Option<Evidence>,
     /// Why it will never happen.
     pub refused: Option<String>,
-    /// The anchor is for the record that we have, or was refused openly.
+    /// The record that it is for is in the journal, and it holds that record's digest.
     pub ok: bool,
 }
 
@@ -119,6 +121,8 @@ pub struct AnchorLine {
 pub struct Check {
     /// The entry that says so.
     pub entry: u64,
+    /// What was owed.
+    pub reference: Reference,
     /// The ledger.
     pub ledger: LedgerId,
     /// What must be there.
