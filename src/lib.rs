@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod actors;
+pub mod admin;
 pub mod audit;
 pub mod config;
 pub mod crypto;

@@ -2,10 +2,11 @@
 //! that could contradict itself.
 //!
 //! [`Config::load`] reads a file of at most [`FILE_BYTES_MAX`] bytes. A config holds no secret,
-//! only where each comes from, so it may be printed and shown. It opens nothing: neither keys nor
-//! ledgers nor sources.
+//! only where each comes from, so it may be printed and shown. Loading opens nothing: neither
+//! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
 mod file;
+pub mod ledgers;
 mod place;
 mod resolve;
 pub mod templates;

@@ -1,0 +1,321 @@
+//! How one process asks another that has a journal open: a Unix socket in the journal's folder,
+//! for this user alone (folder 0700, socket 0600).
+//!
+//! One JSON object in each line: a [`Request`] in, a [`Response`] out, any number of times on one
+//! connection. Everything is bounded: connections, lines, and how long either side waits. It
+//! knows no node: whoever serves brings a handler.
+
+use crate::journal::{Answer, Query};
+use sdpp_ledger::Reference;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// The socket's name in the journal's folder.
+const NAME: &str = "admin.sock";
+
+/// The longest path that a Unix socket can have, in bytes.
+const PATH_BYTES_MAX: usize = 107;
+
+/// The longest request, in bytes.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// The longest response, in bytes. 64 of the journal's largest rows fit: ask for no more at once.
+pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The most connections at once; a further one is closed.
+pub const CONNECTIONS_MAX: usize = 16;
+
+/// How long a connection may say nothing, or not take its response, before it is closed.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a client waits for a response. Walking a long chain takes its time.
+const RESPONSE_WAIT: Duration = Duration::from_secs(120);
+
+/// What a running node is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Something about its journal.
+    Journal(Query),
+    /// What it is doing.
+    Status,
+    /// To try again something owed that a ledger refused.
+    Retry(Reference),
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Journal`].
+    Journal(Answer),
+    /// To [`Request::Status`]: what `sdpp status --json` prints.
+    Status(serde_json::Value),
+    /// To [`Request::Retry`].
+    Retried,
+    /// It cannot be done, and why.
+    Failed(String),
+}
+
+/// The socket of a running node. Dropping it removes the file.
+pub struct Admin {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Admin {
+    /// Makes the socket in the folder of a journal that this process has open: the journal's lock
+    /// is what makes a socket that stands there already a dead process's, and it is replaced.
+    /// Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// `AddrInUse` when somebody answers there all the same, else what the system says.
+    pub fn bind(dir: &Path) -> io::Result<Admin> {
+        let path = dir.join(NAME);
+        let short = Short::of(dir)?;
+        if UnixStream::connect(&short.path).is_ok() {
+            let why = format!("another process answers on {}", path.display());
+            return Err(io::Error::new(ErrorKind::AddrInUse, why));
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&short.path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(Admin { path, listener })
+    }
+
+    /// Answers with what `handler` makes of each request, until it is dropped.
+    pub async fn serve<H, F>(self, handler: H)
+    where
+        H: Fn(Request) -> F + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
+                        connections.spawn(converse(stream, Arc::clone(&handler)));
+                    }
+                    Ok(_) => tracing::warn!("{CONNECTIONS_MAX} ask at once: one more was closed"),
+                    Err(error) => {
+                        tracing::warn!(%error, "the admin socket could not accept");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        // What stays behind is replaced by the next who binds.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A connection to the node that has a journal open.
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Connects to whoever has the journal in this folder open.
+    ///
+    /// # Errors
+    /// What the system says: `NotFound` or `ConnectionRefused` when nobody serves there.
+    pub fn connect(dir: &Path) -> io::Result<Client> {
+        let stream = UnixStream::connect(&Short::of(dir)?.path)?;
+        stream.set_read_timeout(Some(RESPONSE_WAIT))?;
+        stream.set_write_timeout(Some(IDLE_MAX))?;
+        Ok(Client { stream: BufReader::new(stream) })
+    }
+
+    /// Asks, and waits for the response.
+    ///
+    /// # Errors
+    /// When the connection breaks, is silent for too long, or what comes is no response.
+    pub fn ask(&mut self, request: &Request) -> io::Result<Response> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line)?;
+        line.clear();
+        let most = RESPONSE_BYTES_MAX as u64 + 1;
+        self.stream.by_ref().take(most).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            let why = "it closed the connection, or its response is too long";
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
+        }
+        Ok(serde_json::from_slice(&line)?)
+    }
+}
+
+async fn converse<H, F>(mut stream: tokio::net::UnixStream, handler: Arc<H>)
+where
+    H: Fn(Request) -> F,
+    F: Future<Output = Response>,
+{
+    let (reader, mut writer) = stream.split();
+    let mut reader = tokio::io::BufReader::new(reader);
+    loop {
+        let mut line = Vec::new();
+        let mut limited = (&mut reader).take(REQUEST_BYTES_MAX as u64 + 1);
+        match timeout(IDLE_MAX, limited.read_until(b'\n', &mut line)).await {
+            Ok(Ok(_)) if line.last() == Some(&b'\n') => {}
+            _ => return,
+        }
+        let response = match serde_json::from_slice(&line) {
+            Ok(request) => handler(request).await,
+            Err(error) => Response::Failed(format!("this is no request: {error}")),
+        };
+        let written = timeout(IDLE_MAX, writer.write_all(&encode(&response))).await;
+        if !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+fn encode(response: &Response) -> Vec<u8> {
+    let why = match serde_json::to_vec(response) {
+        Ok(line) if line.len() < RESPONSE_BYTES_MAX => return [&line[..], b"\n"].concat(),
+        Ok(_) => "the response is too long: ask for fewer rows".to_owned(),
+        Err(error) => format!("the response cannot be written: {error}"),
+    };
+    let failed = serde_json::json!({ "failed": why });
+    format!("{failed}\n").into_bytes()
+}
+
+/// A path to a folder's socket that is short enough. A long one goes through the folder's own
+/// handle, which must stay open as long as the path is used.
+struct Short {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl Short {
+    fn of(dir: &Path) -> io::Result<Short> {
+        let path = dir.join(NAME);
+        if path.as_os_str().as_bytes().len() <= PATH_BYTES_MAX {
+            return Ok(Short { path, _folder: None });
+        }
+        let folder = File::open(dir)?;
+        let handle = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        if !handle.exists() {
+            let why = format!(
+                "{} is longer than the {PATH_BYTES_MAX} bytes that a socket's path may have: \
+                 move the journal to a shorter path",
+                path.display()
+            );
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+        Ok(Short { path: handle.join(NAME), _folder: Some(folder) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{PAGE_MAX, Query};
+
+    async fn answer(request: Request) -> Response {
+        match request {
+            Request::Status => Response::Status(serde_json::json!({ "ready": true })),
+            Request::Journal(Query::Entries { limit: PAGE_MAX, .. }) => {
+                Response::Failed("x".repeat(RESPONSE_BYTES_MAX))
+            }
+            Request::Journal(_) => Response::Journal(Answer::Entries { entries: Vec::new() }),
+            Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
+        }
+    }
+
+    /// Asks from a thread of its own, as another process would.
+    async fn asked(dir: &Path, requests: Vec<Request>) -> io::Result<Vec<Response>> {
+        let dir = dir.to_owned();
+        let ask = move || {
+            let mut client = Client::connect(&dir)?;
+            requests.iter().map(|request| client.ask(request)).collect()
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_node_answers_whoever_may_open_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let admin = Admin::bind(dir.path()).unwrap();
+        let mode = fs::metadata(dir.path().join(NAME)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let server = tokio::spawn(admin.serve(answer));
+        let entries = |limit| Request::Journal(Query::Entries { session: None, after: 0, limit });
+        let requests = vec![Request::Status, entries(1), entries(PAGE_MAX)];
+        let responses = asked(dir.path(), requests).await.unwrap();
+        assert_eq!(responses[0], Response::Status(serde_json::json!({ "ready": true })));
+        assert_eq!(responses[1], Response::Journal(Answer::Entries { entries: Vec::new() }));
+        assert!(matches!(&responses[2], Response::Failed(why) if why.contains("fewer rows")));
+        server.abort();
+        assert!(server.await.unwrap_err().is_cancelled());
+        assert!(!dir.path().join(NAME).exists(), "who leaves takes its socket along");
+        assert!(asked(dir.path(), vec![Request::Status]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_dead_nodes_socket_is_replaced_and_a_living_ones_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(std::os::unix::net::UnixListener::bind(dir.path().join(NAME)).unwrap());
+        assert!(dir.path().join(NAME).exists());
+        let living = Admin::bind(dir.path()).unwrap();
+        let error = Admin::bind(dir.path()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        drop(living);
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_a_long_name_is_served_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("x".repeat(200));
+        fs::create_dir(&long).unwrap();
+        let server = tokio::spawn(Admin::bind(&long).unwrap().serve(answer));
+        assert_eq!(asked(&long, vec![Request::Status]).await.unwrap().len(), 1);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_answered_and_what_has_no_end_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = tokio::spawn(Admin::bind(dir.path()).unwrap().serve(answer));
+        let path = dir.path().join(NAME);
+        let talk = move |bytes: Vec<u8>| {
+            let mut stream = UnixStream::connect(&path).unwrap();
+            // The other side may close before it has read all of it.
+            let _ = stream.write_all(&bytes);
+            let mut line = String::new();
+            let _ = BufReader::new(stream).read_line(&mut line);
+            line
+        };
+        let [short, long] = tokio::task::spawn_blocking(move || {
+            [b"{}\n".to_vec(), vec![b'x'; REQUEST_BYTES_MAX + 1]].map(talk)
+        })
+        .await
+        .unwrap();
+        assert!(short.contains("no request"), "{short}");
+        assert_eq!(long, "");
+        server.abort();
+    }
+}
