@@ -1,0 +1,129 @@
+//! A journal as reading commands see it: opened by us or, while a node has it open, through that
+//! node's socket. The same questions, the same answers, the same code after that.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::now_ms;
+use crate::admin::{Client, Request, Response};
+use crate::journal::entry::Entry;
+use crate::journal::{Answer, Journal, JournalError, Query, Write, obligation};
+use crate::terms::SessionId;
+use clap::Args;
+use sdpp_ledger::Reference;
+use std::path::{Path, PathBuf};
+
+/// How many rows are asked for at once; see [`crate::admin::RESPONSE_BYTES_MAX`].
+pub(super) const ROWS: usize = 64;
+
+/// Which journal.
+#[derive(Args)]
+pub(super) struct Where {
+    /// The journal's folder: `dir` in [journal] of the config.
+    #[arg(long, value_name = "DIR")]
+    journal: PathBuf,
+}
+
+/// A journal that answers.
+pub(super) enum Book {
+    /// Opened by us; the folder stays locked as long as this lives.
+    Ours(Journal),
+    /// Open in a running node.
+    Nodes(Client),
+}
+
+impl Where {
+    /// Opens the journal, or reaches the node that has it open.
+    pub(super) fn open(&self) -> Outcome<Book> {
+        match Journal::open_existing(&self.journal) {
+            Ok(journal) => Ok(Book::Ours(journal)),
+            Err(JournalError::Locked { dir, pid }) => {
+                let reached = Client::connect(&dir);
+                reached.map(Book::Nodes).map_err(|error| locked(&dir, pid, &error))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Book {
+    pub(super) fn ask(&mut self, query: &Query) -> Outcome<Answer> {
+        match self {
+            Book::Ours(journal) => Ok(journal.reader().answer(query)?),
+            Book::Nodes(client) => match ask(client, &Request::Journal(query.clone()))? {
+                Response::Journal(answer) => Ok(answer),
+                _ => Err(misfit()),
+            },
+        }
+    }
+
+    /// Entries after `after`, of one session or of all, up to `limit`; handed on one by one,
+    /// never all in memory.
+    pub(super) fn each_entry(
+        &mut self,
+        session: Option<SessionId>,
+        mut after: u64,
+        mut limit: u64,
+        mut look: impl FnMut(Entry) -> Outcome,
+    ) -> Outcome {
+        while limit > 0 {
+            let rows = ROWS.min(usize::try_from(limit).unwrap_or(ROWS));
+            let Answer::Entries { entries } =
+                self.ask(&Query::Entries { session, after, limit: rows })?
+            else {
+                return Err(misfit());
+            };
+            let Some(last) = entries.last() else { break };
+            after = last.seq;
+            limit -= entries.len().min(rows) as u64;
+            entries.into_iter().try_for_each(&mut look)?;
+        }
+        Ok(())
+    }
+
+    /// Has something tried again that a ledger refused.
+    pub(super) fn retry(&mut self, reference: Reference) -> Outcome {
+        match self {
+            Book::Ours(journal) => {
+                let event = obligation::Event::Retried;
+                let answers =
+                    journal.commit(now_ms(), vec![Write::Obligation { reference, event }]);
+                answers?
+                    .into_iter()
+                    .try_for_each(|answer| answer.map(drop))
+                    .map_err(|error| Failure::new(Exit::Failed, error))
+            }
+            Book::Nodes(client) => match ask(client, &Request::Retry(reference))? {
+                Response::Retried => Ok(()),
+                _ => Err(misfit()),
+            },
+        }
+    }
+}
+
+/// An answer to another question than was asked.
+pub(super) fn misfit() -> Failure {
+    Failure::new(
+        Exit::Failed,
+        "the journal's node answered another question: is it of this version?",
+    )
+}
+
+fn ask(client: &mut Client, request: &Request) -> Outcome<Response> {
+    match client.ask(request) {
+        Ok(Response::Failed(why)) => Err(Failure::new(Exit::Failed, why)),
+        Ok(response) => Ok(response),
+        Err(error) => {
+            let why = format!("the node that has the journal open does not answer: {error}");
+            Err(Failure::new(Exit::Failed, why))
+        }
+    }
+}
+
+fn locked(dir: &Path, pid: Option<u32>, error: &std::io::Error) -> Failure {
+    let who = pid.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+    let why = format!(
+        "the journal in {} is open in {who}, which does not answer on its socket ({error}): wait \
+         for it to end, or stop it",
+        dir.display()
+    );
+    Failure::new(Exit::Failed, why)
+}

@@ -1,0 +1,133 @@
+//! `sdpp config`: whether a config holds together, and what it means.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::{out, wait_for};
+use crate::config::ledgers::{Keyring, Opened};
+use crate::config::{Config as Meant, LedgerConfig};
+use crate::keystore::{self, KeyFrom, KeystoreError};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Check a config, or show what it means.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
+pub(super) struct Config {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Check(Check),
+    Show(Show),
+}
+
+/// Check that everything a config refers to is there.
+///
+/// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
+/// asked as well.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
+struct Check {
+    /// The config.
+    file: PathBuf,
+    /// Unlock the keys and ask each ledger as well.
+    #[arg(long)]
+    online: bool,
+    /// Answer with JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show a config with every default filled in and every path resolved. It holds no secrets.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sdpp config show seller.toml --json")]
+struct Show {
+    /// The config.
+    file: PathBuf,
+    /// Answer with JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Config {
+    pub(super) fn run(self) -> Outcome {
+        match self.verb {
+            Verb::Check(check) => check.run(),
+            Verb::Show(Show { file, json }) => {
+                let config = Meant::load(&file)?;
+                if json { out::json(&config) } else { out::line(config.show().trim_end()) }
+            }
+        }
+    }
+}
+
+impl Check {
+    fn run(self) -> Outcome {
+        let config = Meant::load(&self.file)?;
+        let in_file = |failure: Failure| Failure {
+            why: format!("{}: {}", self.file.display(), failure.why),
+            ..failure
+        };
+        offline(&config).map_err(in_file)?;
+        if self.online {
+            wait_for(online(&config)).map_err(in_file)?;
+        }
+        let (seller, buyer) = (config.seller.is_some(), config.buyer.is_some());
+        if self.json {
+            return out::json(&serde_json::json!({
+                "file": self.file, "good": true, "seller": seller, "buyer": buyer,
+                "topics": config.topics.keys().collect::<Vec<_>>(),
+                "currencies": config.currencies.keys().collect::<Vec<_>>(),
+                "ledgers": config.ledgers.keys().collect::<Vec<_>>(),
+                "online": self.online,
+            }));
+        }
+        let who = match (seller, buyer) {
+            (true, true) => "a seller and a buyer",
+            (true, false) => "a seller",
+            _ => "a buyer",
+        };
+        let asked = if self.online { ", all ledgers answer" } else { "" };
+        out::line(format!("{} is good: {who}{asked}", self.file.display()))
+    }
+}
+
+/// What can be checked without a password and without a network.
+fn offline(config: &Meant) -> Outcome {
+    let ledgers = config
+        .ledgers
+        .iter()
+        .map(|(name, LedgerConfig { key, .. })| (format!("ledgers.{name}.key"), key));
+    for (place, key) in
+        std::iter::once(("identity.key".to_owned(), &config.identity)).chain(ledgers)
+    {
+        is_there(key).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+    }
+    for (name, topic) in &config.topics {
+        let checked = topic.source.check(config.limits.item_bytes_max);
+        checked.map_err(|error| Failure::usage(format!("topics.{name}.source: {error}")))?;
+    }
+    Ok(())
+}
+
+fn is_there(key: &KeyFrom) -> Result<(), KeystoreError> {
+    let KeyFrom::Keystore { dir, name, .. } = key else {
+        return Ok(());
+    };
+    match keystore::list(dir)?.iter().any(|listed| listed.name == *name) {
+        true => Ok(()),
+        false => Err(KeystoreError::Missing { name: name.clone(), dir: dir.clone() }),
+    }
+}
+
+async fn online(config: &Meant) -> Outcome {
+    let mut keys = Keyring::default();
+    keys.open(&config.identity)?;
+    for name in config.ledgers.keys() {
+        let opened = Opened::open(config, name, &mut keys).await?;
+        let answered = opened.ledger().status().await;
+        answered.map_err(|error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}")))?;
+    }
+    Ok(())
+}

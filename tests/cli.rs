@@ -1,0 +1,477 @@
+//! Stories told with the real binary. What it prints is searched for secrets each time it runs.
+
+#[allow(dead_code)]
+#[path = "session/pair.rs"]
+mod pair;
+
+use pair::{Setting, key};
+use sdpp::admin::{Admin, Request, Response};
+use sdpp::config::Config;
+use sdpp::config::ledgers::{Keyring, Opened};
+use sdpp::journal::outbox::{Outbox, Policy, perform};
+use sdpp::journal::{Journal, Write};
+use sdpp_ledger::{Amount, Asset};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A folder to work in, and what must never be printed there.
+struct Shop {
+    dir: tempfile::TempDir,
+    secrets: Vec<String>,
+}
+
+/// What a command came to.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        Shop { dir: tempfile::tempdir().unwrap(), secrets: Vec::new() }
+    }
+
+    /// A folder that `sdpp init` has filled.
+    fn open() -> Shop {
+        let mut shop = Shop::new();
+        shop.run(&["init", "--dir", "."]).done();
+        let password = fs::read_to_string(shop.path("password")).unwrap();
+        shop.secrets.push(password);
+        shop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
+        command.args(args).current_dir(self.dir.path());
+        command.env_remove("SDPP_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        self.finish(self.command(args))
+    }
+
+    fn finish(&self, mut command: Command) -> Ran {
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ran = Ran {
+            code: output.status.code().unwrap(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        };
+        for secret in &self.secrets {
+            let all = format!("{}{}", ran.out, ran.err).to_lowercase();
+            assert!(!all.contains(&secret.to_lowercase()), "a secret was printed: {all}");
+        }
+        ran
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(from), "{name} has no {from}");
+        fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    /// Serves a ledger on a free port and has both configs point there.
+    fn serve(&self) -> Served {
+        let args = ["ledger", "serve", "--dir", "chain", "--listen", "127.0.0.1:0"];
+        let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("listening ").expect(&line).trim().to_owned();
+        for config in ["seller.toml", "buyer.toml"] {
+            self.edit(config, "127.0.0.1:9630", &address);
+        }
+        Served(child)
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn done(self) -> Ran {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self
+    }
+
+    /// Ends with this code, and says why in one line.
+    #[track_caller]
+    fn failed(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        assert!(self.err.starts_with("error: "), "{}", self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, what: &str) -> &Ran {
+        assert!(format!("{}{}", self.out, self.err).contains(what), "{}{}", self.out, self.err);
+        self
+    }
+
+    fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// A ledger that is served, until this is dropped.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_init_writes_works_at_once() {
+    let shop = Shop::open();
+    for config in ["seller.toml", "buyer.toml"] {
+        shop.run(&["config", "check", config]).done().says("is good");
+    }
+    let mode = fs::metadata(shop.path("password")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let listed = shop.run(&["keys", "list", "--json"]).done().json();
+    assert_eq!([&listed[0]["name"], &listed[1]["name"]], ["buyer", "seller"]);
+    let seller = listed[1]["public_key"].as_str().unwrap();
+    let shown = shop.run(&["config", "show", "buyer.toml", "--json"]).done().json();
+    assert_eq!(shown[0]["buyer"]["sellers"]["127.0.0.1:9620"], seller);
+    shop.run(&["keys", "show", "seller"]).done().says(seller);
+    let again = shop.run(&["init"]).failed(2);
+    again.says("seller.toml exists already: nothing was written");
+    assert_eq!(fs::read_to_string(shop.path("password")).unwrap(), shop.secrets[0]);
+}
+
+#[test]
+fn a_served_ledger_is_funded_and_asked() {
+    let shop = Shop::open();
+    let down = shop.run(&["config", "check", "seller.toml", "--online"]).failed(5);
+    down.says("ledger local at 127.0.0.1:9630").says("sdpp ledger serve");
+    let served = shop.serve();
+    shop.run(&["config", "check", "seller.toml", "--online"]).done().says("all ledgers answer");
+    let status = shop.run(&["ledger", "status", "--config", "buyer.toml", "--json"]).done().json();
+    assert_eq!((&status[0]["ledger"], status[0]["depth"].as_u64()), (&"local".into(), Some(1)));
+    let fund = ["ledger", "fund", "1500000", "--config", "buyer.toml"];
+    shop.run(&fund).done().says("holds 1500000");
+    shop.run(&["ledger", "balance", "--config", "buyer.toml"]).done().says("1.500000 SDP");
+    let args = ["ledger", "balance", "--config", "seller.toml", "--json"];
+    assert_eq!(shop.run(&args).done().json()[0]["amount"], "0");
+    let unknown = shop.run(&["ledger", "tx", "0xabc", "--config", "buyer.toml"]).failed(1);
+    unknown.says("no ledger that was asked knows transaction 0xabc");
+    let too_much = shop.run(&["ledger", "fund", "9999999999999", "--config", "buyer.toml"]);
+    too_much.failed(5).says("ledger local: the ledger refused");
+    let pid = rustix::process::Pid::from_child(&served.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let mut served = served;
+    assert_eq!(served.0.wait().unwrap().code(), Some(0), "it ends in good order");
+}
+
+#[test]
+fn what_is_wrong_in_a_config_is_named_with_file_line_and_key() {
+    let shop = Shop::open();
+    shop.edit("seller.toml", "granularity = 10", "granularty = 10");
+    let text = fs::read_to_string(shop.path("seller.toml")).unwrap();
+    let line = 1 + text.lines().position(|line| line.contains("granularty")).unwrap();
+    let wrong = shop.run(&["config", "check", "seller.toml"]).failed(2);
+    wrong.says(&format!("seller.toml:{line}: seller.granularty"));
+    wrong.says("did you mean `granularity`?");
+    assert_eq!((wrong.out.as_str(), wrong.err.lines().count()), ("", 1));
+    shop.edit("buyer.toml", "keystore:buyer", "keystore:nobody");
+    let missing = shop.run(&["config", "check", "buyer.toml"]).failed(2);
+    missing.says("identity.key").says("sdpp keys new nobody");
+    shop.run(&["ledger", "list", "--config", "none.toml"]).failed(2).says("sdpp init");
+}
+
+#[test]
+fn a_secret_goes_in_and_never_comes_out() {
+    let mut shop = Shop::open();
+    let secret = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
+    let password = "correct horse battery staple";
+    shop.secrets.extend([secret.to_owned(), password.to_owned(), "hunter2".to_owned()]);
+    fs::write(shop.path("secret.hex"), secret).unwrap();
+    fs::set_permissions(shop.path("secret.hex"), fs::Permissions::from_mode(0o644)).unwrap();
+    let args = ["keys", "import", "wallet", "--file", "secret.hex", "--password", "env:WORD"];
+    let import = || {
+        let mut command = shop.command(&args);
+        command.env("WORD", password).env("SDPP_LOG", "trace");
+        shop.finish(command)
+    };
+    import().failed(2).says("chmod 600");
+    fs::set_permissions(shop.path("secret.hex"), fs::Permissions::from_mode(0o600)).unwrap();
+    import().done().says("0x2c7536e3605d9c16a7a3d7b1898e529396a65c23");
+    import().failed(2).says("exists already");
+    let mut piped = shop.command(&["keys", "import", "piped", "--password", "file:password"]);
+    piped.stdin(fs::File::open(shop.path("secret.hex")).unwrap());
+    shop.finish(piped).done().says("piped");
+    shop.run(&["keys", "new", "x", "--password", "hunter2"]).failed(2).says("another");
+    shop.run(&["keys", "new", "x"]).failed(2).says("no terminal");
+    fs::write(shop.path("wrong"), "hunter2").unwrap();
+    fs::set_permissions(shop.path("wrong"), fs::Permissions::from_mode(0o600)).unwrap();
+    shop.edit("seller.toml", "file:password", "file:wrong");
+    let status = ["ledger", "status", "--config", "seller.toml", "-vvv"];
+    shop.run(&status).failed(2).says("wrong password");
+}
+
+#[test]
+fn a_journal_has_what_was_printed_and_no_more() {
+    let shop = Shop::new();
+    let soak = shop.run(&["journal", "soak", "--journal", "j", "--entries", "40"]).done();
+    let printed: Vec<u64> = soak.out.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(printed, (1..=40).collect::<Vec<_>>());
+    let verify =
+        |least: &str| shop.run(&["journal", "verify", "--journal", "j", "--at-least", least]);
+    verify("40").done().says("from entry 1 to 40");
+    verify("41").failed(3).says("entry 41 is not there: the journal ends at 40");
+    let list = |what: &str, more: &[&str]| {
+        let args = [&["journal", "list", what, "--journal", "j", "--json"], more].concat();
+        shop.run(&args).done().json()
+    };
+    assert_eq!(list("entries", &[]).len(), 40);
+    let some = list("entries", &["--after", "5", "--limit", "2"]);
+    assert_eq!([&some[0]["seq"], &some[1]["seq"]], [6, 7]);
+    assert_eq!(list("sessions", &[])[0]["role"], "seller");
+    let owed = list("obligations", &["--unsettled"]);
+    let reference = owed[3]["owed"]["reference"].as_str().unwrap();
+    let shown = shop.run(&["journal", "show", reference, "--journal", "j", "--json"]).done();
+    assert_eq!(shown.json()[0], owed[3]);
+    shop.run(&["journal", "show", "41", "--journal", "j"]).failed(1).says("no 41");
+    shop.run(&["journal", "show", "x", "--journal", "j"]).failed(2);
+    let retry = shop.run(&["journal", "retry", reference, "--journal", "j"]).failed(1);
+    retry.says("cannot happen to what is");
+    shop.run(&["journal", "list", "--journal", "none"]).failed(2).says("holds no journal");
+}
+
+/// A reader that goes away in the middle, as `| head` does.
+#[test]
+fn a_pipe_that_nobody_reads_is_no_error() {
+    let shop = Shop::new();
+    let mut soak = shop.command(&["journal", "soak", "--journal", "j"]);
+    let mut soak = soak.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(soak.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = soak.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+/// Writes one side of a real session into a journal, every claim and call still owed.
+fn write_session(dir: &Path, setting: Setting, owner: u8) -> Journal {
+    let mut pair = setting.start();
+    pair.run();
+    let side = if owner == 1 { &pair.s } else { &pair.b };
+    let mut journal = Journal::open(dir, key(owner).public()).unwrap();
+    for record in &side.records {
+        let record = Box::new(record.clone());
+        let write = Write::Append { session: side.session, record };
+        journal.commit(pair::START_MS, vec![write]).unwrap().remove(0).unwrap();
+    }
+    journal
+}
+
+#[test]
+fn the_statement_of_a_session_for_people_programs_and_spreadsheets() {
+    let shop = Shop::new();
+    let dir = shop.path("buyer");
+    drop(write_session(&dir, Setting::default(), 2));
+    let table = shop.run(&["audit", "--journal", "buyer"]).done();
+    table.says("paid         0.000018 SDP by transfer").says("outstanding  0.000018 SDP");
+    table.says("state        complete").says("anchors      0/1 final").says("nothing is wrong");
+    let [one] = &shop.run(&["audit", "--journal", "buyer", "--json"]).done().json()[..] else {
+        panic!("one session, one line")
+    };
+    let names = "session role peer seller_key buyer_key topic currency ledger records granularity \
+        items_delivered items_acked windows invoiced paid settled outstanding state anchors problems";
+    for name in names.split_whitespace() {
+        assert!(one.get(name).is_some(), "{name} is missing in {one}");
+    }
+    assert_eq!((&one["role"], &one["topic"]), (&"buyer".into(), &"gas".into()));
+    assert_eq!((&one["invoiced"], &one["windows"]), (&"18".into(), &2.into()));
+    assert_eq!(one["anchors"][0]["kind"], "order");
+    assert_eq!(one["anchors"][0]["finality"], "pending");
+    let csv = shop.run(&["audit", "--journal", "buyer", "--format", "csv"]).done();
+    let (heading, row) = csv.out.split_once('\n').unwrap();
+    assert!(heading.starts_with("session,") && row.contains(",gas,SDP,"), "{}", csv.out);
+    let session = one["session"].as_str().unwrap();
+    shop.run(&["audit", "--journal", "buyer", "--session", session]).done().says(session);
+    let other = session.replace(['1', '2', '3', '4', '5', '6', '7', '8', '9'], "0");
+    shop.run(&["audit", "--journal", "buyer", "--session", &other])
+        .failed(2)
+        .says("no such session");
+}
+
+#[test]
+fn from_a_broken_chain_nothing_is_exported() {
+    let shop = Shop::new();
+    let dir = shop.path("j");
+    drop(write_session(&dir, Setting::default(), 2));
+    flip_in_entry(&dir, 3);
+    for format in ["table", "json", "csv"] {
+        let audit = shop.run(&["audit", "--journal", "j", "--format", format]).failed(3);
+        audit.says("entry 4: does not follow from the entry before it");
+        assert_eq!(audit.out, "");
+    }
+    shop.run(&["journal", "verify", "--journal", "j"]).failed(3).says("the chain is broken");
+}
+
+/// Changes an entry behind the journal's back: its time, by one millisecond.
+fn flip_in_entry(dir: &Path, seq: u64) {
+    // The one place beside the journal's own that opens its files, because it does damage.
+    let db = sled::open(dir).unwrap();
+    let row = [&[2][..], &seq.to_be_bytes()].concat();
+    let (key, value) = db.scan_prefix(row).next().unwrap().unwrap();
+    let was = pair::START_MS.to_string();
+    let at = value.windows(was.len()).position(|bytes| bytes == was.as_bytes()).unwrap();
+    let mut changed = value.to_vec();
+    changed[at + was.len() - 1] += 1;
+    db.insert(key, changed).unwrap();
+    db.flush().unwrap();
+}
+
+#[test]
+fn a_journal_that_a_node_has_open_is_read_through_the_node() {
+    let shop = Shop::new();
+    let dir = shop.path("j");
+    let journal = write_session(&dir, Setting::default(), 2);
+    let reader = journal.reader();
+    let head = reader.head().unwrap().seq.to_string();
+    let pid = std::process::id().to_string();
+    let read = |args: &[&str]| shop.run(&[args, &["--journal", "j"]].concat());
+    let alone = read(&["journal", "verify"]).failed(1);
+    alone.says(&format!("process {pid}")).says("does not answer on its socket");
+    let served = reader.clone();
+    let handler = move |request| {
+        let served = served.clone();
+        async move {
+            match request {
+                Request::Journal(query) => Response::Journal(served.answer(&query).unwrap()),
+                Request::Retry(_) => Response::Retried,
+                Request::Status => Response::Status(Value::Null),
+            }
+        }
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (bound, is_bound) = std::sync::mpsc::channel();
+    let node = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let admin = Admin::bind(&dir).unwrap();
+            bound.send(()).unwrap();
+            tokio::select! {
+                () = admin.serve(handler) => {}
+                _ = stopped => {}
+            }
+        });
+    });
+    is_bound.recv().unwrap();
+    read(&["journal", "verify", "--at-least", &head]).done();
+    let through_node = [
+        read(&["journal", "list", "--json"]).done().out,
+        read(&["journal", "list", "obligations", "--json"]).done().out,
+        read(&["audit", "--json"]).done().out,
+    ];
+    let reference = reader.obligations(None, 1).unwrap()[0].owed.reference.to_string();
+    read(&["journal", "retry", &reference]).done().says("will be tried again");
+    drop(stop);
+    node.join().unwrap();
+    drop((reader, journal));
+    let by_ourselves = [
+        read(&["journal", "list", "--json"]).done().out,
+        read(&["journal", "list", "obligations", "--json"]).done().out,
+        read(&["audit", "--json"]).done().out,
+    ];
+    assert_eq!(through_node, by_ourselves);
+    assert!(through_node.iter().all(|out| !out.is_empty()));
+}
+
+const BUYER: &str = r#"
+    identity = { key = "file:key" }
+    journal = { dir = "j" }
+    ledgers.local = { kind = "embedded", dir = "chain" }
+    currencies.SDP = { ledger = "local", decimals = 6 }
+    [[buyer.currencies]]
+    currency = "SDP"
+    max_total = 1000
+"#;
+
+/// A journal whose anchors and payments are on a real chain, in a folder of its own.
+#[tokio::test]
+async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
+    let shop = Shop::new();
+    fs::write(shop.path("key"), hex::encode([2; 32])).unwrap();
+    fs::set_permissions(shop.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(shop.path("buyer.toml"), BUYER).unwrap();
+    let config = Config::load(&shop.path("buyer.toml")).unwrap();
+    let opened = Opened::open(&config, "local", &mut Keyring::default()).await.unwrap();
+    let ledger = opened.ledger().clone();
+    opened.fund(ledger.account(), &Asset::coin(), Amount::new(100)).await.unwrap();
+    let mut setting = Setting::default();
+    for offer in &mut setting.menu.currencies_accepted {
+        offer.ledger = ledger.id().clone();
+    }
+    setting.menu.records.as_mut().unwrap().ledger = ledger.id().clone();
+    setting.buyer.records = Some(ledger.id().clone());
+    setting.wish.currencies[0].ledger = ledger.id().clone();
+    let mut journal = write_session(&shop.path("j"), setting, 2);
+    let policy = Policy {
+        anchors_at_most: 1,
+        in_flight_max: 4,
+        poll_ms: 1,
+        backoff_base_ms: 1,
+        backoff_max_ms: 1,
+    };
+    let mut outbox = Outbox::new(ledger.id().clone(), ledger.account().clone(), policy);
+    let mut now_ms = pair::START_MS;
+    while let Some(due_ms) = outbox.next_due(&journal.reader()).unwrap() {
+        now_ms = now_ms.max(due_ms);
+        for step in outbox.plan(&journal.reader(), now_ms).unwrap() {
+            let answer = perform(ledger.as_ref(), &step).await;
+            let writes = outbox.outcome(step, answer, now_ms, 0);
+            journal.commit(now_ms, writes).unwrap();
+        }
+    }
+    drop((journal, ledger, opened));
+    let audit = |more: &[&str]| shop.run(&[&["audit", "--journal", "j"], more].concat());
+    audit(&[]).done().says("no ledger was asked").says("settled      0.000018 SDP");
+    let asked = audit(&["--config", "buyer.toml"]).done();
+    asked.says("anchors      1/1 final").says("nothing is wrong");
+    assert_eq!(asked.err, "");
+    // Another chain has never heard of it, and is not the one that the journal names.
+    shop.edit("buyer.toml", "chain", "other");
+    audit(&["--config", "buyer.toml"]).failed(5).says("the config names none with this id");
+    audit(&["--config", "buyer.toml", "--offline"]).done();
+    // The same chain, cut back to its genesis: what was final is gone.
+    shop.edit("buyer.toml", "other", "chain");
+    let blocks = shop.path("chain/blocks");
+    let text = fs::read_to_string(&blocks).unwrap();
+    fs::write(&blocks, format!("{}\n", text.lines().next().unwrap())).unwrap();
+    let lost = audit(&["--config", "buyer.toml", "--json"]).failed(3);
+    lost.says("there is no such transaction");
+    assert_eq!(lost.json()[0]["anchors"][0]["ok"], false);
+    assert_eq!(lost.json()[0]["problems"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    let shop = Shop::new();
+    shop.run(&[]).failed_or_help();
+    shop.run(&["jurnal"]).failed(2).says("journal");
+    shop.run(&["audit"]).failed(2).says("--journal");
+    shop.run(&["--version"]).done().says("sdpp 0.1.0");
+    shop.run(&["audit", "--help"]).done().says("Example:\n  sdpp audit");
+}
+
+impl Ran {
+    /// Without a verb the help is the answer, and still it is wrong usage.
+    #[track_caller]
+    fn failed_or_help(self) {
+        assert_eq!(self.code, 2);
+        self.says("Usage: sdpp");
+    }
+}
