@@ -1,5 +1,8 @@
 //! Stories told with the real binary. What it prints is searched for secrets each time it runs.
 
+// Outside its tests too: what a story cannot find, it cannot tell.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[allow(dead_code)]
 #[path = "session/pair.rs"]
 mod pair;
@@ -9,7 +12,7 @@ use sdpp::admin::{Admin, Request, Response};
 use sdpp::config::Config;
 use sdpp::config::ledgers::{Keyring, Opened};
 use sdpp::journal::outbox::{Outbox, Policy, perform};
-use sdpp::journal::{Journal, Write};
+use sdpp::journal::{Journal, Write, obligation};
 use sdpp_ledger::{Amount, Asset};
 use serde_json::Value;
 use std::fs;
@@ -388,6 +391,22 @@ fn a_journal_that_a_node_has_open_is_read_through_the_node() {
     ];
     assert_eq!(through_node, by_ourselves);
     assert!(through_node.iter().all(|out| !out.is_empty()));
+}
+
+#[test]
+fn what_a_ledger_refused_is_tried_again_when_somebody_says_so() {
+    let shop = Shop::new();
+    let mut journal = write_session(&shop.path("j"), Setting::default(), 2);
+    let reference = journal.reader().obligations(None, 1).unwrap()[0].owed.reference;
+    let event = obligation::Event::Refused { why: "TooPoor: no coin".to_owned() };
+    let refused = Write::Obligation { reference, event };
+    journal.commit(pair::START_MS, vec![refused]).unwrap().remove(0).unwrap();
+    drop(journal);
+    let (reference, show) = (reference.to_string(), ["journal", "show", "--journal", "j"]);
+    let show = || shop.run(&[&show[..], &[reference.as_str()]].concat()).done();
+    show().says("TooPoor: no coin");
+    shop.run(&["journal", "retry", &reference, "--journal", "j"]).done();
+    show().says("\"state\": \"open\"");
 }
 
 const BUYER: &str = r#"

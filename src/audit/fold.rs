@@ -121,7 +121,6 @@ impl Fold {
             buyer: terms.buyer,
             topic: terms.topic,
             currency: terms.currency.name,
-            symbol: terms.currency.symbol,
             decimals: terms.currency.decimals,
             method: terms.currency.method,
             ledger: terms.currency.ledger,

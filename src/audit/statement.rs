@@ -22,8 +22,6 @@ pub struct Statement {
     pub topic: String,
     /// The currency's name.
     pub currency: String,
-    /// What people write behind an amount.
-    pub symbol: String,
     /// Its decimals.
     pub decimals: u8,
     /// How it is paid.

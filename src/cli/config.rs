@@ -4,9 +4,9 @@ use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
 use crate::config::ledgers::{Keyring, Opened};
 use crate::config::{Config as Meant, LedgerConfig};
-use crate::keystore::{self, KeyFrom, KeystoreError};
+use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Check a config, or show what it means.
 #[derive(Args)]
@@ -111,14 +111,26 @@ fn offline(config: &Meant) -> Outcome {
     Ok(())
 }
 
+/// Whether a key and what opens it are there. What a variable holds shows when it is used.
 fn is_there(key: &KeyFrom) -> Result<(), KeystoreError> {
-    let KeyFrom::Keystore { dir, name, .. } = key else {
-        return Ok(());
-    };
-    match keystore::list(dir)?.iter().any(|listed| listed.name == *name) {
-        true => Ok(()),
-        false => Err(KeystoreError::Missing { name: name.clone(), dir: dir.clone() }),
+    match key {
+        KeyFrom::Keystore { dir, name, password } => {
+            if !keystore::list(dir)?.iter().any(|listed| listed.name == *name) {
+                return Err(KeystoreError::Missing { name: name.clone(), dir: dir.clone() });
+            }
+            if let PasswordFrom::File(path) = password {
+                return is_file(path);
+            }
+            Ok(())
+        }
+        KeyFrom::File(path) => is_file(path),
+        KeyFrom::Env(_) => Ok(()),
     }
+}
+
+fn is_file(path: &Path) -> Result<(), KeystoreError> {
+    let about = std::fs::metadata(path).map(drop);
+    about.map_err(|error| KeystoreError::Io { what: "read", path: path.to_owned(), error })
 }
 
 async fn online(config: &Meant) -> Outcome {

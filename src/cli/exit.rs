@@ -74,12 +74,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One line, whatever a name or a foreign message brought along.
-        for (n, line) in self.why.lines().enumerate() {
-            let blank = if n > 0 { " " } else { "" };
-            write!(f, "{blank}{}", line.trim())?;
-        }
-        Ok(())
+        // One line, and nothing that a terminal obeys, whatever a foreign message brought along.
+        let lines: Vec<&str> = self.why.lines().map(str::trim).collect();
+        let plain = lines.join(" ").replace(char::is_control, "?");
+        f.write_str(&plain)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod out;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use exit::{Exit, Failure, Outcome};
 use std::future::Future;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -75,7 +76,7 @@ pub fn main() -> ExitCode {
         Ok(()) => Exit::Done.into(),
         Err(failure) => {
             if !failure.why.is_empty() {
-                eprintln!("error: {failure}");
+                note(format_args!("error: {failure}"));
             }
             failure.exit.into()
         }
@@ -119,6 +120,11 @@ impl Log {
         tracing_subscriber::registry().with(lines).with(filter).init();
         Ok(())
     }
+}
+
+/// Writes a line for people to standard error, if anybody is there to read it.
+fn note(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Waits for something on a runtime of one thread, for verbs that ask ledgers.

@@ -9,7 +9,7 @@ mod print;
 
 use super::book::{Book, Where, misfit};
 use super::exit::{Exit, Failure, Outcome};
-use super::wait_for;
+use super::{note, wait_for};
 use crate::audit::Audit as Fold;
 use crate::audit::{Problem, Report};
 use crate::config::Config;
@@ -108,10 +108,10 @@ fn verified(book: &mut Book) -> Outcome<(PublicKey, Head)> {
 fn note_unasked(report: &Report) {
     let checks: usize = report.statements.iter().map(|statement| statement.checks.len()).sum();
     if checks > 0 {
-        eprintln!(
+        note(format_args!(
             "note: no ledger was asked whether it holds the {checks} transactions that this \
              journal says are final; --config FILE names the ledgers"
-        );
+        ));
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn statements(
 
 fn table(one: &Statement) -> Outcome {
     let ours = |role| if one.role == role { " (this journal's owner)" } else { "" };
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.symbol);
+    let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.currency);
     let (finals, anchors) = (finals(one), one.anchors.len());
     let records = one.records.as_ref().map_or("no ledger", |ledger| ledger.as_str());
     out::line(format!("session {}", one.session))?;

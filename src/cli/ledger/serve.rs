@@ -55,7 +55,7 @@ impl Serve {
         let coins: BTreeMap<Account, Amount> = self.allocate.into_iter().collect();
         let stopped = stopped()?;
         let served = Served::open(&self.dir, self.listen, coins, rules).await;
-        let served = served.map_err(|why| Failure::new(Exit::Ledger, why))?;
+        let served = served.map_err(|why| Failure::new(Exit::Failed, why))?;
         let address = served
             .address()
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen: {error}")))?;
