@@ -4,6 +4,7 @@
 //! message is kept as it was signed, byte for byte, so that it still proves what it says when
 //! whoever reads it trusts neither side.
 
+use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
@@ -11,8 +12,6 @@ use sdpp_ledger::{
     Reference, Signature, keccak, merkle,
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use zeroize::Zeroize;
 
 /// The longest raw `data` that is kept with a signed message, in bytes. Of a longer one (an
 /// invoice that brings a large item along) only the digest is kept: number, root and total
@@ -62,23 +61,6 @@ impl SignedMessage {
         let data_fits =
             self.data.as_ref().is_none_or(|data| keccak(&[data.as_bytes()]) == self.data_digest);
         data_fits && key.verify(&self.digest(), &self.signature)
-    }
-}
-
-/// A secret that has to be kept: what a session's salts are made from. Never printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SaltSecret(pub Digest);
-
-impl fmt::Debug for SaltSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SaltSecret(kept secret)")
-    }
-}
-
-impl Drop for SaltSecret {
-    fn drop(&mut self) {
-        self.0.0.zeroize();
     }
 }
 

@@ -9,10 +9,11 @@ mod pair;
 
 use pair::*;
 use proptest::prelude::*;
+use sdpp::crypto::SaltSecret;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::crypto::{leaf, running_digest, salt};
 use sdpp::message::{Ack, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread};
-use sdpp::record::{Record, SaltSecret};
+use sdpp::record::Record;
 use sdpp::session::Output;
 use sdpp::terms::{Purpose, SessionId};
 use sdpp_ledger::{Amount, Digest, Key, keccak};

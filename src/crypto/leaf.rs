@@ -1,8 +1,27 @@
 //! An item's salted digest, and the digest that runs over them.
 
-use crate::record::SaltSecret;
 use crate::terms::SessionId;
 use sdpp_ledger::{Digest, keccak};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use zeroize::Zeroize;
+
+/// A secret that has to be kept: what a session's salts are made from. Never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SaltSecret(pub Digest);
+
+impl fmt::Debug for SaltSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SaltSecret(kept secret)")
+    }
+}
+
+impl Drop for SaltSecret {
+    fn drop(&mut self) {
+        self.0.0.zeroize();
+    }
+}
 
 /// The salt of one item: `keccak("SDPP/1 salt" || secret || seq)`. With it a reading like
 /// "21.3" cannot be guessed from its leaf, and one item can be disclosed without the others.

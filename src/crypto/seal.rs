@@ -2,7 +2,7 @@
 //! one epoch of one session has for each direction.
 
 use crate::crypto::layout::{Layout, MessageKind};
-use crate::record::SaltSecret;
+use crate::crypto::leaf::SaltSecret;
 use crate::terms::{Role, SessionId};
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};

@@ -4,7 +4,8 @@
 //! again from the parsed value. Each entry names the digest of the one before it; the first names
 //! the genesis of whose journal it is.
 
-use crate::record::{Record, SaltSecret};
+use crate::crypto::SaltSecret;
+use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::{Digest, PublicKey, Reference, keccak};
 use serde::{Deserialize, Serialize};

@@ -10,8 +10,9 @@ mod simulation;
 mod tables;
 
 use super::*;
+use crate::crypto::SaltSecret;
 use crate::crypto::layout::MessageKind;
-use crate::record::{Act, End, Owed, Record, SaltSecret, SignedMessage};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId,
