@@ -143,7 +143,13 @@ impl<S: Side> SessionActor<S> {
         tracing::error!(session = ?self.session, why, "the session cannot go on");
         self.failed = true;
         self.held = None;
-        while self.core.poll().is_some() {}
+        while let Some(dropped) = self.core.poll() {
+            // A core that was closing already has no more to say.
+            if let Output::Close { end, why, progress } = dropped {
+                let session = self.session;
+                return self.close(Ended { session, end, why, progress }, ctx);
+            }
+        }
         self.tell(Input::Failed(why), ctx);
     }
 

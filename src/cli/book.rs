@@ -2,7 +2,7 @@
 //! node's socket. The same questions, the same answers, the same code after that.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::now_ms;
+use crate::actors::now_ms;
 use crate::admin::{Client, Request, Response};
 use crate::journal::entry::Entry;
 use crate::journal::{Answer, Journal, JournalError, Query, Write, obligation};

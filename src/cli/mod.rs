@@ -6,20 +6,25 @@
 
 mod audit;
 mod book;
+mod buy;
 mod config;
+mod demo;
 pub mod exit;
 mod init;
 mod journal;
 mod keys;
 mod ledger;
+mod menu;
 pub mod out;
+mod running;
+mod sell;
+mod status;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use exit::{Exit, Failure, Outcome};
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -43,7 +48,12 @@ Example:
 
 #[derive(Subcommand)]
 enum Verb {
+    Demo(demo::Demo),
     Init(init::Init),
+    Sell(sell::Sell),
+    Menu(menu::AskMenu),
+    Buy(buy::Buy),
+    Status(status::Status),
     Config(config::Config),
     Keys(keys::Keys),
     Ledger(ledger::Ledger),
@@ -86,7 +96,12 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn run(self) -> Outcome {
         match self {
+            Verb::Demo(verb) => verb.run(),
             Verb::Init(verb) => verb.run(),
+            Verb::Sell(verb) => verb.run(),
+            Verb::Menu(verb) => verb.run(),
+            Verb::Buy(verb) => verb.run(),
+            Verb::Status(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Ledger(verb) => verb.run(),
@@ -133,12 +148,6 @@ fn wait_for<T>(future: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     let runtime = runtime
         .map_err(|error| Failure::new(Exit::Failed, format!("cannot start a runtime: {error}")))?;
     runtime.block_on(future)
-}
-
-/// Now, in milliseconds since 1970 UTC.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

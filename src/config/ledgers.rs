@@ -187,6 +187,12 @@ impl Opened {
         Ok(Opened { ledger, node })
     }
 
+    /// The same ledger with another account: two sides in one process share its node.
+    pub fn as_account(&self, key: Key) -> Opened {
+        let ledger = Arc::new(EmbeddedLedger::new(Arc::clone(&self.node), key));
+        Opened { ledger, node: Arc::clone(&self.node) }
+    }
+
     /// The ledger, for whoever has sessions to settle.
     pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger

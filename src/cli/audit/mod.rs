@@ -7,13 +7,13 @@
 mod online;
 mod print;
 
-use super::book::{Book, Where, misfit};
+use super::book::{Book, ROWS, Where, misfit};
 use super::exit::{Exit, Failure, Outcome};
 use super::{note, wait_for};
 use crate::audit::Audit as Fold;
 use crate::audit::{Problem, Report};
 use crate::config::Config;
-use crate::journal::{Answer, Head, Query};
+use crate::journal::{Answer, Head, Query, Reader};
 use crate::terms::SessionId;
 use clap::{Args, ValueEnum};
 use sdpp_ledger::PublicKey;
@@ -90,6 +90,21 @@ impl Audit {
         })?;
         Ok(fold.finish())
     }
+}
+
+/// The report of a journal that this process has open, its chain walked and its ledgers asked.
+pub(super) async fn of(reader: &Reader, ledgers: &online::ById) -> Outcome<Report> {
+    let head = reader.verify()?.map_err(|broken| Failure::new(Exit::Wrong, broken))?;
+    let mut fold = Fold::new(reader.identity());
+    let mut after = 0;
+    while after < head.seq {
+        let entries = reader.entries(after, ROWS)?;
+        after = entries.last().map_or(head.seq, |entry| entry.seq);
+        entries.iter().for_each(|entry| fold.take(entry));
+    }
+    let mut report = fold.finish();
+    online::ask_all(&mut report, ledgers).await?;
+    Ok(report)
 }
 
 /// Whose journal it is and where it ends, if its chain holds.

@@ -17,7 +17,17 @@ pub(super) async fn ask(report: &mut Report, config: &Config) -> Outcome {
     if report.statements.iter().all(|statement| statement.checks.is_empty()) {
         return Ok(());
     }
-    let (ledgers, mut missing) = open(config).await;
+    let (ledgers, missing) = open(config).await;
+    let answered = ask_all(report, &ledgers).await;
+    missing.and(answered)
+}
+
+/// As [`ask`], of ledgers that are open.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn ask_all(report: &mut Report, ledgers: &ById) -> Outcome {
+    let mut missing = Ok(());
     for statement in &mut report.statements {
         let session = Some(statement.session);
         for check in &statement.checks {
@@ -42,7 +52,8 @@ pub(super) async fn ask(report: &mut Report, config: &Config) -> Outcome {
     missing
 }
 
-type ById = BTreeMap<LedgerId, Arc<dyn Ledger>>;
+/// Open ledgers by id.
+pub(super) type ById = BTreeMap<LedgerId, Arc<dyn Ledger>>;
 
 async fn open(config: &Config) -> (ById, Outcome) {
     let (mut ledgers, mut missing) = (ById::new(), Ok(()));

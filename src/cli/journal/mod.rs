@@ -159,8 +159,7 @@ impl List {
                 let Placed { id, session } = row;
                 let ended = session.ended.map_or("open".to_owned(), |end| name_of(&end));
                 self.print(row, || {
-                    let (role, peer) = (session.role, &session.peer);
-                    format!("{id}  {ended}  as {role} with {peer}, entry {}", session.first_seq)
+                    format!("{id}  {ended}  as {}, entry {}", session.role, session.first_seq)
                 })?;
             }
         }

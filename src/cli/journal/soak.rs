@@ -1,7 +1,8 @@
 //! `sdpp journal soak`: a journal under load, for pulling the plug from outside.
 
+use crate::actors::now_ms;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::{now_ms, out};
+use crate::cli::out;
 use crate::crypto::layout::MessageKind;
 use crate::journal::{Journal, Write};
 use crate::record::{Act, Owed, Record, SignedMessage};

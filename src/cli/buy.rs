@@ -1,0 +1,371 @@
+//! `sdpp buy`: buys items from a seller.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use super::running::{Running, Signals, in_system};
+use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
+use crate::actors::session::{Ended, SessionActor, Stop};
+use crate::actors::{now_ms, random_digest, random_key};
+use crate::config::ledgers::{Keyring, Ledgers, Opened};
+use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spending};
+use crate::message::Reason;
+use crate::record::End;
+use crate::session::{
+    Buyer, BuyerPolicy, BuyerRandomness, PinnedCurrency, Progress as Standing, Wish,
+};
+use actix::prelude::*;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sdpp_ledger::{Amount, PublicKey};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// How far a seller's clock may be off, in milliseconds.
+const CLOCK_SKEW_MS: u64 = 60_000;
+
+/// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
+/// last window paid.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sdpp buy 127.0.0.1:9620 cpu_load 60 --config buyer.toml")]
+pub(super) struct Buy {
+    /// Where the seller listens, HOST:PORT.
+    #[arg(value_name = "ADDR")]
+    address: String,
+    /// What to buy; `sdpp menu ADDR` shows what there is.
+    topic: String,
+    /// How many items, or `all`.
+    #[arg(value_parser = quantity)]
+    quantity: Quantity,
+    /// The buyer's config.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Pay in this currency; without it, the first of the config that the seller takes too.
+    #[arg(long, value_name = "NAME")]
+    currency: Option<String>,
+    /// The most that it may cost, in the currency's smallest unit; never more than the config has.
+    #[arg(long, value_name = "AMOUNT")]
+    max_total: Option<Amount>,
+    /// Stop after this long, such as `90s` or `10m`.
+    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    lasting: Option<Duration>,
+    /// Write the items to this new file.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The seller's public key, where the config does not have it.
+    #[arg(long, value_name = "KEY")]
+    seller: Option<PublicKey>,
+    /// Believe whoever answers. Its key is said at the end, to be kept.
+    #[arg(long)]
+    trust_on_first_use: bool,
+    /// One JSON object about the session on standard output; needs `--output` for the items.
+    #[arg(long, requires = "output")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quantity(Option<u64>);
+
+fn quantity(text: &str) -> Result<Quantity, String> {
+    match text {
+        "all" => Ok(Quantity(None)),
+        _ => match text.parse() {
+            Ok(count) if count > 0 => Ok(Quantity(Some(count))),
+            _ => Err("write a number of items from 1 on, or `all`".to_owned()),
+        },
+    }
+}
+
+impl Buy {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        let config = Config::load(&self.config)?;
+        in_system(buy(self, config))
+    }
+}
+
+async fn buy(ask: Buy, config: Config) -> Outcome {
+    let buyer = config.buyer.as_ref().ok_or_else(|| {
+        Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
+    })?;
+    let seller = seller_key(&ask, buyer)?;
+    let items = Items::open(ask.output.as_ref())?;
+    let mut keys = Keyring::default();
+    let key = keys.open(&config.identity)?;
+    let opened = Ledgers::open(&config, &mut keys).await?;
+    let opened: Vec<(&str, &Opened)> = opened.iter().collect();
+    let running = Running::start(&config, key, &opened)?;
+    let currencies = spending(&ask, buyer)?;
+    let wish = Wish {
+        topic: ask.topic.clone(),
+        quantity: ask.quantity.0,
+        currencies: pinned(&config, &currencies, &running)?,
+        max_total: ceiling(&ask, &currencies),
+        seller,
+    };
+    let started = Instant::now();
+    let session =
+        start(&ask.address, &config, wish, deposits(&config, &currencies, &running)?, &running)
+            .await?;
+    let ended = follow(session, items, ask.quantity.0, ask.lasting).await?;
+    let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
+    for unsettled in left {
+        let (count, ledger) = (unsettled.count, unsettled.ledger);
+        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
+    }
+    report(&ask, &ended, started.elapsed())
+}
+
+/// A session under way.
+pub(super) struct Session {
+    actor: Addr<SessionActor<Buying>>,
+    events: mpsc::Receiver<Event>,
+    done: oneshot::Receiver<Ended>,
+}
+
+/// Connects and begins.
+pub(super) async fn start(
+    address: &str,
+    config: &Config,
+    wish: Wish,
+    deposits: BTreeMap<sdpp_ledger::LedgerId, Amount>,
+    running: &Running,
+) -> Outcome<Session> {
+    let failed = |error: io::Error| {
+        let hint = "is the seller running there?";
+        Failure::new(Exit::Failed, format!("cannot connect to {address}: {error}: {hint}"))
+    };
+    let unsafe_system = |error: crate::actors::NoRandomness| Failure::new(Exit::Failed, error);
+    let stream = tokio::net::TcpStream::connect(address).await.map_err(failed)?;
+    let stream = stream.into_std().map_err(failed)?;
+    let randomness = BuyerRandomness {
+        encryption: random_key().map_err(unsafe_system)?,
+        nonce: random_digest().map_err(unsafe_system)?,
+    };
+    let core =
+        Buyer::new(running.key.clone(), wish, policy(config, running)?, randomness, now_ms());
+    let (sender, events) = mpsc::channel(ITEMS_WAITING);
+    let (told, done) = oneshot::channel();
+    let side = Buying {
+        ledgers: running.ledgers.clone(),
+        deposits,
+        events: sender,
+        done: told,
+        delivered: Vec::new(),
+        told: Standing::default(),
+    };
+    let actor = SessionActor::start_on(stream, core, side, running.journal.clone());
+    Ok(Session { actor: actor.map_err(failed)?, events, done })
+}
+
+/// Writes items out until the session is over. The first signal asks it to end in good order,
+/// the second ends at once.
+pub(super) async fn follow(
+    mut session: Session,
+    mut items: Items,
+    quantity: Option<u64>,
+    lasting: Option<Duration>,
+) -> Outcome<Ended> {
+    let bar = progress_bar(quantity);
+    let (mut signals, mut asked) = (Signals::listen()?, 0);
+    let time_up = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
+    tokio::pin!(time_up);
+    loop {
+        tokio::select! {
+            event = session.events.recv() => match event {
+                Some(Event::Item { item, .. }) => items.write(&item)?,
+                Some(Event::Progress(standing)) => {
+                    items.flush()?;
+                    show(&bar, &standing);
+                }
+                None => break,
+            },
+            () = &mut time_up, if lasting.is_some() && asked == 0 => {
+                asked = 1;
+                session.actor.do_send(Stop(Reason::TimeUp));
+            }
+            () = signals.next() => {
+                asked += 1;
+                if asked > 1 {
+                    let why = "ended at once: what is owed goes on at the next start";
+                    return Err(Failure::new(Exit::Failed, why));
+                }
+                session.actor.do_send(Stop(Reason::Stopped));
+            }
+        }
+    }
+    bar.finish_and_clear();
+    items.close()?;
+    session.done.await.map_err(|_| Failure::new(Exit::Failed, "the session's actor is gone"))
+}
+
+fn progress_bar(quantity: Option<u64>) -> ProgressBar {
+    let template = "{elapsed_precise} {bar:30} {pos}/{len} items, {msg}";
+    let bar = match quantity {
+        Some(quantity) => ProgressBar::new(quantity),
+        None => ProgressBar::no_length(),
+    };
+    if !io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template(template);
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, standing: &Standing) {
+    bar.set_position(standing.items);
+    let rate = bar.per_sec();
+    let (windows, paid, owed) = (standing.windows, standing.paid, standing.owed);
+    bar.set_message(format!("{windows} windows, {paid} of {owed} paid, {rate:.0} items/s"));
+}
+
+fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
+    let Ended { session, end, why, progress } = ended;
+    if ask.json {
+        out::json(&json!({
+            "session": session,
+            "topic": ask.topic,
+            "items": progress.items,
+            "windows": progress.windows,
+            "owed": progress.owed,
+            "paid": progress.paid,
+            "end": end,
+            "why": why,
+            "seconds": took.as_secs_f64(),
+        }))?;
+    } else {
+        let (items, windows, owed, paid) =
+            (progress.items, progress.windows, progress.owed, progress.paid);
+        let line = format!("{items} items in {windows} windows, {paid} of {owed} paid: {why}");
+        // Standard output is for items alone.
+        writeln!(io::stderr(), "{line}").map_err(Failure::output)?;
+    }
+    let exit = match end {
+        End::Complete => return Ok(()),
+        End::Misconduct => Exit::Peer,
+        End::Outstanding | End::Broken | End::Refused | End::Failed => Exit::Failed,
+    };
+    Err(Failure::new(exit, why))
+}
+
+/// Where items go.
+pub(super) struct Items(Box<dyn Write>);
+
+impl Items {
+    /// A new file, or standard output.
+    pub(super) fn open(path: Option<&PathBuf>) -> Outcome<Items> {
+        let Some(path) = path else {
+            return Ok(Items(Box::new(BufWriter::new(io::stdout()))));
+        };
+        // What is there was paid for: it is never written over.
+        let file = File::create_new(path).map_err(Failure::io("make the new file", path))?;
+        Ok(Items(Box::new(BufWriter::new(file))))
+    }
+
+    fn write(&mut self, item: &[u8]) -> Outcome {
+        let to = &mut self.0;
+        to.write_all(item).and_then(|()| to.write_all(b"\n")).map_err(Failure::output)
+    }
+
+    fn flush(&mut self) -> Outcome {
+        self.0.flush().map_err(Failure::output)
+    }
+
+    fn close(mut self) -> Outcome {
+        self.flush()
+    }
+}
+
+/// Whose menu is believed: the key that was given, or the config's, or anybody's where that was
+/// said aloud.
+fn seller_key(ask: &Buy, buyer: &BuyerConfig) -> Outcome<Option<PublicKey>> {
+    let known = ask.seller.or_else(|| buyer.sellers.get(&ask.address).copied());
+    if known.is_some() || ask.trust_on_first_use || buyer.trust_on_first_use {
+        return Ok(known);
+    }
+    let address = &ask.address;
+    Err(Failure::usage(format!(
+        "no key is known for the seller at {address}: write it under [buyer.sellers], give it \
+         with --seller KEY, or say --trust-on-first-use"
+    )))
+}
+
+/// What may be spent, in order of preference.
+fn spending<'a>(ask: &Buy, buyer: &'a BuyerConfig) -> Outcome<Vec<&'a Spending>> {
+    let wanted =
+        |spending: &&Spending| ask.currency.as_ref().is_none_or(|c| *c == spending.currency);
+    let spending: Vec<&Spending> = buyer.currencies.iter().filter(wanted).collect();
+    if spending.is_empty() {
+        let known: Vec<&str> = buyer.currencies.iter().map(|s| s.currency.as_str()).collect();
+        let why =
+            format!("the config has no such currency to spend: name one of {}", known.join(", "));
+        return Err(Failure::usage(why));
+    }
+    Ok(spending)
+}
+
+fn ceiling(ask: &Buy, spending: &[&Spending]) -> Option<Amount> {
+    let config = spending.first().map(|spending| spending.max_total);
+    match (config, ask.max_total) {
+        (Some(config), Some(asked)) => Some(config.min(asked)),
+        (config, asked) => config.or(asked),
+    }
+}
+
+pub(super) fn pinned(
+    config: &Config,
+    spending: &[&Spending],
+    running: &Running,
+) -> Outcome<Vec<PinnedCurrency>> {
+    let mut pinned = Vec::new();
+    for spending in spending {
+        let Some(currency) = config.currencies.get(&spending.currency) else { continue };
+        let ledger = running.id(&currency.ledger)?;
+        let Some(account) = running.ledgers.get(&ledger).map(|l| l.account().clone()) else {
+            continue;
+        };
+        for method in &currency.methods {
+            pinned.push(PinnedCurrency {
+                name: spending.currency.clone(),
+                ledger: ledger.clone(),
+                asset: currency.asset.clone(),
+                decimals: currency.decimals,
+                method: *method,
+                account: account.clone(),
+            });
+        }
+    }
+    Ok(pinned)
+}
+
+pub(super) fn deposits(
+    config: &Config,
+    spending: &[&Spending],
+    running: &Running,
+) -> Outcome<BTreeMap<sdpp_ledger::LedgerId, Amount>> {
+    let mut deposits = BTreeMap::new();
+    for spending in spending {
+        let Some(currency) = config.currencies.get(&spending.currency) else { continue };
+        if let Some(deposit) = spending.deposit {
+            deposits.insert(running.id(&currency.ledger)?, deposit);
+        }
+    }
+    Ok(deposits)
+}
+
+fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
+    let records = config.records.as_ref();
+    let ledger = records.map(|records| running.id(&records.ledger)).transpose()?;
+    Ok(BuyerPolicy {
+        patience_ms: config.buyer.as_ref().map_or(30_000, |buyer| buyer.patience_ms),
+        records: ledger,
+        anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
+        hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
+        frame_bytes_max: config.limits.frame_bytes_max,
+        clock_skew_ms: CLOCK_SKEW_MS,
+    })
+}

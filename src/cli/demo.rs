@@ -1,0 +1,339 @@
+//! `sdpp demo`: seller and buyer in one process, over real TCP, with real readings of this host;
+//! then both audit themselves.
+
+use super::audit;
+use super::buy::{self, Items};
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use super::running::{Running, in_system};
+use super::sell::Selling;
+use crate::actors::random_key;
+use crate::actors::session::Ended;
+use crate::audit::{Report, Statement};
+use crate::config::Config;
+use crate::config::ledgers::{Keyring, Opened};
+use crate::record::End;
+use crate::session::Wish;
+use clap::{Args, ValueEnum};
+use sdpp_ledger::{Account, Amount, Asset};
+use serde_json::json;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The topic that is sold: the one sensor that every host has and that reads fast.
+const TOPIC: &str = "memory";
+
+/// How long both sides may take to have everything final at the end.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(60);
+
+/// A ledger that the demo runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnLedger {
+    /// The one that comes with sdpp.
+    Embedded,
+}
+
+/// Sells readings of this host to a buyer in the same process, over real TCP on loopback, paid
+/// and recorded on a ledger, journaled on both sides; then audits both journals.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sdpp demo --items 100 --granularity 10")]
+pub(super) struct Demo {
+    /// The ledger.
+    #[arg(long, value_enum, default_value = "embedded")]
+    ledger: OnLedger,
+    /// How many readings are sold.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    items: u64,
+    /// K: readings in a window.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    granularity: u32,
+    /// Keep journals, ledger, keys and configs here; without it, in a new folder that is named at
+    /// the end.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Demo {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        let OnLedger::Embedded = self.ledger;
+        let dir = self.folder()?;
+        let stage = Stage::set(&dir, self.granularity)?;
+        in_system(play(self, stage))
+    }
+
+    fn folder(&self) -> Outcome<PathBuf> {
+        match &self.dir {
+            Some(dir) => {
+                let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+                made.map_err(Failure::io("make the folder", dir))?;
+                fs::canonicalize(dir).map_err(Failure::io("find the folder", dir))
+            }
+            None => {
+                let new = tempfile::Builder::new().prefix("sdpp-demo-").tempdir();
+                let made = new.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
+                Ok(made.keep())
+            }
+        }
+    }
+}
+
+/// Keys and configs of both sides, in one folder.
+struct Stage {
+    dir: PathBuf,
+    seller: Config,
+    buyer: Config,
+}
+
+impl Stage {
+    /// Writes what is not there yet: keys once, configs anew.
+    fn set(dir: &Path, granularity: u32) -> Outcome<Stage> {
+        for side in ["seller", "buyer"] {
+            write_key(&dir.join(format!("{side}.key")))?;
+        }
+        let write = |name: &str, text: String| -> Outcome<Config> {
+            let path = dir.join(name);
+            fs::write(&path, text).map_err(Failure::io("write", &path))?;
+            Ok(Config::load(&path)?)
+        };
+        Ok(Stage {
+            dir: dir.to_owned(),
+            seller: write("seller.toml", seller_toml(granularity))?,
+            buyer: write("buyer.toml", buyer_toml())?,
+        })
+    }
+}
+
+fn write_key(path: &Path) -> Outcome {
+    if path.exists() {
+        return Ok(());
+    }
+    let key = random_key().map_err(|error| Failure::new(Exit::Failed, error))?;
+    let text = zeroize::Zeroizing::new(format!("0x{}\n", hex::encode(*key.to_bytes())));
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(Failure::io("write", path))?;
+    file.write_all(text.as_bytes()).map_err(Failure::io("write", path))
+}
+
+/// What both configs of the demo share.
+const SHARED: &str = r#"
+[ledgers.local]
+kind = "embedded"
+dir = "ledger"
+
+[currencies.SDP]
+ledger = "local"
+asset = "coin"
+decimals = 6
+methods = ["transfer"]
+
+[records]
+ledger = "local"
+batch = "each"
+anchor = "before"
+"#;
+
+fn seller_toml(granularity: u32) -> String {
+    format!(
+        r#"# The demo's seller.
+[identity]
+key = "file:seller.key"
+
+[journal]
+dir = "seller-journal"
+{SHARED}
+[seller]
+listen = "127.0.0.1:0"
+default_currency = "SDP"
+granularity = {granularity}
+
+[topics.{TOPIC}]
+price = "3"
+units = "bytes"
+source = {{ kind = "host", sensor = "memory", interval_ms = 10 }}
+"#
+    )
+}
+
+fn buyer_toml() -> String {
+    format!(
+        r#"# The demo's buyer.
+[identity]
+key = "file:buyer.key"
+
+[journal]
+dir = "buyer-journal"
+{SHARED}
+[buyer]
+currencies = [{{ currency = "SDP", max_total = "1000000000" }}]
+"#
+    )
+}
+
+async fn play(demo: Demo, stage: Stage) -> Outcome {
+    let Stage { dir, seller, buyer } = stage;
+    let started = Instant::now();
+    let mut keys = Keyring::default();
+    let (seller_key, buyer_key) = (keys.open(&seller.identity)?, keys.open(&buyer.identity)?);
+    let ledger = Opened::open(&seller, "local", &mut keys).await?;
+    let ledger_of_buyer = ledger.as_account(buyer_key.clone());
+    fund(&ledger, &buyer_key.public().account(), demo.items).await?;
+
+    let selling_side = Running::start(&seller, seller_key, &[("local", &ledger)])?;
+    let buying_side = Running::start(&buyer, buyer_key, &[("local", &ledger_of_buyer)])?;
+    let selling = Selling::start(&seller, &selling_side).await?;
+    let say = Story { json: demo.json };
+    say.line(format_args!(
+        "seller   {} listens on {}",
+        selling_side.key.public(),
+        selling.address
+    ))?;
+    say.line(format_args!(
+        "buyer    {} orders {} readings of {TOPIC}",
+        buying_side.key.public(),
+        demo.items
+    ))?;
+
+    let items = dir.join("items.ndjson");
+    let ended = trade(&demo, &buyer, &selling_side, &buying_side, &selling, &items).await?;
+    selling.drain().await;
+    let mut left = selling_side.settle(SETTLE_AT_MOST).await?;
+    left.extend(buying_side.settle(SETTLE_AT_MOST).await?);
+    let seconds = started.elapsed().as_secs_f64();
+    say.readings(&items)?;
+
+    let books = [
+        audit::of(&selling_side.reader, &selling_side.ledgers).await?,
+        audit::of(&buying_side.reader, &buying_side.ledgers).await?,
+    ];
+    selling.stop();
+    selling_side.stop();
+    buying_side.stop();
+    if let Some(unsettled) = left.first() {
+        let why = format!("{} obligations are still open on {}", unsettled.count, unsettled.ledger);
+        return Err(Failure::new(Exit::Ledger, why));
+    }
+    tell(&demo, &dir, &ended, &books, seconds)
+}
+
+/// Gives the buyer what the stream will cost, twice over, unless it has that much.
+async fn fund(ledger: &Opened, buyer: &Account, items: u64) -> Outcome {
+    let need = Amount::new(u128::from(items) * 6);
+    let none = || Failure::new(Exit::Ledger, "this ledger moves no money");
+    let payments = ledger.ledger().payments().ok_or_else(none)?;
+    let coin = Asset::coin();
+    let has = payments.balance(buyer, &coin).await?;
+    match need.checked_sub(has) {
+        Some(more) if more > Amount::ZERO => Ok(ledger.fund(buyer, &coin, more).await?),
+        _ => Ok(()),
+    }
+}
+
+async fn trade(
+    demo: &Demo,
+    config: &Config,
+    seller: &Running,
+    buyer: &Running,
+    selling: &Selling,
+    items: &Path,
+) -> Outcome<Ended> {
+    let none = || Failure::usage("the demo's buyer has no [buyer]");
+    let spending: Vec<_> = config.buyer.as_ref().ok_or_else(none)?.currencies.iter().collect();
+    let wish = Wish {
+        topic: TOPIC.to_owned(),
+        quantity: Some(demo.items),
+        currencies: buy::pinned(config, &spending, buyer)?,
+        max_total: None,
+        seller: Some(seller.key.public()),
+    };
+    // The readings of the last run are this demo's own, and nobody else's.
+    let _ = fs::remove_file(items);
+    let deposits = buy::deposits(config, &spending, buyer)?;
+    let address = selling.address.to_string();
+    let session = buy::start(&address, config, wish, deposits, buyer).await?;
+    let items = Items::open(Some(&items.to_owned()))?;
+    buy::follow(session, items, Some(demo.items), None).await
+}
+
+/// What the demo tells a person while it runs.
+struct Story {
+    json: bool,
+}
+
+impl Story {
+    fn line(&self, line: impl std::fmt::Display) -> Outcome {
+        if self.json { Ok(()) } else { out::line(line) }
+    }
+
+    fn readings(&self, items: &Path) -> Outcome {
+        let text = fs::read_to_string(items).map_err(Failure::io("read", items))?;
+        for (seq, item) in text.lines().take(3).enumerate() {
+            self.line(format_args!("item {:>4}  {item}", seq + 1))?;
+        }
+        self.line("         ...")
+    }
+}
+
+/// Tells what came of it, and fails unless both books are clean and everything is paid.
+fn tell(demo: &Demo, dir: &Path, ended: &Ended, books: &[Report; 2], seconds: f64) -> Outcome {
+    let wrong = |why: String| Failure::new(Exit::Wrong, why);
+    let [seller, buyer] = books;
+    for (side, book) in [("seller", seller), ("buyer", buyer)] {
+        if let Some(problem) = book.problems.first() {
+            let (entry, what) = (problem.entry, &problem.what);
+            return Err(wrong(format!("the {side}'s journal, entry {entry}: {what}")));
+        }
+    }
+    let ours = |book: &'_ Report| {
+        book.statements.iter().find(|s| Some(s.session) == ended.session).cloned()
+    };
+    let (Some(sold), Some(bought)) = (ours(seller), ours(buyer)) else {
+        return Err(Failure::new(Exit::Failed, format!("no session came about: {}", ended.why)));
+    };
+    let anchors: Vec<_> = sold.anchors.iter().chain(&bought.anchors).collect();
+    let anchored = anchors.iter().filter(|anchor| anchor.evidence.is_some()).count();
+    let journals = [dir.join("seller-journal"), dir.join("buyer-journal")];
+    if demo.json {
+        out::json(&json!({
+            "items": sold.items_delivered,
+            "windows": sold.windows,
+            "granularity": sold.granularity,
+            "currency": sold.currency,
+            "owed": sold.invoiced,
+            "paid": sold.settled,
+            "anchored": anchored,
+            "journal": { "seller": journals[0], "buyer": journals[1] },
+            "seconds": seconds,
+        }))?;
+    } else {
+        summary(&sold, anchored, anchors.len(), seconds, dir)?;
+    }
+    let paid = sold.invoiced == sold.settled && bought.invoiced == bought.settled;
+    if ended.end != End::Complete || !paid || anchored != anchors.len() {
+        return Err(wrong(format!("the session did not end paid and anchored: {}", ended.why)));
+    }
+    Ok(())
+}
+
+fn summary(sold: &Statement, anchored: usize, anchors: usize, seconds: f64, dir: &Path) -> Outcome {
+    let money = |amount: Amount| format!("{} {}", amount.to_decimal(sold.decimals), sold.currency);
+    let (owed, paid) = (money(sold.invoiced), money(sold.settled));
+    let (items, windows, k) = (sold.items_delivered, sold.windows, sold.granularity);
+    out::line(format_args!(
+        "\n{items} items in {windows} windows of {k}: {owed} owed, {paid} paid, in {seconds:.1} s"
+    ))?;
+    out::line(format_args!("{anchored} of {anchors} records anchored on {}", sold.ledger))?;
+    out::line("both journals audited against the ledger: nothing wrong")?;
+    let dir = dir.display();
+    out::line(format_args!("\nEverything is in {dir}; look at it with"))?;
+    out::line(format_args!(
+        "  sdpp audit --journal {dir}/seller-journal --config {dir}/seller.toml"
+    ))?;
+    out::line(format_args!("  sdpp journal list --journal {dir}/buyer-journal"))
+}

@@ -1,0 +1,134 @@
+//! What runs under every verb that has sessions: a journal and its actor, the ledgers and theirs.
+
+use super::exit::{Exit, Failure, Outcome};
+use crate::actors::journal::JournalActor;
+use crate::actors::ledger::LedgerActor;
+use crate::actors::{Ledgers, now_ms};
+use crate::config::ledgers::Opened;
+use crate::config::{Config, RecordsBatch};
+use crate::journal::outbox::Policy;
+use crate::journal::{Journal, Reader, Unsettled};
+use actix::prelude::*;
+use sdpp_ledger::{Key, LedgerId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often the outbox is looked at while somebody waits for it.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The most anchors under one root, where records ride together.
+const ANCHORS_AT_MOST: usize = 1024;
+
+/// One side's journal, ledgers and actors.
+pub(super) struct Running {
+    /// The key that signs messages.
+    pub(super) key: Key,
+    /// The journal's actor.
+    pub(super) journal: Addr<JournalActor>,
+    /// The journal, to read.
+    pub(super) reader: Reader,
+    /// The ledgers by id.
+    pub(super) ledgers: Ledgers,
+    /// Their ids by the names in the config.
+    pub(super) ids: BTreeMap<String, LedgerId>,
+    /// Their actors.
+    pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
+    arbiter: Arbiter,
+}
+
+impl Running {
+    /// Opens the journal and starts everything; whatever is owed is gone on with at once.
+    pub(super) fn start(config: &Config, key: Key, opened: &[(&str, &Opened)]) -> Outcome<Running> {
+        let journal = Journal::open(&config.journal.dir, key.public())?;
+        let arbiter = Arbiter::new();
+        let (journal, reader) = JournalActor::start_on(&arbiter, journal);
+        let (mut ledgers, mut ids, mut actors) = Default::default();
+        for (name, opened) in opened {
+            let ledger = opened.ledger().clone();
+            let id = ledger.id().clone();
+            let (reader, journal) = (reader.clone(), journal.clone());
+            let actor = LedgerActor::start_for(ledger.clone(), policy(config), reader, journal);
+            BTreeMap::insert(&mut ids, (*name).to_owned(), id.clone());
+            BTreeMap::insert(&mut actors, id.clone(), actor);
+            if BTreeMap::insert(&mut ledgers, id.clone(), ledger).is_some() {
+                let why = format!(
+                    "two ledgers of the config are the same one, {id}: drop [ledgers.{name}]"
+                );
+                return Err(Failure::usage(why));
+            }
+        }
+        let ledgers = Arc::new(ledgers);
+        Ok(Running { key, journal, reader, ledgers, ids, actors, arbiter })
+    }
+
+    /// The id of a ledger that the config names.
+    pub(super) fn id(&self, name: &str) -> Outcome<LedgerId> {
+        let unknown = || Failure::usage(format!("the config has no ledger {name:?}"));
+        self.ids.get(name).cloned().ok_or_else(unknown)
+    }
+
+    /// Waits until nothing is owed to any ledger any more, so long at most; gives what still is.
+    pub(super) async fn settle(&self, at_most: Duration) -> Outcome<Vec<Unsettled>> {
+        let give_up_ms = now_ms() + u64::try_from(at_most.as_millis()).unwrap_or(u64::MAX / 2);
+        loop {
+            let unsettled = self.reader.counts()?.unsettled;
+            if unsettled.is_empty() || now_ms() >= give_up_ms {
+                return Ok(unsettled);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Ends the journal's thread, and with it the lock on its folder once all readers are gone.
+    pub(super) fn stop(self) {
+        self.arbiter.stop();
+        if self.arbiter.join().is_err() {
+            tracing::error!("the journal's thread ended badly");
+        }
+    }
+}
+
+/// How the outbox behaves for this config.
+fn policy(config: &Config) -> Policy {
+    let together = config.records.as_ref().is_some_and(|r| r.batch == RecordsBatch::Session);
+    Policy {
+        anchors_at_most: if together { ANCHORS_AT_MOST } else { 1 },
+        in_flight_max: 64,
+        poll_ms: 50,
+        backoff_base_ms: 200,
+        backoff_max_ms: 30_000,
+    }
+}
+
+/// Runs a verb's actors until it is done.
+pub(super) fn in_system<T>(verb: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    System::new().block_on(verb)
+}
+
+/// Those who want this process to end: Ctrl-C and SIGTERM.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on none is lost.
+    pub(super) fn listen() -> Outcome<Signals> {
+        let listen = |kind| {
+            let failed = |error| format!("cannot listen for signals: {error}");
+            signal(kind).map_err(|error| Failure::new(Exit::Failed, failed(error)))
+        };
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Signals { terminate, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Answers when the next one comes.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

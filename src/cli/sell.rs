@@ -1,0 +1,252 @@
+//! `sdpp sell`: runs the seller until a signal.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use super::running::{Running, Signals, in_system};
+use super::status;
+use crate::actors::listener::{Shop, listen};
+use crate::actors::node::{Drain, Node, Room};
+use crate::actors::selling::Busy;
+use crate::admin::Admin;
+use crate::config::ledgers::{Keyring, Ledgers, Opened};
+use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
+use crate::message::{CurrencyOffer, ENCODING, Menu, Moment, RecordsOffer, VERSION};
+use crate::session::{Offer, SellerPolicy};
+use crate::source::Origin;
+use actix::prelude::*;
+use clap::Args;
+use sdpp_ledger::{Account, Digest};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Runs the seller until Ctrl-C or SIGTERM. The first line on standard output is
+/// `listening ADDR`; the end waits for windows to be paid.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sdpp sell --config seller.toml")]
+pub(super) struct Sell {
+    /// The seller's config.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Listen here instead of where the config says; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+}
+
+impl Sell {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        let mut config = Config::load(&self.config)?;
+        if let (Some(seller), Some(listen)) = (&mut config.seller, self.listen) {
+            seller.listen = listen;
+        }
+        in_system(sell(config))
+    }
+}
+
+async fn sell(config: Config) -> Outcome {
+    let mut keys = Keyring::default();
+    let key = keys.open(&config.identity)?;
+    let opened = Ledgers::open(&config, &mut keys).await?;
+    let opened: Vec<(&str, &Opened)> = opened.iter().collect();
+    let running = Running::start(&config, key, &opened)?;
+    let selling = Selling::start(&config, &running).await?;
+    let admin = Admin::bind(&config.journal.dir)
+        .map_err(Failure::io("make the admin socket in", &config.journal.dir))?;
+    let asked = Arc::new(status::Asked::new(&running, selling.node.clone()));
+    actix::spawn(admin.serve(move |request| status::answer(asked.clone(), request)));
+    let mut signals = Signals::listen()?;
+    out::line(format_args!("listening {}", selling.address))?;
+    signals.next().await;
+    tracing::info!("ending: no new orders, open windows are closed and paid");
+    tokio::select! {
+        () = selling.drain() => {}
+        () = signals.next() => {
+            let why = "ended at once: what is open goes on at the next start";
+            return Err(Failure::new(Exit::Failed, why));
+        }
+    }
+    let patience = selling.patience;
+    let left = running.settle(patience).await?;
+    for unsettled in left {
+        let (count, ledger) = (unsettled.count, unsettled.ledger);
+        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
+    }
+    Ok(())
+}
+
+/// A seller that listens.
+pub(super) struct Selling {
+    /// Where.
+    pub(super) address: SocketAddr,
+    /// Its node.
+    pub(super) node: Addr<Node>,
+    /// Its patience.
+    pub(super) patience: Duration,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Selling {
+    /// Listens, and serves whoever connects.
+    pub(super) async fn start(config: &Config, running: &Running) -> Outcome<Selling> {
+        let seller = seller_of(config)?;
+        let (offer, topics) = offer(config, seller, running)?;
+        let listener = TcpListener::bind(seller.listen).await.map_err(|error| {
+            let (address, hint) = (seller.listen, "stop what uses it, or set another in [seller]");
+            Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}: {hint}"))
+        })?;
+        let address = listener.local_addr().map_err(|e| Failure::new(Exit::Failed, e))?;
+        let limits = &config.limits;
+        let node = Node::new(Room {
+            connections_max: limits.connections_max,
+            per_address_max: limits.connections_per_address_max,
+        })
+        .start();
+        let shop = Shop {
+            offer: Arc::new(offer),
+            topics: Arc::new(topics),
+            ledgers: running.ledgers.clone(),
+            journal: running.journal.clone(),
+            reader: running.reader.clone(),
+            busy: Busy::default(),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
+        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        actix::spawn(listen(listener, shop, node.clone(), handles));
+        let patience = Duration::from_millis(seller.patience_ms);
+        Ok(Selling { address, node, patience, arbiters })
+    }
+
+    /// Takes no more orders, and waits until every session has ended in good order.
+    pub(super) async fn drain(&self) {
+        // A node that is gone has no sessions.
+        let _ = self.node.send(Drain).await;
+    }
+
+    /// Ends the threads of the sessions.
+    pub(super) fn stop(self) {
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            let _ = arbiter.join();
+        }
+    }
+}
+
+fn seller_of(config: &Config) -> Outcome<&Seller> {
+    let none = "this config has no [seller]: `sdpp init` writes one to start from";
+    config.seller.as_ref().ok_or_else(|| Failure::usage(none))
+}
+
+/// The menu, and where each topic's items come from.
+fn offer(
+    config: &Config,
+    seller: &Seller,
+    running: &Running,
+) -> Outcome<(Offer, BTreeMap<String, Origin>)> {
+    let topics = available(config)?;
+    let mut currencies_accepted = Vec::new();
+    for (name, currency) in &config.currencies {
+        for method in &currency.methods {
+            let mut offer = currency_offer(name, currency, running)?;
+            offer.method = *method;
+            currencies_accepted.push(offer);
+        }
+    }
+    let default = currencies_accepted.iter().find(|c| c.currency == seller.default_currency);
+    let default = default.ok_or_else(|| Failure::usage("the default currency is not offered"))?;
+    let payment_address = default.payment_address.clone();
+    let of_topic = |name: &String| config.topics.get(name);
+    let menu = Menu {
+        versions: vec![VERSION.to_owned()],
+        encodings: vec![ENCODING.to_owned()],
+        public_key: running.key.public(),
+        challenge: Digest::ZERO,
+        available_data: topics.iter().map(|(name, (_, count))| (name.clone(), *count)).collect(),
+        prices: topics.keys().filter_map(|n| Some((n.clone(), of_topic(n)?.price))).collect(),
+        units: topics
+            .keys()
+            .filter_map(|n| Some((n.clone(), of_topic(n)?.units.clone())))
+            .collect(),
+        default_currency: seller.default_currency.clone(),
+        currencies_accepted,
+        payment_granularity: seller.granularity,
+        credit_windows: seller.credit_windows,
+        payment_address,
+        signature_required: seller.signature_required,
+        records: records_offer(config, running)?,
+        expires_at: Moment(0),
+    };
+    let policy = policy(config, seller);
+    let topics = topics.into_iter().map(|(name, (origin, _))| (name, origin)).collect();
+    Ok((Offer { key: running.key.clone(), menu, policy }, topics))
+}
+
+/// The topics that can be sold here and now. One that cannot is left out, and said so.
+fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>> {
+    let mut topics = BTreeMap::new();
+    for (name, topic) in &config.topics {
+        match topic.source.check(config.limits.item_bytes_max) {
+            Ok(count) => drop(topics.insert(name.clone(), (topic.source.clone(), count))),
+            Err(error) => tracing::warn!(topic = name, %error, "not on the menu"),
+        }
+    }
+    if topics.is_empty() {
+        return Err(Failure::new(Exit::Failed, "no topic of this config can be sold here and now"));
+    }
+    Ok(topics)
+}
+
+fn currency_offer(
+    name: &str,
+    currency: &CurrencyConfig,
+    running: &Running,
+) -> Outcome<CurrencyOffer> {
+    let ledger = running.id(&currency.ledger)?;
+    let own = running.ledgers.get(&ledger).map(|ledger| ledger.account().clone());
+    let payee: Option<Account> = currency.payee.clone().or(own);
+    let payment_address = payee.ok_or_else(|| Failure::usage("a currency without a payee"))?;
+    Ok(CurrencyOffer {
+        currency: name.to_owned(),
+        symbol: currency.symbol.clone(),
+        decimals: currency.decimals,
+        ledger,
+        asset: currency.asset.clone(),
+        method: crate::terms::Method::Transfer,
+        payment_address,
+        rate: currency.rate,
+        finality: "final".to_owned(),
+    })
+}
+
+fn records_offer(config: &Config, running: &Running) -> Outcome<Option<RecordsOffer>> {
+    let Some(records) = &config.records else { return Ok(None) };
+    let batch = match records.batch {
+        RecordsBatch::Each => "each",
+        RecordsBatch::Session => "session",
+    };
+    let anchor = match records.anchor {
+        AnchorWhen::Before => "before",
+        AnchorWhen::After => "after",
+    };
+    let (ledger, batch, anchor) =
+        (running.id(&records.ledger)?, batch.to_owned(), anchor.to_owned());
+    Ok(Some(RecordsOffer { ledger, batch, anchor }))
+}
+
+fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
+    let records = config.records.as_ref();
+    let limits = &config.limits;
+    SellerPolicy {
+        patience_ms: seller.patience_ms,
+        menu_lifetime_ms: seller.menu_ttl_s * 1_000,
+        anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
+        hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
+        frame_bytes_max: limits.frame_bytes_max,
+        item_bytes_max: limits.item_bytes_max,
+        unacknowledged_bytes_max: limits.unacknowledged_bytes_max,
+    }
+}

@@ -1,0 +1,148 @@
+//! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use super::running::Running;
+use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::ledger::{AskHealth, LedgerActor};
+use crate::actors::node::{Count, Node};
+use crate::actors::now_ms;
+use crate::admin::{Client, Request, Response};
+use crate::journal::{Reader, Unsettled, Write, obligation};
+use actix::prelude::*;
+use clap::Args;
+use sdpp_ledger::{Ledger, LedgerId, Reference};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a ledger may take to say how it is.
+const LEDGER_WAIT: Duration = Duration::from_secs(2);
+
+/// What the running node is doing: ready or why not, sessions, what is owed and since when, its
+/// ledgers.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sdpp status --journal seller-journal")]
+pub(super) struct Status {
+    /// The journal's folder, where the node's socket is.
+    #[arg(long, value_name = "DIR")]
+    journal: PathBuf,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        let answer = Client::connect(&self.journal).and_then(|mut node| node.ask(&Request::Status));
+        let status = answer.map_err(|error| {
+            let dir = self.journal.display();
+            Failure::new(Exit::Failed, format!("no node answers for the journal in {dir}: {error}"))
+        })?;
+        let Response::Status(status) = status else {
+            return Err(Failure::new(Exit::Failed, "the node answered another question"));
+        };
+        if self.json { out::json(&status) } else { out::pretty(&status) }
+    }
+}
+
+/// What a node's socket is answered from.
+pub(super) struct Asked {
+    reader: Reader,
+    journal: Addr<JournalActor>,
+    node: Addr<Node>,
+    ledgers: Vec<OneLedger>,
+}
+
+struct OneLedger {
+    name: String,
+    id: LedgerId,
+    ledger: Arc<dyn Ledger>,
+    actor: Addr<LedgerActor>,
+}
+
+impl Asked {
+    /// Answers for a node.
+    pub(super) fn new(running: &Running, node: Addr<Node>) -> Self {
+        let one = |(name, id): (&String, &LedgerId)| {
+            let (ledger, actor) = (running.ledgers.get(id)?.clone(), running.actors.get(id)?);
+            Some(OneLedger { name: name.clone(), id: id.clone(), ledger, actor: actor.clone() })
+        };
+        Asked {
+            reader: running.reader.clone(),
+            journal: running.journal.clone(),
+            node,
+            ledgers: running.ids.iter().filter_map(one).collect(),
+        }
+    }
+}
+
+/// Answers one request.
+pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
+    let answered = match request {
+        Request::Journal(query) => {
+            let reader = asked.reader.clone();
+            // Walking a long chain takes its time, and must not hold up what runs here.
+            let answer = tokio::task::spawn_blocking(move || reader.answer(&query)).await;
+            answer.map_err(text).and_then(|answer| answer.map_err(text)).map(Response::Journal)
+        }
+        Request::Status => status(&asked).await.map(Response::Status),
+        Request::Retry(reference) => retry(&asked, reference).await.map(|()| Response::Retried),
+    };
+    answered.unwrap_or_else(Response::Failed)
+}
+
+async fn status(asked: &Asked) -> Result<Value, String> {
+    let counts = asked.reader.counts().map_err(text)?;
+    let crowd = asked.node.send(Count).await.map_err(text)?;
+    let (mut ledgers, mut why) = (serde_json::Map::new(), Vec::new());
+    for ledger in &asked.ledgers {
+        let unsettled = counts.unsettled.iter().find(|unsettled| unsettled.ledger == ledger.id);
+        let (shown, error) = ledger.status(unsettled).await;
+        ledgers.insert(ledger.name.clone(), shown);
+        why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
+    }
+    Ok(json!({
+        "ready": why.is_empty(),
+        "why": why,
+        "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },
+        "journal": { "entries": counts.head.seq, "head": counts.head.digest },
+        "ledgers": ledgers,
+    }))
+}
+
+impl OneLedger {
+    /// How it is: asked now, and as its actor has found it.
+    async fn status(&self, unsettled: Option<&Unsettled>) -> (Value, Option<String>) {
+        let asked = tokio::time::timeout(LEDGER_WAIT, self.ledger.status()).await;
+        let (height, error) = match asked {
+            Ok(Ok(status)) => (Some(status.height), None),
+            Ok(Err(error)) => (None, Some(error.to_string())),
+            Err(_) => (None, Some("it does not answer".to_owned())),
+        };
+        let health = self.actor.send(AskHealth).await.unwrap_or_default();
+        let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
+        let shown = json!({
+            "ledger": self.id,
+            "height": height,
+            "error": error,
+            "away_since_ms": health.away_since_ms,
+            "unsettled": unsettled.map_or(0, |row| row.count),
+            "oldest_ms": oldest_ms,
+        });
+        (shown, error.or(health.what))
+    }
+}
+
+async fn retry(asked: &Asked, reference: Reference) -> Result<(), String> {
+    let write = Write::Obligation { reference, event: obligation::Event::Retried };
+    let committed = asked.journal.send(Commit(vec![write])).await.map_err(text)?;
+    let answers = committed.map_err(text)?;
+    answers.into_iter().try_for_each(|answer| answer.map(|_| ())).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
