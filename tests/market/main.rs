@@ -1,0 +1,8 @@
+//! Stories through the real program: a ledger that is served, a seller and buyers, each a process
+//! of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod crash;
+mod place;
+mod trade;

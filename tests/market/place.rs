@@ -1,0 +1,266 @@
+//! A market place in a folder of its own: starts the programs on free ports, and stops what it
+//! started.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// How the seller sells; change what the story is about.
+#[derive(Clone)]
+pub struct Setting {
+    pub granularity: u32,
+    pub credit_windows: u32,
+    pub signed: bool,
+    pub methods: &'static str,
+    pub batch: &'static str,
+    pub anchor: &'static str,
+    pub topics: String,
+    pub patience_ms: u64,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Setting {
+            granularity: 10,
+            credit_windows: 2,
+            signed: true,
+            methods: "[\"transfer\"]",
+            batch: "each",
+            anchor: "before",
+            topics: String::new(),
+            patience_ms: 20_000,
+        }
+    }
+}
+
+/// A program that runs until it is dropped.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub struct Place {
+    // Dropped in this order: nobody is left without a ledger for long.
+    pub seller: Option<Running>,
+    pub address: String,
+    _ledger: Running,
+    ledger_address: String,
+    setting: Setting,
+    pub dir: TempDir,
+}
+
+pub fn sdpp() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Starts a program and reads the address that its first line tells.
+fn listening(command: &mut Command) -> (Running, String) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let Some(address) = line.strip_prefix("listening ") else {
+        let output = child.wait_with_output().unwrap();
+        panic!("it did not start: {line:?} {}", String::from_utf8_lossy(&output.stderr));
+    };
+    // What it says must go somewhere, or it stops when the pipe is full.
+    let errors = child.stderr.take().unwrap();
+    std::thread::spawn(move || BufReader::new(errors).lines().for_each(drop));
+    let address = address.trim().to_owned();
+    (Running(child), address)
+}
+
+impl Place {
+    pub fn open(setting: Setting) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let mut serve = sdpp();
+        serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--dir"]);
+        let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
+        let mut place = Place {
+            seller: None,
+            address: String::new(),
+            _ledger: ledger,
+            ledger_address,
+            setting,
+            dir,
+        };
+        let seller = place.seller_toml();
+        place.write_side("seller", &seller);
+        place.sell();
+        place
+    }
+
+    /// Starts the seller, again where it was stopped.
+    pub fn sell(&mut self) {
+        drop(self.seller.take());
+        let (seller, address) =
+            listening(sdpp().args(["sell", "--config"]).arg(self.path("seller.toml")));
+        (self.seller, self.address) = (Some(seller), address);
+    }
+
+    /// Ends the seller in good order: what it owed is settled when it is gone.
+    pub fn close(&mut self) {
+        self.seller().signal("TERM");
+        assert!(self.seller().wait().success());
+    }
+
+    pub fn seller(&mut self) -> &mut Running {
+        self.seller.as_mut().unwrap()
+    }
+
+    /// A buyer with so much money.
+    pub fn buyer(&self, name: &str, funds: u64) {
+        self.write_side(name, &self.buyer_toml(name));
+        let config = self.path(&format!("{name}.toml"));
+        let funds = funds.to_string();
+        let funded = sdpp().args(["ledger", "fund", &funds, "--config"]).arg(config).output();
+        assert_done(&funded.unwrap());
+    }
+
+    /// A buyer's command to buy; its items go to a file of its name.
+    pub fn buy(&self, name: &str, topic: &str, quantity: &str) -> Command {
+        let mut command = sdpp();
+        let config = self.path(&format!("{name}.toml"));
+        command.args(["buy", &self.address, topic, quantity, "--trust-on-first-use", "--json"]);
+        command.arg("--config").arg(config).arg("--output").arg(self.items(name));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn items(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.items"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn journal(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}-journal"))
+    }
+
+    /// A side's statements, read back from the ledger too. Fails where anything is wrong.
+    pub fn audit(&self, name: &str) -> Vec<Value> {
+        let config = self.path(&format!("{name}.toml"));
+        let mut command = sdpp();
+        command.args(["audit", "--format", "json", "--journal"]).arg(self.journal(name));
+        let output = command.arg("--config").arg(config).output().unwrap();
+        assert_done(&output);
+        statements(&output.stdout)
+    }
+
+    pub fn balance(&self, name: &str) -> u128 {
+        let config = self.path(&format!("{name}.toml"));
+        let output =
+            sdpp().args(["ledger", "balance", "--json", "--config"]).arg(config).output().unwrap();
+        assert_done(&output);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let found: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        amount(&found["amount"])
+    }
+
+    fn write_side(&self, name: &str, config: &str) {
+        let key = self.path(&format!("{name}.key"));
+        let digest =
+            sdpp_ledger::keccak(&[name.as_bytes(), self.dir.path().as_os_str().as_encoded_bytes()]);
+        fs::write(&key, format!("{digest}\n")).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(self.path(&format!("{name}.toml")), config).unwrap();
+    }
+
+    fn shared(&self, name: &str) -> String {
+        let (ledger, setting) = (&self.ledger_address, &self.setting);
+        let (methods, batch, anchor) = (setting.methods, setting.batch, setting.anchor);
+        format!(
+            "[identity]\nkey = \"file:{name}.key\"\n[journal]\ndir = \"{name}-journal\"\n\
+             [ledgers.local]\nkind = \"embedded\"\naddress = \"{ledger}\"\n\
+             [currencies.SDP]\nledger = \"local\"\ndecimals = 6\nmethods = {methods}\n\
+             [records]\nledger = \"local\"\nbatch = \"{batch}\"\nanchor = \"{anchor}\"\n"
+        )
+    }
+
+    fn seller_toml(&self) -> String {
+        let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
+            &self.setting;
+        let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
+        format!(
+            "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
+             granularity = {granularity}\ncredit_windows = {credit_windows}\n\
+             signature_required = {signed}\npatience_ms = {patience_ms}\n\
+             [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\
+             source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
+             [topics.memory]\nprice = \"3\"\nunits = \"bytes\"\n\
+             source = {{ kind = \"host\", sensor = \"memory\", interval_ms = 10 }}\n\
+             [limits]\nconnections_per_address_max = 64\n{topics}",
+            self.shared("seller"),
+            co2.display()
+        )
+    }
+
+    fn buyer_toml(&self, name: &str) -> String {
+        let deposit =
+            if self.setting.methods.contains("escrow") { "deposit = \"5000\"\n" } else { "" };
+        format!(
+            "{}[buyer]\npatience_ms = {}\n[[buyer.currencies]]\ncurrency = \"SDP\"\nmax_total = \"1000000\"\n{deposit}",
+            self.shared(name),
+            self.setting.patience_ms
+        )
+    }
+}
+
+pub fn assert_done(output: &Output) {
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {out}{err}", output.status);
+}
+
+pub fn amount(value: &Value) -> u128 {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no amount")).parse().unwrap()
+}
+
+/// Statements as JSON: one object a line, or an array.
+pub fn statements(stdout: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(stdout).unwrap();
+    let values = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    values
+        .flat_map(|value| match value {
+            Value::Array(values) => values,
+            value => vec![value],
+        })
+        .collect()
+}
+
+/// The first lines that the co2 topic sells.
+pub fn co2_items(count: usize) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
+    let text = fs::read_to_string(path).unwrap();
+    let mut rows = text.lines();
+    let keys: Vec<&str> = rows.next().unwrap().split(',').collect();
+    let item = |row: &str| {
+        let cells = keys.iter().zip(row.split(','));
+        let pairs: Vec<String> = cells.map(|(key, cell)| format!("\"{key}\":\"{cell}\"")).collect();
+        format!("{{{}}}", pairs.join(","))
+    };
+    rows.take(count).map(item).collect()
+}
