@@ -2,7 +2,7 @@
 
 use super::Problem;
 use super::due::Due;
-use super::statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
+use super::statement::{Check, Expected, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
 use crate::message::{Ack, DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
@@ -79,7 +79,9 @@ impl Fold {
     pub(super) fn take(&mut self, entry: &Entry) {
         self.entry = entry.seq;
         if let Some(owed) = entry.record.owed() {
-            self.places.insert(owed.reference, self.owed.len());
+            if self.places.insert(owed.reference, self.owed.len()).is_some() {
+                self.note(Err(format!("{} is owed a second time", owed.reference)));
+            }
             self.owed.push(Due::new(owed.clone()));
         }
         let ground = std::mem::replace(&mut self.ground, Ground::Baseless);
@@ -135,8 +137,8 @@ impl Fold {
             settled: self.settled,
             outstanding,
             state: self.state,
-            settlements: self.owed.iter().filter_map(Due::settlement).collect::<Vec<Settlement>>(),
-            anchors: self.owed.iter().filter_map(Due::anchor).collect::<Vec<AnchorLine>>(),
+            settlements: self.owed.iter().filter_map(Due::settlement).collect(),
+            anchors: self.owed.iter().filter_map(Due::anchor).collect(),
             problems: self.problems.clone(),
             checks: self.checks,
         };

@@ -182,7 +182,7 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
     let mut keys = Keyring::default();
     let (seller_key, buyer_key) = (keys.open(&seller.identity)?, keys.open(&buyer.identity)?);
     let ledger = Opened::open(&seller, "local", &mut keys).await?;
-    let ledger_of_buyer = ledger.as_account(buyer_key.clone());
+    let ledger_of_buyer = ledger.signed_by(buyer_key.clone());
     fund(&ledger, &buyer_key.public().account(), demo.items).await?;
 
     let selling_side = Running::start(&seller, seller_key, &[("local", &ledger)])?;

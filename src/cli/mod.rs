@@ -31,7 +31,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Sell a sensor's data stream to a stranger, paid item by item, provable afterwards.
 #[derive(Parser)]
-#[command(name = "sdpp", version, propagate_version = true, after_help = EXAMPLE)]
+#[command(name = "sdpp", version, after_help = EXAMPLE)]
 struct Cli {
     #[command(flatten)]
     log: Log,
@@ -65,10 +65,11 @@ enum Verb {
 #[derive(Args)]
 struct Log {
     /// Log more: -v what happens, -vv details, -vvv everything.
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Logging")]
     verbose: u8,
     /// Log less: -q errors only, -qq nothing.
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Logging")]
+    #[arg(conflicts_with = "verbose")]
     quiet: u8,
 }
 

@@ -52,7 +52,8 @@ pub enum OpenError {
     },
     /// Nobody answers where it should be.
     #[error(
-        "ledger {ledger} at {address}: {source}: start it (`sdpp ledger serve`) or mend address in [ledgers.{ledger}]"
+        "ledger {ledger} at {address}: {source}: start it (`sdpp ledger serve`), or mend the \
+         address in [ledgers.{ledger}]"
     )]
     Unreachable {
         /// The ledger's name in the config.
@@ -183,14 +184,13 @@ impl Opened {
                 Arc::new(connect(name, address, written.patience_ms).await?)
             }
         };
-        let ledger = Arc::new(EmbeddedLedger::new(Arc::clone(&node), key));
-        Ok(Opened { ledger, node })
+        Ok(Opened { ledger: Arc::new(EmbeddedLedger::new(Arc::clone(&node), key)), node })
     }
 
-    /// The same ledger with another account: two sides in one process share its node.
-    pub fn as_account(&self, key: Key) -> Opened {
-        let ledger = Arc::new(EmbeddedLedger::new(Arc::clone(&self.node), key));
-        Opened { ledger, node: Arc::clone(&self.node) }
+    /// The same ledger as another account sees it: where seller and buyer live in one process.
+    pub fn signed_by(&self, key: Key) -> Opened {
+        let node = Arc::clone(&self.node);
+        Opened { ledger: Arc::new(EmbeddedLedger::new(Arc::clone(&node), key)), node }
     }
 
     /// The ledger, for whoever has sessions to settle.

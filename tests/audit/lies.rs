@@ -4,7 +4,7 @@ use crate::pair::{Setting, key};
 use crate::{Book, audit, buyer, seller, transfers, vouchers};
 use sdpp::journal::Entry;
 use sdpp::record::{Act, Owed, Record, SignedMessage};
-use sdpp::terms::{Purpose, Role};
+use sdpp::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Evidence, Key, PublicKey, keccak, merkle};
 use serde_json::{Value, json};
 
@@ -97,6 +97,10 @@ fn a_signature_for_something_else_proves_nothing() {
         let (seq, order) = nth!(entries, 0, Record::Order { order, .. } => order);
         sign_again(order, &key(2), |data| data["menu_digest"] = json!(Digest::ZERO));
         seq
+    });
+    lie(transfers(seller()), "they make session", |entries| {
+        entries.iter_mut().for_each(|entry| entry.session = Some(SessionId(Digest([9; 32]))));
+        entries[0].seq
     });
     lie(transfers(seller()), "are of other people", |entries| {
         let (seq, peer) = nth!(entries, 0, Record::Order { peer, .. } => peer);
@@ -340,6 +344,13 @@ fn what_is_met_was_owed_once_and_in_full() {
         change(evidence);
         seq
     };
+    lie(transfers(seller()), "is owed a second time", |entries| {
+        let anchoring = |entry: &Entry| matches!(entry.record, Record::Anchoring { .. });
+        let at = entries.iter().position(anchoring).unwrap();
+        let again = Entry { seq: 99, ..entries[at].clone() };
+        entries.insert(at + 1, again);
+        99
+    });
     lie(transfers(seller()), "claimed was", |entries| {
         payment(entries, |evidence| evidence.tx = "0xother".parse().unwrap())
     });
@@ -360,11 +371,17 @@ fn what_is_met_was_owed_once_and_in_full() {
         evidence.amount = Amount::new(18);
         seq
     });
+    let unsettled = |entries: &mut Vec<Entry>| {
+        let payment = nth!(entries, 1, Record::Payment { owed: Some(owed), .. } => owed.reference);
+        let of = |entry: &Entry| matches!(entry.record, Record::Met { reference, .. } if reference == payment.1);
+        entries.retain(|entry| !of(entry));
+    };
     lie(transfers(seller()), "ended as complete, and 6 is outstanding", |entries| {
-        let last = nth!(entries, 1, Record::Payment { owed: Some(owed), .. } => owed.reference).1;
-        entries.retain(
-            |entry| !matches!(entry.record, Record::Met { reference, .. } if reference == last),
-        );
+        unsettled(entries);
         entries.last().unwrap().seq
+    });
+    lie(transfers(seller()), "a receipt for 18, more than was paid", |entries| {
+        unsettled(entries);
+        nth!(entries, 0, Record::Exit { .. } => ()).0
     });
 }

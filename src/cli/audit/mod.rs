@@ -22,8 +22,8 @@ use std::path::PathBuf;
 /// Verify a journal and print its statement.
 ///
 /// The chain, each signature, each amount and each anchor is checked; the exit code is 3 where
-/// something is wrong. With --config the ledgers are asked as well whether they hold what the journal says that they
-/// hold; no key is needed for that.
+/// something is wrong. With --config the ledgers are asked as well whether they hold what the
+/// journal says that they hold; no key is needed for that.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp audit --journal seller-journal --config seller.toml")]
 pub(super) struct Audit {

@@ -16,9 +16,10 @@ const BATCH: u64 = 16;
 
 /// Append as a busy seller would, for pulling the plug.
 ///
-/// Prints the seq of each entry once it is durable, one a line, until it is stopped. What is appended looks like a seller's records and is signed by nobody. So it goes only into a
-/// journal that this command made, never into a seller's own; `sdpp journal verify --at-least SEQ`
-/// says afterwards whether what was printed is there.
+/// Prints the seq of each entry once it is durable, one a line, until it is stopped. What is
+/// appended looks like a seller's records and is signed by nobody. So it goes only into a journal
+/// that this command made, never into a seller's own; `sdpp journal verify --at-least SEQ` says
+/// afterwards whether what was printed is there.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp journal soak --journal soak --entries 1000")]
 pub(in crate::cli) struct Soak {
