@@ -44,8 +44,35 @@ impl Status {
         let Response::Status(status) = status else {
             return Err(Failure::new(Exit::Failed, "the node answered another question"));
         };
-        if self.json { out::json(&status) } else { out::pretty(&status) }
+        if self.json { out::json(&status) } else { show(&status) }
     }
+}
+
+/// The same for a person, a line for each thing.
+fn show(status: &Value) -> Outcome {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let why: Vec<String> = status["why"].as_array().into_iter().flatten().map(text).collect();
+    match why.is_empty() {
+        true => out::line("ready")?,
+        false => out::line(format_args!("not ready: {}", why.join("; ")))?,
+    }
+    let (sessions, entries) = (&status["sessions"], &status["journal"]["entries"]);
+    let (open, ever) = (&sessions["connections"], &sessions["ever"]);
+    out::line(format_args!("sessions  {open} connections open, {ever} sessions in the journal"))?;
+    out::line(format_args!("journal   {entries} entries"))?;
+    for (name, ledger) in status["ledgers"].as_object().into_iter().flatten() {
+        let (id, owed) = (text(&ledger["ledger"]), &ledger["unsettled"]);
+        let since = match ledger["oldest_ms"].as_u64() {
+            Some(ms) => format!(", the oldest for {}", humantime::format_duration(whole_s(ms))),
+            None => String::new(),
+        };
+        out::line(format_args!("ledger    {name}: {owed} obligations open{since} ({id})"))?;
+    }
+    Ok(())
+}
+
+fn whole_s(ms: u64) -> Duration {
+    Duration::from_secs(ms / 1_000)
 }
 
 /// What a node's socket is answered from.
