@@ -193,3 +193,159 @@ fn hello_is_empty_or_says_what_it_speaks() {
     assert_eq!(Hello::KIND, MessageKind::Hello);
     assert_eq!(Order::KIND.to_string(), "order");
 }
+
+/// The paths to everything that a message's data nests, each a step of keys.
+fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            found.push(at.to_owned());
+            for (key, inner) in object {
+                objects(inner, &format!("{at}/{key}"), found);
+            }
+        }
+        Value::Array(list) => {
+            for (index, inner) in list.iter().enumerate() {
+                objects(inner, &format!("{at}/{index}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a type takes must be an object wherever it writes one, and a list in its place is refused
+/// because it is a list. `maps` are objects whose keys are not the protocol's.
+fn is_objects_all_through<T: Body + PartialEq + std::fmt::Debug>(body: &T, maps: &[&str]) {
+    let read = |data: &Value| {
+        let line = json!({
+            "message_type": T::KIND, "data": data, "signature": "", "verification": ""
+        });
+        let line = line.to_string();
+        Envelope::parse(line.as_bytes()).unwrap().unproven::<T>()
+    };
+    let plain = serde_json::to_value(body).unwrap();
+    assert_eq!(&read(&plain).unwrap(), body);
+    let mut paths = Vec::new();
+    objects(&plain, "", &mut paths);
+    for path in paths.iter().filter(|path| !maps.contains(&path.as_str())) {
+        let mut listed = plain.clone();
+        let inner = listed.pointer_mut(path).unwrap();
+        *inner = inner.as_object().unwrap().values().cloned().collect();
+        let error = read(&listed).unwrap_err().to_string();
+        assert!(error.contains("invalid type: sequence"), "{} {path}: {error}", T::KIND);
+    }
+}
+
+#[test]
+fn no_list_of_values_passes_for_an_object() {
+    use sdpp::message::*;
+    use sdpp_ledger::merkle;
+    let digest = Digest([3; 32]);
+    let (amount, tx) = (Amount::new(5), sdpp_ledger::Reference([4; 32]));
+    let voucher = || Voucher { cumulative_amount: amount, signature: key(1).sign(&digest) };
+    let proof = merkle::prove(&[digest, digest], 1);
+    let anchored = || vec![Anchored { reference: tx, tx: tx_of(&tx), proof: proof.clone() }];
+    let speaks = ["a".to_owned()];
+    let choice = Choice { versions: speaks.to_vec(), encodings: speaks.to_vec() };
+    is_objects_all_through(&Hello::Speaks(choice), &[]);
+    is_objects_all_through(&menu(), &["/available_data", "/prices", "/units"]);
+    let escrow = EscrowChoice { channel: sdpp_ledger::ChannelId([5; 32]), base: amount };
+    is_objects_all_through(&order_of(Some(escrow)), &[]);
+    let session_key = SessionKey {
+        epoch: 0,
+        ephemeral_key: key(3).public(),
+        nonce: Hex([0; 12]),
+        sealed: Hex([0; 48]),
+    };
+    is_objects_all_through(&session_key, &[]);
+    is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
+    is_objects_all_through(&Ack { seq: 1, digest, voucher: Some(voucher()) }, &[]);
+    let ack = Cumulative { seq: 1, digest };
+    let voucher = Some(voucher());
+    is_objects_all_through(&PaymentAck { number: 1, amount_total: amount, ack, voucher }, &[]);
+    let invoice = Invoice {
+        number: 1,
+        from: 1,
+        to: 1,
+        amount,
+        amount_total: amount,
+        paid_total: amount,
+        currency: "SDP".to_owned(),
+        payment_address: key(1).public().account(),
+        digest,
+        root: digest,
+        reference: tx,
+        due_at: Moment(START_MS),
+    };
+    let body = Some(Base64(vec![1]));
+    let anchors = anchored();
+    let invoice = DataInvoice { seq: 1, body, leaf: Some(digest), invoice, anchored: anchors };
+    is_objects_all_through(&invoice, &[]);
+    let reason = Reason::Stopped;
+    let (items, amount_total, paid_total) = (1, amount, amount);
+    let exit = Exit { reason, items, amount_total, paid_total, anchored: anchored() };
+    is_objects_all_through(&exit, &[]);
+    is_objects_all_through(&ErrorMessage { code: Code::Busy, message: String::new() }, &[]);
+}
+
+fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
+    Order {
+        version: "SDPP/1".to_owned(),
+        encoding: "json".to_owned(),
+        data_type: "gas".to_owned(),
+        order_quantity: Some(1),
+        currency_type: "SDP".to_owned(),
+        method: sdpp::terms::Method::Escrow,
+        address: key(2).public().account(),
+        public_key_signature: key(2).public(),
+        public_key_encryption: key(4).public(),
+        menu_digest: Digest::ZERO,
+        nonce: Digest::ZERO,
+        escrow,
+    }
+}
+
+/// `{"ack": null}` is what serde's derived code takes for `"ack"`, and a frame in a list for one.
+#[test]
+fn a_name_is_a_text_and_a_frame_is_an_object() {
+    let refused = |line: &str| {
+        let error = Envelope::parse(line.as_bytes()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("invalid type"), "{line}: {error}");
+    };
+    refused(r#"[{"ack":null},[3,"0x03"],"",""]"#);
+    refused(r#"["ack",{"seq":3},"",""]"#);
+    refused(r#"{"message_type":{"ack":null},"data":{},"signature":"","verification":""}"#);
+    let named = |data: Value, path: &str| {
+        let mut data = data;
+        let name = data.pointer(path).unwrap().as_str().unwrap().to_owned();
+        *data.pointer_mut(path).unwrap() = json!({ name: null });
+        data.to_string()
+    };
+    let read = |kind: &str, data: String| {
+        let line = format!(
+            r#"{{"message_type":"{kind}","data":{data},"signature":"","verification":""}}"#
+        );
+        let envelope = Envelope::parse(line.as_bytes()).unwrap();
+        match kind {
+            "menu" => envelope.unproven::<Menu>().map(|_| ()),
+            "order" => envelope.unproven::<Order>().map(|_| ()),
+            "exit" => envelope.unproven::<sdpp::message::Exit>().map(|_| ()),
+            _ => envelope.unproven::<sdpp::message::ErrorMessage>().map(|_| ()),
+        }
+    };
+    let exit = json!({
+        "reason": "stopped", "items": 0, "amount_total": "0", "paid_total": "0", "anchored": []
+    });
+    let error = json!({"code": "busy", "message": ""});
+    let menu = serde_json::to_value(menu()).unwrap();
+    let order = serde_json::to_value(order_of(None)).unwrap();
+    for (kind, data, path) in [
+        ("menu", menu, "/currencies_accepted/0/method"),
+        ("order", order, "/method"),
+        ("exit", exit, "/reason"),
+        ("error", error, "/code"),
+    ] {
+        assert_eq!(read(kind, data.to_string()), Ok(()));
+        let error = read(kind, named(data, path)).unwrap_err().to_string();
+        assert!(error.contains("expected a name as text"), "{kind}: {error}");
+    }
+}

@@ -6,7 +6,7 @@
 use crate::crypto::MacKey;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::message::strict;
-use crate::message::text::Hex;
+use crate::message::text::{Hex, legible};
 use crate::record::{DATA_BYTES_MAX, SignedMessage};
 use crate::terms::SessionId;
 use sdpp_ledger::{Amount, Digest, Key, PublicKey, Signature, keccak};
@@ -45,7 +45,7 @@ pub enum WireError {
     Malformed {
         /// Which message, as far as it is known.
         message: String,
-        /// What is wrong, and where.
+        /// What is wrong, and where; as far as it is the sender's text, [`legible`].
         why: String,
     },
     /// Not signed by the key that this session knows, or changed on the way.
@@ -81,10 +81,11 @@ impl<'a> Envelope<'a> {
     /// [`WireError::Malformed`] when it is not JSON with exactly the four fields, or has a key
     /// twice anywhere.
     pub fn parse(frame: &'a [u8]) -> Result<Self, WireError> {
-        let outer = |why: String| WireError::Malformed { message: "frame".to_owned(), why };
+        let outer =
+            |why: String| WireError::Malformed { message: "frame".to_owned(), why: legible(&why) };
         let text = std::str::from_utf8(frame).map_err(|error| outer(error.to_string()))?;
         let Frame { message_type, data, signature, verification } =
-            serde_json::from_str(text).map_err(|error| outer(error.to_string()))?;
+            strict::read(text).map_err(|error| outer(error.to_string()))?;
         strict::check(data.get()).map_err(|error| malformed(message_type, &error))?;
         if verification.len() > VERIFICATION_BYTES_MAX {
             return Err(outer(format!("verification is longer than {VERIFICATION_BYTES_MAX}")));
@@ -103,7 +104,7 @@ impl<'a> Envelope<'a> {
     /// [`WireError::Malformed`], naming the field.
     pub fn unproven<T: Body>(&self) -> Result<T, WireError> {
         debug_assert_eq!(T::KIND, self.kind, "the caller has looked at the kind");
-        serde_json::from_str(self.data).map_err(|error| malformed(self.kind, &error))
+        strict::read(self.data).map_err(|error| malformed(self.kind, &error))
     }
 
     /// Reads a message that `key` must have signed for `session`.
@@ -166,7 +167,7 @@ pub fn reread<T: Body>(message: &SignedMessage) -> Result<T, WireError> {
     }
     let data = message.data.as_deref().ok_or_else(|| wrong("its data was not kept"))?;
     strict::check(data).map_err(|error| malformed(message.kind, &error))?;
-    let body: T = serde_json::from_str(data).map_err(|error| malformed(message.kind, &error))?;
+    let body: T = strict::read(data).map_err(|error| malformed(message.kind, &error))?;
     let Facts { number, commitment, amount_total } = body.facts();
     let signed = (message.number, message.commitment, message.amount_total);
     if signed == (number, commitment, amount_total) {
@@ -283,5 +284,5 @@ fn signed_message(
 }
 
 fn malformed(kind: MessageKind, error: &serde_json::Error) -> WireError {
-    WireError::Malformed { message: kind.to_string(), why: error.to_string() }
+    WireError::Malformed { message: kind.to_string(), why: legible(&error.to_string()) }
 }

@@ -2,10 +2,13 @@
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// `data` of a `hello`: empty text as in the paper, or what the buyer speaks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Hello {
     /// What the buyer speaks.
@@ -25,4 +28,27 @@ pub struct Choice {
 
 impl Body for Hello {
     const KIND: MessageKind = MessageKind::Hello;
+}
+
+// By hand: what serde derives for "one or the other" takes an array for an object.
+impl<'de> Deserialize<'de> for Hello {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct HelloVisitor;
+        impl<'de> Visitor<'de> for HelloVisitor {
+            type Value = Hello;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("empty text, or an object with versions and encodings")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Hello, E> {
+                Ok(Hello::Plain(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Hello, A::Error> {
+                Choice::deserialize(MapAccessDeserializer::new(object)).map(Hello::Speaks)
+            }
+        }
+        deserializer.deserialize_any(HelloVisitor)
+    }
 }

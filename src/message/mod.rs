@@ -27,7 +27,7 @@ pub use moment::Moment;
 pub use order::terms;
 pub use order::{EscrowChoice, Order};
 pub use session_key::SessionKey;
-pub use text::{Base64, Hex};
+pub use text::{Base64, Hex, legible};
 
 /// The protocol's version as menus and orders name it.
 pub const VERSION: &str = "SDPP/1";

@@ -4,6 +4,7 @@ use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
 use crate::message::error::Code;
 use crate::message::menu::Menu;
+use crate::message::text::legible;
 use crate::terms::{InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -58,11 +59,11 @@ impl Body for Order {
 pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms, (Code, String)> {
     let topic = &order.data_type;
     let (Some(price), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
-        return Err((Code::UnknownTopic, format!("the menu has no topic {topic:?}")));
+        return Err((Code::UnknownTopic, format!("the menu has no topic {:?}", legible(topic))));
     };
     let (name, method) = (&order.currency_type, order.method);
     let Some(offer) = menu.currency(name, method) else {
-        let why = format!("the menu has no currency {name:?} by {method}");
+        let why = format!("the menu has no currency {:?} by {method}", legible(name));
         return Err((Code::UnknownCurrency, why));
     };
     if order.escrow.is_some() != (method == Method::Escrow) {

@@ -1,9 +1,29 @@
-//! Bytes as text: base64 where they are bulk, `0x` lower-case hex where they are few.
+//! Bytes as text: base64 where they are bulk, `0x` lower-case hex where they are few. And text of
+//! a stranger's as we let people see it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::borrow::Cow;
+
+/// The most characters of a stranger's text that are passed on.
+const LEGIBLE_CHARS_MAX: usize = 200;
+
+/// Text of a stranger's for our errors, logs and records: short, and nothing in it that moves a
+/// terminal's cursor, breaks a line or turns the direction of writing.
+pub fn legible(text: &str) -> String {
+    text.chars().filter(|c| is_visible(*c)).take(LEGIBLE_CHARS_MAX).collect()
+}
+
+fn is_visible(c: char) -> bool {
+    // What Unicode calls format characters, as far as they steer how text is shown.
+    let steers = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    );
+    !c.is_control() && !steers
+}
 
 /// Bytes in standard base64, padded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,5 +64,17 @@ impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
         let mut bytes = [0; N];
         hex::decode_to_slice(digits, &mut bytes).map_err(|_| wrong())?;
         if digits.bytes().any(|b| b.is_ascii_uppercase()) { Err(wrong()) } else { Ok(Hex(bytes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_legible_is_short_and_moves_nothing() {
+        assert_eq!(legible("Umlaute: äöü, 한국어"), "Umlaute: äöü, 한국어");
+        assert_eq!(legible("a\u{1b}[2J\r\nb\u{202e}c\u{9b}d\0"), "a[2Jbcd");
+        assert_eq!(legible(&"é".repeat(1000)).chars().count(), 200);
     }
 }
