@@ -1,5 +1,8 @@
 //! Frames: one JSON object a line. Several may arrive in one read, one may take many.
 
+/// The memory that a codec keeps between lines, in bytes.
+const KEPT_BYTES: usize = 64 * 1024;
+
 /// Splits a byte stream into lines, each at most so long.
 #[derive(Debug)]
 pub struct Codec {
@@ -25,12 +28,13 @@ impl Codec {
         Codec { buffer: Vec::new(), start: 0, searched: 0, frame_bytes_max }
     }
 
+    /// From here on lines may be so long.
+    pub fn limit(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// Takes what was read.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
-        }
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -46,12 +50,22 @@ impl Codec {
         }
         let Some(end) = end else {
             self.searched = unread.len();
+            self.forget_lines();
             return Ok(None);
         };
         let line = self.start..self.start + end;
         self.start = line.end + 1;
         self.searched = 0;
         Ok(Some(&self.buffer[line]))
+    }
+
+    /// Drops the lines that were given out, and the memory that a long one took.
+    fn forget_lines(&mut self) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        if self.buffer.len() <= KEPT_BYTES {
+            self.buffer.shrink_to(KEPT_BYTES);
+        }
     }
 }
 
@@ -71,6 +85,16 @@ mod tests {
         assert_eq!(frames(&mut codec), [b"abcd"]);
         codec.push(b"e");
         assert_eq!(codec.next_frame(), Err(FrameTooLong { frame_bytes_max: 4 }));
+    }
+
+    #[test]
+    fn the_memory_of_a_long_frame_is_given_back() {
+        let mut codec = Codec::new(1 << 20);
+        codec.push(&[b"x".repeat(1 << 20), b"\nab".to_vec()].concat());
+        assert!(frames(&mut codec)[0].len() == 1 << 20);
+        assert!(codec.buffer.capacity() <= KEPT_BYTES, "{} are kept", codec.buffer.capacity());
+        codec.push(b"c\n");
+        assert_eq!(frames(&mut codec), [b"abc"]);
     }
 
     proptest! {
