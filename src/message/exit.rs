@@ -43,7 +43,8 @@ pub enum Reason {
     Stopped,
     /// The buyer's ceiling would be passed.
     Ceiling,
-    /// The buyer wanted items only for so long.
+    /// The buyer wanted items only for so long, or the ledger does not make a payment final in
+    /// the time that the seller gives it.
     TimeUp,
 }
 

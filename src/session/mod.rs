@@ -11,9 +11,9 @@ mod windows;
 pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
 pub use seller::{Offer, Seller, SellerPolicy, SellerRandomness};
 
-use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, WireError};
+use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, WireError, legible};
 use crate::record::{End, Record, SignedMessage};
-use crate::terms::SessionId;
+use crate::terms::{Role, SessionId};
 use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
 use std::collections::VecDeque;
 
@@ -64,7 +64,7 @@ pub enum Input<'a> {
     Stop(Reason),
     /// The peer closed the connection, or it broke.
     Hangup,
-    /// This side cannot go on.
+    /// This side cannot go on. The reason is for us; the other side hears only that it is so.
     Failed(String),
 }
 
@@ -148,23 +148,37 @@ struct Fault {
     end: End,
     code: Code,
     why: String,
+    /// What the other side is told, where our reason is nothing for a stranger.
+    said: Option<String>,
     evidence: Option<Box<SignedMessage>>,
 }
 
 impl Fault {
     /// The other side broke the rules.
     fn theirs(code: Code, why: impl Into<String>) -> Self {
-        Fault { end: End::Misconduct, code, why: why.into(), evidence: None }
+        Fault { end: End::Misconduct, code, ..Fault::ours(why) }
+    }
+
+    /// The other side sent `error`: what it says goes no further than it can be read.
+    fn told(by: Role, error: &ErrorMessage) -> Self {
+        let why = format!("the {by} says: {}: {}", error.code, legible(&error.message));
+        Fault { end: End::Refused, code: error.code, ..Fault::ours(why) }
     }
 
     /// This side cannot go on.
     fn ours(why: impl Into<String>) -> Self {
-        Fault { end: End::Failed, code: Code::Internal, why: why.into(), evidence: None }
+        let (end, code, why) = (End::Failed, Code::Internal, why.into());
+        Fault { end, code, why, said: None, evidence: None }
+    }
+
+    /// Something of this side's own failed: a path, a password, an address may stand in the reason.
+    fn private(role: Role, why: impl Into<String>) -> Self {
+        Fault { said: Some(format!("the {role} cannot go on")), ..Fault::ours(why) }
     }
 
     /// Nothing came in time.
     fn timed_out(why: impl Into<String>) -> Self {
-        Fault { end: End::Broken, code: Code::TimedOut, why: why.into(), evidence: None }
+        Fault { end: End::Broken, code: Code::TimedOut, ..Fault::ours(why) }
     }
 
     /// The message that shows it.
@@ -173,7 +187,8 @@ impl Fault {
     }
 
     fn frame(&self) -> Vec<u8> {
-        ErrorMessage { code: self.code, message: self.why.clone() }.frame()
+        let message = self.said.as_ref().unwrap_or(&self.why).clone();
+        ErrorMessage { code: self.code, message }.frame()
     }
 }
 

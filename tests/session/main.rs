@@ -4,5 +4,6 @@
 
 mod liars;
 mod pair;
+mod patience;
 mod properties;
 mod stories;

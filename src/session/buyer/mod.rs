@@ -8,10 +8,10 @@ mod wish;
 pub use wish::{BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, ErrorMessage, Menu, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, Reason};
 use crate::record::{End, Record, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
-use crate::terms::{Method, Terms};
+use crate::terms::{Method, Role, Terms};
 use purse::Purse;
 use sdpp_ledger::{Account, Key, Reference};
 use stream::Stream;
@@ -182,9 +182,9 @@ impl Buyer {
         match (&state, &event) {
             (State::Closed, _) => Ok(()),
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
-                Err(told(&envelope.unproven()?))
+                Err(Fault::told(Role::Seller, &envelope.unproven()?))
             }
-            (_, Event::Other(Input::Failed(why))) => Err(Fault::ours(why.clone())),
+            (_, Event::Other(Input::Failed(why))) => Err(Fault::private(Role::Buyer, why.clone())),
             (_, Event::Other(Input::Hangup)) => {
                 Err(Fault::timed_out("the seller closed the connection, or it broke"))
             }
@@ -307,10 +307,4 @@ impl Buyer {
         }
         self.out.push(Output::Close { end, why, progress });
     }
-}
-
-/// The seller told us of an error.
-fn told(error: &ErrorMessage) -> Fault {
-    let why = format!("the seller says: {}: {}", error.code, error.message);
-    Fault { end: End::Refused, code: error.code, why, evidence: None }
 }

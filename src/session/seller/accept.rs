@@ -111,6 +111,10 @@ fn check_terms(terms: &Terms, menu: &Menu) -> Result<(), Fault> {
         return Err(Fault::theirs(Code::Quantity, why));
     }
     match terms.owed_for(quantity.unwrap_or(u64::from(u32::MAX))) {
+        Some(Amount::ZERO) if terms.price != Amount::ZERO => {
+            let why = "the price of this order rounds to nothing: order more";
+            Err(Fault::theirs(Code::OrderRefused, why))
+        }
         Some(_) => Ok(()),
         None => Err(Fault::theirs(Code::Quantity, "the price of this order passes 128 bits")),
     }
@@ -141,7 +145,7 @@ impl Accepted {
             Fault::theirs(Code::Channel, format!("channel {}: {why}", escrow.channel))
         })?;
         let InEscrow { channel: id, base } = *escrow;
-        let (domain, signer) = (view.domain, self.terms.buyer);
+        let (domain, signer) = (view.domain, channel.signer);
         self.purse = Some(Purse { id, domain, signer, base, deposit: channel.deposit, best: None });
         Ok(())
     }
@@ -160,7 +164,8 @@ fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Re
         return Err("its vouchers are not signed by the key of this order".to_owned());
     }
     let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
-    if base != known {
+    // A base above what we know costs the buyer and nobody else: what it pays is voucher - base.
+    if base < known {
         return Err(format!("the order's base is {base}, the last amount vouched is {known}"));
     }
     let first = terms.owed_for(u64::from(terms.granularity)).and_then(|one| one.checked_add(base));

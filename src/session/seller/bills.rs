@@ -14,8 +14,11 @@ use std::collections::VecDeque;
 pub(super) struct Bills {
     /// Items sent whose arrival was not acknowledged, the oldest first.
     unacked: VecDeque<Unacked>,
+    /// How long the messages are that they went out in.
     unacked_bytes: usize,
     acked_seq: u64,
+    /// Since when there are such items and nothing was acknowledged.
+    silent_since_ms: u64,
     /// The latest signed ack, while it is not on disk.
     unkept_ack: Option<SignedMessage>,
     /// Invoices that are not paid for good, the oldest first.
@@ -23,6 +26,7 @@ pub(super) struct Bills {
     billed: Amount,
     paid_items: u64,
     paid_total: Amount,
+    last_claim_ms: u64,
 }
 
 /// An item on its way.
@@ -48,7 +52,7 @@ enum Payment {
     /// Nothing was heard of it.
     Due,
     /// The buyer says that it is paid.
-    Claimed,
+    Claimed { since_ms: u64 },
     /// It is, for good, while an older one is not yet.
     Final,
 }
@@ -66,7 +70,10 @@ impl Bill {
 }
 
 impl Bills {
-    pub(super) fn sent(&mut self, item: Unacked) {
+    pub(super) fn sent(&mut self, item: Unacked, now_ms: u64) {
+        if self.unacked.is_empty() {
+            self.silent_since_ms = now_ms;
+        }
         self.unacked_bytes += item.bytes;
         self.unacked.push_back(item);
     }
@@ -110,6 +117,23 @@ impl Bills {
         self.open.iter().find(|bill| bill.payment == Payment::Due).map(|bill| bill.due_ms)
     }
 
+    /// Since when items are out and nothing was acknowledged.
+    pub(super) fn silent_since_ms(&self) -> Option<u64> {
+        (!self.unacked.is_empty()).then_some(self.silent_since_ms)
+    }
+
+    /// Since when the oldest payment that the buyer has said is not final.
+    pub(super) fn claimed_since_ms(&self) -> Option<u64> {
+        self.open.iter().find_map(|bill| match bill.payment {
+            Payment::Claimed { since_ms } => Some(since_ms),
+            Payment::Due | Payment::Final => None,
+        })
+    }
+
+    pub(super) fn last_claim_ms(&self) -> u64 {
+        self.last_claim_ms
+    }
+
     /// The payment that is late, if one is.
     pub(super) fn late(&self, now_ms: u64) -> Option<Fault> {
         let due = |bill: &&Bill| bill.payment == Payment::Due && bill.due_ms <= now_ms;
@@ -119,7 +143,7 @@ impl Bills {
     }
 
     /// Whether `ack` fits what was sent; forgets what it covers. `Ok(false)`: nothing new.
-    fn acknowledge(&mut self, ack: Cumulative) -> Result<bool, Fault> {
+    fn acknowledge(&mut self, ack: Cumulative, now_ms: u64) -> Result<bool, Fault> {
         if ack.seq == self.acked_seq {
             return Ok(false);
         }
@@ -133,12 +157,12 @@ impl Bills {
             return Err(bad("its digest is not that of the items sent"));
         }
         self.unacked_bytes -= self.unacked.drain(..=at).map(|item| item.bytes).sum::<usize>();
-        self.acked_seq = ack.seq;
+        (self.acked_seq, self.silent_since_ms) = (ack.seq, now_ms);
         Ok(true)
     }
 
     /// The buyer says that it paid this invoice: the oldest that nothing was heard of.
-    fn claim(&mut self, payment: &PaymentAck) -> Result<&Bill, Fault> {
+    fn claim(&mut self, payment: &PaymentAck, now_ms: u64) -> Result<&Bill, Fault> {
         let bad = |why: String| Fault::theirs(Code::BadPayment, why);
         let number = payment.number;
         let due = self.open.iter_mut().find(|bill| bill.payment == Payment::Due);
@@ -155,7 +179,8 @@ impl Bills {
         if payment.ack != bill.window_end {
             return Err(bad(format!("the payment's ack does not fit window {number}")));
         }
-        bill.payment = Payment::Claimed;
+        bill.payment = Payment::Claimed { since_ms: now_ms };
+        self.last_claim_ms = now_ms;
         Ok(bill)
     }
 
@@ -190,10 +215,15 @@ impl Bills {
 
 impl Stream {
     /// Takes an ack or a payment.
-    pub(super) fn hear(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    pub(super) fn hear(
+        &mut self,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         match envelope.kind() {
-            MessageKind::Ack => self.hear_ack(envelope, out),
-            MessageKind::PaymentAck => self.hear_payment(envelope, out),
+            MessageKind::Ack => self.hear_ack(envelope, now_ms, out),
+            MessageKind::PaymentAck => self.hear_payment(envelope, now_ms, out),
             kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
         }
     }
@@ -242,7 +272,12 @@ impl Stream {
         }
     }
 
-    fn hear_ack(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    fn hear_ack(
+        &mut self,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let (buyer, session) = (&self.terms.buyer, self.terms.session);
         let ack = if self.terms.signed_items {
             envelope.signed_by::<Ack>(buyer, session)?
@@ -252,7 +287,7 @@ impl Stream {
         let Ack { seq, digest, voucher } = ack.body;
         let fresh = self
             .bills
-            .acknowledge(Cumulative { seq, digest })
+            .acknowledge(Cumulative { seq, digest }, now_ms)
             .map_err(|fault| fault.shown_by(ack.message.clone()))?;
         if let (true, Some(message)) = (fresh, ack.message) {
             self.keep_ack(message, seq, out);
@@ -274,14 +309,19 @@ impl Stream {
         }
     }
 
-    fn hear_payment(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    fn hear_payment(
+        &mut self,
+        envelope: &Envelope<'_>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let (buyer, session) = (self.terms.buyer, self.terms.session);
         let verified = envelope.signed_by::<PaymentAck>(&buyer, session)?;
         let (payment, message) = (verified.body, verified.message);
         let evidence = message.clone();
-        let bill = self.bills.claim(&payment).map_err(|fault| fault.shown_by(evidence))?;
+        let bill = self.bills.claim(&payment, now_ms).map_err(|fault| fault.shown_by(evidence))?;
         let (number, amount) = (bill.number, bill.amount);
-        self.bills.acknowledge(payment.ack).or_else(|fault| match payment.ack.seq {
+        self.bills.acknowledge(payment.ack, now_ms).or_else(|fault| match payment.ack.seq {
             older if older < self.bills.acked_seq => Ok(false),
             _ => Err(fault),
         })?;

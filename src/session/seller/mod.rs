@@ -10,14 +10,17 @@ mod stream;
 pub use offer::{Offer, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, ErrorMessage, Menu, Moment, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, Moment, Reason};
 use crate::record::{End, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
-use crate::terms::SessionId;
+use crate::terms::{Role, SessionId};
 use accept::Accepted;
 use std::sync::Arc;
 use steps::{greet, wait_for_anchor};
 use stream::{Pending, Stream};
+
+/// The longest line taken from somebody who has not ordered, in bytes.
+const STRANGER_FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// The seller's side of one session, from the menu to the exit.
 #[derive(Debug)]
@@ -55,7 +58,6 @@ struct Counter {
     frame: Vec<u8>,
     randomness: SellerRandomness,
     greetings: u8,
-    deadline_ms: u64,
 }
 
 /// Why and since when a session ends.
@@ -82,11 +84,10 @@ impl Seller {
         menu.challenge = randomness.challenge;
         menu.expires_at = Moment(now_ms + offer.policy.menu_lifetime_ms);
         let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
-        let deadline_ms = now_ms + offer.policy.patience_ms;
         let mut out = Outputs::new();
         out.send(frame.clone());
         let codec = Codec::new(offer.policy.frame_bytes_max);
-        let counter = Counter { menu, message, frame, randomness, greetings: 0, deadline_ms };
+        let counter = Counter { menu, message, frame, randomness, greetings: 0 };
         Seller { offer, codec, state: State::ExpectOrder(Box::new(counter)), out }
     }
 
@@ -107,14 +108,17 @@ impl Seller {
     /// When [`Seller::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
-            State::ExpectOrder(counter) => Some(counter.deadline_ms),
+            // The buyer may be anchoring its order or opening a channel.
+            State::ExpectOrder(counter) => Some(counter.menu.expires_at.0),
             State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
-            State::Streaming(stream) => stream.bills.next_due_ms(),
+            State::Streaming(stream) => stream.deadline_ms(),
             State::Anchoring(_, pending, _) => Some(pending.give_up_ms),
             State::Draining(stream, ending) => {
-                Some(stream.bills.next_due_ms().unwrap_or(self.gives_up_ms(ending)))
+                let finality_from_ms = ending.since_ms.max(stream.bills.last_claim_ms());
+                let gives_up_ms = finality_from_ms + self.offer.policy.patience_ms;
+                Some(stream.bills.next_due_ms().unwrap_or(gives_up_ms))
             }
-            State::ExpectExit(_, ending) => Some(self.gives_up_ms(ending)),
+            State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
             State::Closed => None,
         }
     }
@@ -160,14 +164,11 @@ impl Seller {
         }
     }
 
-    fn gives_up_ms(&self, ending: &Ending) -> u64 {
-        ending.since_ms + self.offer.policy.patience_ms
-    }
-
     fn read(&mut self, bytes: &[u8], now_ms: u64) {
         let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
         codec.push(bytes);
         while !matches!(self.state, State::Closed) {
+            codec.limit(self.frame_bytes_max());
             match codec.next_frame() {
                 Ok(Some(frame)) => match Envelope::parse(frame) {
                     Ok(envelope) => self.step(Event::Message(envelope), now_ms),
@@ -178,6 +179,14 @@ impl Seller {
             }
         }
         self.codec = codec;
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        let max = self.offer.policy.frame_bytes_max;
+        match self.state {
+            State::ExpectOrder(_) => max.min(STRANGER_FRAME_BYTES_MAX),
+            _ => max,
+        }
     }
 
     fn step(&mut self, event: Event<'_>, now_ms: u64) {
@@ -195,9 +204,9 @@ impl Seller {
         match (&state, &event) {
             (State::Closed, _) => Ok(()),
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
-                Err(told(&envelope.unproven()?))
+                Err(Fault::told(Role::Buyer, &envelope.unproven()?))
             }
-            (_, Event::Other(Input::Failed(why))) => Err(Fault::ours(why.clone())),
+            (_, Event::Other(Input::Failed(why))) => Err(Fault::private(Role::Seller, why.clone())),
             (State::ExpectOrder(_) | State::ExpectChannel(_), _) => {
                 self.before_terms(state, event, now_ms)
             }
@@ -206,6 +215,12 @@ impl Seller {
                 Ok(())
             }
             (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out("the connection broke")),
+            (
+                State::Anchoring(_, _, Some(ending)) | State::Draining(_, ending),
+                Event::Message(envelope),
+            ) if envelope.kind() == MessageKind::Exit && ending.heard => {
+                Err(unexpected("a second exit", None))
+            }
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Exit => {
                 self.hear_exit(state, envelope, now_ms)
             }
@@ -237,7 +252,7 @@ impl Seller {
             (State::ExpectChannel(_), Event::Timeout) => {
                 Err(Fault::ours("the ledger did not show the channel in time"))
             }
-            (_, Event::Timeout) => Err(Fault::timed_out("no order came while we waited")),
+            (_, Event::Timeout) => Err(Fault::timed_out("no order came before the menu expired")),
             (_, Event::Other(Input::Hangup | Input::Stop(_))) => {
                 *state = State::Closed;
                 let why = "no order was made".to_owned();
@@ -268,10 +283,13 @@ impl Seller {
             // Items that were fetched while the session was already ending are nobody's.
             (_, Event::Items(_)) => {}
             (State::Streaming(_), Event::Other(Input::SourceEnded)) => {
-                return self.drain(state, Ending::new(Reason::SourceEnded, now_ms));
+                return self.drain(state, Ending::new(Reason::SourceEnded, now_ms), now_ms);
             }
             (State::Streaming(_), Event::Other(Input::Stop(reason))) => {
-                return self.drain(state, Ending::new(reason, now_ms));
+                return self.drain(state, Ending::new(reason, now_ms), now_ms);
+            }
+            (State::Anchoring(_, _, ending), Event::Other(Input::SourceEnded)) => {
+                ending.get_or_insert(Ending::new(Reason::SourceEnded, now_ms));
             }
             (State::Anchoring(_, _, ending), Event::Other(Input::Stop(reason))) => {
                 ending.get_or_insert(Ending::new(reason, now_ms));
@@ -288,13 +306,15 @@ impl Seller {
             }
             (State::Anchoring(..), Event::Timeout) => return self.send_pending(state, "", now_ms),
             (State::Streaming(stream), Event::Timeout) => {
-                return stream.bills.late(now_ms).map_or(Ok(()), Err);
+                stream.check_late(now_ms)?;
+                // What is left is a payment that the ledger does not make final.
+                return self.drain(state, Ending::new(Reason::TimeUp, now_ms), now_ms);
             }
             (State::Draining(stream, _), Event::Timeout) => match stream.bills.late(now_ms) {
                 Some(late) => return Err(late),
                 None => return self.say_exit(state, now_ms),
             },
-            (state, event) => hear(state, event, &mut self.out)?,
+            (state, event) => hear(state, event, now_ms, &mut self.out)?,
         }
         self.advance(state, now_ms)
     }
@@ -307,12 +327,12 @@ impl Ending {
 }
 
 /// What the buyer and the ledgers say, which a stream takes in whatever the state.
-fn hear(state: &mut State, event: Event<'_>, out: &mut Outputs) -> Result<(), Fault> {
+fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
     let Some(stream) = stream_of(state) else {
         return Ok(());
     };
     match event {
-        Event::Message(envelope) => stream.hear(&envelope, out),
+        Event::Message(envelope) => stream.hear(&envelope, now_ms, out),
         Event::Other(Input::Met { reference, .. }) => {
             stream.met(reference);
             Ok(())
@@ -334,10 +354,4 @@ fn stream_of(state: &mut State) -> Option<&mut Stream> {
         | State::ExpectExit(stream, _) => Some(stream),
         _ => None,
     }
-}
-
-/// The buyer told us of an error.
-fn told(error: &ErrorMessage) -> Fault {
-    let why = format!("the buyer says: {}: {}", error.code, error.message);
-    Fault { end: End::Refused, code: error.code, why, evidence: None }
 }

@@ -20,17 +20,22 @@ pub struct Offer {
 pub struct SellerPolicy {
     /// How long to wait for the peer, an anchor, or finality at the end, in milliseconds.
     pub patience_ms: u64,
-    /// How long a menu is good, in milliseconds; see [`Menu::LIFETIME_MS_MAX`].
+    /// How long the ledger may take to make a payment final while items flow, in milliseconds;
+    /// after that the session ends in good order. The shell's default is 10 times the patience.
+    pub finality_ms: u64,
+    /// How long a menu is good, and an order waited for, in milliseconds; see
+    /// [`Menu::LIFETIME_MS_MAX`].
     pub menu_lifetime_ms: u64,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.
     pub hold_records: bool,
-    /// The longest line taken, in bytes.
+    /// The longest line taken, in bytes; 64 KiB at most before there is an order.
     pub frame_bytes_max: usize,
     /// The longest item sent, in bytes.
     pub item_bytes_max: usize,
-    /// The most bytes of items sent and not acknowledged; at the cap the source pauses.
+    /// The most bytes of messages with items sent and not acknowledged; at the cap the source
+    /// pauses.
     pub unacknowledged_bytes_max: usize,
 }
 

@@ -3,14 +3,14 @@
 use crate::message::{Code, Voucher};
 use crate::record::Record;
 use crate::session::Fault;
-use sdpp_ledger::{Amount, ChannelId, Domain, PublicKey, Redeem};
+use sdpp_ledger::{Account, Amount, ChannelId, Domain, Redeem};
 
 /// A channel, and the best voucher on it.
 #[derive(Debug)]
 pub(super) struct Purse {
     pub(super) id: ChannelId,
     pub(super) domain: Domain,
-    pub(super) signer: PublicKey,
+    pub(super) signer: Account,
     /// What was vouched before this session.
     pub(super) base: Amount,
     pub(super) deposit: Amount,
@@ -38,7 +38,10 @@ impl Purse {
             return Ok(None);
         }
         let signed = sdpp_ledger::Voucher { channel: self.id, amount };
-        if !self.signer.verify(&signed.digest(&self.domain), &voucher.signature) {
+        // As the contract does it: a signature whose v is the other one verifies, and is worth
+        // nothing there.
+        let signer = voucher.signature.recover(&signed.digest(&self.domain));
+        if signer.as_ref() != Some(&self.signer) {
             return Err(bad("the voucher is not signed by the channel's signer".to_owned()));
         }
         self.best = Some(voucher.clone());
@@ -46,9 +49,9 @@ impl Purse {
         Ok(Some(Record::Voucher { channel, domain, amount, signature }))
     }
 
-    /// What the best voucher gives.
+    /// What the best voucher gives; nothing where it is not above what was vouched before.
     pub(super) fn redeem(&self) -> Option<Redeem> {
-        let best = self.best.as_ref()?;
+        let best = self.best.as_ref().filter(|best| best.cumulative_amount > self.base)?;
         let (amount, signature) = (best.cumulative_amount, best.signature);
         Some(Redeem { channel: self.id, amount, signature })
     }

@@ -47,36 +47,41 @@ impl Seller {
         if let State::Anchoring(mut stream, pending, ending) =
             std::mem::replace(state, State::Closed)
         {
-            stream.send_pending(*pending, tx, &mut self.out);
+            stream.send_pending(*pending, tx, now_ms, &mut self.out);
             *state = State::Streaming(stream);
             if let Some(ending) = ending {
-                return self.drain(state, ending);
+                return self.drain(state, ending, now_ms);
             }
         }
         self.advance(state, now_ms)
     }
 
     /// Stops the flow, and asks for what is not yet asked for.
-    pub(super) fn drain(&mut self, state: &mut State, ending: Ending) -> Result<(), Fault> {
+    pub(super) fn drain(
+        &mut self,
+        state: &mut State,
+        ending: Ending,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
         let State::Streaming(stream) = state else {
             return Ok(());
         };
-        let pending = stream.close_part_window(ending.since_ms, &mut self.out)?;
+        let pending = stream.close_part_window(now_ms, &mut self.out)?;
         if let Some(pending) = pending {
             wait_for_anchor(state, pending, Some(ending));
             return Ok(());
         }
         if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
-            *state = State::Draining(stream, ending);
+            *state = State::Draining(stream, Ending { since_ms: now_ms, ..ending });
         }
-        self.advance(state, ending.since_ms)
+        self.advance(state, now_ms)
     }
 
     /// Moves on where nothing more is to be waited for.
     pub(super) fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
         match state {
             State::Streaming(stream) if stream.is_complete() => {
-                self.drain(state, Ending::new(Reason::Complete, now_ms))
+                self.drain(state, Ending::new(Reason::Complete, now_ms), now_ms)
             }
             State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
             _ => Ok(()),
@@ -106,7 +111,7 @@ impl Seller {
         let reason = stream.hear_exit(envelope, &mut self.out)?.reason;
         let heard = Ending { heard: true, ..Ending::new(reason, now_ms) };
         match state {
-            State::Streaming(_) => return self.drain(state, heard),
+            State::Streaming(_) => return self.drain(state, heard, now_ms),
             State::Anchoring(_, _, ending) => ending.get_or_insert(heard).heard = true,
             State::Draining(_, ending) => ending.heard = true,
             _ => self.end(state),

@@ -42,6 +42,8 @@ pub(super) struct Pending {
 #[derive(Debug)]
 struct Drafted {
     draft: Draft,
+    /// The window's last item travels in it.
+    brings_item: bool,
     window: Window,
     bill: Bill,
 }
@@ -98,6 +100,29 @@ impl Stream {
         credit.min(ordered).min(window)
     }
 
+    /// How long items may flow on as things stand: until a payment is late, the buyer was silent
+    /// for our patience, or the ledger has not made a payment final in all that time.
+    pub(super) fn deadline_ms(&self) -> Option<u64> {
+        let policy = &self.offer.policy;
+        let silent_ms = self.bills.silent_since_ms().map(|since| since + policy.patience_ms);
+        let final_ms = self.bills.claimed_since_ms().map(|since| since + policy.finality_ms);
+        [self.bills.next_due_ms(), silent_ms, final_ms].into_iter().flatten().min()
+    }
+
+    /// A payment that is late, or a buyer that is silent, ends the session.
+    pub(super) fn check_late(&self, now_ms: u64) -> Result<(), Fault> {
+        if let Some(late) = self.bills.late(now_ms) {
+            return Err(late);
+        }
+        let patience_ms = self.offer.policy.patience_ms;
+        match self.bills.silent_since_ms() {
+            Some(since_ms) if since_ms + patience_ms <= now_ms => {
+                Err(Fault::timed_out("items are out, and nothing is acknowledged"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.terms.is_last(self.windows.items())
     }
@@ -131,13 +156,14 @@ impl Stream {
         let leaf = leaf(&self.terms.session, seq, &salt, item);
         let body = self.keys.from(Role::Seller).seal(kind, seq, item).map_err(unsealed)?;
         self.windows.push(leaf);
-        let cumulative = Cumulative { seq, digest: self.windows.digest() };
-        self.bills.sent(Unacked { cumulative, bytes: body.len() });
         if ends_window {
             return self.invoice(Some(LastItem { body, leaf }), now_ms, out);
         }
         let draft = Draft::new(self.terms.session, &Data { seq, body: Base64(body), leaf });
-        out.send(self.prove(&draft));
+        let frame = self.prove(&draft);
+        let cumulative = Cumulative { seq, digest: self.windows.digest() };
+        self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
+        out.send(frame);
         Ok(None)
     }
 
@@ -154,8 +180,14 @@ impl Stream {
     }
 
     /// Sends an invoice that waited; `tx` is its anchor's, empty when that was not to be had.
-    pub(super) fn send_pending(&mut self, pending: Pending, tx: &str, out: &mut Outputs) {
-        self.send_invoice(pending.drafted, tx, None, out);
+    pub(super) fn send_pending(
+        &mut self,
+        pending: Pending,
+        tx: &str,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) {
+        self.send_invoice(pending.drafted, (tx, None), now_ms, out);
     }
 
     /// Says `exit`: the buyer's final receipt.
@@ -230,7 +262,7 @@ impl Stream {
                 Ok(Some(Pending { reference, give_up_ms, drafted }))
             }
             owed => {
-                self.send_invoice(drafted, "", owed, out);
+                self.send_invoice(drafted, ("", owed), now_ms, out);
                 Ok(None)
             }
         }
@@ -258,22 +290,34 @@ impl Stream {
             reference: self.terms.session.reference(Purpose::Payment, window.number),
             due_at: Moment(due_ms),
         };
+        let brings_item = last.is_some();
         let (body, leaf) = last.map(|LastItem { body, leaf }| (Base64(body), leaf)).unzip();
         let anchored = std::mem::take(&mut self.untold);
         let message = DataInvoice { seq: window.to_seq, body, leaf, invoice, anchored };
         let draft = Draft::new(self.terms.session, &message);
         let window_end = Cumulative { seq: window.to_seq, digest: window.digest };
         let bill = Bill::new(window.number, amount, amount_total, window_end, due_ms);
-        Ok(Drafted { draft, window, bill })
+        Ok(Drafted { draft, brings_item, window, bill })
     }
 
-    /// The invoice is recorded, the next seqs are reserved, and it leaves.
-    fn send_invoice(&mut self, drafted: Drafted, tx: &str, owed: Option<Owed>, out: &mut Outputs) {
-        let Drafted { draft, window, bill } = drafted;
+    /// The invoice is recorded, the next seqs are reserved, and it leaves: with its anchor's
+    /// transaction, or still owing the anchor.
+    fn send_invoice(
+        &mut self,
+        drafted: Drafted,
+        (tx, owed): (&str, Option<Owed>),
+        now_ms: u64,
+        out: &mut Outputs,
+    ) {
+        let Drafted { draft, brings_item, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
         let Window { from_seq, to_seq, digest, .. } = window;
         out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
         out.record(Record::Reserved { to_seq: to_seq.saturating_add(self.terms.credit_items()) });
+        if brings_item {
+            let cumulative = Cumulative { seq: to_seq, digest };
+            self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
+        }
         out.send(frame);
         self.bills.add(bill);
     }
