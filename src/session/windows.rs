@@ -49,6 +49,11 @@ impl Windows {
         self.leaves.len() as u64
     }
 
+    /// Whether a window was closed before it was full: nothing may follow it.
+    pub(super) fn ended_short(&self, granularity: u32) -> bool {
+        self.items - self.open_items() != self.closed * u64::from(granularity)
+    }
+
     /// Adds the next item's leaf.
     pub(super) fn push(&mut self, leaf: Digest) {
         self.items += 1;

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod liars;
+mod lying_seller;
+mod money;
 mod pair;
 mod patience;
 mod properties;
 mod stories;
+mod strangers;

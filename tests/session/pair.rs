@@ -95,6 +95,7 @@ impl Default for Setting {
             hold_records: false,
             frame_bytes_max: 1 << 20,
             clock_skew_ms: 1_000,
+            granularity_max: 100_000,
         };
         let wish = Wish {
             topic: "gas".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::pair::*;
 use proptest::prelude::*;
-use sdpp::record::Record;
+use sdpp::record::{End, Record};
 use sdpp::session::Output;
 use sdpp_ledger::{Amount, Call};
 
@@ -17,6 +17,8 @@ struct Chance {
     credit_windows: u32,
     quantity: Option<u64>,
     read_max: usize,
+    /// What the buyer will spend beyond what may be out on credit.
+    ceiling: Option<u128>,
     /// At which step: the ledger goes or comes, or a side is stopped.
     events: Vec<(usize, u8)>,
 }
@@ -26,13 +28,15 @@ fn chances() -> impl Strategy<Value = Chance> {
     let events = prop::collection::vec((0usize..200, 0u8..4), 0..4);
     let quantity = prop::option::of(1u64..30);
     let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
-    (flags, 1u32..6, 1u32..4, quantity, read_max, events).prop_map(
+    let ceiling = prop::option::of(0u128..120);
+    (flags, 1u32..6, 1u32..4, quantity, read_max, ceiling, events).prop_map(
         |(
             (escrow, signed, before, records),
             granularity,
             credit_windows,
             quantity,
             read_max,
+            ceiling,
             events,
         )| {
             Chance {
@@ -44,6 +48,7 @@ fn chances() -> impl Strategy<Value = Chance> {
                 credit_windows,
                 quantity,
                 read_max,
+                ceiling,
                 events,
             }
         },
@@ -57,10 +62,18 @@ fn start(chance: &Chance) -> Pair {
     setting = if chance.signed { setting } else { setting.under_mac() };
     setting = if chance.before { setting } else { setting.anchored_after() };
     setting = if chance.records { setting } else { setting.no_records() };
+    setting.wish.max_total = ceiling(chance);
     let mut pair = setting.start();
     pair.read_max = chance.read_max;
     pair.source = Some(40);
     pair
+}
+
+/// A buyer that wants so many items can pay for them; one that wants all there are stops in time.
+fn ceiling(chance: &Chance) -> Option<Amount> {
+    let credit = u64::from(chance.granularity) * u64::from(chance.credit_windows);
+    let least = u128::from(chance.quantity.unwrap_or(credit)) * 5;
+    chance.ceiling.map(|more| Amount::new(least + more))
 }
 
 /// Runs to the end, checking after each step.
@@ -181,6 +194,11 @@ proptest! {
         let invoices = pair.s.records.iter().filter(|r| matches!(r, Record::Invoice { .. }));
         let transfers = pair.ledger.iter().filter(|(_, c, _)| matches!(c, Call::Transfer(_)));
         prop_assert!(transfers.count() <= invoices.count());
+        prop_assert!(pair.transferred() <= ceiling(&chance).unwrap_or(Amount::new(u128::MAX)));
+        for side in [&pair.s, &pair.b] {
+            let honest = !matches!(side.end(), End::Misconduct | End::Failed);
+            prop_assert!(honest || side.why() == "stopped before it began", "{}", side.why());
+        }
         for (at, (seq, item)) in pair.b.delivered.iter().enumerate() {
             prop_assert_eq!(*seq, at as u64 + 1);
             prop_assert_eq!(item, &crate::pair::item(*seq));

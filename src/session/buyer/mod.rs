@@ -13,7 +13,7 @@ use crate::record::{End, Record, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Role, Terms};
 use purse::Purse;
-use sdpp_ledger::{Account, Key, Reference};
+use sdpp_ledger::{Account, Amount, Key, Reference};
 use stream::Stream;
 
 /// The buyer's side of one session, from the menu to the exit.
@@ -42,9 +42,17 @@ enum State {
     /// Items flow.
     Streaming(Box<Stream>),
     /// Our exit is out; the seller closes its window, is paid, and answers.
-    Leaving(Box<Stream>, u64),
+    Leaving(Box<Stream>, Farewell),
     /// Over.
     Closed,
+}
+
+/// What our exit fixed.
+#[derive(Debug, Clone, Copy)]
+struct Farewell {
+    deadline_ms: u64,
+    /// What the seller had heard that we paid. What we pay after our exit gives it no more credit.
+    paid: Amount,
 }
 
 /// A menu, and what we take of it.
@@ -105,8 +113,10 @@ impl Buyer {
             State::ExpectMenu { deadline_ms }
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
-            | State::Leaving(_, deadline_ms) => Some(*deadline_ms),
+            | State::Leaving(_, Farewell { deadline_ms, .. }) => Some(*deadline_ms),
             State::Funding(choice) => Some(choice.menu.expires_at.0),
+            // A source that is live may be silent for as long as it likes. We lose nothing by it:
+            // we owe only for what we have opened, and whoever wants an end says `Input::Stop`.
             State::Streaming(_) | State::Closed => None,
         }
     }
@@ -148,23 +158,11 @@ impl Buyer {
             }
         }
         self.codec = codec;
-        if let Err(fault) = self.after_reading(now_ms) {
+        // One ack for all that was read.
+        if let State::Streaming(stream) | State::Leaving(stream, _) = &mut self.state
+            && let Err(fault) = stream.ack(&mut self.out)
+        {
             self.fail(fault);
-        }
-    }
-
-    /// One ack for all that was read, and a look at the ceiling.
-    fn after_reading(&mut self, now_ms: u64) -> Result<(), Fault> {
-        match &mut self.state {
-            State::Streaming(stream) => {
-                stream.ack(&mut self.out)?;
-                if stream.reaches_ceiling() {
-                    self.step(Event::Other(Input::Stop(Reason::Ceiling)), now_ms);
-                }
-                Ok(())
-            }
-            State::Leaving(stream, _) => stream.ack(&mut self.out),
-            _ => Ok(()),
         }
     }
 
@@ -247,12 +245,7 @@ impl Buyer {
         match (&mut *state, event) {
             (State::Streaming(stream), Event::Other(Input::Stop(reason))) => {
                 stream.ack(&mut self.out)?;
-                stream.say_exit(reason, &mut self.out);
-                // The seller may wait its patience for the last payment to be final.
-                let deadline_ms = now_ms + 3 * self.policy.patience_ms;
-                if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
-                    *state = State::Leaving(stream, deadline_ms);
-                }
+                self.leave(state, reason, now_ms);
                 Ok(())
             }
             (State::Leaving(..), Event::Timeout) => {
@@ -261,14 +254,27 @@ impl Buyer {
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Exit => {
                 self.hear_exit(state, &envelope)
             }
-            (State::Streaming(stream) | State::Leaving(stream, _), event) => match event {
-                Event::Message(envelope) => stream.hear(&envelope, &mut self.out),
-                Event::Other(Input::Signed { reference, tx }) => {
-                    stream.signed(reference, tx, &mut self.out)
+            (State::Streaming(stream), Event::Message(envelope)) => {
+                stream.hear(&envelope, stream.credited(), &mut self.out)?;
+                // The exit goes before the payment: what the seller hears after it gives it no
+                // credit, so no honest invoice can pass the ceiling.
+                if stream.reaches_ceiling() {
+                    self.leave(state, Reason::Ceiling, now_ms);
                 }
-                Event::Other(Input::Refused { reference, why }) => stream.refused(reference, &why),
-                _ => Ok(()),
-            },
+                self.pay(state)
+            }
+            (State::Leaving(stream, farewell), Event::Message(envelope)) => {
+                stream.hear(&envelope, farewell.paid, &mut self.out)?;
+                self.pay(state)
+            }
+            (State::Streaming(stream) | State::Leaving(stream, _), Event::Other(input)) => {
+                match input {
+                    Input::Signed { reference, tx } => stream.signed(reference, tx, &mut self.out),
+                    Input::Met { reference, tx } => stream.met(reference, tx, &mut self.out),
+                    Input::Refused { reference, why } => stream.refused(reference, &why),
+                    _ => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -276,6 +282,24 @@ impl Buyer {
 
 /// The transitions that the tables name. Each does first what can fail, then moves the state.
 impl Buyer {
+    /// Says `exit`, and goes on taking and paying what was under way.
+    fn leave(&mut self, state: &mut State, reason: Reason, now_ms: u64) {
+        // The seller may wait its patience for the last payment to be final.
+        let deadline_ms = now_ms + 3 * self.policy.patience_ms;
+        if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+            stream.say_exit(reason, &mut self.out);
+            let farewell = Farewell { deadline_ms, paid: stream.credited() };
+            *state = State::Leaving(stream, farewell);
+        }
+    }
+
+    fn pay(&mut self, state: &mut State) -> Result<(), Fault> {
+        match state {
+            State::Streaming(stream) | State::Leaving(stream, _) => stream.pay(&mut self.out),
+            _ => Ok(()),
+        }
+    }
+
     fn hear_exit(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
         let said = matches!(state, State::Leaving(..));
         let (State::Streaming(stream) | State::Leaving(stream, _)) = state else {

@@ -52,7 +52,7 @@ impl Buyer {
                 // Any channel will do to see what the session would cost.
                 let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
                 let order = self.order_from(&choice, Some(escrow));
-                let terms = wish::check_order(&choice.menu, &order, &self.wish)?;
+                let terms = wish::check_order(&choice.menu, &order, &self.wish, None)?;
                 Some(Output::Fund {
                     cost: terms.quantity.and_then(|quantity| terms.owed_for(quantity)),
                     ledger: terms.currency.ledger,
@@ -83,7 +83,8 @@ impl Buyer {
         };
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
         let order = self.order_from(choice, escrow);
-        wish::check_order(&choice.menu, &order, &self.wish)?;
+        let room = purse.as_ref().map(Purse::room);
+        wish::check_order(&choice.menu, &order, &self.wish, room)?;
         let draft = Draft::new(SessionId::NONE, &order);
         let digest = draft.data_digest();
         let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;

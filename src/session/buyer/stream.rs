@@ -27,8 +27,11 @@ pub(super) struct Stream {
     ceiling: Amount,
     /// Up to where an ack was sent.
     acked_seq: u64,
-    /// Payments by transfer whose transactions are not known yet, the oldest first.
+    /// Invoices whose payment the seller was not told of yet, the oldest first.
     unpaid: VecDeque<Unpaid>,
+    /// Payments by transfer that the seller was told of and that are not final: the numbers of
+    /// their windows.
+    said: Vec<u64>,
     invoiced: Amount,
     paid: Amount,
 }
@@ -39,6 +42,7 @@ struct Unpaid {
     number: u64,
     amount_total: Amount,
     window_end: Cumulative,
+    /// By transfer: the transaction, once it is known.
     tx: Option<TxId>,
 }
 
@@ -62,6 +66,7 @@ impl Stream {
             ceiling,
             acked_seq: 0,
             unpaid: VecDeque::new(),
+            said: Vec::new(),
             invoiced: Amount::ZERO,
             paid: Amount::ZERO,
         }
@@ -83,15 +88,30 @@ impl Stream {
     /// Whether what the seller may still send on credit could pass our ceiling.
     pub(super) fn reaches_ceiling(&self) -> bool {
         let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
-        let ahead = self.windows.items() + self.terms.credit_items().min(left);
+        let ahead = self.windows.items().saturating_add(self.terms.credit_items().min(left));
         self.terms.owed_for(ahead).is_none_or(|cost| cost > self.ceiling)
     }
 
-    /// Takes an item, or an item with its window's invoice.
-    pub(super) fn hear(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    /// What the seller can have heard of as paid, when it has heard all that we sent.
+    pub(super) fn credited(&self) -> Amount {
+        let vouched = match self.purse {
+            Some(_) if self.terms.signed_items => self.terms.owed_for(self.acked_seq),
+            _ => None,
+        };
+        self.paid.max(vouched.unwrap_or_default())
+    }
+
+    /// Takes an item, or an item with its window's invoice. `paid` is what the seller may count
+    /// on as paid: all but the last W * K items must be covered by it.
+    pub(super) fn hear(
+        &mut self,
+        envelope: &Envelope<'_>,
+        paid: Amount,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         match envelope.kind() {
-            MessageKind::Data => self.hear_data(envelope, out),
-            MessageKind::DataInvoice => self.hear_invoice(envelope, out),
+            MessageKind::Data => self.hear_data(envelope, paid, out),
+            MessageKind::DataInvoice => self.hear_invoice(envelope, paid, out),
             kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
         }
     }
@@ -129,25 +149,45 @@ impl Stream {
         if let Some(unpaid) = self.unpaid.iter_mut().find(of) {
             unpaid.tx = Some(tx);
         }
-        while let Some(unpaid) = self.unpaid.pop_front_if(|unpaid| unpaid.tx.is_some()) {
-            let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
-            self.say_paid(&unpaid, tx, out)?;
-        }
+        self.pay(out)
+    }
+
+    /// Something that we owe a ledger is done, for good.
+    pub(super) fn met(
+        &mut self,
+        reference: Reference,
+        tx: TxId,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let session = self.terms.session;
+        self.signed(reference, tx, out)?;
+        self.said.retain(|number| session.reference(Purpose::Payment, *number) != reference);
         Ok(())
     }
 
-    /// Something that we owe a ledger will never be done. Without its payment a session is over;
-    /// a missing anchor is the auditor's business.
+    /// Something that we owe a ledger will never be done. Without its payment a session is over,
+    /// above all where the seller was told of it already; a missing anchor is the auditor's
+    /// business.
     pub(super) fn refused(&self, reference: Reference, why: &str) -> Result<(), Fault> {
-        let of = |unpaid: &&Unpaid| {
-            self.terms.session.reference(Purpose::Payment, unpaid.number) == reference
-        };
-        match self.unpaid.iter().find(of) {
-            Some(unpaid) => {
-                Err(Fault::ours(format!("window {} cannot be paid: {why}", unpaid.number)))
-            }
+        let session = self.terms.session;
+        let mut payments =
+            self.unpaid.iter().map(|unpaid| unpaid.number).chain(self.said.iter().copied());
+        match payments.find(|number| session.reference(Purpose::Payment, *number) == reference) {
+            Some(number) => Err(Fault::ours(format!("window {number} cannot be paid: {why}"))),
             None => Ok(()),
         }
+    }
+
+    /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
+    /// as far as transactions are known.
+    pub(super) fn pay(&mut self, out: &mut Outputs) -> Result<(), Fault> {
+        let by_voucher = self.purse.is_some();
+        while let Some(unpaid) =
+            self.unpaid.pop_front_if(|unpaid| by_voucher || unpaid.tx.is_some())
+        {
+            self.say_paid(&unpaid, out)?;
+        }
+        Ok(())
     }
 
     /// Says `exit`.
@@ -187,7 +227,12 @@ impl Stream {
         Ok((end, reason))
     }
 
-    fn hear_data(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    fn hear_data(
+        &mut self,
+        envelope: &Envelope<'_>,
+        paid: Amount,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let data = if self.terms.signed_items {
             envelope.signed_by::<Data>(seller, session)?
@@ -195,9 +240,29 @@ impl Stream {
             envelope.under_mac::<Data>(self.keys.from(Role::Seller).mac(), session)?
         };
         let Data { seq, body, leaf } = data.body;
-        self.take_item(MessageKind::Data, seq, &body, leaf, out)
+        self.is_due(seq, paid)
+            .and_then(|()| self.take_item(MessageKind::Data, seq, &body, leaf, out))
             .and_then(|()| self.still_open(seq))
             .map_err(|fault| fault.shown_by(data.message))
+    }
+
+    /// An item may come now: it is the next, nothing was closed for good before it, and the
+    /// seller has credit for it.
+    fn is_due(&self, seq: u64, paid: Amount) -> Result<(), Fault> {
+        if seq != self.windows.items() + 1 || self.terms.is_last(self.windows.items()) {
+            let why = format!("item {seq}: it is not the next one that was ordered");
+            return Err(Fault::theirs(Code::BadItem, why));
+        }
+        if self.windows.ended_short(self.terms.granularity) {
+            let why = format!("item {seq} follows an invoice for less than a window");
+            return Err(Fault::theirs(Code::BadInvoice, why));
+        }
+        let credit = self.terms.credit_items();
+        if self.terms.owed_for(seq.saturating_sub(credit)).is_none_or(|owed| owed > paid) {
+            let why = format!("item {seq}: more than {credit} items are not paid");
+            return Err(Fault::theirs(Code::BadItem, why));
+        }
+        Ok(())
     }
 
     /// A full window must come with its invoice.
@@ -219,9 +284,6 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let bad = |why: &str| Fault::theirs(Code::BadItem, format!("item {seq}: {why}"));
-        if seq != self.windows.items() + 1 || self.terms.is_last(self.windows.items()) {
-            return Err(bad("it is not the next one that was ordered"));
-        }
         let item = self
             .keys
             .from(Role::Seller)
@@ -236,11 +298,19 @@ impl Stream {
         Ok(())
     }
 
-    fn hear_invoice(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
+    fn hear_invoice(
+        &mut self,
+        envelope: &Envelope<'_>,
+        paid: Amount,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
         let (message, evidence) = (verified.message.clone(), verified.message);
-        self.take_invoice(verified.body, message, out).map_err(|fault| fault.shown_by(evidence))
+        let invoice = verified.body;
+        let due = if invoice.body.is_some() { self.is_due(invoice.seq, paid) } else { Ok(()) };
+        due.and_then(|()| self.take_invoice(invoice, message, out))
+            .map_err(|fault| fault.shown_by(evidence))
     }
 
     fn take_invoice(
@@ -264,12 +334,29 @@ impl Stream {
         }
         let window = self.windows.close();
         self.check_invoice(seq, &invoice, &window).map_err(bad)?;
+        self.within_ceiling(invoice.amount_total)?;
         self.invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
         let Window { from_seq, to_seq, digest, .. } = window;
         let owed = self.payment(&invoice);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
-        self.pay(&invoice, out)
+        // What costs nothing needs no payment.
+        if invoice.amount != Amount::ZERO {
+            let Invoice { number, amount_total, .. } = invoice;
+            let window_end = self.cumulative();
+            self.unpaid.push_back(Unpaid { number, amount_total, window_end, tx: None });
+        }
+        Ok(())
+    }
+
+    /// The last look before money is owed, whatever led here. Our ceiling is nobody's business but
+    /// ours, so passing it is no misconduct.
+    fn within_ceiling(&self, owed: Amount) -> Result<(), Fault> {
+        if owed <= self.ceiling {
+            return Ok(());
+        }
+        let why = format!("{owed} are asked in all, our ceiling is {}", self.ceiling);
+        Err(Fault { code: Code::BadInvoice, ..Fault::ours(why) })
     }
 
     /// Everything that an invoice says must be what the terms and the items say.
@@ -317,29 +404,16 @@ impl Stream {
         })
     }
 
-    /// Pays by voucher at once, or waits for the transfer's transaction. What costs nothing needs
-    /// no payment.
-    fn pay(&mut self, invoice: &Invoice, out: &mut Outputs) -> Result<(), Fault> {
-        if invoice.amount == Amount::ZERO {
-            return Ok(());
-        }
-        let Invoice { number, amount_total, .. } = *invoice;
-        let unpaid = Unpaid { number, amount_total, window_end: self.cumulative(), tx: None };
-        match self.terms.currency.method {
-            Method::Escrow => self.say_paid(&unpaid, "", out),
-            Method::Transfer => {
-                self.unpaid.push_back(unpaid);
-                Ok(())
-            }
-        }
-    }
-
-    fn say_paid(&mut self, unpaid: &Unpaid, tx: &str, out: &mut Outputs) -> Result<(), Fault> {
+    fn say_paid(&mut self, unpaid: &Unpaid, out: &mut Outputs) -> Result<(), Fault> {
         let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
         let voucher = match &self.purse {
             Some(_) => Some(self.voucher(ack.seq, out)?),
             None => None,
         };
+        let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
+        if unpaid.tx.is_some() {
+            self.said.push(number);
+        }
         let payment = PaymentAck { number, amount_total, ack, voucher };
         let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
         out.record(Record::Payment { message, owed: None });
@@ -349,11 +423,11 @@ impl Stream {
     }
 
     fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<crate::message::Voucher, Fault> {
-        let cost = |items| {
-            let too_much = || Fault::ours("the price of this session passes 128 bits");
-            self.terms.owed_for(items).ok_or_else(too_much)
-        };
-        let (owed, ahead) = (cost(items)?, cost(items + self.terms.credit_items())?);
+        let too_much = || Fault::ours("the price of this session passes 128 bits");
+        let owed = self.terms.owed_for(items).ok_or_else(too_much)?;
+        self.within_ceiling(owed)?;
+        let ahead = self.terms.owed_for(items.saturating_add(self.terms.credit_items()));
+        let ahead = ahead.unwrap_or(self.ceiling).min(self.ceiling);
         let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
         purse.sign(owed, ahead, &self.key, out)
     }

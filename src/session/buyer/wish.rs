@@ -1,6 +1,6 @@
 //! What a buyer wants and brings, and what of a menu it takes.
 
-use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, terms};
+use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, legible, terms};
 use crate::session::Fault;
 use crate::terms::{Method, Terms};
 use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
@@ -52,6 +52,9 @@ pub struct BuyerPolicy {
     pub frame_bytes_max: usize,
     /// How far the seller's clock may be off, in milliseconds.
     pub clock_skew_ms: u64,
+    /// The largest K that we order under: so many leaves are kept until a window is invoiced. The
+    /// shell's default is 100,000.
+    pub granularity_max: u32,
 }
 
 /// What a buyer's session is told instead of drawing it.
@@ -89,6 +92,10 @@ pub(super) fn check_menu(
     if menu.payment_granularity == 0 || menu.credit_windows == 0 {
         return bad(Code::OrderRefused, "the menu's K or W is zero".to_owned());
     }
+    if menu.payment_granularity > policy.granularity_max {
+        let (k, max) = (menu.payment_granularity, policy.granularity_max);
+        return bad(Code::OrderRefused, format!("the menu's K is {k}, we take {max} at most"));
+    }
     Ok(())
 }
 
@@ -112,8 +119,8 @@ pub(super) fn choose<'a>(
         .iter()
         .map(|offer| format!("{} by {} on {}", offer.currency, offer.method, offer.ledger))
         .collect();
-    let why =
-        format!("no currency in common: the seller takes {}{differences}", offered.join(", "));
+    let offered = legible(&offered.join(", "));
+    let why = format!("no currency in common: the seller takes {offered}{differences}");
     Err(Fault { code: Code::UnknownCurrency, ..Fault::ours(why) })
 }
 
@@ -130,8 +137,14 @@ fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
     (offer.rate.denominator == Amount::ZERO).then(|| "a rate over zero".to_owned())
 }
 
-/// What the order would bind us to: everything that we would refuse to pay is found here.
-pub(super) fn check_order(menu: &Menu, order: &Order, wish: &Wish) -> Result<Terms, Fault> {
+/// What the order would bind us to: everything that we would refuse to pay is found here. `room`
+/// is what the channel has for us, where there is one already.
+pub(super) fn check_order(
+    menu: &Menu,
+    order: &Order,
+    wish: &Wish,
+    room: Option<Amount>,
+) -> Result<Terms, Fault> {
     let ours = |(code, why)| Fault { code, ..Fault::ours(why) };
     let terms = terms(menu, order, &Digest::ZERO).map_err(ours)?;
     let there = menu.available_data.get(&terms.topic).copied().flatten();
@@ -144,16 +157,20 @@ pub(super) fn check_order(menu: &Menu, order: &Order, wish: &Wish) -> Result<Ter
     if terms.quantity == Some(0) {
         return Err(ours((Code::Quantity, "an order of no items".to_owned())));
     }
-    let least = terms.quantity.unwrap_or(u64::from(terms.granularity));
-    let cost = terms.owed_for(least);
-    let max = wish.max_total.unwrap_or(Amount::new(u128::MAX));
-    match cost {
-        Some(cost) if cost <= max => Ok(terms),
-        Some(cost) => {
+    // So much can be out on credit before we could say that it is enough.
+    let credit = terms.credit_items();
+    let wanted = (terms.quantity.unwrap_or(credit), "our ceiling", wish.max_total);
+    let at_once = (credit.min(wanted.0), "the channel's room", room);
+    for (items, what, max) in [wanted, at_once] {
+        let Some(cost) = terms.owed_for(items) else {
+            let why = "the price of this order passes 128 bits".to_owned();
+            return Err(ours((Code::Quantity, why)));
+        };
+        if let Some(max) = max.filter(|max| cost > *max) {
             let name = &terms.currency.name;
-            let why = format!("{least} items cost {cost} {name}, our ceiling is {max}");
-            Err(ours((Code::OrderRefused, why)))
+            let why = format!("{items} items cost {cost} {name}, {what} is {max}");
+            return Err(ours((Code::OrderRefused, why)));
         }
-        None => Err(ours((Code::Quantity, "the price of this order passes 128 bits".to_owned()))),
     }
+    Ok(terms)
 }

@@ -1,0 +1,288 @@
+//! A seller that signs what it likes: items and invoices in any order, whatever the buyer said.
+
+use crate::pair::*;
+use proptest::prelude::*;
+use sdpp::crypto::layout::MessageKind;
+use sdpp::crypto::{Keys, leaf, running_digest, salt};
+use sdpp::message::{Base64, Data, DataInvoice, Draft, Invoice, Moment};
+use sdpp::record::{Act, End, Record};
+use sdpp::session::{Input, Output};
+use sdpp::terms::{Purpose, Rate, Role as Side, SessionId};
+use sdpp_ledger::{Amount, Call, Digest, merkle};
+
+/// What it has sent so far. Everything fits, unless a story changes it.
+pub struct LyingSeller {
+    session: SessionId,
+    keys: Keys,
+    /// So many items cost 5.
+    per: u128,
+    seq: u64,
+    digest: Digest,
+    leaves: Vec<Digest>,
+    invoices: u64,
+    invoiced: u128,
+}
+
+impl LyingSeller {
+    /// Takes the honest seller's place in a session by transfer or escrow under signatures.
+    pub fn take_over(pair: &mut Pair, per: u128) -> LyingSeller {
+        while pair.buyer.terms().is_none() {
+            assert!(pair.step());
+        }
+        let session = pair.b.session.unwrap();
+        let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), session, 0);
+        let (digest, leaves) = (session.0, Vec::new());
+        LyingSeller { session, keys, per, seq: 0, digest, leaves, invoices: 0, invoiced: 0 }
+    }
+
+    fn seal(&mut self, kind: MessageKind) -> (Base64, Digest) {
+        self.seq += 1;
+        let leaf = leaf(
+            &self.session,
+            self.seq,
+            &salt(self.keys.salt_secret(), self.seq),
+            &item(self.seq),
+        );
+        self.digest = running_digest(&self.digest, &leaf);
+        self.leaves.push(leaf);
+        let lane = self.keys.from(Side::Seller);
+        (Base64(lane.seal(kind, self.seq, &item(self.seq)).unwrap()), leaf)
+    }
+
+    /// One more item.
+    pub fn data(&mut self) -> Vec<u8> {
+        let (body, leaf) = self.seal(MessageKind::Data);
+        let data = Data { seq: self.seq, body, leaf };
+        Draft::new(self.session, &data).sign(&key(1), "").1
+    }
+
+    /// An invoice for all since the last one, with one more item or without, after a change.
+    pub fn invoice(&mut self, with_item: bool, change: impl FnOnce(&mut Invoice)) -> Vec<u8> {
+        let (body, leaf) = match with_item {
+            true => Some(self.seal(MessageKind::DataInvoice)).unzip(),
+            false => (None, None),
+        };
+        let total = 5 * u128::from(self.seq) / self.per;
+        self.invoices += 1;
+        let leaves = std::mem::take(&mut self.leaves);
+        let mut invoice = Invoice {
+            number: self.invoices,
+            from: self.seq + 1 - leaves.len() as u64,
+            to: self.seq,
+            amount: Amount::new(total - self.invoiced),
+            amount_total: Amount::new(total),
+            paid_total: Amount::ZERO,
+            currency: "SDP".to_owned(),
+            payment_address: key(1).public().account(),
+            digest: self.digest,
+            root: merkle::root(&leaves),
+            reference: self.session.reference(Purpose::Payment, self.invoices),
+            due_at: Moment(START_MS),
+        };
+        self.invoiced = total;
+        change(&mut invoice);
+        let message = DataInvoice { seq: self.seq, body, leaf, invoice, anchored: Vec::new() };
+        Draft::new(self.session, &message).sign(&key(1), "").1
+    }
+}
+
+/// What the buyer owes, or has vouched beyond `base`, in all.
+pub fn spent(pair: &Pair) -> Amount {
+    let (mut transfers, mut vouched) = (Amount::ZERO, pair.base);
+    for record in &pair.b.records {
+        match record.owed().map(|owed| &owed.act) {
+            Some(Act::Do(Call::Transfer(transfer))) => {
+                transfers = transfers.checked_add(transfer.amount).unwrap();
+            }
+            _ => {
+                if let Record::Ceiling { amount, .. } = record {
+                    vouched = vouched.max(*amount);
+                }
+            }
+        }
+    }
+    transfers.checked_add(vouched.saturating_sub(pair.base)).unwrap()
+}
+
+/// What the buyer sees of a lying seller.
+#[derive(Debug, Clone)]
+enum Step {
+    Item,
+    /// An invoice, with one more item or without, that asks for so much more than is right.
+    Invoice(bool, u128),
+    /// As many items as make a window, and its invoice.
+    Window,
+    /// The ledger takes the buyer's payments.
+    Ledger,
+    Stop,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Item),
+        2 => any::<bool>().prop_map(|with_item| Step::Invoice(with_item, 0)),
+        1 => (any::<bool>(), 1u128..20).prop_map(|(item, more)| Step::Invoice(item, more)),
+        12 => Just(Step::Window),
+        8 => Just(Step::Ledger),
+        1 => Just(Step::Stop),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+fn start(escrow: bool, max_total: u128, (granularity, credit_windows): (u32, u32)) -> Pair {
+    start_at(1, escrow, max_total, (granularity, credit_windows))
+}
+
+/// So many items cost 5.
+fn start_at(per: u128, escrow: bool, max_total: u128, (k, w): (u32, u32)) -> Pair {
+    let setting = Setting::default().anchored_after().no_records().order("co2", None);
+    let mut setting = setting.windows(k, w);
+    for offer in &mut setting.menu.currencies_accepted {
+        offer.rate = Rate { numerator: Amount::new(1), denominator: Amount::new(per) };
+    }
+    let mut setting = if escrow { setting.by_escrow() } else { setting };
+    setting.base = Amount::new(if escrow { 7 } else { 0 });
+    setting.wish.max_total = Some(Amount::new(max_total));
+    setting.start()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever a seller signs: the buyer never owes more than its ceiling, nor takes more on
+    /// credit than W * K items, nor delivers what it did not open.
+    #[test]
+    fn no_seller_makes_a_buyer_spend_more_than_its_ceiling(
+        escrow: bool,
+        (granularity, credit_windows) in (1u32..4, 1u32..3),
+        more in 0u128..80,
+        per in prop_oneof![2 => Just(1u128), 1 => Just(20)],
+        in_one_read: bool,
+        steps in steps(),
+    ) {
+        let credit = u128::from(granularity * credit_windows);
+        let max_total = (credit * 5 + more) / per;
+        let mut pair = start_at(per, escrow, max_total, (granularity, credit_windows));
+        let mut liar = LyingSeller::take_over(&mut pair, per);
+        let mut unread = Vec::new();
+        for step in steps {
+            match step {
+                Step::Item => unread.extend(liar.data()),
+                Step::Invoice(with_item, extra) => {
+                    unread.extend(liar.invoice(with_item, |invoice| {
+                        let more = |amount: Amount| amount.checked_add(Amount::new(extra)).unwrap();
+                        invoice.amount = more(invoice.amount);
+                        invoice.amount_total = more(invoice.amount_total);
+                    }));
+                }
+                Step::Window => {
+                    (1..granularity).for_each(|_| unread.extend(liar.data()));
+                    unread.extend(liar.invoice(true, |_| ()));
+                }
+                Step::Ledger => while pair.settle_one() {},
+                Step::Stop => pair.tell(Role::Buyer, Input::Stop(sdpp::message::Reason::Stopped)),
+            }
+            if !in_one_read {
+                pair.tell(Role::Buyer, Input::Read(&std::mem::take(&mut unread)));
+            }
+            while pair.drain_outputs(Role::Buyer) {}
+            prop_assert!(spent(&pair) <= Amount::new(max_total), "{} spent", spent(&pair));
+        }
+        pair.tell(Role::Buyer, Input::Read(&unread));
+        while pair.drain_outputs(Role::Buyer) {}
+        prop_assert!(spent(&pair) <= Amount::new(max_total), "{} spent", spent(&pair));
+        let (delivered, paid) = (pair.b.delivered.len() as u128, spent(&pair).units() * per / 5);
+        let rounded = per / 5;
+        prop_assert!(delivered <= paid + credit + rounded, "{delivered} delivered, {paid} paid");
+    }
+}
+
+/// Each item invoiced by itself though K is 4.
+#[test]
+fn after_an_invoice_for_less_than_a_window_nothing_but_an_exit_is_taken() {
+    let mut pair = start(false, 1000, (4, 2));
+    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    let frames = [liar.invoice(true, |_| ()), liar.invoice(true, |_| ())].concat();
+    pair.tell(Role::Buyer, Input::Read(&frames));
+    while pair.drain_outputs(Role::Buyer) {}
+    crate::liars::ends_with(&mut pair, Role::Seller, "bad_invoice", "for less than a window");
+    assert_eq!(spent(&pair), Amount::new(5), "the first was owed, the second is not");
+    let Some(Record::Ended { evidence: Some(_), .. }) = pair.b.records.last() else {
+        panic!("the lie is kept as evidence");
+    };
+}
+
+/// The ledger is down, so nothing is paid; the seller sends on.
+#[test]
+fn more_than_is_on_credit_is_not_taken() {
+    let mut pair = start(false, 1000, (2, 2));
+    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    for _ in 0..2 {
+        let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
+        pair.tell(Role::Buyer, Input::Read(&frames));
+    }
+    pair.tell(Role::Buyer, Input::Read(&liar.data()));
+    while pair.drain_outputs(Role::Buyer) {}
+    crate::liars::ends_with(&mut pair, Role::Seller, "bad_item", "more than 4 items are not paid");
+    assert_eq!(pair.b.delivered.len(), 4);
+}
+
+/// A buyer said that it leaves, and goes on paying what was under way: that buys nothing new.
+#[test]
+fn what_is_paid_after_our_exit_gives_no_more_credit() {
+    let mut pair = start(false, 1000, (2, 1));
+    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    pair.tell(Role::Buyer, Input::Stop(sdpp::message::Reason::Stopped));
+    for _ in 0..2 {
+        let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
+        pair.tell(Role::Buyer, Input::Read(&frames));
+        while pair.drain_outputs(Role::Buyer) || pair.settle_one() {}
+    }
+    crate::liars::ends_with(&mut pair, Role::Seller, "bad_item", "more than 2 items are not paid");
+    assert_eq!(pair.b.delivered.len(), 2);
+    assert_eq!(pair.transferred(), Amount::new(10));
+}
+
+/// A seller that does not hear the exit of a buyer whose ceiling is reached.
+#[test]
+fn a_seller_that_ignores_our_exit_is_not_paid_beyond_the_ceiling() {
+    for in_one_read in [false, true] {
+        let mut pair = start(false, 42, (2, 1));
+        let mut liar = LyingSeller::take_over(&mut pair, 1);
+        let mut frames = Vec::new();
+        for _ in 0..50 {
+            frames.extend([liar.data(), liar.invoice(true, |_| ())].concat());
+            if !in_one_read {
+                pair.tell(Role::Buyer, Input::Read(&std::mem::take(&mut frames)));
+                while pair.drain_outputs(Role::Buyer) || pair.settle_one() {}
+            }
+        }
+        pair.tell(Role::Buyer, Input::Read(&frames));
+        while pair.drain_outputs(Role::Buyer) || pair.settle_one() {}
+        assert_eq!(pair.b.end(), End::Misconduct, "{}", pair.b.why());
+        assert!(spent(&pair) <= Amount::new(42), "{} spent", spent(&pair));
+        let sends = |output: &&Output| matches!(output, Output::Send(_));
+        assert!(pair.b.log.iter().filter(sends).count() < 40, "no end to it");
+    }
+}
+
+/// Four items cost one unit, so every other window costs nothing and gives the seller credit
+/// without a word of ours: the last look before money is owed is what holds here.
+#[test]
+fn windows_that_cost_nothing_do_not_lead_past_the_ceiling() {
+    for escrow in [false, true] {
+        let mut pair = start_at(20, escrow, 1, (2, 1));
+        let mut liar = LyingSeller::take_over(&mut pair, 20);
+        for _ in 0..6 {
+            let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
+            pair.tell(Role::Buyer, Input::Read(&frames));
+            while pair.drain_outputs(Role::Buyer) || pair.settle_one() {}
+        }
+        assert_eq!(spent(&pair), Amount::new(1));
+        assert_eq!(
+            (pair.b.end(), pair.b.why()),
+            (End::Failed, "2 are asked in all, our ceiling is 1")
+        );
+        assert_eq!(crate::liars::last_error(&pair.b).0, "bad_invoice");
+    }
+}
