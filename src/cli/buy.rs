@@ -28,6 +28,9 @@ use tokio::sync::{mpsc, oneshot};
 /// How far a seller's clock may be off, in milliseconds.
 const CLOCK_SKEW_MS: u64 = 60_000;
 
+/// The largest K that is ordered from: the leaves of an open window are kept in memory.
+const GRANULARITY_MAX: u32 = 100_000;
+
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
 /// last window paid.
 #[derive(Debug, Args)]
@@ -367,5 +370,6 @@ fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: config.limits.frame_bytes_max,
         clock_skew_ms: CLOCK_SKEW_MS,
+        granularity_max: GRANULARITY_MAX,
     })
 }

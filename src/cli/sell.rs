@@ -23,6 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
+/// How many times its patience a seller waits for a payment that was claimed to be final.
+const FINALITY_PATIENCES: u64 = 10;
+
 /// Runs the seller until Ctrl-C or SIGTERM. The first line on standard output is
 /// `listening ADDR`; the end waits for windows to be paid.
 #[derive(Debug, Args)]
@@ -242,6 +245,7 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
     let limits = &config.limits;
     SellerPolicy {
         patience_ms: seller.patience_ms,
+        finality_ms: FINALITY_PATIENCES * seller.patience_ms,
         menu_lifetime_ms: seller.menu_ttl_s * 1_000,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
