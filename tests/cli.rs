@@ -156,8 +156,11 @@ fn what_init_writes_works_at_once() {
 #[test]
 fn a_served_ledger_is_funded_and_asked() {
     let shop = Shop::open();
+    // Port 1 is nobody's; the template's own may well be in use here.
+    shop.edit("seller.toml", "127.0.0.1:9630", "127.0.0.1:1");
     let down = shop.run(&["config", "check", "seller.toml", "--online"]).failed(5);
-    down.says("ledger local at 127.0.0.1:9630").says("sdpp ledger serve");
+    down.says("ledger local at 127.0.0.1:1").says("sdpp ledger serve");
+    shop.edit("seller.toml", "127.0.0.1:1", "127.0.0.1:9630");
     let served = shop.serve();
     shop.run(&["config", "check", "seller.toml", "--online"]).done().says("all ledgers answer");
     let status = shop.run(&["ledger", "status", "--config", "buyer.toml", "--json"]).done().json();
