@@ -92,7 +92,7 @@ fn a_source_that_ends_while_an_invoice_waits_ends_the_session() {
     assert_eq!((pair.seller.wants(), pair.seller.progress().items), (0, 4));
     pair.tell(Role::Seller, Input::SourceEnded);
     pair.ledger_down = false;
-    pair.run();
+    pair.run_without_feeding();
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
     assert_eq!(pair.b.delivered.len(), 4);
     let exit = sent(&pair.s).pop().unwrap();
