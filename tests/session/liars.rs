@@ -338,26 +338,35 @@ fn a_payment_that_is_short_or_for_another_window_is_refused() {
     ends_with(&mut pair, Role::Buyer, "bad_payment", "window 1 is to be paid now, not 2");
 }
 
-/// The buyer names another transaction than the one that pays, and signs that.
-fn claim(setting: Setting, kind: usize, tx: &str) -> Pair {
+/// After so many honest payments the buyer names another transaction than the one that pays, and
+/// signs that.
+fn claim(setting: Setting, after: usize, tx: impl Fn(&Pair) -> String) -> Pair {
     let mut pair = setting.start();
-    for nth in 0..=kind {
-        tamper(&mut pair, Role::Buyer, "payment_ack", |pair, message| {
-            if nth == kind {
-                let body: PaymentAck = serde_json::from_str(message.data.get()).unwrap();
-                let draft = Draft::new(pair.b.session.unwrap(), &body);
-                *message = serde_json::from_slice(&draft.sign(&key(2), tx).1).unwrap();
-            }
-        });
+    let payments = |pair: &Pair| types(&pair.b).iter().filter(|t| *t == "payment_ack").count();
+    while payments(&pair) < after || !pair.b.wire.is_empty() {
+        assert!(pair.step(), "the payments before it were not sent");
     }
+    tamper(&mut pair, Role::Buyer, "payment_ack", |pair, message| {
+        let body: PaymentAck = serde_json::from_str(message.data.get()).unwrap();
+        let draft = Draft::new(pair.b.session.unwrap(), &body);
+        *message = serde_json::from_slice(&draft.sign(&key(2), &tx(pair)).1).unwrap();
+    });
     pair
 }
 
 #[test]
+fn a_payment_used_twice_pays_once() {
+    let setting = Setting::default().no_records().windows(2, 1);
+    let mut pair = claim(setting, 1, |pair| pair.ledger[0].2.to_string());
+    ends_with(&mut pair, Role::Buyer, "bad_payment", "window 2 is not good");
+    assert_eq!(pair.s.progress().paid, Amount::new(6), "the first window, once");
+}
+
+#[test]
 fn a_payment_that_the_ledger_does_not_know_ends_the_session() {
-    let mut pair = claim(Setting::default().no_records(), 0, "0xnothing");
+    let mut pair = claim(Setting::default().no_records(), 0, |_| "0xnothing".to_owned());
     ends_with(&mut pair, Role::Buyer, "bad_payment", "no such payment");
-    let mut pair = claim(Setting::default().no_records(), 0, "");
+    let mut pair = claim(Setting::default().no_records(), 0, |_| String::new());
     ends_with(&mut pair, Role::Buyer, "bad_payment", "names no transaction");
 }
 
