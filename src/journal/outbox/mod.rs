@@ -26,6 +26,9 @@ const CHECKS_AT_MOST: usize = 64;
 /// The most anchors under one root.
 const ANCHORS_AT_MOST: usize = 1024;
 
+/// The longest wait that is ever written, in milliseconds: ten minutes.
+const WAIT_MS_MAX: u64 = 10 * 60 * 1_000;
+
 /// How an account's outbox behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -134,10 +137,10 @@ impl Outbox {
         let mut steps = Vec::new();
         let live = self.live(journal)?;
         let may_prepare = self.may_prepare(&live);
-        let due = live.into_iter().filter(|row| row.due_ms <= now_ms);
+        let due = live.into_iter().filter(|row| is_due(row.due_ms, now_ms));
         steps.extend(due.filter_map(step_of));
         for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, CHECKS_AT_MOST)? {
-            if due_ms <= now_ms {
+            if is_due(due_ms, now_ms) {
                 steps.extend(check(obligation(journal, key)?));
             }
         }
@@ -257,8 +260,11 @@ impl Outbox {
         let at_most = self.policy.anchors_at_most.clamp(1, ANCHORS_AT_MOST);
         let mut batch: Vec<Obligation> = Vec::new();
         for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, 2 * at_most)? {
-            if due_ms > now_ms || batch.len() == at_most {
+            if batch.len() == at_most {
                 break;
+            }
+            if !is_due(due_ms, now_ms) {
+                continue;
             }
             let row = obligation(journal, key)?;
             if batch.is_empty() {
@@ -336,6 +342,12 @@ pub fn pack(owed: &[Obligation], head: Option<Head>, identity: &PublicKey) -> Op
 /// Whether a call stands for more than one thing, so that its refusal says nothing of each.
 pub(super) fn is_shared(call: &Call) -> bool {
     matches!(call, Call::Anchor(Anchor::Root { .. }))
+}
+
+/// Whether a wait is over. One that is longer than any that is ever written was begun before the
+/// clock was set back, and must not hold up a payment for years.
+fn is_due(due_ms: u64, now_ms: u64) -> bool {
+    due_ms <= now_ms || due_ms - now_ms > WAIT_MS_MAX
 }
 
 fn may_share(row: &Obligation) -> bool {

@@ -1,6 +1,6 @@
 //! What a ledger's answer means for the journal.
 
-use super::{Policy, is_shared};
+use super::{Policy, WAIT_MS_MAX, is_shared};
 use crate::journal::delivery::{self, DeliveryId};
 use crate::journal::obligation;
 use crate::journal::write::{Live, Write};
@@ -19,7 +19,7 @@ impl Clock<'_> {
     }
 
     /// The wait after `tries` failures: twice as long each time, half of it certain and the rest
-    /// by jitter, and never shorter than the ledger asks.
+    /// by jitter, and never shorter than the ledger asks, within [`WAIT_MS_MAX`].
     fn backoff_ms(&self, tries: u32, error: &LedgerError) -> u64 {
         let doubled = self.policy.backoff_base_ms.saturating_mul(1 << tries.min(40));
         let most = doubled.min(self.policy.backoff_max_ms).max(1);
@@ -30,7 +30,7 @@ impl Clock<'_> {
             }
             _ => 0,
         };
-        self.now_ms.saturating_add(ours.max(theirs))
+        self.now_ms.saturating_add(ours.max(theirs).min(WAIT_MS_MAX))
     }
 }
 

@@ -107,6 +107,25 @@ fn a_payment_goes_out_once_and_is_met() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_up_nothing() {
+    let mut node = Node::new(1);
+    let sent = node.owe(1, payment(session(1), 1));
+    while !matches!(node.deliveries().first().map(|row| &row.state), Some(Way::Sent)) {
+        for step in node.plan() {
+            let answer = now(perform(&node.toy, &step));
+            node.answer(step, answer);
+        }
+    }
+    node.now_ms -= 24 * 3_600_000;
+    let not_sent = node.owe(2, payment(session(1), 2));
+    node.settle();
+    for reference in [sent, not_sent] {
+        assert!(matches!(node.state(&reference), State::Met { .. }), "it was met");
+    }
+    assert_eq!(node.deliveries().len(), 2, "each once");
+}
+
+#[test]
 fn anchors_share_a_root_with_the_journal_s_head() {
     let mut node = Node::new(8);
     let references: Vec<_> = (1..=5).map(|n| node.owe(n, anchor(session(1), n, false))).collect();
