@@ -2,7 +2,7 @@
 //!
 //! One connection, used by one question at a time, opened again when it broke. On each new
 //! connection the other side is asked for its genesis first, so another chain that came up
-//! behind the same address is refused before it sees a transaction.
+//! behind the same address sees no transaction: ours counts as away until it is back.
 
 use crate::genesis::{Genesis, Origin};
 use crate::node::{Answer, Node, Request};
@@ -96,8 +96,9 @@ impl RemoteNode {
         let there = Origin::new(genesis)
             .map_or_else(|refusal| refusal.to_string(), |origin| origin.ledger().to_string());
         let ours = self.origin.ledger();
-        let why = format!("{} now has chain {there}, not {ours}", self.address);
-        Err(Trouble::Said(LedgerError::refused("WrongChain", why)))
+        // Ours may come back, and what was asked of it is still owed: no refusal.
+        let what = format!("another ledger answers here, {there}, where {ours} was");
+        Err(Trouble::Said(LedgerError::unavailable(what)))
     }
 }
 
