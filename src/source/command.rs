@@ -5,12 +5,17 @@ use super::feed::Feed;
 use super::{Batch, SourceError, WhenSlow};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::Child;
 
 /// The environment variables that a program gets. Others stay with us: one may be our password.
 const VARIABLES: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+/// How long a program may live on after it has closed its output. Nothing more can come from it.
+const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// A program to run, without a shell. What it writes to standard error goes to ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,12 +65,13 @@ impl Command {
     fn path(&self) -> Result<PathBuf, SourceError> {
         let program = self.program();
         let found = if program.contains('/') {
-            Some(self.dir.join(program)).filter(|path| path.is_file())
+            Some(self.dir.join(program)).filter(|path| is_program(path))
         } else {
             in_path(program)
         };
         found.ok_or_else(|| {
-            let why = "there is no such program: write its whole path, or put it into PATH";
+            let why = "there is no such program that may be run: write its whole path, or put it into PATH, \
+                       and see to its x permission";
             SourceError::unfit(format!("command {program:?}"), why)
         })
     }
@@ -74,7 +80,12 @@ impl Command {
 fn in_path(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     let mut candidates = std::env::split_paths(&folders).map(|folder| folder.join(program));
-    candidates.find(|path: &PathBuf| !program.is_empty() && Path::is_file(path))
+    candidates.find(|path: &PathBuf| !program.is_empty() && is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    let about = std::fs::metadata(path);
+    about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
 /// A program that is running. Dropping it kills the program and what it started.
@@ -90,7 +101,9 @@ impl Open {
         if let Batch::Items(items) = self.feed.next(at_most).await? {
             return Ok(Batch::Items(items));
         }
-        let wait = self.child.wait().await;
+        let Ok(wait) = tokio::time::timeout(LINGER_MAX, self.child.wait()).await else {
+            return Ok(Batch::End);
+        };
         let status = wait.map_err(SourceError::io("wait for", &self.program))?;
         if status.success() {
             return Ok(Batch::End);

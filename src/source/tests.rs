@@ -156,6 +156,13 @@ fn a_program_that_does_not_exist_stays_off_the_menu() {
 }
 
 #[tokio::test]
+async fn a_program_that_lives_on_without_an_output_has_ended() {
+    let origin = Origin::Command(shell("echo one; exec >&-; sleep 1000"));
+    let mut source = origin.open(BYTES_MAX, 0).unwrap();
+    assert_eq!(all(&mut source).await.unwrap(), ["one"]);
+}
+
+#[tokio::test]
 async fn a_program_and_its_children_die_with_the_source() {
     let script = "sleep 1000 & echo $!; wait";
     let mut source = Origin::Command(shell(script)).open(BYTES_MAX, 0).unwrap();
