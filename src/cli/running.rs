@@ -3,13 +3,13 @@
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
-use crate::actors::{Ledgers, now_ms};
+use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;
 use crate::config::{Config, RecordsBatch};
 use crate::journal::outbox::Policy;
 use crate::journal::{Journal, Reader, Unsettled};
 use actix::prelude::*;
-use sdpp_ledger::{Key, LedgerId};
+use sdpp_ledger::{Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,9 @@ pub(super) struct Running {
 impl Running {
     /// Opens the journal and starts everything; whatever is owed is gone on with at once.
     pub(super) fn start(config: &Config, key: Key, opened: &[(&str, &Opened)]) -> Outcome<Running> {
-        let journal = Journal::open(&config.journal.dir, key.public())?;
+        let mut journal = Journal::open(&config.journal.dir, key.public())?;
+        let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
+        end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
         let (journal, reader) = JournalActor::start_on(&arbiter, journal);
         let (mut ledgers, mut ids, mut actors) = Default::default();
@@ -88,6 +90,17 @@ impl Running {
             tracing::error!("the journal's thread ended badly");
         }
     }
+}
+
+/// Ends what a kill left without an end.
+fn end_interrupted(
+    journal: &mut Journal,
+    ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+) -> Outcome {
+    let ends = interrupted::ends(&journal.reader(), ledgers)?;
+    let written = journal.commit(now_ms(), ends)?;
+    let failed = |error| Failure::new(Exit::Failed, format!("a session cannot be ended: {error}"));
+    written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)
 }
 
 /// How the outbox behaves for this config.

@@ -85,3 +85,27 @@ fn both_books_agree_after(place: &mut Place, acknowledged: u64) {
         assert_eq!(String::from_utf8_lossy(&open.stdout).trim(), "", "{name} owes nothing more");
     }
 }
+
+#[test]
+fn a_seller_killed_with_vouchers_redeems_them_and_anchors_what_waited() {
+    let methods = "[\"escrow\"]";
+    let setting = Setting { granularity: 3, patience_ms: 5_000, methods, ..Setting::default() };
+    let mut place = Place::open(Setting { batch: "session", anchor: "after", ..setting });
+    place.buyer("buyer", 1_000_000);
+    let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
+    while lines(&place, "buyer") < 30 {
+        std::thread::yield_now();
+    }
+    place.seller().signal("KILL");
+    place.seller().wait();
+    assert!(!buyer.wait_with_output().unwrap().status.success(), "the line broke");
+    place.sell();
+    place.close();
+    let sold = place.audit("seller").remove(0);
+    assert_eq!(sold["state"], "broken", "{sold}");
+    let received = place.balance("seller");
+    assert!(received >= 3 * 27, "what was vouched for is here: {sold}");
+    assert_eq!(amount(&sold["settled"]), received, "{sold}");
+    let anchors = sold["anchors"].as_array().unwrap();
+    assert!(anchors.len() >= 9 && anchors.iter().all(|a| a["ok"] == true), "{anchors:?}");
+}
