@@ -321,11 +321,11 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "write at least 95596",
     ),
     (
-        "sessions_max = 128",
-        "sessions_max = 257",
+        "connections_max = 256",
+        "connections_max = 0",
         "connections_max = ",
         "limits.connections_max",
-        "write at least 257",
+        "write at least 1",
     ),
     (
         "key = \"keystore:seller\"",

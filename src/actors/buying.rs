@@ -81,7 +81,7 @@ type Actor = SessionActor<Buying>;
 impl Side for Buying {
     type Core = Buyer;
 
-    fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) {
+    fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Deliver { seq, item } => {
                 if let Some(side) = actor.side.as_mut() {
@@ -89,10 +89,11 @@ impl Side for Buying {
                 }
             }
             Output::Fund { cost, ledger, payee, asset } => {
-                fund(actor, Wanted { cost, ledger, payee, asset }, ctx);
+                return fund(actor, Wanted { cost, ledger, payee, asset }, ctx);
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Hands on what was delivered. While nobody takes it, the session stops reading.
@@ -145,12 +146,12 @@ struct Funded {
 }
 
 /// Opens a channel through the journal's outbox, and tells the core when it stands.
-fn fund(actor: &mut Actor, wanted: Wanted, ctx: &mut Ctx<Buying>) {
-    let Some(side) = actor.side.as_ref() else { return };
+fn fund(actor: &mut Actor, wanted: Wanted, ctx: &mut Ctx<Buying>) -> Result<(), String> {
+    let Some(side) = actor.side.as_ref() else { return Ok(()) };
     let deposit = side.deposits.get(&wanted.ledger).copied().unwrap_or_default();
     let deposit = deposit.max(wanted.cost.unwrap_or_default());
     let Some(ledger) = side.ledgers.get(&wanted.ledger).cloned() else {
-        return actor.fail(format!("there is no ledger {} here", wanted.ledger), ctx);
+        return Err(format!("there is no ledger {} here", wanted.ledger));
     };
     let funded = open(ledger, actor.journal.clone(), wanted, deposit);
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
@@ -160,6 +161,7 @@ fn fund(actor: &mut Actor, wanted: Wanted, ctx: &mut Ctx<Buying>) {
         }
         Err(why) => actor.fail(format!("no channel could be opened: {why}"), ctx),
     }));
+    Ok(())
 }
 
 async fn open(

@@ -35,6 +35,8 @@ pub struct Shop {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// How long a new connection may stay silent.
+    pub first_message: Duration,
 }
 
 /// How long to wait after a connection could not be taken.
@@ -111,7 +113,9 @@ fn begin(
         source: Feed::default(),
         holds: None,
     };
-    SessionActor::start_on(stream, core, side, shop.journal).map_err(|error| error.to_string())
+    let silence_max = Some(shop.first_message);
+    SessionActor::start_on(stream, core, side, shop.journal, silence_max)
+        .map_err(|error| error.to_string())
 }
 
 fn randomness() -> Result<SellerRandomness, NoRandomness> {

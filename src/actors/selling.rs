@@ -107,9 +107,10 @@ type Actor = SessionActor<Selling>;
 impl Side for Selling {
     type Core = Seller;
 
-    fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) {
-        if let Output::Look { ledger, channel } = output {
-            look(actor, ledger, channel, ctx);
+    fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
+        match output {
+            Output::Look { ledger, channel } => look(actor, ledger, channel, ctx),
+            _ => Ok(()),
         }
     }
 
@@ -121,7 +122,11 @@ impl Side for Selling {
             Feed::Open(source) => ask(actor, source, wants, ctx),
             Feed::Closed => match open(actor) {
                 Ok(source) => ask(actor, Box::new(source), wants, ctx),
-                Err(why) => actor.fail(why, ctx),
+                Err(error) => {
+                    // The buyer is told, and what runs here is not its business.
+                    tracing::error!(error, "the source cannot be opened");
+                    actor.fail("the source cannot be opened".to_owned(), ctx);
+                }
             },
             busy_or_over => side.source = busy_or_over,
         }
@@ -172,23 +177,29 @@ fn feed(
 }
 
 /// Looks at a channel on its ledger, until the ledger answers or the core's patience ends.
-fn look(actor: &mut Actor, ledger: LedgerId, channel: ChannelId, ctx: &mut Ctx<Selling>) {
-    let Some(side) = actor.side.as_mut() else { return };
+fn look(
+    actor: &mut Actor,
+    ledger: LedgerId,
+    channel: ChannelId,
+    ctx: &mut Ctx<Selling>,
+) -> Result<(), String> {
+    let Some(side) = actor.side.as_mut() else { return Ok(()) };
     let Some(ledger) = side.ledgers.get(&ledger).cloned() else {
-        return actor.fail(format!("there is no ledger {ledger} here"), ctx);
+        return Err(format!("there is no ledger {ledger} here"));
     };
     let taken = side.busy.take(channel);
     let busy = taken.is_none();
     side.holds = taken.map(Holds);
     let vouched = match side.reader.channel(&channel) {
         Ok(known) => known.and_then(|known| known.voucher).map_or(Amount::ZERO, |(best, _)| best),
-        Err(error) => return actor.fail(error.to_string(), ctx),
+        Err(error) => return Err(error.to_string()),
     };
     let view = async move { view(ledger.as_ref(), channel, vouched, busy).await };
     ctx.spawn(view.into_actor(actor).map(|view, actor, ctx| match view {
         Ok(view) => actor.tell(Input::Channel(view), ctx),
         Err(error) => actor.fail(error.to_string(), ctx),
     }));
+    Ok(())
 }
 
 async fn view(

@@ -52,7 +52,14 @@ pub trait Side: Sized + Unpin + 'static {
     type Core: Core;
 
     /// Does what only this side's core wants.
-    fn carry_out(actor: &mut SessionActor<Self>, output: Output, ctx: &mut Ctx<Self>);
+    ///
+    /// # Errors
+    /// Why the session cannot go on.
+    fn carry_out(
+        actor: &mut SessionActor<Self>,
+        output: Output,
+        ctx: &mut Ctx<Self>,
+    ) -> Result<(), String>;
 
     /// Everything that the core wanted is done for now.
     fn idle(actor: &mut SessionActor<Self>, ctx: &mut Ctx<Self>);
@@ -96,12 +103,17 @@ pub struct SessionActor<S: Side> {
     writer: Writer,
     reader: Option<TcpStream>,
     timer: Option<(u64, SpawnHandle)>,
+    /// How long the peer may say nothing at first; no limit but the core's where `None`.
+    silence_max: Option<Duration>,
+    /// Ends the session unless the peer says something before.
+    silence: Option<SpawnHandle>,
     /// The journal or the peer failed: the core was told, and is not told again.
     failed: bool,
 }
 
 impl<S: Side> SessionActor<S> {
-    /// Starts a session on a connection. Must be called on the arbiter that is to carry it.
+    /// Starts a session on a connection, whose peer may stay silent for `silence_max` at first.
+    /// Must be called on the arbiter that is to carry it.
     ///
     /// # Errors
     /// When the operating system refuses to register the socket here.
@@ -110,6 +122,7 @@ impl<S: Side> SessionActor<S> {
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
+        silence_max: Option<Duration>,
     ) -> io::Result<Addr<Self>> {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
@@ -124,6 +137,8 @@ impl<S: Side> SessionActor<S> {
             writer: Writer::idle(),
             reader: Some(stream),
             timer: None,
+            silence_max,
+            silence: None,
             failed: false,
         };
         Ok(actor.start())
@@ -171,7 +186,11 @@ impl<S: Side> SessionActor<S> {
                     let session = self.session;
                     return self.close(Ended { session, end, why, progress }, ctx);
                 }
-                output => S::carry_out(self, output, ctx),
+                output => {
+                    if let Err(why) = S::carry_out(self, output, ctx) {
+                        return self.fail(why, ctx);
+                    }
+                }
             }
         }
         if !records.is_empty() {
@@ -192,7 +211,11 @@ impl<S: Side> SessionActor<S> {
                 Ok(()) => actor.drive(ctx),
                 // The core's last words on a journal that fails cannot be written either.
                 Err(_) if actor.failed => actor.drive(ctx),
-                Err(why) => actor.fail(why, ctx),
+                Err(error) => {
+                    // The peer is told, and what is wrong with our disk is not its business.
+                    tracing::error!(error, "the journal did not take a record");
+                    actor.fail("the journal did not take a record".to_owned(), ctx);
+                }
             }
         }));
     }
@@ -254,6 +277,8 @@ impl<S: Side> Actor for SessionActor<S> {
             ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES));
             self.writer = Writer::start(writer);
         }
+        let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
+        self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));
         self.drive(ctx);
     }
 
@@ -266,6 +291,9 @@ impl<S: Side> Actor for SessionActor<S> {
 
 impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
     fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
+        if let Some(silence) = self.silence.take() {
+            ctx.cancel_future(silence);
+        }
         match read {
             Ok(bytes) => self.tell(Input::Read(&bytes), ctx),
             Err(_) => self.tell(Input::Hangup, ctx),

@@ -1,8 +1,8 @@
 //! `sdpp buy`: buys items from a seller.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::out;
 use super::running::{Running, Signals, in_system};
+use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
@@ -30,6 +30,9 @@ const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// The largest K that is ordered from: the leaves of an open window are kept in memory.
 const GRANULARITY_MAX: u32 = 100_000;
+
+/// How long a seller may take to show its menu before a currency is chosen.
+const MENU_WAIT: Duration = Duration::from_secs(10);
 
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
 /// last window paid.
@@ -96,13 +99,13 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
     })?;
     let seller = seller_key(&ask, buyer)?;
-    let items = Items::open(ask.output.as_ref())?;
+    let mut items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
-    let currencies = spending(&ask, buyer)?;
+    let currencies = payable(&ask, spending(&ask, buyer)?, &config, &running).await?;
     let wish = Wish {
         topic: ask.topic.clone(),
         quantity: ask.quantity.0,
@@ -114,13 +117,14 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let session =
         start(&ask.address, &config, wish, deposits(&config, &currencies, &running)?, &running)
             .await?;
-    let ended = follow(session, items, ask.quantity.0, ask.lasting).await?;
+    let ended = follow(session, &mut items, ask.quantity.0, ask.lasting).await?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    report(&ask, &ended, started.elapsed())
+    report(&ask, &ended, started.elapsed())?;
+    items.close()
 }
 
 /// A session under way.
@@ -139,18 +143,23 @@ pub(super) async fn start(
     running: &Running,
 ) -> Outcome<Session> {
     let failed = |error: io::Error| {
+        if error.kind() == io::ErrorKind::InvalidInput {
+            return Failure::usage(format!("{address:?} is no HOST:PORT"));
+        }
         let hint = "is the seller running there?";
         Failure::new(Exit::Failed, format!("cannot connect to {address}: {error}: {hint}"))
     };
     let unsafe_system = |error: crate::actors::NoRandomness| Failure::new(Exit::Failed, error);
-    let stream = tokio::net::TcpStream::connect(address).await.map_err(failed)?;
+    let policy = policy(config, running)?;
+    let patience = Duration::from_millis(policy.patience_ms);
+    let connected = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await;
+    let stream = connected.unwrap_or_else(|late| Err(late.into())).map_err(failed)?;
     let stream = stream.into_std().map_err(failed)?;
     let randomness = BuyerRandomness {
         encryption: random_key().map_err(unsafe_system)?,
         nonce: random_digest().map_err(unsafe_system)?,
     };
-    let core =
-        Buyer::new(running.key.clone(), wish, policy(config, running)?, randomness, now_ms());
+    let core = Buyer::new(running.key.clone(), wish, policy, randomness, now_ms());
     let (sender, events) = mpsc::channel(ITEMS_WAITING);
     let (told, done) = oneshot::channel();
     let side = Buying {
@@ -161,15 +170,16 @@ pub(super) async fn start(
         delivered: Vec::new(),
         told: Standing::default(),
     };
-    let actor = SessionActor::start_on(stream, core, side, running.journal.clone());
+    let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
     Ok(Session { actor: actor.map_err(failed)?, events, done })
 }
 
 /// Writes items out until the session is over. The first signal asks it to end in good order,
-/// the second ends at once.
+/// the second ends at once. Where items cannot be written the session ends in good order too,
+/// because what came is owed for; [`Items::close`] tells why.
 pub(super) async fn follow(
     mut session: Session,
-    mut items: Items,
+    items: &mut Items,
     quantity: Option<u64>,
     lasting: Option<Duration>,
 ) -> Outcome<Ended> {
@@ -179,14 +189,15 @@ pub(super) async fn follow(
     tokio::pin!(time_up);
     loop {
         tokio::select! {
-            event = session.events.recv() => match event {
-                Some(Event::Item { item, .. }) => items.write(&item)?,
-                Some(Event::Progress(standing)) => {
-                    items.flush()?;
+            event = session.events.recv() => {
+                let Some(event) = event else { break };
+                if !items.take(&event) {
+                    session.actor.do_send(Stop(Reason::Stopped));
+                }
+                if let Event::Progress(standing) = event {
                     show(&bar, &standing);
                 }
-                None => break,
-            },
+            }
             () = &mut time_up, if lasting.is_some() && asked == 0 => {
                 asked = 1;
                 session.actor.do_send(Stop(Reason::TimeUp));
@@ -202,7 +213,7 @@ pub(super) async fn follow(
         }
     }
     bar.finish_and_clear();
-    items.close()?;
+    items.flush();
     session.done.await.map_err(|_| Failure::new(Exit::Failed, "the session's actor is gone"))
 }
 
@@ -245,7 +256,7 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
             (progress.items, progress.windows, progress.owed, progress.paid);
         let line = format!("{items} items in {windows} windows, {paid} of {owed} paid: {why}");
         // Standard output is for items alone.
-        writeln!(io::stderr(), "{line}").map_err(Failure::output)?;
+        super::note(line);
     }
     let exit = match end {
         End::Complete => return Ok(()),
@@ -255,31 +266,64 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
     Err(Failure::new(exit, why))
 }
 
-/// Where items go.
-pub(super) struct Items(Box<dyn Write>);
+/// Where items go. A file that nothing was written to is removed again, unless it was closed:
+/// whoever tries once more shall not find it in the way.
+pub(super) struct Items {
+    to: Box<dyn Write>,
+    empty: Option<PathBuf>,
+    failed: Option<Failure>,
+}
 
 impl Items {
     /// A new file, or standard output.
     pub(super) fn open(path: Option<&PathBuf>) -> Outcome<Items> {
-        let Some(path) = path else {
-            return Ok(Items(Box::new(BufWriter::new(io::stdout()))));
+        let to: Box<dyn Write> = match path {
+            None => Box::new(BufWriter::new(io::stdout())),
+            // What is there was paid for: it is never written over.
+            Some(path) => Box::new(BufWriter::new(
+                File::create_new(path).map_err(Failure::io("make the new file", path))?,
+            )),
         };
-        // What is there was paid for: it is never written over.
-        let file = File::create_new(path).map_err(Failure::io("make the new file", path))?;
-        Ok(Items(Box::new(BufWriter::new(file))))
+        Ok(Items { to, empty: path.cloned(), failed: None })
     }
 
-    fn write(&mut self, item: &[u8]) -> Outcome {
-        let to = &mut self.0;
-        to.write_all(item).and_then(|()| to.write_all(b"\n")).map_err(Failure::output)
+    /// Takes an item, or writes out those that were taken. Gives `false` when that failed just
+    /// now; after that, nothing more is written.
+    fn take(&mut self, event: &Event) -> bool {
+        if self.failed.is_some() {
+            return true;
+        }
+        let to = &mut self.to;
+        let written = match event {
+            Event::Item { item, .. } => {
+                self.empty = None;
+                to.write_all(item).and_then(|()| to.write_all(b"\n"))
+            }
+            Event::Progress(_) => to.flush(),
+        };
+        self.failed = written.err().map(Failure::output);
+        self.failed.is_none()
     }
 
-    fn flush(&mut self) -> Outcome {
-        self.0.flush().map_err(Failure::output)
+    fn flush(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.to.flush().err().map(Failure::output);
+        }
     }
 
-    fn close(mut self) -> Outcome {
-        self.flush()
+    /// Why an item could not be written, if one could not.
+    pub(super) fn close(mut self) -> Outcome {
+        self.empty = None;
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        if let Some(path) = &self.empty {
+            // It was ours and is empty; if it stays, the next try says that it is there.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -309,6 +353,35 @@ fn spending<'a>(ask: &Buy, buyer: &'a BuyerConfig) -> Outcome<Vec<&'a Spending>>
         return Err(Failure::usage(why));
     }
     Ok(spending)
+}
+
+/// The first of our currencies that the seller takes too. A session has one ceiling, so where
+/// there is a choice the menu is asked for first, and the session is held to that currency alone.
+async fn payable<'a>(
+    ask: &Buy,
+    spending: Vec<&'a Spending>,
+    config: &Config,
+    running: &Running,
+) -> Outcome<Vec<&'a Spending>> {
+    if spending.len() < 2 {
+        return Ok(spending);
+    }
+    let address = ask.address.clone();
+    let asked = tokio::task::spawn_blocking(move || menu::ask(&address, MENU_WAIT)).await;
+    let menu = asked.map_err(|error| Failure::new(Exit::Failed, error))??;
+    for one in &spending {
+        let is_offered = |ours: &PinnedCurrency| {
+            menu.currency(&ours.name, ours.method).is_some_and(|offer| {
+                (&offer.ledger, &offer.asset, offer.decimals)
+                    == (&ours.ledger, &ours.asset, ours.decimals)
+            })
+        };
+        if pinned(config, &[one], running)?.iter().any(is_offered) {
+            return Ok(vec![one]);
+        }
+    }
+    // The seller takes none of them; the session says what it takes.
+    Ok(spending.into_iter().take(1).collect())
 }
 
 fn ceiling(ask: &Buy, spending: &[&Spending]) -> Option<Amount> {

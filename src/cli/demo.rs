@@ -257,8 +257,9 @@ async fn trade(
     let deposits = buy::deposits(config, &spending, buyer)?;
     let address = selling.address.to_string();
     let session = buy::start(&address, config, wish, deposits, buyer).await?;
-    let items = Items::open(Some(&items.to_owned()))?;
-    buy::follow(session, items, Some(demo.items), None).await
+    let mut items = Items::open(Some(&items.to_owned()))?;
+    let ended = buy::follow(session, &mut items, Some(demo.items), None).await?;
+    items.close().map(|()| ended)
 }
 
 /// What the demo tells a person while it runs.

@@ -67,7 +67,7 @@ impl Failure {
     pub(super) fn output(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { exit: Exit::Done, why: String::new() },
-            _ => Failure::new(Exit::Failed, format!("cannot write to standard output: {error}")),
+            _ => Failure::new(Exit::Failed, format!("cannot write the output: {error}")),
         }
     }
 }

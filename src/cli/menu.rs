@@ -31,20 +31,25 @@ pub(super) struct AskMenu {
 impl AskMenu {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
-        let frame = first_line(&self.address, Duration::from_secs(self.wait_s))?;
-        let peer = |error| Failure::new(Exit::Peer, format!("{}: {error}", self.address));
-        let envelope = Envelope::parse(&frame).map_err(|error| peer(error.to_string()))?;
-        if envelope.kind() == crate::crypto::layout::MessageKind::Error {
-            let said: ErrorMessage = envelope.unproven().map_err(|e| peer(e.to_string()))?;
-            let exit = if said.code == Code::Busy { Exit::Failed } else { Exit::Peer };
-            let why = format!("{} says: {}: {}", self.address, said.code, said.message);
-            return Err(Failure::new(exit, why));
-        }
-        let key = envelope.unproven::<Menu>().map_err(|e| peer(e.to_string()))?.public_key;
-        let menu = envelope.signed_by::<Menu>(&key, SessionId::NONE);
-        let menu = menu.map_err(|error| peer(error.to_string()))?.body;
+        let menu = ask(&self.address, Duration::from_secs(self.wait_s))?;
         if self.json { out::json(&menu) } else { show(&menu) }
     }
+}
+
+/// Asks for a menu, and checks that whoever has the key in it has signed it.
+pub(super) fn ask(address: &str, wait: Duration) -> Outcome<Menu> {
+    let frame = first_line(address, wait)?;
+    let peer = |error| Failure::new(Exit::Peer, format!("{address}: {error}"));
+    let envelope = Envelope::parse(&frame).map_err(|error| peer(error.to_string()))?;
+    if envelope.kind() == crate::crypto::layout::MessageKind::Error {
+        let said: ErrorMessage = envelope.unproven().map_err(|e| peer(e.to_string()))?;
+        let exit = if said.code == Code::Busy { Exit::Failed } else { Exit::Peer };
+        let why = format!("{address} says: {}: {}", said.code, said.message);
+        return Err(Failure::new(exit, why));
+    }
+    let key = envelope.unproven::<Menu>().map_err(|e| peer(e.to_string()))?.public_key;
+    let menu = envelope.signed_by::<Menu>(&key, SessionId::NONE);
+    Ok(menu.map_err(|error| peer(error.to_string()))?.body)
 }
 
 fn first_line(address: &str, wait: Duration) -> Outcome<Vec<u8>> {

@@ -115,6 +115,7 @@ impl Selling {
             journal: running.journal.clone(),
             reader: running.reader.clone(),
             busy: Busy::default(),
+            first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();

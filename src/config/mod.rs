@@ -206,22 +206,19 @@ pub struct Spending {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Connections at once.
+    /// Connections at once, each with one session at most.
     pub connections_max: usize,
     /// Connections at once from one address.
     pub connections_per_address_max: usize,
-    /// Sessions at once.
-    pub sessions_max: usize,
-    /// How long a new connection may stay silent, in milliseconds.
+    /// How long a new connection may stay silent, in milliseconds; a buyer that opens a channel
+    /// does that first.
     pub first_message_ms: u64,
     /// The longest message, in bytes.
     pub frame_bytes_max: usize,
     /// The longest item, in bytes.
     pub item_bytes_max: usize,
-    /// Bytes sent and not acknowledged, in one session.
+    /// Bytes sent and not acknowledged, on one connection.
     pub unacknowledged_bytes_max: usize,
-    /// Bytes sent and not acknowledged, in all sessions.
-    pub unacknowledged_bytes_total_max: usize,
 }
 
 impl Default for Limits {
@@ -229,12 +226,10 @@ impl Default for Limits {
         Limits {
             connections_max: 256,
             connections_per_address_max: 16,
-            sessions_max: 128,
-            first_message_ms: 10_000,
+            first_message_ms: 30_000,
             frame_bytes_max: 1024 * 1024,
             item_bytes_max: 64 * 1024,
             unacknowledged_bytes_max: 256 * 1024,
-            unacknowledged_bytes_total_max: 64 * 1024 * 1024,
         }
     }
 }

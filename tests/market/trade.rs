@@ -2,7 +2,9 @@
 
 use crate::place::*;
 use serde_json::Value;
-use std::process::Child;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Ends paid on both sides, with the items as they were, and nothing wrong in either journal.
 fn ends_paid(place: &Place, name: &str, child: Child, items: usize) {
@@ -139,6 +141,67 @@ fn a_buyer_without_money_gets_what_k_and_w_allow_and_no_more() {
     assert_eq!(place.balance("seller"), 200);
 }
 
+/// A buyer's command to buy 95 items, to standard output.
+fn to_stdout(place: &Place) -> Command {
+    let mut command = sdpp();
+    command.args(["buy", &place.address, "co2", "95", "--trust-on-first-use", "--config"]);
+    command.arg(place.path("buyer.toml")).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn items_that_nobody_takes_are_paid_all_the_same() {
+    let place = Place::open(Setting { granularity: 7, ..Setting::default() });
+    place.buyer("buyer", 10_000);
+    let mut buyer = to_stdout(&place).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::with_capacity(1, buyer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_done(&buyer.wait_with_output().unwrap());
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = to_stdout(&place).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot write the output: No space"), "{said}");
+    for bought in place.audit("buyer") {
+        assert_eq!((&bought["state"], &bought["outstanding"]), (&"complete".into(), &"0".into()));
+        assert_eq!(bought["invoiced"], bought["settled"], "{bought}");
+    }
+}
+
+#[test]
+fn a_currency_s_ceiling_holds_for_that_currency() {
+    let place = Place::open(Setting::default());
+    place.buyer("buyer", 10_000);
+    let sdp = std::fs::read_to_string(place.path("buyer.toml")).unwrap();
+    let gold = "[currencies.GOLD]\nledger = \"local\"\ndecimals = 6\nmethods = [\"transfer\"]\n";
+    // The seller takes SDP alone, and the cost is 1900.
+    for (of_gold, of_sdp, is_bought) in [("1000000", "1899", false), ("10", "1900", true)] {
+        let first =
+            format!("[[buyer.currencies]]\ncurrency = \"GOLD\"\nmax_total = \"{of_gold}\"\n");
+        let config = sdp
+            .replace("max_total = \"1000000\"", &format!("max_total = \"{of_sdp}\""))
+            .replace("[[buyer", &format!("{first}[[buyer"))
+            .replace("[records]", &format!("{gold}[records]"));
+        std::fs::write(place.path("buyer.toml"), config).unwrap();
+        let output = place.buy("buyer", "co2", "95").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), is_bought, "{said}");
+        assert!(is_bought || said.contains("our ceiling is 1899"), "{said}");
+    }
+}
+
+#[test]
+fn a_connection_that_says_nothing_does_not_stay() {
+    let topics = "first_message_ms = 200\n".to_owned();
+    let place = Place::open(Setting { topics, patience_ms: 60_000, ..Setting::default() });
+    let (mut stranger, began) =
+        (std::net::TcpStream::connect(&place.address).unwrap(), Instant::now());
+    let mut menu = Vec::new();
+    stranger.read_to_end(&mut menu).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(30), "long before the patience of a session");
+    assert!(menu.starts_with(b"{\"message_type\":\"menu\""));
+}
+
 #[test]
 fn what_cannot_be_bought_is_said_and_costs_nothing() {
     let place = Place::open(Setting::default());
@@ -151,7 +214,7 @@ fn what_cannot_be_bought_is_said_and_costs_nothing() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(says), "{said:?} does not say {says:?}");
-        std::fs::remove_file(place.items("buyer")).unwrap();
+        assert!(!place.items("buyer").exists(), "the next try finds nothing in its way");
     }
     assert_eq!(place.balance("buyer"), 10_000);
 }

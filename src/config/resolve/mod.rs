@@ -123,9 +123,8 @@ fn check_window(
 fn check_limits(limits: &Limits) -> Outcome<()> {
     let at_least = [
         ("connections_per_address_max", limits.connections_per_address_max, 1, "1"),
-        ("sessions_max", limits.sessions_max, 1, "1"),
         ("item_bytes_max", limits.item_bytes_max, 1, "1"),
-        ("connections_max", limits.connections_max, limits.sessions_max, "sessions_max"),
+        ("connections_max", limits.connections_max, 1, "1"),
         (
             "frame_bytes_max",
             limits.frame_bytes_max,
@@ -137,12 +136,6 @@ fn check_limits(limits: &Limits) -> Outcome<()> {
             limits.unacknowledged_bytes_max,
             limits.frame_bytes_needed(),
             "what one item of item_bytes_max needs in base64, with its message",
-        ),
-        (
-            "unacknowledged_bytes_total_max",
-            limits.unacknowledged_bytes_total_max,
-            limits.unacknowledged_bytes_max,
-            "unacknowledged_bytes_max",
         ),
     ];
     for (key, is, needed, why) in at_least {
