@@ -226,7 +226,7 @@ impl Default for Limits {
         Limits {
             connections_max: 256,
             connections_per_address_max: 16,
-            first_message_ms: 30_000,
+            first_message_ms: 60_000,
             frame_bytes_max: 1024 * 1024,
             item_bytes_max: 64 * 1024,
             unacknowledged_bytes_max: 256 * 1024,
