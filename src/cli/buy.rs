@@ -261,7 +261,10 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
     let exit = match end {
         End::Complete => return Ok(()),
         End::Misconduct => Exit::Peer,
-        End::Outstanding | End::Broken | End::Refused | End::Failed => Exit::Failed,
+        End::Outstanding => {
+            return Err(Failure::new(Exit::Failed, "not all that is owed was final at the end"));
+        }
+        End::Broken | End::Refused | End::Failed => Exit::Failed,
     };
     Err(Failure::new(exit, why))
 }
