@@ -16,17 +16,13 @@ fn entries(place: &Place, name: &str) -> u64 {
     told["head"]["seq"].as_u64().unwrap_or_else(|| panic!("{told}"))
 }
 
-fn lines(place: &Place, name: &str) -> usize {
-    std::fs::read_to_string(place.items(name)).map_or(0, |text| text.lines().count())
-}
-
 #[test]
 fn a_seller_killed_while_it_streams_goes_on_with_all_that_is_owed() {
     let mut place =
         Place::open(Setting { granularity: 3, patience_ms: 5_000, ..Setting::default() });
     place.buyer("buyer", 1_000_000);
     let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
-    while lines(&place, "buyer") < 30 {
+    while place.lines("buyer") < 30 {
         std::thread::yield_now();
     }
     let acknowledged = entries(&place, "seller");
@@ -43,7 +39,7 @@ fn a_buyer_killed_while_it_streams_goes_on_with_all_that_it_owes() {
         Place::open(Setting { granularity: 3, patience_ms: 5_000, ..Setting::default() });
     place.buyer("buyer", 1_000_000);
     let mut buyer = Running(place.buy("buyer", "memory", "all").spawn().unwrap());
-    while lines(&place, "buyer") < 30 {
+    while place.lines("buyer") < 30 {
         std::thread::yield_now();
     }
     buyer.signal("KILL");
@@ -93,7 +89,7 @@ fn a_seller_killed_with_vouchers_redeems_them_and_anchors_what_waited() {
     let mut place = Place::open(Setting { batch: "session", anchor: "after", ..setting });
     place.buyer("buyer", 1_000_000);
     let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
-    while lines(&place, "buyer") < 30 {
+    while place.lines("buyer") < 30 {
         std::thread::yield_now();
     }
     place.seller().signal("KILL");

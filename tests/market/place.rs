@@ -152,6 +152,11 @@ impl Place {
         self.path(&format!("{name}.items"))
     }
 
+    /// How many items have come to a buyer's file.
+    pub fn lines(&self, name: &str) -> usize {
+        fs::read_to_string(self.items(name)).map_or(0, |text| text.lines().count())
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

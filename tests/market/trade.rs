@@ -78,9 +78,7 @@ fn a_stop_on_either_side_ends_with_the_last_window_paid() {
         let mut place = Place::open(Setting { granularity: 7, ..Setting::default() });
         place.buyer("buyer", 1_000_000);
         let buyer = Running(place.buy("buyer", "memory", "all").spawn().unwrap());
-        while std::fs::read_to_string(place.items("buyer")).is_ok_and(|t| t.lines().count() < 20)
-            || !place.items("buyer").exists()
-        {
+        while place.lines("buyer") < 20 {
             std::thread::yield_now();
         }
         let output = if who == "seller" {
