@@ -18,6 +18,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// How often the outbox is looked at while somebody waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How often the journal is looked at while the seller serves.
+const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
 
@@ -80,6 +83,17 @@ impl Running {
                 return Ok(unsettled);
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Answers when the journal can no longer be written, and why: nothing that is accepted from
+    /// then on would be kept.
+    pub(super) async fn stopped(&self) -> Failure {
+        loop {
+            if let Err(error) = self.reader.head() {
+                return error.into();
+            }
+            tokio::time::sleep(JOURNAL_LOOK_EVERY).await;
         }
     }
 

@@ -63,7 +63,10 @@ async fn sell(config: Config) -> Outcome {
     actix::spawn(admin.serve(move |request| status::answer(asked.clone(), request)));
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        failure = running.stopped() => return Err(failure),
+    }
     tracing::info!("ending: no new orders, open windows are closed and paid");
     tokio::select! {
         () = selling.drain() => {}

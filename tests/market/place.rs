@@ -125,6 +125,16 @@ impl Place {
         assert!(self.seller().wait().success());
     }
 
+    /// Starts a seller none of whose files may grow beyond so many KiB.
+    pub fn sell_within(&mut self, kib: u64) {
+        drop(self.seller.take());
+        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &limited, "bash", env!("CARGO_BIN_EXE_sdpp"), "sell", "--config"]);
+        let (seller, address) = listening(shell.arg(self.path("seller.toml")));
+        (self.seller, self.address) = (Some(seller), address);
+    }
+
     pub fn seller(&mut self) -> &mut Running {
         self.seller.as_mut().unwrap()
     }
