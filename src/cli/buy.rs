@@ -1,6 +1,7 @@
 //! `sdpp buy`: buys items from a seller.
 
 use super::exit::{Exit, Failure, Outcome};
+use super::items::{Bar, Items, Money};
 use super::running::{Running, Signals, in_system};
 use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
@@ -15,12 +16,10 @@ use crate::session::{
 };
 use actix::prelude::*;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sdpp_ledger::{Amount, PublicKey};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -99,7 +98,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
     })?;
     let seller = seller_key(&ask, buyer)?;
-    let mut items = Items::open(ask.output.as_ref())?;
+    let items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
@@ -117,13 +116,15 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let session =
         start(&ask.address, &config, wish, deposits(&config, &currencies, &running)?, &running)
             .await?;
-    let ended = follow(session, &mut items, ask.quantity.0, ask.lasting).await?;
+    let money = Money::of(&config, &currencies);
+    let bar = Bar::new(ask.quantity.0, money.clone());
+    let (ended, items) = follow(session, items, bar, ask.lasting).await?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    report(&ask, &ended, started.elapsed())?;
+    report(&ask, &ended, &money, started.elapsed())?;
     items.close()
 }
 
@@ -178,29 +179,24 @@ pub(super) async fn start(
 /// the second ends at once. Where items cannot be written the session ends in good order too,
 /// because what came is owed for; [`Items::close`] tells why.
 pub(super) async fn follow(
-    mut session: Session,
-    items: &mut Items,
-    quantity: Option<u64>,
+    session: Session,
+    items: Items,
+    bar: Bar,
     lasting: Option<Duration>,
-) -> Outcome<Ended> {
-    let bar = progress_bar(quantity);
+) -> Outcome<(Ended, Items)> {
+    let Session { actor, events, mut done } = session;
+    let stop = |reason| actor.do_send(Stop(reason));
     let (mut signals, mut asked) = (Signals::listen()?, 0);
+    let broken = actor.clone();
+    let writing = items.drain(events, bar, move || broken.do_send(Stop(Reason::Stopped)))?;
     let time_up = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
     tokio::pin!(time_up);
-    loop {
+    let ended = loop {
         tokio::select! {
-            event = session.events.recv() => {
-                let Some(event) = event else { break };
-                if !items.take(&event) {
-                    session.actor.do_send(Stop(Reason::Stopped));
-                }
-                if let Event::Progress(standing) = event {
-                    show(&bar, &standing);
-                }
-            }
+            ended = &mut done => break ended,
             () = &mut time_up, if lasting.is_some() && asked == 0 => {
                 asked = 1;
-                session.actor.do_send(Stop(Reason::TimeUp));
+                stop(Reason::TimeUp);
             }
             () = signals.next() => {
                 asked += 1;
@@ -208,36 +204,21 @@ pub(super) async fn follow(
                     let why = "ended at once: what is owed goes on at the next start";
                     return Err(Failure::new(Exit::Failed, why));
                 }
-                session.actor.do_send(Stop(Reason::Stopped));
+                stop(Reason::Stopped);
             }
         }
-    }
-    bar.finish_and_clear();
-    items.flush();
-    session.done.await.map_err(|_| Failure::new(Exit::Failed, "the session's actor is gone"))
-}
-
-fn progress_bar(quantity: Option<u64>) -> ProgressBar {
-    let template = "{elapsed_precise} {bar:30} {pos}/{len} items, {msg}";
-    let bar = match quantity {
-        Some(quantity) => ProgressBar::new(quantity),
-        None => ProgressBar::no_length(),
     };
-    if !io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
+    let gone = || Failure::new(Exit::Failed, "the session's actor is gone");
+    let ended = ended.map_err(|_| gone())?;
+    // Whoever reads slowly must not keep what is owed from being paid meanwhile.
+    let written = tokio::task::spawn_blocking(move || writing.join()).await;
+    match written {
+        Ok(Ok(items)) => Ok((ended, items)),
+        _ => Err(gone()),
     }
-    let style = ProgressStyle::with_template(template);
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn show(bar: &ProgressBar, standing: &Standing) {
-    bar.set_position(standing.items);
-    let rate = bar.per_sec();
-    let (windows, paid, owed) = (standing.windows, standing.paid, standing.owed);
-    bar.set_message(format!("{windows} windows, {paid} of {owed} paid, {rate:.0} items/s"));
-}
-
-fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
+fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
     let Ended { session, end, why, progress } = ended;
     if ask.json {
         out::json(&json!({
@@ -245,6 +226,7 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
             "topic": ask.topic,
             "items": progress.items,
             "windows": progress.windows,
+            "currency": money.currency,
             "owed": progress.owed,
             "paid": progress.paid,
             "end": end,
@@ -252,9 +234,9 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
             "seconds": took.as_secs_f64(),
         }))?;
     } else {
-        let (items, windows, owed, paid) =
-            (progress.items, progress.windows, progress.owed, progress.paid);
-        let line = format!("{items} items in {windows} windows, {paid} of {owed} paid: {why}");
+        let (items, windows) = (progress.items, progress.windows);
+        let paid = money.paid_of_owed(progress);
+        let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
     }
@@ -267,67 +249,6 @@ fn report(ask: &Buy, ended: &Ended, took: Duration) -> Outcome {
         End::Broken | End::Refused | End::Failed => Exit::Failed,
     };
     Err(Failure::new(exit, why))
-}
-
-/// Where items go. A file that nothing was written to is removed again, unless it was closed:
-/// whoever tries once more shall not find it in the way.
-pub(super) struct Items {
-    to: Box<dyn Write>,
-    empty: Option<PathBuf>,
-    failed: Option<Failure>,
-}
-
-impl Items {
-    /// A new file, or standard output.
-    pub(super) fn open(path: Option<&PathBuf>) -> Outcome<Items> {
-        let to: Box<dyn Write> = match path {
-            None => Box::new(BufWriter::new(io::stdout())),
-            // What is there was paid for: it is never written over.
-            Some(path) => Box::new(BufWriter::new(
-                File::create_new(path).map_err(Failure::io("make the new file", path))?,
-            )),
-        };
-        Ok(Items { to, empty: path.cloned(), failed: None })
-    }
-
-    /// Takes an item, or writes out those that were taken. Gives `false` when that failed just
-    /// now; after that, nothing more is written.
-    fn take(&mut self, event: &Event) -> bool {
-        if self.failed.is_some() {
-            return true;
-        }
-        let to = &mut self.to;
-        let written = match event {
-            Event::Item { item, .. } => {
-                self.empty = None;
-                to.write_all(item).and_then(|()| to.write_all(b"\n"))
-            }
-            Event::Progress(_) => to.flush(),
-        };
-        self.failed = written.err().map(Failure::output);
-        self.failed.is_none()
-    }
-
-    fn flush(&mut self) {
-        if self.failed.is_none() {
-            self.failed = self.to.flush().err().map(Failure::output);
-        }
-    }
-
-    /// Why an item could not be written, if one could not.
-    pub(super) fn close(mut self) -> Outcome {
-        self.empty = None;
-        self.failed.take().map_or(Ok(()), Err)
-    }
-}
-
-impl Drop for Items {
-    fn drop(&mut self) {
-        if let Some(path) = &self.empty {
-            // It was ours and is empty; if it stays, the next try says that it is there.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 /// Whose menu is believed: the key that was given, or the config's, or anybody's where that was

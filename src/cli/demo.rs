@@ -2,8 +2,9 @@
 //! then both audit themselves.
 
 use super::audit;
-use super::buy::{self, Items};
+use super::buy;
 use super::exit::{Exit, Failure, Outcome};
+use super::items::{Bar, Items, Money};
 use super::out;
 use super::running::{Running, in_system};
 use super::sell::Selling;
@@ -257,8 +258,9 @@ async fn trade(
     let deposits = buy::deposits(config, &spending, buyer)?;
     let address = selling.address.to_string();
     let session = buy::start(&address, config, wish, deposits, buyer).await?;
-    let mut items = Items::open(Some(&items.to_owned()))?;
-    let ended = buy::follow(session, &mut items, Some(demo.items), None).await?;
+    let items = Items::open(Some(&items.to_owned()))?;
+    let bar = Bar::new(Some(demo.items), Money::of(config, &spending));
+    let (ended, items) = buy::follow(session, items, bar, None).await?;
     items.close().map(|()| ended)
 }
 

@@ -1,4 +1,4 @@
-//! The command line: one verb, one file. A verb is a variant of [`Verb`] and a module beside this
+//! The command line: one verb, one file. A verb is a variant of `Verb` and a module beside this
 //! one with its arguments and a `run`; it answers on standard output, and ends with an
 //! [`Outcome`], from which the exit code follows.
 //!
@@ -11,6 +11,7 @@ mod config;
 mod demo;
 pub mod exit;
 mod init;
+mod items;
 mod journal;
 mod keys;
 mod ledger;

@@ -185,6 +185,15 @@ impl Place {
         statements(&output.stdout)
     }
 
+    /// What the running seller says of itself.
+    pub fn status(&self) -> Value {
+        let output =
+            sdpp().args(["status", "--json", "--journal"]).arg(self.journal("seller")).output();
+        let output = output.unwrap();
+        assert_done(&output);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     pub fn balance(&self, name: &str) -> u128 {
         let config = self.path(&format!("{name}.toml"));
         let output =

@@ -233,3 +233,23 @@ fn a_port_or_a_journal_in_use_is_named() {
     let said = String::from_utf8_lossy(&third.stderr).into_owned();
     assert!(said.contains(&place.address) && said.contains("cannot listen"), "{said}");
 }
+
+/// Whoever reads our output takes a break: what came is acknowledged and paid meanwhile.
+#[test]
+fn a_slow_reader_of_the_items_keeps_nobody_waiting() {
+    let place = Place::open(Setting { granularity: 100, ..Setting::default() });
+    place.buyer("buyer", 100_000);
+    let mut buy = sdpp();
+    buy.args(["buy", &place.address, "co2", "2200", "--trust-on-first-use", "--config"]);
+    let mut buyer =
+        Running(buy.arg(place.path("buyer.toml")).stdout(Stdio::piped()).spawn().unwrap());
+    let mut stdout = buyer.0.stdout.take().unwrap();
+    while place.status()["sessions"]["ended"] != 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(place.balance("seller"), 44_000, "all is paid before anything is read");
+    let mut got = String::new();
+    stdout.read_to_string(&mut got).unwrap();
+    assert!(buyer.wait().success());
+    assert_eq!(got.lines().collect::<Vec<_>>(), co2_items(2200));
+}

@@ -1,0 +1,145 @@
+//! Items on their way to a file or standard output, and the progress that a person sees: on a
+//! thread of its own, because whoever reads may be slow, and nothing else may wait for that.
+
+use super::exit::{Exit, Failure, Outcome};
+use crate::actors::buying::Event;
+use crate::config::{Config, Spending};
+use crate::session::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sdpp_ledger::Amount;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+
+/// Where items go. A file that nothing was written to is removed again, unless it was closed:
+/// whoever tries once more shall not find it in the way.
+pub(super) struct Items {
+    to: Box<dyn Write + Send>,
+    empty: Option<PathBuf>,
+    failed: Option<Failure>,
+}
+
+impl Items {
+    /// A new file, or standard output.
+    pub(super) fn open(path: Option<&PathBuf>) -> Outcome<Items> {
+        let to: Box<dyn Write + Send> = match path {
+            None => Box::new(BufWriter::new(io::stdout())),
+            // What is there was paid for: it is never written over.
+            Some(path) => Box::new(BufWriter::new(
+                File::create_new(path).map_err(Failure::io("make the new file", path))?,
+            )),
+        };
+        Ok(Items { to, empty: path.cloned(), failed: None })
+    }
+
+    /// Writes what comes until no more does. `broke` is called once when writing fails; after
+    /// that, what comes is dropped.
+    pub(super) fn drain(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        bar: Bar,
+        broke: impl FnOnce() + Send + 'static,
+    ) -> Outcome<JoinHandle<Items>> {
+        let mut broke = Some(broke);
+        let drain = move || {
+            while let Some(event) = events.blocking_recv() {
+                self.take(&event);
+                if self.failed.is_some() {
+                    broke.take().into_iter().for_each(|broke| broke());
+                }
+                if let Event::Progress(progress) = event {
+                    bar.show(&progress);
+                }
+            }
+            bar.0.finish_and_clear();
+            self.write(|to| to.flush());
+            self
+        };
+        let thread = std::thread::Builder::new().name("sdpp-items".to_owned()).spawn(drain);
+        thread
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot start a thread: {error}")))
+    }
+
+    /// Why an item could not be written, if one could not.
+    pub(super) fn close(mut self) -> Outcome {
+        self.empty = None;
+        self.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Takes an item, or writes out those that were taken.
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::Item { item, .. } => {
+                self.write(|to| to.write_all(item).and_then(|()| to.write_all(b"\n")));
+                self.empty = None;
+            }
+            Event::Progress(_) => self.write(|to| to.flush()),
+        }
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        if self.failed.is_none() {
+            self.failed = write(&mut *self.to).err().map(Failure::output);
+        }
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        if let Some(path) = &self.empty {
+            // It was ours and is empty; if it stays, the next try says that it is there.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The currency of a session, for people.
+#[derive(Clone)]
+pub(super) struct Money {
+    /// Its name.
+    pub(super) currency: String,
+    decimals: u8,
+}
+
+impl Money {
+    /// The currency that will be paid in, unless the session finds none.
+    pub(super) fn of(config: &Config, spending: &[&Spending]) -> Money {
+        let currency = spending.first().map(|one| one.currency.clone()).unwrap_or_default();
+        let decimals = config.currencies.get(&currency).map_or(0, |known| known.decimals);
+        Money { currency, decimals }
+    }
+
+    /// Such as `0.001000 of 0.002000 SDP`.
+    pub(super) fn paid_of_owed(&self, progress: &Progress) -> String {
+        let whole = |amount: Amount| amount.to_decimal(self.decimals);
+        format!("{} of {} {}", whole(progress.paid), whole(progress.owed), self.currency)
+    }
+}
+
+/// A progress bar, on a terminal only.
+pub(super) struct Bar(ProgressBar, Money);
+
+impl Bar {
+    /// A bar for so many items, or for a stream without an end.
+    pub(super) fn new(quantity: Option<u64>, money: Money) -> Bar {
+        let template = "{elapsed_precise} {bar:30} {pos}/{len} items, {msg}";
+        let bar = match quantity {
+            Some(quantity) => ProgressBar::new(quantity),
+            None => ProgressBar::no_length(),
+        };
+        if !io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template(template);
+        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), money)
+    }
+
+    fn show(&self, progress: &Progress) {
+        let Bar(bar, money) = self;
+        bar.set_position(progress.items);
+        let (windows, paid, rate) = (progress.windows, money.paid_of_owed(progress), bar.per_sec());
+        bar.set_message(format!("{windows} windows, {paid} paid, {rate:.0} items/s"));
+    }
+}
