@@ -1,0 +1,209 @@
+// Plants one fault at a time in the contract and runs the tests: each must be noticed. Writes
+// mutants.md. By hand, as it takes some minutes: `npm run mutate`, or with the names of some.
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const source = readFileSync(join(here, "src/SdppEscrow.sol"), "utf8");
+const WORKERS = 2;
+
+// A name, what is there (once), and the fault in its place.
+const faults = [
+  ["grace period may be shorter", "gracePeriod >= MIN_GRACE_PERIOD", "gracePeriod + 1 >= MIN_GRACE_PERIOD"],
+  ["grace period may be longer", "gracePeriod <= MAX_GRACE_PERIOD", "gracePeriod <= MAX_GRACE_PERIOD + 1"],
+  ["payee may be zero", "require(payee != address(0), InvalidPayee());", ""],
+  ["deposit may be zero", "require(deposit != 0, ZeroDeposit());", ""],
+  ["id may be opened twice", "require(Seat.unwrap(channel.payee) == 0, ChannelAlreadyExists());", ""],
+  ["id leaves out the salt", "abi.encode(payer, payee, token, salt,", "abi.encode(payer, payee, token, bytes32(0),"],
+  ["id leaves out the chain", "address(this), block.chainid)", "address(this), uint256(31337))"],
+  ["token is not kept", "channel.token = token;", ""],
+  ["signer is not kept", "channel.authorizedSigner = authorizedSigner;", ""],
+  ["signer takes the token's flag", "flags |= HAS_SIGNER;", "flags = HAS_SIGNER;"],
+  ["deposit may overflow its seat", "deposit <= type(uint88).max", "deposit <= type(uint96).max"],
+  ["deposit of the whole width is refused", "deposit <= type(uint88).max", "deposit < type(uint88).max"],
+  ["less coin than the deposit is taken", "require(msg.value == amount, ValueNotDeposit());", "require(msg.value <= amount, ValueNotDeposit());"],
+  ["more coin than the deposit is taken", "require(msg.value == amount, ValueNotDeposit());", "require(msg.value >= amount, ValueNotDeposit());"],
+  ["coin with a token is kept", "require(msg.value == 0, ValueNotDeposit());", ""],
+  ["fee on transfer is let through", "== before + amount, DepositNotReceived()", "<= before + amount, DepositNotReceived()"],
+  ["bonus on transfer is let through", "== before + amount, DepositNotReceived()", ">= before + amount, DepositNotReceived()"],
+  ["failed deposit is let through", "require(done && _balance(token, gasleft()) == before + amount, DepositNotReceived());", "require(done || true, DepositNotReceived());"],
+  ["top up by anyone", "require(_account(channel.payer) == msg.sender, NotPayer());", ""],
+  ["top up of nothing", "require(additionalDeposit != 0, ZeroDeposit());", ""],
+  ["top up is not paid", "_take(channel.token, additionalDeposit);", ""],
+  ["top up replaces the deposit", "uint256 deposit = _amount(channel.payer) + additionalDeposit;", "uint256 deposit = additionalDeposit;"],
+  ["top up forgets the flags", "_narrow(deposit), _flags(channel.payer));", "_narrow(deposit), 0);"],
+  ["top up keeps the request to close", "channel.closeRequestedAt = 0;", ""],
+  ["asking again starts again", "if (channel.closeRequestedAt != 0) return;", ""],
+  ["withdraw without a request", "asked != 0 && block", "block"],
+  ["withdraw before the grace period ends", "block.timestamp >= asked + CLOSE_GRACE_PERIOD", "block.timestamp + 1 >= asked + CLOSE_GRACE_PERIOD"],
+  ["withdraw one second late", "block.timestamp >= asked + CLOSE_GRACE_PERIOD", "block.timestamp > asked + CLOSE_GRACE_PERIOD"],
+  ["withdraw without end", "asked + CLOSE_GRACE_PERIOD, CloseNotReady()", "asked + 2 * CLOSE_GRACE_PERIOD, CloseNotReady()"],
+  ["withdraw gives the settled part too", "uint256 rest = _amount(channel.payer) - _amount(payee);", "uint256 rest = _amount(channel.payer);"],
+  ["withdraw twice", "channel.payee = _raised(payee, 0, FINALIZED);", ""],
+  ["payer acts in a finalized channel", "require(_flags(channel.payee) == 0, ChannelFinalized());", ""],
+  ["payer's channel need not be there", "require(Seat.unwrap(channel.payee) != 0, ChannelNotFound());", ""],
+  ["payer's checks in another order", "require(_account(channel.payer) == msg.sender, NotPayer());\n        require(_flags(channel.payee) == 0, ChannelFinalized());", "require(_flags(channel.payee) == 0, ChannelFinalized());\n        require(_account(channel.payer) == msg.sender, NotPayer());"],
+  ["anyone redeems", "if (!_is(payee, msg.sender)) {", "if (Seat.unwrap(payee) == 0) {"],
+  ["unknown channel is not told", "Seat.unwrap(payee) == 0 ? ChannelNotFound.selector : NotPayee.selector", "NotPayee.selector"],
+  ["voucher after the end", "if (_flags(payee) != 0) return (ChannelFinalized.selector, payer, 0);", ""],
+  ["voucher above the deposit", "if (paid - 1 < _amount(payer) - settled) {", "if (amount > settled) {"],
+  ["voucher one above the deposit", "if (paid - 1 < _amount(payer) - settled) {", "if (paid - 1 <= _amount(payer) - settled) {"],
+  ["voucher for the whole deposit is refused", "if (paid - 1 < _amount(payer) - settled) {", "if (paid < _amount(payer) - settled) {"],
+  ["settle of the settled amount", "} else if (!closing || paid != 0) {", "} else if (paid != 0) {"],
+  ["close below the settled amount", "} else if (!closing || paid != 0) {", "} else if (!closing) {"],
+  ["close at the settled amount is refused", "} else if (!closing || paid != 0) {", "} else {"],
+  ["deposit and increase told in another way", "} else if (amount > settled) {", "} else if (amount >= settled) {"],
+  ["payer signs though another should", "signer = _seat(channel.authorizedSigner, 0, 0);", ""],
+  ["signature is not looked at", "return (InvalidSignature.selector, payer, 0);", ""],
+  ["settle finalizes", "channel.payee = _raised(payee, paid, 0);", "channel.payee = _raised(payee, paid, FINALIZED);"],
+  ["settle books nothing", "channel.payee = _raised(payee, paid, 0);", ""],
+  ["settle books the sum again", "channel.payee = _raised(payee, paid, 0);", "channel.payee = _raised(payee, amount, 0);"],
+  ["close does not finalize", "channel.payee = _raised(payee, paid, FINALIZED);", "channel.payee = _raised(payee, paid, 0);"],
+  ["high s is taken", "lt(mload(add(free, 96)), add(HALF_ORDER, 1))", "1"],
+  ["high s is taken from a wallet", "if (uint256(bytes32(signature[32:64])) > HALF_ORDER) return false;", ""],
+  ["border of s is off", "if (uint256(bytes32(signature[32:64])) > HALF_ORDER) return false;", "if (uint256(bytes32(signature[32:64])) >= HALF_ORDER) return false;"],
+  ["signature of any length", "if sub(signature.length, SIGNATURE) { signatureAt := calldatasize() }", ""],
+  ["wallet's word without a signature", "signer.code.length == 0 || signatureAt == msg.data.length", "signer.code.length == 0"],
+  ["wallet says any word", "&& abi.decode(answer, (bytes32)) == bytes32(IERC1271.isValidSignature.selector)", ""],
+  ["wallet's short answer", "return answered && answer.length >= 32\n            && abi.decode(answer, (bytes32))", "return answered\n            && bytes32(answer)"],
+  ["wallet that fails has signed", "return answered && answer.length >= 32", "return !answered || answer.length >= 32"],
+  ["account without code answers", "if (signer.code.length == 0 || signatureAt", "if (signatureAt"],
+  ["wallets in a batch", "_redeem(channel, id, amount, signatureAt, closing, false)", "_redeem(channel, id, amount, signatureAt, closing, true)"],
+  ["no wallets at all", "_redeem(channel, channelId, amount, signatureAt, closing, true)", "_redeem(channel, channelId, amount, signatureAt, closing, false)"],
+  ["wallet comes first", "if (!_is(signer, _recover(digest, signatureAt))) {", "if (_account(signer).code.length != 0 || !_is(signer, _recover(digest, signatureAt))) {"],
+  ["digest leaves out the channel", "mstore(add(free, 32), channelId)", "mstore(add(free, 32), 0)"],
+  ["digest leaves out the amount", "mstore(add(free, 64), cumulativeAmount)", "mstore(add(free, 64), 0)"],
+  ["domain of the home chain for ever", "if (block.chainid != HOME_CHAIN) domain = _domainSeparatorV4();", ""],
+  ["domain has another name", 'EIP712("EVM Payment Channel", "1")', 'EIP712("Tempo Stream Channel", "1")'],
+  ["voucher has another type", "Voucher(bytes32 channelId,uint128 cumulativeAmount)", "Voucher(bytes32 channelId,uint256 cumulativeAmount)"],
+  ["close keeps the rest", "if (closing) _payOther(_account(payer), token, _rest(payer, amount));", ""],
+  ["settle gives the rest too", "if (closing) _payOther(_account(payer), token, _rest(payer, amount));", "_payOther(_account(payer), token, _rest(payer, amount));"],
+  ["rest is the whole deposit", "return _amount(payer) - amount;", "return _amount(payer);"],
+  ["token channel pays coin", "if (_flags(payer) & HAS_TOKEN != 0) token = channel.token;", ""],
+  ["batch of 201 rows", "rows.length <= MAX_BATCH * ROW", "rows.length <= (MAX_BATCH + 1) * ROW"],
+  ["batch of 199 rows", "rows.length <= MAX_BATCH * ROW", "rows.length < MAX_BATCH * ROW"],
+  ["batch of broken rows", "require(rows.length % ROW == 0, BatchNotInRows());", "if (rows.length % ROW != 0) return;"],
+  ["bad row ends the batch", "emit RowSkipped(id, amount, refusal);\n                continue;", "_revert(refusal);"],
+  ["bad row is not told", "emit RowSkipped(id, amount, refusal);", ""],
+  ["batch mixes tokens", "if (token != due) {", "if (false) {"],
+  ["batch forgets what was due", "if (total != 0) _payCaller(due, total);\n                (due, total) = (token, 0);", "(due, total) = (token, 0);"],
+  ["batch pays twice what was due", "(due, total) = (token, 0);", "due = token;"],
+  ["batch pays the last row only", "total += paid;", "total = paid;"],
+  ["batch keeps the last rests", "_payOther(toPayer.to, toPayer.token, toPayer.amount);", ""],
+  ["batch keeps the rests between", "_payOther(due.to, due.token, due.amount);", ""],
+  ["batch mixes payers", "if (due.to != to || due.token != token) {", "if (due.to == address(0) || due.token != token) {"],
+  ["batch mixes the payer's tokens", "if (due.to != to || due.token != token) {", "if (due.to != to) {"],
+  ["batch settle gives rests", "if (closing && _amount(payer) != amount) {", "if (_amount(payer) != amount) {"],
+  ["row's amount is wider", "amount := shr(128, calldataload(add(begin, 32)))", "amount := and(0xffffffff, shr(128, calldataload(add(begin, 32))))"],
+  ["failed payout to the caller is lost", "if (!done) _credit(msg.sender, token, amount);", ""],
+  ["failed payout to the other is lost", "if (!done) _credit(to, token, amount);", ""],
+  ["failed payout ends the call", "if (!done) _credit(to, token, amount);", "require(done, PayoutRefused());"],
+  ["credit replaces credit", "credited[token][to] += amount;", "credited[token][to] = amount;"],
+  ["credit of another token", "credited[token][to] += amount;", "credited[COIN][to] += amount;"],
+  ["credit is taken twice", "credited[token][msg.sender] = 0;", ""],
+  ["credit is cleared too late", "credited[token][msg.sender] = 0;\n        emit", "emit"],
+  ["credit that fails is gone", "require(done, PayoutRefused());", ""],
+  ["credit of nothing", "require(amount != 0, NothingCredited());", ""],
+  ["credit to the caller only", "? _send(to, amount, gasleft())\n            : _sendToken(to, token, amount, false);", "? _send(msg.sender, amount, gasleft())\n            : _sendToken(msg.sender, token, amount, false);"],
+  ["payer may burn the gas", "? _send(to, amount, _bounded(COIN_GAS))", "? _send(to, amount, gasleft())"],
+  ["token may burn the gas", "_call(token, bounded ? _bounded(TOKEN_GAS) : gasleft(), data)", "_call(token, gasleft(), data)"],
+  ["payout may be starved", "require(gasleft() >= allowance + allowance / 63 + 15_000, GasTooLow());", ""],
+  ["payout may nearly be starved", "allowance + allowance / 63 + 15_000", "allowance"],
+  ["token is believed that it moved", "return done && _balance(token, bounded ? _bounded(TOKEN_GAS) : gasleft()) < before;", "return done;"],
+  ["token calls back", "require(busy == 0, Reentered());", ""],
+  ["token is locked for good", "_;\n        busy = 0;", "_;"],
+  ["payout is not locked", "        locked\n        returns (bool)", "        returns (bool)"],
+  ["deposit is not locked", "function _takeToken(address token, uint256 amount) private locked {", "function _takeToken(address token, uint256 amount) private {"],
+  ["balance of a mute token", "if and(done, gt(returndatasize(), 31)) { amount := mload(0) }", "amount := mload(0)"],
+  ["record tells another session", "emit Recorded(msg.sender, session, kind, digest);", "emit Recorded(msg.sender, digest, kind, session);"],
+  ["root is not told", "emit RootRecorded(msg.sender, root, count);", ""],
+  ["opening is not told", "emit ChannelOpened(channelId, msg.sender, payee, token, authorizedSigner, salt, deposit);", ""],
+  ["amount read too narrow", "return uint88(Seat.unwrap(seat) >> 160);", "return uint80(Seat.unwrap(seat) >> 160);"],
+  ["account compared too narrowly", "(Seat.unwrap(seat) ^ uint160(account)) << 96 == 0", "(Seat.unwrap(seat) ^ uint160(account)) << 248 == 0"],
+];
+
+// Faults that change nothing that can be seen, each with the reason.
+const equivalents = {};
+
+function mutant([name, there, fault]) {
+  const parts = source.split(there);
+  if (parts.length !== 2) throw new Error(`"${name}" is at ${parts.length - 1} places`);
+  return parts.join(fault);
+}
+
+/** Runs the tests on a fault in a folder of its own: the tests that noticed. */
+async function run(folder, fault) {
+  writeFileSync(join(folder, "src/SdppEscrow.sol"), mutant(fault));
+  const forge = join(here, "node_modules/.bin/forge");
+  // Dearer is not wrong: gas does not count here, nor does a variable that a fault left unused.
+  const args = ["test", "--deny", "never", "--no-match-contract", "GasTest"];
+  const child = spawn(forge, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  let text = "";
+  child.stdout.on("data", (data) => (text += data));
+  child.stderr.on("data", (data) => (text += data));
+  await new Promise((done) => child.on("close", done));
+  if (!text.includes("Suite result")) throw new Error(`"${fault[0]}" does not compile:\n${text}`);
+  const noticed = [...text.matchAll(/^\[FAIL.*?\] ?(test\w*|invariant\w*)\(/gm)].map((m) => m[1]);
+  const sequences = [...text.matchAll(/^ ?(invariant_\w+)\(\) \(runs/gm)].map((m) => m[1]);
+  return [...new Set([...noticed, ...sequences])];
+}
+
+async function work(folder, queue, results) {
+  for (let fault = queue.shift(); fault; fault = queue.shift()) {
+    results[fault[0]] = await run(folder, fault);
+    const by = results[fault[0]];
+    const equal = equivalents[fault[0]] ? "equivalent" : "NOT NOTICED";
+    console.log(`${fault[0]}: ${by.length ? `noticed by ${by.length}` : equal}`);
+  }
+}
+
+function report(results) {
+  const names = Object.keys(results);
+  const kept = names.filter((name) => !results[name].length);
+  const lines = names.map((name) => {
+    const by = results[name];
+    const invariants = by.filter((test) => test.startsWith("invariant"));
+    const first = by.find((test) => test.startsWith("test")) ?? "";
+    return `| ${name} | ${first || equivalents[name] || ""} | ${invariants
+      .map((test) => test.replace("invariant_", "").replaceAll("_", " "))
+      .join("; ")} |`;
+  });
+  return [
+    "# Planted faults",
+    "",
+    `${names.length} faults, made and run by \`npm run mutate\`: ${names.length - kept.length}`,
+    `noticed by the tests, ${kept.length} that nothing can notice.`,
+    "",
+    "| fault | the first test that notices | invariants that notice |",
+    "|---|---|---|",
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+const asked = process.argv.slice(2);
+const queue = faults.filter(([name]) => !asked.length || asked.includes(name));
+queue.forEach(mutant);
+execFileSync(join(here, "node_modules/.bin/forge"), ["build", "--quiet"], { cwd: here });
+const results = Object.fromEntries(queue.map(([name]) => [name, []]));
+const folders = Array.from({ length: WORKERS }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "sdpp-mutant-"));
+  for (const name of ["src", "test", "foundry.toml", "solc", "out", "cache"]) {
+    cpSync(join(here, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+  }
+  symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
+  return folder;
+});
+try {
+  const left = [...queue];
+  await Promise.all(folders.map((folder) => work(folder, left, results)));
+} finally {
+  folders.forEach((folder) => rmSync(folder, { recursive: true }));
+}
+if (!asked.length) writeFileSync(join(here, "mutants.md"), report(results));
+const alive = queue.filter(([name]) => !results[name].length && !equivalents[name]);
+console.log(`${queue.length} faults, ${alive.length} not noticed`);
+process.exitCode = alive.length ? 1 : 0;

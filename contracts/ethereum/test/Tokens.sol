@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+
+/// A token that does what the standard says.
+contract TestToken is ERC20("Test", "T") {
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+}
+
+/// Keeps one percent of each transfer.
+contract FeeToken is TestToken {
+    function _update(address from, address to, uint256 amount) internal override {
+        uint256 fee = from == address(0) ? 0 : amount / 100;
+        super._update(from, to, amount - fee);
+        if (fee != 0) super._update(from, address(0xfee), fee);
+    }
+}
+
+/// Pays one percent on top of each transfer, out of nothing.
+contract BonusToken is TestToken {
+    function _update(address from, address to, uint256 amount) internal override {
+        super._update(from, to, amount);
+        if (from != address(0)) super._update(address(0), to, amount / 100);
+    }
+}
+
+/// Moves money and says that it did not.
+contract DenyingToken is TestToken {
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        super.transfer(to, amount);
+        return false;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
+        super.transferFrom(from, to, amount);
+        return false;
+    }
+}
+
+/// Pays nothing to those on its list: reverts, or only says so.
+contract ListToken is TestToken {
+    mapping(address account => bool refused) public refused;
+    bool public quiet;
+
+    function refuse(address account, bool yes) external {
+        refused[account] = yes;
+    }
+
+    function beQuiet() external {
+        quiet = true;
+    }
+
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        if (refused[to]) {
+            require(quiet, "refused");
+            return false;
+        }
+        return super.transfer(to, amount);
+    }
+}
+
+/// Answers nothing, as some old tokens do; uses up all gas, or makes its answer long, when told.
+contract BareToken {
+    mapping(address account => uint256 amount) private balances;
+    mapping(address account => mapping(address spender => uint256 amount)) private allowances;
+    bool public greedy;
+    bool public mute;
+
+    function mint(address to, uint256 amount) external {
+        balances[to] += amount;
+    }
+
+    function beGreedy() external {
+        greedy = true;
+    }
+
+    function beMute() external {
+        mute = true;
+    }
+
+    function balanceOf(address account) external view returns (uint256 amount) {
+        amount = balances[account];
+        if (mute) {
+            assembly {
+                return(0, 0)
+            }
+        }
+    }
+
+    function approve(address spender, uint256 amount) external {
+        allowances[msg.sender][spender] = amount;
+    }
+
+    function transfer(address to, uint256 amount) external {
+        if (greedy) {
+            assembly {
+                invalid()
+            }
+        }
+        balances[msg.sender] -= amount;
+        balances[to] += amount;
+    }
+
+    function transferFrom(address from, address to, uint256 amount) external {
+        allowances[from][msg.sender] -= amount;
+        balances[from] -= amount;
+        balances[to] += amount;
+    }
+}
+
+/// Calls whom it is told before each transfer, in the name of the token, and goes on whatever
+/// comes of it.
+contract CallingToken is TestToken {
+    address private target;
+    bytes private data;
+    bool public called;
+    bool public worked;
+    bytes4 public refusal;
+
+    function tell(address target_, bytes calldata data_) external {
+        (target, data, called) = (target_, data_, false);
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        if (from != address(0) && target != address(0) && !called) {
+            called = true;
+            bytes memory answer;
+            (worked, answer) = target.call(data);
+            if (!worked) refusal = bytes4(answer);
+        }
+        super._update(from, to, amount);
+    }
+}
