@@ -107,7 +107,8 @@ const faults = [
   ["credit is cleared too late", "credited[token][msg.sender] = 0;\n        emit", "emit"],
   ["credit that fails is gone", "require(done, PayoutRefused());", ""],
   ["credit of nothing", "require(amount != 0, NothingCredited());", ""],
-  ["credit to the caller only", "? _send(to, amount, gasleft())\n            : _sendToken(to, token, amount, false);", "? _send(msg.sender, amount, gasleft())\n            : _sendToken(msg.sender, token, amount, false);"],
+  ["coin credit to the caller only", "_send(to, amount, gasleft())", "_send(msg.sender, amount, gasleft())"],
+  ["token credit to the caller only", "_sendToken(to, token, amount, false)", "_sendToken(msg.sender, token, amount, false)"],
   ["payer may burn the gas", "? _send(to, amount, _bounded(COIN_GAS))", "? _send(to, amount, gasleft())"],
   ["token may burn the gas", "_call(token, bounded ? _bounded(TOKEN_GAS) : gasleft(), data)", "_call(token, gasleft(), data)"],
   ["payout may be starved", "require(gasleft() >= allowance + allowance / 63 + 15_000, GasTooLow());", ""],
@@ -153,8 +154,8 @@ async function run(folder, fault) {
 
 async function work(folder, queue, results) {
   for (let fault = queue.shift(); fault; fault = queue.shift()) {
-    results[fault[0]] = await run(folder, fault);
-    const by = results[fault[0]];
+    const by = await run(folder, fault);
+    results[fault[0]] = by;
     const equal = equivalents[fault[0]] ? "equivalent" : "NOT NOTICED";
     console.log(`${fault[0]}: ${by.length ? `noticed by ${by.length}` : equal}`);
   }
