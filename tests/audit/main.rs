@@ -93,7 +93,15 @@ impl Book {
 }
 
 fn evidence(tx: TxId, amount: Amount) -> Evidence {
-    Evidence { tx, height: 7, block: "block".to_owned(), at_ms: 7, amount, fee: Amount::ZERO }
+    Evidence {
+        tx,
+        height: 7,
+        block: "block".to_owned(),
+        at_ms: 7,
+        amount,
+        fee: Amount::ZERO,
+        rows: Vec::new(),
+    }
 }
 
 fn audit<'a>(owner: &PublicKey, entries: impl IntoIterator<Item = &'a Entry>) -> Report {

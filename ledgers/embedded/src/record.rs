@@ -114,6 +114,7 @@ impl TxRecord {
             at_ms: place.at_ms,
             amount: place.amount,
             fee: Amount::ZERO,
+            rows: Vec::new(),
         }
     }
 }

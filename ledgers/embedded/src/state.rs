@@ -83,6 +83,9 @@ impl State {
             Call::Close(redeem) => self.close(redeem, setting),
             Call::RequestClose(named) => self.request_close(&named.channel, setting),
             Call::Withdraw(named) => self.withdraw(&named.channel, setting),
+            Call::SettleMany(_) | Call::CloseMany(_) | Call::Approve(_) => {
+                Err(Refusal::new("NoSuchAbility", "this ledger knows no such call"))
+            }
         }
     }
 

@@ -23,6 +23,12 @@ pub enum Call {
     RequestClose(InChannel),
     /// Payer: take the rest after the grace period, finalize.
     Withdraw(InChannel),
+    /// Payee: settle many channels at once.
+    SettleMany(Batch),
+    /// Payee: close many channels at once.
+    CloseMany(Batch),
+    /// Payer: let the escrow take deposits of an asset that asks for leave first.
+    Approve(Approve),
 }
 
 /// A digest under a reference, or the Merkle root of many of them.
@@ -107,6 +113,22 @@ pub struct Redeem {
     pub amount: Amount,
     /// The signer's signature over [`crate::Voucher::digest`].
     pub signature: Signature,
+}
+
+/// Redeems vouchers of many channels, up to [`crate::Escrow::rows_at_most`]. A row that would be refused alone
+/// is passed over and told in [`crate::Evidence::rows`]; it is never the batch's end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// One for each channel.
+    pub rows: Vec<Redeem>,
+}
+
+/// Lets the escrow take deposits of an asset, without limit: it takes only what its caller
+/// deposits itself, and a leave for each deposit would be spent by another that overtakes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approve {
+    /// The asset.
+    pub asset: Asset,
 }
 
 /// Names the channel that a call is about.

@@ -1,6 +1,6 @@
 //! What was signed for a ledger, and how final it is there.
 
-use crate::{Amount, TxId};
+use crate::{Amount, ChannelId, TxId};
 use serde::{Deserialize, Serialize};
 
 /// Something prepared for a ledger and not yet sent, or sent and perhaps lost: the bytes that
@@ -59,10 +59,26 @@ pub struct Evidence {
     pub block: String,
     /// Time of its block, in milliseconds since 1970 UTC.
     pub at_ms: u64,
-    /// What it moved to the payee in a transfer, settle or close, as read back; zero otherwise.
+    /// What it moved to the payee in a transfer, settle or close, as read back, in all rows of a
+    /// batch; zero otherwise.
     pub amount: Amount,
     /// The fee paid, in the ledger's own coin.
     pub fee: Amount,
+    /// What became of each row of a batch, in the batch's order; none otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Row>,
+}
+
+/// What became of one row of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The channel.
+    pub channel: ChannelId,
+    /// What it moved to the payee.
+    pub amount: Amount,
+    /// Why the row was passed over, as the same call alone would have been refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 mod hex_bytes {

@@ -25,9 +25,9 @@ mod voucher;
 
 pub use amount::{Amount, AmountError};
 pub use bytes::{ChannelId, Digest, ParseBytesError, Reference, keccak};
-pub use call::{Anchor, Call, Claim, InChannel, Open, Redeem, TopUp, Transfer};
+pub use call::{Anchor, Approve, Batch, Call, Claim, InChannel, Open, Redeem, TopUp, Transfer};
 pub use error::LedgerError;
-pub use finality::{Evidence, Finality, Inclusion, Signed};
+pub use finality::{Evidence, Finality, Inclusion, Row, Signed};
 pub use id::{Account, Asset, IdError, LedgerId, TxId};
 pub use key::{Key, KeyError, PublicKey, Signature};
 pub use voucher::{Domain, Voucher, channel_id};
@@ -63,6 +63,27 @@ pub trait Ledger: Send + Sync {
 
     /// How final something is that was submitted here before (or perhaps never arrived).
     async fn finality(&self, signed: &Signed) -> Result<Finality>;
+
+    /// Prepares the same call under the same number for a higher fee, from all that was signed
+    /// under it so far (the last is the newest). `None` where there is nothing to raise: the
+    /// newest still offers enough, is at the ceiling, or the ledger knows no such thing.
+    async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
+        let _ = variants;
+        Ok(None)
+    }
+
+    /// Prepares something without effect that uses up the number of these, for a fee that goes
+    /// before theirs. `Refused` where a ledger cannot.
+    async fn cancel(&self, variants: &[Signed]) -> Result<Signed> {
+        let _ = variants;
+        Err(LedgerError::refused("NotCancellable", "this ledger takes nothing back"))
+    }
+
+    /// What our account must hold of the ledger's own coin to do its part in one more session, in
+    /// the coin's smallest unit, at today's fees.
+    async fn reserve(&self) -> Result<Amount> {
+        Ok(Amount::ZERO)
+    }
 
     /// The ability to keep records, where the ledger has it.
     fn records(&self) -> Option<&dyn Records>;
@@ -115,6 +136,82 @@ pub trait Escrow: Send + Sync {
 
     /// A channel's state at the depth that counts as final, `None` when there is no such channel.
     async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>>;
+
+    /// The most rows that a [`Batch`] may have here; 1 where batches are not known.
+    fn rows_at_most(&self) -> usize {
+        1
+    }
+
+    /// Whether our account has to [`Call::Approve`] an asset before it can deposit so much of it.
+    async fn needs_approval(&self, asset: &Asset, amount: Amount) -> Result<bool> {
+        let _ = (asset, amount);
+        Ok(false)
+    }
+
+    /// What happened to these channels in the final blocks from height `from` on, in order. A
+    /// ledger may answer up to some height only: [`Changes::next`] says where to go on.
+    /// Nothing but [`Changes::next`] comes from a ledger that does not tell.
+    async fn changes(&self, channels: &[ChannelId], from: u64) -> Result<Changes> {
+        let _ = channels;
+        Ok(Changes { list: Vec::new(), next: from })
+    }
+}
+
+/// What happened to channels in a range of final blocks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// What happened, in the order of the ledger.
+    pub list: Vec<Change>,
+    /// The height to ask from the next time: one above the last block that was read.
+    pub next: u64,
+}
+
+/// One thing that happened to a channel, for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The channel.
+    pub channel: ChannelId,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The transaction that did it.
+    pub tx: TxId,
+    /// Height of its block.
+    pub height: u64,
+    /// Time of its block, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+}
+
+/// What can happen to a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It was opened.
+    Opened {
+        /// With this deposit, in the asset's smallest unit.
+        deposit: Amount,
+    },
+    /// The payer added to it, which takes back a request to close.
+    ToppedUp {
+        /// The deposit in all.
+        deposit: Amount,
+    },
+    /// The payer asked to close.
+    CloseRequested {
+        /// From when on it may withdraw, in milliseconds since 1970 UTC.
+        ready_ms: u64,
+    },
+    /// The payee redeemed a voucher.
+    Settled {
+        /// What it has had in all.
+        settled: Amount,
+    },
+    /// The payee closed.
+    Closed {
+        /// What it has had in all.
+        settled: Amount,
+    },
+    /// The payer withdrew the rest.
+    Withdrawn,
 }
 
 /// Prepares any [`Call`] by the ability that it needs.

@@ -384,6 +384,9 @@ impl std::fmt::Display for ShownTx<'_> {
             Call::Close(redeem) => write!(f, "closes a channel at {}", redeem.amount),
             Call::RequestClose(_) => f.write_str("asks to close a channel"),
             Call::Withdraw(_) => f.write_str("withdraws from a channel"),
+            Call::SettleMany(batch) => write!(f, "settles {} channels", batch.rows.len()),
+            Call::CloseMany(batch) => write!(f, "closes {} channels", batch.rows.len()),
+            Call::Approve(approve) => write!(f, "lets the escrow take {}", approve.asset),
         }?;
         self.why.map_or(Ok(()), |why| write!(f, "  without effect: {why}"))
     }

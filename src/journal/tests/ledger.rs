@@ -140,6 +140,7 @@ impl Chain {
             at_ms: NOW,
             amount: Amount::ZERO,
             fee: Amount::new(1),
+            rows: Vec::new(),
         }
     }
 

@@ -14,6 +14,7 @@ pub(super) fn evidence(tx: &str) -> Evidence {
         at_ms: NOW,
         amount: Amount::ZERO,
         fee: Amount::ZERO,
+        rows: Vec::new(),
     }
 }
 

@@ -1,0 +1,3 @@
+//! Any EVM chain as a ledger of sdpp.
+
+#![forbid(unsafe_code)]
