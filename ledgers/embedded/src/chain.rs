@@ -9,6 +9,7 @@ mod lookup;
 
 use crate::Refusal;
 use crate::block::{Block, Fund, Op, Raw};
+use crate::effect::Effect;
 use crate::genesis::Origin;
 use crate::pool::Pool;
 use crate::state::{Setting, State};
@@ -18,6 +19,9 @@ use std::collections::HashMap;
 
 /// The most that one block does; what is beyond it waits for the next.
 pub const OPS_MAX: usize = 500;
+
+/// The most blocks with content that are read for one answer about channels.
+pub const BLOCKS_AT_ONCE: usize = 1_000;
 
 /// A chain from its genesis on.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ struct Included {
     tx: Tx,
     /// Index in `blocks`.
     block: usize,
-    outcome: Result<Amount, Refusal>,
+    outcome: Result<Effect, Refusal>,
 }
 
 /// What a block does, checked.
@@ -393,7 +397,7 @@ fn used(by_account: &HashMap<Account, Vec<TxId>>, account: &Account) -> u64 {
     by_account.get(account).map_or(0, |ids| ids.len() as u64)
 }
 
-fn run(state: &mut State, origin: &Origin, at_ms: u64, tx: &Tx) -> Result<Amount, Refusal> {
+fn run(state: &mut State, origin: &Origin, at_ms: u64, tx: &Tx) -> Result<Effect, Refusal> {
     let setting = Setting {
         from: &tx.from,
         at_ms,

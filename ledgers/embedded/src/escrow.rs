@@ -11,6 +11,8 @@
 //! - Asking to close twice keeps the first time: a payer cannot be made to wait longer by its
 //!   own retry.
 //! - A deposit or a top up of zero is `ZeroDeposit`.
+//!
+//! Batches are in `effect`: each row is redeemed as it would be alone.
 
 use crate::Refusal;
 use crate::state::{Setting, State, must_be_account};
@@ -178,7 +180,7 @@ impl State {
     }
 }
 
-fn id_of(open: &Open, setting: Setting<'_>) -> ChannelId {
+pub(crate) fn id_of(open: &Open, setting: Setting<'_>) -> ChannelId {
     let signer = open.signer.as_ref();
     let Setting { domain, from, .. } = setting;
     channel_id(domain, from, &open.payee, &open.asset, &open.salt, signer)

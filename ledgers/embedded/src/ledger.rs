@@ -1,12 +1,14 @@
 //! The ledger as sdpp sees it: a node and a key, with all three abilities.
 
-use crate::node::Node;
+use crate::effect::{BATCH_ROWS_MAX, check_rows, nothing_to_approve};
+use crate::node::{CHANNELS_MAX, Node};
 use crate::record::TxRecord;
 use crate::tx::Tx;
 use async_trait::async_trait;
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Call, Channel, ChannelId, Claim, Domain, Escrow, Finality, Key,
-    Ledger, LedgerError, LedgerId, Payments, Records, Result, Signed, Status, Transfer, TxId,
+    Account, Amount, Anchor, Asset, Call, Changes, Channel, ChannelId, Claim, Domain, Escrow,
+    Finality, Key, Ledger, LedgerError, LedgerId, Payments, Records, Result, Signed, Status,
+    Transfer, TxId,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,11 +132,35 @@ impl Escrow for EmbeddedLedger {
     }
 
     async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
-        if matches!(call, Call::Anchor(_) | Call::Transfer(_)) {
-            let why = "an anchor or a transfer is not the escrow's";
-            return Err(LedgerError::refused("NotAnEscrowCall", why));
+        match call {
+            Call::Anchor(_) | Call::Transfer(_) => {
+                let why = "an anchor or a transfer is not the escrow's";
+                return Err(LedgerError::refused("NotAnEscrowCall", why));
+            }
+            Call::Approve(_) => return Err(nothing_to_approve().into()),
+            Call::SettleMany(batch) | Call::CloseMany(batch) => check_rows(batch)?,
+            _ => {}
         }
         Ok(self.prepare(number, call))
+    }
+
+    fn rows_at_most(&self) -> usize {
+        BATCH_ROWS_MAX
+    }
+
+    /// Asks in parts of [`CHANNELS_MAX`], all up to the height that the first to stop reached.
+    async fn changes(&self, channels: &[ChannelId], from: u64) -> Result<Changes> {
+        let mut parts = channels.chunks(CHANNELS_MAX);
+        let mut all = self.node.changes(parts.next().unwrap_or_default(), from).await?;
+        for part in parts {
+            let more = self.node.changes(part, from).await?;
+            all.next = all.next.min(more.next);
+            all.list.extend(more.list);
+        }
+        all.list.retain(|change| (from..all.next).contains(&change.height));
+        // The order within a block is told for each part, and a stable sort keeps it.
+        all.list.sort_by_key(|change| change.height);
+        Ok(all)
     }
 
     async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>> {

@@ -55,6 +55,7 @@
 
 mod block;
 mod chain;
+mod effect;
 mod escrow;
 pub mod faults;
 mod genesis;
@@ -72,11 +73,12 @@ mod tx;
 mod wire;
 
 pub use block::Raw;
-pub use chain::OPS_MAX;
+pub use chain::{BLOCKS_AT_ONCE, OPS_MAX};
+pub use effect::BATCH_ROWS_MAX;
 pub use genesis::{ALLOCATIONS_MAX, Allocation, Genesis, Origin};
 pub use ledger::EmbeddedLedger;
 pub use local::{Clock, LocalNode, system_clock};
-pub use node::{Answer, Node, ROWS_MAX, Request};
+pub use node::{Answer, CHANNELS_MAX, Node, ROWS_MAX, Request};
 pub use pool::{GAP_MAX, POOL_MAX};
 pub use record::{Place, TxRecord};
 pub use refusal::Refusal;

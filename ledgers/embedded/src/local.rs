@@ -4,11 +4,11 @@ use crate::Refusal;
 use crate::block::{Fund, Raw};
 use crate::chain::Chain;
 use crate::genesis::{Genesis, Origin};
-use crate::node::{Answer, Node, ROWS_MAX, Request};
+use crate::node::{Answer, CHANNELS_MAX, Node, ROWS_MAX, Request};
 use crate::store::{OpenError, Record, Store};
 use crate::tx::Tx;
 use async_trait::async_trait;
-use sdpp_ledger::{LedgerError, Result, TxId};
+use sdpp_ledger::{ChannelId, LedgerError, Result, TxId};
 use serde_json::value::RawValue;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -236,6 +236,10 @@ impl Inner {
             Request::Channels(account) => {
                 Answer::Channels(chain.channels(&account, rows(ROWS_MAX)))
             }
+            Request::Changes(channels, from) => {
+                check_channels(&channels)?;
+                Answer::Changes(chain.changes(&channels, from, rows(ROWS_MAX)))
+            }
             Request::Submit(Raw(raw)) => {
                 let tx = Tx::read(chain.origin().digest(), &raw)?;
                 let id = self.chain.submit(tx)?;
@@ -271,6 +275,14 @@ impl Inner {
         self.broken = Some(why.clone());
         LedgerError::unavailable(why)
     }
+}
+
+fn check_channels(channels: &[ChannelId]) -> Result<(), Refusal> {
+    if channels.len() <= CHANNELS_MAX {
+        return Ok(());
+    }
+    let why = format!("{} channels asked for, at most {CHANNELS_MAX} are", channels.len());
+    Err(Refusal::new("TooManyChannels", why))
 }
 
 fn read_genesis(json: &[u8]) -> Result<Origin, String> {

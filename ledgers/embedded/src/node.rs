@@ -4,11 +4,16 @@ use crate::block::Raw;
 use crate::genesis::{Genesis, Origin};
 use crate::record::TxRecord;
 use async_trait::async_trait;
-use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, LedgerError, Result, Status, TxId};
+use sdpp_ledger::{
+    Account, Amount, Asset, Changes, Channel, ChannelId, LedgerError, Result, Status, TxId,
+};
 use serde::{Deserialize, Serialize};
 
 /// The most rows that one answer lists.
 pub const ROWS_MAX: u32 = 100;
+
+/// The most channels that one question names.
+pub const CHANNELS_MAX: usize = 200;
 
 /// A node of one chain: in this process ([`crate::LocalNode`]), behind a socket
 /// ([`crate::RemoteNode`]), or one that misbehaves ([`crate::faults::Faulty`]).
@@ -49,6 +54,8 @@ pub enum Request {
     Channel(ChannelId),
     /// Channels that an account pays into or is paid from, [`ROWS_MAX`] at most.
     Channels(Account),
+    /// What happened to channels, [`CHANNELS_MAX`] at most, in final blocks from a height on.
+    Changes(Vec<ChannelId>, u64),
     /// Create money out of nothing, where the chain has a faucet.
     Fund(Account, Asset, Amount),
 }
@@ -75,6 +82,8 @@ pub enum Answer {
     Channel(Option<Channel>),
     /// To [`Request::Channels`].
     Channels(Vec<(ChannelId, Channel)>),
+    /// To [`Request::Changes`].
+    Changes(Changes),
     /// To [`Request::Fund`].
     Funded,
 }
@@ -142,6 +151,12 @@ impl dyn Node {
     pub async fn channels(&self, account: &Account) -> Result<Vec<(ChannelId, Channel)>> {
         let request = Request::Channels(account.clone());
         ask!(self, request, Answer::Channels(channels) => channels)
+    }
+
+    /// What happened to channels, [`CHANNELS_MAX`] at most, in final blocks from a height on.
+    pub async fn changes(&self, channels: &[ChannelId], from: u64) -> Result<Changes> {
+        let request = Request::Changes(channels.to_vec(), from);
+        ask!(self, request, Answer::Changes(changes) => changes)
     }
 
     /// Has the faucet create money in the next block. Asked twice it creates twice, so look at

@@ -3,7 +3,7 @@
 use crate::Refusal;
 use crate::tx::Tx;
 use sdpp_ledger::{
-    Account, Amount, Anchor, Call, Digest, Evidence, Finality, Inclusion, Transfer, TxId,
+    Account, Amount, Anchor, Call, Digest, Evidence, Finality, Inclusion, Row, Transfer, TxId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,9 @@ pub struct Place {
     pub at_ms: u64,
     /// What it moved to a payee, in the asset's smallest unit.
     pub amount: Amount,
+    /// What became of each row of a batch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Row>,
     /// Why it had no effect; `None` when it had.
     pub reverted: Option<String>,
     /// Whether the block is deep enough.
@@ -114,7 +117,7 @@ impl TxRecord {
             at_ms: place.at_ms,
             amount: place.amount,
             fee: Amount::ZERO,
-            rows: Vec::new(),
+            rows: place.rows.clone(),
         }
     }
 }

@@ -4,8 +4,11 @@
 //! of transactions and time are somebody else's: see `chain`.
 
 use crate::Refusal;
+use crate::effect::{Effect, nothing_to_approve};
 use crate::genesis::{Genesis, is_account};
-use sdpp_ledger::{Account, Amount, Asset, Call, Channel, ChannelId, Domain, Transfer};
+use sdpp_ledger::{
+    Account, Amount, Asset, Call, ChangeKind, Channel, ChannelId, Domain, InChannel, Transfer,
+};
 use std::collections::BTreeMap;
 
 /// Balances and channels after some block.
@@ -72,20 +75,29 @@ impl State {
         })
     }
 
-    /// Does what a call says; returns what it moved to a payee.
-    pub fn run(&mut self, call: &Call, setting: Setting<'_>) -> Result<Amount, Refusal> {
+    /// Does what a call says; tells what that was.
+    pub fn run(&mut self, call: &Call, setting: Setting<'_>) -> Result<Effect, Refusal> {
         match call {
-            Call::Anchor(_) => Ok(Amount::ZERO),
-            Call::Transfer(transfer) => self.transfer(transfer, setting.from),
-            Call::Open(open) => self.open(open, setting),
-            Call::TopUp(top_up) => self.top_up(top_up, setting),
-            Call::Settle(redeem) => self.settle(redeem, setting),
-            Call::Close(redeem) => self.close(redeem, setting),
-            Call::RequestClose(named) => self.request_close(&named.channel, setting),
-            Call::Withdraw(named) => self.withdraw(&named.channel, setting),
-            Call::SettleMany(_) | Call::CloseMany(_) | Call::Approve(_) => {
-                Err(Refusal::new("NoSuchAbility", "this ledger knows no such call"))
+            Call::Anchor(_) => Ok(Effect::default()),
+            Call::Transfer(transfer) => self.transfer(transfer, setting.from).map(Effect::of),
+            Call::Open(open) => self.opened(open, setting),
+            Call::TopUp(top_up) => {
+                let kind = |channel: &Channel| ChangeKind::ToppedUp { deposit: channel.deposit };
+                self.change(top_up.channel, kind, &|state| state.top_up(top_up, setting))
             }
+            Call::Settle(redeem) => self.settled(redeem, setting),
+            Call::Close(redeem) => self.closed(redeem, setting),
+            Call::RequestClose(InChannel { channel: id }) => {
+                let ready = setting.at_ms.saturating_add(setting.grace_period_ms);
+                let kind = |_: &Channel| ChangeKind::CloseRequested { ready_ms: ready };
+                self.change(*id, kind, &|state| state.request_close(id, setting))
+            }
+            Call::Withdraw(InChannel { channel: id }) => {
+                self.change(*id, |_| ChangeKind::Withdrawn, &|state| state.withdraw(id, setting))
+            }
+            Call::SettleMany(batch) => self.each_row(batch, |s, row| s.settled(row, setting)),
+            Call::CloseMany(batch) => self.each_row(batch, |s, row| s.closed(row, setting)),
+            Call::Approve(_) => Err(nothing_to_approve()),
         }
     }
 

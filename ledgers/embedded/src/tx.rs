@@ -10,8 +10,8 @@ use crate::genesis::to_json;
 use sdpp_ledger::{Account, Call, Digest, Key, Signature, TxId, keccak};
 use serde::{Deserialize, Serialize};
 
-/// The longest transaction that is taken, in bytes.
-pub const TX_BYTES_MAX: usize = 4_096;
+/// The longest transaction that is taken, in bytes: a batch of [`crate::BATCH_ROWS_MAX`] rows.
+pub const TX_BYTES_MAX: usize = 16 * 1024;
 
 /// A transaction whose bytes, signature and chain were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn invalid_signature(why: &str) -> Refusal {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use sdpp_ledger::{Amount, Asset, Reference, Transfer};
+    use sdpp_ledger::{Amount, Asset, Batch, ChannelId, Redeem, Reference, Transfer};
 
     fn key() -> Key {
         Key::from_bytes(&[7; 32]).unwrap()
@@ -199,6 +199,18 @@ mod tests {
     fn a_long_one_is_refused_unread() {
         let refusal = Tx::read(&Digest([9; 32]), &vec![b'x'; TX_BYTES_MAX + 1]).unwrap_err();
         assert_eq!(refusal.code, "Malformed");
+    }
+
+    #[test]
+    fn a_batch_of_the_most_rows_fits() {
+        let row = Redeem {
+            channel: ChannelId([255; 32]),
+            amount: Amount::new(u128::MAX),
+            signature: Signature([255; 65]),
+        };
+        let full = Call::SettleMany(Batch { rows: vec![row; crate::BATCH_ROWS_MAX] });
+        let tx = Tx::sign(&Digest([9; 32]), &key(), u64::MAX, &full);
+        assert_eq!(Tx::read(&Digest([9; 32]), &tx.raw).unwrap(), tx);
     }
 
     proptest! {

@@ -11,11 +11,12 @@ use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The longest question that a node reads, in bytes.
-pub const QUESTION_BYTES_MAX: usize = 16 * 1024;
+/// The longest question that a node reads, in bytes: the longest transaction in hex, and a frame.
+pub const QUESTION_BYTES_MAX: usize = 2 * crate::TX_BYTES_MAX + 1024;
 
-/// The longest answer that a client reads, in bytes.
-pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The longest answer that a client reads, in bytes: what a block full of batches did to
+/// channels, or as many full batches as one answer lists.
+pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

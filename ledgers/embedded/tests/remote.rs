@@ -5,10 +5,12 @@
 mod rig;
 
 use rig::{Time, account, genesis, key};
-use sdpp_ledger::{Anchor, Digest, Finality, Ledger, LedgerError, Records, Reference};
+use sdpp_ledger::{
+    Anchor, Changes, ChannelId, Digest, Escrow, Finality, Ledger, LedgerError, Records, Reference,
+};
 use sdpp_ledger_embedded::{
-    ANSWER_BYTES_MAX, CONNECTIONS_MAX, EmbeddedLedger, Genesis, LocalNode, Node, Origin,
-    QUESTION_BYTES_MAX, RemoteNode, serve,
+    ANSWER_BYTES_MAX, CHANNELS_MAX, CONNECTIONS_MAX, EmbeddedLedger, Genesis, LocalNode, Node,
+    Origin, QUESTION_BYTES_MAX, RemoteNode, serve,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,13 +87,14 @@ fn outage(result: Result<impl std::fmt::Debug, LedgerError>, address: &str) -> S
 async fn garbage_from_the_other_side_is_an_outage() {
     let origin = node(genesis()).origin().clone();
     let long = vec![b'x'; ANSWER_BYTES_MAX + 2];
+    let too_long = format!("more than {ANSWER_BYTES_MAX} bytes");
     for (says, expected) in [
         (b"hello\n".to_vec(), "no ledger's answer"),
         (b"{\"id\":2}\n".to_vec(), "no ledger's answer"),
         (b"{\"id\":7,\"ok\":\"funded\"}\n".to_vec(), "answer 7"),
         (b"{\"id\":2,\"ok\":\"funded\"}\n".to_vec(), ""),
         (b"\xff\xfe\n".to_vec(), "no ledger's answer"),
-        (long, "more than 1048576 bytes"),
+        (long, too_long.as_str()),
         (b"{\"id\":2,".to_vec(), "middle of a line"),
         (Vec::new(), "closed without an answer"),
     ] {
@@ -218,4 +221,15 @@ async fn money_from_the_faucet_is_not_asked_for_twice() {
     outage(remote.fund(&account(3), &coin, amount).await, &served.address);
     remote.fund(&account(3), &coin, amount).await.unwrap();
     assert_eq!(remote.balance(&account(3), &coin).await, Ok(amount));
+}
+
+#[tokio::test]
+async fn a_question_about_too_many_channels_is_asked_in_parts() {
+    let node: Arc<dyn Node> = node(genesis());
+    let many = vec![ChannelId([7; 32]); CHANNELS_MAX + 1];
+    let refused = node.changes(&many, 0).await;
+    assert!(matches!(refused, Err(LedgerError::Refused { code, .. }) if code == "TooManyChannels"));
+    let ledger = EmbeddedLedger::new(node, key(1));
+    let told = ledger.changes(&many, 0).await.unwrap();
+    assert_eq!(told, Changes { list: Vec::new(), next: 1 });
 }

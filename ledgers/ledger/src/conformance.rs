@@ -7,10 +7,16 @@
 //! A refusal may come when a call is prepared, when it is submitted, or as a transaction that is
 //! final without effect: ledgers differ in when they notice. Its code must be the same.
 
+mod batches;
 mod escrow;
 mod money;
 mod records;
 
+pub use batches::{
+    a_batch_is_the_payees_and_bounded, a_batch_passes_over_bad_rows,
+    a_cancelled_number_does_nothing_else, an_approval_is_given_once, changes_are_told_once_each,
+    changes_of_a_batch_are_told, changes_wait_until_they_are_final,
+};
 pub use escrow::{
     a_channel_is_settled_and_closed, a_payer_gets_out_alone, a_top_up_cancels_a_pending_close,
     only_the_right_party_acts, vouchers_are_checked,
@@ -71,12 +77,19 @@ pub async fn run_all(rig: &dyn Rig) {
     a_claim_is_checked(rig).await;
     what_cannot_be_paid_is_refused(rig).await;
     numbers_are_used_once_each(rig).await;
+    a_cancelled_number_does_nothing_else(rig).await;
     anchors_are_found(rig).await;
+    an_approval_is_given_once(rig).await;
     a_channel_is_settled_and_closed(rig).await;
     vouchers_are_checked(rig).await;
     only_the_right_party_acts(rig).await;
     a_top_up_cancels_a_pending_close(rig).await;
     a_payer_gets_out_alone(rig).await;
+    a_batch_passes_over_bad_rows(rig).await;
+    a_batch_is_the_payees_and_bounded(rig).await;
+    changes_are_told_once_each(rig).await;
+    changes_wait_until_they_are_final(rig).await;
+    changes_of_a_batch_are_told(rig).await;
 }
 
 /// What a ledger cannot do it refuses by name, and it says who and where it is.

@@ -4,7 +4,8 @@ use super::tests::{OWNERS, RICHES, account, key, origin, sign};
 use super::*;
 use proptest::prelude::*;
 use sdpp_ledger::{
-    Call, ChannelId, InChannel, Open, Redeem, Reference, TopUp, Transfer, Voucher, channel_id,
+    Batch, Call, ChannelId, InChannel, Open, Redeem, Reference, TopUp, Transfer, Voucher,
+    channel_id,
 };
 
 /// One step of a random life. Numbers are reduced to what there is: owners, channels.
@@ -21,7 +22,7 @@ struct Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let who = (0..OWNERS, 0..OWNERS, 0u128..400, 0usize..4);
-    let what = (0u8..9, prop::bool::weighted(0.8), 0u64..40);
+    let what = (0u8..11, prop::bool::weighted(0.8), 0u64..40);
     (who, what).prop_map(|(who, what)| Step {
         owner: who.0,
         other: who.1,
@@ -98,6 +99,7 @@ impl Life {
             2 => Call::TopUp(TopUp { channel, amount }),
             3 | 4 => Call::Settle(self.redeem(step, channel, payer)),
             5 => Call::Close(self.redeem(step, channel, payer)),
+            9 | 10 => self.batch(step, channel, payer),
             6 => Call::RequestClose(InChannel { channel }),
             _ => Call::Withdraw(InChannel { channel }),
         }
@@ -112,6 +114,13 @@ impl Life {
             self.opened.push((id, step.owner));
         }
         Call::Open(Open { payee, asset, deposit, salt, signer: None })
+    }
+
+    /// The same row twice, so that one of them is passed over.
+    fn batch(&mut self, step: &Step, channel: ChannelId, payer: u8) -> Call {
+        let row = self.redeem(step, channel, payer);
+        let batch = Batch { rows: vec![row.clone(), row] };
+        if step.kind == 9 { Call::SettleMany(batch) } else { Call::CloseMany(batch) }
     }
 
     /// A voucher by the channel's payer, or one by somebody else.

@@ -1,9 +1,10 @@
 //! What can be asked of a chain; nothing here changes it.
 
-use super::{Chain, Included, used};
+use super::{BLOCKS_AT_ONCE, Chain, Included, Kept, KeptOp, used};
 use crate::record::{Place, TxRecord};
 use crate::state::State;
-use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Status, TxId};
+use sdpp_ledger::{Account, Amount, Asset, Change, Changes, Channel, ChannelId, Status, TxId};
+use std::collections::HashSet;
 
 impl Chain {
     /// Newest block, and the depth that counts as final.
@@ -34,6 +35,42 @@ impl Chain {
             .take(limit)
             .map(|(id, channel)| (*id, channel.clone()))
             .collect()
+    }
+
+    /// What happened to channels in final blocks from a height on, in order: a block whole or not
+    /// at all, and no further than [`BLOCKS_AT_ONCE`] blocks or the block that fills `limit`.
+    pub fn changes(&self, channels: &[ChannelId], from: u64, limit: usize) -> Changes {
+        let asked: HashSet<_> = channels.iter().collect();
+        let start = self.blocks.partition_point(|kept| kept.height < from);
+        let end = self.blocks.partition_point(|kept| kept.height <= self.final_height());
+        let mut list = Vec::new();
+        let mut unread = self.blocks.get(start..end).unwrap_or_default().iter();
+        for kept in unread.by_ref().take(BLOCKS_AT_ONCE) {
+            list.extend(self.changes_in(kept).filter(|change| asked.contains(&change.channel)));
+            if list.len() >= limit {
+                break;
+            }
+        }
+        let next = unread.next().map_or(self.final_height() + 1, |kept| kept.height);
+        Changes { list, next: next.max(from) }
+    }
+
+    fn changes_in<'a>(&'a self, kept: &'a Kept) -> impl Iterator<Item = Change> + 'a {
+        let txs = kept.ops.iter().filter_map(|op| match op {
+            KeptOp::Tx(id) => self.included.get(id),
+            KeptOp::Fund(_) => None,
+        });
+        let told =
+            txs.filter_map(|included| Some((&included.tx.id, included.outcome.as_ref().ok()?)));
+        told.flat_map(move |(tx, effect)| {
+            effect.changes.iter().map(move |(channel, kind)| Change {
+                channel: *channel,
+                kind: kind.clone(),
+                tx: tx.clone(),
+                height: kept.height,
+                at_ms: kept.at_ms,
+            })
+        })
     }
 
     /// A transaction in a block or in the pool.
@@ -68,7 +105,8 @@ impl Chain {
             height: kept.height,
             block: kept.hash,
             at_ms: kept.at_ms,
-            amount: outcome.as_ref().copied().unwrap_or_default(),
+            amount: outcome.as_ref().map(|effect| effect.amount).unwrap_or_default(),
+            rows: outcome.as_ref().map(|effect| effect.rows.clone()).unwrap_or_default(),
             reverted: outcome.as_ref().err().map(ToString::to_string),
             is_final: kept.height <= self.final_height(),
         };

@@ -3,8 +3,8 @@
 use super::*;
 use crate::genesis::{Allocation, Genesis};
 use sdpp_ledger::{
-    Anchor, Asset, Call, ChannelId, InChannel, Key, Open, Redeem, Reference, Signature, TopUp,
-    Voucher,
+    Anchor, Asset, Call, ChangeKind, Changes, ChannelId, InChannel, Key, Open, Redeem, Reference,
+    Signature, TopUp, Voucher,
 };
 
 pub(super) const OWNERS: u8 = 3;
@@ -48,7 +48,7 @@ fn act(chain: &mut Chain, now_ms: u64, owner: u8, call: &Call) -> Result<Amount,
     let tx = sign(chain, owner, chain.next_number(&account(owner)), call);
     let id = chain.submit(tx).unwrap();
     chain.advance(now_ms);
-    chain.included[&id].outcome.clone()
+    chain.included[&id].outcome.clone().map(|effect| effect.amount)
 }
 
 /// Account 0 opens a channel to account 1.
@@ -250,4 +250,28 @@ fn what_waits_still_does_after_a_reorganisation() {
     let (chain, _) = chain.reorganised(1);
     assert_eq!(chain.next_number(&account(0)), 0);
     assert!(chain.tx(&waiting.id).is_some());
+}
+
+#[test]
+fn what_happened_is_told_in_parts_that_end_with_a_block() {
+    let mut chain = Chain::new(origin(0, 1));
+    let id = opened(&mut chain, 100, None);
+    for _ in 0..30 {
+        let top_up = TopUp { channel: id, amount: Amount::new(1) };
+        act(&mut chain, 2, 0, &Call::TopUp(top_up)).unwrap();
+        act(&mut chain, 2, 1, &anchor(1)).unwrap();
+    }
+    let (mut told, mut from) = (Vec::new(), 0);
+    while from <= chain.height {
+        let changes = chain.changes(&[id], from, 7);
+        assert!(changes.list.len() <= 7 && changes.next > from, "{changes:?}");
+        told.extend(changes.list);
+        from = changes.next;
+    }
+    let deposits = told.iter().map(|change| match change.kind {
+        ChangeKind::Opened { deposit } | ChangeKind::ToppedUp { deposit } => deposit.units(),
+        _ => panic!("{change:?}"),
+    });
+    assert_eq!(deposits.collect::<Vec<_>>(), (100..=130).collect::<Vec<_>>());
+    assert_eq!(chain.changes(&[id], u64::MAX, 7), Changes { list: Vec::new(), next: u64::MAX });
 }

@@ -2,9 +2,9 @@
 
 use super::money::{balance, less};
 use super::*;
-use crate::{Channel, ChannelId};
+use crate::{Approve, Channel, ChannelId};
 
-const DEPOSIT: u128 = 10_000;
+pub(super) const DEPOSIT: u128 = 10_000;
 
 /// A payee takes what vouchers allow, step by step; a close pays the last of it and gives the
 /// rest back; and an id is used once, for ever.
@@ -150,17 +150,20 @@ pub async fn a_payer_gets_out_alone(rig: &dyn Rig) {
 }
 
 /// A channel between the rig's payer and payee.
-struct Lane<'a> {
+pub(super) struct Lane<'a> {
     rig: &'a dyn Rig,
     key: &'a Key,
     opening: Call,
-    id: ChannelId,
+    pub(super) id: ChannelId,
 }
 
 impl<'a> Lane<'a> {
     /// `None` where the ledger has no escrow. Opening takes exactly the deposit.
-    async fn open(rig: &'a dyn Rig) -> Option<Lane<'a>> {
+    pub(super) async fn open(rig: &'a dyn Rig) -> Option<Lane<'a>> {
         let (payer, escrow) = (rig.payer(), rig.payer().escrow()?);
+        if answered(escrow.needs_approval(&rig.asset(), Amount::new(DEPOSIT)).await) {
+            done(rig, payer, &Call::Approve(Approve { asset: rig.asset() })).await;
+        }
         let key = rig.payer_key();
         let key = key.unwrap_or_else(|| panic!("a rig with an escrow brings the payer's key"));
         let (payee, salt) = (rig.payee().account().clone(), Digest(fresh()));
@@ -172,34 +175,34 @@ impl<'a> Lane<'a> {
         Some(Lane { rig, key, opening, id })
     }
 
-    fn escrow(&self) -> &'a dyn Escrow {
+    pub(super) fn escrow(&self) -> &'a dyn Escrow {
         let escrow = self.rig.payer().escrow();
         escrow.unwrap_or_else(|| panic!("a lane was opened, so there is an escrow"))
     }
 
     /// The channel as the ledger has it.
-    async fn now(&self) -> Channel {
+    pub(super) async fn now(&self) -> Channel {
         let channel = answered(self.escrow().channel(&self.id).await);
         channel.unwrap_or_else(|| panic!("channel {} is not there", self.id))
     }
 
-    fn redeem(&self, units: u128) -> Redeem {
+    pub(super) fn redeem(&self, units: u128) -> Redeem {
         self.redeem_of(self.id, units)
     }
 
     /// A voucher with the payer's signature, for any channel at all.
-    fn redeem_of(&self, channel: ChannelId, units: u128) -> Redeem {
+    pub(super) fn redeem_of(&self, channel: ChannelId, units: u128) -> Redeem {
         let amount = Amount::new(units);
         let voucher = Voucher { channel, amount };
         Redeem { channel, amount, signature: voucher.sign(self.escrow().domain(), self.key) }
     }
 
-    fn top_up(&self, units: u128) -> Call {
+    pub(super) fn top_up(&self, units: u128) -> Call {
         Call::TopUp(TopUp { channel: self.id, amount: Amount::new(units) })
     }
 
     /// Closes without a voucher for anything, so that the payer has its money for the next story.
-    async fn close(&self) {
+    pub(super) async fn close(&self) {
         let nothing = Redeem { signature: Signature([0; 65]), ..self.redeem(0) };
         let closed = done(self.rig, self.rig.payee(), &Call::Close(nothing)).await;
         assert_eq!(closed.amount, Amount::ZERO, "nothing was signed away");
@@ -207,6 +210,6 @@ impl<'a> Lane<'a> {
 }
 
 /// A little more than the grace period, as blocks do not fall on every moment.
-fn grace(escrow: &dyn Escrow) -> Duration {
+pub(super) fn grace(escrow: &dyn Escrow) -> Duration {
     escrow.grace_period() + Duration::from_secs(2)
 }
