@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {SdppEscrow} from "../src/SdppEscrow.sol";
-import {TestToken} from "./Tokens.sol";
+import {PlainToken} from "./Tokens.sol";
 import {Vm} from "./Vm.sol";
 
 /// One escrow, a buyer that pays and a seller that is paid, and what each test needs to say.
@@ -19,7 +19,7 @@ abstract contract Base {
         0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
 
     SdppEscrow internal escrow;
-    TestToken internal token;
+    PlainToken internal token;
     address internal buyer;
     address internal seller;
     address internal stranger;
@@ -27,7 +27,7 @@ abstract contract Base {
     function setUp() public virtual {
         vm.warp(START);
         escrow = new SdppEscrow(GRACE);
-        token = new TestToken();
+        token = new PlainToken();
         buyer = vm.addr(BUYER_KEY);
         seller = vm.addr(0x5e11e5);
         stranger = vm.addr(0x57a496e5);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {SdppEscrow} from "../src/SdppEscrow.sol";
 import {Meddler, Party} from "./Accounts.sol";
 import {Base} from "./Base.sol";
-import {TestToken} from "./Tokens.sol";
+import {PlainToken} from "./Tokens.sol";
 
 /// Does what parties may do, and much that they may not, in any order: amounts and keys are as
 /// often wrong as right, and who receives coin may refuse it.
@@ -12,7 +12,7 @@ contract Handler is Base {
     uint256 private constant KEYS = 3;
 
     SdppEscrow public immutable target;
-    TestToken public immutable asset;
+    PlainToken public immutable asset;
     Party[2] public payees;
     bytes32[] public ids;
     mapping(bytes32 id => uint128 most) public vouched;

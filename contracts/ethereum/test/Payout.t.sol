@@ -11,7 +11,7 @@ import {
     DenyingToken,
     FeeToken,
     ListToken,
-    TestToken
+    PlainToken
 } from "./Tokens.sol";
 
 /// How money moves: tokens of all kinds, those who refuse it, those who call back.
@@ -24,7 +24,7 @@ contract PayoutTest is Base {
         vm.deal(address(party), 100);
     }
 
-    function ready(TestToken asset) private returns (address) {
+    function ready(PlainToken asset) private returns (address) {
         asset.mint(buyer, 1000);
         vm.prank(buyer);
         asset.approve(address(escrow), 1000);
@@ -56,7 +56,7 @@ contract PayoutTest is Base {
         refused(SdppEscrow.DepositNotReceived.selector);
         open(fee, 100, SALT, address(0));
         open(fee, 99, SALT, address(0));
-        assertEq(TestToken(fee).balanceOf(address(escrow)), 99);
+        assertEq(PlainToken(fee).balanceOf(address(escrow)), 99);
     }
 
     function test_a_fee_that_comes_later_stops_a_top_up() public {
@@ -111,8 +111,8 @@ contract PayoutTest is Base {
         address denying = ready(new DenyingToken());
         bytes32 id = open(denying, 10, SALT, address(0));
         close(id, 4);
-        assertEq(TestToken(denying).balanceOf(seller), 4);
-        assertEq(TestToken(denying).balanceOf(address(escrow)), 0);
+        assertEq(PlainToken(denying).balanceOf(seller), 4);
+        assertEq(PlainToken(denying).balanceOf(address(escrow)), 0);
         assertEq(escrow.credited(denying, seller), 0);
     }
 

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+import {TestToken} from "../src/TestToken.sol";
 
-/// A token that does what the standard says.
-contract TestToken is ERC20("Test", "T") {
-    function mint(address to, uint256 amount) external {
-        _mint(to, amount);
-    }
-}
+/// A token that does what the standard says, of which there is none yet.
+contract PlainToken is TestToken("Test", "T", 18, address(1), 0) {}
 
 /// Keeps one percent of each transfer.
-contract FeeToken is TestToken {
+contract FeeToken is PlainToken {
     function _update(address from, address to, uint256 amount) internal override {
         uint256 fee = from == address(0) ? 0 : amount / 100;
         super._update(from, to, amount - fee);
@@ -20,7 +16,7 @@ contract FeeToken is TestToken {
 }
 
 /// Pays one percent on top of each transfer, out of nothing.
-contract BonusToken is TestToken {
+contract BonusToken is PlainToken {
     function _update(address from, address to, uint256 amount) internal override {
         super._update(from, to, amount);
         if (from != address(0)) super._update(address(0), to, amount / 100);
@@ -28,7 +24,7 @@ contract BonusToken is TestToken {
 }
 
 /// Moves money and says that it did not.
-contract DenyingToken is TestToken {
+contract DenyingToken is PlainToken {
     function transfer(address to, uint256 amount) public override returns (bool) {
         super.transfer(to, amount);
         return false;
@@ -41,7 +37,7 @@ contract DenyingToken is TestToken {
 }
 
 /// Pays nothing to those on its list: reverts, or only says so.
-contract ListToken is TestToken {
+contract ListToken is PlainToken {
     mapping(address account => bool refused) public refused;
     bool public quiet;
 
@@ -113,7 +109,7 @@ contract BareToken {
 
 /// Calls whom it is told before each transfer, in the name of the token, and goes on whatever
 /// comes of it.
-contract CallingToken is TestToken {
+contract CallingToken is PlainToken {
     address private target;
     bytes private data;
     bool public called;
