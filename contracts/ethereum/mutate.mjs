@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const source = readFileSync(join(here, "src/SdppEscrow.sol"), "utf8");
-const WORKERS = 2;
+const WORKERS = Number(process.env.WORKERS ?? 2);
 
 // A name, what is there (once), and the fault in its place.
 const faults = [
@@ -46,9 +46,10 @@ const faults = [
   ["payer acts in a finalized channel", "require(_flags(channel.payee) == 0, ChannelFinalized());", ""],
   ["payer's channel need not be there", "require(Seat.unwrap(channel.payee) != 0, ChannelNotFound());", ""],
   ["payer's checks in another order", "require(_account(channel.payer) == msg.sender, NotPayer());\n        require(_flags(channel.payee) == 0, ChannelFinalized());", "require(_flags(channel.payee) == 0, ChannelFinalized());\n        require(_account(channel.payer) == msg.sender, NotPayer());"],
-  ["anyone redeems", "if (!_is(payee, msg.sender)) {", "if (Seat.unwrap(payee) == 0) {"],
-  ["unknown channel is not told", "Seat.unwrap(payee) == 0 ? ChannelNotFound.selector : NotPayee.selector", "NotPayee.selector"],
-  ["voucher after the end", "if (_flags(payee) != 0) return (ChannelFinalized.selector, payer, 0);", ""],
+  ["anyone redeems", "if ((Seat.unwrap(payee) ^ uint160(msg.sender)) & NOT_AMOUNT != 0) {", "if (Seat.unwrap(payee) == 0 || _flags(payee) != 0) {"],
+  ["unknown channel is not told", "if (Seat.unwrap(payee) == 0) return ChannelNotFound.selector;", ""],
+  ["a stranger is told of the end", "return _is(payee, msg.sender) ? ChannelFinalized.selector : NotPayee.selector;", "return _flags(payee) != 0 ? ChannelFinalized.selector : NotPayee.selector;"],
+  ["voucher after the end", "if ((Seat.unwrap(payee) ^ uint160(msg.sender)) & NOT_AMOUNT != 0) {", "if (!_is(payee, msg.sender)) {"],
   ["voucher above the deposit", "if (paid - 1 < _amount(payer) - settled) {", "if (amount > settled) {"],
   ["voucher one above the deposit", "if (paid - 1 < _amount(payer) - settled) {", "if (paid - 1 <= _amount(payer) - settled) {"],
   ["voucher for the whole deposit is refused", "if (paid - 1 < _amount(payer) - settled) {", "if (paid < _amount(payer) - settled) {"],
@@ -57,7 +58,7 @@ const faults = [
   ["close at the settled amount is refused", "} else if (!closing || paid != 0) {", "} else {"],
   ["deposit and increase told in another way", "} else if (amount > settled) {", "} else if (amount >= settled) {"],
   ["payer signs though another should", "signer = _seat(channel.authorizedSigner, 0, 0);", ""],
-  ["signature is not looked at", "return (InvalidSignature.selector, payer, 0);", ""],
+  ["signature is not looked at", "return (InvalidSignature.selector, NOBODY, 0);", ""],
   ["settle finalizes", "channel.payee = _raised(payee, paid, 0);", "channel.payee = _raised(payee, paid, FINALIZED);"],
   ["settle books nothing", "channel.payee = _raised(payee, paid, 0);", ""],
   ["settle books the sum again", "channel.payee = _raised(payee, paid, 0);", "channel.payee = _raised(payee, amount, 0);"],
@@ -66,23 +67,26 @@ const faults = [
   ["high s is taken from a wallet", "if (uint256(bytes32(signature[32:64])) > HALF_ORDER) return false;", ""],
   ["border of s is off", "if (uint256(bytes32(signature[32:64])) > HALF_ORDER) return false;", "if (uint256(bytes32(signature[32:64])) >= HALF_ORDER) return false;"],
   ["signature of any length", "if sub(signature.length, SIGNATURE) { signatureAt := calldatasize() }", ""],
-  ["wallet's word without a signature", "signer.code.length == 0 || signatureAt == msg.data.length", "signer.code.length == 0"],
+  ["wallet's word without a signature", "if (signatureAt == msg.data.length) return false;", ""],
   ["wallet says any word", "&& abi.decode(answer, (bytes32)) == bytes32(IERC1271.isValidSignature.selector)", ""],
   ["wallet's short answer", "return answered && answer.length >= 32\n            && abi.decode(answer, (bytes32))", "return answered\n            && bytes32(answer)"],
   ["wallet that fails has signed", "return answered && answer.length >= 32", "return !answered || answer.length >= 32"],
-  ["account without code answers", "if (signer.code.length == 0 || signatureAt", "if (signatureAt"],
-  ["wallets in a batch", "_redeem(channel, id, amount, signatureAt, closing, false)", "_redeem(channel, id, amount, signatureAt, closing, true)"],
-  ["no wallets at all", "_redeem(channel, channelId, amount, signatureAt, closing, true)", "_redeem(channel, channelId, amount, signatureAt, closing, false)"],
-  ["wallet comes first", "if (!_is(signer, _recover(digest, signatureAt))) {", "if (_account(signer).code.length != 0 || !_is(signer, _recover(digest, signatureAt))) {"],
+  ["wallets in a batch", "_redeem(channel, domain, id, amount, signatureAt, closing, false)", "_redeem(channel, domain, id, amount, signatureAt, closing, true)"],
+  ["no wallets at all", "_redeem(channel, _domain(), channelId, amount, signatureAt, closing, true)", "_redeem(channel, _domain(), channelId, amount, signatureAt, closing, false)"],
+  ["wallet comes first", "if (!_is(signer, by)) {", "if (_account(signer).code.length != 0 || !_is(signer, by)) {"],
   ["digest leaves out the channel", "mstore(add(free, 32), channelId)", "mstore(add(free, 32), 0)"],
-  ["digest leaves out the amount", "mstore(add(free, 64), cumulativeAmount)", "mstore(add(free, 64), 0)"],
-  ["domain of the home chain for ever", "if (block.chainid != HOME_CHAIN) domain = _domainSeparatorV4();", ""],
+  ["digest leaves out the amount", "mstore(add(free, 64), amount)", "mstore(add(free, 64), 0)"],
+  ["domain of the home chain for ever", "return block.chainid == HOME_CHAIN ? HOME_DOMAIN : _domainSeparatorV4();", "return HOME_DOMAIN;"],
   ["domain has another name", 'EIP712("EVM Payment Channel", "1")', 'EIP712("Tempo Stream Channel", "1")'],
   ["voucher has another type", "Voucher(bytes32 channelId,uint128 cumulativeAmount)", "Voucher(bytes32 channelId,uint256 cumulativeAmount)"],
   ["close keeps the rest", "if (closing) _payOther(_account(payer), token, _rest(payer, amount));", ""],
   ["settle gives the rest too", "if (closing) _payOther(_account(payer), token, _rest(payer, amount));", "_payOther(_account(payer), token, _rest(payer, amount));"],
   ["rest is the whole deposit", "return _amount(payer) - amount;", "return _amount(payer);"],
-  ["token channel pays coin", "if (_flags(payer) & HAS_TOKEN != 0) token = channel.token;", ""],
+  ["token channel pays coin", "address token = _flags(payer) & HAS_TOKEN != 0 ? channel.token : COIN;\n        if (paid", "address token = COIN;\n        if (paid"],
+  ["token channel pays coin in a batch", "address token = _flags(payer) & HAS_TOKEN != 0 ? channel.token : COIN;\n            if (token", "address token = COIN;\n            if (token"],
+  ["refused row is paid", "if (Seat.unwrap(payer) == 0) {", "if (false) {"],
+  ["refused voucher is no error", "if (Seat.unwrap(payer) == 0) _revert(refusal);", "if (Seat.unwrap(payer) == 0) return;"],
+  ["what was recovered before is taken again", "mstore(0, 0)", ""],
   ["batch of 201 rows", "rows.length <= MAX_BATCH * ROW", "rows.length <= (MAX_BATCH + 1) * ROW"],
   ["batch of 199 rows", "rows.length <= MAX_BATCH * ROW", "rows.length < MAX_BATCH * ROW"],
   ["batch of broken rows", "require(rows.length % ROW == 0, BatchNotInRows());", "if (rows.length % ROW != 0) return;"],
@@ -127,7 +131,10 @@ const faults = [
 ];
 
 // Faults that change nothing that can be seen, each with the reason.
-const equivalents = {};
+const equivalents = {
+  "what was recovered before is taken again":
+    "the word there is the channel's id, as its slot was computed before; for its last 20 bytes to be the signer, an account would have to be found that a hash of itself ends with",
+};
 
 function mutant([name, there, fault]) {
   const parts = source.split(there);

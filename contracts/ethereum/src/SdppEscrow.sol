@@ -98,9 +98,13 @@ contract SdppEscrow is EIP712 {
 
     /// @dev The chain's coin, where a token is expected.
     address private constant COIN = address(0);
+    /// @dev Where a seat has its account and its flags.
+    uint256 private constant NOT_AMOUNT = ~(uint256(type(uint88).max) << 160);
+    /// @dev The seat of a channel that is not there.
+    Seat private constant NOBODY = Seat.wrap(0);
     /// @dev Flag of the payee's seat: the channel is over.
     uint256 private constant FINALIZED = 1;
-    /// @dev Flags of the payer's seat: what else is stored.
+    /// @dev Flags of the payer's seat: what else is stored, and read only then.
     uint256 private constant HAS_TOKEN = 1;
     uint256 private constant HAS_SIGNER = 2;
     /// @dev Half the order of secp256k1: of the two signatures that are as good, the one with
@@ -436,9 +440,9 @@ contract SdppEscrow is EIP712 {
         }
         Stored storage channel = channels[channelId];
         (bytes4 refusal, Seat payer, uint256 paid) =
-            _redeem(channel, channelId, amount, signatureAt, closing, true);
-        if (refusal != 0) _revert(refusal);
-        address token = _token(channel, payer);
+            _redeem(channel, _domain(), channelId, amount, signatureAt, closing, true);
+        if (Seat.unwrap(payer) == 0) _revert(refusal);
+        address token = _flags(payer) & HAS_TOKEN != 0 ? channel.token : COIN;
         if (paid != 0) _payCaller(token, paid);
         if (closing) _payOther(_account(payer), token, _rest(payer, amount));
     }
@@ -448,18 +452,19 @@ contract SdppEscrow is EIP712 {
         require(rows.length % ROW == 0, BatchNotInRows());
         (address due, uint256 total) = (COIN, 0);
         Due memory toPayer;
+        bytes32 domain = _domain();
         (uint256 next, uint256 end) = _span(rows);
         while (next != end) {
             (bytes32 id, uint256 amount, uint256 signatureAt) = _row(next);
             next = _after(signatureAt);
             Stored storage channel = channels[id];
             (bytes4 refusal, Seat payer, uint256 paid) =
-                _redeem(channel, id, amount, signatureAt, closing, false);
-            if (refusal != 0) {
+                _redeem(channel, domain, id, amount, signatureAt, closing, false);
+            if (Seat.unwrap(payer) == 0) {
                 emit RowSkipped(id, amount, refusal);
                 continue;
             }
-            address token = _token(channel, payer);
+            address token = _flags(payer) & HAS_TOKEN != 0 ? channel.token : COIN;
             if (token != due) {
                 if (total != 0) _payCaller(due, total);
                 (due, total) = (token, 0);
@@ -476,11 +481,12 @@ contract SdppEscrow is EIP712 {
         _payOther(toPayer.to, toPayer.token, toPayer.amount);
     }
 
-    /// @dev Books a voucher, and returns what it pays the caller and out of whose seat; or the
-    /// selector of the error with which it is refused. The signature stands in the call's data;
-    /// `contracts` says whether a signer may answer for itself (ERC-1271).
+    /// @dev Books a voucher, and returns what it pays the caller and out of whose seat; or nobody's
+    /// seat and the selector of the error with which it is refused. The signature stands in the
+    /// call's data; `contracts` says whether a signer may answer for itself (ERC-1271).
     function _redeem(
         Stored storage channel,
+        bytes32 domain,
         bytes32 channelId,
         uint256 amount,
         uint256 signatureAt,
@@ -488,11 +494,10 @@ contract SdppEscrow is EIP712 {
         bool contracts
     ) private returns (bytes4 refusal, Seat payer, uint256 paid) {
         Seat payee = channel.payee;
-        if (!_is(payee, msg.sender)) {
-            refusal = Seat.unwrap(payee) == 0 ? ChannelNotFound.selector : NotPayee.selector;
-            return (refusal, payer, 0);
+        // One comparison for two: the caller is the payee, and the channel is not over.
+        if ((Seat.unwrap(payee) ^ uint160(msg.sender)) & NOT_AMOUNT != 0) {
+            return (_whyNotRedeemed(payee), NOBODY, 0);
         }
-        if (_flags(payee) != 0) return (ChannelFinalized.selector, payer, 0);
 
         payer = channel.payer;
         unchecked {
@@ -500,20 +505,20 @@ contract SdppEscrow is EIP712 {
             paid = amount - settled;
             // One comparison for two: more than was settled, no more than was deposited.
             if (paid - 1 < _amount(payer) - settled) {
-                bytes32 digest = _digest(channelId, amount);
+                (bytes32 digest, address by) = _recover(domain, channelId, amount, signatureAt);
                 Seat signer = payer;
                 if (_flags(payer) & HAS_SIGNER != 0) {
                     signer = _seat(channel.authorizedSigner, 0, 0);
                 }
-                if (!_is(signer, _recover(digest, signatureAt))) {
+                if (!_is(signer, by)) {
                     if (!contracts || !_isSignedByContract(_account(signer), digest, signatureAt)) {
-                        return (InvalidSignature.selector, payer, 0);
+                        return (InvalidSignature.selector, NOBODY, 0);
                     }
                 }
             } else if (amount > settled) {
-                return (AmountExceedsDeposit.selector, payer, 0);
+                return (AmountExceedsDeposit.selector, NOBODY, 0);
             } else if (!closing || paid != 0) {
-                return (AmountNotIncreasing.selector, payer, 0);
+                return (AmountNotIncreasing.selector, NOBODY, 0);
             }
         }
 
@@ -526,16 +531,31 @@ contract SdppEscrow is EIP712 {
         }
     }
 
-    /// @dev What a channel is paid in; its own slot is read only where there is a token.
-    function _token(Stored storage channel, Seat payer) private view returns (address token) {
-        if (_flags(payer) & HAS_TOKEN != 0) token = channel.token;
+    /// @dev Why the caller may not redeem from a channel with this payee's seat.
+    function _whyNotRedeemed(Seat payee) private view returns (bytes4) {
+        if (Seat.unwrap(payee) == 0) return ChannelNotFound.selector;
+        return _is(payee, msg.sender) ? ChannelFinalized.selector : NotPayee.selector;
     }
 
-    /// @dev Who signed a voucher, by its key; address zero, which nobody is, if that is no
-    /// signature. Works beyond the used memory, so a batch does not use up more with each row.
-    function _recover(bytes32 digest, uint256 signatureAt) private view returns (address signer) {
+    /// @dev A voucher's EIP-712 digest, and who signed it by its key; address zero, which nobody
+    /// is, if that is no signature. Works beyond the used memory, so a batch does not use up more
+    /// with each row.
+    function _recover(bytes32 domain, bytes32 channelId, uint256 amount, uint256 signatureAt)
+        private
+        view
+        returns (bytes32 digest, address signer)
+    {
+        bytes32 typehash = VOUCHER_TYPEHASH;
         assembly ("memory-safe") {
             let free := mload(0x40)
+            mstore(free, typehash)
+            mstore(add(free, 32), channelId)
+            mstore(add(free, 64), amount)
+            let voucher := keccak256(free, 96)
+            mstore(free, hex"1901")
+            mstore(add(free, 2), domain)
+            mstore(add(free, 34), voucher)
+            digest := keccak256(free, 66)
             mstore(free, digest)
             mstore(add(free, 32), byte(0, calldataload(add(signatureAt, 64))))
             calldatacopy(add(free, 64), signatureAt, 64)
@@ -551,7 +571,7 @@ contract SdppEscrow is EIP712 {
         view
         returns (bool)
     {
-        if (signer.code.length == 0 || signatureAt == msg.data.length) return false;
+        if (signatureAt == msg.data.length) return false;
         bytes calldata signature = msg.data[signatureAt:signatureAt + SIGNATURE];
         if (uint256(bytes32(signature[32:64])) > HALF_ORDER) return false;
         (bool answered, bytes memory answer) =
@@ -595,27 +615,9 @@ contract SdppEscrow is EIP712 {
         }
     }
 
-    /// @dev The EIP-712 digest of a voucher, made beyond the used memory so that a batch does
-    /// not use up more with each row.
-    function _digest(bytes32 channelId, uint256 cumulativeAmount)
-        private
-        view
-        returns (bytes32 digest)
-    {
-        bytes32 domain = HOME_DOMAIN;
-        if (block.chainid != HOME_CHAIN) domain = _domainSeparatorV4();
-        bytes32 typehash = VOUCHER_TYPEHASH;
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mstore(free, typehash)
-            mstore(add(free, 32), channelId)
-            mstore(add(free, 64), cumulativeAmount)
-            let voucher := keccak256(free, 96)
-            mstore(free, hex"1901")
-            mstore(add(free, 2), domain)
-            mstore(add(free, 34), voucher)
-            digest := keccak256(free, 66)
-        }
+    /// @dev The EIP-712 domain separator, which a fork of the chain has another of.
+    function _domain() private view returns (bytes32) {
+        return block.chainid == HOME_CHAIN ? HOME_DOMAIN : _domainSeparatorV4();
     }
 
     /// @dev The caller's channel as its payer, not finalized.

@@ -68,7 +68,7 @@ contract GasTest is Base {
         many(100, 300_000, false, true);
         cost("settleMany, coin, each of 100", 100, 15_000);
         many(100, 1_000_000, true, true);
-        cost("closeMany, coin, all spent, each of 100", 100, 14_600);
+        cost("closeMany, coin, all spent, each of 100", 100, 14_500);
         many(200, 1_000_000, true, true);
         cost("closeMany, coin, all spent, each of 200", 200, 14_500);
         many(100, 300_000, true, true);
