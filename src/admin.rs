@@ -54,6 +54,8 @@ pub enum Request {
     Status,
     /// To try again something owed that a ledger refused.
     Retry(Reference),
+    /// Not to do something owed any more, as far as that can still be had.
+    Cancel(Reference),
 }
 
 /// What it answers.
@@ -66,6 +68,8 @@ pub enum Response {
     Status(serde_json::Value),
     /// To [`Request::Retry`].
     Retried,
+    /// To [`Request::Cancel`]: it is refused, or will be unless it is done before.
+    Cancelling,
     /// It cannot be done, and why.
     Failed(String),
 }
@@ -243,6 +247,7 @@ mod tests {
             }
             Request::Journal(_) => Response::Journal(Answer::Entries { entries: Vec::new() }),
             Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
+            Request::Cancel(_) => Response::Cancelling,
         }
     }
 

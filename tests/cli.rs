@@ -358,6 +358,7 @@ fn a_journal_that_a_node_has_open_is_read_through_the_node() {
             match request {
                 Request::Journal(query) => Response::Journal(served.answer(&query).unwrap()),
                 Request::Retry(_) => Response::Retried,
+                Request::Cancel(_) => Response::Cancelling,
                 Request::Status => Response::Status(Value::Null),
             }
         }
@@ -443,6 +444,8 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
     let mut journal = write_session(&shop.path("j"), setting, 2);
     let policy = Policy {
         anchors_at_most: 1,
+        redeems_at_most: 1,
+        raise_after_ms: 30_000,
         in_flight_max: 4,
         poll_ms: 1,
         backoff_base_ms: 1,

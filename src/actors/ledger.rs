@@ -121,11 +121,13 @@ impl LedgerActor {
 
     fn notice(&mut self, answer: &Answer, now_ms: u64) {
         let error = match answer {
-            Answer::Prepared(Err(error)) => Some(error),
-            Answer::Submitted(Err(error)) | Answer::Finality(Err(error)) => Some(error),
+            Answer::Prepared(Err(error)) | Answer::Cancelled(Err(error)) => Some(error.clone()),
+            Answer::Submitted(Err(error)) | Answer::Finality(Err(error)) => Some(error.clone()),
+            Answer::Raised(Err(error)) => Some(error.clone()),
+            Answer::Gap(gap) => Some(gap.error()),
             _ => None,
         };
-        match error {
+        match &error {
             Some(LedgerError::Unavailable { what, .. }) => {
                 if self.health.away_since_ms.is_none() {
                     tracing::warn!(ledger = %self.ledger.id(), what, "the ledger is away");

@@ -2,11 +2,13 @@
 
 use super::statement::{AnchorLine, Expected, Settlement};
 use crate::record::{Act, Owed};
-use sdpp_ledger::{Amount, Anchor, Call, Claim, Digest, Evidence, LedgerId, TxId, merkle};
+use sdpp_ledger::{Amount, Anchor, Call, Claim, Digest, Evidence, LedgerId, Row, TxId, merkle};
 
 /// Something owed, and what became of it.
 pub(super) struct Due {
     pub(super) owed: Owed,
+    /// Further transactions that were named for a claim.
+    also: Vec<TxId>,
     evidence: Option<Evidence>,
     refused: Option<String>,
     /// An anchor's record was seen, and the anchor holds its digest.
@@ -15,7 +17,22 @@ pub(super) struct Due {
 
 impl Due {
     pub(super) fn new(owed: Owed) -> Self {
-        Due { owed, evidence: None, refused: None, fits: false }
+        Due { owed, also: Vec::new(), evidence: None, refused: None, fits: false }
+    }
+
+    /// Whether this is the same claim under another transaction, which then may prove it as well:
+    /// a payer that raises its fee names the new one.
+    pub(super) fn claim_also(&mut self, again: &Owed) -> bool {
+        let (Act::Check(first), Act::Check(new)) = (&self.owed.act, &again.act) else {
+            return false;
+        };
+        let act = Act::Check(Claim { tx: first.tx.clone(), ..new.clone() });
+        let is_open = self.evidence.is_none() && self.refused.is_none();
+        let is_same = is_open && Owed { act, ..again.clone() } == self.owed;
+        if is_same {
+            self.also.push(new.tx.clone());
+        }
+        is_same
     }
 
     /// Whether this anchors a record with digest `of` on the ledger that keeps the records.
@@ -49,15 +66,22 @@ impl Due {
         (self.evidence, self.refused) = (Some(evidence.clone()), None);
         let tx = evidence.tx.clone();
         match &self.owed.act {
-            Act::Check(claim) if claim.tx != tx => {
+            Act::Check(claim) if claim.tx != tx && !self.also.contains(&tx) => {
                 let claimed = &claim.tx;
                 Err(format!("{reference} is met by {tx}, claimed was {claimed}"))
             }
-            Act::Check(claim) => paid(claim.clone(), evidence.amount),
+            Act::Check(claim) => paid(Claim { tx, ..claim.clone() }, evidence.amount),
             Act::Do(Call::Transfer(transfer)) => {
                 paid(Claim { tx, transfer: transfer.clone() }, evidence.amount)
             }
             Act::Do(Call::Anchor(anchor)) => anchored(tx, anchor, proof),
+            Act::Do(Call::Settle(redeem) | Call::Close(redeem)) => {
+                let is_other = |row: &&Row| row.channel != redeem.channel;
+                match evidence.rows.iter().find(is_other) {
+                    Some(row) => Err(format!("{reference} is met by a row of {}", row.channel)),
+                    None => Ok(None),
+                }
+            }
             Act::Do(_) => Ok(None),
         }
     }

@@ -79,10 +79,7 @@ impl Fold {
     pub(super) fn take(&mut self, entry: &Entry) {
         self.entry = entry.seq;
         if let Some(owed) = entry.record.owed() {
-            if self.places.insert(owed.reference, self.owed.len()).is_some() {
-                self.note(Err(format!("{} is owed a second time", owed.reference)));
-            }
-            self.owed.push(Due::new(owed.clone()));
+            self.owe(owed);
         }
         let ground = std::mem::replace(&mut self.ground, Ground::Baseless);
         let result = match (&ground, &entry.record) {
@@ -100,6 +97,17 @@ impl Fold {
         };
         self.ground = ground;
         self.note(result);
+    }
+
+    /// Something is owed. A claim may come again, with another transaction.
+    fn owe(&mut self, owed: &Owed) {
+        if self.due(owed.reference).is_some_and(|due| due.claim_also(owed)) {
+            return;
+        }
+        if self.places.insert(owed.reference, self.owed.len()).is_some() {
+            self.note(Err(format!("{} is owed a second time", owed.reference)));
+        }
+        self.owed.push(Due::new(owed.clone()));
     }
 
     /// The session's statement, `None` where there never was an order, and all that is wrong.
@@ -304,13 +312,15 @@ impl Fold {
             reread(message).map_err(|e| e.to_string())?;
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let window = index.and_then(|index| self.windows.get(index));
+        let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
+        let paid_before = before.map_or(Amount::ZERO, |window| window.total);
         let fits = |window: &Window| {
             (window.to_seq, window.digest, window.total) == (ack.seq, ack.digest, amount_total)
         };
         if !window.is_some_and(fits) {
             return Err(format!("the payment of window {number} does not fit its invoice"));
         }
-        let amount = amount_total.saturating_sub(self.paid);
+        let amount = amount_total.saturating_sub(paid_before);
         self.acked = self.acked.max(ack.seq);
         self.paid = self.paid.max(amount_total);
         if terms.currency.method == Method::Escrow {

@@ -84,12 +84,7 @@ impl Book {
         match self {
             Book::Ours(journal) => {
                 let event = obligation::Event::Retried;
-                let answers =
-                    journal.commit(now_ms(), vec![Write::Obligation { reference, event }]);
-                answers?
-                    .into_iter()
-                    .try_for_each(|answer| answer.map(drop))
-                    .map_err(|error| Failure::new(Exit::Failed, error))
+                commit(journal, Write::Obligation { reference, event })
             }
             Book::Nodes(client) => match ask(client, &Request::Retry(reference))? {
                 Response::Retried => Ok(()),
@@ -97,6 +92,23 @@ impl Book {
             },
         }
     }
+
+    /// Has something owed not be done any more, as far as that can still be had.
+    pub(super) fn cancel(&mut self, reference: Reference) -> Outcome {
+        match self {
+            Book::Ours(journal) => commit(journal, Write::Cancel { reference }),
+            Book::Nodes(client) => match ask(client, &Request::Cancel(reference))? {
+                Response::Cancelling => Ok(()),
+                _ => Err(misfit()),
+            },
+        }
+    }
+}
+
+fn commit(journal: &mut Journal, write: Write) -> Outcome {
+    let answers = journal.commit(now_ms(), vec![write])?;
+    let done = answers.into_iter().try_for_each(|answer| answer.map(drop));
+    done.map_err(|error| Failure::new(Exit::Failed, error))
 }
 
 /// An answer to another question than was asked.

@@ -6,10 +6,10 @@ use crate::actors::ledger::LedgerActor;
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;
 use crate::config::{Config, RecordsBatch};
-use crate::journal::outbox::Policy;
+use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Reader, Unsettled};
 use actix::prelude::*;
-use sdpp_ledger::{Key, Ledger, LedgerId};
+use sdpp_ledger::{Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,12 @@ impl Running {
             let ledger = opened.ledger().clone();
             let id = ledger.id().clone();
             let (reader, journal) = (reader.clone(), journal.clone());
-            let actor = LedgerActor::start_for(ledger.clone(), policy(config), reader, journal);
+            let actor = LedgerActor::start_for(
+                ledger.clone(),
+                policy(config, ledger.as_ref()),
+                reader,
+                journal,
+            );
             BTreeMap::insert(&mut ids, (*name).to_owned(), id.clone());
             BTreeMap::insert(&mut actors, id.clone(), actor);
             if BTreeMap::insert(&mut ledgers, id.clone(), ledger).is_some() {
@@ -117,11 +122,13 @@ fn end_interrupted(
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)
 }
 
-/// How the outbox behaves for this config.
-fn policy(config: &Config) -> Policy {
+/// How the outbox behaves for this config on this ledger.
+fn policy(config: &Config, ledger: &dyn Ledger) -> Policy {
     let together = config.records.as_ref().is_some_and(|r| r.batch == RecordsBatch::Session);
     Policy {
         anchors_at_most: if together { ANCHORS_AT_MOST } else { 1 },
+        redeems_at_most: ledger.escrow().map_or(1, <dyn Escrow>::rows_at_most),
+        raise_after_ms: RAISE_AFTER_MS,
         in_flight_max: 64,
         poll_ms: 50,
         backoff_base_ms: 200,

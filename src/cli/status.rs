@@ -11,7 +11,7 @@ use crate::admin::{Client, Request, Response};
 use crate::journal::{Reader, Unsettled, Write, obligation};
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::{Ledger, LedgerId, Reference};
+use sdpp_ledger::{Ledger, LedgerId};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +116,14 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
             answer.map_err(text).and_then(|answer| answer.map_err(text)).map(Response::Journal)
         }
         Request::Status => status(&asked).await.map(Response::Status),
-        Request::Retry(reference) => retry(&asked, reference).await.map(|()| Response::Retried),
+        Request::Retry(reference) => {
+            let write = Write::Obligation { reference, event: obligation::Event::Retried };
+            commit(&asked, write).await.map(|()| Response::Retried)
+        }
+        Request::Cancel(reference) => {
+            let write = Write::Cancel { reference };
+            commit(&asked, write).await.map(|()| Response::Cancelling)
+        }
     };
     answered.unwrap_or_else(Response::Failed)
 }
@@ -163,8 +170,7 @@ impl OneLedger {
     }
 }
 
-async fn retry(asked: &Asked, reference: Reference) -> Result<(), String> {
-    let write = Write::Obligation { reference, event: obligation::Event::Retried };
+async fn commit(asked: &Asked, write: Write) -> Result<(), String> {
     let committed = asked.journal.send(Commit(vec![write])).await.map_err(text)?;
     let answers = committed.map_err(text)?;
     answers.into_iter().try_for_each(|answer| answer.map(|_| ())).map_err(text)

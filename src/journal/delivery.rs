@@ -32,8 +32,20 @@ pub struct Delivery {
     /// The journal's head as it was when this was prepared, where it stands as the last leaf
     /// under the root, below [`Head::reference`].
     pub head: Option<Head>,
-    /// All that was ever signed under this number; the last is the one that is sent.
+    /// All that was ever signed under this number; the last is the one that is sent, and any of
+    /// those that are [`Delivery::own`] may be mined.
     pub variants: Vec<Signed>,
+    /// How often it was signed again: for a higher fee, or to cancel it. What stands before those
+    /// and the one that was prepared is of other calls, which the ledger refused.
+    #[serde(default)]
+    pub again: usize,
+    /// When its newest variant was signed, or was last found to offer enough, in milliseconds
+    /// since 1970 UTC; 0 where none was looked at since it was prepared.
+    #[serde(default)]
+    pub priced_ms: u64,
+    /// Whether an operator wants it cancelled.
+    #[serde(default)]
+    pub cancel: Cancel,
     /// How far it is.
     pub state: State,
     /// When it was prepared, in milliseconds since 1970 UTC.
@@ -42,6 +54,27 @@ pub struct Delivery {
     pub due_ms: u64,
     /// How often in a row that has led to nothing.
     pub tries: u32,
+}
+
+/// Whether an operator wants a delivery cancelled, and what came of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cancel", rename_all = "snake_case")]
+pub enum Cancel {
+    /// Nobody wants it.
+    #[default]
+    No,
+    /// Somebody does.
+    Wished,
+    /// Its newest variants have no effect but to use the number up.
+    Signed {
+        /// The first of them among the variants.
+        from: usize,
+    },
+    /// The ledger cannot.
+    Refused {
+        /// The ledger's reason.
+        why: String,
+    },
 }
 
 /// How far a delivery is.
@@ -77,6 +110,11 @@ pub enum State {
         /// The ledger's reason.
         why: String,
         /// Where.
+        evidence: Evidence,
+    },
+    /// A transaction without effect used its number up, for good, as an operator wished.
+    Cancelled {
+        /// What the ledger says of that transaction.
         evidence: Evidence,
     },
     /// It can never happen.
@@ -125,6 +163,13 @@ pub enum Event {
     },
     /// Another transaction used its number up, for good.
     Replaced,
+    /// It was signed again under its number: send the newest variant.
+    Resigned,
+    /// The transaction that cancels it is done, for good.
+    Cancelled {
+        /// What the ledger says.
+        evidence: Evidence,
+    },
 }
 
 impl State {
@@ -139,22 +184,27 @@ impl State {
         let accepted = self.is_accepted();
         match (self, event) {
             (
-                state @ (State::Final { .. } | State::Reverted { .. } | State::Dead { .. }),
+                state @ (State::Final { .. }
+                | State::Reverted { .. }
+                | State::Cancelled { .. }
+                | State::Dead { .. }),
                 event,
             ) => Err(Illegal::new(&state, &event)),
             // A block that was seen says more than a pool that is asked once more.
-            (state @ State::Included { .. }, Event::Sent { .. } | Event::Rejected { .. }) => {
-                Ok(state)
-            }
+            (
+                state @ State::Included { .. },
+                Event::Sent { .. } | Event::Rejected { .. } | Event::Resigned,
+            ) => Ok(state),
             (_, Event::Sent { .. } | Event::Pending) => Ok(State::Sent),
             (_, Event::Rejected { why }) => Ok(State::Rejected { why, accepted }),
             (State::Rejected { why, accepted }, Event::Unknown) if !accepted => {
                 Ok(State::Dead { why, number_spent: false })
             }
-            (_, Event::Unknown) => Ok(State::Prepared { accepted }),
+            (_, Event::Unknown | Event::Resigned) => Ok(State::Prepared { accepted }),
             (_, Event::Included { place }) => Ok(State::Included { place }),
             (_, Event::Final { evidence }) => Ok(State::Final { evidence }),
             (_, Event::Reverted { why, evidence }) => Ok(State::Reverted { why, evidence }),
+            (_, Event::Cancelled { evidence }) => Ok(State::Cancelled { evidence }),
             (_, Event::Replaced) => Ok(State::Dead {
                 why: "another transaction used its number".to_owned(),
                 number_spent: true,
@@ -178,15 +228,47 @@ impl State {
             | State::Sent
             | State::Included { .. }
             | State::Rejected { .. } => true,
-            State::Final { .. } | State::Reverted { .. } | State::Dead { .. } => false,
+            State::Final { .. }
+            | State::Reverted { .. }
+            | State::Cancelled { .. }
+            | State::Dead { .. } => false,
         }
     }
 }
 
 impl Delivery {
-    /// What is sent and watched.
+    /// What is sent: the newest variant.
     pub fn signed(&self) -> Option<&Signed> {
         self.variants.last()
+    }
+
+    /// The variants that may be mined for it: those of its own call, and those that cancel it.
+    pub fn own(&self) -> &[Signed] {
+        let first = self.variants.len().saturating_sub(self.again.saturating_add(1));
+        self.variants.get(first..).unwrap_or_default()
+    }
+
+    /// The variants that cancel it.
+    pub fn cancelling(&self) -> &[Signed] {
+        match self.cancel {
+            Cancel::Signed { from } => self.variants.get(from..).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// The bytes that used its number up, where they are ours: to be sent again when the ledger
+    /// has lost them. None for what another transaction replaced, whose obligations went
+    /// elsewhere, nor for what was without effect, whose obligations may have.
+    pub fn spent_by(&self) -> Option<&Signed> {
+        let (among, evidence) = match &self.state {
+            State::Final { evidence } => (self.own(), evidence),
+            State::Cancelled { evidence } => (self.cancelling(), evidence),
+            _ => return None,
+        };
+        among.iter().find(|signed| is_of(signed, evidence)).or(match among {
+            [only] => Some(only),
+            _ => None,
+        })
     }
 
     /// The rows of other trees that this one implies.
@@ -198,6 +280,13 @@ impl Delivery {
             (Tree::Due, key, Vec::new())
         })
     }
+}
+
+/// Whether this is the evidence of these bytes. Ledgers write one transaction in upper or lower
+/// case.
+pub(super) fn is_of(signed: &Signed, evidence: &Evidence) -> bool {
+    let is_same = |tx: &TxId| tx.as_str().eq_ignore_ascii_case(evidence.tx.as_str());
+    signed.tx.as_ref().is_some_and(is_same)
 }
 
 /// Which number of an account comes next.

@@ -7,7 +7,7 @@ use super::keys;
 use super::tree::Tree;
 use crate::record::{Act, Owed};
 use crate::terms::SessionId;
-use sdpp_ledger::{Anchor, Call, Digest, Evidence};
+use sdpp_ledger::{Anchor, Call, Claim, Digest, Evidence, TxId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -22,6 +22,9 @@ pub struct Obligation {
     pub entry: u64,
     /// Since when, in milliseconds since 1970 UTC.
     pub at_ms: u64,
+    /// A claim: further transactions that were named later, because the payer raised its fee.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<TxId>,
     /// How far it is.
     pub state: State,
     /// When to look at it again, in milliseconds since 1970 UTC, while it is open or watching.
@@ -155,6 +158,15 @@ impl Obligation {
         }
     }
 
+    /// The claims that any transaction may prove, the first and those named later.
+    pub fn claims(&self) -> Vec<Claim> {
+        let Act::Check(first) = &self.owed.act else {
+            return Vec::new();
+        };
+        let later = self.also.iter().map(|tx| Claim { tx: tx.clone(), ..first.clone() });
+        std::iter::once(first.clone()).chain(later).collect()
+    }
+
     /// The rows of other trees that this one implies.
     pub(super) fn index(&self) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
         let reference = &self.owed.reference.0;
@@ -178,19 +190,19 @@ impl Obligation {
             }
             _ => {}
         }
-        rows.extend(self.claimed_tx());
+        rows.extend(self.claimed_txs());
         rows
     }
 
     /// A transaction pays once: a claim holds it for its reference unless it is refused.
-    fn claimed_tx(&self) -> Option<(Tree, Vec<u8>, Vec<u8>)> {
-        match (&self.owed.act, &self.state) {
-            (Act::Check(_), State::Refused { .. }) | (Act::Do(_), _) => None,
-            (Act::Check(claim), _) => Some((
-                Tree::Claims,
-                keys::claim(&self.owed.ledger, &claim.tx),
-                self.owed.reference.0.to_vec(),
-            )),
+    fn claimed_txs(&self) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
+        if matches!(self.state, State::Refused { .. }) {
+            return Vec::new();
         }
+        let row = |claim: Claim| {
+            let key = keys::claim(&self.owed.ledger, &claim.tx);
+            (Tree::Claims, key, self.owed.reference.0.to_vec())
+        };
+        self.claims().into_iter().map(row).collect()
     }
 }

@@ -29,6 +29,34 @@ pub enum Write {
         /// When to look at it again, in milliseconds since 1970 UTC.
         due_ms: u64,
     },
+    /// A delivery signed again under its number, for a higher fee: from here on, and no earlier,
+    /// it may be submitted.
+    Raise {
+        /// Which.
+        delivery: DeliveryId,
+        /// The new variant.
+        signed: Box<Signed>,
+    },
+    /// A delivery's newest variant offers enough, or no higher fee can be had: think of it again
+    /// after some time.
+    Keep {
+        /// Which.
+        delivery: DeliveryId,
+    },
+    /// An operator wants something owed not to be done any more: refused at once where nothing
+    /// was signed for it, else when a transaction without effect has taken its number.
+    Cancel {
+        /// What is owed.
+        reference: Reference,
+    },
+    /// A transaction without effect under a delivery's number: from here on, and no earlier, it
+    /// may be submitted.
+    Void {
+        /// Which.
+        delivery: DeliveryId,
+        /// The transaction, or the ledger's reason why there is none.
+        signed: Result<Box<Signed>, String>,
+    },
     /// Something happened to an obligation that is on no delivery: `Met`, `Refused`, `Separated`
     /// or `Retried`.
     Obligation {

@@ -13,7 +13,7 @@ use sdpp_ledger::Reference;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// List, show and verify a journal, and try again what a ledger refused.
+/// List, show and verify a journal, try again what a ledger refused, and cancel what is stuck.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp journal verify --journal seller-journal")]
 pub(super) struct Journal {
@@ -27,6 +27,7 @@ enum Verb {
     Show(Show),
     Verify(Verify),
     Retry(Retry),
+    Cancel(Cancel),
     Soak(soak::Soak),
 }
 
@@ -108,6 +109,23 @@ struct Retry {
     json: bool,
 }
 
+/// Have something owed to a ledger not be done any more.
+///
+/// What is not signed yet is refused at once. For what is on its way, a transaction without effect
+/// is sent under its number; whichever of the two the ledger takes is final. All that shares a
+/// transaction with it is cancelled too, and can be tried again.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sdpp journal cancel 0x5c1a... --journal seller-journal")]
+struct Cancel {
+    /// Its reference, as `sdpp journal list obligations` shows it.
+    reference: Reference,
+    #[command(flatten)]
+    book: Where,
+    /// Answer with JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 impl Journal {
     pub(super) fn run(self) -> Outcome {
         match self.verb {
@@ -117,6 +135,11 @@ impl Journal {
             Verb::Retry(Retry { reference, book, json }) => {
                 book.open()?.retry(reference)?;
                 let line = format!("{reference} will be tried again");
+                if json { out::json(&json!({ "reference": reference })) } else { out::line(line) }
+            }
+            Verb::Cancel(Cancel { reference, book, json }) => {
+                book.open()?.cancel(reference)?;
+                let line = format!("{reference} will not be done, unless it is done before");
                 if json { out::json(&json!({ "reference": reference })) } else { out::line(line) }
             }
             Verb::Soak(soak) => soak.run(),

@@ -4,27 +4,40 @@
 //! [`perform`] each step, and commit what [`Outbox::outcome`] makes of the answer before the next
 //! step. Whatever is lost in between is planned again, so a restart needs no code of its own.
 
+mod ask;
 mod outcome;
+mod pack;
 
-use super::delivery::{self, Delivery, DeliveryId, Numbers};
-use super::entry::Head;
-use super::obligation::{Obligation, State};
+pub use ask::{Answer, Gap, Step, perform};
+pub(in crate::journal) use pack::is_shared;
+pub use pack::{Packed, pack};
+
+use super::delivery::{self, Cancel, Delivery, DeliveryId};
+use super::obligation::Obligation;
 use super::reader::Reader;
 use super::write::{Prepare, Write};
 use super::{JournalError, damaged, keys};
-use crate::record::Act;
 use crate::terms::Purpose;
-use outcome::{Clock, checked, looked_up, submitted, unsigned};
-use sdpp_ledger::{
-    Account, Anchor, Call, Claim, Digest, Finality, Ledger, LedgerError, LedgerId, PublicKey,
-    Reference, Signed, TxId, merkle,
-};
+use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned};
+use pack::{Share, may_share_with, share_of};
+use sdpp_ledger::{Account, Finality, LedgerId, Reference};
 
 /// The most claims that one plan checks: the rest is due in the next.
 const CHECKS_AT_MOST: usize = 64;
 
 /// The most anchors under one root.
 const ANCHORS_AT_MOST: usize = 1024;
+
+/// The most vouchers in one transaction. With [`VARIANTS_MAX`] variants it still fits a row.
+const REDEEMS_AT_MOST: usize = 50;
+
+/// The most variants of one delivery; from then on only an operator's cancellation comes on top.
+/// A ledger that raises by an eighth at least has then more than doubled its fee.
+const VARIANTS_MAX: usize = 8;
+
+/// How long a transaction may stand in no block before its fee is raised, in milliseconds, where
+/// nobody says otherwise: half a minute, two blocks and a half of the slowest chain that is meant.
+pub const RAISE_AFTER_MS: u64 = 30_000;
 
 /// The longest wait that is ever written, in milliseconds: ten minutes.
 const WAIT_MS_MAX: u64 = 10 * 60 * 1_000;
@@ -35,6 +48,11 @@ pub struct Policy {
     /// How many due anchors may ride under one Merkle root, up to 1024; 1 for each its own
     /// transaction.
     pub anchors_at_most: usize,
+    /// How many due vouchers may be redeemed in one transaction, up to 50; 1 for each its own.
+    pub redeems_at_most: usize,
+    /// How long a transaction may stand in no block before its fee is raised, and again after
+    /// that, in milliseconds; up to seven times.
+    pub raise_after_ms: u64,
     /// How many transactions may be on their way at once.
     pub in_flight_max: usize,
     /// How long to wait before asking again how final something is, in milliseconds.
@@ -51,81 +69,19 @@ pub struct Outbox {
     ledger: LedgerId,
     account: Account,
     policy: Policy,
-    /// The ledger was asked for its next number since we started.
+    /// The ledger was asked for its next number since we started, and since it last showed that
+    /// somebody else uses our numbers.
     asked: bool,
-}
-
-/// One thing to ask of a ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Sign a call; nothing leaves yet.
-    Prepare {
-        /// What is to be done.
-        call: Call,
-        /// For which obligations.
-        references: Vec<Reference>,
-        /// The journal's head, where it is the last leaf under the root.
-        head: Option<Head>,
-        /// The account's next number by the journal.
-        numbers: Numbers,
-        /// Whether the ledger has to be asked for its own next number first.
-        ask: bool,
-        /// How often in a row this has led to nothing.
-        tries: u32,
-    },
-    /// Hand over what is prepared and durable.
-    Submit {
-        /// The delivery.
-        delivery: DeliveryId,
-        /// Its bytes.
-        signed: Signed,
-        /// How often in a row this has led to nothing.
-        tries: u32,
-    },
-    /// Ask how final it is.
-    Finality {
-        /// The delivery.
-        delivery: DeliveryId,
-        /// Its bytes.
-        signed: Signed,
-        /// How often in a row this has led to nothing.
-        tries: u32,
-    },
-    /// Ask whether a claim is true.
-    Check {
-        /// What it pays for.
-        reference: Reference,
-        /// The claim.
-        claim: Claim,
-        /// How often in a row this has led to nothing.
-        tries: u32,
-    },
-}
-
-/// What a ledger said to a [`Step`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// To [`Step::Prepare`].
-    Prepared(Result<Signed, LedgerError>),
-    /// To [`Step::Submit`].
-    Submitted(Result<TxId, LedgerError>),
-    /// To [`Step::Finality`] and [`Step::Check`].
-    Finality(Result<Finality, LedgerError>),
-}
-
-/// What one transaction does for some obligations.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packed {
-    /// The call.
-    pub call: Call,
-    /// The leaves under its root, the head's last; none where there is no root.
-    pub leaves: Vec<Digest>,
+    /// A number that the ledger waits for and that nothing of ours is on its way for.
+    gap: Option<u64>,
+    /// The last such number that was filled.
+    filled: Option<u64>,
 }
 
 impl Outbox {
     /// The outbox of an account on a ledger.
     pub fn new(ledger: LedgerId, account: Account, policy: Policy) -> Self {
-        Outbox { ledger, account, policy, asked: false }
+        Outbox { ledger, account, policy, asked: false, gap: None, filled: None }
     }
 
     /// What to ask now, in order. At most one thing is prepared: its number is certain only when
@@ -135,17 +91,20 @@ impl Outbox {
     /// As all of [`Reader`]'s methods.
     pub fn plan(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Step>, JournalError> {
         let mut steps = Vec::new();
+        steps.extend(self.fill(journal)?);
         let live = self.live(journal)?;
+        let numbers: Vec<u64> = live.iter().map(|row| row.id.number).collect();
         let may_prepare = self.may_prepare(&live);
-        let due = live.into_iter().filter(|row| is_due(row.due_ms, now_ms));
-        steps.extend(due.filter_map(step_of));
+        for row in live.into_iter().filter(|row| is_due(row.due_ms, now_ms)) {
+            steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
+        }
         for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, CHECKS_AT_MOST)? {
             if is_due(due_ms, now_ms) {
                 steps.extend(check(obligation(journal, key)?));
             }
         }
         if may_prepare {
-            steps.extend(self.prepare(journal, now_ms)?);
+            steps.extend(self.prepare(journal, numbers, now_ms)?);
         }
         Ok(steps)
     }
@@ -174,27 +133,44 @@ impl Outbox {
     pub fn outcome(&mut self, step: Step, answer: Answer, now_ms: u64, jitter: u64) -> Vec<Write> {
         let clock = Clock { policy: &self.policy, now_ms, jitter };
         match (step, answer) {
-            (Step::Prepare { call, references, head, tries, .. }, Answer::Prepared(answer)) => {
-                match answer {
-                    Ok(signed) => {
-                        self.asked = true;
-                        vec![Write::Prepare(Box::new(Prepare {
-                            ledger: self.ledger.clone(),
-                            account: self.account.clone(),
-                            call,
-                            references,
-                            head,
-                            signed,
-                        }))]
-                    }
-                    Err(error) => unsigned(&call, references, &error, tries, &clock),
-                }
+            (Step::Prepare { call, references, head, .. }, Answer::Prepared(Ok(signed))) => {
+                (self.asked, self.gap) = (true, None);
+                let (ledger, account) = (self.ledger.clone(), self.account.clone());
+                let prepare = Prepare { ledger, account, call, references, head, signed };
+                vec![Write::Prepare(Box::new(prepare))]
+            }
+            (Step::Prepare { call, references, tries, .. }, Answer::Prepared(Err(error))) => {
+                unsigned(&call, references, &error, tries, &clock)
+            }
+            (Step::Prepare { call, references, tries, .. }, Answer::Gap(gap)) => {
+                let waits = unsigned(&call, references, &gap.error(), tries, &clock);
+                // One gap after the other may be filled at once; the same one again waits.
+                let is_progress = self.filled.is_some_and(|filled| gap.free > filled);
+                self.notice(&gap);
+                if is_progress { Vec::new() } else { waits }
             }
             (Step::Submit { delivery, tries, .. }, Answer::Submitted(answer)) => {
                 submitted(delivery, answer, tries, &clock)
             }
             (Step::Finality { delivery, tries, .. }, Answer::Finality(answer)) => {
+                // Whoever uses our numbers may use the next as well.
+                self.asked &= !matches!(answer, Ok(Finality::Replaced));
                 looked_up(delivery, answer, tries, &clock)
+            }
+            (Step::Raise { delivery, .. }, Answer::Raised(answer)) => {
+                vec![raised(delivery, answer)]
+            }
+            (Step::Raise { delivery, .. }, Answer::Gap(gap)) => {
+                self.notice(&gap);
+                vec![Write::Keep { delivery }]
+            }
+            (Step::Cancel { delivery, tries, .. }, Answer::Cancelled(answer)) => {
+                vec![cancelled(delivery, answer, tries, &clock)]
+            }
+            (Step::Fill { signed }, Answer::Submitted(answer)) => {
+                self.filled = answer.is_ok().then_some(signed.number);
+                self.gap = None;
+                Vec::new()
             }
             (Step::Check { reference, tries, .. }, Answer::Finality(answer)) => {
                 vec![checked(reference, answer, tries, &clock)]
@@ -202,6 +178,10 @@ impl Outbox {
             // The answer to another question says nothing about this one: it is planned again.
             _ => Vec::new(),
         }
+    }
+
+    fn notice(&mut self, gap: &Gap) {
+        (self.gap, self.asked) = (Some(gap.free), false);
     }
 
     /// This account's deliveries that may still happen.
@@ -217,12 +197,61 @@ impl Outbox {
     }
 
     fn delivery(&self, journal: &Reader, number: u64) -> Result<Delivery, JournalError> {
-        let row = journal.delivery(&DeliveryId {
-            ledger: self.ledger.clone(),
-            account: self.account.clone(),
-            number,
-        })?;
+        let row = journal.delivery(&self.id(number))?;
         row.ok_or_else(|| damaged("a due row without its delivery"))
+    }
+
+    fn id(&self, number: u64) -> DeliveryId {
+        DeliveryId { ledger: self.ledger.clone(), account: self.account.clone(), number }
+    }
+
+    /// What a number that the ledger has lost was used for, if it can be sent again.
+    fn fill(&self, journal: &Reader) -> Result<Option<Step>, JournalError> {
+        let Some(number) = self.gap else {
+            return Ok(None);
+        };
+        let row = journal.delivery(&self.id(number))?;
+        let signed = row.as_ref().and_then(Delivery::spent_by).cloned();
+        Ok(signed.map(|signed| Step::Fill { signed }))
+    }
+
+    /// What to ask about a delivery. Asking for other bytes comes every other time, so that it
+    /// keeps nobody from seeing that what is out there has landed.
+    fn step_of(
+        &self,
+        journal: &Reader,
+        row: Delivery,
+        live: &[u64],
+        now_ms: u64,
+    ) -> Result<Option<Step>, JournalError> {
+        let Some(signed) = row.signed().cloned() else {
+            return Ok(None);
+        };
+        let variants = row.own().to_vec();
+        if row.cancel == Cancel::Wished && is_starved(&row) && row.tries.is_multiple_of(2) {
+            let (delivery, tries) = (row.id, row.tries);
+            return Ok(Some(Step::Cancel { delivery, variants, tries }));
+        }
+        if is_starved(&row) && self.may_raise(&row, now_ms) {
+            let next = journal.numbers(&self.ledger, &self.account)?.next;
+            let live = live.to_vec();
+            return Ok(Some(Step::Raise { delivery: row.id, variants, next, live }));
+        }
+        let (delivery, tries) = (row.id, row.tries);
+        Ok(match row.state {
+            delivery::State::Prepared { .. } => Some(Step::Submit { delivery, signed, tries }),
+            state if state.is_live() => Some(Step::Finality { delivery, variants, tries }),
+            _ => None,
+        })
+    }
+
+    /// Whether a higher fee is worth a thought.
+    fn may_raise(&self, row: &Delivery, now_ms: u64) -> bool {
+        let since_ms = if row.priced_ms == 0 { row.at_ms } else { row.priced_ms };
+        let after_ms = self.policy.raise_after_ms.min(WAIT_MS_MAX);
+        row.own().len() < VARIANTS_MAX
+            && row.cancel != Cancel::Wished
+            && is_due(since_ms.saturating_add(after_ms), now_ms)
     }
 
     /// The ledger must have taken each number before the next is prepared: one that it refuses is
@@ -231,7 +260,12 @@ impl Outbox {
         live.len() < self.policy.in_flight_max && live.iter().all(|row| row.state.is_accepted())
     }
 
-    fn prepare(&self, journal: &Reader, now_ms: u64) -> Result<Option<Step>, JournalError> {
+    fn prepare(
+        &self,
+        journal: &Reader,
+        live: Vec<u64>,
+        now_ms: u64,
+    ) -> Result<Option<Step>, JournalError> {
         let batch = self.batch(journal, now_ms)?;
         let Some(first) = batch.first() else {
             return Ok(None);
@@ -250,98 +284,49 @@ impl Outbox {
             head,
             ask: !self.asked || numbers.given_back,
             numbers,
+            live,
             tries,
         }))
     }
 
-    /// The obligations that the next transaction meets: the one due first, and with an anchor as
-    /// many more anchors as may share its root.
+    /// The obligations that the next transaction meets: the one due first, and as many more as
+    /// may share its transaction.
     fn batch(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
-        let at_most = self.policy.anchors_at_most.clamp(1, ANCHORS_AT_MOST);
         let mut batch: Vec<Obligation> = Vec::new();
-        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, 2 * at_most)? {
-            if batch.len() == at_most {
-                break;
-            }
+        let mut at_most = 1;
+        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
+        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
             if !is_due(due_ms, now_ms) {
                 continue;
             }
             let row = obligation(journal, key)?;
             if batch.is_empty() {
-                let shares = may_share(&row);
+                at_most = share_of(&row).map_or(1, |share| self.at_most(share));
                 batch.push(row);
-                if !shares {
-                    break;
-                }
-            } else if may_share(&row) {
+            } else if may_share_with(&row, &batch) {
                 batch.push(row);
+            }
+            if batch.len() == at_most {
+                break;
             }
         }
         Ok(batch)
+    }
+
+    fn at_most(&self, share: Share) -> usize {
+        match share {
+            Share::Root => self.policy.anchors_at_most.clamp(1, ANCHORS_AT_MOST),
+            Share::Settle | Share::Close => self.policy.redeems_at_most.clamp(1, REDEEMS_AT_MOST),
+        }
     }
 
     /// The journal's head rides along where there is a root anyway, and with each session's last
     /// anchor, its exit.
     fn takes_head(&self, batch: &[Obligation]) -> bool {
         let is_last = |row: &Obligation| row.owed.purpose == Purpose::Exit;
-        batch.iter().all(may_share)
+        batch.iter().all(|row| share_of(row) == Some(Share::Root))
             && (self.policy.anchors_at_most > 1 || batch.iter().any(is_last))
     }
-}
-
-/// Asks a ledger. The only thing here that waits for anything.
-pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
-    match step {
-        Step::Prepare { call, numbers, ask, .. } => {
-            Answer::Prepared(sign(ledger, call, numbers, *ask).await)
-        }
-        Step::Submit { signed, .. } => Answer::Submitted(ledger.submit(signed).await),
-        Step::Finality { signed, .. } => Answer::Finality(ledger.finality(signed).await),
-        Step::Check { claim, .. } => Answer::Finality(match ledger.payments() {
-            Some(payments) => payments.paid(claim).await,
-            None => Err(LedgerError::refused(
-                "NoSuchAbility",
-                format!("ledger {} moves no money", ledger.id()),
-            )),
-        }),
-    }
-}
-
-async fn sign(
-    ledger: &dyn Ledger,
-    call: &Call,
-    numbers: &Numbers,
-    ask: bool,
-) -> sdpp_ledger::Result<Signed> {
-    let number = match ask {
-        true => numbers.next.max(ledger.next_number().await?),
-        false => numbers.next,
-    };
-    sdpp_ledger::prepare(ledger, number, call).await
-}
-
-/// What one transaction does for these obligations: the call of a single one, or the root over
-/// the leaves of many and the head's. `None` when they cannot share one.
-pub fn pack(owed: &[Obligation], head: Option<Head>, identity: &PublicKey) -> Option<Packed> {
-    if let ([row], None) = (owed, head) {
-        return match &row.owed.act {
-            Act::Do(call) => Some(Packed { call: call.clone(), leaves: Vec::new() }),
-            Act::Check(_) => None,
-        };
-    }
-    let leaves: Option<Vec<Digest>> = owed.iter().map(Obligation::leaf).collect();
-    let mut leaves = leaves.filter(|leaves| !leaves.is_empty())?;
-    leaves.extend(head.map(|head| Anchor::leaf(&head.reference(identity), &head.digest)));
-    let call = Call::Anchor(Anchor::Root {
-        root: merkle::root(&leaves),
-        count: u32::try_from(leaves.len()).ok()?,
-    });
-    Some(Packed { call, leaves })
-}
-
-/// Whether a call stands for more than one thing, so that its refusal says nothing of each.
-pub(super) fn is_shared(call: &Call) -> bool {
-    matches!(call, Call::Anchor(Anchor::Root { .. }))
 }
 
 /// Whether a wait is over. One that is longer than any that is ever written was begun before the
@@ -350,8 +335,13 @@ fn is_due(due_ms: u64, now_ms: u64) -> bool {
     due_ms <= now_ms || due_ms - now_ms > WAIT_MS_MAX
 }
 
-fn may_share(row: &Obligation) -> bool {
-    row.state == State::Open { alone: false } && row.leaf().is_some()
+/// Whether it stands in no block, although the ledger had time to put it there.
+fn is_starved(row: &Delivery) -> bool {
+    match row.state {
+        delivery::State::Prepared { accepted } => accepted || row.tries > 0,
+        delivery::State::Sent => true,
+        _ => false,
+    }
 }
 
 fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, JournalError> {
@@ -361,20 +351,6 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
 }
 
 fn check(row: Obligation) -> Option<Step> {
-    match row.owed.act {
-        Act::Check(claim) => {
-            Some(Step::Check { reference: row.owed.reference, claim, tries: row.tries })
-        }
-        Act::Do(_) => None,
-    }
-}
-
-fn step_of(row: Delivery) -> Option<Step> {
-    let signed = row.signed()?.clone();
-    let (delivery, tries) = (row.id, row.tries);
-    match row.state {
-        delivery::State::Prepared { .. } => Some(Step::Submit { delivery, signed, tries }),
-        state if state.is_live() => Some(Step::Finality { delivery, signed, tries }),
-        _ => None,
-    }
+    let (reference, claims, tries) = (row.owed.reference, row.claims(), row.tries);
+    (!claims.is_empty()).then_some(Step::Check { reference, claims, tries })
 }

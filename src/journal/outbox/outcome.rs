@@ -4,7 +4,7 @@ use super::{Policy, WAIT_MS_MAX, is_shared};
 use crate::journal::delivery::{self, DeliveryId};
 use crate::journal::obligation;
 use crate::journal::write::{Live, Write};
-use sdpp_ledger::{Call, Finality, LedgerError, Reference, TxId};
+use sdpp_ledger::{Call, Finality, LedgerError, Reference, Signed, TxId};
 
 /// What the waits of an outcome are made from.
 pub(super) struct Clock<'a> {
@@ -95,6 +95,28 @@ pub(super) fn looked_up(
         Err(error) => return vec![postponed(id, tries, &error, clock)],
     };
     vec![Write::Delivery { id, event, due_ms }]
+}
+
+/// An answer to the wish for a higher fee. An outage is no hurry: what is out there may land.
+pub(super) fn raised(delivery: DeliveryId, answer: Result<Option<Signed>, LedgerError>) -> Write {
+    match answer {
+        Ok(Some(signed)) => Write::Raise { delivery, signed: signed.into() },
+        Ok(None) | Err(_) => Write::Keep { delivery },
+    }
+}
+
+pub(super) fn cancelled(
+    delivery: DeliveryId,
+    answer: Result<Signed, LedgerError>,
+    tries: u32,
+    clock: &Clock<'_>,
+) -> Write {
+    let signed = match answer {
+        Ok(signed) => Ok(signed.into()),
+        Err(LedgerError::Refused { code, why }) => Err(reason(&code, &why)),
+        Err(error) => return postponed(delivery, tries, &error, clock),
+    };
+    Write::Void { delivery, signed }
 }
 
 pub(super) fn checked(

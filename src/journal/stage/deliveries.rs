@@ -2,14 +2,17 @@
 //! what it has come to.
 
 use super::{Fault, Stage};
-use crate::journal::delivery::{self, Delivery, DeliveryId, Numbers};
+use crate::journal::delivery::{self, Cancel, Delivery, DeliveryId, Numbers};
 use crate::journal::entry::{self, Head};
 use crate::journal::keys;
-use crate::journal::obligation::{Event, Obligation};
+use crate::journal::obligation::{Event, Illegal, Obligation, State};
 use crate::journal::outbox::{self, Packed};
 use crate::journal::tree::Tree;
 use crate::journal::write::{NewsKind, Prepare, WriteError};
-use sdpp_ledger::{Evidence, Reference, TxId, merkle};
+use sdpp_ledger::{Call, Evidence, Reference, Row, Signed, TxId, merkle};
+
+/// What an operator's wish makes of an obligation.
+const CANCELLED: &str = "cancelled by the operator";
 
 impl Stage<'_> {
     pub(super) fn prepare(&mut self, prepare: Prepare) -> Result<(), Fault> {
@@ -39,6 +42,9 @@ impl Stage<'_> {
             references: prepare.references,
             head,
             variants,
+            again: 0,
+            priced_ms: self.now_ms,
+            cancel: Cancel::No,
             state: delivery::State::Prepared { accepted: false },
             at_ms: self.now_ms,
             due_ms: self.now_ms,
@@ -77,10 +83,7 @@ impl Stage<'_> {
             let delivery = row.id.clone();
             self.obligation_event(reference, Event::Boarded { delivery }, None)?;
         }
-        if let Some(tx) = row.signed().and_then(|signed| signed.tx.clone()) {
-            self.tell_signed(row, &tx)?;
-        }
-        Ok(())
+        self.tell_newest(row)
     }
 
     pub(super) fn delivery_event(
@@ -91,6 +94,7 @@ impl Stage<'_> {
     ) -> Result<(), Fault> {
         let old = self.delivery(id)?;
         let mut row = old.clone();
+        let event = as_cancelled(&old, event);
         row.state = old.state.clone().next(event.clone())?;
         row.due_ms = due_ms;
         row.tries = 0;
@@ -99,6 +103,81 @@ impl Stage<'_> {
         }
         self.put_delivery(Some(&old), &row)?;
         self.unload(&row)
+    }
+
+    /// A higher fee for the same call, or for what cancels it.
+    pub(super) fn raise(&mut self, id: &DeliveryId, signed: Signed) -> Result<(), Fault> {
+        let old = self.delivery(id)?;
+        let row = self.sign_again(old, signed, None)?;
+        match &row.cancel {
+            Cancel::Signed { .. } => Ok(()),
+            _ => self.tell_newest(&row),
+        }
+    }
+
+    pub(super) fn keep(&mut self, id: &DeliveryId) -> Result<(), Fault> {
+        let old = self.delivery(id)?;
+        let row = Delivery { priced_ms: self.now_ms, ..old.clone() };
+        self.put_delivery(Some(&old), &row)
+    }
+
+    pub(super) fn void(
+        &mut self,
+        id: &DeliveryId,
+        signed: Result<Box<Signed>, String>,
+    ) -> Result<(), Fault> {
+        let old = self.delivery(id)?;
+        match signed {
+            Ok(signed) => {
+                let from = old.variants.len();
+                self.sign_again(old, *signed, Some(Cancel::Signed { from })).map(drop)
+            }
+            Err(why) => {
+                let row = Delivery { cancel: Cancel::Refused { why }, ..old.clone() };
+                self.put_delivery(Some(&old), &row)
+            }
+        }
+    }
+
+    fn sign_again(
+        &mut self,
+        old: Delivery,
+        signed: Signed,
+        cancel: Option<Cancel>,
+    ) -> Result<Delivery, Fault> {
+        if signed.number != old.id.number {
+            return Err(WriteError::NotWhatIsOwed("the number is another").into());
+        }
+        let mut row = old.clone();
+        row.state = old.state.clone().next(delivery::Event::Resigned)?;
+        row.variants.push(signed);
+        row.again = old.again.saturating_add(1);
+        row.cancel = cancel.unwrap_or(row.cancel);
+        (row.priced_ms, row.due_ms, row.tries) = (self.now_ms, self.now_ms, 0);
+        self.put_delivery(Some(&old), &row)?;
+        Ok(row)
+    }
+
+    /// An operator's wish. What is not signed yet is refused at once.
+    pub(super) fn cancel(&mut self, reference: &Reference) -> Result<(), Fault> {
+        let event = Event::Refused { why: CANCELLED.to_owned() };
+        let row = self.obligation(reference)?;
+        match &row.state {
+            State::Open { .. } => self.obligation_event(reference, event, None),
+            State::Riding { delivery } => self.wish(delivery),
+            state => Err(Illegal::new(state, &event).into()),
+        }
+    }
+
+    fn wish(&mut self, id: &DeliveryId) -> Result<(), Fault> {
+        let old = self.delivery(id)?;
+        if matches!(old.cancel, Cancel::Signed { .. }) {
+            return Ok(());
+        }
+        let (due_ms, tries) = (self.now_ms, 0);
+        let row = Delivery { cancel: Cancel::Wished, due_ms, tries, ..old.clone() };
+        self.has_work(&id.ledger);
+        self.put_delivery(Some(&old), &row)
     }
 
     /// A gateway that signs tells the transaction's id only when it takes it.
@@ -115,24 +194,40 @@ impl Stage<'_> {
         use delivery::State;
         match &row.state {
             State::Final { evidence } => self.meet(row, evidence),
-            State::Reverted { why, .. } => self.refuse(row, why),
+            State::Reverted { why, .. } => self.fail(row, why),
+            State::Cancelled { .. } => self.refuse(row, CANCELLED),
             State::Dead { number_spent, why } => {
                 if !number_spent {
                     self.free_number(&row.id)?;
                 }
-                if *number_spent {
+                if matches!(row.cancel, Cancel::Wished | Cancel::Signed { .. }) {
+                    self.refuse(row, CANCELLED)
+                } else if *number_spent {
                     self.unload_each(row, &[Event::Dropped])
-                } else if outbox::is_shared(&row.call) {
-                    self.unload_each(row, &[Event::Dropped, Event::Separated])
                 } else {
-                    self.refuse(row, why)
+                    self.fail(row, why)
                 }
             }
             _ => Ok(()),
         }
     }
 
+    /// The ledger refused it as a whole: of each thing that shared it this says nothing.
+    fn fail(&mut self, row: &Delivery, why: &str) -> Result<(), Fault> {
+        match outbox::is_shared(&row.call) {
+            true => self.unload_each(row, &[Event::Dropped, Event::Separated]),
+            false => self.refuse(row, why),
+        }
+    }
+
     fn meet(&mut self, row: &Delivery, evidence: &Evidence) -> Result<(), Fault> {
+        if let Call::SettleMany(batch) | Call::CloseMany(batch) = &row.call {
+            for (reference, asked) in row.references.iter().zip(&batch.rows) {
+                let told = evidence.rows.iter().find(|told| told.channel == asked.channel);
+                self.obligation_event(reference, of_row(evidence, told), None)?;
+            }
+            return Ok(());
+        }
         let owed = self.owed_by(&row.references)?;
         let packed = outbox::pack(&owed, row.head, self.identity);
         let leaves = packed.map_or(Vec::new(), |Packed { leaves, .. }| leaves);
@@ -188,10 +283,43 @@ impl Stage<'_> {
         self.put_row("an account", Tree::Accounts, key, &numbers)
     }
 
+    fn tell_newest(&mut self, row: &Delivery) -> Result<(), Fault> {
+        match row.signed().and_then(|signed| signed.tx.clone()) {
+            Some(tx) => self.tell_signed(row, &tx),
+            None => Ok(()),
+        }
+    }
+
     fn tell_signed(&mut self, row: &Delivery, tx: &TxId) -> Result<(), Fault> {
         for owed in self.owed_by(&row.references)? {
             self.tell(&owed, NewsKind::Signed(tx.clone()));
         }
         Ok(())
+    }
+}
+
+/// What is said of a delivery's cancelling variant is the end of it, not its success.
+fn as_cancelled(row: &Delivery, event: delivery::Event) -> delivery::Event {
+    use delivery::Event;
+    match event {
+        Event::Final { evidence } | Event::Reverted { evidence, .. }
+            if row.cancelling().iter().any(|signed| delivery::is_of(signed, &evidence)) =>
+        {
+            Event::Cancelled { evidence }
+        }
+        event => event,
+    }
+}
+
+/// What a final batch comes to for one of its rows. A row of which the ledger tells nothing may
+/// have been passed over: it is never met unseen.
+fn of_row(batch: &Evidence, told: Option<&Row>) -> Event {
+    match told {
+        None => Event::Refused { why: "the ledger tells nothing of this row".to_owned() },
+        Some(Row { refused: Some(why), .. }) => Event::Refused { why: why.clone() },
+        Some(row) => {
+            let (amount, rows) = (row.amount, vec![row.clone()]);
+            Event::Met { evidence: Evidence { amount, rows, ..batch.clone() } }
+        }
     }
 }

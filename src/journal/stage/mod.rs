@@ -3,6 +3,7 @@
 //! Nothing here touches the disk but to read. What a write changed is taken back when it is
 //! refused; the rest becomes one batch.
 
+mod claims;
 mod deliveries;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -16,7 +17,7 @@ use super::write::{Live, News, NewsKind, Write, WriteError, Written};
 use super::{JournalError, damaged};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, SessionId};
-use sdpp_ledger::{LedgerId, PublicKey, Reference, TxId, merkle};
+use sdpp_ledger::{LedgerId, PublicKey, Reference, merkle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -113,6 +114,10 @@ impl<'a> Stage<'a> {
             Write::Append { session, record } => self.append(session, *record),
             Write::Prepare(prepare) => self.prepare(*prepare),
             Write::Delivery { id, event, due_ms } => self.delivery_event(&id, event, due_ms),
+            Write::Raise { delivery, signed } => self.raise(&delivery, *signed),
+            Write::Keep { delivery } => self.keep(&delivery),
+            Write::Cancel { reference } => self.cancel(&reference),
+            Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
@@ -192,12 +197,13 @@ impl<'a> Stage<'a> {
         let Some(entry) = self.row::<Entry>(Tree::Entries, &keys::seq(seq))? else {
             return Err(damaged(format!("entry {seq} is gone")).into());
         };
-        if entry.session != session || entry.record != *record {
+        let is_same = entry.session == session && entry.record == *record;
+        if !is_same && !self.claim_also(&first, owed, session, record)? {
             let reference = owed.reference;
             return Err(WriteError::ReferenceConflict { reference, entry: seq }.into());
         }
-        self.written.seq = Some(seq);
-        self.written.repeated = true;
+        self.written.repeated = self.written.seq.is_none();
+        self.written.seq.get_or_insert(seq);
         Ok(true)
     }
 
@@ -249,6 +255,7 @@ impl<'a> Stage<'a> {
         let row = Obligation {
             state: State::birth(&owed, session.is_some()),
             owed,
+            also: Vec::new(),
             session,
             entry: self.head.seq,
             at_ms: self.head.at_ms,
@@ -256,17 +263,6 @@ impl<'a> Stage<'a> {
             tries: 0,
         };
         self.put_obligation(None, &row)
-    }
-
-    fn check_tx_is_free(&mut self, owed: &Owed, tx: &TxId) -> Result<(), Fault> {
-        let key = keys::claim(&owed.ledger, tx);
-        match self.get(Tree::Claims, &key)? {
-            Some(by) if by != owed.reference.0 => {
-                let by = by.try_into().map_err(|_| damaged("a claim's row"))?;
-                Err(WriteError::TxUsed { tx: tx.clone(), by: Reference(by) }.into())
-            }
-            _ => Ok(()),
-        }
     }
 
     fn release(&mut self, session: &SessionId) -> Result<(), Fault> {
@@ -284,8 +280,10 @@ impl<'a> Stage<'a> {
         if is_inner || matches!(row.state, State::Riding { .. }) {
             return Err(Illegal::new(&row.state, &event).into());
         }
-        if let (Event::Retried, Act::Check(claim)) = (&event, &row.owed.act) {
-            self.check_tx_is_free(&row.owed, &claim.tx)?;
+        if event == Event::Retried {
+            row.claims()
+                .iter()
+                .try_for_each(|claim| self.check_tx_is_free(&row.owed, &claim.tx))?;
         }
         self.obligation_event(reference, event, None)
     }

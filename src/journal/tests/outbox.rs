@@ -19,6 +19,8 @@ struct Node {
 fn policy(anchors_at_most: usize) -> Policy {
     Policy {
         anchors_at_most,
+        redeems_at_most: 4,
+        raise_after_ms: 5_000,
         in_flight_max: 4,
         poll_ms: 1_000,
         backoff_base_ms: 500,

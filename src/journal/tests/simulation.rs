@@ -191,6 +191,8 @@ impl World {
 fn outbox(anchors_at_most: usize) -> Outbox {
     let policy = Policy {
         anchors_at_most,
+        redeems_at_most: 4,
+        raise_after_ms: 5_000,
         in_flight_max: 3,
         poll_ms: 100,
         backoff_base_ms: 50,

@@ -59,7 +59,8 @@ fn ways() -> Vec<Way> {
         Way::Included { place },
         Way::Rejected { why: why.clone(), accepted: true },
         Way::Final { evidence: evidence.clone() },
-        Way::Reverted { why: why.clone(), evidence },
+        Way::Reverted { why: why.clone(), evidence: evidence.clone() },
+        Way::Cancelled { evidence },
         Way::Dead { why, number_spent: true },
     ]
 }
@@ -75,8 +76,10 @@ fn moves() -> Vec<Moved> {
         Moved::Pending,
         Moved::Included { place },
         Moved::Final { evidence: evidence.clone() },
-        Moved::Reverted { why, evidence },
+        Moved::Reverted { why, evidence: evidence.clone() },
         Moved::Replaced,
+        Moved::Resigned,
+        Moved::Cancelled { evidence },
     ]
 }
 
@@ -142,7 +145,7 @@ fn only_a_refusal_that_was_looked_up_kills_what_was_never_accepted() {
 proptest! {
     #[test]
     fn no_walk_through_the_tables_is_met_and_then_something_else(
-        picks in proptest::collection::vec(0usize..56, 1..40)
+        picks in proptest::collection::vec(0usize..70, 1..40)
     ) {
         let owed = payment(session(1), 1);
         let mut state = State::birth(&owed, true);
@@ -154,7 +157,7 @@ proptest! {
                 prop_assert!(stays_met);
                 state = next;
             }
-            if let Ok(next) = way.clone().next(moves()[pick % 8].clone()) {
+            if let Ok(next) = way.clone().next(moves()[pick % 10].clone()) {
                 prop_assert!(way.is_live());
                 way = next;
             }

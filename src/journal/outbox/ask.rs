@@ -1,0 +1,219 @@
+//! What a ledger is asked, what it answers, and the asking itself.
+
+use crate::journal::delivery::{DeliveryId, Numbers};
+use crate::journal::entry::Head;
+use sdpp_ledger::{
+    Account, Call, Claim, Finality, Ledger, LedgerError, LedgerId, Payments, Reference, Result,
+    Signed, TxId,
+};
+
+/// One thing to ask of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Sign a call; nothing leaves yet.
+    Prepare {
+        /// What is to be done.
+        call: Call,
+        /// For which obligations.
+        references: Vec<Reference>,
+        /// The journal's head, where it is the last leaf under the root.
+        head: Option<Head>,
+        /// The account's next number by the journal.
+        numbers: Numbers,
+        /// The numbers of what is on its way.
+        live: Vec<u64>,
+        /// Whether the ledger has to be asked for its own next number first.
+        ask: bool,
+        /// How often in a row this has led to nothing.
+        tries: u32,
+    },
+    /// Hand over what is prepared and durable.
+    Submit {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// Its bytes.
+        signed: Signed,
+        /// How often in a row this has led to nothing.
+        tries: u32,
+    },
+    /// Ask how final it is.
+    Finality {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// All bytes that may be mined for it, the newest last.
+        variants: Vec<Signed>,
+        /// How often in a row this has led to nothing.
+        tries: u32,
+    },
+    /// Sign the same call under the same number for a higher fee; nothing leaves yet.
+    Raise {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// All bytes that may be mined for it, the newest last.
+        variants: Vec<Signed>,
+        /// The account's next number by the journal.
+        next: u64,
+        /// The numbers of what is on its way.
+        live: Vec<u64>,
+    },
+    /// Sign something without effect under the same number; nothing leaves yet.
+    Cancel {
+        /// The delivery.
+        delivery: DeliveryId,
+        /// All bytes that may be mined for it, the newest last.
+        variants: Vec<Signed>,
+        /// How often in a row this has led to nothing.
+        tries: u32,
+    },
+    /// Hand over once more what is done by the journal, and lost by the ledger: nothing with a
+    /// larger number can happen before it.
+    Fill {
+        /// Its bytes.
+        signed: Signed,
+    },
+    /// Ask whether a claim is true.
+    Check {
+        /// What it pays for.
+        reference: Reference,
+        /// The claim under each transaction that was named for it, the newest last.
+        claims: Vec<Claim>,
+        /// How often in a row this has led to nothing.
+        tries: u32,
+    },
+}
+
+/// What a ledger said to a [`Step`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Step::Prepare`].
+    Prepared(Result<Signed>),
+    /// To [`Step::Prepare`] and [`Step::Raise`]: nothing was signed.
+    Gap(Gap),
+    /// To [`Step::Raise`]; `None` where there is nothing to raise.
+    Raised(Result<Option<Signed>>),
+    /// To [`Step::Cancel`].
+    Cancelled(Result<Signed>),
+    /// To [`Step::Submit`] and [`Step::Fill`].
+    Submitted(Result<TxId>),
+    /// To [`Step::Finality`] and [`Step::Check`].
+    Finality(Result<Finality>),
+}
+
+/// The ledger waits for a number of ours that the journal holds for used up: nothing with a larger
+/// one can happen before something with this one does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The account.
+    pub account: Account,
+    /// The number that the ledger waits for.
+    pub free: u64,
+    /// The account's next number by the journal.
+    pub next: u64,
+}
+
+impl Gap {
+    /// What to tell whoever waits, and what to do about it.
+    pub fn error(&self) -> LedgerError {
+        let Gap { ledger, account, free, next } = self;
+        LedgerError::unavailable(format!(
+            "{ledger} waits for number {free} of {account}, and the journal has used all below \
+             {next}: the ledger lost a transaction, or is another one than before. What the \
+             journal has of it is sent again; if this stays, send any transaction with number \
+             {free} from {account}"
+        ))
+    }
+}
+
+/// Asks a ledger. The only thing here that waits for anything.
+pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
+    match step {
+        Step::Prepare { call, numbers, live, ask, .. } => {
+            sign(ledger, call, numbers, live, *ask).await
+        }
+        Step::Submit { signed, .. } | Step::Fill { signed } => {
+            Answer::Submitted(ledger.submit(signed).await)
+        }
+        Step::Finality { variants, .. } => Answer::Finality(finality(ledger, variants).await),
+        Step::Raise { variants, next, live, .. } => match gap(ledger, *next, live).await {
+            Ok((_, Some(gap))) => Answer::Gap(gap),
+            Ok((_, None)) => Answer::Raised(ledger.raise(variants).await),
+            Err(error) => Answer::Raised(Err(error)),
+        },
+        Step::Cancel { variants, .. } => Answer::Cancelled(ledger.cancel(variants).await),
+        Step::Check { claims, .. } => Answer::Finality(match ledger.payments() {
+            Some(payments) => paid(payments, claims).await,
+            None => Err(LedgerError::refused(
+                "NoSuchAbility",
+                format!("ledger {} moves no money", ledger.id()),
+            )),
+        }),
+    }
+}
+
+async fn sign(
+    ledger: &dyn Ledger,
+    call: &Call,
+    numbers: &Numbers,
+    live: &[u64],
+    ask: bool,
+) -> Answer {
+    let number = match ask {
+        true => match gap(ledger, numbers.next, live).await {
+            Ok((_, Some(gap))) => return Answer::Gap(gap),
+            Ok((free, None)) => numbers.next.max(free),
+            Err(error) => return Answer::Prepared(Err(error)),
+        },
+        false => numbers.next,
+    };
+    Answer::Prepared(sdpp_ledger::prepare(ledger, number, call).await)
+}
+
+/// The ledger's next number, and the gap that it shows.
+async fn gap(ledger: &dyn Ledger, next: u64, live: &[u64]) -> Result<(u64, Option<Gap>)> {
+    let free = ledger.next_number().await?;
+    let is_gap = free < next && !live.contains(&free);
+    let (id, account) = (ledger.id().clone(), ledger.account().clone());
+    Ok((free, is_gap.then_some(Gap { ledger: id, account, free, next })))
+}
+
+/// How final something is of which any variant may be mined: what decides for one decides for
+/// all, and what is said of all is said of the whole.
+async fn finality(ledger: &dyn Ledger, variants: &[Signed]) -> Result<Finality> {
+    let mut is_pending = false;
+    let mut is_replaced = !variants.is_empty();
+    for signed in variants.iter().rev() {
+        match ledger.finality(signed).await? {
+            Finality::Pending(None) => (is_pending, is_replaced) = (true, false),
+            Finality::Unknown => is_replaced = false,
+            Finality::Replaced => {}
+            decided => return Ok(decided),
+        }
+    }
+    Ok(match (is_pending, is_replaced) {
+        (true, _) => Finality::Pending(None),
+        (false, true) => Finality::Replaced,
+        (false, false) => Finality::Unknown,
+    })
+}
+
+/// How final a payment is for which several transactions were named: one that pays is enough, and
+/// it fails only when all do.
+async fn paid(payments: &dyn Payments, claims: &[Claim]) -> Result<Finality> {
+    let mut waiting = None;
+    let mut failed = None;
+    for claim in claims.iter().rev() {
+        match payments.paid(claim).await {
+            Ok(paid @ (Finality::Final(_) | Finality::Pending(Some(_)))) => return Ok(paid),
+            Ok(open @ (Finality::Unknown | Finality::Pending(None))) => waiting = Some(open),
+            Err(error @ LedgerError::Unavailable { .. }) => return Err(error),
+            over => failed = failed.or(Some(over)),
+        }
+    }
+    match (waiting, failed) {
+        (Some(open), _) => Ok(open),
+        (None, Some(over)) => over,
+        (None, None) => Ok(Finality::Unknown),
+    }
+}

@@ -1,0 +1,72 @@
+//! Writes about claims: which transactions the payer names, and that each pays once.
+
+use super::{Fault, Stage};
+use crate::journal::obligation::{Obligation, State};
+use crate::journal::tree::Tree;
+use crate::journal::write::WriteError;
+use crate::journal::{damaged, keys};
+use crate::record::{Act, Owed, Record};
+use crate::terms::SessionId;
+use sdpp_ledger::{Claim, Reference, TxId};
+
+/// The most transactions that may be named later for one payment. Each is asked for.
+const ALSO_MAX: usize = 8;
+
+impl Stage<'_> {
+    /// A payment that is named again with another transaction, because its payer raised the fee:
+    /// either may be mined, so both are watched from here on. Answers whether it is that.
+    pub(super) fn claim_also(
+        &mut self,
+        first: &Obligation,
+        owed: &Owed,
+        session: Option<SessionId>,
+        record: &Record,
+    ) -> Result<bool, Fault> {
+        let Some(tx) = another_tx(first, owed, session, record) else {
+            return Ok(false);
+        };
+        // What is known to be paid needs no further proof.
+        if matches!(first.state, State::Met { .. }) {
+            return Ok(true);
+        }
+        self.check_tx_is_free(owed, tx)?;
+        self.learn(session, record)?;
+        self.push(session, record.clone())?;
+        self.written.seq = Some(self.head.seq);
+        let mut row = first.clone();
+        row.also.push(tx.clone());
+        row.due_ms = self.now_ms;
+        self.put_obligation(Some(first), &row)?;
+        Ok(true)
+    }
+
+    /// A transaction pays once.
+    pub(super) fn check_tx_is_free(&mut self, owed: &Owed, tx: &TxId) -> Result<(), Fault> {
+        let key = keys::claim(&owed.ledger, tx);
+        match self.get(Tree::Claims, &key)? {
+            Some(by) if by != owed.reference.0 => {
+                let by = by.try_into().map_err(|_| damaged("a claim's row"))?;
+                Err(WriteError::TxUsed { tx: tx.clone(), by: Reference(by) }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The new transaction, where nothing else differs from what was claimed first.
+fn another_tx<'a>(
+    first: &Obligation,
+    owed: &'a Owed,
+    session: Option<SessionId>,
+    record: &Record,
+) -> Option<&'a TxId> {
+    let (Act::Check(old), Act::Check(new)) = (&first.owed.act, &owed.act) else {
+        return None;
+    };
+    let under_first_tx = Act::Check(Claim { tx: old.tx.clone(), ..new.clone() });
+    let is_open = matches!(first.state, State::Watching | State::Met { .. });
+    let is_new = first.claims().iter().all(|claim| claim.tx != new.tx);
+    let is_claim = matches!(record, Record::Payment { .. }) && first.session == session;
+    let is_same = Owed { act: under_first_tx, ..owed.clone() } == first.owed;
+    (is_open && is_new && is_claim && is_same && first.also.len() < ALSO_MAX).then_some(&new.tx)
+}
