@@ -1,3 +1,35 @@
 //! Any EVM chain as a ledger of sdpp.
+//!
+//! A node is asked over JSON-RPC; nothing that it says is believed beyond what it is asked for,
+//! and nothing that it says in words decides anything. What is sent is signed here first, and
+//! its id is known before it leaves.
+//!
+//! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
+//! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
+//! `finality`, `evidence`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
+//! `endpoints` and `view` are the way to a node.
 
 #![forbid(unsafe_code)]
+
+mod abi;
+mod deploy;
+mod endpoints;
+mod escrow;
+mod evidence;
+mod fees;
+mod finality;
+mod ledger;
+mod names;
+mod payments;
+mod prepare;
+mod records;
+mod rpc;
+mod submit;
+mod token;
+mod tx;
+mod view;
+
+pub use deploy::Deployed;
+pub use ledger::{EthereumLedger, Settings, TxView};
+pub use rpc::{Endpoint, EndpointError};
+pub use token::Token;

@@ -1,0 +1,346 @@
+//! The contracts' interfaces: what a [`Call`] is on the chain, and what is told back.
+
+use crate::names;
+use ethers_core::abi::{Abi, Token as Word, encode};
+use ethers_core::types::{Address, H256, U256};
+use sdpp_ledger::{
+    Amount, Anchor, Approve, Asset, Batch, Call, ChannelId, Digest, InChannel, LedgerError, Open,
+    Redeem, Reference, Signature, TopUp, Transfer, keccak,
+};
+use serde::{Deserialize, Deserializer, de};
+use std::sync::LazyLock;
+
+/// The most rows that the contract takes in a batch, and the bytes of each.
+pub(crate) const ROWS_MAX: usize = 200;
+const ROW: usize = 32 + 16 + 65;
+
+/// Selectors of ERC-20.
+pub(crate) const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
+pub(crate) const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
+pub(crate) const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
+pub(crate) const ALLOWANCE: [u8; 4] = [0xdd, 0x62, 0xed, 0x3e];
+pub(crate) const SYMBOL: [u8; 4] = [0x95, 0xd8, 0x9b, 0x41];
+pub(crate) const DECIMALS: [u8; 4] = [0x31, 0x3c, 0xe5, 0x67];
+
+/// A compiled contract as it is checked in.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Artifact {
+    pub abi: Abi,
+    #[serde(deserialize_with = "hex_bytes")]
+    pub bytecode: Vec<u8>,
+    #[serde(deserialize_with = "hex_bytes", default)]
+    deployed_bytecode: Vec<u8>,
+    #[serde(default)]
+    immutables: Vec<usize>,
+}
+
+impl Artifact {
+    /// Whether this is its code as it stands on a chain, but for what the constructor fills in.
+    pub fn is_deployed_as(&self, code: &[u8]) -> bool {
+        let mut plain = code.to_vec();
+        for start in &self.immutables {
+            if let Some(word) = plain.get_mut(*start..start + 32) {
+                word.fill(0);
+            }
+        }
+        !plain.is_empty() && plain == self.deployed_bytecode
+    }
+}
+
+/// The escrow.
+pub(crate) static ESCROW: LazyLock<Artifact> =
+    LazyLock::new(|| artifact(include_str!("../../../contracts/ethereum/SdppEscrow.json")));
+
+/// A token for test chains.
+pub(crate) static TEST_TOKEN: LazyLock<Artifact> =
+    LazyLock::new(|| artifact(include_str!("../../../contracts/ethereum/TestToken.json")));
+
+/// What is sent to the chain for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Body {
+    /// `None` makes a contract.
+    pub to: Option<Address>,
+    pub value: U256,
+    pub data: Vec<u8>,
+}
+
+impl Body {
+    pub fn to(to: Address, data: Vec<u8>) -> Self {
+        Body { to: Some(to), value: U256::zero(), data }
+    }
+}
+
+/// What a call is on the chain. `topped_up` is the token of the channel that a top up is for.
+///
+/// # Errors
+/// `Malformed`, `BatchTooLarge`, `NotAToken`.
+pub(crate) fn body(
+    call: &Call,
+    escrow: Option<Address>,
+    topped_up: Address,
+) -> Result<Body, LedgerError> {
+    if let Call::Transfer(transfer) = call {
+        return payment(transfer);
+    }
+    let lacks = || LedgerError::refused("NoSuchAbility", "no escrow contract is configured here");
+    let escrow = escrow.ok_or_else(lacks)?;
+    let mut value = U256::zero();
+    let data = match call {
+        Call::Approve(approve) => return leave(&approve.asset, escrow),
+        Call::Open(open) => {
+            let token = names::token(&open.asset)?;
+            value = if token.is_zero() { names::word(open.deposit) } else { value };
+            opening(open, token)?
+        }
+        Call::TopUp(top_up) => {
+            let amount = names::word(top_up.amount);
+            value = if topped_up.is_zero() { amount } else { value };
+            escrow_input("topUp", &[bytes32(&top_up.channel.0), Word::Uint(amount)])
+        }
+        Call::Anchor(anchor) => anchoring(anchor),
+        Call::Settle(redeem) => redemption("settle", redeem),
+        Call::Close(redeem) => redemption("close", redeem),
+        Call::RequestClose(of) => escrow_input("requestClose", &[bytes32(&of.channel.0)]),
+        Call::Withdraw(of) => escrow_input("withdraw", &[bytes32(&of.channel.0)]),
+        Call::SettleMany(batch) => rows("settleMany", batch)?,
+        Call::CloseMany(batch) => rows("closeMany", batch)?,
+        Call::Transfer(_) => return Err(lacks()),
+    };
+    Ok(Body { value, ..Body::to(escrow, data) })
+}
+
+/// The call that a transaction makes, where it is one of ours to the last byte.
+pub(crate) fn call(body: &Body, escrow: Option<Address>) -> Option<Call> {
+    let to = body.to?;
+    let call = match escrow {
+        Some(escrow) if to == escrow => escrow_call(&body.data)?,
+        _ if body.data.starts_with(&APPROVE) => Call::Approve(Approve { asset: names::asset(to) }),
+        _ => transfer(to, body)?,
+    };
+    // A top up tells its asset by its value alone.
+    let topped_up = if body.value.is_zero() { to } else { Address::zero() };
+    let again = self::body(&call, escrow, topped_up).ok()?;
+    (again == *body).then_some(call)
+}
+
+/// The name of the contract's error, or a node's or token's reason in short.
+pub(crate) fn refusal(data: &[u8]) -> String {
+    let selector = data.get(..4).unwrap_or_default();
+    match selector_name(selector) {
+        Some(name) => name,
+        None if selector == [0x08, 0xc3, 0x79, 0xa0] => {
+            let text = string(&data[4..]).unwrap_or_default();
+            if text.is_empty() { "Reverted".to_owned() } else { format!("Reverted: {text}") }
+        }
+        None => "Reverted".to_owned(),
+    }
+}
+
+/// The name of the escrow's error with this selector.
+pub(crate) fn selector_name(selector: &[u8]) -> Option<String> {
+    let mut errors = ESCROW.abi.errors();
+    errors.find(|error| &error.signature()[..4] == selector).map(|error| error.name.clone())
+}
+
+/// The first topic of one of the escrow's events.
+pub(crate) fn topic(event: &str) -> H256 {
+    // Named in this crate alone, and each is met by a test.
+    #[allow(clippy::expect_used)]
+    ESCROW.abi.event(event).expect("the checked-in contract has this event").signature()
+}
+
+/// The first topic of a token's `Transfer`.
+pub(crate) fn transfer_topic() -> H256 {
+    H256(keccak(&[b"Transfer(address,address,uint256)"]).0)
+}
+
+/// The input of one of the escrow's functions.
+pub(crate) fn escrow_input(function: &str, words: &[Word]) -> Vec<u8> {
+    let function = ESCROW.abi.function(function);
+    // Named in this crate alone with words of its types, and each is met by a test.
+    #[allow(clippy::expect_used)]
+    function.and_then(|f| f.encode_input(words)).expect("the checked-in contract has this function")
+}
+
+/// The input of a function by its selector.
+pub(crate) fn input(selector: [u8; 4], words: &[Word]) -> Vec<u8> {
+    [selector.as_slice(), &encode(words)].concat()
+}
+
+pub(crate) fn bytes32(bytes: &[u8; 32]) -> Word {
+    Word::FixedBytes(bytes.to_vec())
+}
+
+/// A stranger's text: ABI string or 32 bytes, visible ASCII, 32 characters at most.
+pub(crate) fn string(data: &[u8]) -> Option<String> {
+    let bytes = if data.len() == 32 {
+        data
+    } else {
+        let length = usize::try_from(word(data, 32)?).ok()?;
+        data.get(64..64usize.checked_add(length)?)?
+    };
+    let visible = bytes.iter().filter(|b| b.is_ascii_graphic()).take(32);
+    Some(visible.map(|b| char::from(*b)).collect())
+}
+
+/// The word that begins at a byte.
+pub(crate) fn word(data: &[u8], at: usize) -> Option<u128> {
+    let word = data.get(at..at.checked_add(32)?)?;
+    u128::try_from(U256::from_big_endian(word)).ok()
+}
+
+fn artifact(text: &str) -> Artifact {
+    // Checked in, and read by this crate's tests.
+    #[allow(clippy::expect_used)]
+    serde_json::from_str(text).expect("the artifact is what artifact.mjs writes")
+}
+
+fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    hex::decode(text.trim_start_matches("0x")).map_err(de::Error::custom)
+}
+
+fn payment(transfer: &Transfer) -> Result<Body, LedgerError> {
+    let (to, token) = (names::address(&transfer.to)?, names::token(&transfer.asset)?);
+    let (amount, reference) = (names::word(transfer.amount), transfer.reference.0.to_vec());
+    if token.is_zero() {
+        return Ok(Body { to: Some(to), value: amount, data: reference });
+    }
+    let mut data = input(TRANSFER, &[Word::Address(to), Word::Uint(amount)]);
+    data.extend_from_slice(&reference);
+    Ok(Body::to(token, data))
+}
+
+fn leave(asset: &Asset, escrow: Address) -> Result<Body, LedgerError> {
+    if *asset == Asset::coin() {
+        return Err(LedgerError::refused("NotAToken", "coin is deposited without leave"));
+    }
+    let data = input(APPROVE, &[Word::Address(escrow), Word::Uint(U256::MAX)]);
+    Ok(Body::to(names::token(asset)?, data))
+}
+
+fn opening(open: &Open, token: Address) -> Result<Vec<u8>, LedgerError> {
+    let signer = open.signer.as_ref().map(names::address).transpose()?;
+    let words = [
+        Word::Address(names::address(&open.payee)?),
+        Word::Address(token),
+        Word::Uint(names::word(open.deposit)),
+        bytes32(&open.salt.0),
+        Word::Address(signer.unwrap_or_default()),
+    ];
+    Ok(escrow_input("open", &words))
+}
+
+fn anchoring(anchor: &Anchor) -> Vec<u8> {
+    match anchor {
+        Anchor::One { reference, digest } => {
+            let words = [Word::Uint(U256::zero()), bytes32(&reference.0), bytes32(&digest.0)];
+            escrow_input("record", &words)
+        }
+        Anchor::Root { root, count } => {
+            escrow_input("recordRoot", &[bytes32(&root.0), Word::Uint((*count).into())])
+        }
+    }
+}
+
+fn redemption(function: &str, redeem: &Redeem) -> Vec<u8> {
+    let signature = Word::Bytes(redeem.signature.0.to_vec());
+    let amount = Word::Uint(names::word(redeem.amount));
+    escrow_input(function, &[bytes32(&redeem.channel.0), amount, signature])
+}
+
+fn rows(function: &str, batch: &Batch) -> Result<Vec<u8>, LedgerError> {
+    if batch.rows.is_empty() || batch.rows.len() > ROWS_MAX {
+        let why = format!("a batch has 1 to {ROWS_MAX} rows, not {}", batch.rows.len());
+        return Err(LedgerError::refused("BatchTooLarge", why));
+    }
+    let mut packed = Vec::with_capacity(batch.rows.len() * ROW);
+    for row in &batch.rows {
+        packed.extend_from_slice(&row.channel.0);
+        packed.extend_from_slice(&row.amount.units().to_be_bytes());
+        packed.extend_from_slice(&row.signature.0);
+    }
+    Ok(escrow_input(function, &[Word::Bytes(packed)]))
+}
+
+/// A transfer with its reference behind it. Whether the rest is right is seen by making it anew.
+fn transfer(to: Address, body: &Body) -> Option<Call> {
+    let reference = Reference(body.data.get(body.data.len().checked_sub(32)?..)?.try_into().ok()?);
+    let (to, asset, amount) = if body.data.len() == 32 {
+        (to, Asset::coin(), names::amount(body.value)?)
+    } else {
+        let payee = Address::from_slice(body.data.get(16..36)?);
+        (payee, names::asset(to), Amount::new(word(&body.data, 36)?))
+    };
+    Some(Call::Transfer(Transfer { to: names::account(to), asset, amount, reference }))
+}
+
+/// One of the escrow's calls. Whether the bytes are exact is seen by making them anew.
+fn escrow_call(data: &[u8]) -> Option<Call> {
+    let (selector, rest) = (data.get(..4)?, data.get(4..)?);
+    let mut functions = ESCROW.abi.functions();
+    let function = functions.find(|function| function.short_signature() == selector)?;
+    let mut words = function.decode_input(rest).ok()?.into_iter();
+    let mut next = || words.next();
+    Some(match function.name.as_str() {
+        "record" => {
+            next()?;
+            let (reference, digest) = (Reference(fixed(next()?)?), Digest(fixed(next()?)?));
+            Call::Anchor(Anchor::One { reference, digest })
+        }
+        "recordRoot" => {
+            let (root, count) = (Digest(fixed(next()?)?), uint(next()?)?);
+            Call::Anchor(Anchor::Root { root, count: u32::try_from(count).ok()? })
+        }
+        "open" => {
+            let (payee, token) = (next()?.into_address()?, next()?.into_address()?);
+            let (deposit, salt) = (uint(next()?)?, Digest(fixed(next()?)?));
+            let signer = Some(next()?.into_address()?).filter(|signer| !signer.is_zero());
+            Call::Open(Open {
+                payee: names::account(payee),
+                asset: names::asset(token),
+                deposit: Amount::new(deposit),
+                salt,
+                signer: signer.map(names::account),
+            })
+        }
+        "topUp" => {
+            let (channel, amount) = (ChannelId(fixed(next()?)?), uint(next()?)?);
+            Call::TopUp(TopUp { channel, amount: Amount::new(amount) })
+        }
+        "settle" => Call::Settle(redeemed(next()?, next()?, next()?)?),
+        "close" => Call::Close(redeemed(next()?, next()?, next()?)?),
+        "requestClose" => Call::RequestClose(InChannel { channel: ChannelId(fixed(next()?)?) }),
+        "withdraw" => Call::Withdraw(InChannel { channel: ChannelId(fixed(next()?)?) }),
+        "settleMany" => Call::SettleMany(batch(next()?)?),
+        "closeMany" => Call::CloseMany(batch(next()?)?),
+        _ => return None,
+    })
+}
+
+fn redeemed(channel: Word, amount: Word, signature: Word) -> Option<Redeem> {
+    let signature = Signature(signature.into_bytes()?.try_into().ok()?);
+    let amount = Amount::new(uint(amount)?);
+    Some(Redeem { channel: ChannelId(fixed(channel)?), amount, signature })
+}
+
+fn batch(packed: Word) -> Option<Batch> {
+    let packed = packed.into_bytes()?;
+    let row = |bytes: &[u8]| -> Option<Redeem> {
+        Some(Redeem {
+            channel: ChannelId(bytes.get(..32)?.try_into().ok()?),
+            amount: Amount::new(u128::from_be_bytes(bytes.get(32..48)?.try_into().ok()?)),
+            signature: Signature(bytes.get(48..)?.try_into().ok()?),
+        })
+    };
+    Some(Batch { rows: packed.chunks(ROW).map(row).collect::<Option<_>>()? })
+}
+
+fn fixed(word: Word) -> Option<[u8; 32]> {
+    word.into_fixed_bytes()?.try_into().ok()
+}
+
+fn uint(word: Word) -> Option<u128> {
+    u128::try_from(word.into_uint()?).ok()
+}

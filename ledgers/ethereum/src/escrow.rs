@@ -1,0 +1,215 @@
+//! Payment channels in the escrow contract, read where they are final.
+
+use crate::abi::{self, ROWS_MAX};
+use crate::evidence::CHANNELS_ASKED;
+use crate::finality::stands;
+use crate::ledger::{Chain, Contract, EthereumLedger};
+use crate::names;
+use crate::rpc::{Answer, Rpc, Trouble};
+use crate::view::{Block, Log, at};
+use async_trait::async_trait;
+use ethers_core::abi::Token as Word;
+use ethers_core::types::{Address, U256};
+use sdpp_ledger::{
+    Amount, Asset, Call, Change, ChangeKind, Changes, Channel, ChannelId, Domain, Escrow,
+    LedgerError, Result, Signed,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most blocks that one question is about.
+const BLOCKS_ASKED: u64 = 1_000;
+
+/// The events that change a channel. What cancels a request to close is a top up.
+const KINDS: [&str; 6] =
+    ["ChannelOpened", "TopUp", "CloseRequested", "Settled", "ChannelClosed", "Withdrawn"];
+
+#[async_trait]
+impl Escrow for EthereumLedger {
+    fn domain(&self) -> &Domain {
+        &self.contract().domain
+    }
+
+    fn grace_period(&self) -> Duration {
+        self.contract().grace_period
+    }
+
+    async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
+        if matches!(call, Call::Anchor(_) | Call::Transfer(_)) {
+            let why = "an anchor or a transfer is not the escrow's";
+            return Err(LedgerError::refused("NotAnEscrowCall", why));
+        }
+        self.prepared(number, call).await
+    }
+
+    async fn channel(&self, id: &ChannelId) -> Result<Option<Channel>> {
+        self.chain.nodes.ask(|node| Box::pin(self.chain.final_channel(node, id))).await
+    }
+
+    fn rows_at_most(&self) -> usize {
+        ROWS_MAX
+    }
+
+    async fn needs_approval(&self, asset: &Asset, amount: Amount) -> Result<bool> {
+        let token = names::token(asset)?;
+        if token.is_zero() {
+            return Ok(false);
+        }
+        let nodes = &self.chain.nodes;
+        let leave =
+            nodes.ask(|node| Box::pin(async move { self.leave(&node, token).await })).await?;
+        Ok(leave < names::word(amount))
+    }
+
+    async fn changes(&self, channels: &[ChannelId], from: u64) -> Result<Changes> {
+        self.chain.nodes.ask(|node| Box::pin(self.chain.changes_on(node, channels, from))).await
+    }
+}
+
+impl EthereumLedger {
+    fn contract(&self) -> &Contract {
+        // The ability is handed out by `Ledger::escrow` where there is a contract and nowhere
+        // else; the type is public, so a caller could come another way.
+        #[allow(clippy::expect_used)]
+        self.chain.escrow.as_ref().expect("asked for by the ability that `escrow()` answers")
+    }
+
+    /// How much of a token the escrow may take from our account.
+    pub(crate) async fn leave(&self, node: &Rpc, token: Address) -> Answer<U256> {
+        let escrow = self.chain.escrow_address().unwrap_or_default();
+        let words = [Word::Address(self.own.address), Word::Address(escrow)];
+        let input = abi::input(abi::ALLOWANCE, &words);
+        let answer = node.call(token, &input, json!("pending")).await?;
+        let word = answer.get(..32).map(U256::from_big_endian);
+        let why = || LedgerError::refused("NotAToken", format!("{token:?} tells no allowance"));
+        Ok(word.ok_or_else(why)?)
+    }
+}
+
+impl Chain {
+    async fn final_channel(&self, node: Arc<Rpc>, id: &ChannelId) -> Answer<Option<Channel>> {
+        let head = node.head().await?;
+        let Some(height) = self.final_height(&head) else {
+            return Ok(None);
+        };
+        match self.channel_at(&node, id, at(height)).await {
+            Err(Trouble::Said { what, .. }) => {
+                let what = format!("{what}: channels at height {height} cannot be read");
+                Err(Trouble::Said { what, data: None })
+            }
+            answer => answer,
+        }
+    }
+
+    /// A channel as it stands at a block.
+    pub async fn channel_at(
+        &self,
+        node: &Rpc,
+        id: &ChannelId,
+        block: Value,
+    ) -> Answer<Option<Channel>> {
+        let input = abi::escrow_input("getChannel", &[abi::bytes32(&id.0)]);
+        let escrow = self.escrow_address().unwrap_or_default();
+        let answer = node.call(escrow, &input, block).await?;
+        // Before the contract was there, there was no channel either.
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        channel(&answer).ok_or_else(|| node.trouble("a channel that cannot be"))
+    }
+
+    async fn changes_on(
+        &self,
+        node: Arc<Rpc>,
+        channels: &[ChannelId],
+        from: u64,
+    ) -> Answer<Changes> {
+        let head = node.head().await?;
+        let to = self.final_height(&head).map_or(0, |height| height.min(from + BLOCKS_ASKED - 1));
+        if self.final_height(&head).is_none_or(|height| height < from) {
+            return Ok(Changes { list: Vec::new(), next: from });
+        }
+        let mut logs = Vec::new();
+        for ids in channels.chunks(CHANNELS_ASKED) {
+            logs.extend(node.logs(self.filter(&KINDS, ids, at(from), at(to))).await?);
+        }
+        let mut list = BTreeMap::new();
+        let mut times = BTreeMap::new();
+        for log in logs {
+            let odd = || node.trouble("an event that was not asked for");
+            let (place, change) = self.change(&log, channels).ok_or_else(odd)?;
+            if !(from..=to).contains(&change.height) {
+                return Err(odd());
+            }
+            let at_ms = match times.get(&change.height) {
+                Some(at_ms) => *at_ms,
+                None => block_of(&node, &log, change.height).await?.at_ms(),
+            };
+            times.insert(change.height, at_ms);
+            list.insert(place, Change { at_ms, ..change });
+        }
+        if !stands(&node, &head).await? {
+            return Err(node.trouble("the chain was rewritten while it was read"));
+        }
+        Ok(Changes { list: list.into_values().collect(), next: to + 1 })
+    }
+
+    /// What an event says, and its place in the chain; its time is not in it.
+    fn change(&self, log: &Log, channels: &[ChannelId]) -> Option<((u64, u64), Change)> {
+        let channel = ChannelId(log.topics.get(1)?.0);
+        let is_asked = Some(log.address) == self.escrow_address() && channels.contains(&channel);
+        if !is_asked || log.removed == Some(true) {
+            return None;
+        }
+        let amount = |at| log.word(at).and_then(names::amount);
+        let kind = KINDS.iter().find(|kind| abi::topic(kind) == log.topics[0])?;
+        let kind = match *kind {
+            "ChannelOpened" => ChangeKind::Opened { deposit: amount(3)? },
+            "TopUp" => ChangeKind::ToppedUp { deposit: amount(1)? },
+            "CloseRequested" => {
+                let seconds = u64::try_from(amount(0)?.units()).ok()?;
+                ChangeKind::CloseRequested { ready_ms: seconds.checked_mul(1000)? }
+            }
+            "Settled" => ChangeKind::Settled { settled: amount(0)? },
+            "ChannelClosed" => ChangeKind::Closed { settled: amount(0)? },
+            _ => ChangeKind::Withdrawn,
+        };
+        let tx = names::tx_id(log.transaction_hash?);
+        let height = log.block_number?.as_u64();
+        let place = (height, log.log_index?.as_u64());
+        Some((place, Change { channel, kind, tx, height, at_ms: 0 }))
+    }
+}
+
+/// The block that an event is in, if it still stands.
+async fn block_of(node: &Rpc, log: &Log, height: u64) -> Answer<Block> {
+    let block = node.block(height).await?.filter(|block| Some(block.hash) == log.block_hash);
+    block.ok_or_else(|| node.trouble("an event of a block that does not stand"))
+}
+
+/// Reads a channel: `Some(None)` where there never was one, `None` where it cannot be.
+fn channel(answer: &[u8]) -> Option<Option<Channel>> {
+    let address = |at: usize| {
+        let word = answer.get(at * 32..at * 32 + 32)?;
+        word[..12].iter().all(|b| *b == 0).then(|| Address::from_slice(&word[12..]))
+    };
+    let number = |at: usize| abi::word(answer, at * 32);
+    let (payer, payee, token, signer) = (address(0)?, address(1)?, address(2)?, address(3)?);
+    if payer.is_zero() {
+        return Some(None);
+    }
+    let signer = if signer.is_zero() { payer } else { signer };
+    let asked = u64::try_from(number(6)?).ok()?.checked_mul(1000)?;
+    Some(Some(Channel {
+        payer: names::account(payer),
+        payee: names::account(payee),
+        asset: names::asset(token),
+        signer: names::account(signer),
+        deposit: Amount::new(number(4)?),
+        settled: Amount::new(number(5)?),
+        close_requested_ms: (asked > 0).then_some(asked),
+        finalized: number(7)? != 0,
+    }))
+}

@@ -1,0 +1,181 @@
+//! What became of a transaction. Mined is not final, absent is not replaced: both are said only
+//! when the chain has shown it, deep enough, in the words of one node.
+
+use crate::ledger::{Chain, EthereumLedger};
+use crate::rpc::{Answer, Rpc, Trouble};
+use crate::tx::Tx;
+use crate::view::{Block, Receipt, at};
+use crate::{abi, names};
+use ethers_core::types::{Address, H256};
+use sdpp_ledger::{Call, Finality, Inclusion, LedgerError, Signed, TxId};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Where a transaction stands.
+pub(crate) enum Place {
+    /// The node does not know it.
+    Absent,
+    /// In a pool, or in a block that was given up while it was asked for.
+    Waiting,
+    /// In a block that is not deep enough.
+    Shallow(Inclusion),
+    /// In a block that stays.
+    Deep(Box<Receipt>, Box<Block>),
+}
+
+impl EthereumLedger {
+    pub(crate) async fn finality_on(&self, node: Arc<Rpc>, signed: &Signed) -> Answer<Finality> {
+        let (tx, own) = (Tx::read(signed, self.own.address)?, self.own.address);
+        let hash = names::hash(own_id(signed)?)?;
+        let place = self.chain.place(&node, hash).await?;
+        if matches!(place, Place::Absent)
+            && self.chain.is_used_by_another(&node, own, signed.number, hash).await?
+        {
+            return Ok(Finality::Replaced);
+        }
+        let call = abi::call(&tx.body, self.chain.escrow_address());
+        self.chain.told(&node, place, call.as_ref(), own).await
+    }
+}
+
+impl Chain {
+    /// Where a transaction stands.
+    pub async fn place(&self, node: &Rpc, tx: H256) -> Answer<Place> {
+        let Some(receipt) = node.receipt(tx).await? else {
+            let seen = node.seen(tx).await?;
+            return Ok(seen.map_or(Place::Absent, |_| Place::Waiting));
+        };
+        let head = node.head().await?;
+        let block = node.block(receipt.height()).await?;
+        let Some(block) = block.filter(|block| block.hash == receipt.block_hash) else {
+            return Ok(Place::Waiting);
+        };
+        let is_deep = self.final_height(&head).is_some_and(|height| block.height() <= height);
+        if is_deep && stands(node, &head).await? {
+            return Ok(Place::Deep(Box::new(receipt), Box::new(block)));
+        }
+        let (height, block) = (block.height(), format!("{:?}", block.hash));
+        Ok(Place::Shallow(Inclusion { height, block }))
+    }
+
+    /// The height of the newest block that is deep enough.
+    pub fn final_height(&self, head: &Block) -> Option<u64> {
+        (head.height() + 1).checked_sub(self.settings.depth)
+    }
+
+    /// A place in the words of a ledger; `call` and `from` are the transaction's.
+    pub async fn told(
+        &self,
+        node: &Rpc,
+        place: Place,
+        call: Option<&Call>,
+        from: Address,
+    ) -> Answer<Finality> {
+        Ok(match place {
+            Place::Absent => Finality::Unknown,
+            Place::Waiting => Finality::Pending(None),
+            Place::Shallow(inclusion) => Finality::Pending(Some(inclusion)),
+            Place::Deep(receipt, block) => {
+                let evidence = self.evidence(node, &receipt, &block, call, from).await?;
+                if receipt.took_effect() {
+                    return Ok(Finality::Final(evidence));
+                }
+                Finality::Reverted { why: self.why_reverted(node, &receipt).await, evidence }
+            }
+        })
+    }
+
+    /// Whether an account's number was used for good by another transaction than `own`. Yes is
+    /// said on proof alone: whoever takes it for one signs anew.
+    pub async fn is_used_by_another(
+        &self,
+        node: &Rpc,
+        account: Address,
+        number: u64,
+        own: H256,
+    ) -> Answer<bool> {
+        let head = node.head().await?;
+        let Some(deep) = self.final_height(&head) else {
+            return Ok(false);
+        };
+        match node.count(account, at(deep)).await {
+            Ok(count) if count <= number => return Ok(false),
+            Err(Trouble::Said { what, .. }) => {
+                let used = node.count(account, json!("latest")).await? > number;
+                let lost = format!("{what}: what stood at height {deep} is not kept");
+                return if used { Err(LedgerError::unavailable(lost).into()) } else { Ok(false) };
+            }
+            answer => answer?,
+        };
+        match user_of(node, account, number, deep).await? {
+            Some(used) => Ok(used != own && stands(node, &head).await?),
+            None => self.nobody_has(own, deep).await,
+        }
+    }
+
+    /// Whether no endpoint that has come so far knows of a transaction.
+    async fn nobody_has(&self, own: H256, height: u64) -> Answer<bool> {
+        let mut asked = 0;
+        for node in self.nodes.in_order().await? {
+            if node.head().await?.height() < height {
+                continue;
+            }
+            if node.receipt(own).await?.is_some() || node.seen(own).await?.is_some() {
+                return Ok(false);
+            }
+            asked += 1;
+        }
+        Ok(asked > 0)
+    }
+
+    /// The reason, as the same call has it at the end of the block that it reverted in. As good
+    /// as can be had without replaying the block.
+    async fn why_reverted(&self, node: &Rpc, receipt: &Receipt) -> String {
+        let Ok(Some(seen)) = node.seen(receipt.transaction_hash).await else {
+            return "Reverted".to_owned();
+        };
+        let call = json!({
+            "from": seen.from, "to": seen.to, "value": seen.value, "gas": seen.gas,
+            "data": seen.input,
+        });
+        let answer: Answer<serde_json::Value> =
+            node.ask("eth_call", json!([call, at(receipt.height())])).await;
+        match answer {
+            Err(Trouble::Said { data: Some(data), .. }) if !data.is_empty() => abi::refusal(&data),
+            _ if receipt.gas_used == seen.gas => "OutOfGas".to_owned(),
+            _ => "Reverted".to_owned(),
+        }
+    }
+}
+
+/// Whether a block is still the one at its height: then all under it is what it was.
+pub(crate) async fn stands(node: &Rpc, block: &Block) -> Answer<bool> {
+    let now = node.block(block.height()).await?;
+    Ok(now.is_some_and(|now| now.hash == block.hash))
+}
+
+/// The id of what we signed.
+pub(crate) fn own_id(signed: &Signed) -> Result<&TxId, LedgerError> {
+    let lacks = || LedgerError::refused("Malformed", "a transaction here has its id at once");
+    signed.tx.as_ref().ok_or_else(lacks)
+}
+
+/// The transaction that used an account's number at or under a height at which it was used.
+/// `None` where the node does not keep what it takes to find it.
+async fn user_of(node: &Rpc, account: Address, number: u64, height: u64) -> Answer<Option<H256>> {
+    let (mut used, mut unused, mut step) = (height, None, 1);
+    while unused.is_none_or(|unused| used - unused > 1) {
+        let middle = unused.map_or(used.saturating_sub(step), |low| low + (used - low) / 2);
+        step = step.saturating_mul(2);
+        match node.count(account, at(middle)).await {
+            Ok(count) if count <= number => unused = Some(middle),
+            Ok(_) if middle == 0 => return Ok(None),
+            Ok(_) => used = middle,
+            Err(Trouble::Said { .. }) => return Ok(None),
+            Err(trouble) => return Err(trouble),
+        }
+    }
+    let all = node.transactions(used).await?;
+    let by = all.into_iter().find(|tx| tx.from == account && tx.nonce == number.into());
+    Ok(by.map(|tx| tx.hash))
+}

@@ -1,0 +1,264 @@
+//! One account on a chain: settings, the way in, and what all three abilities share.
+
+use crate::abi::{self, Body, ESCROW};
+use crate::endpoints::Endpoints;
+use crate::fees::Market;
+use crate::names;
+use crate::rpc::{Answer, Endpoint, Rpc};
+use async_trait::async_trait;
+use ethers_core::types::{Address, U256};
+use sdpp_ledger::{
+    Account, Amount, Call, ChannelId, Domain, Escrow, Finality, Key, Ledger, LedgerError, LedgerId,
+    Payments, Records, Result, Signed, Status, TxId, Voucher,
+};
+use serde_json::json;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The gas of what one more session asks of an account at most: ten anchors, a settlement and a
+/// close, each with a token.
+const SESSION_GAS: u128 = 10 * 35_000 + 2 * 150_000;
+
+/// Which chain, by whom it is reached, and what is accepted from it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The chain's id as in EIP-155; nothing is asked of or signed for another one.
+    pub chain_id: u64,
+    /// Nodes of this chain, one at least. The one that is furthest ahead is asked.
+    pub endpoints: Vec<Endpoint>,
+    /// The escrow contract, `0x` and lower-case hex. Without it there are payments only.
+    pub escrow: Option<Account>,
+    /// How many blocks must stand on top of another, itself included, before it is final; 1 at
+    /// least.
+    pub depth: u64,
+    /// The most that is offered for gas, in wei for each.
+    pub fee_ceiling: Amount,
+    /// How long one answer of a node may take.
+    pub patience: Duration,
+}
+
+/// One account on an EVM chain. A handle: clones share their endpoints.
+#[derive(Clone)]
+pub struct EthereumLedger {
+    pub(crate) chain: Arc<Chain>,
+    pub(crate) own: Arc<Own>,
+}
+
+/// The account that signs.
+pub(crate) struct Own {
+    pub key: Key,
+    pub account: Account,
+    pub address: Address,
+}
+
+/// The chain, whoever signs.
+pub(crate) struct Chain {
+    pub id: LedgerId,
+    pub settings: Settings,
+    pub nodes: Endpoints,
+    pub escrow: Option<Contract>,
+}
+
+/// The escrow as it was found.
+pub(crate) struct Contract {
+    pub address: Address,
+    pub domain: Domain,
+    pub grace_period: Duration,
+}
+
+/// A transaction as the chain tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxView {
+    /// Its id.
+    pub tx: TxId,
+    /// Who signed it.
+    pub from: Account,
+    /// The signer's number (nonce) in it.
+    pub number: u64,
+    /// To whom it is; `None` where it makes a contract.
+    pub to: Option<Account>,
+    /// The coin that it brings, in wei.
+    pub value: Amount,
+    /// What it asks for, where it is a call of ours to the last byte.
+    pub call: Option<Call>,
+    /// How final it is.
+    pub finality: Finality,
+}
+
+impl fmt::Debug for EthereumLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EthereumLedger({} on {})", self.own.account, self.chain.id)
+    }
+}
+
+impl EthereumLedger {
+    /// Reaches a chain and checks that it is the one, and that the escrow there is ours.
+    ///
+    /// # Errors
+    /// `Unavailable` while no endpoint answers; `Refused` with `WrongChain`, `NotTheEscrow`, or
+    /// `Malformed` where the settings cannot be.
+    pub async fn connect(settings: Settings, key: Key) -> Result<Self> {
+        if settings.endpoints.is_empty() || settings.depth == 0 {
+            let why = "a chain needs one endpoint and a depth of one, at least";
+            return Err(LedgerError::refused("Malformed", why));
+        }
+        let id = format!("eip155:{}", settings.chain_id);
+        let id = id.parse().map_err(|_| LedgerError::refused("Malformed", "no chain id"))?;
+        let Settings { chain_id, patience, .. } = settings;
+        let nodes = Endpoints::new(chain_id, &settings.endpoints, patience)?;
+        if let Err(error) = nodes.in_order().await {
+            let is_elsewhere = nodes.is_elsewhere().await;
+            let wrong = || LedgerError::refused("WrongChain", error.to_string());
+            return Err(if is_elsewhere { wrong() } else { error });
+        }
+        let mut chain = Chain { id, settings, nodes, escrow: None };
+        if let Some(account) = &chain.settings.escrow {
+            chain.escrow = Some(chain.found(account).await?);
+        }
+        Ok(EthereumLedger { chain: Arc::new(chain), own: Arc::new(Own::new(key)?) })
+    }
+
+    /// Another account on the same chain.
+    pub fn signed_by(&self, key: Key) -> Self {
+        // Made of the hash of a public key by the project's own key type.
+        #[allow(clippy::expect_used)]
+        let own = Own::new(key).expect("a key's account is 20 bytes of hex");
+        EthereumLedger { chain: Arc::clone(&self.chain), own: Arc::new(own) }
+    }
+
+    /// A transaction by its id; `None` where the chain has none of this id.
+    ///
+    /// # Errors
+    /// `Malformed`, `Unavailable`.
+    pub async fn transaction(&self, tx: &TxId) -> Result<Option<TxView>> {
+        self.chain.nodes.ask(|node| Box::pin(self.chain.view(node, tx))).await
+    }
+}
+
+impl Own {
+    fn new(key: Key) -> Result<Self> {
+        let account = key.public().account();
+        let address = names::address(&account)?;
+        Ok(Own { key, account, address })
+    }
+}
+
+impl Chain {
+    /// Where the escrow is, if there is one.
+    pub fn escrow_address(&self) -> Option<Address> {
+        self.escrow.as_ref().map(|contract| contract.address)
+    }
+
+    /// The most that is offered for gas, in wei.
+    pub fn ceiling(&self) -> u128 {
+        self.settings.fee_ceiling.units()
+    }
+
+    /// The escrow at an account, checked to be ours.
+    async fn found(&self, account: &Account) -> Result<Contract> {
+        let address = names::address(account)?;
+        let domain = Domain { chain_id: self.settings.chain_id, contract: account.clone() };
+        let grace = self.nodes.ask(|node| Box::pin(grace_of(node, address, &domain))).await?;
+        Ok(Contract { address, domain, grace_period: Duration::from_secs(grace) })
+    }
+
+    async fn view(&self, node: Arc<Rpc>, tx: &TxId) -> Answer<Option<TxView>> {
+        let hash = names::hash(tx)?;
+        let Some(seen) = node.seen(hash).await? else {
+            return Ok(None);
+        };
+        let absurd = || node.trouble("a transaction with absurd numbers");
+        let body = Body { to: seen.to, value: seen.value, data: seen.input.to_vec() };
+        let call = abi::call(&body, self.escrow_address());
+        let place = self.place(&node, hash).await?;
+        Ok(Some(TxView {
+            tx: tx.clone(),
+            from: names::account(seen.from),
+            number: u64::try_from(seen.nonce).map_err(|_| absurd())?,
+            to: seen.to.map(names::account),
+            value: names::amount(seen.value).ok_or_else(absurd)?,
+            finality: self.told(&node, place, call.as_ref(), seen.from).await?,
+            call,
+        }))
+    }
+}
+
+/// The escrow's grace period in seconds, if it is ours: its code, and what it signs.
+async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u64> {
+    let not_ours = |why: &str| LedgerError::refused("NotTheEscrow", format!("{address:?}: {why}"));
+    let code = node.code(address).await?;
+    if !ESCROW.is_deployed_as(&code) {
+        return Err(not_ours("its code is not the contract's that this was built with").into());
+    }
+    let voucher = Voucher { channel: ChannelId([1; 32]), amount: Amount::new(1) };
+    let words = [abi::bytes32(&voucher.channel.0), ethers_core::abi::Token::Uint(U256::one())];
+    let input = abi::escrow_input("getVoucherDigest", &words);
+    let digest = node.call(address, &input, json!("latest")).await?;
+    if digest != voucher.digest(domain).0 {
+        return Err(not_ours("it checks vouchers under another domain").into());
+    }
+    let input = abi::escrow_input("CLOSE_GRACE_PERIOD", &[]);
+    let answer = node.call(address, &input, json!("latest")).await?;
+    let seconds = abi::word(&answer, 0).and_then(|seconds| u64::try_from(seconds).ok());
+    seconds.ok_or_else(|| node.trouble("no grace period"))
+}
+
+#[async_trait]
+impl Ledger for EthereumLedger {
+    fn id(&self) -> &LedgerId {
+        &self.chain.id
+    }
+
+    fn account(&self) -> &Account {
+        &self.own.account
+    }
+
+    async fn status(&self) -> Result<Status> {
+        let head = self.chain.nodes.ask(|node| Box::pin(async move { node.head().await })).await?;
+        let depth = self.chain.settings.depth;
+        Ok(Status { height: head.height(), at_ms: head.at_ms(), depth })
+    }
+
+    async fn next_number(&self) -> Result<u64> {
+        let own = self.own.address;
+        let nodes = &self.chain.nodes;
+        nodes.ask(|node| Box::pin(async move { node.count(own, json!("pending")).await })).await
+    }
+
+    async fn submit(&self, signed: &Signed) -> Result<TxId> {
+        self.submit_signed(signed).await
+    }
+
+    async fn finality(&self, signed: &Signed) -> Result<Finality> {
+        self.chain.nodes.ask(|node| Box::pin(self.finality_on(node, signed))).await
+    }
+
+    async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
+        self.raised(variants).await
+    }
+
+    async fn cancel(&self, variants: &[Signed]) -> Result<Signed> {
+        self.cancelled(variants).await
+    }
+
+    async fn reserve(&self) -> Result<Amount> {
+        let nodes = &self.chain.nodes;
+        let market = nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await?;
+        let price = market.bounded(self.chain.ceiling()).max;
+        let absurd = || LedgerError::unavailable("an absurd gas price");
+        Amount::new(price).checked_mul(SESSION_GAS).ok_or_else(absurd)
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
+        self.chain.escrow.as_ref().map(|_| self as &dyn Records)
+    }
+
+    fn payments(&self) -> Option<&dyn Payments> {
+        Some(self)
+    }
+
+    fn escrow(&self) -> Option<&dyn Escrow> {
+        self.chain.escrow.as_ref().map(|_| self as &dyn Escrow)
+    }
+}

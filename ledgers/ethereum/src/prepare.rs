@@ -1,0 +1,206 @@
+//! From a call to signed bytes: tried out on the chain as it is about to be, priced, signed.
+//! What would revert is refused here, before it costs anything.
+
+use crate::abi::{self, Body};
+use crate::fees::Market;
+use crate::ledger::EthereumLedger;
+use crate::names;
+use crate::rpc::{Answer, Rpc, Trouble};
+use crate::tx::Tx;
+use crate::view::hex_text;
+use ethers_core::types::{Address, U64, U256};
+use sdpp_ledger::{Amount, Call, LedgerError, Result, Signed};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More gas than any block has.
+const GAS_MAX: u64 = 1 << 32;
+
+/// The gas of a transaction that does nothing.
+const GAS_OF_NOTHING: u64 = 21_000;
+
+/// How soon to ask again for what waits for a block.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The token that a call takes from our account.
+#[derive(Clone, Copy)]
+struct Spent {
+    token: Address,
+    amount: U256,
+    /// The escrow takes it, and needs leave to.
+    is_deposit: bool,
+}
+
+impl EthereumLedger {
+    /// Prepares a call under our account's `number`.
+    pub(crate) async fn prepared(&self, number: u64, call: &Call) -> Result<Signed> {
+        self.chain.nodes.ask(|node| Box::pin(self.prepared_on(node, number, call))).await
+    }
+
+    /// Prepares what is no call of the ledger's, such as a contract's making.
+    pub(crate) async fn prepared_body(&self, number: u64, body: &Body) -> Result<Signed> {
+        let nodes = &self.chain.nodes;
+        nodes.ask(|node| Box::pin(self.signed_on(node, number, body.clone(), None))).await
+    }
+
+    /// The same for a higher fee; see [`sdpp_ledger::Ledger::raise`].
+    pub(crate) async fn raised(&self, variants: &[Signed]) -> Result<Option<Signed>> {
+        let newest = variants.last().ok_or_else(nothing_signed)?;
+        let tx = Tx::read(newest, self.own.address)?;
+        let today = self.market().await?.bounded(self.chain.ceiling());
+        let Some(fees) = tx.fees.raised(today, self.chain.ceiling()) else {
+            return Ok(None);
+        };
+        Tx { fees, ..tx }.sign(&self.own.key).map(Some)
+    }
+
+    /// Nothing, for a fee that goes before all of these; see [`sdpp_ledger::Ledger::cancel`].
+    pub(crate) async fn cancelled(&self, variants: &[Signed]) -> Result<Signed> {
+        let newest = variants.last().ok_or_else(nothing_signed)?;
+        let tx = Tx::read(newest, self.own.address)?;
+        let today = self.market().await?.bounded(self.chain.ceiling());
+        let above = || LedgerError::unavailable("fees are above the ceiling: nothing goes before");
+        let fees = tx.fees.raised(today, self.chain.ceiling()).ok_or_else(above)?;
+        let body = Body::to(self.own.address, Vec::new());
+        Tx { fees, body, gas: GAS_OF_NOTHING, ..tx }.sign(&self.own.key)
+    }
+
+    async fn market(&self) -> Result<Market> {
+        let nodes = &self.chain.nodes;
+        nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await
+    }
+
+    async fn prepared_on(&self, node: Arc<Rpc>, number: u64, call: &Call) -> Answer<Signed> {
+        let topped_up = match call {
+            Call::TopUp(top_up) => {
+                let channel = self.chain.channel_at(&node, &top_up.channel, json!("pending"));
+                channel.await?.map_or(Ok(Address::zero()), |c| names::token(&c.asset))?
+            }
+            _ => Address::zero(),
+        };
+        let body = abi::body(call, self.chain.escrow_address(), topped_up)?;
+        let spent = spent(call, topped_up)?;
+        self.signed_on(node, number, body, spent).await
+    }
+
+    async fn signed_on(
+        &self,
+        node: Arc<Rpc>,
+        number: u64,
+        body: Body,
+        spent: Option<Spent>,
+    ) -> Answer<Signed> {
+        let held = node.coin(self.own.address, "pending").await?;
+        if body.value > held {
+            return Err(insufficient(held, body.value).into());
+        }
+        let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
+        let gas = match self.gas(&node, &body).await {
+            Err(Trouble::Said { what, data: Some(data) }) => {
+                return Err(self.why_refused(&node, number, spent, &what, &data).await);
+            }
+            answer => answer?,
+        };
+        let chain_id = self.chain.settings.chain_id;
+        let tx = Tx { chain_id, number, gas, fees, body };
+        let signed = tx.sign(&self.own.key)?;
+        let cost = names::word(signed.fee).saturating_add(tx.body.value);
+        if cost <= held {
+            return Ok(signed);
+        }
+        let needs = format!("the account holds {held} wei and the call may cost {cost}: fund it");
+        let error = match tx.body.value.is_zero() {
+            true => LedgerError::unavailable(needs),
+            false => insufficient(held, cost),
+        };
+        Err(error.into())
+    }
+
+    /// The gas for a call as the chain is about to be, and a quarter more, as it goes on.
+    async fn gas(&self, node: &Rpc, body: &Body) -> Answer<u64> {
+        let mut call = json!({
+            "from": self.own.address, "value": body.value, "data": hex_text(&body.data),
+        });
+        if let Some(to) = body.to {
+            call["to"] = json!(to);
+        }
+        let gas: U64 = node.ask("eth_estimateGas", json!([call, "pending"])).await?;
+        let gas = gas.as_u64();
+        if gas > GAS_MAX {
+            return Err(node.trouble("an absurd amount of gas"));
+        }
+        Ok(gas + gas / 4)
+    }
+
+    /// What a call that reverts when it is tried is told.
+    async fn why_refused(
+        &self,
+        node: &Rpc,
+        number: u64,
+        spent: Option<Spent>,
+        what: &str,
+        data: &[u8],
+    ) -> Trouble {
+        let refused = async || -> Answer<LedgerError> {
+            // What was signed before this one and is not there yet may be what it needs.
+            if number > node.count(self.own.address, json!("pending")).await? {
+                return Ok(soon("earlier transactions of this account are not there yet"));
+            }
+            let code = abi::refusal(data);
+            if let Some(error) = self.lacks(node, spent, &code).await? {
+                return Ok(error);
+            }
+            let name = code.split(':').next().unwrap_or(&code);
+            Ok(LedgerError::refused(name, format!("{code}: {what}")))
+        };
+        refused().await.map_or_else(|trouble| trouble, Trouble::Ledger)
+    }
+
+    /// Whether it is the token that lacks, or the leave to take it.
+    async fn lacks(
+        &self,
+        node: &Rpc,
+        spent: Option<Spent>,
+        code: &str,
+    ) -> Answer<Option<LedgerError>> {
+        let Some(spent) = spent.filter(|s| !s.is_deposit || code == "DepositNotReceived") else {
+            return Ok(None);
+        };
+        let held = self.chain.tokens(node, spent.token, self.own.address, "pending").await?;
+        if held < spent.amount {
+            return Ok(Some(insufficient(held, spent.amount)));
+        }
+        let leave = match spent.is_deposit {
+            true => self.leave(node, spent.token).await?,
+            false => U256::MAX,
+        };
+        let waits = || soon("the escrow has no leave to take this token yet");
+        Ok((leave < spent.amount).then(waits))
+    }
+}
+
+/// The token that a call takes from our account.
+fn spent(call: &Call, topped_up: Address) -> Result<Option<Spent>> {
+    let (token, amount, is_deposit) = match call {
+        Call::Transfer(transfer) => (names::token(&transfer.asset)?, transfer.amount, false),
+        Call::Open(open) => (names::token(&open.asset)?, open.deposit, true),
+        Call::TopUp(top_up) => (topped_up, top_up.amount, true),
+        _ => (Address::zero(), Amount::ZERO, false),
+    };
+    let spent = Spent { token, amount: names::word(amount), is_deposit };
+    Ok((!token.is_zero()).then_some(spent))
+}
+
+fn insufficient(held: U256, needed: U256) -> LedgerError {
+    let why = format!("the account holds {held} and this takes {needed}");
+    LedgerError::refused("InsufficientFunds", why)
+}
+
+fn soon(what: &str) -> LedgerError {
+    LedgerError::Unavailable { what: what.to_owned(), retry_after: Some(SOON) }
+}
+
+fn nothing_signed() -> LedgerError {
+    LedgerError::refused("Malformed", "nothing was signed under this number")
+}

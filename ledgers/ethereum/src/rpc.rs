@@ -1,0 +1,235 @@
+//! One endpoint: JSON-RPC over HTTP, one question at a time, each with a limit in time and size.
+//! What comes back is a stranger's; what is said of an endpoint never shows more of its URL than
+//! scheme, host and port, as the rest may hold a key.
+
+use reqwest::{Client, Response, StatusCode, Url};
+use sdpp_ledger::LedgerError;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The longest answer that is read, in bytes.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
+
+/// The most of a node's own words that is passed on, in characters.
+const WORDS_MAX: usize = 200;
+
+/// The longest wait that a node can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+
+/// Where a node answers JSON-RPC over HTTP. In text it is scheme, host and port alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+/// Why a text is not an endpoint; it does not repeat the text, which may hold a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an endpoint is a URL that begins with http:// or https://, like http://127.0.0.1:8545")]
+pub struct EndpointError;
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointError> {
+        let url = Url::parse(text).map_err(|_| EndpointError)?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+        if is_http { Ok(Endpoint(url)) } else { Err(EndpointError) }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.host_str().unwrap_or_default();
+        write!(f, "{}://{host}", self.0.scheme())?;
+        self.0.port_or_known_default().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Endpoint {
+    fn is_loopback(&self) -> bool {
+        match self.0.host_str().unwrap_or_default() {
+            "localhost" | "[::1]" => true,
+            host => host.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback()),
+        }
+    }
+
+    /// A stranger's words, short, in one line, and without what of our URL is secret.
+    fn clean(&self, words: &str) -> String {
+        let mut text = words.to_owned();
+        let segments = self.0.path_segments().into_iter().flatten();
+        let values = self.0.query_pairs().map(|(_, value)| value.into_owned());
+        let own = [self.0.password().unwrap_or_default(), self.0.username()];
+        let secrets = segments.chain(own).map(str::to_owned).chain(values);
+        for secret in secrets.filter(|secret| secret.len() > 5) {
+            text = text.replace(&secret, "***");
+        }
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect()
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The node was not reached, or what it said is no answer.
+    Node { what: String, retry_after: Option<Duration> },
+    /// The node answered with an error: its words, and for a reverted call what it reverted with.
+    Said { what: String, data: Option<Vec<u8>> },
+    /// What the ledger says to whoever asked; another node would say the same.
+    Ledger(LedgerError),
+}
+
+impl From<LedgerError> for Trouble {
+    fn from(error: LedgerError) -> Self {
+        Trouble::Ledger(error)
+    }
+}
+
+impl From<Trouble> for LedgerError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Node { what, retry_after } => LedgerError::Unavailable { what, retry_after },
+            Trouble::Said { what, .. } => LedgerError::unavailable(what),
+            Trouble::Ledger(error) => error,
+        }
+    }
+}
+
+/// What a node answers, or why not.
+pub(crate) type Answer<T> = Result<T, Trouble>;
+
+/// A node behind its endpoint.
+pub(crate) struct Rpc {
+    http: Client,
+    endpoint: Endpoint,
+    patience: Duration,
+    next_id: AtomicU64,
+}
+
+impl Rpc {
+    /// A node that is given so long for each answer.
+    ///
+    /// # Errors
+    /// Where the TLS library cannot be set up.
+    pub fn new(endpoint: Endpoint, patience: Duration) -> Result<Self, LedgerError> {
+        // A redirect would carry the key in the URL to another host.
+        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
+        let no_client = |_| LedgerError::unavailable("no HTTP client can be made here");
+        let http = builder.build().map_err(no_client)?;
+        Ok(Rpc { http, endpoint, patience, next_id: AtomicU64::new(1) })
+    }
+
+    /// Where it is.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks one question.
+    pub async fn ask<T: DeserializeOwned>(&self, method: &str, params: Value) -> Answer<T> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let question = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        let exchange = self.exchange(question.to_string());
+        let Ok(answered) = tokio::time::timeout(self.patience, exchange).await else {
+            let ms = self.patience.as_millis();
+            return Err(self.trouble(&format!("no answer to {method} within {ms} ms")));
+        };
+        let (status, bytes) = answered?;
+        let result = self.result_of(status, &bytes, id)?;
+        serde_json::from_value(result).map_err(|e| self.trouble(&format!("{method}: {e}")))
+    }
+
+    /// A trouble of this node.
+    pub fn trouble(&self, what: &str) -> Trouble {
+        let what = format!("{}: {}", self.endpoint, self.endpoint.clean(what));
+        Trouble::Node { what, retry_after: None }
+    }
+
+    async fn exchange(&self, question: String) -> Answer<(StatusCode, Vec<u8>)> {
+        let request = self.http.post(self.endpoint.0.clone());
+        let request = request.header("content-type", "application/json").body(question);
+        let mut response = request.send().await.map_err(|e| self.broken(&e))?;
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            let what = format!("{}: too many requests", self.endpoint);
+            return Err(Trouble::Node { what, retry_after: Some(retry_after(&response)) });
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
+            if bytes.len() + chunk.len() > ANSWER_MAX {
+                return Err(self.trouble("an answer of more than 16 MiB"));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((response.status(), bytes))
+    }
+
+    /// The error's own text holds the URL, so it is not passed on.
+    fn broken(&self, error: &reqwest::Error) -> Trouble {
+        let what = if error.is_connect() { "no connection" } else { "the connection broke" };
+        self.trouble(what)
+    }
+
+    fn result_of(&self, status: StatusCode, bytes: &[u8], id: u64) -> Answer<Value> {
+        let http = |_| match status.is_success() {
+            true => self.trouble("the answer is no JSON-RPC"),
+            false => self.trouble(&format!("HTTP {}", status.as_u16())),
+        };
+        let mut answer: Map<String, Value> = serde_json::from_slice(bytes).map_err(http)?;
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            return Err(self.said(error));
+        }
+        if answer.get("id").and_then(Value::as_u64) != Some(id) {
+            return Err(self.trouble("an answer to another question"));
+        }
+        answer.remove("result").ok_or_else(|| self.trouble("an answer without a result"))
+    }
+
+    fn said(&self, error: &Value) -> Trouble {
+        let words = error.get("message").and_then(Value::as_str).unwrap_or("an error");
+        let what = format!("{} says: {}", self.endpoint, self.endpoint.clean(words));
+        if error.get("code").and_then(Value::as_i64) == Some(429) {
+            return Trouble::Node { what, retry_after: Some(Duration::from_secs(1)) };
+        }
+        Trouble::Said { what, data: error.get("data").and_then(revert_data) }
+    }
+}
+
+/// The bytes that a call reverted with: plain, or one level down as some nodes put them.
+fn revert_data(data: &Value) -> Option<Vec<u8>> {
+    let text = data.as_str().or_else(|| data.get("data").and_then(Value::as_str))?;
+    hex::decode(text.strip_prefix("0x")?).ok()
+}
+
+fn retry_after(response: &Response) -> Duration {
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let seconds = header.and_then(|text| text.parse().ok()).unwrap_or(1);
+    Duration::from_secs(seconds).min(RETRY_AFTER_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_shows_nothing_of_its_path() {
+        let text = "https://user:hunter22@node.example/v3/0123456789abcdef?key=topsecret";
+        let endpoint: Endpoint = text.parse().unwrap();
+        assert_eq!(format!("{endpoint} {endpoint:?}"), ["https://node.example:443"; 2].join(" "));
+        let echoed = endpoint.clean("no project 0123456789abcdef of user hunter22, topsecret\n!");
+        assert_eq!(echoed, "no project *** of user ***, *** !");
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_no_endpoint() {
+        for bad in ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///etc/passwd", "http://"] {
+            assert_eq!(bad.parse::<Endpoint>(), Err(EndpointError), "{bad:?} was taken");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What a token says of itself: a stranger's words.
+
+use crate::abi;
+use crate::ledger::EthereumLedger;
+use crate::names;
+use crate::rpc::{Answer, Rpc};
+use ethers_core::types::Address;
+use sdpp_ledger::{Asset, LedgerError, Result};
+use serde_json::json;
+use std::sync::Arc;
+
+/// How a token's amounts are shown to people, by the token's own word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// At most 32 visible ASCII characters.
+    pub symbol: String,
+    /// How many digits stand behind the point.
+    pub decimals: u8,
+}
+
+impl EthereumLedger {
+    /// A token's symbol and decimals; for the coin `ETH` and 18.
+    ///
+    /// # Errors
+    /// `NotAToken`, `Malformed`, `Unavailable`.
+    pub async fn token(&self, asset: &Asset) -> Result<Token> {
+        let token = names::token(asset)?;
+        if token.is_zero() {
+            return Ok(Token { symbol: "ETH".to_owned(), decimals: 18 });
+        }
+        self.chain.nodes.ask(|node| Box::pin(token_on(node, token))).await
+    }
+}
+
+async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
+    let symbol = node.call(token, &abi::SYMBOL, json!("latest")).await?;
+    let decimals = node.call(token, &abi::DECIMALS, json!("latest")).await?;
+    let decimals = abi::word(&decimals, 0).and_then(|decimals| u8::try_from(decimals).ok());
+    match (abi::string(&symbol), decimals) {
+        (Some(symbol), Some(decimals)) => Ok(Token { symbol, decimals }),
+        _ => {
+            let why = format!("{token:?} tells neither symbol nor decimals");
+            Err(LedgerError::refused("NotAToken", why).into())
+        }
+    }
+}

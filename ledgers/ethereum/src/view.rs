@@ -1,0 +1,183 @@
+//! What a node tells of its chain: blocks, receipts, transactions, logs. Only what is used is
+//! read, and an answer that contradicts its question is no answer.
+
+use crate::rpc::{Answer, Rpc};
+use ethers_core::types::{Address, Bytes, H256, U64, U256};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// A block's head.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Block {
+    pub number: U64,
+    pub hash: H256,
+    timestamp: U64,
+    pub base_fee_per_gas: Option<U256>,
+}
+
+impl Block {
+    pub fn height(&self) -> u64 {
+        self.number.as_u64()
+    }
+
+    /// Its time in milliseconds since 1970 UTC.
+    pub fn at_ms(&self) -> u64 {
+        self.timestamp.as_u64().saturating_mul(1000)
+    }
+}
+
+/// What a transaction did.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Receipt {
+    pub transaction_hash: H256,
+    pub block_hash: H256,
+    pub block_number: U64,
+    status: U64,
+    pub gas_used: U256,
+    pub effective_gas_price: U256,
+    pub logs: Vec<Log>,
+}
+
+impl Receipt {
+    pub fn height(&self) -> u64 {
+        self.block_number.as_u64()
+    }
+
+    pub fn took_effect(&self) -> bool {
+        self.status == U64::one()
+    }
+}
+
+/// An event.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Log {
+    pub address: Address,
+    pub topics: Vec<H256>,
+    pub data: Bytes,
+    pub block_hash: Option<H256>,
+    pub block_number: Option<U64>,
+    pub log_index: Option<U64>,
+    pub transaction_hash: Option<H256>,
+    pub removed: Option<bool>,
+}
+
+impl Log {
+    /// A word of its data.
+    pub fn word(&self, at: usize) -> Option<U256> {
+        self.data.get(at * 32..(at + 1) * 32).map(U256::from_big_endian)
+    }
+}
+
+/// A transaction.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Seen {
+    pub hash: H256,
+    pub from: Address,
+    pub to: Option<Address>,
+    pub nonce: U256,
+    pub value: U256,
+    pub input: Bytes,
+    pub gas: U256,
+}
+
+#[derive(Deserialize)]
+struct FullBlock {
+    number: U64,
+    transactions: Vec<Passing>,
+}
+
+/// As little of a transaction as finds it by its number; a block holds kinds that are not ours.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Passing {
+    pub hash: H256,
+    pub from: Address,
+    pub nonce: U256,
+}
+
+/// A block by its height, as a node wants it.
+pub(crate) fn at(height: u64) -> Value {
+    json!(format!("0x{height:x}"))
+}
+
+impl Rpc {
+    pub async fn chain_id(&self) -> Answer<u64> {
+        let id: U64 = self.ask("eth_chainId", json!([])).await?;
+        Ok(id.as_u64())
+    }
+
+    /// The newest block.
+    pub async fn head(&self) -> Answer<Block> {
+        let head: Option<Block> =
+            self.ask("eth_getBlockByNumber", json!(["latest", false])).await?;
+        head.ok_or_else(|| self.trouble("there is no newest block"))
+    }
+
+    /// The block that stands at a height.
+    pub async fn block(&self, height: u64) -> Answer<Option<Block>> {
+        let params = json!([at(height), false]);
+        let block: Option<Block> = self.ask("eth_getBlockByNumber", params).await?;
+        match block {
+            Some(other) if other.height() != height => Err(self.trouble("told another block")),
+            block => Ok(block),
+        }
+    }
+
+    /// The transactions of the block at a height.
+    pub async fn transactions(&self, height: u64) -> Answer<Vec<Passing>> {
+        let params = json!([at(height), true]);
+        let block: Option<FullBlock> = self.ask("eth_getBlockByNumber", params).await?;
+        let block = block.filter(|block| block.number.as_u64() == height);
+        block.map(|block| block.transactions).ok_or_else(|| self.trouble("told no such block"))
+    }
+
+    pub async fn receipt(&self, tx: H256) -> Answer<Option<Receipt>> {
+        let receipt: Option<Receipt> = self.ask("eth_getTransactionReceipt", json!([tx])).await?;
+        match receipt {
+            Some(other) if other.transaction_hash != tx => Err(self.trouble("another's receipt")),
+            receipt => Ok(receipt),
+        }
+    }
+
+    pub async fn seen(&self, tx: H256) -> Answer<Option<Seen>> {
+        let seen: Option<Seen> = self.ask("eth_getTransactionByHash", json!([tx])).await?;
+        match seen {
+            Some(other) if other.hash != tx => Err(self.trouble("told another transaction")),
+            seen => Ok(seen),
+        }
+    }
+
+    /// How many numbers an account has used at a block.
+    pub async fn count(&self, account: Address, block: Value) -> Answer<u64> {
+        let count: U64 = self.ask("eth_getTransactionCount", json!([account, block])).await?;
+        Ok(count.as_u64())
+    }
+
+    pub async fn coin(&self, account: Address, block: &str) -> Answer<U256> {
+        self.ask("eth_getBalance", json!([account, block])).await
+    }
+
+    pub async fn code(&self, contract: Address) -> Answer<Vec<u8>> {
+        let code: Bytes = self.ask("eth_getCode", json!([contract, "latest"])).await?;
+        Ok(code.to_vec())
+    }
+
+    /// What a contract answers to a question at a block.
+    pub async fn call(&self, contract: Address, input: &[u8], block: Value) -> Answer<Vec<u8>> {
+        let call = json!({ "to": contract, "data": hex_text(input) });
+        let answer: Bytes = self.ask("eth_call", json!([call, block])).await?;
+        Ok(answer.to_vec())
+    }
+
+    pub async fn logs(&self, filter: Value) -> Answer<Vec<Log>> {
+        self.ask("eth_getLogs", json!([filter])).await
+    }
+}
+
+/// Bytes as a node wants them.
+pub(crate) fn hex_text(bytes: &[u8]) -> String {
+    format!("0x{}", hex::encode(bytes))
+}

@@ -1,0 +1,180 @@
+//! An HTTP proxy in front of a node, which does to the next questions what a queue tells it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What happens to one question.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// It never reaches the node: the connection is closed.
+    LoseQuestion,
+    /// The node is asked, its answer is lost: the connection is closed.
+    LoseAnswer,
+    /// The node is asked twice, the second answer is told.
+    Twice,
+    /// Its answer comes late.
+    Late(Duration),
+    /// The node is not asked: these bytes are the answer's body.
+    Say(Vec<u8>),
+    /// The node is not asked: HTTP 429, and seconds to wait.
+    TooMany(u64),
+    /// The node is not asked: HTTP 503.
+    Down,
+    /// The node's answer with one text replaced by another.
+    Altered(String, String),
+}
+
+/// Which questions a fault waits for.
+#[derive(Debug)]
+struct Scripted {
+    method: String,
+    fault: Fault,
+}
+
+/// A proxy on its own port. Each fault is done to one question and is gone then.
+pub struct Proxy {
+    pub port: u16,
+    script: Arc<Mutex<VecDeque<Scripted>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// In front of the node at a port of this host.
+    pub async fn start(node: u16) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let script: Arc<Mutex<VecDeque<Scripted>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (shared, seen) = (Arc::clone(&script), Arc::clone(&asked));
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let lane = Lane { node, script: Arc::clone(&shared), asked: Arc::clone(&seen) };
+                tokio::spawn(async move { lane.serve(stream).await });
+            }
+        });
+        Proxy { port, script, asked, serving }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The next question by this method (any, where it is empty) meets a fault.
+    pub fn next(&self, method: &str, fault: Fault) {
+        self.script.lock().unwrap().push_back(Scripted { method: method.to_owned(), fault });
+    }
+
+    /// How many faults were not met yet.
+    pub fn waiting(&self) -> usize {
+        self.script.lock().unwrap().len()
+    }
+
+    /// How often a method was asked.
+    pub fn asked(&self, method: &str) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| *asked == method).count()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+struct Lane {
+    node: u16,
+    script: Arc<Mutex<VecDeque<Scripted>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Lane {
+    /// One question for each connection, so that a fault meets one and no other.
+    async fn serve(&self, mut stream: TcpStream) {
+        let Some(question) = read_message(&mut stream).await else { return };
+        let answer = match self.fault(&question) {
+            None => self.forward(&question).await,
+            Some(Fault::LoseQuestion) => None,
+            Some(Fault::LoseAnswer) => {
+                self.forward(&question).await;
+                None
+            }
+            Some(Fault::Twice) => {
+                self.forward(&question).await;
+                self.forward(&question).await
+            }
+            Some(Fault::Late(time)) => {
+                let answer = self.forward(&question).await;
+                tokio::time::sleep(time).await;
+                answer
+            }
+            Some(Fault::Say(body)) => Some(http("200 OK", "", &body)),
+            Some(Fault::TooMany(seconds)) => {
+                Some(http("429 Too Many Requests", &format!("retry-after: {seconds}\r\n"), b""))
+            }
+            Some(Fault::Down) => Some(http("503 Service Unavailable", "", b"<html>")),
+            Some(Fault::Altered(from, to)) => self.forward(&question).await.map(|answer| {
+                let body = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+                let text = String::from_utf8_lossy(&answer[body..]).replace(&from, &to);
+                http("200 OK", "", text.as_bytes())
+            }),
+        };
+        if let Some(answer) = answer {
+            let _ = stream.write_all(&answer).await;
+            let _ = stream.shutdown().await;
+        }
+    }
+
+    fn fault(&self, question: &[u8]) -> Option<Fault> {
+        let text = String::from_utf8_lossy(question);
+        let method = text.split("\"method\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let method = method.unwrap_or_default();
+        self.asked.lock().unwrap().push(method.to_owned());
+        let mut script = self.script.lock().unwrap();
+        let meets = |s: &Scripted| s.method.is_empty() || s.method == method;
+        let at = script.iter().position(meets)?;
+        script.remove(at).map(|scripted| scripted.fault)
+    }
+
+    async fn forward(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let mut node = TcpStream::connect(("127.0.0.1", self.node)).await.ok()?;
+        node.write_all(question).await.ok()?;
+        let answer = read_message(&mut node).await?;
+        let body = answer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
+        Some(http("200 OK", "", &answer[body..]))
+    }
+}
+
+fn http(status: &str, header: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{header}content-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// Reads one message with a length, head and body.
+async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
+            let length = head.split("content-length:").nth(1)?.lines().next()?;
+            let length: usize = length.trim().parse().ok()?;
+            if bytes.len() >= end + 4 + length {
+                return Some(bytes);
+            }
+        }
+        let mut part = [0; 65536];
+        let read = stream.read(&mut part).await.ok()?;
+        if read == 0 {
+            return None;
+        }
+        bytes.extend_from_slice(&part[..read]);
+    }
+}
