@@ -8,8 +8,8 @@ use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, ChannelId, Claim, Digest, Domain, Evidence, LedgerId, PublicKey,
-    Reference, Signature, keccak, merkle,
+    Account, Amount, Asset, Call, Change, ChannelId, Claim, Digest, Domain, Evidence, LedgerId,
+    PublicKey, Reference, Signature, keccak, merkle,
 };
 use serde::{Deserialize, Serialize};
 
@@ -217,6 +217,20 @@ pub enum Record {
         /// Opening or topping up.
         owed: Owed,
     },
+    /// The watch: a ledger says what happened to a channel that we have part in, for good.
+    ChannelChange {
+        /// The ledger.
+        ledger: LedgerId,
+        /// What happened.
+        change: Change,
+    },
+    /// Seller: a voucher is redeemed at once, because the channel's payer asked to close.
+    Redeeming {
+        /// The channel.
+        channel: ChannelId,
+        /// Redeeming it.
+        owed: Owed,
+    },
     /// The outbox: something owed is done, for good, and this is what the ledger says of it.
     Met {
         /// What was owed.
@@ -244,7 +258,9 @@ impl Record {
             | Record::Payment { owed, .. }
             | Record::Exit { owed, .. }
             | Record::Ended { owed, .. } => owed.as_ref(),
-            Record::Anchoring { owed } | Record::Funding { owed, .. } => Some(owed),
+            Record::Anchoring { owed }
+            | Record::Funding { owed, .. }
+            | Record::Redeeming { owed, .. } => Some(owed),
             _ => None,
         }
     }

@@ -230,7 +230,9 @@ impl Fold {
             | Record::Epoch { .. }
             | Record::Reserved { .. }
             | Record::Ceiling { .. }
-            | Record::Funding { .. } => Ok(()),
+            | Record::Funding { .. }
+            | Record::ChannelChange { .. }
+            | Record::Redeeming { .. } => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 //! both signed, and every amount computed again. What only a ledger can tell is left as
 //! [`Check`]s for whoever can ask one.
 
+mod channels;
 mod due;
 mod fold;
 mod statement;
@@ -13,6 +14,7 @@ pub use statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
 
 use crate::journal::Entry;
 use crate::terms::SessionId;
+use channels::Channels;
 use fold::Fold;
 use sdpp_ledger::PublicKey;
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ pub struct Audit {
     sessions: BTreeMap<SessionId, Fold>,
     /// Sessions in the order in which they began.
     order: Vec<SessionId>,
+    channels: Channels,
 }
 
 /// Where an audit found something wrong.
@@ -39,11 +42,17 @@ pub struct Problem {
 impl Audit {
     /// The audit of one side's journal.
     pub fn new(identity: PublicKey) -> Self {
-        Audit { identity, sessions: BTreeMap::new(), order: Vec::new() }
+        Audit {
+            identity,
+            sessions: BTreeMap::new(),
+            order: Vec::new(),
+            channels: Channels::default(),
+        }
     }
 
     /// Takes the next entry.
     pub fn take(&mut self, entry: &Entry) {
+        self.channels.take(entry);
         let Some(session) = entry.session else { return };
         let fold = self.sessions.entry(session).or_insert_with(|| {
             self.order.push(session);
@@ -54,7 +63,8 @@ impl Audit {
 
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
-        let mut report = Report::default();
+        let Channels { changes, problems, .. } = self.channels;
+        let mut report = Report { changes, problems, ..Report::default() };
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
             let (statement, problems) = fold.finish();
             report.statements.extend(statement);
@@ -70,6 +80,8 @@ impl Audit {
 pub struct Report {
     /// One statement for each session.
     pub statements: Vec<Statement>,
+    /// How often a ledger told that something happened to a channel.
+    pub changes: u64,
     /// All that is wrong, the first entry first.
     pub problems: Vec<Problem>,
 }

@@ -3,7 +3,7 @@
 //! Names of ledgers and accounts are visible ASCII, so a zero byte ends them.
 
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, LedgerId, Reference, TxId};
+use sdpp_ledger::{Account, Change, ChangeKind, LedgerId, Reference, TxId};
 
 /// In [`due`]: an obligation that is to be prepared.
 pub(super) const OPEN: u8 = b'o';
@@ -68,6 +68,25 @@ pub(super) fn unsettled(id: &LedgerId, at_ms: u64, reference: &Reference) -> Vec
 /// Ledgers write one transaction in upper or lower case, and it pays once all the same.
 pub(super) fn claim(id: &LedgerId, tx: &TxId) -> Vec<u8> {
     [ledger(id), tx.as_str().to_ascii_lowercase().into_bytes()].concat()
+}
+
+/// In the tree of single values: the height to read next.
+pub(super) fn cursor(id: &LedgerId) -> Vec<u8> {
+    [b"watch ", id.as_str().as_bytes()].concat()
+}
+
+/// What happened to a channel, whatever block tells it.
+pub(super) fn change(change: &Change) -> Vec<u8> {
+    let tx = change.tx.as_str().to_ascii_lowercase();
+    let (tag, amount) = match &change.kind {
+        ChangeKind::Opened { deposit } => (b'o', deposit.units()),
+        ChangeKind::ToppedUp { deposit } => (b't', deposit.units()),
+        ChangeKind::CloseRequested { ready_ms } => (b'r', u128::from(*ready_ms)),
+        ChangeKind::Settled { settled } => (b's', settled.units()),
+        ChangeKind::Closed { settled } => (b'c', settled.units()),
+        ChangeKind::Withdrawn => (b'w', 0),
+    };
+    [&change.channel.0[..], &[tag], &amount.to_be_bytes(), tx.as_bytes()].concat()
 }
 
 pub(super) fn due_kind(id: &LedgerId, kind: u8) -> Vec<u8> {

@@ -21,6 +21,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod tree;
+pub mod watch;
 mod write;
 
 pub use delivery::{Delivery, DeliveryId, Numbers};
@@ -29,6 +30,7 @@ pub use facts::{Channel, Session};
 pub use obligation::Obligation;
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
+pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 
 use folder::Folder;

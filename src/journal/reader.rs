@@ -297,7 +297,7 @@ impl Reader {
     }
 
     /// A page is short, so that the writer never waits long for its readers.
-    fn page(
+    pub(super) fn page(
         &self,
         tree: Tree,
         prefix: &[u8],
@@ -308,7 +308,11 @@ impl Reader {
         self.0.read(|store| Ok(store.scan(tree, prefix, after, limit)?))
     }
 
-    fn row<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, JournalError> {
+    pub(super) fn row<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+    ) -> Result<Option<T>, JournalError> {
         let bytes = self.0.read(|store| Ok(store.get(tree, key)?))?;
         bytes.map(|bytes| read_row(tree, &bytes)).transpose()
     }

@@ -32,7 +32,7 @@ const LOCK_TRIES: u32 = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Tree {
-    /// `schema`, `identity`, `head`.
+    /// `schema`, `identity`, `head`, and for each ledger with channels the height to read next.
     Meta = 1,
     /// seq -> the entry's bytes.
     Entries = 2,
@@ -56,6 +56,12 @@ pub(super) enum Tree {
     Claims = 11,
     /// ledger, kind, moment, what -> nothing: when to look at a live row again.
     Due = 12,
+    /// channel -> what its ledger is known to say of it.
+    Watched = 13,
+    /// channel -> nothing: those that are not over.
+    Watching = 14,
+    /// channel, change, transaction -> the entry that tells it.
+    Changes = 15,
 }
 
 /// Where a value stands.

@@ -3,6 +3,7 @@
 use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
+use super::watch::Watch;
 use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::{Account, Call, Evidence, LedgerId, Reference, Signed, TxId};
@@ -65,6 +66,8 @@ pub enum Write {
         /// What happened.
         event: obligation::Event,
     },
+    /// What a ledger said of our channels; see [`super::watch`].
+    Watch(Box<Watch>),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.

@@ -5,6 +5,7 @@
 
 mod claims;
 mod deliveries;
+mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
 use super::entry::{self, Entry, Head};
@@ -119,6 +120,7 @@ impl<'a> Stage<'a> {
             Write::Cancel { reference } => self.cancel(&reference),
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
+            Write::Watch(watch) => self.watch(*watch),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }
@@ -149,6 +151,7 @@ impl<'a> Stage<'a> {
         {
             return Ok(());
         }
+        let record = self.without_repeated_redeem(record)?;
         self.learn(session, &record)?;
         let owed = record.owed().cloned();
         let has_ended = matches!(record, Record::Ended { .. });
@@ -224,7 +227,7 @@ impl<'a> Stage<'a> {
                 self.put_row("a channel", Tree::Channels, key.to_vec(), &known)?;
             }
         }
-        Ok(())
+        self.begin_watch(record)
     }
 
     /// Puts a record at the end of the chain.

@@ -8,6 +8,7 @@ mod outbox;
 mod power;
 mod simulation;
 mod tables;
+mod watch;
 
 use super::*;
 use crate::crypto::SaltSecret;

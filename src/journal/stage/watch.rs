@@ -1,0 +1,150 @@
+//! What the ledgers say of our channels becomes facts, once each, and what a fact threatens is
+//! redeemed in the same write.
+
+use super::{Fault, Stage};
+use crate::journal::facts::Channel;
+use crate::journal::keys;
+use crate::journal::tree::Tree;
+use crate::journal::watch::{Home, Watch, Watched, Word};
+use crate::record::{Act, Owed, Record};
+use crate::terms::{Purpose, Role, SessionId};
+use sdpp_ledger::{Call, Change, ChannelId, Digest, LedgerId, Redeem};
+use std::collections::BTreeSet;
+
+impl Stage<'_> {
+    /// Takes what a ledger said of channels.
+    pub(super) fn watch(&mut self, watch: Watch) -> Result<(), Fault> {
+        let Watch { ledger, changes, seen, next } = watch;
+        let mut touched = BTreeSet::new();
+        for change in changes {
+            let channel = change.channel;
+            if self.take_change(&ledger, change)? {
+                touched.insert(channel);
+            }
+        }
+        for (channel, view) in &seen {
+            let Some(row) = self.watched_on(&ledger, channel)? else { continue };
+            let row = Watched { home: Home::Ledger(ledger.clone()), ..row };
+            self.put_watched(channel, &row.next(Word::Seen(view)))?;
+            touched.insert(*channel);
+        }
+        for channel in &touched {
+            self.redeem_threatened(&ledger, channel)?;
+        }
+        self.put_row("a cursor", Tree::Meta, keys::cursor(&ledger), &next)
+    }
+
+    /// Whether this is news of a channel of ours.
+    fn take_change(&mut self, ledger: &LedgerId, change: Change) -> Result<bool, Fault> {
+        let channel = change.channel;
+        let Some(row) = self.watched_on(ledger, &channel)? else { return Ok(false) };
+        let key = keys::change(&change);
+        if self.get(Tree::Changes, &key)?.is_some() {
+            return Ok(false);
+        }
+        self.put_watched(&channel, &row.next(Word::Changed(&change.kind)))?;
+        self.push(None, Record::ChannelChange { ledger: ledger.clone(), change })?;
+        self.written.seq.get_or_insert(self.head.seq);
+        let seq = keys::seq(self.head.seq).to_vec();
+        self.put("an index row", Tree::Changes, key, seq)?;
+        Ok(true)
+    }
+
+    /// The payer may withdraw soon: the best voucher is owed to us at once.
+    fn redeem_threatened(&mut self, ledger: &LedgerId, channel: &ChannelId) -> Result<(), Fault> {
+        let Some(row) = self.watched_on(ledger, channel)? else { return Ok(()) };
+        let facts: Option<Channel> = self.row(Tree::Channels, &channel.0)?;
+        let voucher = facts.and_then(|facts| facts.voucher);
+        let Some((amount, signature)) =
+            voucher.filter(|(best, _)| row.must_redeem(Some(*best)).is_some())
+        else {
+            return Ok(());
+        };
+        let redeems = row.redeems.saturating_add(1);
+        let redeem = Redeem { channel: *channel, amount, signature };
+        let owed = Owed {
+            // A channel is no session, and has its references all the same.
+            reference: SessionId(Digest(channel.0)).reference(Purpose::Settle, redeems),
+            purpose: Purpose::Settle,
+            ledger: ledger.clone(),
+            act: Act::Do(Call::Settle(redeem)),
+            held: false,
+        };
+        self.put_watched(channel, &Watched { redeemed: amount, redeems, ..row })?;
+        self.push(None, Record::Redeeming { channel: *channel, owed: owed.clone() })?;
+        self.written.seq.get_or_insert(self.head.seq);
+        self.owe(owed, None)
+    }
+
+    /// A record that gives us part in a channel has it watched from here on.
+    pub(super) fn begin_watch(&mut self, record: &Record) -> Result<(), Fault> {
+        let (channel, row) = match record {
+            Record::Voucher { channel, domain, .. } => {
+                let home = Home::Domain(domain.clone());
+                (channel, Watched::new(Role::Seller, home, None))
+            }
+            Record::Funding { channel, owed, .. } => {
+                let home = Home::Ledger(owed.ledger.clone());
+                (channel, Watched::new(Role::Buyer, home, Some(owed.reference)))
+            }
+            _ => return Ok(()),
+        };
+        match self.watched(channel)? {
+            Some(_) => Ok(()),
+            None => self.put_watched(channel, &row),
+        }
+    }
+
+    /// A session that ends may owe what the watch had redeemed before it: that is not owed twice,
+    /// as the ledger would refuse the second. Closing at the same amount does more, and stays.
+    pub(super) fn without_repeated_redeem(&mut self, mut record: Record) -> Result<Record, Fault> {
+        let Record::Ended { owed, .. } = &mut record else { return Ok(record) };
+        let Some((redeem, is_close)) = owed.as_ref().and_then(redeem_in) else {
+            return Ok(record);
+        };
+        let (channel, amount) = (redeem.channel, redeem.amount);
+        let Some(row) = self.watched(&channel)? else { return Ok(record) };
+        if !is_close && amount <= row.redeemed {
+            *owed = None;
+        } else {
+            let redeemed = row.redeemed.max(amount);
+            self.put_watched(&channel, &Watched { redeemed, ..row })?;
+        }
+        Ok(record)
+    }
+
+    fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
+        Ok(self.row(Tree::Watched, &channel.0)?)
+    }
+
+    /// The channel, unless it is known to be on another ledger.
+    fn watched_on(
+        &mut self,
+        ledger: &LedgerId,
+        channel: &ChannelId,
+    ) -> Result<Option<Watched>, Fault> {
+        let row = self.watched(channel)?;
+        let elsewhere = |home: &Home| matches!(home, Home::Ledger(id) if id != ledger);
+        Ok(row.filter(|row| !elsewhere(&row.home)))
+    }
+
+    /// Keeps the row, and its place in the index while it is open.
+    fn put_watched(&mut self, channel: &ChannelId, row: &Watched) -> Result<(), Fault> {
+        let key = channel.0.to_vec();
+        self.put_row("a watched channel", Tree::Watched, key.clone(), row)?;
+        if row.is_over {
+            self.set((Tree::Watching, key), None);
+            return Ok(());
+        }
+        self.put("an index row", Tree::Watching, key, Vec::new())
+    }
+}
+
+/// What is redeemed here, and whether that closes the channel.
+fn redeem_in(owed: &Owed) -> Option<(&Redeem, bool)> {
+    match &owed.act {
+        Act::Do(Call::Settle(redeem)) => Some((redeem, false)),
+        Act::Do(Call::Close(redeem)) => Some((redeem, true)),
+        _ => None,
+    }
+}

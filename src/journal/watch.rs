@@ -1,0 +1,277 @@
+//! The watch: what a ledger is known to say of the channels that we have part in.
+//!
+//! A channel comes in with the record that gives us part in it: the buyer's funding, the seller's
+//! first voucher. From then on the ledger's word on it arrives in [`Watch`] writes: each change
+//! becomes a [`crate::record::Record::ChannelChange`] once, whatever is read again, and the height to read next is
+//! written with it. One table, [`Watched::next`], decides what each word makes of a channel. A
+//! seller whose payer asked to close owes itself the best voucher at once.
+//!
+//! Only final blocks are told, so a reorganisation within the depth that counts as final changes
+//! nothing here. A deeper one takes nothing back: facts stay as they were told, a channel that is
+//! over stays over, and what comes in the blocks' place is told as it comes. `audit` with the
+//! ledgers' config then names the transactions that are no longer there.
+
+use super::keys;
+use super::obligation::State;
+use super::query::PAGE_MAX;
+use super::reader::Reader;
+use super::tree::Tree;
+use super::{Channel, JournalError, damaged};
+use crate::terms::Role;
+use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId, Domain, LedgerId, Reference};
+use serde::{Deserialize, Serialize};
+
+/// The most open channels of one ledger that are watched; beyond it the last by id wait.
+pub const WATCHED_MAX: usize = 10_000;
+
+/// A channel that we have part in. Amounts are in its asset's smallest unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Which side we are.
+    pub side: Role,
+    /// Where it is.
+    pub home: Home,
+    /// What opens it, where we do.
+    pub opening: Option<Reference>,
+    /// Whether the ledger was asked for it yet: until then all that follows is unknown.
+    pub is_seen: bool,
+    /// All that was ever deposited.
+    pub deposit: Amount,
+    /// All that was ever paid out to the payee.
+    pub settled: Amount,
+    /// The payer asked to close it, and may withdraw from this moment on, in milliseconds since
+    /// 1970 UTC.
+    pub ready_ms: Option<u64>,
+    /// Closed or withdrawn: nothing more can happen to it.
+    pub is_over: bool,
+    /// Seller: the largest voucher that is redeemed or is owed to be.
+    pub redeemed: Amount,
+    /// Seller: how often the watch had one redeemed.
+    pub redeems: u64,
+}
+
+/// Where a channel is, as far as we know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Home {
+    /// On this ledger.
+    Ledger(LedgerId),
+    /// On the ledger whose escrow has this domain.
+    Domain(Domain),
+}
+
+/// A channel as its ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// All that was ever deposited.
+    pub deposit: Amount,
+    /// All that was ever paid out to the payee.
+    pub settled: Amount,
+    /// From when on the payer may withdraw, in milliseconds since 1970 UTC; `None` when it did not
+    /// ask to close.
+    pub ready_ms: Option<u64>,
+    /// Closed or withdrawn.
+    pub is_over: bool,
+}
+
+/// What a ledger said of channels, to be written at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// What happened, in order. What was told before changes nothing, and what is of channels
+    /// that we have no part in is not taken.
+    pub changes: Vec<Change>,
+    /// Channels as they are after these changes, where the ledger was asked for them.
+    pub seen: Vec<(ChannelId, View)>,
+    /// The height to read next.
+    pub next: u64,
+}
+
+/// A word of the ledger on one channel.
+#[derive(Debug, Clone, Copy)]
+pub enum Word<'a> {
+    /// How it is.
+    Seen(&'a View),
+    /// What happened to it.
+    Changed(&'a ChangeKind),
+}
+
+impl Watched {
+    /// A channel that nothing is known of yet.
+    pub(super) fn new(side: Role, home: Home, opening: Option<Reference>) -> Self {
+        Watched {
+            side,
+            home,
+            opening,
+            is_seen: false,
+            deposit: Amount::ZERO,
+            settled: Amount::ZERO,
+            ready_ms: None,
+            is_over: false,
+            redeemed: Amount::ZERO,
+            redeems: 0,
+        }
+    }
+
+    /// The table: what a word of its ledger makes of a channel. Amounts only grow, and what is
+    /// over stays so, in whatever order words come again.
+    #[must_use]
+    pub fn next(mut self, word: Word<'_>) -> Self {
+        match word {
+            Word::Seen(view) => {
+                self.is_seen = true;
+                self.ready_ms = view.ready_ms;
+                self.is_over |= view.is_over;
+                self.grow(view.deposit, view.settled);
+            }
+            Word::Changed(ChangeKind::Opened { deposit }) => self.grow(*deposit, Amount::ZERO),
+            Word::Changed(ChangeKind::ToppedUp { deposit }) => {
+                self.ready_ms = None;
+                self.grow(*deposit, Amount::ZERO);
+            }
+            Word::Changed(ChangeKind::CloseRequested { ready_ms }) => {
+                self.ready_ms = Some(*ready_ms);
+            }
+            Word::Changed(ChangeKind::Settled { settled }) => self.grow(Amount::ZERO, *settled),
+            Word::Changed(ChangeKind::Closed { settled }) => {
+                self.is_over = true;
+                self.grow(Amount::ZERO, *settled);
+            }
+            Word::Changed(ChangeKind::Withdrawn) => self.is_over = true,
+        }
+        self
+    }
+
+    fn grow(&mut self, deposit: Amount, settled: Amount) {
+        self.deposit = self.deposit.max(deposit);
+        self.settled = self.settled.max(settled);
+    }
+
+    /// Whether a new session may draw on it: seen, open, and nobody asked to close it.
+    pub fn is_usable(&self) -> bool {
+        self.is_seen && !self.is_over && self.ready_ms.is_none()
+    }
+
+    /// What must be redeemed at once: the best voucher, where the payer asked to close and nothing
+    /// is owed yet that gives as much.
+    pub(super) fn must_redeem(&self, best: Option<Amount>) -> Option<Amount> {
+        let threatened = self.side == Role::Seller && self.ready_ms.is_some() && !self.is_over;
+        let had = self.settled.max(self.redeemed);
+        best.filter(|best| threatened && *best > had)
+    }
+
+    fn is_on(&self, ledger: &LedgerId, domain: &Domain) -> bool {
+        match &self.home {
+            Home::Ledger(id) => id == ledger,
+            Home::Domain(home) => home == domain,
+        }
+    }
+}
+
+/// What is to be asked of one ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Channels that it was not asked for yet.
+    pub new: Vec<ChannelId>,
+    /// Channels that are open as far as we know.
+    pub known: Vec<ChannelId>,
+    /// Those of them whose payer asked to close, where we are the payee.
+    pub closing: Vec<ChannelId>,
+    /// The height to read next, where one was written.
+    pub cursor: Option<u64>,
+}
+
+/// An open channel, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenChannel {
+    /// The channel.
+    pub channel: ChannelId,
+    /// What its ledger is known to say of it.
+    #[serde(flatten)]
+    pub watched: Watched,
+    /// What was vouched on it: the best voucher (seller), or the most that may be (buyer).
+    pub vouched: Amount,
+}
+
+impl Reader {
+    /// What its ledger is known to say of a channel that we have, or had, part in.
+    pub fn watched(&self, channel: &ChannelId) -> Result<Option<Watched>, JournalError> {
+        self.row(Tree::Watched, &channel.0)
+    }
+
+    /// Up to `limit` channels that are open, after channel `after`, by id.
+    pub fn open_channels(
+        &self,
+        after: Option<&ChannelId>,
+        limit: usize,
+    ) -> Result<Vec<OpenChannel>, JournalError> {
+        let after = after.map(|channel| &channel.0[..]);
+        let index = self.page(Tree::Watching, &[], after, limit)?;
+        let rows = index.into_iter().map(|(key, _)| {
+            let channel = ChannelId(key.try_into().map_err(|_| damaged("a watched channel"))?);
+            let watched = self.watched(&channel)?;
+            let watched = watched.ok_or_else(|| damaged("an index row without its channel"))?;
+            let facts = self.channel(&channel)?.unwrap_or_default();
+            let vouched = vouched(watched.side, &facts);
+            Ok(OpenChannel { channel, watched, vouched })
+        });
+        rows.collect()
+    }
+
+    /// What is to be asked of a ledger whose escrow has this domain. Reads all open channels.
+    pub fn watch_plan(&self, ledger: &LedgerId, domain: &Domain) -> Result<Plan, JournalError> {
+        let mut plan = Plan { cursor: self.watch_cursor(ledger)?, ..Plan::default() };
+        let mut after = None;
+        loop {
+            let page = self.open_channels(after.as_ref(), PAGE_MAX)?;
+            let Some(last) = page.last() else { return Ok(plan) };
+            after = Some(last.channel);
+            for OpenChannel { channel, watched, .. } in page {
+                if plan.new.len() + plan.known.len() >= WATCHED_MAX {
+                    return Ok(plan);
+                }
+                if watched.is_on(ledger, domain) {
+                    self.plan_one(&mut plan, channel, &watched)?;
+                }
+            }
+        }
+    }
+
+    fn plan_one(
+        &self,
+        plan: &mut Plan,
+        channel: ChannelId,
+        watched: &Watched,
+    ) -> Result<(), JournalError> {
+        if !watched.is_seen {
+            if !self.never_opens(watched)? {
+                plan.new.push(channel);
+            }
+            return Ok(());
+        }
+        plan.known.push(channel);
+        if watched.side == Role::Seller && watched.ready_ms.is_some() {
+            plan.closing.push(channel);
+        }
+        Ok(())
+    }
+
+    /// The ledger refused to open it, unless a person has that tried again.
+    fn never_opens(&self, watched: &Watched) -> Result<bool, JournalError> {
+        let Some(opening) = &watched.opening else { return Ok(false) };
+        let row = self.obligation(opening)?;
+        Ok(row.is_some_and(|row| matches!(row.state, State::Refused { .. })))
+    }
+
+    fn watch_cursor(&self, ledger: &LedgerId) -> Result<Option<u64>, JournalError> {
+        self.row(Tree::Meta, &keys::cursor(ledger))
+    }
+}
+
+fn vouched(side: Role, facts: &Channel) -> Amount {
+    match side {
+        Role::Seller => facts.voucher.map_or(Amount::ZERO, |(best, _)| best),
+        Role::Buyer => facts.ceiling.unwrap_or_default(),
+    }
+}
