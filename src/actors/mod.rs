@@ -2,7 +2,7 @@
 //! rule of the protocol is.
 //!
 //! One actor, one file: the [`journal`] (one, on a thread of its own), a [`ledger`] actor for each
-//! signing account, a [`session`] for each connection, the [`listener`] that makes them, and the
+//! signing account and a [`watch`] over its channels, a [`session`] for each connection, the [`listener`] that makes them, and the
 //! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
@@ -14,6 +14,7 @@ pub mod listener;
 pub mod node;
 pub mod selling;
 pub mod session;
+pub mod watch;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;

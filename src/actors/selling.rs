@@ -3,13 +3,14 @@
 
 use crate::actors::Ledgers;
 use crate::actors::node::{Leave, Node};
-use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side, Stop};
 use crate::journal::Reader;
+use crate::message::Reason;
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use actix::prelude::*;
 use sdpp_ledger::{Amount, ChannelId, Ledger, LedgerError, LedgerId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,18 +21,30 @@ const ITEMS_AT_ONCE: u64 = 1024;
 /// How long to wait before a ledger is asked for a channel again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-/// Channels that serve a session just now: each at most one.
+/// Channels that serve a session just now: each at most one, and how to end that.
 #[derive(Debug, Clone, Default)]
-pub struct Busy(Arc<Mutex<HashSet<ChannelId>>>);
+pub struct Busy(Arc<Mutex<HashMap<ChannelId, Option<Recipient<Stop>>>>>);
 
 /// A channel's place in [`Busy`], given back when dropped.
 #[derive(Debug)]
 struct Taken(Busy, ChannelId);
 
 impl Busy {
-    fn take(&self, channel: ChannelId) -> Option<Taken> {
+    fn take(&self, channel: ChannelId, session: Recipient<Stop>) -> Option<Taken> {
         let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.insert(channel).then(|| Taken(self.clone(), channel))
+        if busy.contains_key(&channel) {
+            return None;
+        }
+        busy.insert(channel, Some(session));
+        Some(Taken(self.clone(), channel))
+    }
+
+    /// Asks the session on a channel that is closing to end in good order, once. Whether there
+    /// was one to ask.
+    pub fn stop_closing(&self, channel: &ChannelId) -> bool {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = busy.get_mut(channel).and_then(Option::take);
+        session.inspect(|session| session.do_send(Stop(Reason::ChannelClosing))).is_some()
     }
 }
 
@@ -187,7 +200,7 @@ fn look(
     let Some(ledger) = side.ledgers.get(&ledger).cloned() else {
         return Err(format!("there is no ledger {ledger} here"));
     };
-    let taken = side.busy.take(channel);
+    let taken = side.busy.take(channel, ctx.address().recipient());
     let busy = taken.is_none();
     side.holds = taken.map(Holds);
     let vouched = match side.reader.channel(&channel) {

@@ -3,6 +3,8 @@
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
+use crate::actors::selling::Busy;
+use crate::actors::watch::{Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;
 use crate::config::{Config, RecordsBatch};
@@ -21,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often the journal is looked at while the seller serves.
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// How often ledgers are asked what happened to channels.
+const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
+
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
 
@@ -38,6 +43,8 @@ pub(super) struct Running {
     pub(super) ids: BTreeMap<String, LedgerId>,
     /// Their actors.
     pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
+    /// Channels that serve a session of ours.
+    pub(super) busy: Busy,
     arbiter: Arbiter,
 }
 
@@ -69,8 +76,9 @@ impl Running {
                 return Err(Failure::usage(why));
             }
         }
-        let ledgers = Arc::new(ledgers);
-        Ok(Running { key, journal, reader, ledgers, ids, actors, arbiter })
+        let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
+        WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
+        Ok(Running { busy, key, journal, reader, ledgers, ids, actors, arbiter })
     }
 
     /// The id of a ledger that the config names.

@@ -6,7 +6,6 @@ use super::running::{Running, Signals, in_system};
 use super::status;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
-use crate::actors::selling::Busy;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
@@ -117,7 +116,7 @@ impl Selling {
             ledgers: running.ledgers.clone(),
             journal: running.journal.clone(),
             reader: running.reader.clone(),
-            busy: Busy::default(),
+            busy: running.busy.clone(),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -8,7 +8,9 @@ use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
 use crate::actors::now_ms;
 use crate::admin::{Client, Request, Response};
-use crate::journal::{Reader, Unsettled, Write, obligation};
+use crate::journal::watch::Home;
+use crate::journal::{OpenChannel, Reader, Unsettled, Write, obligation};
+use crate::message::Moment;
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Ledger, LedgerId};
@@ -17,11 +19,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The most open channels that are shown.
+const CHANNELS_SHOWN: usize = 100;
+
 /// How long a ledger may take to say how it is.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
 
 /// What the running node is doing: ready or why not, sessions, what is owed and since when, its
-/// ledgers.
+/// ledgers, its open channels.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sdpp status --journal seller-journal")]
 pub(super) struct Status {
@@ -68,7 +73,20 @@ fn show(status: &Value) -> Outcome {
         };
         out::line(format_args!("ledger    {name}: {owed} obligations open{since} ({id})"))?;
     }
-    Ok(())
+    status["channels"].as_array().into_iter().flatten().try_for_each(show_channel)
+}
+
+fn show_channel(channel: &Value) -> Outcome {
+    let text = |name: &str| channel[name].as_str().unwrap_or("unknown").to_owned();
+    let [id, side, deposit] = ["channel", "side", "deposit"].map(text);
+    let [vouched, settled] = ["vouched", "settled"].map(text);
+    let closing = match channel["ready_ms"].as_u64() {
+        Some(ready) => format!(", asked to close, free from {}", Moment(ready)),
+        None => String::new(),
+    };
+    out::line(format_args!(
+        "channel   {id} as {side}: deposit {deposit}, vouched {vouched}, settled {settled}{closing}"
+    ))
 }
 
 fn whole_s(ms: u64) -> Duration {
@@ -144,7 +162,30 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },
         "journal": { "entries": counts.head.seq, "head": counts.head.digest },
         "ledgers": ledgers,
+        "channels": channels(&asked.reader)?,
     }))
+}
+
+/// The first open channels, by id.
+fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
+    let open = reader.open_channels(None, CHANNELS_SHOWN).map_err(text)?;
+    let shown = open.into_iter().map(|OpenChannel { channel, watched, vouched }| {
+        let ledger = match watched.home {
+            Home::Ledger(id) => Some(id),
+            Home::Domain(_) => None,
+        };
+        json!({
+            "channel": channel,
+            "side": watched.side,
+            "ledger": ledger,
+            "seen": watched.is_seen,
+            "deposit": watched.deposit,
+            "vouched": vouched,
+            "settled": watched.settled,
+            "ready_ms": watched.ready_ms,
+        })
+    });
+    Ok(shown.collect())
 }
 
 impl OneLedger {

@@ -46,6 +46,8 @@ pub enum Reason {
     /// The buyer wanted items only for so long, or the ledger does not make a payment final in
     /// the time that the seller gives it.
     TimeUp,
+    /// The channel that pays is about to be closed by its payer.
+    ChannelClosing,
 }
 
 impl fmt::Display for Reason {
@@ -56,6 +58,7 @@ impl fmt::Display for Reason {
             Reason::Stopped => "stopped",
             Reason::Ceiling => "the buyer's ceiling is reached",
             Reason::TimeUp => "the time is up",
+            Reason::ChannelClosing => "the channel's payer asked to close it",
         })
     }
 }

@@ -6,3 +6,4 @@
 mod crash;
 mod place;
 mod trade;
+mod watch;

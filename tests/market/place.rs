@@ -213,6 +213,17 @@ impl Place {
         fs::write(self.path(&format!("{name}.toml")), config).unwrap();
     }
 
+    /// The key of a side, which its config names too.
+    pub fn key(&self, name: &str) -> sdpp_ledger::Key {
+        let dir = self.dir.path().as_os_str().as_encoded_bytes();
+        sdpp_ledger::Key::from_bytes(&sdpp_ledger::keccak(&[name.as_bytes(), dir]).0).unwrap()
+    }
+
+    /// Where the ledger is served.
+    pub fn ledger_address(&self) -> &str {
+        &self.ledger_address
+    }
+
     fn shared(&self, name: &str) -> String {
         let (ledger, setting) = (&self.ledger_address, &self.setting);
         let (methods, batch, anchor) = (setting.methods, setting.batch, setting.anchor);

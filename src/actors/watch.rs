@@ -1,0 +1,245 @@
+//! A watch: asks one ledger, again and again, what happened to the channels that we have part in,
+//! and has the journal keep it. It serves the journal, and the sessions whose channel is about to
+//! be emptied: they are asked to end in good order. It decides nothing: the journal's table does.
+//!
+//! Mailbox: actix's default; nobody writes to it.
+
+use crate::actors::Ledgers;
+use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::selling::Busy;
+use crate::journal::watch::{Plan, View, Watch};
+use crate::journal::{JournalError, Reader, Write};
+use actix::prelude::*;
+use sdpp_ledger::{Change, Changes, Channel, ChannelId, Escrow, Ledger, LedgerError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many new channels a ledger is asked for in one turn.
+const NEW_AT_ONCE: usize = 50;
+
+/// How many channels one question names.
+const CHANNELS_AT_ONCE: usize = 500;
+
+/// How far back a new channel's past is read, in blocks. What came before stands in no fact, and
+/// is in the channel's state all the same.
+const LOOK_BACK: u64 = 1_000;
+
+/// How many questions the past of new channels may take in one turn.
+const QUESTIONS_AT_MOST: usize = 8;
+
+/// How far the height to read may be ahead of the one that is written, in blocks, where nothing
+/// happened: so far back is read again after a restart.
+const UNWRITTEN_MAX: u64 = 256;
+
+/// How often a ledger is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// While all is well.
+    pub every: Duration,
+    /// At the longest, while it does not answer: the wait doubles with each time that it does not.
+    pub at_most: Duration,
+}
+
+/// A watch.
+pub struct WatchActor {
+    ledger: Arc<dyn Ledger>,
+    reader: Reader,
+    journal: Addr<JournalActor>,
+    busy: Busy,
+    pace: Pace,
+    /// The height to read next, where it is ahead of the one that is written.
+    cursor: Option<u64>,
+    /// How often in a row the ledger did not answer.
+    failures: u32,
+}
+
+/// What came of a turn.
+enum Turned {
+    /// Look again after the usual time.
+    Quiet,
+    /// There is more, or sessions to be told of it: look again at once.
+    More,
+    /// The ledger did not answer as it should.
+    Failed(String),
+}
+
+impl WatchActor {
+    /// Starts a watch for each ledger that has an escrow.
+    pub fn start_all(
+        ledgers: &Ledgers,
+        reader: &Reader,
+        journal: &Addr<JournalActor>,
+        busy: &Busy,
+        pace: Pace,
+    ) {
+        for ledger in ledgers.values().filter(|ledger| ledger.escrow().is_some()) {
+            let (reader, journal, busy) = (reader.clone(), journal.clone(), busy.clone());
+            let (ledger, cursor, failures) = (ledger.clone(), None, 0);
+            WatchActor { ledger, reader, journal, busy, pace, cursor, failures }.start();
+        }
+    }
+
+    fn turn(&mut self, ctx: &mut Context<Self>) {
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(error) => return self.again(&Turned::Failed(error.to_string()), ctx),
+        };
+        for channel in &plan.closing {
+            if self.busy.stop_closing(channel) {
+                tracing::warn!(%channel, "its payer asked to close: its session is ended");
+            }
+        }
+        if plan.new.is_empty() && plan.known.is_empty() {
+            // Whatever comes next is read from where the ledger is then.
+            self.cursor = None;
+            return self.again(&Turned::Quiet, ctx);
+        }
+        let asked = ask(self.ledger.clone(), plan.clone()).into_actor(self);
+        ctx.spawn(
+            asked
+                .then(move |heard, actor, _| match heard {
+                    Ok(heard) => actor.take(&plan, heard),
+                    Err(error) => {
+                        let failed = Turned::Failed(error.to_string());
+                        Box::pin(async { failed }.into_actor(actor))
+                    }
+                })
+                .map(|turned, actor, ctx| actor.again(&turned, ctx)),
+        );
+    }
+
+    fn plan(&self) -> Result<Plan, JournalError> {
+        let Some(escrow) = self.ledger.escrow() else { return Ok(Plan::default()) };
+        let plan = self.reader.watch_plan(self.ledger.id(), escrow.domain())?;
+        Ok(Plan { cursor: self.cursor.max(plan.cursor), ..plan })
+    }
+
+    /// Makes durable what is worth it.
+    fn take(&mut self, plan: &Plan, heard: Heard) -> ResponseActFuture<Self, Turned> {
+        let Heard { watch, is_behind } = heard;
+        self.cursor = Some(watch.next);
+        let is_news = !watch.changes.is_empty() || !watch.seen.is_empty();
+        let moved = watch.next.saturating_sub(plan.cursor.unwrap_or_default());
+        let after = if is_behind || is_news { Turned::More } else { Turned::Quiet };
+        if !is_news && moved < UNWRITTEN_MAX {
+            return Box::pin(async { after }.into_actor(self));
+        }
+        let write = Write::Watch(Box::new(watch));
+        let committed = self.journal.send(Commit(vec![write])).into_actor(self);
+        Box::pin(committed.map(|committed, _, _| {
+            let failed = match committed {
+                Ok(Ok(answers)) => answers.into_iter().find_map(Result::err).map(|e| e.to_string()),
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(error) => Some(error.to_string()),
+            };
+            failed.map_or(after, Turned::Failed)
+        }))
+    }
+
+    fn again(&mut self, turned: &Turned, ctx: &mut Context<Self>) {
+        let wait = match turned {
+            Turned::More => Duration::ZERO,
+            Turned::Quiet => self.pace.every,
+            Turned::Failed(why) => {
+                if self.failures == 0 {
+                    tracing::warn!(ledger = %self.ledger.id(), why, "channels are not watched");
+                }
+                // What could not be written is read again.
+                self.cursor = None;
+                self.failures = self.failures.saturating_add(1);
+                let doubled = self.pace.every.saturating_mul(1 << self.failures.min(16));
+                doubled.min(self.pace.at_most)
+            }
+        };
+        if !matches!(turned, Turned::Failed(_)) {
+            self.failures = 0;
+        }
+        ctx.run_later(wait, Self::turn);
+    }
+}
+
+impl Actor for WatchActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.turn(ctx);
+    }
+}
+
+/// What a ledger said in one turn.
+struct Heard {
+    watch: Watch,
+    /// There are final blocks that were not read yet.
+    is_behind: bool,
+}
+
+/// Asks a ledger for what is planned. What it says is bounded by what it was asked.
+async fn ask(ledger: Arc<dyn Ledger>, plan: Plan) -> Result<Heard, LedgerError> {
+    let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
+    let escrow = ledger.escrow().ok_or_else(no_escrow)?;
+    let status = ledger.status().await?;
+    // The first height that is not final.
+    let end = status.height.saturating_add(2).saturating_sub(status.depth);
+    let from = plan.cursor.filter(|_| !plan.known.is_empty()).unwrap_or(end);
+    let mut told = changes_of(escrow, &plan.known, from, end).await?;
+    let mut seen = Vec::new();
+    for id in plan.new.iter().take(NEW_AT_ONCE) {
+        if let Some((view, past)) = introduced(escrow, id, end).await? {
+            seen.push((*id, view));
+            told.list.extend(past);
+        }
+    }
+    let is_behind = told.next < end && told.next > from;
+    let Changes { list: changes, next } = told;
+    Ok(Heard { watch: Watch { ledger: ledger.id().clone(), changes, seen, next }, is_behind })
+}
+
+/// What happened to channels from a height on, up to the height that the first answer to stop
+/// reached, and no further than `end` where that is not behind us.
+async fn changes_of(
+    escrow: &dyn Escrow,
+    channels: &[ChannelId],
+    from: u64,
+    end: u64,
+) -> Result<Changes, LedgerError> {
+    let mut all = Changes { list: Vec::new(), next: from.max(end) };
+    for part in channels.chunks(CHANNELS_AT_ONCE) {
+        let Changes { list, next } = escrow.changes(part, from).await?;
+        all.next = all.next.min(next.max(from));
+        all.list.extend(list.into_iter().filter(|change| part.contains(&change.channel)));
+    }
+    all.list.sort_by_key(|change| change.height);
+    Ok(all)
+}
+
+/// A channel's past and, asked after it, how it is; `None` while its ledger does not show it.
+async fn introduced(
+    escrow: &dyn Escrow,
+    id: &ChannelId,
+    end: u64,
+) -> Result<Option<(View, Vec<Change>)>, LedgerError> {
+    if escrow.channel(id).await?.is_none() {
+        return Ok(None);
+    }
+    let (mut past, mut from) = (Vec::new(), end.saturating_sub(LOOK_BACK));
+    for _ in 0..QUESTIONS_AT_MOST {
+        let Changes { list, next } = changes_of(escrow, &[*id], from, end).await?;
+        past.extend(list);
+        if next <= from {
+            break;
+        }
+        from = next;
+    }
+    let view = escrow.channel(id).await?.map(|channel| view(&channel, escrow.grace_period()));
+    Ok(view.map(|view| (view, past)))
+}
+
+fn view(channel: &Channel, grace: Duration) -> View {
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    View {
+        deposit: channel.deposit,
+        settled: channel.settled,
+        ready_ms: channel.close_requested_ms.map(|asked| asked.saturating_add(grace_ms)),
+        is_over: channel.finalized,
+    }
+}
