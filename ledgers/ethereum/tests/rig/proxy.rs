@@ -69,6 +69,11 @@ impl Proxy {
         self.script.lock().unwrap().push_back(Scripted { method: method.to_owned(), fault });
     }
 
+    /// No fault waits any longer.
+    pub fn calm(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     /// How many faults were not met yet.
     pub fn waiting(&self) -> usize {
         self.script.lock().unwrap().len()

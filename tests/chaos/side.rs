@@ -1,0 +1,204 @@
+//! One account's journal and outbox, which die and come back.
+
+use crate::{Fault, Proxy, fresh};
+use sdpp::journal::delivery::State;
+use sdpp::journal::outbox::{Outbox, Policy, perform};
+use sdpp::journal::{Delivery, Journal, Obligation, PAGE_MAX, Write};
+use sdpp::record::{Act, Owed, Record};
+use sdpp::terms::Purpose;
+use sdpp_ledger::{
+    Account, Anchor, Asset, Call, ChannelId, Digest, Key, Ledger, Reference, keccak, merkle,
+};
+use sdpp_ledger_ethereum::EthereumLedger;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A seeded source of numbers (splitmix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn one_in(&mut self, n: u64) -> bool {
+        self.roll().is_multiple_of(n)
+    }
+}
+
+struct Crash;
+
+pub struct Side {
+    pub ledger: EthereumLedger,
+    key: Key,
+    dir: TempDir,
+    journal: Option<Journal>,
+    outbox: Outbox,
+    now_ms: u64,
+    pub crashes: u32,
+}
+
+impl Side {
+    pub fn new(ledger: EthereumLedger, key: Key, dice: &mut Dice) -> Side {
+        // No power is cut here, so nothing is lost in memory.
+        let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
+        let outbox = outbox(&ledger, dice);
+        let (now_ms, crashes) = (1_700_000_000_000, 0);
+        let mut side = Side { ledger, key, dir, journal: None, outbox, now_ms, crashes };
+        side.restart(dice);
+        side
+    }
+
+    fn restart(&mut self, dice: &mut Dice) {
+        self.journal = None;
+        let path = self.dir.path().join("journal");
+        self.journal = Some(Journal::open(&path, self.key.public()).unwrap());
+        self.outbox = outbox(&self.ledger, dice);
+    }
+
+    fn journal(&self) -> &Journal {
+        self.journal.as_ref().unwrap()
+    }
+
+    fn commit(&mut self, writes: Vec<Write>) {
+        let now_ms = self.now_ms;
+        for answer in self.journal.as_mut().unwrap().commit(now_ms, writes).unwrap() {
+            answer.unwrap();
+        }
+    }
+
+    /// Writes down that a call is owed. A funding is the one record that owes something without a
+    /// session around it.
+    pub fn owe(&mut self, reference: Reference, call: Call) {
+        let record = Record::Funding {
+            channel: ChannelId(reference.0),
+            payee: crate::rig::account(1),
+            asset: Asset::coin(),
+            owed: Owed {
+                reference,
+                purpose: Purpose::Open,
+                ledger: self.ledger.id().clone(),
+                act: Act::Do(call),
+                held: false,
+            },
+        };
+        self.commit(vec![Write::Append { session: None, record: Box::new(record) }]);
+    }
+
+    /// One turn as an actor takes it; it may die in the middle, and comes back.
+    pub async fn turn(&mut self, dice: &mut Dice, proxy: &Proxy, is_calm: bool) {
+        if self.steps(dice, proxy, is_calm).await.is_err() {
+            self.crashes += 1;
+            self.restart(dice);
+        }
+        let reader = self.journal().reader();
+        let due_ms = self.outbox.next_due(&reader).unwrap().unwrap_or(0);
+        self.now_ms = self.now_ms.max(due_ms) + dice.roll() % 50;
+    }
+
+    async fn steps(&mut self, dice: &mut Dice, proxy: &Proxy, is_calm: bool) -> Result<(), Crash> {
+        let steps = self.outbox.plan(&self.journal().reader(), self.now_ms).unwrap();
+        for step in steps {
+            may_crash(dice, is_calm)?;
+            if !is_calm && dice.one_in(4) && proxy.waiting() < 2 {
+                proxy.next(if dice.one_in(2) { "eth_sendRawTransaction" } else { "" }, fault(dice));
+            }
+            let answer = perform(&self.ledger, &step).await;
+            may_crash(dice, is_calm)?;
+            let writes = self.outbox.outcome(step, answer, self.now_ms, dice.roll());
+            self.commit(writes);
+        }
+        Ok(())
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.journal().reader().counts().unwrap().unsettled.is_empty()
+    }
+
+    pub fn obligations(&self) -> Vec<Obligation> {
+        self.journal().reader().obligations(None, PAGE_MAX).unwrap()
+    }
+
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.journal().reader().deliveries(None, PAGE_MAX).unwrap()
+    }
+
+    pub fn raises(&self) -> usize {
+        self.deliveries().iter().map(|row| row.again).sum()
+    }
+
+    pub fn account(&self) -> &Account {
+        self.ledger.account()
+    }
+
+    /// The deliveries that took effect.
+    pub fn landed(&self) -> usize {
+        let is_final = |row: &&Delivery| matches!(row.state, State::Final { .. });
+        self.deliveries().iter().filter(is_final).count()
+    }
+
+    /// Where something stands under the root that it was anchored with.
+    pub fn proof(&self, of: &Reference) -> Option<merkle::Proof> {
+        let entries = self.journal().reader().entries(0, PAGE_MAX).unwrap();
+        entries.into_iter().find_map(|entry| match entry.record {
+            Record::Met { reference, proof, .. } if reference == *of => proof,
+            _ => None,
+        })
+    }
+
+    pub fn verify(&self) {
+        self.journal().reader().verify().unwrap().unwrap();
+    }
+
+    /// What is on its way, for whoever has to find out why it stays there.
+    pub fn now(&self) -> String {
+        let mut said = format!("\n{} at {}", self.account(), self.now_ms);
+        for row in self.obligations().iter().filter(|row| !row.state.is_settled()) {
+            said += &format!("\n  {:?} {:?} {}", row.owed.act, row.state, row.due_ms);
+        }
+        for row in self.deliveries().iter().filter(|row| row.state.is_live()) {
+            said += &format!("\n  {} {:?} {}", row.id.number, row.state, row.due_ms);
+        }
+        said
+    }
+}
+
+/// A digest to be anchored.
+pub fn anchor(number: u128) -> (Reference, Call) {
+    let reference = fresh(9_000 + number);
+    let digest: Digest = keccak(&[b"digest", &number.to_be_bytes()]);
+    (reference, Call::Anchor(Anchor::One { reference, digest }))
+}
+
+fn outbox(ledger: &EthereumLedger, dice: &mut Dice) -> Outbox {
+    let mut up_to = |most: u64| 1 + usize::try_from(dice.roll() % most).unwrap();
+    let policy = Policy {
+        anchors_at_most: up_to(4),
+        redeems_at_most: up_to(4),
+        raise_after_ms: 2_000,
+        in_flight_max: up_to(4),
+        poll_ms: 500,
+        backoff_base_ms: 50,
+        backoff_max_ms: 1_000,
+    };
+    Outbox::new(ledger.id().clone(), ledger.account().clone(), policy)
+}
+
+fn may_crash(dice: &mut Dice, is_calm: bool) -> Result<(), Crash> {
+    if !is_calm && dice.one_in(14) { Err(Crash) } else { Ok(()) }
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    match dice.roll() % 8 {
+        0 | 1 => Fault::LoseQuestion,
+        2 | 3 => Fault::LoseAnswer,
+        4 => Fault::Twice,
+        5 => Fault::Say(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[]}}".to_vec()),
+        6 => Fault::Late(Duration::from_millis(20)),
+        _ => Fault::Down,
+    }
+}
