@@ -3,6 +3,7 @@
 // Outside its tests too: what a story cannot find, it cannot tell.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod channels;
 #[macro_use]
 mod lies;
 #[allow(dead_code)]

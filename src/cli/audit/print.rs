@@ -24,6 +24,9 @@ pub(super) fn statements(
             let count = report.statements.len();
             let sessions = if count == 1 { "session" } else { "sessions" };
             out::line(format!("journal of {identity}: {count} {sessions}, {} entries", head.seq))?;
+            if report.changes > 0 {
+                out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
+            }
             match report.problems.is_empty() {
                 true => out::line("nothing is wrong"),
                 false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
