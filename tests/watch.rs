@@ -1,0 +1,272 @@
+//! A watch on a real ledger in this process that goes away, loses words and reorganises: what
+//! happened to a channel is in the journal once each, over restarts too.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use actix::{Arbiter, System};
+use sdpp::actors::journal::{Commit, JournalActor};
+use sdpp::actors::ledger::LedgerActor;
+use sdpp::actors::selling::Busy;
+use sdpp::actors::watch::{Pace, WatchActor};
+use sdpp::journal::outbox::Policy;
+use sdpp::journal::{Journal, Reader, Watched, Write};
+use sdpp::record::{Act, Owed, Record};
+use sdpp::terms::{Purpose, SessionId};
+use sdpp_ledger::{
+    Amount, Asset, Call, ChangeKind, ChannelId, Digest, InChannel, Key, Ledger, LedgerId, Open,
+    Redeem, TopUp, Voucher, channel_id, prepare,
+};
+use sdpp_ledger_embedded::faults::{Faulty, Odds};
+use sdpp_ledger_embedded::{Allocation, EmbeddedLedger, Genesis, LocalNode, Node, system_clock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const DEPOSIT: Amount = Amount::new(1_000);
+
+fn key(owner: u8) -> Key {
+    Key::from_bytes(&[owner; 32]).unwrap()
+}
+
+/// A chain, a buyer's journal, and the channel that the buyer opens.
+struct Place {
+    node: Arc<LocalNode>,
+    faulty: Arc<Faulty>,
+    dir: TempDir,
+    channel: ChannelId,
+    opening: Open,
+}
+
+impl Place {
+    fn new(depth: u64, seed: u64) -> Place {
+        let payer = key(1).public().account();
+        let coin = Asset::coin();
+        let rich = Allocation { account: payer, asset: coin.clone(), amount: Amount::new(10_000) };
+        let genesis = Genesis { depth, allocations: vec![rich], ..Genesis::default() };
+        let node = Arc::new(LocalNode::in_memory(genesis, system_clock()).unwrap());
+        let faulty = Arc::new(Faulty::new(Arc::clone(&node), seed));
+        let payee = key(2).public().account();
+        let payer = key(1).public().account();
+        let domain = node.origin().domain();
+        let channel = channel_id(domain, &payer, &payee, &coin, &Digest::ZERO, None);
+        let opening =
+            Open { payee, asset: coin, deposit: DEPOSIT, salt: Digest::ZERO, signer: None };
+        let dir = tempfile::tempdir().unwrap();
+        Place { node, faulty, dir, channel, opening }
+    }
+
+    /// An account's own way to the chain, without faults.
+    fn ledger(&self, owner: u8) -> EmbeddedLedger {
+        EmbeddedLedger::new(Arc::clone(&self.node) as Arc<dyn Node>, key(owner))
+    }
+
+    /// Does something on the chain, and makes it final.
+    async fn does(&self, owner: u8, call: Call) {
+        self.submits(owner, call).await;
+        self.node.seal_empty(self.node.origin().genesis().depth).await.unwrap();
+    }
+
+    async fn submits(&self, owner: u8, call: Call) {
+        let ledger = self.ledger(owner);
+        let number = ledger.next_number().await.unwrap();
+        let signed = prepare(&ledger, number, &call).await.unwrap();
+        ledger.submit(&signed).await.unwrap();
+    }
+
+    fn in_channel(&self) -> InChannel {
+        InChannel { channel: self.channel }
+    }
+
+    fn top_up(&self, units: u128) -> Call {
+        Call::TopUp(TopUp { channel: self.channel, amount: Amount::new(units) })
+    }
+
+    fn redeem(&self, units: u128) -> Redeem {
+        let (channel, amount) = (self.channel, Amount::new(units));
+        let signature = Voucher { channel, amount }.sign(self.node.origin().domain(), &key(1));
+        Redeem { channel, amount, signature }
+    }
+
+    fn funding(&self) -> Write {
+        let Open { payee, asset, .. } = self.opening.clone();
+        let owed = Owed {
+            reference: SessionId(Digest(self.channel.0)).reference(Purpose::Open, 0),
+            purpose: Purpose::Open,
+            ledger: self.node.origin().ledger().clone(),
+            act: Act::Do(Call::Open(self.opening.clone())),
+            held: false,
+        };
+        let record = Record::Funding { channel: self.channel, payee, asset, owed };
+        Write::Append { session: None, record: Box::new(record) }
+    }
+
+    /// One life of a buyer's process, with its outbox and its watch, until `until` is done.
+    fn live(&self, until: impl AsyncFnOnce(&Place, &Reader)) {
+        let system = System::new();
+        let arbiter = Arbiter::new();
+        system.block_on(async {
+            let journal = Journal::open(&self.dir.path().join("journal"), key(1).public()).unwrap();
+            let (journal, reader) = JournalActor::start_on(&arbiter, journal);
+            let node = Arc::clone(&self.faulty) as Arc<dyn Node>;
+            let ledger: Arc<dyn Ledger> = Arc::new(EmbeddedLedger::new(node, key(1)));
+            LedgerActor::start_for(ledger.clone(), policy(), reader.clone(), journal.clone());
+            let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
+            let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
+            let pace = Pace { every, at_most };
+            WatchActor::start_all(&Arc::new(all), &reader, &journal, &Busy::default(), pace);
+            journal.send(Commit(vec![self.funding()])).await.unwrap().unwrap();
+            until(self, &reader).await;
+        });
+        arbiter.stop();
+        arbiter.join().unwrap();
+    }
+}
+
+/// An outbox that never waits for long.
+fn policy() -> Policy {
+    Policy {
+        anchors_at_most: 1,
+        in_flight_max: 1,
+        poll_ms: 1,
+        backoff_base_ms: 1,
+        backoff_max_ms: 1,
+    }
+}
+
+/// What the journal says that happened.
+fn facts(reader: &Reader) -> Vec<ChangeKind> {
+    let entries = reader.entries(0, 1_000).unwrap();
+    let told = entries.into_iter().filter_map(|entry| match entry.record {
+        Record::ChannelChange { change, .. } => Some(change.kind),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Waits until so many facts are there.
+async fn told(reader: &Reader, count: usize) -> Vec<ChangeKind> {
+    loop {
+        let facts = facts(reader);
+        if facts.len() >= count {
+            return facts;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn watched(place: &Place, reader: &Reader) -> Option<Watched> {
+    reader.watched(&place.channel).unwrap()
+}
+
+/// Waits until the opening is final, and known.
+async fn opened(place: &Place, reader: &Reader) {
+    while place.ledger(1).next_number().await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let depth = place.node.origin().genesis().depth;
+    place.node.seal_empty(depth).await.unwrap();
+    while !watched(place, reader).is_some_and(|row| row.is_usable()) {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn is_asked(kind: &ChangeKind) -> bool {
+    matches!(kind, ChangeKind::CloseRequested { .. })
+}
+
+#[test]
+fn a_buyer_sees_what_was_settled_and_forgets_a_channel_that_is_over() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.does(2, Call::Settle(place.redeem(300))).await;
+        told(reader, 2).await;
+        let row = watched(place, reader).unwrap();
+        assert_eq!((row.deposit, row.settled), (DEPOSIT, Amount::new(300)));
+        assert!(row.is_usable(), "it may serve the next session");
+        place.does(2, Call::Close(place.redeem(400))).await;
+        let facts = told(reader, 3).await;
+        assert_eq!(
+            facts,
+            [
+                ChangeKind::Opened { deposit: DEPOSIT },
+                ChangeKind::Settled { settled: Amount::new(300) },
+                ChangeKind::Closed { settled: Amount::new(400) },
+            ]
+        );
+        assert!(!watched(place, reader).unwrap().is_usable(), "and not this one");
+        assert_eq!(reader.open_channels(None, 10).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_watch_goes_on_where_it_was_over_restarts() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.does(1, place.top_up(10)).await;
+        told(reader, 2).await;
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        // Far more than it leaves unwritten.
+        place.node.seal_empty(2_000).await.unwrap();
+        place.does(1, place.top_up(20)).await;
+    });
+    for life in 0..2 {
+        place.live(async |_, reader| {
+            let facts = told(reader, 4).await;
+            assert_eq!(facts.len(), 4, "life {life}: {facts:?}");
+            assert!(is_asked(&facts[2]), "{facts:?}");
+            assert_eq!(facts[3], ChangeKind::ToppedUp { deposit: Amount::new(1_030) });
+        });
+    }
+}
+
+#[test]
+fn words_that_are_lost_are_asked_for_again() {
+    for seed in [1, 2, 3] {
+        println!("seed {seed}");
+        let place = Place::new(1, seed);
+        place.faulty.set_odds(Odds { lose_request: 200, lose_answer: 200, ..Odds::default() });
+        place.live(async |place, reader| {
+            opened(place, reader).await;
+            for units in 1..=20 {
+                place.does(1, place.top_up(units)).await;
+            }
+            place.faulty.set_down(true);
+            place.does(1, Call::RequestClose(place.in_channel())).await;
+            tokio::task::yield_now().await;
+            place.faulty.set_down(false);
+            let facts = told(reader, 22).await;
+            assert_eq!(facts.len(), 22);
+            assert!(is_asked(&facts[21]));
+            let deposits = facts[..21].iter().map(|kind| match kind {
+                ChangeKind::Opened { deposit } | ChangeKind::ToppedUp { deposit } => deposit,
+                other => panic!("{other:?}"),
+            });
+            assert!(deposits.is_sorted(), "{facts:?}");
+        });
+    }
+}
+
+#[test]
+fn a_reorganisation_within_the_depth_fools_nobody() {
+    let place = Place::new(4, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.submits(1, Call::RequestClose(place.in_channel())).await;
+        place.node.seal_empty(2).await.unwrap();
+        assert_eq!(place.node.reorganise(3, false).await.unwrap(), 3, "nothing of it is final");
+        place.node.forget_pool().await.unwrap();
+        place.does(1, place.top_up(5)).await;
+        let facts = told(reader, 2).await;
+        assert_eq!(facts[1], ChangeKind::ToppedUp { deposit: Amount::new(1_005) });
+        assert!(!facts.iter().any(is_asked), "it never was final: {facts:?}");
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        let facts = told(reader, 3).await;
+        assert!(facts.len() == 3 && is_asked(&facts[2]), "{facts:?}");
+    });
+}
