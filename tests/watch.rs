@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use actix::{Arbiter, System};
+use async_trait::async_trait;
 use sdpp::actors::journal::{Commit, JournalActor};
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::actors::selling::Busy;
@@ -13,14 +14,17 @@ use sdpp::journal::{Journal, Reader, Watched, Write};
 use sdpp::record::{Act, Owed, Record};
 use sdpp::terms::{Purpose, SessionId};
 use sdpp_ledger::{
-    Amount, Asset, Call, ChangeKind, ChannelId, Digest, InChannel, Key, Ledger, LedgerId, Open,
-    Redeem, TopUp, Voucher, channel_id, prepare,
+    Amount, Asset, Call, ChangeKind, ChannelId, Digest, InChannel, Key, Ledger, LedgerError,
+    LedgerId, Open, Redeem, TopUp, Voucher, channel_id, prepare,
 };
 use sdpp_ledger_embedded::faults::{Faulty, Odds};
-use sdpp_ledger_embedded::{Allocation, EmbeddedLedger, Genesis, LocalNode, Node, system_clock};
+use sdpp_ledger_embedded::{
+    Allocation, Answer, EmbeddedLedger, Genesis, LocalNode, Node, Origin, Request, system_clock,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const DEPOSIT: Amount = Amount::new(1_000);
@@ -29,10 +33,31 @@ fn key(owner: u8) -> Key {
     Key::from_bytes(&[owner; 32]).unwrap()
 }
 
+/// A node that counts what a watch asks: its height, then what happened to channels.
+struct Counted {
+    node: Arc<Faulty>,
+    asked: AtomicU64,
+}
+
+#[async_trait]
+impl Node for Counted {
+    fn origin(&self) -> &Origin {
+        self.node.origin()
+    }
+
+    async fn ask(&self, request: Request) -> Result<Answer, LedgerError> {
+        let is_watch = matches!(request, Request::Head | Request::Changes(..));
+        let answer = self.node.ask(request).await;
+        self.asked.fetch_add(u64::from(is_watch), Ordering::SeqCst);
+        answer
+    }
+}
+
 /// A chain, a buyer's journal, and the channel that the buyer opens.
 struct Place {
     node: Arc<LocalNode>,
     faulty: Arc<Faulty>,
+    counted: Arc<Counted>,
     dir: TempDir,
     channel: ChannelId,
     opening: Open,
@@ -46,6 +71,8 @@ impl Place {
         let genesis = Genesis { depth, allocations: vec![rich], ..Genesis::default() };
         let node = Arc::new(LocalNode::in_memory(genesis, system_clock()).unwrap());
         let faulty = Arc::new(Faulty::new(Arc::clone(&node), seed));
+        let asked = AtomicU64::new(0);
+        let counted = Arc::new(Counted { node: Arc::clone(&faulty), asked });
         let payee = key(2).public().account();
         let payer = key(1).public().account();
         let domain = node.origin().domain();
@@ -53,7 +80,7 @@ impl Place {
         let opening =
             Open { payee, asset: coin, deposit: DEPOSIT, salt: Digest::ZERO, signer: None };
         let dir = tempfile::tempdir().unwrap();
-        Place { node, faulty, dir, channel, opening }
+        Place { node, faulty, counted, dir, channel, opening }
     }
 
     /// An account's own way to the chain, without faults.
@@ -108,7 +135,7 @@ impl Place {
         system.block_on(async {
             let journal = Journal::open(&self.dir.path().join("journal"), key(1).public()).unwrap();
             let (journal, reader) = JournalActor::start_on(&arbiter, journal);
-            let node = Arc::clone(&self.faulty) as Arc<dyn Node>;
+            let node = Arc::clone(&self.counted) as Arc<dyn Node>;
             let ledger: Arc<dyn Ledger> = Arc::new(EmbeddedLedger::new(node, key(1)));
             LedgerActor::start_for(ledger.clone(), policy(), reader.clone(), journal.clone());
             let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
@@ -144,15 +171,25 @@ fn facts(reader: &Reader) -> Vec<ChangeKind> {
     told.collect()
 }
 
-/// Waits until so many facts are there.
-async fn told(reader: &Reader, count: usize) -> Vec<ChangeKind> {
-    loop {
-        let facts = facts(reader);
-        if facts.len() >= count {
-            return facts;
-        }
+/// Waits until something is so; what never comes is a failure.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it never came");
         tokio::task::yield_now().await;
     }
+}
+
+/// Waits until so many facts are there.
+async fn told(reader: &Reader, count: usize) -> Vec<ChangeKind> {
+    until(|| facts(reader).len() >= count).await;
+    facts(reader)
+}
+
+/// Waits until the watch has looked at all that is on the chain now, or tried to: two turns.
+async fn looked(place: &Place) {
+    let before = place.counted.asked.load(Ordering::SeqCst);
+    until(|| place.counted.asked.load(Ordering::SeqCst) >= before + 4).await;
 }
 
 fn watched(place: &Place, reader: &Reader) -> Option<Watched> {
@@ -161,14 +198,14 @@ fn watched(place: &Place, reader: &Reader) -> Option<Watched> {
 
 /// Waits until the opening is final, and known.
 async fn opened(place: &Place, reader: &Reader) {
+    let began = Instant::now();
     while place.ledger(1).next_number().await.unwrap() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it was never opened");
         tokio::task::yield_now().await;
     }
     let depth = place.node.origin().genesis().depth;
     place.node.seal_empty(depth).await.unwrap();
-    while !watched(place, reader).is_some_and(|row| row.is_usable()) {
-        tokio::task::yield_now().await;
-    }
+    until(|| watched(place, reader).is_some_and(|row| row.is_usable())).await;
 }
 
 fn is_asked(kind: &ChangeKind) -> bool {
@@ -238,7 +275,7 @@ fn words_that_are_lost_are_asked_for_again() {
             }
             place.faulty.set_down(true);
             place.does(1, Call::RequestClose(place.in_channel())).await;
-            tokio::task::yield_now().await;
+            looked(place).await;
             place.faulty.set_down(false);
             let facts = told(reader, 22).await;
             assert_eq!(facts.len(), 22);
@@ -259,6 +296,7 @@ fn a_reorganisation_within_the_depth_fools_nobody() {
         opened(place, reader).await;
         place.submits(1, Call::RequestClose(place.in_channel())).await;
         place.node.seal_empty(2).await.unwrap();
+        looked(place).await;
         assert_eq!(place.node.reorganise(3, false).await.unwrap(), 3, "nothing of it is final");
         place.node.forget_pool().await.unwrap();
         place.does(1, place.top_up(5)).await;
