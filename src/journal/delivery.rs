@@ -256,9 +256,8 @@ impl Delivery {
         }
     }
 
-    /// The bytes that used its number up, where they are ours: to be sent again when the ledger
-    /// has lost them. None for what another transaction replaced, whose obligations went
-    /// elsewhere, nor for what was without effect, whose obligations may have.
+    /// The bytes that used its number up as they should: to be sent again when the ledger has
+    /// lost them.
     pub fn spent_by(&self) -> Option<&Signed> {
         let (among, evidence) = match &self.state {
             State::Final { evidence } => (self.own(), evidence),
@@ -269,6 +268,13 @@ impl Delivery {
             [only] => Some(only),
             _ => None,
         })
+    }
+
+    /// Whether its number may be signed for something else, when the ledger waits for it once
+    /// more: its obligations went elsewhere or were refused, and nothing keeps its own bytes from
+    /// being mined after all but others in their place.
+    pub(super) fn leaves_number(&self) -> bool {
+        matches!(self.state, State::Dead { .. } | State::Reverted { .. })
     }
 
     /// The rows of other trees that this one implies.

@@ -22,6 +22,8 @@ pub enum Step {
         numbers: Numbers,
         /// The numbers of what is on its way.
         live: Vec<u64>,
+        /// A smaller number that nothing of ours uses, if the ledger still waits for it.
+        at: Option<u64>,
         /// Whether the ledger has to be asked for its own next number first.
         ask: bool,
         /// How often in a row this has led to nothing.
@@ -120,8 +122,8 @@ impl Gap {
         LedgerError::unavailable(format!(
             "{ledger} waits for number {free} of {account}, and the journal has used all below \
              {next}: the ledger lost a transaction, or is another one than before. What the \
-             journal has of it is sent again; if this stays, send any transaction with number \
-             {free} from {account}"
+             journal has of it is sent again, else the next thing owed takes the number; if \
+             this stays, send any transaction with number {free} from {account}"
         ))
     }
 }
@@ -129,8 +131,15 @@ impl Gap {
 /// Asks a ledger. The only thing here that waits for anything.
 pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
     match step {
-        Step::Prepare { call, numbers, live, ask, .. } => {
-            sign(ledger, call, numbers, live, *ask).await
+        Step::Prepare { call, numbers, live, at, ask, .. } => {
+            let number = match ask {
+                true => number(ledger, numbers, live, *at).await,
+                false => Ok(numbers.next),
+            };
+            match number {
+                Ok(number) => Answer::Prepared(sdpp_ledger::prepare(ledger, number, call).await),
+                Err(answer) => answer,
+            }
         }
         Step::Submit { signed, .. } | Step::Fill { signed } => {
             Answer::Submitted(ledger.submit(signed).await)
@@ -152,22 +161,19 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
     }
 }
 
-async fn sign(
+/// The number to sign under: never beyond a gap, but in it where it is ours to fill.
+async fn number(
     ledger: &dyn Ledger,
-    call: &Call,
     numbers: &Numbers,
     live: &[u64],
-    ask: bool,
-) -> Answer {
-    let number = match ask {
-        true => match gap(ledger, numbers.next, live).await {
-            Ok((_, Some(gap))) => return Answer::Gap(gap),
-            Ok((free, None)) => numbers.next.max(free),
-            Err(error) => return Answer::Prepared(Err(error)),
-        },
-        false => numbers.next,
-    };
-    Answer::Prepared(sdpp_ledger::prepare(ledger, number, call).await)
+    at: Option<u64>,
+) -> Result<u64, Answer> {
+    match gap(ledger, numbers.next, live).await {
+        Ok((_, Some(gap))) if at == Some(gap.free) => Ok(gap.free),
+        Ok((_, Some(gap))) => Err(Answer::Gap(gap)),
+        Ok((free, None)) => Ok(numbers.next.max(free)),
+        Err(error) => Err(Answer::Prepared(Err(error))),
+    }
 }
 
 /// The ledger's next number, and the gap that it shows.

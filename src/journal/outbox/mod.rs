@@ -20,7 +20,7 @@ use super::{JournalError, damaged, keys};
 use crate::terms::Purpose;
 use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned};
 use pack::{Share, may_share_with, share_of};
-use sdpp_ledger::{Account, Finality, LedgerId, Reference};
+use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference};
 
 /// The most claims that one plan checks: the rest is due in the next.
 const CHECKS_AT_MOST: usize = 64;
@@ -91,10 +91,15 @@ impl Outbox {
     /// As all of [`Reader`]'s methods.
     pub fn plan(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Step>, JournalError> {
         let mut steps = Vec::new();
-        steps.extend(self.fill(journal)?);
+        let gap = self.gap_row(journal)?;
+        let fill = gap.as_ref().and_then(|(_, row)| row.as_ref()?.spent_by()).cloned();
+        steps.extend(fill.map(|signed| Step::Fill { signed }));
+        let at = gap.filter(|(_, row)| row.as_ref().is_none_or(Delivery::leaves_number));
+        let at = at.map(|(number, _)| number);
         let live = self.live(journal)?;
         let numbers: Vec<u64> = live.iter().map(|row| row.id.number).collect();
-        let may_prepare = self.may_prepare(&live);
+        // All that is on its way waits for what fills a gap.
+        let may_prepare = at.is_some() || self.may_prepare(&live);
         for row in live.into_iter().filter(|row| is_due(row.due_ms, now_ms)) {
             steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
         }
@@ -104,7 +109,7 @@ impl Outbox {
             }
         }
         if may_prepare {
-            steps.extend(self.prepare(journal, numbers, now_ms)?);
+            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
         }
         Ok(steps)
     }
@@ -118,7 +123,7 @@ impl Outbox {
         let live = self.live(journal)?;
         let mut due: Vec<u64> = live.iter().map(|row| row.due_ms).collect();
         let mut kinds = vec![keys::WATCHING];
-        if self.may_prepare(&live) {
+        if self.gap.is_some() || self.may_prepare(&live) {
             kinds.push(keys::OPEN);
         }
         for kind in kinds {
@@ -133,8 +138,9 @@ impl Outbox {
     pub fn outcome(&mut self, step: Step, answer: Answer, now_ms: u64, jitter: u64) -> Vec<Write> {
         let clock = Clock { policy: &self.policy, now_ms, jitter };
         match (step, answer) {
-            (Step::Prepare { call, references, head, .. }, Answer::Prepared(Ok(signed))) => {
-                (self.asked, self.gap) = (true, None);
+            (Step::Prepare { call, references, head, at, .. }, Answer::Prepared(Ok(signed))) => {
+                // Where one gap was, the next number may be another.
+                (self.asked, self.gap) = (at.is_none(), None);
                 let (ledger, account) = (self.ledger.clone(), self.account.clone());
                 let prepare = Prepare { ledger, account, call, references, head, signed };
                 vec![Write::Prepare(Box::new(prepare))]
@@ -150,6 +156,8 @@ impl Outbox {
                 if is_progress { Vec::new() } else { waits }
             }
             (Step::Submit { delivery, tries, .. }, Answer::Submitted(answer)) => {
+                // A number that is refused may come back, below others.
+                self.asked &= !matches!(answer, Err(LedgerError::Refused { .. }));
                 submitted(delivery, answer, tries, &clock)
             }
             (Step::Finality { delivery, tries, .. }, Answer::Finality(answer)) => {
@@ -205,14 +213,10 @@ impl Outbox {
         DeliveryId { ledger: self.ledger.clone(), account: self.account.clone(), number }
     }
 
-    /// What a number that the ledger has lost was used for, if it can be sent again.
-    fn fill(&self, journal: &Reader) -> Result<Option<Step>, JournalError> {
-        let Some(number) = self.gap else {
-            return Ok(None);
-        };
-        let row = journal.delivery(&self.id(number))?;
-        let signed = row.as_ref().and_then(Delivery::spent_by).cloned();
-        Ok(signed.map(|signed| Step::Fill { signed }))
+    /// The number that the ledger waits for, and what the journal has of it.
+    fn gap_row(&self, journal: &Reader) -> Result<Option<(u64, Option<Delivery>)>, JournalError> {
+        let row = self.gap.map(|number| Ok((number, journal.delivery(&self.id(number))?)));
+        row.transpose()
     }
 
     /// What to ask about a delivery. Asking for other bytes comes every other time, so that it
@@ -264,6 +268,7 @@ impl Outbox {
         &self,
         journal: &Reader,
         live: Vec<u64>,
+        at: Option<u64>,
         now_ms: u64,
     ) -> Result<Option<Step>, JournalError> {
         let batch = self.batch(journal, now_ms)?;
@@ -285,6 +290,7 @@ impl Outbox {
             ask: !self.asked || numbers.given_back,
             numbers,
             live,
+            at,
             tries,
         }))
     }

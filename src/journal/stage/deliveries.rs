@@ -57,12 +57,17 @@ impl Stage<'_> {
 
     /// The delivery that used this number before without using it up.
     fn earlier(&mut self, id: &DeliveryId) -> Result<Option<Delivery>, Fault> {
-        let account = keys::account(&id.ledger, &id.account);
-        let numbers: Option<Numbers> = self.row(Tree::Accounts, &account)?;
-        if id.number < numbers.unwrap_or_default().next {
-            return Err(WriteError::NumberUsed(id.clone()).into());
+        let key = keys::delivery(&id.ledger, &id.account, id.number);
+        let row: Option<Delivery> = self.row(Tree::Deliveries, &key)?;
+        match row.as_ref().is_none_or(Delivery::leaves_number) {
+            true => Ok(row),
+            false => Err(WriteError::NumberUsed(id.clone()).into()),
         }
-        Ok(self.row(Tree::Deliveries, &keys::delivery(&id.ledger, &id.account, id.number))?)
+    }
+
+    fn numbers(&self, id: &DeliveryId) -> Result<Numbers, Fault> {
+        let numbers = self.row(Tree::Accounts, &keys::account(&id.ledger, &id.account))?;
+        Ok(numbers.unwrap_or_default())
     }
 
     fn owed_by(&mut self, references: &[Reference]) -> Result<Vec<Obligation>, Fault> {
@@ -268,13 +273,19 @@ impl Stage<'_> {
     }
 
     fn use_number(&mut self, id: &DeliveryId) -> Result<(), Fault> {
-        let next = id.number.saturating_add(1);
-        self.renumber(id, next, false)
+        match id.number < self.numbers(id)?.next {
+            true => Ok(()),
+            false => self.renumber(id, id.number.saturating_add(1), false),
+        }
     }
 
-    /// Nothing larger was prepared: the outbox waits for a number to be accepted before the next.
+    /// The largest number is given back: the outbox waits for it to be accepted before the next.
+    /// One that filled a gap leaves the gap, which the ledger tells of again.
     fn free_number(&mut self, id: &DeliveryId) -> Result<(), Fault> {
-        self.renumber(id, id.number, true)
+        match self.numbers(id)?.next == id.number.saturating_add(1) {
+            true => self.renumber(id, id.number, true),
+            false => Ok(()),
+        }
     }
 
     fn renumber(&mut self, id: &DeliveryId, next: u64, given_back: bool) -> Result<(), Fault> {

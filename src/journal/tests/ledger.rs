@@ -1,14 +1,16 @@
-//! A small ledger that loses requests, answers, pools and blocks, by a seed.
+//! A small ledger that loses requests, answers, pools and blocks, and asks changing fees, by a
+//! seed.
 
 use super::*;
 use async_trait::async_trait;
 use sdpp_ledger::{
-    Claim, Escrow, Evidence, Finality, Inclusion, Ledger, LedgerError, Payments, Records, Result,
-    Signed, Status, Transfer,
+    Channel, Claim, Escrow, Evidence, Finality, Inclusion, Ledger, LedgerError, Payments, Records,
+    Redeem, Result, Row, Signed, Status, Transfer,
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// How many blocks make a transaction final, its own included.
 const DEPTH: usize = 3;
@@ -19,6 +21,12 @@ pub(super) const POISON: u128 = 666;
 pub(super) const REJECTED: u128 = 667;
 /// A payment of so much is mined and reverts.
 pub(super) const REVERTS: u128 = 668;
+
+/// A voucher of so much is refused, alone or as a row of a batch.
+pub(super) const SKIPPED: u128 = 669;
+
+/// The most that this ledger's account offers for a transaction.
+pub(super) const CEILING: u128 = 40;
 
 /// A seeded source of numbers (splitmix64).
 #[derive(Clone)]
@@ -42,6 +50,7 @@ impl Dice {
 pub(super) struct Toy {
     id: LedgerId,
     account: Account,
+    domain: Domain,
     chain: Mutex<Chain>,
 }
 
@@ -55,6 +64,11 @@ pub(super) struct Chain {
     pub(super) faulty: bool,
     pub(super) gateway: bool,
     pub(super) refuses_roots: bool,
+    pub(super) refuses_batches: bool,
+    /// What a transaction must offer to be taken into a block.
+    pub(super) price: u128,
+    /// What offers less is refused for now, instead of waiting in the pool.
+    pub(super) picky: bool,
     /// All bytes that ever arrived and were not refused, by number.
     pub(super) arrived: BTreeMap<u64, Vec<Vec<u8>>>,
 }
@@ -63,7 +77,9 @@ pub(super) struct Chain {
 pub(super) struct Mined {
     pub(super) number: u64,
     raw: Vec<u8>,
-    pub(super) call: Call,
+    /// `None` in what only uses its number up.
+    pub(super) call: Option<Call>,
+    fee: u128,
 }
 
 impl Toy {
@@ -71,6 +87,7 @@ impl Toy {
         Toy {
             id: ledger_id(),
             account: account(1),
+            domain: Domain { chain_id: 1, contract: account(3) },
             chain: Mutex::new(Chain {
                 pool: BTreeMap::new(),
                 blocks: vec![Vec::new()],
@@ -80,6 +97,9 @@ impl Toy {
                 faulty,
                 gateway: false,
                 refuses_roots: false,
+                refuses_batches: false,
+                price: 1,
+                picky: false,
                 arrived: BTreeMap::new(),
             }),
         }
@@ -95,8 +115,12 @@ impl Chain {
     pub(super) fn mine(&mut self) {
         let mut block = Vec::new();
         let mut next = self.next();
-        while let Some(raw) = self.pool.remove(&next) {
-            block.push(read(&raw));
+        while let Some(mined) = self.pool.get(&next).map(|raw| read(raw)) {
+            if mined.fee < self.price {
+                break;
+            }
+            self.pool.remove(&next);
+            block.push(mined);
             next += 1;
         }
         self.blocks.push(block);
@@ -123,6 +147,31 @@ impl Chain {
         self.pool.clear();
     }
 
+    /// Somebody else signs with our key, and is first.
+    pub(super) fn stranger(&mut self) {
+        let number = self.next();
+        let digest = keccak(&[&self.dice.roll().to_be_bytes()]);
+        let anchor = Anchor::One { reference: Reference(digest.0), digest };
+        let raw = write(number, Some(Call::Anchor(anchor)), 0, CEILING);
+        self.pool.remove(&number);
+        self.blocks.push(vec![read(&raw)]);
+    }
+
+    /// Another price; what offers less falls out of the pool where it is picky.
+    pub(super) fn reprice(&mut self, price: u128) {
+        self.price = price;
+        if self.picky {
+            self.pool.retain(|_, raw| read(raw).fee >= price);
+        }
+    }
+
+    /// Forgets all blocks, however deep.
+    pub(super) fn lose_all(&mut self) {
+        self.blocks = vec![Vec::new()];
+        self.pool.clear();
+        self.final_height = 0;
+    }
+
     /// All that took effect.
     pub(super) fn mined(&self) -> impl Iterator<Item = &Mined> {
         self.blocks.iter().flatten()
@@ -133,14 +182,16 @@ impl Chain {
     }
 
     fn evidence(&self, raw: &[u8], height: usize) -> Evidence {
+        let call = serde_json::from_slice(raw).ok().and_then(|raw: Raw| raw.1);
+        let (amount, rows) = call.as_ref().map_or((Amount::ZERO, Vec::new()), moved);
         Evidence {
             tx: tx_of(raw),
             height: height as u64,
             block: self.block(height),
             at_ms: NOW,
-            amount: Amount::ZERO,
+            amount,
             fee: Amount::new(1),
-            rows: Vec::new(),
+            rows,
         }
     }
 
@@ -165,16 +216,20 @@ impl Chain {
 
     fn take(&mut self, signed: &Signed) -> Result<()> {
         let mined = read(&signed.raw);
-        if units(&mined.call) == REJECTED {
+        if mined.call.as_ref().is_some_and(|call| units(call) == REJECTED) {
             return Err(LedgerError::refused("Rejected", "for good"));
+        }
+        if self.picky && mined.fee < self.price {
+            return Err(LedgerError::unavailable("it offers too little"));
         }
         let known = self.arrived.entry(signed.number).or_default();
         if !known.contains(&signed.raw) {
             known.push(signed.raw.clone());
         }
         let is_mined = self.mined().any(|m| m.number == signed.number);
-        if !is_mined {
-            self.pool.entry(signed.number).or_insert(mined.raw);
+        let offered = self.pool.get(&signed.number).map_or(0, |raw| read(raw).fee);
+        if !is_mined && mined.fee > offered {
+            self.pool.insert(signed.number, mined.raw);
         }
         Ok(())
     }
@@ -187,7 +242,7 @@ impl Chain {
             let is_final = self.blocks.len() - height >= DEPTH;
             let evidence = self.evidence(&mined.raw, height);
             return match (mined.raw == signed.raw, is_final) {
-                (true, true) if units(&mined.call) == REVERTS => {
+                (true, true) if mined.call.as_ref().is_some_and(reverts) => {
                     Finality::Reverted { why: "reverted".to_owned(), evidence }
                 }
                 (true, true) => Finality::Final(evidence),
@@ -244,6 +299,30 @@ impl Ledger for Toy {
         chain.answer(finality)
     }
 
+    async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
+        let newest = read(&variants.last().unwrap().raw);
+        let price = {
+            let mut chain = self.chain();
+            chain.request()?;
+            chain.price
+        };
+        let fee = price.max(newest.fee * 9 / 8 + 1);
+        if newest.fee >= price || fee > CEILING {
+            return Ok(None);
+        }
+        self.sign_for(newest.number, newest.call, fee).map(Some)
+    }
+
+    async fn cancel(&self, variants: &[Signed]) -> Result<Signed> {
+        let newest = read(&variants.last().unwrap().raw);
+        let price = {
+            let mut chain = self.chain();
+            chain.request()?;
+            chain.price
+        };
+        self.sign_for(newest.number, None, price.max(newest.fee + 1))
+    }
+
     fn records(&self) -> Option<&dyn Records> {
         Some(self)
     }
@@ -253,18 +332,27 @@ impl Ledger for Toy {
     }
 
     fn escrow(&self) -> Option<&dyn Escrow> {
-        None
+        Some(self)
     }
 }
 
 impl Toy {
     fn sign(&self, number: u64, call: Call) -> Result<Signed> {
+        let price = {
+            let mut chain = self.chain();
+            chain.request()?;
+            chain.price
+        };
+        self.sign_for(number, Some(call), price)
+    }
+
+    fn sign_for(&self, number: u64, call: Option<Call>, fee: u128) -> Result<Signed> {
         let mut chain = self.chain();
-        chain.request()?;
         // No two signatures over the same are alike, so that a second one shows.
         let salt = chain.dice.roll();
-        let raw = serde_json::to_vec(&(number, call, salt)).unwrap();
-        Ok(Signed { number, tx: (!chain.gateway).then(|| tx_of(&raw)), raw, fee: Amount::new(1) })
+        let raw = write(number, call, salt, fee);
+        let tx = (!chain.gateway).then(|| tx_of(&raw));
+        chain.answer(Signed { number, tx, raw, fee: Amount::new(fee) })
     }
 }
 
@@ -310,9 +398,69 @@ impl Payments for Toy {
     }
 }
 
+#[async_trait]
+impl Escrow for Toy {
+    fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    fn grace_period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
+        let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
+        if is_batch && self.chain().refuses_batches {
+            return Err(LedgerError::refused("NoBatches", "one at a time"));
+        }
+        self.sign(number, call.clone())
+    }
+
+    async fn channel(&self, _id: &ChannelId) -> Result<Option<Channel>> {
+        Ok(None)
+    }
+}
+
+/// Number, call, salt and fee.
+type Raw = (u64, Option<Call>, u64, u128);
+
+fn write(number: u64, call: Option<Call>, salt: u64, fee: u128) -> Vec<u8> {
+    let raw: Raw = (number, call, salt, fee);
+    serde_json::to_vec(&raw).unwrap()
+}
+
 fn read(raw: &[u8]) -> Mined {
-    let (number, call, _): (u64, Call, u64) = serde_json::from_slice(raw).unwrap();
-    Mined { number, raw: raw.to_vec(), call }
+    let (number, call, _, fee): Raw = serde_json::from_slice(raw).unwrap();
+    Mined { number, raw: raw.to_vec(), call, fee }
+}
+
+/// What a call moves in all, and row by row.
+fn moved(call: &Call) -> (Amount, Vec<Row>) {
+    match call {
+        Call::Settle(redeem) | Call::Close(redeem) => (redeem.amount, Vec::new()),
+        Call::SettleMany(batch) | Call::CloseMany(batch) => {
+            let rows: Vec<Row> = batch.rows.iter().map(row_of).collect();
+            let sum = rows.iter().map(|row| row.amount.units()).sum();
+            (Amount::new(sum), rows)
+        }
+        _ => (Amount::ZERO, Vec::new()),
+    }
+}
+
+fn row_of(redeem: &Redeem) -> Row {
+    let is_refused = redeem.amount.units() == SKIPPED;
+    Row {
+        channel: redeem.channel,
+        amount: if is_refused { Amount::ZERO } else { redeem.amount },
+        refused: is_refused.then(|| "AmountNotIncreasing: it was settled".to_owned()),
+    }
+}
+
+fn reverts(call: &Call) -> bool {
+    match call {
+        Call::Settle(redeem) | Call::Close(redeem) => redeem.amount.units() == SKIPPED,
+        call => units(call) == REVERTS,
+    }
 }
 
 fn units(call: &Call) -> u128 {

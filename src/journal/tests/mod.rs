@@ -16,7 +16,7 @@ use crate::crypto::layout::MessageKind;
 use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId,
+    Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId, Redeem,
     Reference, Signature, Transfer, TxId, keccak,
 };
 use std::sync::LazyLock;
@@ -154,6 +154,18 @@ pub(super) fn payment(session: SessionId, number: u64) -> Owed {
         purpose: Purpose::Payment,
         ledger: ledger_id(),
         act: Act::Do(Call::Transfer(transfer(reference, 10))),
+        held: false,
+    }
+}
+
+/// A voucher to be redeemed on a channel.
+pub(super) fn settle(session: SessionId, number: u64, channel: u8, units: u128) -> Owed {
+    let (channel, amount) = (ChannelId([channel; 32]), Amount::new(units));
+    Owed {
+        reference: session.reference(Purpose::Settle, number),
+        purpose: Purpose::Settle,
+        ledger: ledger_id(),
+        act: Act::Do(Call::Settle(Redeem { channel, amount, signature: some_signature() })),
         held: false,
     }
 }

@@ -1,11 +1,11 @@
 //! The outbox against a flaky ledger, with a crash between any two steps, by a seed.
 
-use super::ledger::{Dice, POISON, REJECTED, REVERTS, Toy, now};
+use super::ledger::{Dice, Mined, POISON, REJECTED, REVERTS, SKIPPED, Toy, now};
 use super::*;
 use crate::journal::delivery::{Event, State};
 use crate::journal::outbox::{Answer, Outbox, Policy, Step, perform};
-use sdpp_ledger::{Finality, LedgerError};
-use std::collections::BTreeMap;
+use sdpp_ledger::{Evidence, Finality, LedgerError};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Something that the outbox must never do; each must be found out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +14,8 @@ enum Plant {
     SubmitBeforeCommit,
     SignAgainWhenUnavailable,
     ForgetReorgs,
+    SubmitRaiseBeforeCommit,
+    CountSkippedAsMet,
 }
 
 struct World {
@@ -37,9 +39,11 @@ impl World {
         let toy = Toy::new(seed, true);
         toy.chain().gateway = dice.one_in(3);
         toy.chain().refuses_roots = dice.one_in(4);
+        toy.chain().refuses_batches = dice.one_in(4);
+        toy.chain().picky = dice.one_in(2);
         let mut world = World {
             journal: None,
-            outbox: outbox(1 + dice.roll() as usize % 4),
+            outbox: outbox(&mut dice),
             dir,
             toy,
             dice,
@@ -55,7 +59,7 @@ impl World {
         self.journal = None;
         let path = self.dir.path().join("journal");
         self.journal = Some(Journal::open(&path, us()).unwrap());
-        self.outbox = outbox(1 + self.dice.roll() as usize % 4);
+        self.outbox = outbox(&mut self.dice);
     }
 
     fn journal(&mut self) -> &mut Journal {
@@ -87,6 +91,7 @@ impl World {
         for step in steps {
             self.may_crash()?;
             let answer = self.ask(&step);
+            self.heed(&step, &answer);
             self.may_crash()?;
             let jitter = self.dice.roll();
             let mut writes = self.outbox.outcome(step.clone(), answer.clone(), self.now_ms, jitter);
@@ -100,6 +105,20 @@ impl World {
         now(perform(&self.toy, step))
     }
 
+    /// An operator does as the warning says, when nothing is owed any more that could take the
+    /// number that a stranger's transaction left in a reorg.
+    fn heed(&mut self, step: &Step, answer: &Answer) {
+        if let (Step::Raise { .. }, Answer::Gap(gap)) = (step, answer)
+            && !self.toy.chain().faulty
+        {
+            let LedgerError::Unavailable { what, .. } = gap.error() else {
+                panic!("a warning");
+            };
+            assert!(what.contains(&format!("number {}", gap.free)), "{what}");
+            self.toy.chain().stranger();
+        }
+    }
+
     fn sabotage(
         &mut self,
         step: &Step,
@@ -111,6 +130,18 @@ impl World {
                 let signed = signed.clone();
                 let _ = now(sdpp_ledger::Ledger::submit(&self.toy, &signed));
                 self.may_crash()?;
+            }
+            (Plant::SubmitRaiseBeforeCommit, _, Answer::Raised(Ok(Some(signed)))) => {
+                let signed = signed.clone();
+                let _ = now(sdpp_ledger::Ledger::submit(&self.toy, &signed));
+                self.may_crash()?;
+            }
+            (Plant::CountSkippedAsMet, _, _) => {
+                for write in writes {
+                    if let Write::Delivery { event: Event::Final { evidence }, .. } = write {
+                        evidence.rows.iter_mut().for_each(|row| row.refused = None);
+                    }
+                }
             }
             (
                 Plant::SignAgainWhenUnavailable,
@@ -145,6 +176,13 @@ impl World {
         if faulty && self.dice.one_in(8) {
             self.toy.chain().forget_pool();
         }
+        if faulty && self.dice.one_in(5) {
+            let price = [1, 1, 5, 15, 40][self.dice.roll() as usize % 5];
+            self.toy.chain().reprice(price);
+        }
+        if faulty && self.dice.one_in(8) {
+            self.toy.chain().stranger();
+        }
         self.toy.chain().mine();
     }
 
@@ -158,8 +196,12 @@ impl World {
     fn live(&mut self, turns: u32, mut arrivals: Vec<Write>) {
         for _ in 0..turns {
             if !arrivals.is_empty() && self.dice.one_in(2) {
-                let writes = vec![arrivals.remove(0)];
-                self.commit(writes);
+                let write = arrivals.remove(0);
+                let is_late = matches!(write, Write::Cancel { .. });
+                let now_ms = self.now_ms;
+                let taken = self.journal().commit(now_ms, vec![write]).unwrap().remove(0);
+                // A wish may come too late, and nothing else may be refused.
+                assert!(taken.is_ok() || is_late, "{taken:?}");
             }
             if self.turn().is_err() {
                 self.restart();
@@ -188,11 +230,11 @@ impl World {
     }
 }
 
-fn outbox(anchors_at_most: usize) -> Outbox {
+fn outbox(dice: &mut Dice) -> Outbox {
     let policy = Policy {
-        anchors_at_most,
-        redeems_at_most: 4,
-        raise_after_ms: 5_000,
+        anchors_at_most: 1 + dice.roll() as usize % 4,
+        redeems_at_most: 1 + dice.roll() as usize % 4,
+        raise_after_ms: 300,
         in_flight_max: 3,
         poll_ms: 100,
         backoff_base_ms: 50,
@@ -200,6 +242,9 @@ fn outbox(anchors_at_most: usize) -> Outbox {
     };
     Outbox::new(ledger_id(), account(1), policy)
 }
+
+/// A payment of so much is cancelled while it is on its way.
+const UNWANTED: u128 = 40;
 
 /// A session's worth of things owed; the payments of `POISON` and the like end refused.
 fn arrivals() -> Vec<Write> {
@@ -209,6 +254,9 @@ fn arrivals() -> Vec<Write> {
         let transfer = transfer(owed.reference, units);
         owed.act = Act::Do(Call::Transfer(transfer));
         append(s, invoice(number, Some(owed)))
+    };
+    let redeemed = |number, channel, units| {
+        append(s, invoice(number, Some(settle(s, number, channel, units))))
     };
     let anchored = |number, held| append(s, invoice(number, Some(anchor(s, number, held))));
     vec![
@@ -224,7 +272,14 @@ fn arrivals() -> Vec<Write> {
         append(s, claim(s, 101, tx("bad-1"))),
         pay(5, REVERTS),
         anchored(4, true),
+        redeemed(20, 1, 100),
+        redeemed(21, 2, 200),
+        redeemed(22, 2, 300),
+        redeemed(23, 3, SKIPPED),
+        redeemed(24, 4, 400),
         pay(6, 30),
+        pay(7, UNWANTED),
+        Write::Cancel { reference: s.reference(Purpose::Payment, 7) },
         append(s, ended("enough")),
     ]
 }
@@ -233,9 +288,9 @@ fn arrivals() -> Vec<Write> {
 fn run(seed: u64, plant: Plant) -> Result<(), String> {
     let mut world = World::new(seed, plant);
     let arrivals = arrivals();
-    world.live(30, arrivals);
+    world.live(40, arrivals);
     world.toy.chain().faulty = false;
-    for _ in 0..120 {
+    for _ in 0..200 {
         if world.is_settled() {
             break;
         }
@@ -250,11 +305,15 @@ fn run(seed: u64, plant: Plant) -> Result<(), String> {
 
 fn check_journal(world: &mut World) -> Result<(), String> {
     let reader = world.journal().reader();
+    let world = &*world;
     reader.verify().unwrap().map_err(|e| e.to_string())?;
     let mut settled: BTreeMap<Reference, Vec<&str>> = BTreeMap::new();
     for entry in reader.entries(0, PAGE_MAX).unwrap() {
         match entry.record {
-            Record::Met { reference, .. } => settled.entry(reference).or_default().push("met"),
+            Record::Met { reference, evidence, .. } => {
+                settled.entry(reference).or_default().push("met");
+                check_row(&reader.obligation(&reference).unwrap().unwrap(), &evidence)?;
+            }
             Record::Refused { reference, .. } => {
                 settled.entry(reference).or_default().push("refused");
             }
@@ -263,13 +322,18 @@ fn check_journal(world: &mut World) -> Result<(), String> {
     }
     for row in reader.obligations(None, PAGE_MAX).unwrap() {
         let expected = match &row.owed.act {
+            Act::Do(Call::Transfer(t)) if t.amount.units() == UNWANTED => {
+                let is_paid = world.toy.chain().mined().any(|mined| pays(mined, &t.reference));
+                if is_paid { "met" } else { "refused" }
+            }
+            Act::Do(Call::Settle(redeem)) if redeem.amount.units() == SKIPPED => "refused",
             Act::Do(Call::Transfer(t)) if t.amount.units() >= POISON => "refused",
             Act::Check(claim) if claim.tx.as_str().starts_with("bad") => "refused",
             _ => "met",
         };
         let came_to = settled.remove(&row.owed.reference).unwrap_or_default();
         if came_to != [expected] {
-            return Err(format!("{:?} was {came_to:?}", row.owed));
+            return Err(format!("{:?} was {came_to:?}, not {expected}", row.owed));
         }
     }
     for delivery in reader.deliveries(None, PAGE_MAX).unwrap() {
@@ -283,31 +347,77 @@ fn check_journal(world: &mut World) -> Result<(), String> {
     }
 }
 
+/// What is met by a voucher moved as much as it says, whoever shared its transaction.
+fn check_row(row: &Obligation, evidence: &Evidence) -> Result<(), String> {
+    match &row.owed.act {
+        Act::Do(Call::Settle(redeem)) if redeem.amount != evidence.amount => {
+            Err(format!("{:?} is met with {}", row.owed, evidence.amount))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn pays(mined: &Mined, reference: &Reference) -> bool {
+    matches!(&mined.call, Some(Call::Transfer(transfer)) if transfer.reference == *reference)
+}
+
 fn check_ledger(world: &mut World) -> Result<(), String> {
+    let reader = world.journal().reader();
     let chain = world.toy.chain();
-    let mut paid: BTreeMap<Reference, u32> = BTreeMap::new();
-    let mut roots: BTreeMap<Digest, u32> = BTreeMap::new();
+    let mut done: BTreeMap<Digest, u32> = BTreeMap::new();
+    let mut paid = BTreeSet::new();
     for mined in chain.mined() {
-        match &mined.call {
-            Call::Transfer(transfer) => *paid.entry(transfer.reference).or_default() += 1,
-            Call::Anchor(Anchor::Root { root, .. }) => *roots.entry(*root).or_default() += 1,
-            Call::Anchor(Anchor::One { digest, .. }) => *roots.entry(*digest).or_default() += 1,
-            _ => {}
+        for what in effects(mined) {
+            *done.entry(what).or_default() += 1;
+        }
+        if let Some(Call::Transfer(transfer)) = &mined.call {
+            paid.insert(transfer.reference);
         }
     }
-    if let Some((reference, times)) = paid.iter().find(|(_, times)| **times > 1) {
-        return Err(format!("{reference} was paid {times} times"));
+    if let Some((what, times)) = done.iter().find(|(_, times)| **times > 1) {
+        return Err(format!("{what} took effect {times} times"));
     }
-    if roots.values().any(|times| *times > 1) {
-        return Err("something was anchored twice".to_owned());
+    let rows = reader.obligations(None, PAGE_MAX).unwrap().into_iter();
+    let is_settle = |row: &Obligation| matches!(row.owed.act, Act::Do(Call::Settle(_)));
+    let is_met = |row: &Obligation| matches!(row.state, obligation::State::Met { .. });
+    for row in rows.filter(|row| is_met(row) && is_settle(row)) {
+        if !done.contains_key(&keccak(&[&serde_json::to_vec(&row.owed.act).unwrap()])) {
+            return Err(format!("{:?} is met and took no effect", row.owed));
+        }
     }
-    if paid.len() != 4 {
-        return Err(format!("{} payments took effect, not 4", paid.len()));
+    // 10, 20, 30, and the one that reverts; 40 unless it was cancelled.
+    let wanted = paid.iter().filter(|r| **r != session(1).reference(Purpose::Payment, 7)).count();
+    if wanted != 4 {
+        return Err(format!("{wanted} payments took effect, not 4"));
     }
-    if let Some((number, _)) = chain.arrived.iter().find(|(_, raw)| raw.len() > 1) {
-        return Err(format!("number {number} was used for two transactions"));
+    for (number, arrived) in &chain.arrived {
+        let (ledger, account) = (ledger_id(), account(1));
+        let row = reader.delivery(&DeliveryId { ledger, account, number: *number }).unwrap();
+        let known = row.map(|row| row.variants).unwrap_or_default();
+        if arrived.iter().any(|raw| known.iter().all(|signed| signed.raw != *raw)) {
+            return Err(format!("number {number}: bytes arrived that were never durable"));
+        }
     }
     Ok(())
+}
+
+/// What a transaction does that must be done once: a name for each.
+fn effects(mined: &Mined) -> Vec<Digest> {
+    let name = |redeem: &Redeem| {
+        let act = Act::Do(Call::Settle(redeem.clone()));
+        keccak(&[&serde_json::to_vec(&act).unwrap()])
+    };
+    match &mined.call {
+        Some(Call::Transfer(transfer)) => vec![keccak(&[&transfer.reference.0])],
+        Some(Call::Anchor(Anchor::Root { root, .. })) => vec![*root],
+        Some(Call::Anchor(Anchor::One { digest, .. })) => vec![*digest],
+        Some(Call::Settle(redeem)) => vec![name(redeem)],
+        Some(Call::SettleMany(batch)) => {
+            let moves = batch.rows.iter().filter(|row| row.amount.units() != SKIPPED);
+            moves.map(name).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// `SDPP_SEEDS=5000` makes a longer night of it.
@@ -331,8 +441,15 @@ fn each_obligation_is_met_once_whatever_breaks() {
 
 #[test]
 fn each_planted_fault_is_found() {
-    for plant in [Plant::SubmitBeforeCommit, Plant::SignAgainWhenUnavailable, Plant::ForgetReorgs] {
-        let found = (0..60).find_map(|seed| Some((seed, run(seed, plant).err()?)));
+    let plants = [
+        Plant::SubmitBeforeCommit,
+        Plant::SignAgainWhenUnavailable,
+        Plant::ForgetReorgs,
+        Plant::SubmitRaiseBeforeCommit,
+        Plant::CountSkippedAsMet,
+    ];
+    for plant in plants {
+        let found = (0..200).find_map(|seed| Some((seed, run(seed, plant).err()?)));
         let (seed, wrong) = found.unwrap_or_else(|| panic!("nobody noticed {plant:?}"));
         println!("{plant:?}: seed {seed}: {wrong}");
     }
