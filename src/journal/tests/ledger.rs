@@ -470,7 +470,7 @@ fn units(call: &Call) -> u128 {
     }
 }
 
-fn tx_of(raw: &[u8]) -> TxId {
+pub(super) fn tx_of(raw: &[u8]) -> TxId {
     keccak(&[raw]).to_string().parse().unwrap()
 }
 

@@ -1,13 +1,17 @@
 //! Stories of a journal, and what they are told with.
 
+mod batches;
 mod commit;
 mod entries;
 mod ledger;
+mod node;
+mod numbers;
 mod open;
 mod outbox;
 mod power;
 mod simulation;
 mod tables;
+mod variants;
 mod watch;
 
 use super::*;
