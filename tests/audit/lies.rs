@@ -1,7 +1,7 @@
 //! Each lie that can be planted in a journal is named, at its entry.
 
 use crate::pair::{Setting, key};
-use crate::{Book, audit, buyer, seller, transfers, vouchers};
+use crate::{Book, audit, buyer, name_again, seller, transfers, vouchers};
 use sdpp::journal::Entry;
 use sdpp::record::{Act, Owed, Record, SignedMessage};
 use sdpp::terms::{Purpose, Role, SessionId};
@@ -33,7 +33,7 @@ fn sign_again(message: &mut SignedMessage, by: &Key, change: impl FnOnce(&mut Va
 }
 
 /// Plants one lie into an honest journal and expects it named, at its entry and nowhere else.
-fn lie(
+pub(crate) fn lie(
     (owner, mut entries): (PublicKey, Vec<Entry>),
     what: &str,
     plant: impl FnOnce(&mut Vec<Entry>) -> u64,
@@ -350,6 +350,10 @@ fn what_is_met_was_owed_once_and_in_full() {
         let again = Entry { seq: 99, ..entries[at].clone() };
         entries.insert(at + 1, again);
         99
+    });
+    lie(transfers(seller()), "is owed a second time", |entries| {
+        let tx = "0xraised".parse().unwrap();
+        name_again(entries, &tx, |amount| *amount = Amount::new(1))
     });
     lie(transfers(seller()), "claimed was", |entries| {
         payment(entries, |evidence| evidence.tx = "0xother".parse().unwrap())

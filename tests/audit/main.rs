@@ -10,13 +10,14 @@ mod lies;
 #[path = "../session/pair.rs"]
 mod pair;
 
+use lies::lie;
 use pair::{Pair, Setting, Side, key, ledger};
-use sdpp::audit::{Audit, Report, State};
+use sdpp::audit::{Audit, Check, Expected, Report, Settlement, State};
 use sdpp::journal::{
     Delivery, Entry, Journal, Obligation, Prepare, Write, delivery, obligation, outbox,
 };
 use sdpp::record::{Act, End, Record};
-use sdpp_ledger::{Amount, Call, Evidence, PublicKey, Reference, Signed, TxId};
+use sdpp_ledger::{Amount, Call, ChannelId, Evidence, PublicKey, Reference, Row, Signed, TxId};
 
 /// One side's real journal, in which everything that was owed is settled as soon as it can be.
 struct Book {
@@ -219,6 +220,79 @@ fn vouchers() -> (PublicKey, Vec<Entry>) {
     pair.run();
     let [sellers, _] = both(&pair);
     sellers
+}
+
+/// A payment's message again with another transaction, signed by the buyer, and right after it.
+fn name_again(entries: &mut Vec<Entry>, tx: &TxId, change: fn(&mut Amount)) -> u64 {
+    let is_payment = |entry: &Entry| matches!(entry.record, Record::Payment { .. });
+    let at = entries.iter().position(is_payment).unwrap();
+    let mut again = Entry { seq: 99, ..entries[at].clone() };
+    if let Record::Payment { message, owed: Some(owed) } = &mut again.record
+        && let Act::Check(claim) = &mut owed.act
+    {
+        (message.verification, claim.tx) = (tx.to_string(), tx.clone());
+        message.signature = key(2).sign(&message.digest());
+        change(&mut claim.transfer.amount);
+    }
+    entries.insert(at + 1, again);
+    99
+}
+
+/// A buyer that raises its fee names the new transaction, and either may be mined.
+#[test]
+fn a_payment_that_was_named_again_is_met_by_either_transaction() {
+    let tx: TxId = "0xraised".parse().unwrap();
+    for is_raised in [false, true] {
+        let (owner, mut entries) = transfers(seller());
+        name_again(&mut entries, &tx, |_| {});
+        let (_, claimed) =
+            nth!(entries, 0, Record::Payment { owed: Some(owed), .. } => owed.reference);
+        for entry in entries.iter_mut().filter(|_| is_raised) {
+            match &mut entry.record {
+                Record::Met { reference, evidence, .. } if *reference == claimed => {
+                    evidence.tx = tx.clone();
+                }
+                _ => {}
+            }
+        }
+        let report = audit(&owner, &entries);
+        assert_eq!(report.problems, []);
+        let one = &report.statements[0];
+        assert_eq!((one.paid, one.settled), (Amount::new(18), Amount::new(18)));
+        let asks = |check: &Check| matches!(&check.what, Expected::Paid(claim) if claim.tx == tx);
+        assert_eq!(one.checks.iter().any(asks), is_raised, "the ledger is asked for what landed");
+    }
+}
+
+/// Who redeems for many at once is met by its own row.
+#[test]
+fn a_voucher_that_was_redeemed_with_others_is_stated_by_its_row() {
+    let (owner, mut entries) = vouchers();
+    let (_, reference) = nth!(entries, 0, Record::Ended { owed: Some(owed), .. } => owed.reference);
+    let channel = ChannelId([5; 32]);
+    for entry in &mut entries {
+        match &mut entry.record {
+            Record::Met { reference: met, evidence, .. } if *met == reference => {
+                let amount = evidence.amount;
+                evidence.rows = vec![Row { channel, amount, refused: None }];
+            }
+            _ => {}
+        }
+    }
+    let report = audit(&owner, &entries);
+    assert_eq!(report.problems, []);
+    let of = |line: &&Settlement| line.reference == reference;
+    let line = report.statements[0].settlements.iter().find(of).unwrap();
+    assert_eq!(line.evidence.as_ref().unwrap().amount, line.amount);
+    lie((owner, entries), "is met by a row of", |entries| {
+        let mut met = entries.iter_mut().filter_map(|entry| match &mut entry.record {
+            Record::Met { evidence, .. } => Some((entry.seq, evidence.rows.first_mut()?)),
+            _ => None,
+        });
+        let (seq, row) = met.next().unwrap();
+        row.channel.0[0] ^= 1;
+        seq
+    });
 }
 
 /// What was refused and tried again counts as what it came to.
