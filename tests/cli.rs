@@ -385,6 +385,7 @@ fn a_journal_that_a_node_has_open_is_read_through_the_node() {
     ];
     let reference = reader.obligations(None, 1).unwrap()[0].owed.reference.to_string();
     read(&["journal", "retry", &reference]).done().says("will be tried again");
+    read(&["journal", "cancel", &reference]).done().says("will not be done");
     drop(stop);
     node.join().unwrap();
     drop((reader, journal));
@@ -411,6 +412,19 @@ fn what_a_ledger_refused_is_tried_again_when_somebody_says_so() {
     show().says("TooPoor: no coin");
     shop.run(&["journal", "retry", &reference, "--journal", "j"]).done();
     show().says("\"state\": \"open\"");
+}
+
+#[test]
+fn what_is_not_signed_yet_is_cancelled_when_somebody_says_so() {
+    let shop = Shop::new();
+    let journal = write_session(&shop.path("j"), Setting::default(), 2);
+    let reference = journal.reader().obligations(None, 1).unwrap()[0].owed.reference.to_string();
+    drop(journal);
+    let run = |verb: &str| shop.run(&["journal", verb, &reference, "--journal", "j"]);
+    run("cancel").done().says("will not be done, unless it is done before");
+    run("show").done().says("cancelled by the operator");
+    run("cancel").failed(1).says("cannot happen");
+    run("retry").done();
 }
 
 const BUYER: &str = r#"

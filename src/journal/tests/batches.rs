@@ -62,14 +62,17 @@ fn a_row_that_was_passed_over_is_refused_and_the_others_are_met() {
 }
 
 #[test]
-fn a_batch_that_is_refused_as_a_whole_goes_one_by_one() {
-    let mut node = node(10);
-    node.toy.chain().refuses_batches = true;
-    let references = owe(&mut node, &[100, 200, SKIPPED]);
-    node.settle();
-    assert_eq!(node.deliveries().len(), 3);
-    assert_eq!(evidence(&node, &references[1]).amount, Amount::new(200));
-    assert!(matches!(node.state(&references[2]), State::Refused { .. }));
+fn a_batch_that_comes_to_nothing_as_a_whole_goes_one_by_one() {
+    for is_mined in [false, true] {
+        let mut node = node(10);
+        node.toy.chain().refuses_batches = !is_mined;
+        node.toy.chain().reverts_batches = is_mined;
+        let references = owe(&mut node, &[100, 200, SKIPPED]);
+        node.settle();
+        assert_eq!(node.deliveries().len(), 3 + usize::from(is_mined));
+        assert_eq!(evidence(&node, &references[1]).amount, Amount::new(200));
+        assert!(matches!(node.state(&references[2]), State::Refused { .. }));
+    }
 }
 
 #[test]

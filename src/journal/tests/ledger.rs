@@ -65,6 +65,8 @@ pub(super) struct Chain {
     pub(super) gateway: bool,
     pub(super) refuses_roots: bool,
     pub(super) refuses_batches: bool,
+    /// A batch is mined and comes to nothing as a whole.
+    pub(super) reverts_batches: bool,
     /// What a transaction must offer to be taken into a block.
     pub(super) price: u128,
     /// What offers less is refused for now, instead of waiting in the pool.
@@ -98,6 +100,7 @@ impl Toy {
                 gateway: false,
                 refuses_roots: false,
                 refuses_batches: false,
+                reverts_batches: false,
                 price: 1,
                 picky: false,
                 arrived: BTreeMap::new(),
@@ -234,6 +237,14 @@ impl Chain {
         Ok(())
     }
 
+    fn reverts(&self, call: &Call) -> bool {
+        match call {
+            Call::Settle(redeem) | Call::Close(redeem) => redeem.amount.units() == SKIPPED,
+            Call::SettleMany(_) | Call::CloseMany(_) => self.reverts_batches,
+            call => units(call) == REVERTS,
+        }
+    }
+
     fn look(&self, signed: &Signed) -> Finality {
         for (height, block) in self.blocks.iter().enumerate() {
             let Some(mined) = block.iter().find(|m| m.number == signed.number) else {
@@ -242,7 +253,7 @@ impl Chain {
             let is_final = self.blocks.len() - height >= DEPTH;
             let evidence = self.evidence(&mined.raw, height);
             return match (mined.raw == signed.raw, is_final) {
-                (true, true) if mined.call.as_ref().is_some_and(reverts) => {
+                (true, true) if mined.call.as_ref().is_some_and(|call| self.reverts(call)) => {
                     Finality::Reverted { why: "reverted".to_owned(), evidence }
                 }
                 (true, true) => Finality::Final(evidence),
@@ -453,13 +464,6 @@ fn row_of(redeem: &Redeem) -> Row {
         channel: redeem.channel,
         amount: if is_refused { Amount::ZERO } else { redeem.amount },
         refused: is_refused.then(|| "AmountNotIncreasing: it was settled".to_owned()),
-    }
-}
-
-fn reverts(call: &Call) -> bool {
-    match call {
-        Call::Settle(redeem) | Call::Close(redeem) => redeem.amount.units() == SKIPPED,
-        call => units(call) == REVERTS,
     }
 }
 
