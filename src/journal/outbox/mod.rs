@@ -20,7 +20,7 @@ use super::{JournalError, damaged, keys};
 use crate::terms::Purpose;
 use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned};
 use pack::{Share, may_share_with, share_of};
-use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference};
+use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference, Signed};
 
 /// The most claims that one plan checks: the rest is due in the next.
 const CHECKS_AT_MOST: usize = 64;
@@ -34,6 +34,9 @@ const REDEEMS_AT_MOST: usize = 50;
 /// The most variants of one delivery; from then on only an operator's cancellation comes on top.
 /// A ledger that raises by an eighth at least has then more than doubled its fee.
 const VARIANTS_MAX: usize = 8;
+
+/// The most bytes that the variants of one delivery may have together, so that its row fits.
+const VARIANT_BYTES_MAX: usize = 100 * 1024;
 
 /// How long a transaction may stand in no block before its fee is raised, in milliseconds, where
 /// nobody says otherwise: half a minute, two blocks and a half of the slowest chain that is meant.
@@ -51,7 +54,7 @@ pub struct Policy {
     /// How many due vouchers may be redeemed in one transaction, up to 50; 1 for each its own.
     pub redeems_at_most: usize,
     /// How long a transaction may stand in no block before its fee is raised, and again after
-    /// that, in milliseconds; up to seven times.
+    /// that, in milliseconds; up to seven times, and never sooner than `poll_ms`.
     pub raise_after_ms: u64,
     /// How many transactions may be on their way at once.
     pub in_flight_max: usize,
@@ -252,8 +255,12 @@ impl Outbox {
     /// Whether a higher fee is worth a thought.
     fn may_raise(&self, row: &Delivery, now_ms: u64) -> bool {
         let since_ms = if row.priced_ms == 0 { row.at_ms } else { row.priced_ms };
-        let after_ms = self.policy.raise_after_ms.min(WAIT_MS_MAX);
+        // What is asked again at once would keep everything else from being asked.
+        let after_ms = self.policy.raise_after_ms.max(self.policy.poll_ms).min(WAIT_MS_MAX);
+        let bytes = |variants: &[Signed]| variants.iter().map(|one| one.raw.len()).sum::<usize>();
+        let newest = row.variants.last().map(std::slice::from_ref).unwrap_or_default();
         row.own().len() < VARIANTS_MAX
+            && bytes(&row.variants) + bytes(newest) <= VARIANT_BYTES_MAX
             && row.cancel != Cancel::Wished
             && is_due(since_ms.saturating_add(after_ms), now_ms)
     }

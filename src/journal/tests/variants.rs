@@ -6,7 +6,7 @@ use super::*;
 use crate::journal::delivery::{Cancel, State as Way};
 use crate::journal::obligation::State;
 use crate::journal::outbox::{Answer, Step, perform};
-use sdpp_ledger::{Finality, Ledger};
+use sdpp_ledger::{Finality, Ledger, Signed};
 
 /// A payment that is sent at a price of one, and then waits because the price is ten.
 fn starved(node: &mut Node) -> (Reference, Delivery) {
@@ -83,6 +83,18 @@ fn the_number_of_variants_has_an_end() {
         node.turn();
     }
     assert_eq!(node.deliveries()[0].own().len(), 8);
+}
+
+#[test]
+fn what_would_not_fit_its_row_is_not_raised() {
+    let mut node = Node::new(1);
+    let (_, row) = starved(&mut node);
+    let large = vec![7; 60 * 1024];
+    let signed = Box::new(Signed { raw: large, ..row.variants[0].clone() });
+    done(&mut node.journal, Write::Raise { delivery: row.id, signed });
+    node.now_ms += 60_000;
+    let steps = node.plan();
+    assert!(matches!(steps[..], [Step::Submit { .. }]), "{steps:?}");
 }
 
 #[test]
