@@ -35,17 +35,83 @@ pub(crate) struct Artifact {
     immutables: Vec<usize>,
 }
 
-impl Artifact {
-    /// Whether this is its code as it stands on a chain, but for what the constructor fills in.
-    pub fn is_deployed_as(&self, code: &[u8]) -> bool {
-        let mut plain = code.to_vec();
-        for start in &self.immutables {
-            if let Some(word) = plain.get_mut(*start..start + 32) {
-                word.fill(0);
+/// What the escrow's constructor fills in, for each word that the artifact names, in its order:
+/// the code that stands on a chain is compared to the last byte.
+const FILLED: [Filled; 14] = [
+    Filled::GracePeriod,
+    Filled::GracePeriod,
+    Filled::Name,
+    Filled::Version,
+    Filled::GracePeriod,
+    Filled::This,
+    Filled::Domain,
+    Filled::NameDigest,
+    Filled::VersionDigest,
+    Filled::Chain,
+    Filled::Domain,
+    Filled::Chain,
+    Filled::Domain,
+    Filled::Chain,
+];
+
+#[derive(Clone, Copy)]
+enum Filled {
+    GracePeriod,
+    Name,
+    Version,
+    This,
+    Domain,
+    NameDigest,
+    VersionDigest,
+    Chain,
+}
+
+/// What one escrow was made with.
+pub(crate) struct Made {
+    /// In seconds.
+    pub grace_period: u64,
+    pub this: Address,
+    /// The EIP-712 domain's separator.
+    pub domain: [u8; 32],
+    pub chain_id: u64,
+}
+
+impl Made {
+    /// Its code as it must stand on the chain.
+    pub fn code(&self) -> Vec<u8> {
+        let mut code = ESCROW.deployed_bytecode.clone();
+        for (start, filled) in ESCROW.immutables.iter().zip(FILLED) {
+            if let Some(word) = code.get_mut(*start..start + 32) {
+                word.copy_from_slice(&self.word(filled));
             }
         }
-        !plain.is_empty() && plain == self.deployed_bytecode
+        code
     }
+
+    fn word(&self, filled: Filled) -> [u8; 32] {
+        match filled {
+            Filled::GracePeriod => H256::from_low_u64_be(self.grace_period).0,
+            Filled::Name => short_string(NAME),
+            Filled::Version => short_string(VERSION),
+            Filled::This => H256::from(self.this).0,
+            Filled::Domain => self.domain,
+            Filled::NameDigest => keccak(&[NAME]).0,
+            Filled::VersionDigest => keccak(&[VERSION]).0,
+            Filled::Chain => H256::from_low_u64_be(self.chain_id).0,
+        }
+    }
+}
+
+/// The name and version of the vouchers' EIP-712 domain.
+const NAME: &[u8] = b"EVM Payment Channel";
+const VERSION: &[u8] = b"1";
+
+/// A text of under 32 bytes as the contract keeps it: in one word, its length at the end.
+fn short_string(text: &[u8]) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[..text.len()].copy_from_slice(text);
+    word[31] = text.len() as u8;
+    word
 }
 
 /// The escrow.
@@ -172,7 +238,7 @@ pub(crate) fn bytes32(bytes: &[u8; 32]) -> Word {
     Word::FixedBytes(bytes.to_vec())
 }
 
-/// A stranger's text: ABI string or 32 bytes, visible ASCII, 32 characters at most.
+/// A stranger's text: an ABI string or 32 bytes; visible ASCII and spaces, 64 characters at most.
 pub(crate) fn string(data: &[u8]) -> Option<String> {
     let bytes = if data.len() == 32 {
         data
@@ -180,7 +246,7 @@ pub(crate) fn string(data: &[u8]) -> Option<String> {
         let length = usize::try_from(word(data, 32)?).ok()?;
         data.get(64..64usize.checked_add(length)?)?
     };
-    let visible = bytes.iter().filter(|b| b.is_ascii_graphic()).take(32);
+    let visible = bytes.iter().filter(|b| b.is_ascii_graphic() || **b == b' ').take(64);
     Some(visible.map(|b| char::from(*b)).collect())
 }
 
@@ -343,4 +409,115 @@ fn fixed(word: Word) -> Option<[u8; 32]> {
 
 fn uint(word: Word) -> Option<u128> {
     u128::try_from(word.into_uint()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const THIS: Address = Address::repeat_byte(0xee);
+
+    fn redeem(byte: u8) -> Redeem {
+        let (channel, signature) = (ChannelId([byte; 32]), Signature([byte; 65]));
+        Redeem { channel, amount: Amount::new(byte.into()), signature }
+    }
+
+    fn calls() -> Vec<Call> {
+        let account = |byte| names::account(Address::repeat_byte(byte));
+        let (token, in_it) =
+            (names::asset(Address::repeat_byte(5)), InChannel { channel: ChannelId([4; 32]) });
+        let open = |asset: &Asset, signer| Open {
+            payee: account(1),
+            asset: asset.clone(),
+            deposit: Amount::new(9),
+            salt: Digest([2; 32]),
+            signer,
+        };
+        let transfer = |asset: &Asset| Transfer {
+            to: account(1),
+            asset: asset.clone(),
+            amount: Amount::new(8),
+            reference: Reference([3; 32]),
+        };
+        let batch = Batch { rows: vec![redeem(1), redeem(2)] };
+        let (reference, digest) = (Reference([6; 32]), Digest([7; 32]));
+        vec![
+            Call::Anchor(Anchor::One { reference, digest }),
+            Call::Anchor(Anchor::Root { root: digest, count: 77 }),
+            Call::Transfer(transfer(&token)),
+            Call::Transfer(transfer(&Asset::coin())),
+            Call::Open(open(&token, None)),
+            Call::Open(open(&Asset::coin(), Some(account(9)))),
+            Call::TopUp(TopUp { channel: in_it.channel, amount: Amount::new(3) }),
+            Call::Settle(redeem(3)),
+            Call::Close(redeem(4)),
+            Call::RequestClose(in_it.clone()),
+            Call::Withdraw(in_it),
+            Call::SettleMany(batch.clone()),
+            Call::CloseMany(batch),
+            Call::Approve(Approve { asset: token }),
+        ]
+    }
+
+    #[test]
+    fn each_call_is_read_back_to_the_last_byte_and_nothing_longer_is() {
+        for call in calls() {
+            for topped_up in [Address::zero(), Address::repeat_byte(5)] {
+                let body = body(&call, Some(THIS), topped_up).unwrap();
+                assert_eq!(super::call(&body, Some(THIS)).as_ref(), Some(&call));
+                let mut longer = body.clone();
+                longer.data.push(0);
+                assert_eq!(super::call(&longer, Some(THIS)), None, "{call:?} and a byte");
+                let paid = Body { value: body.value + 1, ..body.clone() };
+                let has_value = body.value > U256::zero() || matches!(call, Call::TopUp(_));
+                assert!(
+                    has_value || super::call(&paid, Some(THIS)).is_none(),
+                    "{call:?} with coin"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_constructor_fills_in_what_the_artifact_names() {
+        assert_eq!(ESCROW.immutables.len(), FILLED.len());
+        assert!(!TEST_TOKEN.bytecode.is_empty());
+        assert_eq!(selector_name(&refusal_selector("NotPayee")).as_deref(), Some("NotPayee"));
+        assert_eq!(refusal(&refusal_selector("CloseNotReady")), "CloseNotReady");
+        assert_eq!(refusal(&[]), "Reverted");
+        let words = encode(&[Word::String("a \u{7}reason\n".to_owned())]);
+        let with_text = [&[0x08, 0xc3, 0x79, 0xa0], words.as_slice()].concat();
+        assert_eq!(refusal(&with_text), "Reverted: a reason");
+    }
+
+    fn refusal_selector(name: &str) -> [u8; 4] {
+        let digest = keccak(&[format!("{name}()").as_bytes()]).0;
+        [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    proptest! {
+        /// What strangers write into transactions is read without a panic and without a
+        /// reservation of memory by their word.
+        #[test]
+        fn any_bytes_are_read(
+            at in 0usize..32, rest in proptest::collection::vec(any::<u8>(), 0..400), value: u64,
+            is_full: bool,
+        ) {
+            let mut selectors: Vec<[u8; 4]> =
+                ESCROW.abi.functions().map(|f| f.short_signature()).collect();
+            selectors.extend([TRANSFER, APPROVE]);
+            let selector = selectors[at % selectors.len()];
+            let filler = if is_full { vec![0xff; 400] } else { rest };
+            let data = [selector.as_slice(), &filler].concat();
+            for to in [THIS, Address::zero(), Address::repeat_byte(5)] {
+                let body = Body { to: Some(to), value: value.into(), data: data.clone() };
+                if let Some(call) = call(&body, Some(THIS)) {
+                    let topped_up = if value == 0 { to } else { Address::zero() };
+                    prop_assert_eq!(super::body(&call, Some(THIS), topped_up).unwrap(), body);
+                }
+            }
+            let _ = (string(&data), word(&data, 4), refusal(&data));
+        }
+    }
 }

@@ -15,6 +15,10 @@ const GAP: Duration = Duration::from_secs(1);
 /// How long an endpoint that failed is left alone while another one answers.
 const REST: Duration = Duration::from_secs(5);
 
+/// How many blocks one endpoint may be behind another and still be as good: a block is told to
+/// one sooner than to the other.
+const LAG_MAX: u64 = 2;
+
 /// A question that one node answers, over as many requests as it takes.
 pub(crate) type Asking<'a, T> = Pin<Box<dyn Future<Output = Answer<T>> + Send + 'a>>;
 
@@ -22,7 +26,7 @@ pub(crate) struct Endpoints {
     chain_id: u64,
     seats: Vec<Arc<Rpc>>,
     /// In the order of the seats.
-    health: Mutex<Vec<Health>>,
+    health: Arc<Mutex<Vec<Health>>>,
 }
 
 #[derive(Clone)]
@@ -48,7 +52,7 @@ impl Endpoints {
         let seats = list.iter().map(seat).collect::<Result<Vec<_>, _>>()?;
         let unasked = Word::Silent { what: "not asked yet".to_owned(), retry_after: None };
         let health = vec![Health { asked: None, word: unasked }; seats.len()];
-        Ok(Endpoints { chain_id, seats, health: Mutex::new(health) })
+        Ok(Endpoints { chain_id, seats, health: Arc::new(Mutex::new(health)) })
     }
 
     /// Asks the endpoint that is furthest ahead, and the next where it fails. All requests of
@@ -72,34 +76,43 @@ impl Endpoints {
         Err(first.map_or_else(none, LedgerError::from))
     }
 
-    /// The endpoints on our chain that answer, the furthest ahead first.
+    /// The endpoints on our chain that answer: those that are furthest ahead first, and among
+    /// them in the order of the settings, as who takes turns among nodes meets other pools.
     ///
     /// # Errors
     /// `Unavailable` where there is none.
     pub async fn in_order(&self) -> Result<Vec<Arc<Rpc>>, LedgerError> {
         let mut health = self.health.lock().await;
-        self.refresh(&mut health, false).await;
-        if !health.iter().any(|health| matches!(health.word, Word::Head(_))) {
-            self.refresh(&mut health, true).await;
+        let since = Instant::now();
+        self.refresh(&mut health, |health| health.is_able() && health.is_old(GAP)).await;
+        if health.iter().any(Health::is_able) {
+            self.look_after(&mut health);
+        } else {
+            let is_due = |health: &Health| health.asked.is_none_or(|asked| asked < since);
+            self.refresh(&mut health, |health| is_due(health) && !health.has_to_wait()).await;
         }
+        let heads = health.iter().filter_map(|health| match health.word {
+            Word::Head(head) => Some(head),
+            _ => None,
+        });
+        let Some(best) = heads.max() else {
+            return Err(self.nobody(&health));
+        };
         let mut able: Vec<(u64, usize)> = Vec::new();
         for (seat, health) in health.iter().enumerate() {
             if let Word::Head(head) = health.word {
-                able.push((head, seat));
+                let lag = best - head;
+                able.push((if lag <= LAG_MAX { 0 } else { lag }, seat));
             }
         }
-        if able.is_empty() {
-            return Err(self.nobody(&health));
-        }
-        able.sort_by_key(|(head, seat)| (u64::MAX - head, *seat));
+        able.sort_unstable();
         Ok(able.into_iter().map(|(_, seat)| Arc::clone(&self.seats[seat])).collect())
     }
 
-    /// Whether every endpoint that answers is on another chain.
+    /// Whether every endpoint is on another chain.
     pub async fn is_elsewhere(&self) -> bool {
         let health = self.health.lock().await;
-        let is_on = |wanted: fn(&Word) -> bool| health.iter().any(|health| wanted(&health.word));
-        is_on(|word| matches!(word, Word::Elsewhere(_))) && !is_on(|w| matches!(w, Word::Head(_)))
+        health.iter().all(|health| matches!(health.word, Word::Elsewhere(_)))
     }
 
     async fn doubt(&self, node: &Arc<Rpc>, trouble: &Trouble) {
@@ -113,20 +126,37 @@ impl Endpoints {
         }
     }
 
-    /// Asks all whose word is too old, at once; `all` leaves nobody alone.
-    async fn refresh(&self, health: &mut [Health], all: bool) {
+    /// Asks all that are due, at once.
+    async fn refresh(&self, health: &mut [Health], is_due: impl Fn(&Health) -> bool) {
         let mut asking = JoinSet::new();
         for (seat, health) in health.iter().enumerate() {
-            if health.is_old(all) {
+            if is_due(health) {
                 let (node, chain_id) = (Arc::clone(&self.seats[seat]), self.chain_id);
                 asking.spawn(async move { (seat, word_of(&node, chain_id).await) });
             }
         }
         while let Some(answered) = asking.join_next().await {
             if let Ok((seat, word)) = answered {
-                self.seats[seat].tell(&health[seat].word, &word);
-                health[seat] = Health { asked: Some(Instant::now()), word };
+                health[seat].tell(&self.seats[seat], word);
             }
+        }
+    }
+
+    /// Asks those that failed whether they are back, while others answer: nobody waits for it.
+    fn look_after(&self, health: &mut [Health]) {
+        for (seat, one) in health.iter_mut().enumerate() {
+            if one.is_able() || !one.is_old(REST) || one.has_to_wait() {
+                continue;
+            }
+            one.asked = Some(Instant::now());
+            let (node, chain_id) = (Arc::clone(&self.seats[seat]), self.chain_id);
+            let all = Arc::clone(&self.health);
+            tokio::spawn(async move {
+                let word = word_of(&node, chain_id).await;
+                if let Some(health) = all.lock().await.get_mut(seat) {
+                    health.tell(&node, word);
+                }
+            });
         }
     }
 
@@ -152,31 +182,36 @@ impl Endpoints {
 }
 
 impl Health {
-    /// Where nobody is able, all are asked at once, so that whoever asks is answered from a try
-    /// of this very moment.
-    fn is_old(&self, all: bool) -> bool {
-        let wait = match &self.word {
-            Word::Head(_) => GAP,
-            _ if all => Duration::ZERO,
-            _ => REST,
-        };
-        self.asked.is_none_or(|asked| asked.elapsed() >= wait)
+    fn is_able(&self) -> bool {
+        matches!(self.word, Word::Head(_))
     }
-}
 
-impl Rpc {
-    /// An operator is told when an endpoint goes out and when it is back, once each.
-    fn tell(&self, before: &Word, now: &Word) {
-        match (before, now) {
+    fn is_old(&self, age: Duration) -> bool {
+        self.asked.is_none_or(|asked| asked.elapsed() >= age)
+    }
+
+    /// Whether it asked for patience that is not over.
+    fn has_to_wait(&self) -> bool {
+        match self.word {
+            Word::Silent { retry_after: Some(time), .. } => !self.is_old(time),
+            _ => false,
+        }
+    }
+
+    /// Takes a new word. An operator is told when an endpoint goes out for being on another
+    /// chain and when it is back, once each.
+    fn tell(&mut self, node: &Rpc, word: Word) {
+        match (&self.word, &word) {
             (Word::Elsewhere(_), Word::Elsewhere(_)) => {}
             (_, Word::Elsewhere(id)) => {
-                tracing::warn!(endpoint = %self.endpoint(), id, "on another chain: left out");
+                tracing::warn!(endpoint = %node.endpoint(), id, "on another chain: left out");
             }
             (Word::Elsewhere(_), Word::Head(_)) => {
-                tracing::info!(endpoint = %self.endpoint(), "back on its chain");
+                tracing::info!(endpoint = %node.endpoint(), "back on its chain");
             }
             _ => {}
         }
+        *self = Health { asked: Some(Instant::now()), word };
     }
 }
 

@@ -110,14 +110,7 @@ impl Chain {
         id: &ChannelId,
         block: Value,
     ) -> Answer<Option<Channel>> {
-        let input = abi::escrow_input("getChannel", &[abi::bytes32(&id.0)]);
-        let escrow = self.escrow_address().unwrap_or_default();
-        let answer = node.call(escrow, &input, block).await?;
-        // Before the contract was there, there was no channel either.
-        if answer.is_empty() {
-            return Ok(None);
-        }
-        channel(&answer).ok_or_else(|| node.trouble("a channel that cannot be"))
+        channel_at(node, self.escrow_address().unwrap_or_default(), id, block).await
     }
 
     async fn changes_on(
@@ -127,7 +120,9 @@ impl Chain {
         from: u64,
     ) -> Answer<Changes> {
         let head = node.head().await?;
-        let to = self.final_height(&head).map_or(0, |height| height.min(from + BLOCKS_ASKED - 1));
+        let to = self
+            .final_height(&head)
+            .map_or(0, |height| height.min(from.saturating_add(BLOCKS_ASKED - 1)));
         if self.final_height(&head).is_none_or(|height| height < from) {
             return Ok(Changes { list: Vec::new(), next: from });
         }
@@ -153,7 +148,7 @@ impl Chain {
         if !stands(&node, &head).await? {
             return Err(node.trouble("the chain was rewritten while it was read"));
         }
-        Ok(Changes { list: list.into_values().collect(), next: to + 1 })
+        Ok(Changes { list: list.into_values().collect(), next: to.saturating_add(1) })
     }
 
     /// What an event says, and its place in the chain; its time is not in it.
@@ -181,6 +176,22 @@ impl Chain {
         let place = (height, log.log_index?.as_u64());
         Some((place, Change { channel, kind, tx, height, at_ms: 0 }))
     }
+}
+
+/// A channel as an escrow has it at a block.
+pub(crate) async fn channel_at(
+    node: &Rpc,
+    escrow: Address,
+    id: &ChannelId,
+    block: Value,
+) -> Answer<Option<Channel>> {
+    let input = abi::escrow_input("getChannel", &[abi::bytes32(&id.0)]);
+    let answer = node.call(escrow, &input, block).await?;
+    // Before the contract was there, there was no channel either.
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    channel(&answer).ok_or_else(|| node.trouble("a channel that cannot be"))
 }
 
 /// The block that an event is in, if it still stands.

@@ -1,5 +1,6 @@
 //! What a final transaction did, read back from its events and from what stood before it.
 
+use crate::escrow::channel_at;
 use crate::ledger::Chain;
 use crate::rpc::{Answer, Rpc, Trouble};
 use crate::view::{Block, Log, Receipt, at};
@@ -8,6 +9,11 @@ use ethers_core::types::{Address, H256, U256};
 use sdpp_ledger::{Amount, Batch, Call, ChannelId, Evidence, Redeem, Row, Transfer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// How many questions wait for their answer at once.
+const ASKED_AT_ONCE: usize = 8;
 
 /// The most channels that one question names.
 pub(crate) const CHANNELS_ASKED: usize = 50;
@@ -16,7 +22,7 @@ impl Chain {
     /// What a transaction did; `call` and `from` are its own.
     pub async fn evidence(
         &self,
-        node: &Rpc,
+        node: &Arc<Rpc>,
         receipt: &Receipt,
         block: &Block,
         call: Option<&Call>,
@@ -52,7 +58,7 @@ impl Chain {
     }
 
     /// What became of each row, by the events of its transaction: one for each, in order.
-    async fn rows(&self, node: &Rpc, receipt: &Receipt, asked: &[Redeem]) -> Answer<Vec<Row>> {
+    async fn rows(&self, node: &Arc<Rpc>, receipt: &Receipt, asked: &[Redeem]) -> Answer<Vec<Row>> {
         let odd = || node.trouble("events that do not fit their transaction");
         let escrow = self.escrow_address().unwrap_or_default();
         let kinds = ["Settled", "ChannelClosed", "RowSkipped"].map(abi::topic);
@@ -85,24 +91,18 @@ impl Chain {
     /// What the payees of channels had before a transaction's first event.
     async fn settled_before(
         &self,
-        node: &Rpc,
+        node: &Arc<Rpc>,
         receipt: &Receipt,
         first: u64,
         ids: &[ChannelId],
     ) -> Answer<HashMap<ChannelId, Amount>> {
-        let (height, mut had) = (receipt.height(), HashMap::new());
-        let mut from = at(height);
-        for id in ids {
-            match self.channel_at(node, id, at(height.saturating_sub(1))).await {
-                Ok(channel) => had.insert(*id, channel.map_or(Amount::ZERO, |c| c.settled)),
-                // What stood there is not kept: the events are, from the beginning.
-                Err(Trouble::Said { .. }) => {
-                    from = at(0);
-                    break;
-                }
-                Err(trouble) => return Err(trouble),
-            };
-        }
+        let height = receipt.height();
+        let (mut had, from) = match self.settled_at(node, height.saturating_sub(1), ids).await {
+            Ok(had) => (had, at(height)),
+            // What stood there is not kept: the events are, from the beginning.
+            Err(Trouble::Said { .. }) => (HashMap::new(), at(0)),
+            Err(trouble) => return Err(trouble),
+        };
         for ids in ids.chunks(CHANNELS_ASKED) {
             let filter = self.filter(&["Settled"], ids, from.clone(), at(height));
             for log in node.logs(filter).await? {
@@ -119,6 +119,32 @@ impl Chain {
         Ok(had)
     }
 
+    /// What the payees of channels had at the end of a block.
+    async fn settled_at(
+        &self,
+        node: &Arc<Rpc>,
+        height: u64,
+        ids: &[ChannelId],
+    ) -> Answer<HashMap<ChannelId, Amount>> {
+        let (mut had, mut asking) = (HashMap::new(), JoinSet::new());
+        let escrow = self.escrow_address().unwrap_or_default();
+        for id in ids {
+            if asking.len() >= ASKED_AT_ONCE
+                && let Some(Ok(answer)) = asking.join_next().await
+            {
+                let (id, settled): (ChannelId, Amount) = answer?;
+                had.insert(id, settled);
+            }
+            let (node, id) = (Arc::clone(node), *id);
+            asking.spawn(async move { settled(&node, escrow, id, height).await });
+        }
+        while let Some(answer) = asking.join_next().await {
+            let (id, settled) = answer.map_err(|_| node.trouble("a question was cut off"))??;
+            had.insert(id, settled);
+        }
+        Ok(had)
+    }
+
     /// A question after the escrow's events of some kinds in some channels.
     pub fn filter(&self, kinds: &[&str], ids: &[ChannelId], from: Value, to: Value) -> Value {
         let kinds: Vec<H256> = kinds.iter().map(|kind| abi::topic(kind)).collect();
@@ -126,6 +152,16 @@ impl Chain {
         let address = self.escrow_address();
         json!({ "address": address, "topics": [kinds, ids], "fromBlock": from, "toBlock": to })
     }
+}
+
+async fn settled(
+    node: &Rpc,
+    escrow: Address,
+    id: ChannelId,
+    height: u64,
+) -> Answer<(ChannelId, Amount)> {
+    let channel = channel_at(node, escrow, &id, at(height)).await?;
+    Ok((id, channel.map_or(Amount::ZERO, |channel| channel.settled)))
 }
 
 /// What a transfer brought to its payee: for a token by the token's own events, as one that

@@ -60,13 +60,13 @@ impl Chain {
 
     /// The height of the newest block that is deep enough.
     pub fn final_height(&self, head: &Block) -> Option<u64> {
-        (head.height() + 1).checked_sub(self.settings.depth)
+        head.height().saturating_add(1).checked_sub(self.settings.depth)
     }
 
     /// A place in the words of a ledger; `call` and `from` are the transaction's.
     pub async fn told(
         &self,
-        node: &Rpc,
+        node: &Arc<Rpc>,
         place: Place,
         call: Option<&Call>,
         from: Address,

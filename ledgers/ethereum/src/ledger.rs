@@ -1,11 +1,12 @@
 //! One account on a chain: settings, the way in, and what all three abilities share.
 
-use crate::abi::{self, Body, ESCROW};
+use crate::abi::{self, Body, Made};
 use crate::endpoints::Endpoints;
 use crate::fees::Market;
 use crate::names;
-use crate::rpc::{Answer, Endpoint, Rpc};
+use crate::rpc::{Answer, Endpoint, Rpc, Trouble};
 use async_trait::async_trait;
+use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
     Account, Amount, Call, ChannelId, Domain, Escrow, Finality, Key, Ledger, LedgerError, LedgerId,
@@ -184,24 +185,36 @@ impl Chain {
     }
 }
 
-/// The escrow's grace period in seconds, if it is ours: its code, and what it signs.
+/// The escrow's grace period in seconds, if it is ours: its code to the last byte, with what the
+/// constructor filled in, and the digest that it checks vouchers by.
 async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u64> {
     let not_ours = |why: &str| LedgerError::refused("NotTheEscrow", format!("{address:?}: {why}"));
+    let other_code = || not_ours("its code is not the contract's that this was built with");
     let code = node.code(address).await?;
-    if !ESCROW.is_deployed_as(&code) {
-        return Err(not_ours("its code is not the contract's that this was built with").into());
+    let asked = async |function, words: &[Word]| {
+        let input = abi::escrow_input(function, words);
+        match node.call(address, &input, json!("latest")).await {
+            Err(Trouble::Said { .. }) => Err(other_code().into()),
+            answer => answer,
+        }
+    };
+    let grace = asked("CLOSE_GRACE_PERIOD", &[]).await?;
+    let grace = abi::word(&grace, 0).and_then(|seconds| u64::try_from(seconds).ok());
+    let separator: Result<[u8; 32], _> = asked("domainSeparator", &[]).await?.try_into();
+    let (Some(grace_period), Ok(separator)) = (grace, separator) else {
+        return Err(other_code().into());
+    };
+    let chain_id = domain.chain_id;
+    let made = Made { grace_period, this: address, domain: separator, chain_id };
+    if made.code() != code {
+        return Err(other_code().into());
     }
     let voucher = Voucher { channel: ChannelId([1; 32]), amount: Amount::new(1) };
-    let words = [abi::bytes32(&voucher.channel.0), ethers_core::abi::Token::Uint(U256::one())];
-    let input = abi::escrow_input("getVoucherDigest", &words);
-    let digest = node.call(address, &input, json!("latest")).await?;
-    if digest != voucher.digest(domain).0 {
+    let words = [abi::bytes32(&voucher.channel.0), Word::Uint(U256::one())];
+    if asked("getVoucherDigest", &words).await? != voucher.digest(domain).0 {
         return Err(not_ours("it checks vouchers under another domain").into());
     }
-    let input = abi::escrow_input("CLOSE_GRACE_PERIOD", &[]);
-    let answer = node.call(address, &input, json!("latest")).await?;
-    let seconds = abi::word(&answer, 0).and_then(|seconds| u64::try_from(seconds).ok());
-    seconds.ok_or_else(|| node.trouble("no grace period"))
+    Ok(grace_period)
 }
 
 #[async_trait]

@@ -37,7 +37,10 @@ async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
     let decimals = node.call(token, &abi::DECIMALS, json!("latest")).await?;
     let decimals = abi::word(&decimals, 0).and_then(|decimals| u8::try_from(decimals).ok());
     match (abi::string(&symbol), decimals) {
-        (Some(symbol), Some(decimals)) => Ok(Token { symbol, decimals }),
+        (Some(symbol), Some(decimals)) => {
+            let symbol = symbol.chars().filter(|c| *c != ' ').take(32).collect();
+            Ok(Token { symbol, decimals })
+        }
         _ => {
             let why = format!("{token:?} tells neither symbol nor decimals");
             Err(LedgerError::refused("NotAToken", why).into())

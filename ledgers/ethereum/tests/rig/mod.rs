@@ -119,6 +119,14 @@ impl Anvil {
         u64::from_str_radix(text.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
     }
 
+    /// Ends it in good order, so that it writes its state.
+    pub async fn end(mut self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        assert!(told.success());
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends in time").unwrap();
+    }
+
     /// Ends it as a power cut would.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
@@ -261,10 +269,13 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
     }
 }
 
-/// The evidence of what must be final by now.
+/// The evidence of what is final by now, or as soon as a node that makes blocks by itself has
+/// made one.
 pub async fn evidence(ledger: &EthereumLedger, signed: &Signed) -> Evidence {
-    match ledger.finality(signed).await {
-        Ok(Finality::Final(evidence)) => evidence,
+    let ask = async || match ledger.finality(signed).await {
+        Ok(Finality::Final(evidence)) => Some(evidence),
+        Ok(Finality::Pending(_)) => None,
         other => panic!("not final: {other:?}"),
-    }
+    };
+    until("it is final", ask).await
 }
