@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod rig;
+mod suite;
 
-use rig::{Anvil, EthereumRig, GRACE, account, evidence, key, mining, signed};
+use rig::{Anvil, GRACE, account, evidence, key, mining, signed};
 use sdpp_ledger::conformance::Rig;
 use sdpp_ledger::{
     Account, Amount, Asset, Batch, Call, ChangeKind, ChannelId, Digest, Escrow, Finality,
@@ -14,6 +15,7 @@ use sdpp_ledger::{
 use sdpp_ledger_ethereum::{EthereumLedger, Settings, Token};
 use serde_json::json;
 use std::time::Duration;
+use suite::EthereumRig;
 
 fn opening(asset: &Asset, salt: u8, deposit: u128) -> Open {
     let (payee, salt) = (account(1), Digest([salt; 32]));

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod rig;
+mod suite;
 
-use rig::{Anvil, EthereumRig};
+use rig::Anvil;
 use sdpp_ledger::conformance::run_all;
+use suite::EthereumRig;
 
 /// Blocks at once, final at once.
 const AT_ONCE: (&[&str], u64) = (&[], 1);

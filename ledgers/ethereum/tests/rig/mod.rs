@@ -1,6 +1,5 @@
-//! What the stories on a real chain stand on: an Anvil that the test starts and stops itself,
-//! accounts on it, and the conformance suite's rig. The file is shared by path with the tests of
-//! the whole project.
+//! What the stories on a real chain stand on: an Anvil that the test starts and stops itself, its
+//! accounts, and a proxy in front of it. Shared by path with the tests of the whole project.
 
 #![allow(
     dead_code,
@@ -11,8 +10,6 @@
 
 pub mod proxy;
 
-use async_trait::async_trait;
-use sdpp_ledger::conformance::Rig;
 use sdpp_ledger::{
     Account, Amount, Approve, Asset, Call, Evidence, Finality, Key, Ledger, Reference, Signed,
     Transfer,
@@ -58,7 +55,6 @@ pub fn account(owner: usize) -> Account {
 pub struct Anvil {
     child: Child,
     pub port: u16,
-    http: reqwest::Client,
 }
 
 impl Anvil {
@@ -91,7 +87,7 @@ impl Anvil {
         let port = tokio::time::timeout(PATIENCE, listening).await.expect("anvil listens in time");
         // What it says from now on is read and let go, or the pipe would fill.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Some(Anvil { child, port, http: reqwest::Client::builder().no_proxy().build().unwrap() })
+        Some(Anvil { child, port })
     }
 
     pub fn url(&self) -> String {
@@ -101,9 +97,8 @@ impl Anvil {
     /// Asks it anything.
     pub async fn ask(&self, method: &str, params: Value) -> Value {
         let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let request = self.http.post(self.url()).header("content-type", "application/json");
-        let answer = request.body(question.to_string()).send().await.unwrap();
-        let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let body = proxy::ask(self.port, question.to_string().as_bytes()).await;
+        let answer: Value = serde_json::from_slice(&body.expect("anvil answers")).unwrap();
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].clone()
     }
@@ -188,57 +183,6 @@ pub async fn with_token(anvil: &Anvil, settings: &Settings) -> Asset {
     mining(anvil, ledger.send_and_wait(&approve)).await.unwrap();
     anvil.mine(settings.depth).await;
     asset
-}
-
-/// The conformance suite's rig.
-pub struct EthereumRig {
-    pub anvil: Anvil,
-    pub settings: Settings,
-    pub ledgers: [EthereumLedger; 3],
-    key: Key,
-    asset: Asset,
-}
-
-impl EthereumRig {
-    pub async fn new(anvil: Anvil, depth: u64, is_token: bool) -> Self {
-        let settings = with_escrow(&anvil, depth).await;
-        let asset = if is_token { with_token(&anvil, &settings).await } else { Asset::coin() };
-        let payer = EthereumLedger::connect(settings.clone(), key(0)).await.unwrap();
-        let ledgers = [payer.clone(), payer.signed_by(key(1)), payer.signed_by(key(2))];
-        EthereumRig { anvil, settings, ledgers, key: key(0), asset }
-    }
-}
-
-#[async_trait]
-impl Rig for EthereumRig {
-    fn payer(&self) -> &dyn Ledger {
-        &self.ledgers[0]
-    }
-
-    fn payee(&self) -> &dyn Ledger {
-        &self.ledgers[1]
-    }
-
-    fn stranger(&self) -> &dyn Ledger {
-        &self.ledgers[2]
-    }
-
-    fn payer_key(&self) -> Option<&Key> {
-        Some(&self.key)
-    }
-
-    fn asset(&self) -> Asset {
-        self.asset.clone()
-    }
-
-    async fn mine(&self, blocks: u64) {
-        self.anvil.mine(blocks).await;
-    }
-
-    async fn pass(&self, time: Duration) {
-        self.anvil.ask("evm_increaseTime", json!([time.as_secs()])).await;
-        self.anvil.mine(1).await;
-    }
 }
 
 /// A transfer of coin to account 1.

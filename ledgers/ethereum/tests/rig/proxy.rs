@@ -123,8 +123,8 @@ impl Lane {
             }
             Some(Fault::Down) => Some(http("503 Service Unavailable", "", b"<html>")),
             Some(Fault::Altered(from, to)) => self.forward(&question).await.map(|answer| {
-                let body = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
-                let text = String::from_utf8_lossy(&answer[body..]).replace(&from, &to);
+                let body = &answer[head_end(&answer).unwrap()..];
+                let text = String::from_utf8_lossy(body).replace(&from, &to);
                 http("200 OK", "", text.as_bytes())
             }),
         };
@@ -149,8 +149,7 @@ impl Lane {
         let mut node = TcpStream::connect(("127.0.0.1", self.node)).await.ok()?;
         node.write_all(question).await.ok()?;
         let answer = read_message(&mut node).await?;
-        let body = answer.windows(4).position(|w| w == b"\r\n\r\n")? + 4;
-        Some(http("200 OK", "", &answer[body..]))
+        Some(http("200 OK", "", &answer[head_end(&answer)?..]))
     }
 }
 
@@ -163,15 +162,32 @@ fn http(status: &str, header: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Asks a node at a port of this host: one question, one answer's body.
+pub async fn ask(node: u16, body: &[u8]) -> Option<Vec<u8>> {
+    let length = body.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: 127.0.0.1:{node}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(("127.0.0.1", node)).await.ok()?;
+    stream.write_all(&[head.as_bytes(), body].concat()).await.ok()?;
+    let answer = read_message(&mut stream).await?;
+    Some(answer[head_end(&answer)?..].to_vec())
+}
+
+fn head_end(message: &[u8]) -> Option<usize> {
+    message.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
+}
+
 /// Reads one message with a length, head and body.
 async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
-        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+        if let Some(end) = head_end(&bytes) {
             let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
             let length = head.split("content-length:").nth(1)?.lines().next()?;
             let length: usize = length.trim().parse().ok()?;
-            if bytes.len() >= end + 4 + length {
+            if bytes.len() >= end + length {
                 return Some(bytes);
             }
         }
