@@ -11,6 +11,7 @@
 //! - Asking to close twice keeps the first time: a payer cannot be made to wait longer by its
 //!   own retry.
 //! - A deposit or a top up of zero is `ZeroDeposit`.
+//! - Address zero is nobody: as a payee it is `InvalidPayee`, as a signer it is the payer.
 //!
 //! Batches are in `effect`: each row is redeemed as it would be alone.
 
@@ -22,6 +23,9 @@ impl State {
     pub(crate) fn open(&mut self, open: &Open, setting: Setting<'_>) -> Result<Amount, Refusal> {
         must_be_account(&open.payee)?;
         open.signer.as_ref().map_or(Ok(()), must_be_account)?;
+        if is_nobody(&open.payee) {
+            return Err(Refusal::new("InvalidPayee", "address zero cannot redeem"));
+        }
         must_not_be_zero(open.deposit)?;
         let payer = setting.from;
         let id = id_of(open, setting);
@@ -34,7 +38,7 @@ impl State {
             payer: payer.clone(),
             payee: open.payee.clone(),
             asset: open.asset.clone(),
-            signer: open.signer.as_ref().unwrap_or(payer).clone(),
+            signer: open.signer.as_ref().filter(|s| !is_nobody(s)).unwrap_or(payer).clone(),
             deposit: open.deposit,
             settled: Amount::ZERO,
             close_requested_ms: None,
@@ -184,6 +188,10 @@ pub(crate) fn id_of(open: &Open, setting: Setting<'_>) -> ChannelId {
     let signer = open.signer.as_ref();
     let Setting { domain, from, .. } = setting;
     channel_id(domain, from, &open.payee, &open.asset, &open.salt, signer)
+}
+
+fn is_nobody(account: &Account) -> bool {
+    account.as_str() == "0x0000000000000000000000000000000000000000"
 }
 
 fn must_not_be_zero(deposit: Amount) -> Result<(), Refusal> {
