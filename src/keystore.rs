@@ -196,6 +196,24 @@ pub fn read_secret(from: impl Read, place: &str) -> Result<Key, KeystoreError> {
     Key::from_bytes(&bytes).map_err(|_| wrong("these 32 bytes are not a secp256k1 secret key"))
 }
 
+/// Reads a line of secret text from a file that others cannot read, such as a URL that holds an API
+/// key.
+///
+/// # Errors
+/// [`KeystoreError::ReadableByOthers`], [`KeystoreError::Secret`] when it is too long or no text,
+/// or what the operating system says.
+pub fn read_file(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+    read_line(open_secret(path)?, &format!("file:{}", path.display()))
+}
+
+/// Reads secret text from an environment variable.
+///
+/// # Errors
+/// [`KeystoreError::Secret`] when it is not set.
+pub fn read_variable(name: &str) -> Result<Zeroizing<String>, KeystoreError> {
+    variable(name)
+}
+
 /// Where a signing key comes from. Holds no secret, so it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyFrom {

@@ -2,10 +2,11 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
-use crate::config::ledgers::{Keyring, Opened};
-use crate::config::{Config as Meant, LedgerConfig};
+use crate::config::ledgers::{Keyring, Opened, Token};
+use crate::config::{Config as Meant, CurrencyConfig, LedgerConfig};
 use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
+use sdpp_ledger::Account;
 use std::path::{Path, PathBuf};
 
 /// Check a config, or show what it means.
@@ -25,7 +26,8 @@ enum Verb {
 /// Check that everything a config refers to is there.
 ///
 /// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
-/// asked as well.
+/// asked as well: whether they are the ones that are meant, their contract the right one, and
+/// their tokens what the currencies say.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
 struct Check {
@@ -104,6 +106,13 @@ fn offline(config: &Meant) -> Outcome {
     {
         is_there(key).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
     }
+    for (name, currency) in &config.currencies {
+        let key = config.ledgers.get(&currency.ledger).map(|ledger| &ledger.key);
+        // Other keys show their account only when they are opened.
+        if let Some(own) = key.map(account_of).transpose()?.flatten() {
+            check_payee(name, currency, &own)?;
+        }
+    }
     for (name, topic) in &config.topics {
         let checked = topic.source.check(config.limits.item_bytes_max);
         checked.map_err(|error| Failure::usage(format!("topics.{name}.source: {error}")))?;
@@ -133,13 +142,53 @@ fn is_file(path: &Path) -> Result<(), KeystoreError> {
     about.map_err(|error| KeystoreError::Io { what: "read", path: path.to_owned(), error })
 }
 
+/// The account of a key whose file says it without a password.
+fn account_of(key: &KeyFrom) -> Outcome<Option<Account>> {
+    let KeyFrom::Keystore { dir, name, .. } = key else { return Ok(None) };
+    let listed = keystore::list(dir)?;
+    Ok(listed.into_iter().find(|one| one.name == *name).and_then(|one| one.account))
+}
+
+fn check_payee(name: &str, currency: &CurrencyConfig, own: &Account) -> Outcome {
+    let wrong = |why| Failure::usage(format!("currencies.{name}.payee: {why}"));
+    currency.payee(own).map(drop).map_err(wrong)
+}
+
 async fn online(config: &Meant) -> Outcome {
     let mut keys = Keyring::default();
     keys.open(&config.identity)?;
     for name in config.ledgers.keys() {
         let opened = Opened::open(config, name, &mut keys).await?;
-        let answered = opened.ledger().status().await;
-        answered.map_err(|error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}")))?;
+        let at = |error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}"));
+        opened.ledger().status().await.map_err(at)?;
+        for (currency, meant) in config.currencies.iter().filter(|(_, c)| c.ledger == *name) {
+            check_payee(currency, meant, opened.ledger().account())?;
+            if let Some(token) = opened.token(&meant.asset).await.map_err(at)? {
+                check_token(currency, meant, &token)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the ledger means what the config means by a currency.
+fn check_token(name: &str, meant: &CurrencyConfig, token: &Token) -> Outcome {
+    let (asset, ledger) = (&meant.asset, &meant.ledger);
+    let wrong = |key: &str, ours: &str, theirs: &str| {
+        Failure::usage(format!(
+            "currencies.{name}.{key}: {ours} here, but {ledger} says that {asset} has {theirs}: \
+             is it the token that you mean?"
+        ))
+    };
+    if token.decimals != meant.decimals {
+        return Err(wrong("decimals", &meant.decimals.to_string(), &token.decimals.to_string()));
+    }
+    if token.symbol != meant.symbol {
+        return Err(wrong(
+            "symbol",
+            &format!("{:?}", meant.symbol),
+            &format!("{:?}", token.symbol),
+        ));
     }
     Ok(())
 }

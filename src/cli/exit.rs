@@ -118,7 +118,9 @@ impl From<OpenError> for Failure {
                 let Failure { exit, why } = source.into();
                 Failure { exit, why: format!("the key of ledger {ledger}: {why}") }
             }
-            OpenError::NoSuchLedger { .. } => Failure::usage(error),
+            OpenError::Endpoint { .. }
+            | OpenError::NotBuilt { .. }
+            | OpenError::NoSuchLedger { .. } => Failure::usage(error),
             OpenError::Closed { .. } | OpenError::Unreachable { .. } => {
                 Failure::new(Exit::Ledger, error)
             }

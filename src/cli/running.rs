@@ -7,7 +7,7 @@ use crate::actors::selling::Busy;
 use crate::actors::watch::{Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;
-use crate::config::{Config, RecordsBatch};
+use crate::config::{Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Reader, Unsettled};
 use actix::prelude::*;
@@ -61,12 +61,8 @@ impl Running {
             let ledger = opened.ledger().clone();
             let id = ledger.id().clone();
             let (reader, journal) = (reader.clone(), journal.clone());
-            let actor = LedgerActor::start_for(
-                ledger.clone(),
-                policy(config, ledger.as_ref()),
-                reader,
-                journal,
-            );
+            let policy = policy(config, name, ledger.as_ref());
+            let actor = LedgerActor::start_for(ledger.clone(), policy, reader, journal);
             BTreeMap::insert(&mut ids, (*name).to_owned(), id.clone());
             BTreeMap::insert(&mut actors, id.clone(), actor);
             if BTreeMap::insert(&mut ledgers, id.clone(), ledger).is_some() {
@@ -130,16 +126,22 @@ fn end_interrupted(
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)
 }
 
-/// How the outbox behaves for this config on this ledger.
-fn policy(config: &Config, ledger: &dyn Ledger) -> Policy {
+/// How the outbox behaves for a ledger of this config.
+fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
     let together = config.records.as_ref().is_some_and(|r| r.batch == RecordsBatch::Session);
+    let at = config.ledgers.get(name).map(|ledger| &ledger.at);
+    let poll_ms = at.map_or(1_000, LedgerAt::poll_ms);
     Policy {
         anchors_at_most: if together { ANCHORS_AT_MOST } else { 1 },
         redeems_at_most: ledger.escrow().map_or(1, <dyn Escrow>::rows_at_most),
         raise_after_ms: RAISE_AFTER_MS,
-        in_flight_max: 64,
-        poll_ms: 50,
-        backoff_base_ms: 200,
+        in_flight_max: match at {
+            Some(LedgerAt::Embedded(_)) => 64,
+            // What geth's pool keeps of one account even when it is full.
+            Some(LedgerAt::Ethereum(_)) | None => 16,
+        },
+        poll_ms,
+        backoff_base_ms: poll_ms.max(200),
         backoff_max_ms: 30_000,
     }
 }

@@ -14,7 +14,7 @@ use crate::session::{Offer, SellerPolicy};
 use crate::source::Origin;
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::{Account, Digest};
+use sdpp_ledger::Digest;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -212,9 +212,10 @@ fn currency_offer(
     running: &Running,
 ) -> Outcome<CurrencyOffer> {
     let ledger = running.id(&currency.ledger)?;
-    let own = running.ledgers.get(&ledger).map(|ledger| ledger.account().clone());
-    let payee: Option<Account> = currency.payee.clone().or(own);
-    let payment_address = payee.ok_or_else(|| Failure::usage("a currency without a payee"))?;
+    let own = running.ledgers.get(&ledger).map(|ledger| ledger.account());
+    let own = own.ok_or_else(|| Failure::usage("a currency without a ledger"))?;
+    let wrong = |why| Failure::usage(format!("currencies.{name}.payee: {why}"));
+    let payment_address = currency.payee(own).map_err(wrong)?.clone();
     Ok(CurrencyOffer {
         currency: name.to_owned(),
         symbol: currency.symbol.clone(),

@@ -38,12 +38,14 @@ pub(super) struct JournalFile {
     pub dir: PathBuf,
 }
 
-#[derive(Clone, Copy, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LedgerKind {
     Embedded,
+    Ethereum,
 }
 
+/// All kinds in one, so that an error can say which key does not go with which kind, at its line.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LedgerFile {
@@ -51,6 +53,12 @@ pub(super) struct LedgerFile {
     pub dir: Option<PathBuf>,
     pub genesis: Option<BTreeMap<String, Units>>,
     pub address: Option<String>,
+    pub chain_id: Option<u64>,
+    pub endpoints: Option<Vec<SecretText>>,
+    pub escrow: Option<String>,
+    pub depth: Option<u64>,
+    pub fee_ceiling: Option<Units>,
+    pub poll_ms: Option<u64>,
     pub key: Option<SecretText>,
     pub keystore: Option<PathBuf>,
     pub password: Option<SecretText>,

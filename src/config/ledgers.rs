@@ -1,33 +1,29 @@
-//! Opening the ledgers of a config: from a name to something that can be asked. The one place
-//! that names a concrete ledger; its callers hold traits.
+//! Opening the ledgers of a config: from a name to something that can be asked. The one place that
+//! names a concrete ledger, with what only one kind needs in a file of its own; its callers
+//! hold traits.
 //!
 //! Nothing is tried again here: a ledger that is not there when it is opened is an error that
 //! says which, where and what to do.
 
-use super::{Config, Embedded, LedgerAt, LedgerConfig};
+mod embedded;
+#[cfg(feature = "ethereum")]
+mod ethereum;
+
+pub use embedded::{ChainRules, FAUCET, Served};
+
+use super::{Config, Embedded, EndpointFrom, LedgerAt, LedgerConfig};
 use crate::keystore::{KeyFrom, KeystoreError};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Channel, ChannelId, Finality, Key, Ledger, LedgerError, LedgerId,
-    TxId, keccak,
+    Account, Amount, Asset, Call, Channel, ChannelId, Finality, Key, Ledger, LedgerError, TxId,
+    keccak,
 };
-use sdpp_ledger_embedded::{
-    Allocation, EmbeddedLedger, Genesis, LocalNode, Node, RemoteNode, TxRecord, system_clock,
-};
+use sdpp_ledger_embedded::{EmbeddedLedger, Node, TxRecord};
+#[cfg(feature = "ethereum")]
+use sdpp_ledger_ethereum::EthereumLedger;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// The most that one `fund` may create on an embedded ledger of this machine, in the smallest
-/// unit of any asset, unless `sdpp ledger serve` says otherwise: a million coins of six decimals.
-///
-/// Such a ledger has a faucet because its coin is play money: whoever can open the folder, or
-/// reach the port, could write what they like anyway. A folder served with the defaults can be
-/// opened in a process and the other way round, since both found the same chain.
-pub const FAUCET: Amount = Amount::new(1_000_000_000_000);
+use std::time::Duration;
 
 /// Why a ledger cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,11 +46,8 @@ pub enum OpenError {
         /// What is wrong and what to do.
         why: String,
     },
-    /// Nobody answers where it should be.
-    #[error(
-        "ledger {ledger} at {address}: {source}: start it (`sdpp ledger serve`), or mend the \
-         address in [ledgers.{ledger}]"
-    )]
+    /// Nobody answers where it should be, or somebody else does.
+    #[error("ledger {ledger} at {address}: {source}: {hint}")]
     Unreachable {
         /// The ledger's name in the config.
         ledger: String,
@@ -62,6 +55,22 @@ pub enum OpenError {
         address: String,
         /// What came back.
         source: LedgerError,
+        /// What to do.
+        hint: String,
+    },
+    /// Where it should be asked is not told.
+    #[error("an endpoint of ledger {ledger}: {source}")]
+    Endpoint {
+        /// The ledger's name in the config.
+        ledger: String,
+        /// What is wrong with the place that its URL comes from.
+        source: KeystoreError,
+    },
+    /// This program was built without that kind of ledger.
+    #[error("ledger {ledger}: this sdpp was built without its kind: build one with all features")]
+    NotBuilt {
+        /// The ledger's name in the config.
+        ledger: String,
     },
     /// The config names no such ledger.
     #[error("the config has no ledger {name:?}: name one of {known}")]
@@ -100,7 +109,15 @@ pub struct Ledgers(BTreeMap<String, Opened>);
 #[derive(Clone)]
 pub struct Opened {
     ledger: Arc<dyn Ledger>,
-    node: Arc<dyn Node>,
+    kind: Kind,
+}
+
+/// What a ledger can be asked for beyond the traits.
+#[derive(Clone)]
+enum Kind {
+    Embedded(Arc<dyn Node>),
+    #[cfg(feature = "ethereum")]
+    Ethereum(EthereumLedger),
 }
 
 /// A transaction as a ledger tells of it.
@@ -113,9 +130,43 @@ pub struct Transaction {
     /// The signer's number in it.
     pub number: u64,
     /// What it asks for.
-    pub call: Call,
+    pub asks: Asks,
     /// How final it is.
     pub finality: Finality,
+}
+
+/// What a transaction asks a ledger for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asks {
+    /// Something that we could have asked for.
+    Call(Call),
+    /// Something else.
+    Other {
+        /// Of whom; `None` where it makes a contract.
+        to: Option<Account>,
+        /// What it brings along, in the coin's smallest unit.
+        value: Amount,
+    },
+}
+
+/// Something that was put on a ledger, for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// The transaction that did it.
+    pub tx: TxId,
+    /// Where it is now.
+    pub contract: Account,
+    /// Height of its block.
+    pub height: u64,
+}
+
+/// What a ledger says of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// What people write behind an amount.
+    pub symbol: String,
+    /// How many decimals a whole one has.
+    pub decimals: u8,
 }
 
 impl Ledgers {
@@ -167,30 +218,57 @@ impl Opened {
         Self::with_key(name, known(config, name)?, nobody).await
     }
 
+    /// As [`Opened::open`], but whatever contract the config names: to deploy another.
+    ///
+    /// # Errors
+    /// As [`Opened::open`].
+    pub async fn open_to_deploy(
+        config: &Config,
+        name: &str,
+        keys: &mut Keyring,
+    ) -> Result<Self, OpenError> {
+        let mut written = known(config, name)?.clone();
+        if let LedgerAt::Ethereum(chain) = &mut written.at {
+            chain.escrow = None;
+        }
+        let key = keys.open(&written.key);
+        let key = key.map_err(|source| OpenError::Key { ledger: name.to_owned(), source })?;
+        Self::with_key(name, &written, key).await
+    }
+
     async fn with_key(name: &str, written: &LedgerConfig, key: Key) -> Result<Self, OpenError> {
-        let LedgerAt::Embedded(place) = &written.at;
-        let node: Arc<dyn Node> = match place {
-            Embedded::InProcess { dir, genesis } => {
-                let coins = genesis.iter().map(|(account, amount)| (account.clone(), *amount));
-                let genesis = founded(coins, ChainRules::default());
-                let node = LocalNode::open(dir, genesis, system_clock());
-                Arc::new(node.map_err(|error| OpenError::Closed {
-                    ledger: name.to_owned(),
-                    folder: dir.display().to_string(),
-                    why: error.to_string(),
-                })?)
+        match &written.at {
+            LedgerAt::Embedded(place) => {
+                let node = embedded::open(name, place, written.patience_ms).await?;
+                Ok(Opened::on_node(node, key))
             }
-            Embedded::Served { address } => {
-                Arc::new(connect(name, address, written.patience_ms).await?)
+            #[cfg(feature = "ethereum")]
+            LedgerAt::Ethereum(chain) => {
+                let ledger = ethereum::connect(name, chain, written.patience_ms, key).await?;
+                Ok(Opened::on_chain(ledger))
             }
-        };
-        Ok(Opened { ledger: Arc::new(EmbeddedLedger::new(Arc::clone(&node), key)), node })
+            #[cfg(not(feature = "ethereum"))]
+            LedgerAt::Ethereum(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
+        }
+    }
+
+    fn on_node(node: Arc<dyn Node>, key: Key) -> Self {
+        let ledger = Arc::new(EmbeddedLedger::new(Arc::clone(&node), key));
+        Opened { ledger, kind: Kind::Embedded(node) }
+    }
+
+    #[cfg(feature = "ethereum")]
+    fn on_chain(ledger: EthereumLedger) -> Self {
+        Opened { ledger: Arc::new(ledger.clone()), kind: Kind::Ethereum(ledger) }
     }
 
     /// The same ledger as another account sees it: where seller and buyer live in one process.
     pub fn signed_by(&self, key: Key) -> Opened {
-        let node = Arc::clone(&self.node);
-        Opened { ledger: Arc::new(EmbeddedLedger::new(Arc::clone(&node), key)), node }
+        match &self.kind {
+            Kind::Embedded(node) => Opened::on_node(Arc::clone(node), key),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => Opened::on_chain(ledger.signed_by(key)),
+        }
     }
 
     /// The ledger, for whoever has sessions to settle.
@@ -198,7 +276,8 @@ impl Opened {
         &self.ledger
     }
 
-    /// Creates money out of nothing, where the ledger has a faucet. Asked twice it creates twice.
+    /// Gives an account money: out of nothing where the ledger has a faucet, else from our own,
+    /// and then it is final when this returns. Asked twice it gives twice.
     ///
     /// # Errors
     /// What the ledger answers; so for all of these.
@@ -208,12 +287,20 @@ impl Opened {
         asset: &Asset,
         amount: Amount,
     ) -> Result<(), LedgerError> {
-        self.node.fund(account, asset, amount).await
+        match &self.kind {
+            Kind::Embedded(node) => node.fund(account, asset, amount).await,
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ethereum::send(ledger, account, asset, amount).await,
+        }
     }
 
     /// A transaction by its id.
     pub async fn transaction(&self, tx: &TxId) -> Result<Option<Transaction>, LedgerError> {
-        Ok(self.node.tx(tx).await?.map(Transaction::from))
+        match &self.kind {
+            Kind::Embedded(node) => Ok(node.tx(tx).await?.map(Transaction::from)),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => Ok(ledger.transaction(tx).await?.map(Transaction::from)),
+        }
     }
 
     /// An account's newest transactions, the newest first, so many at most.
@@ -222,8 +309,14 @@ impl Opened {
         account: &Account,
         limit: u32,
     ) -> Result<Vec<Transaction>, LedgerError> {
-        let records = self.node.history(account, limit).await?;
-        Ok(records.into_iter().map(Transaction::from).collect())
+        match &self.kind {
+            Kind::Embedded(node) => {
+                let records = node.history(account, limit).await?;
+                Ok(records.into_iter().map(Transaction::from).collect())
+            }
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => Err(ethereum::keeps_no_list("transactions: name one by its id")),
+        }
     }
 
     /// The channels that an account pays into or is paid from.
@@ -231,7 +324,55 @@ impl Opened {
         &self,
         account: &Account,
     ) -> Result<Vec<(ChannelId, Channel)>, LedgerError> {
-        self.node.channels(account).await
+        match &self.kind {
+            Kind::Embedded(node) => node.channels(account).await,
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => Err(ethereum::keeps_no_list("channels: the journal does")),
+        }
+    }
+
+    /// Puts the contract on the ledger that channels and records need, from our own account; it
+    /// is final when this returns. Asked twice it makes two. `grace_period` is how long a payee
+    /// can still settle after the payer asked to close, for good.
+    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
+    pub async fn deploy_escrow(&self, grace_period: Duration) -> Result<Deployed, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Err(nothing_to_deploy()),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ledger.deploy_escrow(grace_period).await.map(Deployed::from),
+        }
+    }
+
+    /// Puts a token on the ledger that anybody can mint, all of `supply` ours, in its smallest
+    /// unit; as [`Opened::deploy_escrow`].
+    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
+    pub async fn deploy_test_token(
+        &self,
+        symbol: &str,
+        decimals: u8,
+        supply: Amount,
+    ) -> Result<Deployed, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Err(nothing_to_deploy()),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => {
+                let deployed = ledger.deploy_token(symbol, symbol, decimals, supply).await;
+                deployed.map(Deployed::from)
+            }
+        }
+    }
+
+    /// What the ledger itself says of a token; `None` where it says nothing: an embedded one, and
+    /// any about its own coin.
+    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
+    pub async fn token(&self, asset: &Asset) -> Result<Option<Token>, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) if *asset == Asset::coin() => Ok(None),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ledger.token(asset).await.map(|token| Some(token.into())),
+        }
     }
 }
 
@@ -239,7 +380,8 @@ impl From<TxRecord> for Transaction {
     fn from(record: TxRecord) -> Self {
         let finality = record.finality();
         let TxRecord { tx, from, number, call, .. } = record;
-        Transaction { tx, from, number, call, finality }
+        let asks = Asks::Call(call);
+        Transaction { tx, from, number, asks, finality }
     }
 }
 
@@ -250,71 +392,12 @@ impl fmt::Display for LedgerAt {
                 write!(f, "embedded in {}", dir.display())
             }
             LedgerAt::Embedded(Embedded::Served { address }) => write!(f, "embedded at {address}"),
+            LedgerAt::Ethereum(chain) => {
+                write!(f, "chain {} at ", chain.chain_id)?;
+                join(f, &chain.endpoints)?;
+                chain.escrow.as_ref().map_or(Ok(()), |escrow| write!(f, ", escrow {escrow}"))
+            }
         }
-    }
-}
-
-/// The rules of an embedded chain. They are fixed when its folder is founded: opening it again
-/// asks for the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChainRules {
-    /// Time between blocks in milliseconds; 0 for a block of its own for each transaction.
-    pub block_time_ms: u64,
-    /// How many blocks make a transaction final.
-    pub depth: u64,
-    /// How long a payee can still settle after the payer asked to close, in milliseconds.
-    pub grace_period_ms: u64,
-    /// The most that one `fund` may create; `None` for no faucet.
-    pub faucet: Option<Amount>,
-}
-
-impl Default for ChainRules {
-    fn default() -> Self {
-        let Genesis { block_time_ms, depth, grace_period_ms, .. } = Genesis::default();
-        ChainRules { block_time_ms, depth, grace_period_ms, faucet: Some(FAUCET) }
-    }
-}
-
-/// An embedded ledger that is offered to other processes.
-pub struct Served {
-    node: Arc<dyn Node>,
-    listener: tokio::net::TcpListener,
-}
-
-impl Served {
-    /// Opens or founds the chain in a folder, with these first balances of its coin, and listens.
-    ///
-    /// # Errors
-    /// What is wrong with the folder or the address, and what to do.
-    pub async fn open(
-        dir: &Path,
-        listen: SocketAddr,
-        coins: BTreeMap<Account, Amount>,
-        rules: ChainRules,
-    ) -> Result<Self, String> {
-        let listener = tokio::net::TcpListener::bind(listen).await;
-        let listener = listener.map_err(|error| format!("cannot listen on {listen}: {error}"))?;
-        let node = LocalNode::open(dir, founded(coins, rules), system_clock());
-        let node = node.map_err(|error| error.to_string())?;
-        Ok(Served { node: Arc::new(node), listener })
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Which ledger it is.
-    pub fn id(&self) -> &LedgerId {
-        self.node.origin().ledger()
-    }
-
-    /// Answers until `shutdown` is ready.
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
-        sdpp_ledger_embedded::serve(self.listener, self.node, shutdown).await;
     }
 }
 
@@ -325,31 +408,11 @@ fn known<'a>(config: &'a Config, name: &str) -> Result<&'a LedgerConfig, OpenErr
     })
 }
 
-async fn connect(name: &str, address: &str, patience_ms: u64) -> Result<RemoteNode, OpenError> {
-    let patience = Duration::from_millis(patience_ms);
-    let late = || LedgerError::unavailable(format!("no answer within {patience_ms} ms"));
-    let connected = tokio::time::timeout(patience, RemoteNode::connect(address)).await;
-    let node = connected.unwrap_or_else(|_| Err(late()));
-    node.map(|node| node.with_wait(patience)).map_err(|source| OpenError::Unreachable {
-        ledger: name.to_owned(),
-        address: address.to_owned(),
-        source,
-    })
+fn nothing_to_deploy() -> LedgerError {
+    LedgerError::refused("NothingToDeploy", "an embedded ledger brings its channels along")
 }
 
-/// The genesis of a chain that begins now; where there is one in the folder, its own beginning
-/// is kept.
-fn founded(coins: impl IntoIterator<Item = (Account, Amount)>, rules: ChainRules) -> Genesis {
-    let ChainRules { block_time_ms, depth, grace_period_ms, faucet } = rules;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let first = |(account, amount)| Allocation { account, asset: Asset::coin(), amount };
-    Genesis {
-        started_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        block_time_ms,
-        depth,
-        grace_period_ms,
-        faucet,
-        allocations: coins.into_iter().map(first).collect(),
-        ..Genesis::default()
-    }
+fn join(f: &mut fmt::Formatter<'_>, endpoints: &[EndpointFrom]) -> fmt::Result {
+    let written: Vec<String> = endpoints.iter().map(EndpointFrom::to_string).collect();
+    f.write_str(&written.join(", "))
 }

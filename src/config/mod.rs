@@ -5,11 +5,14 @@
 //! only where each comes from, so it may be printed and shown. Loading opens nothing: neither
 //! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
+mod endpoint;
 mod file;
 pub mod ledgers;
 mod place;
 mod resolve;
 pub mod templates;
+
+pub use endpoint::EndpointFrom;
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -24,6 +27,9 @@ use std::path::{Path, PathBuf};
 
 /// The largest config file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// An embedded ledger makes its blocks at once, or as fast as somebody wanted to watch.
+const EMBEDDED_POLL_MS: u64 = 50;
 
 /// A seller's or a buyer's config, or both in one. Paths are relative to the file's folder when
 /// written and resolved here.
@@ -76,6 +82,18 @@ pub struct LedgerConfig {
 pub enum LedgerAt {
     /// The ledger that comes with sdpp.
     Embedded(Embedded),
+    /// An EVM chain.
+    Ethereum(Ethereum),
+}
+
+impl LedgerAt {
+    /// How often a transaction under way is looked for, in milliseconds.
+    pub fn poll_ms(&self) -> u64 {
+        match self {
+            LedgerAt::Embedded(_) => EMBEDDED_POLL_MS,
+            LedgerAt::Ethereum(chain) => chain.poll_ms,
+        }
+    }
 }
 
 /// Where an embedded ledger is.
@@ -96,6 +114,25 @@ pub enum Embedded {
     },
 }
 
+/// An EVM chain, and how we use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ethereum {
+    /// Its id as in EIP-155; at least 1.
+    pub chain_id: u64,
+    /// Who answers for it, in JSON-RPC over HTTP; at least one.
+    pub endpoints: Vec<EndpointFrom>,
+    /// The escrow contract, which keeps records too; `None` for transfers alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<Account>,
+    /// How many blocks must stand on top of another, itself included, before it counts as final;
+    /// at least 1.
+    pub depth: u64,
+    /// The most that is offered for one unit of gas, in wei.
+    pub fee_ceiling: Amount,
+    /// How often a transaction under way is looked for, in milliseconds.
+    pub poll_ms: u64,
+}
+
 /// A currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CurrencyConfig {
@@ -114,6 +151,24 @@ pub struct CurrencyConfig {
     /// Seller: its smallest units for one of the default currency's. Shown where it is not one to one.
     #[serde(skip_serializing_if = "is_one_to_one")]
     pub rate: Rate,
+}
+
+impl CurrencyConfig {
+    /// Who is paid, where `own` is our account on the currency's ledger.
+    ///
+    /// # Errors
+    /// A sentence, where vouchers would be for an account that cannot redeem them.
+    pub fn payee<'a>(&'a self, own: &'a Account) -> Result<&'a Account, String> {
+        let payee = self.payee.as_ref().unwrap_or(own);
+        if payee != own && self.methods.contains(&Method::Escrow) {
+            return Err(format!(
+                "{payee} is not the account that signs on {} ({own}), and only the payee of a \
+                 channel can redeem its vouchers: remove \"escrow\" from methods, or the payee",
+                self.ledger
+            ));
+        }
+        Ok(payee)
+    }
 }
 
 /// Where records are anchored.

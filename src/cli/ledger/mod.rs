@@ -1,16 +1,20 @@
 //! `sdpp ledger`: ask the ledgers of a config, and serve one to other processes.
 
+mod deploy;
 mod serve;
+mod shown;
 
 use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
-use crate::config::Config;
-use crate::config::ledgers::{Keyring, Opened, Transaction};
+use crate::config::ledgers::{Keyring, Opened};
+use crate::config::{Config, LedgerAt};
+use crate::journal::{Journal, JournalError};
 use crate::message::Moment;
 use clap::{Args, Subcommand};
-use sdpp_ledger::{Account, Amount, Asset, Call, Finality, LedgerError, TxId};
+use sdpp_ledger::{Account, Amount, Asset, LedgerError, TxId};
 use serde::Serialize;
 use serde_json::json;
+use shown::ShownTx;
 use std::path::PathBuf;
 
 /// Ask the ledgers of a config, or serve one.
@@ -29,6 +33,7 @@ enum Verb {
     Fund(Fund),
     Tx(Tx),
     Channels(Channels),
+    Deploy(deploy::Deploy),
     Serve(serve::Serve),
 }
 
@@ -59,7 +64,10 @@ struct Balance {
     account: Option<Account>,
 }
 
-/// Have a ledger's faucet create money. Asked twice it creates twice.
+/// Give an account money: asked twice it gives twice.
+///
+/// An embedded ledger's faucet creates it. On a chain it comes from the account of the config's
+/// own key, and the command waits until that is final.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp ledger fund 1000000 --config buyer.toml")]
 struct Fund {
@@ -132,6 +140,7 @@ impl Ledger {
             Verb::Fund(fund) => wait_for(fund.run()),
             Verb::Tx(tx) => wait_for(tx.run()),
             Verb::Channels(channels) => wait_for(channels.run()),
+            Verb::Deploy(deploy) => wait_for(deploy.run()),
             Verb::Serve(serve) => wait_for(serve.run()),
         }
     }
@@ -164,6 +173,7 @@ impl Fund {
     async fn run(self) -> Outcome {
         let mut chosen = self.which.choose()?;
         let name = chosen.only()?;
+        let _journal = chosen.hold_journal(&name)?;
         let opened = chosen.open(&name).await?;
         let account = self.account.as_ref().unwrap_or(opened.ledger().account());
         opened.fund(account, &self.asset, self.amount).await.map_err(at(&name))?;
@@ -267,8 +277,33 @@ impl Chosen {
         }
     }
 
-    /// The assets that the config knows on a ledger, with symbol and decimals; its own coin where
-    /// it knows none.
+    /// Keeps a node from starting that signs with the same key, where that would give one number
+    /// to two transactions.
+    fn hold_journal(&self, name: &str) -> Outcome<Option<Journal>> {
+        match self.config.ledgers.get(name).map(|ledger| &ledger.at) {
+            Some(LedgerAt::Ethereum(_)) => {}
+            Some(LedgerAt::Embedded(_)) | None => return Ok(None),
+        }
+        let dir = &self.config.journal.dir;
+        match Journal::open_existing(dir) {
+            Ok(journal) => Ok(Some(journal)),
+            Err(JournalError::Locked { pid, .. }) => {
+                let who = pid.map_or("a process".to_owned(), |pid| format!("process {pid}"));
+                let why = format!(
+                    "{who} is running with this config's journal ({}) and key: stop it first, or \
+                     use a config with another key",
+                    dir.display()
+                );
+                Err(Failure::new(Exit::Failed, why))
+            }
+            // Then nobody runs with it either.
+            Err(JournalError::NotAJournal(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The assets that the config knows on a ledger, with symbol and decimals. A chain's coin is
+    /// always among them, since every transaction costs some.
     fn assets(&self, ledger: &str) -> Vec<(Asset, String, u8)> {
         let mut assets: Vec<(Asset, String, u8)> = Vec::new();
         for currency in self.config.currencies.values().filter(|c| c.ledger == ledger) {
@@ -277,8 +312,11 @@ impl Chosen {
                 assets.push((currency.asset.clone(), symbol, currency.decimals));
             }
         }
-        if assets.is_empty() {
-            assets.push((Asset::coin(), "coin".to_owned(), 0));
+        let chain = self.config.ledgers.get(ledger).map(|ledger| &ledger.at);
+        let decimals = if let Some(LedgerAt::Ethereum(_)) = chain { 18 } else { 0 };
+        let coin = Asset::coin();
+        if assets.is_empty() || decimals > 0 && assets.iter().all(|(asset, ..)| *asset != coin) {
+            assets.push((coin, "coin".to_owned(), decimals));
         }
         assets
     }
@@ -322,73 +360,25 @@ impl Chosen {
         let (id, account) = (ledger.id(), ledger.account());
         let (height, depth) = (status.height, status.depth);
         let time = Moment(status.at_ms);
+        let escrow = ledger.escrow();
+        let contract = escrow.map(|escrow| &escrow.domain().contract);
+        let grace_period_s = escrow.map(|escrow| escrow.grace_period().as_secs());
+        let told = contract.map_or(String::new(), |contract| format!("  escrow {contract}"));
         self.print(
             &format!(
                 "{name}  {id}  height {height} at {time}, final at depth {depth}  account \
-                 {account}, next number {next_number}"
+                 {account}, next number {next_number}{told}"
             ),
             &json!({
                 "ledger": name, "id": id, "height": height, "at": time, "depth": depth,
-                "account": account, "next_number": next_number,
+                "account": account, "next_number": next_number, "escrow": contract,
+                "grace_period_s": grace_period_s,
             }),
         )
     }
 
     fn print(&self, line: &str, json: &impl Serialize) -> Outcome {
         if self.json { out::json(json) } else { out::line(line) }
-    }
-}
-
-/// A transaction as it is shown.
-#[derive(Serialize)]
-struct ShownTx<'a> {
-    ledger: &'a str,
-    tx: &'a TxId,
-    from: &'a Account,
-    number: u64,
-    finality: &'static str,
-    height: Option<u64>,
-    /// Why it had no effect.
-    why: Option<&'a str>,
-    call: &'a Call,
-}
-
-impl<'a> ShownTx<'a> {
-    fn new(ledger: &'a str, transaction: &'a Transaction) -> Self {
-        let Transaction { tx, from, number, call, finality } = transaction;
-        let (finality, height, why) = match finality {
-            Finality::Unknown => ("unknown", None, None),
-            Finality::Pending(place) => ("pending", place.as_ref().map(|p| p.height), None),
-            Finality::Final(evidence) => ("final", Some(evidence.height), None),
-            Finality::Replaced => ("replaced", None, None),
-            Finality::Reverted { why, evidence } => {
-                ("reverted", Some(evidence.height), Some(why.as_str()))
-            }
-        };
-        ShownTx { ledger, tx, from, number: *number, finality, height, why, call }
-    }
-}
-
-impl std::fmt::Display for ShownTx<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ShownTx { ledger, tx, from, number, finality, .. } = self;
-        write!(f, "{ledger}  {tx}  {finality}  number {number} of {from}  ")?;
-        match self.call {
-            Call::Anchor(_) => f.write_str("anchor"),
-            Call::Transfer(to) => write!(f, "pays {} of {} to {}", to.amount, to.asset, to.to),
-            Call::Open(open) => {
-                write!(f, "opens a channel to {} with {}", open.payee, open.deposit)
-            }
-            Call::TopUp(top_up) => write!(f, "adds {} to a channel", top_up.amount),
-            Call::Settle(redeem) => write!(f, "settles {}", redeem.amount),
-            Call::Close(redeem) => write!(f, "closes a channel at {}", redeem.amount),
-            Call::RequestClose(_) => f.write_str("asks to close a channel"),
-            Call::Withdraw(_) => f.write_str("withdraws from a channel"),
-            Call::SettleMany(batch) => write!(f, "settles {} channels", batch.rows.len()),
-            Call::CloseMany(batch) => write!(f, "closes {} channels", batch.rows.len()),
-            Call::Approve(approve) => write!(f, "lets the escrow take {}", approve.asset),
-        }?;
-        self.why.map_or(Ok(()), |why| write!(f, "  without effect: {why}"))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
 use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
-use super::Outcome;
 use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
+use super::{Outcome, ethereum};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset};
@@ -18,6 +18,7 @@ pub(super) fn ledger(
     base: &Path,
 ) -> Outcome<LedgerConfig> {
     let at = |key: &'static str| ["ledgers", name, key];
+    only_keys_of_kind(name, &written)?;
     Ok(LedgerConfig {
         key: ledger_key(name, &written, identity, base)?,
         patience_ms: within(
@@ -27,6 +28,7 @@ pub(super) fn ledger(
         )?,
         at: match written.kind {
             LedgerKind::Embedded => LedgerAt::Embedded(embedded(name, written, base)?),
+            LedgerKind::Ethereum => LedgerAt::Ethereum(ethereum::chain(name, written, base)?),
         },
     })
 }
@@ -48,7 +50,7 @@ pub(super) fn currency(
         return Err(wrong(&at("decimals"), "no amount has more than 38 decimals"));
     }
     let asset = written.asset.as_deref().unwrap_or("coin");
-    Ok(CurrencyConfig {
+    let meant = CurrencyConfig {
         ledger: known(&at("ledger"), written.ledger, ledgers, "ledgers")?,
         asset: asset.parse::<Asset>().map_err(|e| wrong(&at("asset"), e))?,
         symbol: match written.symbol {
@@ -63,7 +65,34 @@ pub(super) fn currency(
             Some(written) => rate(name, &written)?,
             None => Rate::ONE,
         },
-    })
+    };
+    match ledgers.get(&meant.ledger).map(|ledger| &ledger.at) {
+        Some(LedgerAt::Ethereum(chain)) => ethereum::currency(name, &meant, chain)?,
+        Some(LedgerAt::Embedded(_)) | None => {}
+    }
+    Ok(meant)
+}
+
+fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
+    let embedded = written.kind == LedgerKind::Embedded;
+    let stray = [
+        ("dir", written.dir.is_some(), embedded),
+        ("genesis", written.genesis.is_some(), embedded),
+        ("address", written.address.is_some(), embedded),
+        ("chain_id", written.chain_id.is_some(), !embedded),
+        ("endpoints", written.endpoints.is_some(), !embedded),
+        ("escrow", written.escrow.is_some(), !embedded),
+        ("depth", written.depth.is_some(), !embedded),
+        ("fee_ceiling", written.fee_ceiling.is_some(), !embedded),
+        ("poll_ms", written.poll_ms.is_some(), !embedded),
+    ];
+    match stray.iter().find(|(_, is_written, belongs)| *is_written && !belongs) {
+        Some((key, ..)) => {
+            let what = "this kind of ledger has no such key: remove it, or change the kind";
+            Err(wrong(&["ledgers", name, key], what))
+        }
+        None => Ok(()),
+    }
 }
 
 fn embedded(name: &str, written: LedgerFile, base: &Path) -> Outcome<Embedded> {

@@ -2,6 +2,7 @@
 //! to write instead. What one table alone shows is in a file of its own; here is what only the
 //! whole shows.
 
+mod ethereum;
 mod ledger;
 mod role;
 mod secret;
@@ -11,7 +12,8 @@ mod value;
 use super::file::{FileConfig, RecordsFile};
 use super::place::KeyPath;
 use super::{
-    AnchorWhen, Config, Journal, LedgerConfig, Limits, Records, RecordsBatch, Seller, Topic,
+    AnchorWhen, Config, Ethereum, Journal, LedgerAt, LedgerConfig, Limits, Records, RecordsBatch,
+    Seller, Topic,
 };
 use crate::terms::Rate;
 use std::collections::BTreeMap;
@@ -56,6 +58,14 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
 
 fn records(written: RecordsFile, ledgers: &BTreeMap<String, LedgerConfig>) -> Outcome<Records> {
     let ledger = known(&["records", "ledger"], written.ledger, ledgers, "ledgers")?;
+    if let Some(LedgerAt::Ethereum(Ethereum { escrow: None, .. })) =
+        ledgers.get(&ledger).map(|ledger| &ledger.at)
+    {
+        return Err(wrong(
+            &["records", "ledger"],
+            ethereum::no_contract(&ledger, "keeping records"),
+        ));
+    }
     let batch = written.batch.unwrap_or(RecordsBatch::Each);
     let by_default = match batch {
         RecordsBatch::Each => AnchorWhen::Before,

@@ -72,12 +72,12 @@ fn password(at: &[&str], text: &SecretText, base: &Path) -> Outcome<PasswordFrom
     }
 }
 
-fn split(text: &SecretText) -> Option<(&str, &str)> {
+pub(super) fn split(text: &SecretText) -> Option<(&str, &str)> {
     let (scheme, rest) = text.0.as_ref()?.split_once(':')?;
     (!rest.is_empty()).then_some((scheme, rest))
 }
 
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
