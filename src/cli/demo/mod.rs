@@ -1,6 +1,8 @@
 //! `sdpp demo`: seller and buyer in one process, over real TCP, with real readings of this host;
 //! then both audit themselves.
 
+mod stage;
+
 use super::audit;
 use super::buy;
 use super::exit::{Exit, Failure, Outcome};
@@ -8,19 +10,17 @@ use super::items::{Bar, Items, Money};
 use super::out;
 use super::running::{Running, in_system};
 use super::sell::Selling;
-use crate::actors::random_key;
 use crate::actors::session::Ended;
 use crate::audit::{Report, Statement};
 use crate::config::Config;
-use crate::config::ledgers::{Keyring, Opened};
 use crate::record::End;
 use crate::session::Wish;
 use clap::{Args, ValueEnum};
-use sdpp_ledger::{Account, Amount, Asset};
+use sdpp_ledger::Amount;
 use serde_json::json;
+use stage::{Open, Stage};
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ const SETTLE_AT_MOST: Duration = Duration::from_secs(60);
 enum OnLedger {
     /// The one that comes with sdpp.
     Embedded,
+    /// The Ethereum chain that `scripts/anvil up` starts: paid in its ether, by escrow.
+    Anvil,
 }
 
 /// Sells readings of this host to a buyer in the same process, over real TCP on loopback, paid
@@ -63,9 +65,12 @@ pub(super) struct Demo {
 impl Demo {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
-        let OnLedger::Embedded = self.ledger;
+        let on = match self.ledger {
+            OnLedger::Embedded => stage::embedded(self.items),
+            OnLedger::Anvil => stage::anvil(self.items)?,
+        };
         let dir = self.folder()?;
-        let stage = Stage::set(&dir, self.granularity)?;
+        let stage = Stage::set(&dir, self.granularity, on)?;
         in_system(play(self, stage))
     }
 
@@ -85,109 +90,13 @@ impl Demo {
     }
 }
 
-/// Keys and configs of both sides, in one folder.
-struct Stage {
-    dir: PathBuf,
-    seller: Config,
-    buyer: Config,
-}
-
-impl Stage {
-    /// Writes what is not there yet: keys once, configs anew.
-    fn set(dir: &Path, granularity: u32) -> Outcome<Stage> {
-        for side in ["seller", "buyer"] {
-            write_key(&dir.join(format!("{side}.key")))?;
-        }
-        let write = |name: &str, text: String| -> Outcome<Config> {
-            let path = dir.join(name);
-            fs::write(&path, text).map_err(Failure::io("write", &path))?;
-            Ok(Config::load(&path)?)
-        };
-        Ok(Stage {
-            dir: dir.to_owned(),
-            seller: write("seller.toml", seller_toml(granularity))?,
-            buyer: write("buyer.toml", buyer_toml())?,
-        })
-    }
-}
-
-fn write_key(path: &Path) -> Outcome {
-    if path.exists() {
-        return Ok(());
-    }
-    let key = random_key().map_err(|error| Failure::new(Exit::Failed, error))?;
-    let text = zeroize::Zeroizing::new(format!("0x{}\n", hex::encode(*key.to_bytes())));
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.map_err(Failure::io("write", path))?;
-    file.write_all(text.as_bytes()).map_err(Failure::io("write", path))
-}
-
-/// What both configs of the demo share.
-const SHARED: &str = r#"
-[ledgers.local]
-kind = "embedded"
-dir = "ledger"
-
-[currencies.SDP]
-ledger = "local"
-asset = "coin"
-decimals = 6
-methods = ["transfer"]
-
-[records]
-ledger = "local"
-batch = "each"
-anchor = "before"
-"#;
-
-fn seller_toml(granularity: u32) -> String {
-    format!(
-        r#"# The demo's seller.
-[identity]
-key = "file:seller.key"
-
-[journal]
-dir = "seller-journal"
-{SHARED}
-[seller]
-listen = "127.0.0.1:0"
-default_currency = "SDP"
-granularity = {granularity}
-
-[topics.{TOPIC}]
-price = "3"
-units = "bytes"
-source = {{ kind = "host", sensor = "memory", interval_ms = 10 }}
-"#
-    )
-}
-
-fn buyer_toml() -> String {
-    format!(
-        r#"# The demo's buyer.
-[identity]
-key = "file:buyer.key"
-
-[journal]
-dir = "buyer-journal"
-{SHARED}
-[buyer]
-currencies = [{{ currency = "SDP", max_total = "1000000000" }}]
-"#
-    )
-}
-
 async fn play(demo: Demo, stage: Stage) -> Outcome {
-    let Stage { dir, seller, buyer } = stage;
     let started = Instant::now();
-    let mut keys = Keyring::default();
-    let (seller_key, buyer_key) = (keys.open(&seller.identity)?, keys.open(&buyer.identity)?);
-    let ledger = Opened::open(&seller, "local", &mut keys).await?;
-    let ledger_of_buyer = ledger.signed_by(buyer_key.clone());
-    fund(&ledger, &buyer_key.public().account(), demo.items).await?;
-
-    let selling_side = Running::start(&seller, seller_key, &[("local", &ledger)])?;
-    let buying_side = Running::start(&buyer, buyer_key, &[("local", &ledger_of_buyer)])?;
+    let Open { seller_key, buyer_key, sellers_ledger, buyers_ledger } = stage.open().await?;
+    let Stage { dir, seller, buyer, on } = stage;
+    let name = on.ledger;
+    let selling_side = Running::start(&seller, seller_key, &[(name, &sellers_ledger)])?;
+    let buying_side = Running::start(&buyer, buyer_key, &[(name, &buyers_ledger)])?;
     let selling = Selling::start(&seller, &selling_side).await?;
     let say = Story { json: demo.json };
     say.line(format_args!(
@@ -221,19 +130,6 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
         return Err(Failure::new(Exit::Ledger, why));
     }
     tell(&demo, &dir, &ended, &books, seconds)
-}
-
-/// Gives the buyer what the stream will cost, twice over, unless it has that much.
-async fn fund(ledger: &Opened, buyer: &Account, items: u64) -> Outcome {
-    let need = Amount::new(u128::from(items) * 6);
-    let none = || Failure::new(Exit::Ledger, "this ledger moves no money");
-    let payments = ledger.ledger().payments().ok_or_else(none)?;
-    let coin = Asset::coin();
-    let has = payments.balance(buyer, &coin).await?;
-    match need.checked_sub(has) {
-        Some(more) if more > Amount::ZERO => Ok(ledger.fund(buyer, &coin, more).await?),
-        _ => Ok(()),
-    }
 }
 
 async fn trade(
