@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod anvil;
 mod crash;
 mod place;
 mod trade;

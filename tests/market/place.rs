@@ -76,7 +76,7 @@ pub fn sdpp() -> Command {
 }
 
 /// Starts a program and reads the address that its first line tells.
-fn listening(command: &mut Command) -> (Running, String) {
+pub fn listening(command: &mut Command) -> (Running, String) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

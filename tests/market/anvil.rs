@@ -1,0 +1,296 @@
+//! Stories on a real Ethereum chain: `scripts/anvil up` in a folder of its own, a seller and
+//! buyers as processes of their own, and what the chain itself tells afterwards.
+
+use crate::place::{Running, amount, assert_done, listening, sdpp, statements};
+use sdpp_ledger::keccak;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// What each side is given at first.
+const FIRST: u128 = 100_000_000_000_000_000_000;
+/// What a reading costs.
+const PRICE: u128 = 1_000_000_000_000;
+
+/// A chain of this story's own; its process ends with it.
+struct Chain(TempDir);
+
+impl Chain {
+    /// `None`, said aloud, where there are no tools for it. CI must have them.
+    fn up() -> Option<Chain> {
+        let tools = project().join("contracts/ethereum/node_modules/.bin");
+        let npm = Command::new("npm").arg("--version").output();
+        if !tools.join("cast").exists() && !npm.is_ok_and(|npm| npm.status.success()) {
+            let what = "neither the tools in contracts/ethereum nor npm to fetch them are here";
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{what}");
+            eprintln!("SKIPPED: {what}");
+            return None;
+        }
+        let chain = Chain(tempfile::tempdir().unwrap());
+        assert_done(&chain.script("up"));
+        Some(chain)
+    }
+
+    fn script(&self, verb: &str) -> Output {
+        let mut script = Command::new(project().join("scripts/anvil"));
+        script.arg(verb).env("SDPP", env!("CARGO_BIN_EXE_sdpp")).stdin(Stdio::null());
+        script.env("SDPP_ANVIL_DIR", self.0.path()).output().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap().trim().to_owned()
+    }
+
+    /// What `up` wrote down: `url`, `escrow` or `token`.
+    fn recorded(&self, name: &str) -> String {
+        let text = self.read("chain");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).to_owned()
+    }
+
+    /// Asks the chain with a program that is not ours.
+    fn cast(&self, args: &[&str]) -> String {
+        let cast = project().join("contracts/ethereum/node_modules/.bin/cast");
+        let url = self.recorded("url");
+        let output = Command::new(cast).args(args).args(["--rpc-url", &url]).output().unwrap();
+        assert_done(&output);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn rpc(&self, method: &str, parameter: &Value) -> Value {
+        serde_json::from_str(&self.cast(&["rpc", method, &parameter.to_string()])).unwrap()
+    }
+
+    /// Everything that ever happened under an event's name, as (topics, data, transaction).
+    fn events(&self, signature: &str) -> Vec<(Vec<String>, u128, String)> {
+        let topic = keccak(&[signature.as_bytes()]).to_string();
+        let logs = self.rpc("eth_getLogs", &json!({ "fromBlock": "0x0", "topics": [topic] }));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let event = |log: &Value| {
+            let topics = log["topics"].as_array().unwrap().iter().map(text).collect();
+            // The first word of the data, where that is a number that fits.
+            let word = text(&log["data"]).get(2 + 32..2 + 64).map(str::to_owned);
+            let number = word.and_then(|w| u128::from_str_radix(&w, 16).ok()).unwrap_or_default();
+            (topics, number, text(&log["transactionHash"]))
+        };
+        logs.as_array().unwrap().iter().map(event).collect()
+    }
+
+    /// What an account has paid for these transactions of its own.
+    fn fees(&self, account: &str, transactions: &BTreeSet<String>) -> u128 {
+        let number = |value: &Value| {
+            let digits = value.as_str().unwrap().strip_prefix("0x").unwrap();
+            u128::from_str_radix(digits, 16).unwrap()
+        };
+        let receipts =
+            transactions.iter().map(|tx| self.rpc("eth_getTransactionReceipt", &json!(tx)));
+        let own: Vec<Value> = receipts.filter(|receipt| receipt["from"] == account).collect();
+        let count = self.cast(&["nonce", account]).parse::<usize>().unwrap();
+        assert_eq!(own.len(), count, "{account} has sent nothing else");
+        own.iter().map(|r| number(&r["gasUsed"]) * number(&r["effectiveGasPrice"])).sum()
+    }
+
+    fn account(&self, side: &str) -> String {
+        let keys = self.path("keys");
+        let output = sdpp().args(["keys", "show", side, "--json", "--dir"]).arg(keys).output();
+        let told: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        told["account"].as_str().unwrap().to_owned()
+    }
+
+    fn sell(&self) -> (Running, String) {
+        let mut sell = sdpp();
+        sell.args(["sell", "--listen", "127.0.0.1:0", "--config"]);
+        listening(sell.arg(self.path("seller.toml")))
+    }
+
+    fn buy(&self, address: &str, config: &str, currency: &str) -> Value {
+        let items = self.path(&format!("{currency}.items"));
+        let output = sdpp()
+            .args(["buy", address, "cpu_load", "10", "--trust-on-first-use", "--json"])
+            .args(["--currency", currency, "--config"])
+            .arg(self.path(config))
+            .arg("--output")
+            .arg(&items)
+            .output()
+            .unwrap();
+        assert_done(&output);
+        assert_eq!(fs::read_to_string(items).unwrap().lines().count(), 10);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A side's statement in a currency, compared with the chain.
+    fn audit(&self, side: &str, currency: &str) -> Value {
+        let mut audit = sdpp();
+        audit.args(["audit", "--format", "json", "--journal"]);
+        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
+        let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
+        assert_done(&output);
+        let mut found = statements(&output.stdout).into_iter();
+        found.find(|statement| statement["currency"] == currency).unwrap()
+    }
+
+    fn demo(&self) -> Output {
+        let mut demo = sdpp();
+        demo.args(["demo", "--ledger", "anvil", "--items", "20", "--json", "--dir"]);
+        demo.arg(self.path("demo")).env("SDPP_ANVIL_DIR", self.0.path()).output().unwrap()
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let _ = self.script("down");
+    }
+}
+
+fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn as_topic(account: &str) -> String {
+    format!("0x{:0>64}", account.strip_prefix("0x").unwrap())
+}
+
+#[test]
+fn what_two_books_say_of_ether_by_escrow_and_a_token_by_transfer_is_what_the_chain_says() {
+    let Some(chain) = Chain::up() else { return };
+    let both = "methods = [\"escrow\", \"transfer\"]";
+    let (ether, token) = chain.read("buyer.toml").split_once("[currencies.USDX]").map(own).unwrap();
+    let token = token.replacen(both, "methods = [\"transfer\"]", 1);
+    let token = token.replacen("deposit = \"10000000\"", "", 1);
+    fs::write(chain.path("buyer.toml"), format!("{ether}[currencies.USDX]{token}")).unwrap();
+
+    let (mut seller, address) = chain.sell();
+    let by_escrow = chain.buy(&address, "buyer.toml", "ETH");
+    assert_eq!((&by_escrow["end"], amount(&by_escrow["paid"])), (&"complete".into(), 10 * PRICE));
+    let by_transfer = chain.buy(&address, "buyer.toml", "USDX");
+    assert_eq!((&by_transfer["end"], amount(&by_transfer["paid"])), (&"complete".into(), 10_000));
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+
+    let [selling, buying] = ["seller", "buyer"].map(|side| chain.account(side));
+    ether_as_the_chain_has_it(&chain);
+    token_as_the_chain_has_it(&chain, &selling, &buying);
+    let mut sent = BTreeSet::new();
+    for (side, account) in [("seller", &selling), ("buyer", &buying)] {
+        sent.extend(anchors_as_the_chain_has_them(&chain, side, account));
+    }
+    let events = [
+        "ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)",
+        "Settled(bytes32,uint256)",
+        "ChannelClosed(bytes32,uint256)",
+        "Transfer(address,address,uint256)",
+        "Approval(address,address,uint256)",
+    ];
+    sent.extend(events.iter().flat_map(|name| chain.events(name)).map(|(.., tx)| tx));
+    let held = |account: &str| chain.cast(&["balance", account]).parse::<u128>().unwrap();
+    assert_eq!(held(&selling), FIRST + 10 * PRICE - chain.fees(&selling, &sent));
+    assert_eq!(held(&buying), FIRST - 10 * PRICE - chain.fees(&buying, &sent));
+    assert_eq!(held(&chain.recorded("escrow")), 0, "nobody's money stays behind");
+}
+
+fn own((a, b): (&str, &str)) -> (String, String) {
+    (a.to_owned(), b.to_owned())
+}
+
+fn ether_as_the_chain_has_it(chain: &Chain) {
+    let opened =
+        chain.events("ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)");
+    let closed = chain.events("ChannelClosed(bytes32,uint256)");
+    assert_eq!((opened.len(), closed.len()), (1, 1), "one channel for the whole stream");
+    assert_eq!(opened[0].0[1], closed[0].0[1], "and it is that one");
+    for side in ["seller", "buyer"] {
+        let told = chain.audit(side, "ETH");
+        assert_eq!(amount(&told["invoiced"]), 10 * PRICE, "{told}");
+        assert_eq!(amount(&told["settled"]), closed[0].1, "{told}");
+        assert_eq!((&told["outstanding"], &told["problems"]), (&json!("0"), &json!([])), "{told}");
+    }
+}
+
+fn token_as_the_chain_has_it(chain: &Chain, selling: &str, buying: &str) {
+    let transfers = chain.events("Transfer(address,address,uint256)");
+    let paid = transfers.iter().filter(|(topics, ..)| topics[1] == as_topic(buying));
+    let amounts: Vec<u128> = paid
+        .inspect(|(topics, ..)| assert_eq!(topics[2], as_topic(selling)))
+        .map(|(_, amount, _)| *amount)
+        .collect();
+    assert_eq!(amounts, [5_000, 5_000], "a window of five readings each");
+    for side in ["seller", "buyer"] {
+        let told = chain.audit(side, "USDX");
+        assert_eq!(amount(&told["settled"]), 10_000, "{told}");
+        assert_eq!((&told["outstanding"], &told["problems"]), (&json!("0"), &json!([])), "{told}");
+    }
+    let has =
+        chain.cast(&["call", &chain.recorded("token"), "balanceOf(address)(uint256)", selling]);
+    assert_eq!(has.split(' ').next(), Some("10000"));
+}
+
+/// The transactions that hold a side's anchors: as its statements name them, and as the contract
+/// says that this account made them.
+fn anchors_as_the_chain_has_them(chain: &Chain, side: &str, account: &str) -> BTreeSet<String> {
+    let mut recorded = chain.events("Recorded(address,bytes32,uint16,bytes32)");
+    recorded.extend(chain.events("RootRecorded(address,bytes32,uint32)"));
+    let of_side = recorded.into_iter().filter(|(topics, ..)| topics[1] == as_topic(account));
+    let on_chain: BTreeSet<String> = of_side.map(|(.., tx)| tx).collect();
+    let told = ["ETH", "USDX"].map(|currency| chain.audit(side, currency));
+    let anchors = told.iter().flat_map(|statement| statement["anchors"].as_array().unwrap());
+    let in_book: BTreeSet<String> =
+        anchors.map(|anchor| anchor["tx"].as_str().unwrap().to_owned()).collect();
+    assert!(!in_book.is_empty(), "{side} anchored nothing: {told:?}");
+    assert_eq!(in_book, on_chain, "{side}");
+    on_chain
+}
+
+#[test]
+fn a_chain_that_was_stopped_or_killed_goes_on_where_it_was_and_the_demo_runs_on_it() {
+    let Some(chain) = Chain::up() else { return };
+    let first = chain.read("chain");
+    assert_done(&chain.script("up"));
+    assert_eq!(chain.read("chain"), first, "there is one chain, however often it is started");
+    let told = chain.script("status");
+    assert_done(&told);
+    assert!(String::from_utf8_lossy(&told.stdout).contains(&chain.recorded("url")));
+
+    let demo = chain.demo();
+    assert_done(&demo);
+    let told: Value = serde_json::from_slice(&demo.stdout).unwrap();
+    assert_eq!(
+        (&told["items"], &told["windows"], &told["currency"]),
+        (&json!(20), &json!(2), &json!("ETH"))
+    );
+    assert_eq!((amount(&told["owed"]), amount(&told["paid"])), (20 * PRICE, 20 * PRICE), "{told}");
+
+    let height = |chain: &Chain| chain.cast(&["block-number"]).parse::<u64>().unwrap();
+    let stopped_at = height(&chain);
+    assert_done(&chain.script("down"));
+    assert_eq!(chain.script("status").status.code(), Some(1));
+    assert_done(&chain.script("down"));
+    let away = chain.demo();
+    assert_eq!(away.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&away.stderr).into_owned();
+    assert!(said.contains("scripts/anvil up"), "{said}");
+
+    assert_done(&chain.script("up"));
+    assert_eq!((height(&chain), chain.read("chain")), (stopped_at, first.clone()));
+    let kill = Command::new("kill").args(["-KILL", &chain.read("pid")]).status().unwrap();
+    assert!(kill.success());
+    assert_done(&chain.script("up"));
+    assert_eq!((height(&chain), chain.read("chain")), (stopped_at, first));
+}
+
+#[test]
+fn the_demo_says_what_to_start_where_no_chain_was_ever_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = sdpp();
+    demo.args(["demo", "--ledger", "anvil"]).env_remove("SDPP_ANVIL_DIR").current_dir(&dir);
+    let output = demo.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("scripts/anvil up"), "{said}");
+}
