@@ -294,3 +294,90 @@ fn the_demo_says_what_to_start_where_no_chain_was_ever_started() {
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("scripts/anvil up"), "{said}");
 }
+
+/// Runs a command; what it printed, with the exit code.
+fn told(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), text.concat())
+}
+
+#[test]
+fn a_config_that_means_another_chain_contract_or_token_is_told_so() {
+    let Some(chain) = Chain::up() else { return };
+    let (escrow, token) = (chain.recorded("escrow"), chain.recorded("token"));
+    let url = format!("[\"{}\"]", chain.recorded("url"));
+    let text = chain.read("buyer.toml");
+    let config = chain.path("changed.toml");
+    let check = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let mut check = sdpp();
+        // Nobody listens at port 1, and the path is a secret.
+        check.env("SECRET_URL", "http://127.0.0.1:1/v3/9aa3d95b3bc440fa");
+        told(check.args(["config", "check", "--online"]).arg(&config))
+    };
+    assert_eq!(check(&text).0, 0, "{}", check(&text).1);
+    let asset = format!("asset = \"{token}\"");
+    let no_token = format!("asset = \"0x{:0>40}\"", "aa");
+    let changes = [
+        ("decimals = 6", "decimals = 8", 2, "currencies.USDX.decimals: 8 here, but anvil says"),
+        ("symbol = \"USDX\"", "symbol = \"USDY\"", 2, "currencies.USDX.symbol: \"USDY\" here"),
+        (&asset, &no_token, 5, "NotAToken"),
+        (&escrow, &token, 5, "NotTheEscrow"),
+        ("chain_id = 31337", "chain_id = 1", 5, "WrongChain"),
+        (&url, "[\"http://127.0.0.1:1\"]", 5, "mend the endpoints in [ledgers.anvil]"),
+        (&url, "[\"env:SECRET_URL\"]", 5, "ledger anvil at env:SECRET_URL"),
+        (&url, "[\"env:NOT_SET_AT_ALL\"]", 2, "an endpoint of ledger anvil: env:NOT_SET_AT_ALL"),
+        (&url, "[\"file:password\"]", 2, "it is no URL"),
+    ];
+    for (from, to, code, says) in changes {
+        assert!(text.contains(from), "{from}");
+        let (exit, said) = check(&text.replacen(from, to, 1));
+        assert_eq!(exit, code, "{to}: {said}");
+        assert!(said.contains(says) && !said.contains("9aa3d95b3bc440fa"), "{to}: {said}");
+    }
+    let cold = "methods = [\"escrow\", \"transfer\"]\npayee = \"0x00000000000000000000000000000000000000aa\"";
+    let methods = "methods = [\"escrow\", \"transfer\"]";
+    let (exit, said) = check(&chain.read("seller.toml").replacen(methods, cold, 1));
+    assert_eq!(exit, 2, "{said}");
+    assert!(said.contains("currencies.ETH.payee") && said.contains("only the payee"), "{said}");
+}
+
+#[test]
+fn an_operator_deploys_pays_and_looks_transactions_up() {
+    let Some(chain) = Chain::up() else { return };
+    let operator = chain.path("operator.toml");
+    let ledger = |args: &[&str], config: &Path| {
+        told(sdpp().arg("ledger").args(args).arg("--config").arg(config).arg("--json"))
+    };
+    let (exit, said) = ledger(&["deploy", "anvil", "--grace-period", "2h"], &operator);
+    assert_eq!(exit, 0, "{said}");
+    let made: Value = serde_json::from_str(&said).unwrap();
+    let contract = made["contract"].as_str().unwrap();
+    assert_ne!(contract, chain.recorded("escrow"), "it is another one");
+    let grace_period = chain.cast(&["call", contract, "CLOSE_GRACE_PERIOD()(uint64)"]);
+    assert_eq!(grace_period, "7200");
+    let (_, said) = ledger(&["tx", made["tx"].as_str().unwrap()], &operator);
+    let found: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&found["call"], &found["other"]["to"]), (&Value::Null, &Value::Null), "{said}");
+
+    let stranger = "0x00000000000000000000000000000000000000aa";
+    let (exit, said) = ledger(&["fund", "12345", "--account", stranger], &operator);
+    assert_eq!((exit, chain.cast(&["balance", stranger]).as_str()), (0, "12345"), "{said}");
+    let (exit, said) = ledger(&["fund", "12345"], &operator);
+    assert!(exit == 5 && said.contains("--account"), "nobody is funded by itself: {said}");
+    let unknown = format!("0x{:064}", 7);
+    assert_eq!(ledger(&["tx", &unknown], &operator).0, 1);
+    for listed in ["tx", "channels"] {
+        let (exit, said) = ledger(&[listed], &operator);
+        assert!(exit == 5 && said.contains("NotListed"), "{said}");
+    }
+    let (mut seller, _) = chain.sell();
+    let (exit, said) = ledger(&["fund", "1", "--account", stranger], &chain.path("seller.toml"));
+    let pid = format!("process {}", seller.0.id());
+    assert!(exit == 1 && said.contains(&pid), "its numbers are the node's: {said}");
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let (exit, said) = ledger(&["fund", "1", "--account", stranger], &chain.path("seller.toml"));
+    assert_eq!((exit, chain.cast(&["balance", stranger]).as_str()), (0, "12346"), "{said}");
+}
