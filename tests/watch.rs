@@ -308,3 +308,20 @@ fn a_reorganisation_within_the_depth_fools_nobody() {
         assert!(facts.len() == 3 && is_asked(&facts[2]), "{facts:?}");
     });
 }
+
+#[test]
+fn a_quiet_watch_keeps_how_far_it_has_read() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        let (ledger, domain) = (place.node.origin().ledger(), place.node.origin().domain());
+        let cursor = || reader.watch_plan(ledger, domain).unwrap().cursor.unwrap();
+        let before = cursor();
+        for _ in 0..6 {
+            place.node.seal_empty(50).await.unwrap();
+            looked(place).await;
+        }
+        until(|| cursor() >= before + 256).await;
+        assert_eq!(facts(reader).len(), 1, "nothing happened: {:?}", facts(reader));
+    });
+}

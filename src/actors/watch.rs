@@ -47,7 +47,7 @@ pub struct WatchActor {
     journal: Addr<JournalActor>,
     busy: Busy,
     pace: Pace,
-    /// The height to read next, where it is ahead of the one that is written.
+    /// The height to read next, which the one that is written follows.
     cursor: Option<u64>,
     /// How often in a row the ledger did not answer.
     failures: u32,
@@ -80,10 +80,12 @@ impl WatchActor {
     }
 
     fn turn(&mut self, ctx: &mut Context<Self>) {
-        let plan = match self.plan() {
+        let mut plan = match self.plan() {
             Ok(plan) => plan,
             Err(error) => return self.again(&Turned::Failed(error.to_string()), ctx),
         };
+        let written = plan.cursor;
+        plan.cursor = self.cursor.or(written);
         for channel in &plan.closing {
             if self.busy.stop_closing(channel) {
                 tracing::warn!(%channel, "its payer asked to close: its session is ended");
@@ -94,11 +96,11 @@ impl WatchActor {
             self.cursor = None;
             return self.again(&Turned::Quiet, ctx);
         }
-        let asked = ask(self.ledger.clone(), plan.clone()).into_actor(self);
+        let asked = ask(self.ledger.clone(), plan).into_actor(self);
         ctx.spawn(
             asked
                 .then(move |heard, actor, _| match heard {
-                    Ok(heard) => actor.take(&plan, heard),
+                    Ok(heard) => actor.take(written, heard),
                     Err(error) => {
                         let failed = Turned::Failed(error.to_string());
                         Box::pin(async { failed }.into_actor(actor))
@@ -110,18 +112,18 @@ impl WatchActor {
 
     fn plan(&self) -> Result<Plan, JournalError> {
         let Some(escrow) = self.ledger.escrow() else { return Ok(Plan::default()) };
-        let plan = self.reader.watch_plan(self.ledger.id(), escrow.domain())?;
-        Ok(Plan { cursor: self.cursor.max(plan.cursor), ..plan })
+        self.reader.watch_plan(self.ledger.id(), escrow.domain())
     }
 
-    /// Makes durable what is worth it.
-    fn take(&mut self, plan: &Plan, heard: Heard) -> ResponseActFuture<Self, Turned> {
+    /// Makes durable what is worth it; `written` is the height to read that is.
+    fn take(&mut self, written: Option<u64>, heard: Heard) -> ResponseActFuture<Self, Turned> {
         let Heard { watch, is_behind } = heard;
         self.cursor = Some(watch.next);
         let is_news = !watch.changes.is_empty() || !watch.seen.is_empty();
-        let moved = watch.next.saturating_sub(plan.cursor.unwrap_or_default());
+        let is_close =
+            written.is_some_and(|at| (at..at.saturating_add(UNWRITTEN_MAX)).contains(&watch.next));
         let after = if is_behind || is_news { Turned::More } else { Turned::Quiet };
-        if !is_news && moved < UNWRITTEN_MAX {
+        if !is_news && is_close {
             return Box::pin(async { after }.into_actor(self));
         }
         let write = Write::Watch(Box::new(watch));
@@ -180,7 +182,7 @@ async fn ask(ledger: Arc<dyn Ledger>, plan: Plan) -> Result<Heard, LedgerError> 
     let status = ledger.status().await?;
     // The first height that is not final.
     let end = status.height.saturating_add(2).saturating_sub(status.depth);
-    let from = plan.cursor.filter(|_| !plan.known.is_empty()).unwrap_or(end);
+    let from = start(&plan, end);
     let mut told = changes_of(escrow, &plan.known, from, end).await?;
     let mut seen = Vec::new();
     for id in plan.new.iter().take(NEW_AT_ONCE) {
@@ -194,15 +196,23 @@ async fn ask(ledger: Arc<dyn Ledger>, plan: Plan) -> Result<Heard, LedgerError> 
     Ok(Heard { watch: Watch { ledger: ledger.id().clone(), changes, seen, next }, is_behind })
 }
 
+/// Where to read on. Without a channel that was seen before there is nothing to catch up with; and
+/// a ledger that is behind what it told before (another of its endpoints, or a chain that began
+/// anew) is followed back: what it tells again changes nothing.
+fn start(plan: &Plan, end: u64) -> u64 {
+    let cursor = plan.cursor.filter(|_| !plan.known.is_empty());
+    cursor.map_or(end, |cursor| cursor.min(end))
+}
+
 /// What happened to channels from a height on, up to the height that the first answer to stop
-/// reached, and no further than `end` where that is not behind us.
+/// reached, and no further than `end`.
 async fn changes_of(
     escrow: &dyn Escrow,
     channels: &[ChannelId],
     from: u64,
     end: u64,
 ) -> Result<Changes, LedgerError> {
-    let mut all = Changes { list: Vec::new(), next: from.max(end) };
+    let mut all = Changes { list: Vec::new(), next: end };
     for part in channels.chunks(CHANNELS_AT_ONCE) {
         let Changes { list, next } = escrow.changes(part, from).await?;
         all.next = all.next.min(next.max(from));
@@ -241,5 +251,23 @@ fn view(channel: &Channel, grace: Duration) -> View {
         settled: channel.settled,
         ready_ms: channel.close_requested_ms.map(|asked| asked.saturating_add(grace_ms)),
         is_over: channel.finalized,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_goes_on_from_the_cursor_and_never_beyond_the_end() {
+        let channel = ChannelId([1; 32]);
+        let plan = |known: &[ChannelId], cursor| {
+            let known = known.to_vec();
+            start(&Plan { known, cursor, ..Plan::default() }, 100)
+        };
+        assert_eq!(plan(&[channel], Some(40)), 40);
+        assert_eq!(plan(&[channel], Some(900)), 100, "the chain is behind what it told");
+        assert_eq!(plan(&[channel], None), 100);
+        assert_eq!(plan(&[], Some(40)), 100, "there is nothing to catch up with");
     }
 }
