@@ -176,6 +176,6 @@ async fn user_of(node: &Rpc, account: Address, number: u64, height: u64) -> Answ
         }
     }
     let all = node.transactions(used).await?;
-    let by = all.into_iter().find(|tx| tx.from == account && tx.nonce == number.into());
+    let by = all.into_iter().find(|tx| (tx.from, tx.nonce) == (Some(account), Some(number.into())));
     Ok(by.map(|tx| tx.hash))
 }

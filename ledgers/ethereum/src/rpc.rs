@@ -17,6 +17,10 @@ const ANSWER_MAX: usize = 16 * 1024 * 1024;
 /// The most of a node's own words that is passed on, in characters.
 const WORDS_MAX: usize = 200;
 
+/// How long an idle connection is kept: shorter than nodes keep theirs, as a question that meets
+/// a closed one is an outage.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// The longest wait that a node can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
@@ -121,6 +125,7 @@ impl Rpc {
     pub fn new(endpoint: Endpoint, patience: Duration) -> Result<Self, LedgerError> {
         // A redirect would carry the key in the URL to another host.
         let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+        let builder = builder.pool_idle_timeout(IDLE);
         let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
         let no_client = |_| LedgerError::unavailable("no HTTP client can be made here");
         let http = builder.build().map_err(no_client)?;

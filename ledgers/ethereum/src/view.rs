@@ -94,8 +94,8 @@ struct FullBlock {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Passing {
     pub hash: H256,
-    pub from: Address,
-    pub nonce: U256,
+    pub from: Option<Address>,
+    pub nonce: Option<U256>,
 }
 
 /// A block by its height, as a node wants it.

@@ -320,6 +320,24 @@ async fn what_landed_is_not_called_replaced_by_a_node_that_forgets() {
 }
 
 #[tokio::test]
+async fn a_receipt_of_a_block_that_does_not_stand_is_not_final() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let proxy = Proxy::start(anvil.port).await;
+    let ledger = connected(settings(&[proxy.url()], 1)).await;
+    let made = transfer(7, 1);
+    let sent = signed(&ledger, &Call::Transfer(made.clone())).await;
+    let tx = ledger.submit(&sent).await.unwrap();
+    let told = evidence(&ledger, &sent).await;
+    let given_up = || Fault::Altered(told.block.clone(), format!("0x{}", "5".repeat(64)));
+    proxy.next("eth_getTransactionReceipt", given_up());
+    assert_eq!(ledger.finality(&sent).await, Ok(Finality::Pending(None)));
+    proxy.next("eth_getTransactionReceipt", given_up());
+    let claim = Claim { tx, transfer: made };
+    assert_eq!(ledger.paid(&claim).await, Ok(Finality::Pending(None)));
+    assert!(matches!(ledger.paid(&claim).await, Ok(Finality::Final(_))));
+}
+
+#[tokio::test]
 async fn of_several_endpoints_the_one_that_is_ahead_and_on_our_chain_is_asked() {
     let Some(behind) = Anvil::start(&[]).await else { return };
     let ahead = Anvil::start(&[]).await.unwrap();

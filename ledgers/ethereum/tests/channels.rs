@@ -122,6 +122,29 @@ async fn the_most_rows_that_fit_a_batch_are_settled_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_settled_before_is_read_from_events_where_the_state_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state.json");
+    let args = ["--state", state.to_str().unwrap()];
+    let Some(rig) = rig(&args, 1, false).await else { return };
+    let [payer, payee, _] = &rig.ledgers;
+    let open = opening(&Asset::coin(), 1, 1_000);
+    let id = id_of(payer, &open);
+    done(payer, &Call::Open(open)).await;
+    done(payee, &Call::Settle(redeem(payee, id, 100))).await;
+    let second = signed(payee, &Call::Settle(redeem(payee, id, 300))).await;
+    payee.submit(&second).await.unwrap();
+    let told = evidence(payee, &second).await;
+    assert_eq!(told.amount, Amount::new(200));
+    let port = rig.anvil.port;
+    rig.anvil.end().await;
+    let again = Anvil::start_on(port, &args).await.unwrap();
+    let answer = again.answer("eth_getBalance", json!([account(0).as_str(), "0x2"])).await;
+    assert!(answer.get("error").is_some(), "the state is still there: {answer}");
+    assert_eq!(evidence(payee, &second).await, told);
+}
+
+#[tokio::test]
 async fn a_watcher_is_told_what_is_final_and_nothing_twice() {
     let Some(rig) = rig(&["--no-mining"], 3, false).await else { return };
     let [payer, payee, _] = &rig.ledgers;

@@ -96,11 +96,16 @@ impl Anvil {
 
     /// Asks it anything.
     pub async fn ask(&self, method: &str, params: Value) -> Value {
-        let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let body = proxy::ask(self.port, question.to_string().as_bytes()).await;
-        let answer: Value = serde_json::from_slice(&body.expect("anvil answers")).unwrap();
+        let answer = self.answer(method, params).await;
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].clone()
+    }
+
+    /// Asks it anything, and takes an error for an answer.
+    pub async fn answer(&self, method: &str, params: Value) -> Value {
+        let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let body = proxy::ask(self.port, question.to_string().as_bytes()).await;
+        serde_json::from_slice(&body.expect("anvil answers")).unwrap()
     }
 
     pub async fn mine(&self, blocks: u64) {
