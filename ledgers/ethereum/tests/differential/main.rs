@@ -2,13 +2,15 @@
 //! stories are told to both, the contract as its own bytecode: after each step both gave the same
 //! answer, everybody has the same money, and every channel stands the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod contract;
 mod embedded;
+mod stories;
 
 use contract::{Chain, bytes32, word};
 use embedded::Embedded;
 use ethers_core::abi::Token;
-use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use revm::primitives::U256;
 use sdpp_ledger::{
@@ -17,6 +19,7 @@ use sdpp_ledger::{
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use stories::{By, Flaw, Paper, Signer, Step, Sum};
 
 const CHAIN_ID: u64 = 31_337;
 const START_S: u64 = 1_800_000_000;
@@ -26,70 +29,6 @@ const WIDEST: u128 = (1 << 88) - 1;
 /// What each person has of each asset. The first could deposit more than the contract takes.
 const HOLDINGS: [u128; 4] = [3 << 88, 10_000, 500, 0];
 const NOBODY: &str = "0x0000000000000000000000000000000000000000";
-
-/// What people do. People and channels are told by number, modulo how many there are.
-#[derive(Debug, Clone)]
-enum Step {
-    Open { from: usize, to: Option<usize>, token: bool, sum: Sum, salt: u8, signer: Signer },
-    TopUp { by: By, channel: usize, sum: Sum },
-    Redeem { by: By, row: Paper, closing: bool },
-    Batch { by: By, rows: Vec<Paper>, closing: bool },
-    RequestClose { by: By, channel: usize },
-    Withdraw { by: By, channel: usize },
-    Wait { seconds: u64 },
-}
-
-/// Whose vouchers count in a new channel.
-#[derive(Debug, Clone)]
-enum Signer {
-    Payer,
-    Nobody,
-    Person(usize),
-}
-
-/// Who does something to a channel.
-#[derive(Debug, Clone)]
-enum By {
-    Payer,
-    Payee,
-    Person(usize),
-}
-
-/// An amount, of a channel or of what somebody has.
-#[derive(Debug, Clone)]
-enum Sum {
-    Units(u128),
-    /// Around what was settled.
-    Settled(i8),
-    /// Around what was deposited.
-    Deposit(i8),
-    /// Around what the caller has.
-    Held(i8),
-    /// Around what makes the deposit as wide as it can be.
-    Widest(i8),
-}
-
-/// A voucher as it is handed in.
-#[derive(Debug, Clone)]
-struct Paper {
-    channel: usize,
-    sum: Sum,
-    flaw: Flaw,
-}
-
-/// What is wrong with a voucher.
-#[derive(Debug, Clone)]
-enum Flaw {
-    None,
-    OtherHand(usize),
-    OtherChannel(usize),
-    OtherAmount,
-    OtherChain,
-    OtherContract,
-    HighHalf,
-    OddEnd(u8),
-    Blank,
-}
 
 /// A channel that was opened, or an id that never was one.
 #[derive(Debug, Clone)]
@@ -413,87 +352,6 @@ fn high_half(signature: Signature) -> Signature {
     Signature(bytes)
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let open = (0..4usize, to(), any::<bool>(), deposit(), 0..3u8, signer()).prop_map(
-        |(from, to, token, sum, salt, signer)| Step::Open { from, to, token, sum, salt, signer },
-    );
-    let top_up = (by_payer(), 0..15usize, deposit()).prop_map(|(by, channel, sum)| Step::TopUp {
-        by,
-        channel,
-        sum,
-    });
-    let redeem = (by_payee(), paper(), prop::bool::weighted(0.3))
-        .prop_map(|(by, row, closing)| Step::Redeem { by, row, closing });
-    let batch = (by_payee(), prop::collection::vec(paper(), 0..6), prop::bool::weighted(0.3))
-        .prop_map(|(by, rows, closing)| Step::Batch { by, rows, closing });
-    let request =
-        (by_payer(), 0..15usize).prop_map(|(by, channel)| Step::RequestClose { by, channel });
-    let withdraw =
-        (by_payer(), 0..15usize).prop_map(|(by, channel)| Step::Withdraw { by, channel });
-    let wait = prop_oneof![Just(1), Just(GRACE_S - 1), Just(GRACE_S), Just(GRACE_S + 1)]
-        .prop_map(|seconds| Step::Wait { seconds });
-    let step = prop_oneof![
-        4 => open, 3 => top_up, 8 => redeem, 3 => batch, 3 => request, 3 => withdraw, 2 => wait
-    ];
-    prop::collection::vec(step, 10..80)
-}
-
-fn to() -> impl Strategy<Value = Option<usize>> {
-    prop::option::weighted(0.95, 0..4usize)
-}
-
-fn signer() -> impl Strategy<Value = Signer> {
-    prop_oneof![
-        6 => Just(Signer::Payer),
-        1 => Just(Signer::Nobody),
-        3 => (0..4usize).prop_map(Signer::Person),
-    ]
-}
-
-fn by_payer() -> impl Strategy<Value = By> {
-    prop_oneof![8 => Just(By::Payer), 1 => Just(By::Payee), 1 => (0..4usize).prop_map(By::Person)]
-}
-
-fn by_payee() -> impl Strategy<Value = By> {
-    prop_oneof![8 => Just(By::Payee), 1 => Just(By::Payer), 1 => (0..4usize).prop_map(By::Person)]
-}
-
-fn deposit() -> impl Strategy<Value = Sum> {
-    prop_oneof![
-        1 => Just(Sum::Units(0)),
-        8 => (1..400u128).prop_map(Sum::Units),
-        2 => (-1..=1i8).prop_map(Sum::Held),
-        2 => (-1..=1i8).prop_map(Sum::Widest),
-        1 => Just(Sum::Units(u128::MAX)),
-    ]
-}
-
-fn amount() -> impl Strategy<Value = Sum> {
-    prop_oneof![
-        4 => (-1..=1i8).prop_map(Sum::Settled),
-        4 => (2..50i8).prop_map(Sum::Settled),
-        4 => (-1..=1i8).prop_map(Sum::Deposit),
-        1 => Just(Sum::Units(0)),
-        1 => Just(Sum::Units(u128::MAX)),
-        1 => Just(Sum::Units(WIDEST + 1)),
-    ]
-}
-
-fn paper() -> impl Strategy<Value = Paper> {
-    let flaw = prop_oneof![
-        12 => Just(Flaw::None),
-        1 => (0..4usize).prop_map(Flaw::OtherHand),
-        1 => (0..15usize).prop_map(Flaw::OtherChannel),
-        1 => Just(Flaw::OtherAmount),
-        1 => Just(Flaw::OtherChain),
-        1 => Just(Flaw::OtherContract),
-        1 => Just(Flaw::HighHalf),
-        1 => prop_oneof![Just(0), Just(1), Just(26), Just(29)].prop_map(Flaw::OddEnd),
-        1 => Just(Flaw::Blank),
-    ];
-    (0..15usize, amount(), flaw).prop_map(|(channel, sum, flaw)| Paper { channel, sum, flaw })
-}
-
 /// Each of these must have been told, or the stories were too tame to show anything.
 const MUST_HAPPEN: [(&str, &[&str]); 8] = [
     (
@@ -576,7 +434,7 @@ const MUST_HAPPEN: [(&str, &[&str]); 8] = [
 fn the_contract_and_the_embedded_ledger_tell_every_story_alike() {
     let tally: RefCell<BTreeMap<(&str, String), usize>> = RefCell::default();
     let mut runner = TestRunner::new(Config { cases: 80, ..Config::with_source_file(file!()) });
-    let outcome = runner.run(&steps(), |story| {
+    let outcome = runner.run(&stories::stories(), |story| {
         let mut pair = Pair::new();
         for step in &story {
             for told in pair.take(step) {
