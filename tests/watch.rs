@@ -154,6 +154,8 @@ impl Place {
 fn policy() -> Policy {
     Policy {
         anchors_at_most: 1,
+        redeems_at_most: 1,
+        raise_after_ms: 30_000,
         in_flight_max: 1,
         poll_ms: 1,
         backoff_base_ms: 1,
