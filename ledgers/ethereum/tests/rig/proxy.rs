@@ -191,7 +191,7 @@ async fn read_message(stream: &mut TcpStream) -> Option<Vec<u8>> {
                 return Some(bytes);
             }
         }
-        let mut part = [0; 65536];
+        let mut part = vec![0; 65536];
         let read = stream.read(&mut part).await.ok()?;
         if read == 0 {
             return None;
