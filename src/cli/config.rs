@@ -3,7 +3,7 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
 use crate::config::ledgers::{Keyring, Opened, Token};
-use crate::config::{Config as Meant, CurrencyConfig, LedgerConfig};
+use crate::config::{Config as Meant, CurrencyConfig, EndpointFrom, LedgerAt, LedgerConfig};
 use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
 use sdpp_ledger::Account;
@@ -105,6 +105,14 @@ fn offline(config: &Meant) -> Outcome {
         std::iter::once(("identity.key".to_owned(), &config.identity)).chain(ledgers)
     {
         is_there(key).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
+    }
+    for (name, ledger) in &config.ledgers {
+        let LedgerAt::Ethereum(chain) = &ledger.at else { continue };
+        for endpoint in &chain.endpoints {
+            let EndpointFrom::File(path) = endpoint else { continue };
+            let missing = |error| Failure::usage(format!("ledgers.{name}.endpoints: {error}"));
+            is_file(path).map_err(missing)?;
+        }
     }
     for (name, currency) in &config.currencies {
         let key = config.ledgers.get(&currency.ledger).map(|ledger| &ledger.key);

@@ -329,6 +329,7 @@ fn a_config_that_means_another_chain_contract_or_token_is_told_so() {
         (&url, "[\"env:SECRET_URL\"]", 5, "ledger anvil at env:SECRET_URL"),
         (&url, "[\"env:NOT_SET_AT_ALL\"]", 2, "an endpoint of ledger anvil: env:NOT_SET_AT_ALL"),
         (&url, "[\"file:password\"]", 2, "it is no URL"),
+        (&url, "[\"file:nowhere\"]", 2, "ledgers.anvil.endpoints: cannot read"),
     ];
     for (from, to, code, says) in changes {
         assert!(text.contains(from), "{from}");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[cfg(feature = "ethereum")]
 mod anvil;
 mod crash;
 mod place;
