@@ -75,6 +75,7 @@ fn what_is_left_out_has_the_default_that_the_example_states() {
     let short = before
         .replace("granularity = 10\ncredit_windows = 1\nsignature_required = true\n", "")
         .replace("patience_ms = 30000\nmenu_ttl_s = 600\n", "")
+        .replace("outage_s = 300\n", "")
         .replace("default_currency = \"SDP\"\n", "")
         .replace("batch = \"each\" ", "#")
         .replace("anchor = \"before\" ", "#");

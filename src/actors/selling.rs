@@ -227,7 +227,9 @@ async fn view(
         match escrow.channel(&id).await {
             Ok(channel) => {
                 let domain = escrow.domain().clone();
-                return Ok(ChannelView { channel, domain, vouched, busy });
+                let grace_ms = u64::try_from(escrow.grace_period().as_millis());
+                let grace_ms = grace_ms.unwrap_or(u64::MAX);
+                return Ok(ChannelView { channel, domain, vouched, busy, grace_ms });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),

@@ -102,6 +102,7 @@ pub(super) struct SellerFile {
     pub signature_required: Option<bool>,
     pub patience_ms: Option<u64>,
     pub menu_ttl_s: Option<u64>,
+    pub outage_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]

@@ -219,6 +219,9 @@ pub struct Seller {
     pub patience_ms: u64,
     /// How long a menu is valid, in seconds; at most 600.
     pub menu_ttl_s: u64,
+    /// The longest that this seller may be away, in seconds: a channel must stay open for twice
+    /// as long after its payer asked to close, or it is not sold on.
+    pub outage_s: u64,
 }
 
 /// What is sold under one name.

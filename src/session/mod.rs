@@ -127,6 +127,8 @@ pub struct ChannelView {
     pub vouched: Amount,
     /// It serves another session just now.
     pub busy: bool,
+    /// How long its payee can still settle after its payer asked to close, in milliseconds.
+    pub grace_ms: u64,
 }
 
 /// Where a session stands, for people.

@@ -398,33 +398,6 @@ fn a_voucher_that_gives_less_or_is_anothers_is_refused() {
 }
 
 #[test]
-fn a_channel_that_cannot_pay_for_the_session_is_refused() {
-    type Case = (fn(&mut sdpp::session::ChannelView), &'static str, &'static str);
-    let cases: [Case; 6] = [
-        (|v| v.channel = None, "channel", "no channel"),
-        (|v| v.busy = true, "channel_busy", "another session"),
-        (|v| v.vouched = Amount::new(5), "channel", "the last amount vouched is 5"),
-        (|v| v.channel.as_mut().unwrap().finalized = true, "channel", "closed"),
-        (|v| v.channel.as_mut().unwrap().deposit = Amount::new(1), "channel", "one window"),
-        (|v| v.channel.as_mut().unwrap().payee = key(9).public().account(), "channel", "not us"),
-    ];
-    for (change, code, says) in cases {
-        let mut pair = Setting::default().by_escrow().no_records().start();
-        while types(&pair.b).is_empty() {
-            assert!(pair.step());
-        }
-        let order: Vec<u8> = pair.b.wire.drain(..).collect();
-        pair.seller.handle(Input::Read(&order), pair.now_ms);
-        assert!(matches!(pair.seller.poll(), Some(sdpp::session::Output::Look { .. })));
-        let mut view = pair.view();
-        change(&mut view);
-        pair.tell(Role::Seller, Input::Channel(view));
-        pair.run();
-        ends_with(&mut pair, Role::Buyer, code, says);
-    }
-}
-
-#[test]
 fn a_receipt_that_does_not_fit_what_was_bought_is_misconduct() {
     let change = |m: &mut Value| m["items"] = json!(7);
     let mut pair = lie::<Exit>(Setting::default().no_records(), Role::Seller, change);

@@ -82,6 +82,7 @@ impl Default for Setting {
             patience_ms: 10_000,
             finality_ms: 100_000,
             menu_lifetime_ms: 60_000,
+            outage_ms: 5 * 60 * 1_000,
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,
@@ -379,7 +380,8 @@ impl Pair {
             finalized: false,
         };
         let vouched = self.known.unwrap_or(self.base);
-        ChannelView { channel: Some(channel), domain: domain(), vouched, busy: false }
+        let grace_ms = 10 * 60 * 1_000;
+        ChannelView { channel: Some(channel), domain: domain(), vouched, busy: false, grace_ms }
     }
 
     /// The ledger does one thing that is owed to it.

@@ -11,6 +11,8 @@ use std::ops::RangeInclusive;
 
 /// The longest life of a menu, which the protocol sets.
 const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
+/// The longest outage that can be planned for: a week.
+const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
 const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 
@@ -54,6 +56,7 @@ pub(super) fn seller(
             PATIENCE_MS,
         )?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
+        outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
     })
 }
 

@@ -1,7 +1,7 @@
 //! From an order to terms: everything that can be wrong with it, said before anything is owed.
 
 use super::purse::Purse;
-use super::{Counter, Offer, SellerRandomness};
+use super::{Counter, Offer, SellerPolicy, SellerRandomness};
 use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, terms};
 use crate::record::SignedMessage;
 use crate::session::{ChannelView, Fault, Output};
@@ -128,7 +128,11 @@ impl Accepted {
     }
 
     /// Takes the channel, if it can pay for this session.
-    pub(super) fn check_channel(&mut self, view: ChannelView) -> Result<(), Fault> {
+    pub(super) fn check_channel(
+        &mut self,
+        view: ChannelView,
+        policy: &SellerPolicy,
+    ) -> Result<(), Fault> {
         let Some(escrow) = &self.terms.escrow else {
             return Err(Fault::ours("a channel was looked at that nobody named"));
         };
@@ -141,7 +145,9 @@ impl Accepted {
             return Err(Fault::theirs(Code::Channel, why));
         };
         let known = view.vouched.max(channel.settled);
-        check(&channel, &self.terms, &self.payer, known).map_err(|why| {
+        let good = check(&channel, &self.terms, &self.payer, known)
+            .and_then(|()| check_grace(view.grace_ms, policy.outage_ms));
+        good.map_err(|why| {
             Fault::theirs(Code::Channel, format!("channel {}: {why}", escrow.channel))
         })?;
         let InEscrow { channel: id, base } = *escrow;
@@ -149,6 +155,16 @@ impl Accepted {
         self.purse = Some(Purse { id, domain, signer, base, deposit: channel.deposit, best: None });
         Ok(())
     }
+}
+
+/// Whether what is vouched can still be had when its payer asks to close while we are away: half
+/// of the grace period for that, the other half for the ledger to take it.
+fn check_grace(grace_ms: u64, outage_ms: u64) -> Result<(), String> {
+    if grace_ms >= outage_ms.saturating_mul(2) {
+        return Ok(());
+    }
+    let (grace_s, outage_s) = (grace_ms / 1_000, outage_ms / 1_000);
+    Err(format!("its grace period is {grace_s} s, we may be away for {outage_s} s"))
 }
 
 /// Whether a channel is good for these terms. `known` is the most that we know was vouched.

@@ -245,7 +245,7 @@ impl Seller {
                 kind => Err(unexpected(&kind.to_string(), None)),
             },
             (State::ExpectChannel(accepted), Event::Other(Input::Channel(view))) => {
-                accepted.check_channel(view)?;
+                accepted.check_channel(view, &self.offer.policy)?;
                 self.serve(state, now_ms)
             }
             (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),

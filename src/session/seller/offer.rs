@@ -26,6 +26,9 @@ pub struct SellerPolicy {
     /// How long a menu is good, and an order waited for, in milliseconds; see
     /// [`Menu::LIFETIME_MS_MAX`].
     pub menu_lifetime_ms: u64,
+    /// The longest that this seller may be away, in milliseconds: a channel whose grace period is
+    /// under twice that is not served on. The shell's default is 5 minutes.
+    pub outage_ms: u64,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.
