@@ -18,6 +18,10 @@ use serde::{Deserialize, Serialize};
 /// amount stand in the signed layout itself, and everything else in menu and order.
 pub const DATA_BYTES_MAX: usize = 16 * 1024;
 
+/// The most transactions that may be named for one payment after its first: whoever raises a fee
+/// signs another, and each is asked for.
+pub const FURTHER_TXS_MAX: usize = 8;
+
 /// A message as it was signed: evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedMessage {

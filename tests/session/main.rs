@@ -9,5 +9,6 @@ mod money;
 mod pair;
 mod patience;
 mod properties;
+mod raised;
 mod stories;
 mod strangers;

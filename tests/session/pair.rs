@@ -199,6 +199,10 @@ pub struct Pair {
     pub ledger_down: bool,
     /// The ledger takes transactions and never makes one final.
     pub never_final: bool,
+    /// How often the fee of each transaction is raised before one is mined: the last.
+    pub raises: u8,
+    /// The transactions before it, which nobody will ever see.
+    replaced: Vec<TxId>,
     /// What the seller knows to be vouched, where that is not the buyer's base.
     pub known: Option<Amount>,
     /// How many bytes a read brings at most.
@@ -239,6 +243,8 @@ impl Pair {
             ledger: Vec::new(),
             ledger_down: false,
             never_final: false,
+            raises: 0,
+            replaced: Vec::new(),
             known: None,
             read_max: usize::MAX,
             source: None,
@@ -396,6 +402,11 @@ impl Pair {
         let reference = owed.reference;
         match owed.act {
             Act::Do(call) => {
+                for raise in 0..self.raises {
+                    let tx = raised(&reference, raise);
+                    self.replaced.push(tx.clone());
+                    self.tell(role, Input::Signed { reference, tx });
+                }
                 let tx = tx_of(&reference);
                 self.ledger.push((reference, call, tx.clone()));
                 self.tell(role, Input::Signed { reference, tx: tx.clone() });
@@ -403,7 +414,7 @@ impl Pair {
                     self.tell(role, Input::Met { reference, tx });
                 }
             }
-            Act::Check(_) if self.never_final => {}
+            Act::Check(claim) if self.never_final || self.replaced.contains(&claim.tx) => {}
             Act::Check(claim) => {
                 let paid = self.ledger.iter().any(|(_, call, tx)| {
                     *tx == claim.tx && matches!(call, Call::Transfer(t) if *t == claim.transfer)
@@ -477,6 +488,11 @@ pub fn domain() -> Domain {
 
 pub fn tx_of(reference: &Reference) -> TxId {
     keccak(&[b"tx", &reference.0]).to_string().parse().unwrap()
+}
+
+/// What a transaction was called before its fee was raised once more.
+pub fn raised(reference: &Reference, raise: u8) -> TxId {
+    keccak(&[b"tx", &reference.0, &[raise]]).to_string().parse().unwrap()
 }
 
 /// The messages in what a side sent, by type.

@@ -5,12 +5,9 @@ use crate::journal::obligation::{Obligation, State};
 use crate::journal::tree::Tree;
 use crate::journal::write::WriteError;
 use crate::journal::{damaged, keys};
-use crate::record::{Act, Owed, Record};
+use crate::record::{Act, FURTHER_TXS_MAX, Owed, Record};
 use crate::terms::SessionId;
 use sdpp_ledger::{Claim, Reference, TxId};
-
-/// The most transactions that may be named later for one payment. Each is asked for.
-const ALSO_MAX: usize = 8;
 
 impl Stage<'_> {
     /// A payment that is named again with another transaction, because its payer raised the fee:
@@ -68,5 +65,6 @@ fn another_tx<'a>(
     let is_new = first.claims().iter().all(|claim| claim.tx != new.tx);
     let is_claim = matches!(record, Record::Payment { .. }) && first.session == session;
     let is_same = Owed { act: under_first_tx, ..owed.clone() } == first.owed;
-    (is_open && is_new && is_claim && is_same && first.also.len() < ALSO_MAX).then_some(&new.tx)
+    (is_open && is_new && is_claim && is_same && first.also.len() < FURTHER_TXS_MAX)
+        .then_some(&new.tx)
 }

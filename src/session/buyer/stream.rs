@@ -2,11 +2,12 @@
 //! out.
 
 use super::purse::Purse;
+use super::said::Said;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
     Ack, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice, PaymentAck,
-    Reason,
+    Reason, Voucher,
 };
 use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
@@ -29,21 +30,20 @@ pub(super) struct Stream {
     acked_seq: u64,
     /// Invoices whose payment the seller was not told of yet, the oldest first.
     unpaid: VecDeque<Unpaid>,
-    /// Payments by transfer that the seller was told of and that are not final: the numbers of
-    /// their windows.
-    said: Vec<u64>,
+    /// Payments by transfer that the seller was told of and that are not final.
+    said: Said,
     invoiced: Amount,
     paid: Amount,
 }
 
 /// An accepted invoice whose payment is under way.
 #[derive(Debug)]
-struct Unpaid {
-    number: u64,
-    amount_total: Amount,
-    window_end: Cumulative,
+pub(super) struct Unpaid {
+    pub(super) number: u64,
+    pub(super) amount_total: Amount,
+    pub(super) window_end: Cumulative,
     /// By transfer: the transaction, once it is known.
-    tx: Option<TxId>,
+    pub(super) tx: Option<TxId>,
 }
 
 impl Stream {
@@ -66,7 +66,7 @@ impl Stream {
             ceiling,
             acked_seq: 0,
             unpaid: VecDeque::new(),
-            said: Vec::new(),
+            said: Said::default(),
             invoiced: Amount::ZERO,
             paid: Amount::ZERO,
         }
@@ -136,20 +136,15 @@ impl Stream {
         Ok(())
     }
 
-    /// The transaction of a payment is known: the seller is told, in the order of the invoices.
+    /// The transaction of a payment is known, or it has another because its fee was raised: the
+    /// seller is told, in the order of the invoices.
     pub(super) fn signed(
         &mut self,
         reference: Reference,
         tx: TxId,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        let session = self.terms.session;
-        let of =
-            |unpaid: &&mut Unpaid| session.reference(Purpose::Payment, unpaid.number) == reference;
-        if let Some(unpaid) = self.unpaid.iter_mut().find(of) {
-            unpaid.tx = Some(tx);
-        }
-        self.pay(out)
+        self.is_under(reference, tx, false, out).map(drop)
     }
 
     /// Something that we owe a ledger is done, for good.
@@ -159,20 +154,42 @@ impl Stream {
         tx: TxId,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        let session = self.terms.session;
-        self.signed(reference, tx, out)?;
-        self.said.retain(|number| session.reference(Purpose::Payment, *number) != reference);
+        if let Some(number) = self.is_under(reference, tx, true, out)? {
+            self.said.forget(number);
+        }
         Ok(())
+    }
+
+    /// A payment is under this transaction; gives the number of its window.
+    fn is_under(
+        &mut self,
+        reference: Reference,
+        tx: TxId,
+        is_final: bool,
+        out: &mut Outputs,
+    ) -> Result<Option<u64>, Fault> {
+        let Some(number) = self.number_of(reference) else { return Ok(None) };
+        if let Some(unpaid) = self.unpaid.iter_mut().find(|unpaid| unpaid.number == number) {
+            unpaid.tx = Some(tx);
+            self.pay(out)?;
+        } else if let Some(unpaid) = self.said.again(number, &tx, is_final) {
+            self.say_paid(&unpaid, None, out);
+        }
+        Ok(Some(number))
+    }
+
+    /// The window that a payment of ours is for, while that is not final.
+    fn number_of(&self, reference: Reference) -> Option<u64> {
+        let mut numbers = self.unpaid.iter().map(|one| one.number).chain(self.said.numbers());
+        let of = |number| self.terms.session.reference(Purpose::Payment, number);
+        numbers.find(|number| of(*number) == reference)
     }
 
     /// Something that we owe a ledger will never be done. Without its payment a session is over,
     /// above all where the seller was told of it already; a missing anchor is the auditor's
     /// business.
     pub(super) fn refused(&self, reference: Reference, why: &str) -> Result<(), Fault> {
-        let session = self.terms.session;
-        let mut payments =
-            self.unpaid.iter().map(|unpaid| unpaid.number).chain(self.said.iter().copied());
-        match payments.find(|number| session.reference(Purpose::Payment, *number) == reference) {
+        match self.number_of(reference) {
             Some(number) => Err(Fault::ours(format!("window {number} cannot be paid: {why}"))),
             None => Ok(()),
         }
@@ -185,7 +202,14 @@ impl Stream {
         while let Some(unpaid) =
             self.unpaid.pop_front_if(|unpaid| by_voucher || unpaid.tx.is_some())
         {
-            self.say_paid(&unpaid, out)?;
+            let voucher = match self.purse {
+                Some(_) => Some(self.voucher(unpaid.window_end.seq, out)?),
+                None => None,
+            };
+            self.say_paid(&unpaid, voucher, out);
+            if let Some(tx) = unpaid.tx.clone() {
+                self.said.add(unpaid, tx);
+            }
         }
         Ok(())
     }
@@ -404,25 +428,17 @@ impl Stream {
         })
     }
 
-    fn say_paid(&mut self, unpaid: &Unpaid, out: &mut Outputs) -> Result<(), Fault> {
+    fn say_paid(&mut self, unpaid: &Unpaid, voucher: Option<Voucher>, out: &mut Outputs) {
         let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
-        let voucher = match &self.purse {
-            Some(_) => Some(self.voucher(ack.seq, out)?),
-            None => None,
-        };
         let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
-        if unpaid.tx.is_some() {
-            self.said.push(number);
-        }
         let payment = PaymentAck { number, amount_total, ack, voucher };
         let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
         out.record(Record::Payment { message, owed: None });
         out.send(frame);
-        self.paid = amount_total;
-        Ok(())
+        self.paid = self.paid.max(amount_total);
     }
 
-    fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<crate::message::Voucher, Fault> {
+    fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<Voucher, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
         let owed = self.terms.owed_for(items).ok_or_else(too_much)?;
         self.within_ceiling(owed)?;

@@ -3,7 +3,7 @@
 use super::stream::Stream;
 use crate::crypto::layout::MessageKind;
 use crate::message::{Ack, Anchored, Code, Cumulative, Envelope, Exit, PaymentAck, Voucher};
-use crate::record::{Act, Owed, Record, SignedMessage};
+use crate::record::{Act, FURTHER_TXS_MAX, Owed, Record, SignedMessage};
 use crate::session::{Fault, Outputs, unexpected};
 use crate::terms::{Method, Purpose, Role};
 use sdpp_ledger::{Amount, Claim, Reference, Transfer, TxId};
@@ -27,6 +27,8 @@ pub(super) struct Bills {
     paid_items: u64,
     paid_total: Amount,
     last_claim_ms: u64,
+    /// The last invoice whose payment was said.
+    claimed_to: u64,
 }
 
 /// An item on its way.
@@ -51,8 +53,8 @@ pub(super) struct Bill {
 enum Payment {
     /// Nothing was heard of it.
     Due,
-    /// The buyer says that it is paid.
-    Claimed { since_ms: u64 },
+    /// The buyer says that it is paid, by one of these transactions (none by voucher).
+    Claimed { since_ms: u64, txs: Vec<TxId> },
     /// It is, for good, while an older one is not yet.
     Final,
 }
@@ -125,7 +127,7 @@ impl Bills {
     /// Since when the oldest payment that the buyer has said is not final.
     pub(super) fn claimed_since_ms(&self) -> Option<u64> {
         self.open.iter().find_map(|bill| match bill.payment {
-            Payment::Claimed { since_ms } => Some(since_ms),
+            Payment::Claimed { since_ms, .. } => Some(since_ms),
             Payment::Due | Payment::Final => None,
         })
     }
@@ -162,7 +164,7 @@ impl Bills {
     }
 
     /// The buyer says that it paid this invoice: the oldest that nothing was heard of.
-    fn claim(&mut self, payment: &PaymentAck, now_ms: u64) -> Result<&Bill, Fault> {
+    fn claim(&mut self, payment: &PaymentAck, now_ms: u64) -> Result<(), Fault> {
         let bad = |why: String| Fault::theirs(Code::BadPayment, why);
         let number = payment.number;
         let due = self.open.iter_mut().find(|bill| bill.payment == Payment::Due);
@@ -179,9 +181,40 @@ impl Bills {
         if payment.ack != bill.window_end {
             return Err(bad(format!("the payment's ack does not fit window {number}")));
         }
-        bill.payment = Payment::Claimed { since_ms: now_ms };
+        bill.payment = Payment::Claimed { since_ms: now_ms, txs: Vec::new() };
+        (self.last_claim_ms, self.claimed_to) = (now_ms, number);
+        Ok(())
+    }
+
+    /// The buyer names a transaction for a payment that it has said. Answers what that payment is
+    /// worth, or nothing where the payment is final and needs no more proof. When the ledger's
+    /// time began does not change, however often the fee is raised.
+    fn name(
+        &mut self,
+        payment: &PaymentAck,
+        tx: &TxId,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, Fault> {
+        let number = payment.number;
+        let bad = |why: &str| Fault::theirs(Code::BadPayment, format!("window {number} {why}"));
+        let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) else {
+            return Ok(None);
+        };
+        if (payment.amount_total, payment.ack) != (bill.amount_total, bill.window_end) {
+            return Err(bad("was said to be paid, and not so"));
+        }
+        let Payment::Claimed { txs, .. } = &mut bill.payment else {
+            return Ok(None);
+        };
+        if txs.contains(tx) {
+            return Err(bad("is said to be paid by that transaction already"));
+        }
+        if txs.len() > FURTHER_TXS_MAX {
+            return Err(bad("is said to be paid by too many transactions"));
+        }
+        txs.push(tx.clone());
         self.last_claim_ms = now_ms;
-        Ok(bill)
+        Ok(Some(bill.amount))
     }
 
     /// A window is paid, for good.
@@ -319,46 +352,62 @@ impl Stream {
         let verified = envelope.signed_by::<PaymentAck>(&buyer, session)?;
         let (payment, message) = (verified.body, verified.message);
         let evidence = message.clone();
-        let bill = self.bills.claim(&payment, now_ms).map_err(|fault| fault.shown_by(evidence))?;
-        let (number, amount) = (bill.number, bill.amount);
-        self.bills.acknowledge(payment.ack, now_ms).or_else(|fault| match payment.ack.seq {
-            older if older < self.bills.acked_seq => Ok(false),
-            _ => Err(fault),
-        })?;
-        let owed = match self.terms.currency.method {
-            Method::Transfer => Some(self.check(number, amount, envelope.verification())?),
-            Method::Escrow => None,
-        };
-        let message = message.ok_or_else(|| Fault::ours("a payment without its signature"))?;
-        out.record(Record::Payment { message, owed });
-        if self.terms.currency.method == Method::Escrow {
-            let voucher = payment.voucher.ok_or_else(|| {
-                let why = format!("the payment of window {number} brings no voucher");
-                Fault::theirs(Code::BadPayment, why)
+        let is_transfer = self.terms.currency.method == Method::Transfer;
+        let is_said = (1..=self.bills.claimed_to).contains(&payment.number);
+        if !(is_transfer && is_said) {
+            let claimed = self.bills.claim(&payment, now_ms);
+            claimed.map_err(|fault| fault.shown_by(evidence.clone()))?;
+            self.bills.acknowledge(payment.ack, now_ms).or_else(|fault| match payment.ack.seq {
+                older if older < self.bills.acked_seq => Ok(false),
+                _ => Err(fault),
             })?;
-            self.take_voucher(&voucher, payment.ack.seq, out)?;
-            self.bills.met(number);
         }
+        let message = message.ok_or_else(|| Fault::ours("a payment without its signature"))?;
+        if is_transfer {
+            let owed = self.check(&payment, envelope.verification(), now_ms);
+            if let Some(owed) = owed.map_err(|fault| fault.shown_by(evidence))? {
+                out.record(Record::Payment { message, owed: Some(owed) });
+            }
+            return Ok(());
+        }
+        out.record(Record::Payment { message, owed: None });
+        let number = payment.number;
+        let voucher = payment.voucher.ok_or_else(|| {
+            let why = format!("the payment of window {number} brings no voucher");
+            Fault::theirs(Code::BadPayment, why)
+        })?;
+        self.take_voucher(&voucher, payment.ack.seq, out)?;
+        self.bills.met(number);
         Ok(())
     }
 
-    /// What is to be found out about a payment by transfer.
-    fn check(&self, number: u64, amount: Amount, tx: &str) -> Result<Owed, Fault> {
+    /// What is to be found out about a payment by transfer; nothing where it is final. A payer
+    /// that raises its fee names each transaction, all under the one reference.
+    fn check(
+        &mut self,
+        payment: &PaymentAck,
+        tx: &str,
+        now_ms: u64,
+    ) -> Result<Option<Owed>, Fault> {
+        let number = payment.number;
         let tx: TxId = tx.parse().map_err(|_| {
             let why = format!("the payment of window {number} names no transaction");
             Fault::theirs(Code::BadPayment, why)
         })?;
+        let Some(amount) = self.bills.name(payment, &tx, now_ms)? else {
+            return Ok(None);
+        };
         let reference = self.terms.session.reference(Purpose::Payment, number);
         let currency = &self.terms.currency;
         let (to, asset) = (currency.payee.clone(), currency.asset.clone());
         let transfer = Transfer { to, asset, amount, reference };
-        Ok(Owed {
+        Ok(Some(Owed {
             reference,
             purpose: Purpose::Payment,
             ledger: currency.ledger.clone(),
             act: Act::Check(Claim { tx, transfer }),
             held: false,
-        })
+        }))
     }
 
     /// A voucher is money in hand.
