@@ -172,6 +172,16 @@ pub enum Record {
         /// The most that may be vouched on it in all.
         amount: Amount,
     },
+    /// Buyer: a session on this channel is over, and no voucher above this amount was signed: what
+    /// else its ceiling allowed was not used, and the next session begins here.
+    Spent {
+        /// The channel.
+        channel: ChannelId,
+        /// The most that was vouched on it in all.
+        amount: Amount,
+        /// It stays open for the next session. Where it does not, the seller closes it.
+        kept: bool,
+    },
     /// Seller: a voucher that is better than those before it.
     Voucher {
         /// The channel.

@@ -282,7 +282,8 @@ fn no_list_of_values_passes_for_an_object() {
     is_objects_all_through(&invoice, &[]);
     let reason = Reason::Stopped;
     let (items, amount_total, paid_total) = (1, amount, amount);
-    let exit = Exit { reason, items, amount_total, paid_total, anchored: anchored() };
+    let exit =
+        Exit { reason, items, amount_total, paid_total, anchored: anchored(), channel: None };
     is_objects_all_through(&exit, &[]);
     is_objects_all_through(&ErrorMessage { code: Code::Busy, message: String::new() }, &[]);
 }

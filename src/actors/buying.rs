@@ -1,28 +1,17 @@
-//! The buyer's side of a session's actor: hands items on, and opens the channel that pays.
+//! The buyer's side of a session's actor: hands items on, and has the channel funded that pays.
 
 use crate::actors::Ledgers;
-use crate::actors::journal::{Await, Commit, JournalActor};
-use crate::actors::random_digest;
+use crate::actors::funding::{Funded, Funding, Wanted};
+use crate::actors::selling::{Busy, Taken};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
-use crate::journal::{NewsKind, Write};
-use crate::record::{Act, Owed, Record};
+use crate::journal::Reader;
 use crate::session::{Buyer, Input, Output, Progress};
-use crate::terms::{Purpose, SessionId};
 use actix::prelude::*;
-use sdpp_ledger::{
-    Account, Amount, Asset, Call, ChannelId, Digest, Domain, Escrow, Ledger, LedgerError, LedgerId,
-    Open, channel_id,
-};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use sdpp_ledger::{Account, Amount, ChannelId, LedgerId};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many items may wait to be written out; then the session stops reading.
 pub const ITEMS_WAITING: usize = 4096;
-
-/// How long to wait before a ledger is asked for a channel again.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What a buyer's session tells whoever started it.
 #[derive(Debug)]
@@ -42,8 +31,14 @@ pub enum Event {
 pub struct Buying {
     /// Our ledgers.
     pub ledgers: Ledgers,
-    /// What a new channel on each ledger is funded with, at least.
-    pub deposits: BTreeMap<LedgerId, Amount>,
+    /// The journal, to read.
+    pub reader: Reader,
+    /// Channels in use.
+    pub busy: Busy,
+    /// Whose vouchers count: the account of the key that signs messages.
+    pub signer: Account,
+    /// The channel that this session holds; given back at its end.
+    pub holds: Option<Taken>,
     /// Where items go; a bounded channel.
     pub events: mpsc::Sender<Event>,
     /// Where the end is told.
@@ -88,8 +83,13 @@ impl Side for Buying {
                     side.delivered.push(Event::Item { seq, item });
                 }
             }
-            Output::Fund { cost, ledger, payee, asset } => {
-                return fund(actor, Wanted { cost, ledger, payee, asset }, ctx);
+            Output::Fund { least, ample, ledger, payee, asset } => {
+                let Some(side) = actor.side.as_ref() else { return Ok(()) };
+                let signer = side.signer.clone();
+                return fund(actor, &ledger, Wanted { least, ample, payee, asset, signer }, ctx);
+            }
+            Output::TopUp { ledger, channel, amount } => {
+                return top_up(actor, &ledger, channel, amount, ctx);
             }
             _ => {}
         }
@@ -130,33 +130,20 @@ impl Side for Buying {
     }
 }
 
-/// The channel that a session wants.
-struct Wanted {
-    cost: Option<Amount>,
-    ledger: LedgerId,
-    payee: Account,
-    asset: Asset,
-}
-
-/// A channel that is open.
-struct Funded {
-    channel: ChannelId,
-    domain: Domain,
-    deposit: Amount,
-}
-
-/// Opens a channel through the journal's outbox, and tells the core when it stands.
-fn fund(actor: &mut Actor, wanted: Wanted, ctx: &mut Ctx<Buying>) -> Result<(), String> {
-    let Some(side) = actor.side.as_ref() else { return Ok(()) };
-    let deposit = side.deposits.get(&wanted.ledger).copied().unwrap_or_default();
-    let deposit = deposit.max(wanted.cost.unwrap_or_default());
-    let Some(ledger) = side.ledgers.get(&wanted.ledger).cloned() else {
-        return Err(format!("there is no ledger {} here", wanted.ledger));
-    };
-    let funded = open(ledger, actor.journal.clone(), wanted, deposit);
+/// Takes or opens a channel, and tells the core when it stands.
+fn fund(
+    actor: &mut Actor,
+    ledger: &LedgerId,
+    wanted: Wanted,
+    ctx: &mut Ctx<Buying>,
+) -> Result<(), String> {
+    let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
+    let funded = async move { funding.find_or_open(&wanted).await };
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
-        Ok(Funded { channel, domain, deposit }) => {
-            let base = Amount::ZERO;
+        Ok(Funded { channel, domain, base, deposit, taken }) => {
+            if let Some(side) = actor.side.as_mut() {
+                side.holds = Some(taken);
+            }
             actor.tell(Input::Funded { channel, domain, base, deposit }, ctx);
         }
         Err(why) => actor.fail(format!("no channel could be opened: {why}"), ctx),
@@ -164,55 +151,32 @@ fn fund(actor: &mut Actor, wanted: Wanted, ctx: &mut Ctx<Buying>) -> Result<(), 
     Ok(())
 }
 
-async fn open(
-    ledger: Arc<dyn Ledger>,
-    journal: Addr<JournalActor>,
-    wanted: Wanted,
-    deposit: Amount,
-) -> Result<Funded, String> {
-    let escrow = ledger.escrow().ok_or("this ledger has no escrow")?;
-    let salt = random_digest().map_err(|error| error.to_string())?;
-    let Wanted { ledger: id, payee, asset, .. } = wanted;
-    let domain = escrow.domain().clone();
-    let channel = channel_id(&domain, ledger.account(), &payee, &asset, &salt, None);
-    let owed = Owed {
-        // A channel is no session, and has its references all the same.
-        reference: SessionId(Digest(channel.0)).reference(Purpose::Open, 0),
-        purpose: Purpose::Open,
-        ledger: id,
-        act: Act::Do(Call::Open(Open {
-            payee: payee.clone(),
-            asset: asset.clone(),
-            deposit,
-            salt,
-            signer: None,
-        })),
-        held: false,
-    };
-    let reference = owed.reference;
-    let record = Box::new(Record::Funding { channel, payee, asset, owed });
-    let write = Write::Append { session: None, record };
-    let committed = journal.send(Commit(vec![write])).await.map_err(|e| e.to_string())?;
-    let answers = committed.map_err(|error| error.to_string())?;
-    answers.into_iter().try_for_each(|a| a.map(|_| ())).map_err(|error| error.to_string())?;
-    match journal.send(Await(reference)).await.map_err(|error| error.to_string())? {
-        Some(NewsKind::Met(_)) => {}
-        Some(NewsKind::Refused(why)) => return Err(why),
-        _ => return Err("the journal stopped".to_owned()),
-    }
-    let deposit = stands(escrow, &channel).await.map_err(|error| error.to_string())?;
-    Ok(Funded { channel, domain, deposit })
+/// Adds to the channel's deposit while the session goes on.
+fn top_up(
+    actor: &mut Actor,
+    ledger: &LedgerId,
+    channel: ChannelId,
+    amount: Amount,
+    ctx: &mut Ctx<Buying>,
+) -> Result<(), String> {
+    let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
+    let topped_up = async move { funding.top_up(&channel, amount).await };
+    ctx.spawn(topped_up.into_actor(actor).map(move |topped_up, actor, ctx| match topped_up {
+        Ok(deposit) => actor.tell(Input::ToppedUp { deposit }, ctx),
+        Err(why) => {
+            tracing::warn!(%channel, %amount, why, "the channel could not be topped up");
+            actor.tell(Input::NotToppedUp { why }, ctx);
+        }
+    }));
+    Ok(())
 }
 
-/// Waits until the ledger shows the channel, and gives its deposit.
-async fn stands(escrow: &dyn Escrow, id: &ChannelId) -> Result<Amount, LedgerError> {
-    loop {
-        match escrow.channel(id).await {
-            Ok(Some(channel)) => return Ok(channel.deposit),
-            Ok(None) | Err(LedgerError::Unavailable { .. }) => {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-            Err(refused) => return Err(refused),
-        }
-    }
+/// Where channels on a ledger are funded; `None` when the session is over.
+fn funding(actor: &Actor, id: &LedgerId, ctx: &Ctx<Buying>) -> Result<Option<Funding>, String> {
+    let Some(side) = actor.side.as_ref() else { return Ok(None) };
+    let ledger = side.ledgers.get(id).cloned();
+    let ledger = ledger.ok_or_else(|| format!("there is no ledger {id} here"))?;
+    let (reader, busy) = (side.reader.clone(), side.busy.clone());
+    let (journal, session) = (actor.journal.clone(), ctx.address().recipient());
+    Ok(Some(Funding { ledger, journal, reader, busy, session }))
 }

@@ -7,6 +7,7 @@
 //! for each window may.
 
 pub mod buying;
+mod funding;
 pub mod interrupted;
 pub mod journal;
 pub mod ledger;

@@ -4,7 +4,7 @@
 use crate::actors::Ledgers;
 use crate::actors::node::{Leave, Node};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side, Stop};
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 use crate::message::Reason;
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
@@ -27,10 +27,11 @@ pub struct Busy(Arc<Mutex<HashMap<ChannelId, Option<Recipient<Stop>>>>>);
 
 /// A channel's place in [`Busy`], given back when dropped.
 #[derive(Debug)]
-struct Taken(Busy, ChannelId);
+pub struct Taken(Busy, ChannelId);
 
 impl Busy {
-    fn take(&self, channel: ChannelId, session: Recipient<Stop>) -> Option<Taken> {
+    /// Takes a channel for a session; `None` while another one has it.
+    pub fn take(&self, channel: ChannelId, session: Recipient<Stop>) -> Option<Taken> {
         let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if busy.contains_key(&channel) {
             return None;
@@ -73,11 +74,8 @@ pub struct Selling {
     /// The source, while it is open.
     pub source: Feed,
     /// The channel that this session holds.
-    pub holds: Option<Holds>,
+    pub holds: Option<Taken>,
 }
-
-/// A channel that a session holds; given back at its end.
-pub struct Holds(#[allow(dead_code)] Taken);
 
 /// Where the source is.
 #[derive(Debug, Default)]
@@ -200,14 +198,12 @@ fn look(
     let Some(ledger) = side.ledgers.get(&ledger).cloned() else {
         return Err(format!("there is no ledger {ledger} here"));
     };
-    let taken = side.busy.take(channel, ctx.address().recipient());
-    let busy = taken.is_none();
-    side.holds = taken.map(Holds);
-    let vouched = match side.reader.channel(&channel) {
-        Ok(known) => known.and_then(|known| known.voucher).map_or(Amount::ZERO, |(best, _)| best),
-        Err(error) => return Err(error.to_string()),
-    };
-    let view = async move { view(ledger.as_ref(), channel, vouched, busy).await };
+    if side.holds.as_ref().is_none_or(|held| held.1 != channel) {
+        side.holds = side.busy.take(channel, ctx.address().recipient());
+    }
+    let busy = side.holds.is_none();
+    let known = known(&side.reader, &channel).map_err(|error| error.to_string())?;
+    let view = async move { view(ledger.as_ref(), channel, Known { busy, ..known }).await };
     ctx.spawn(view.into_actor(actor).map(|view, actor, ctx| match view {
         Ok(view) => actor.tell(Input::Channel(view), ctx),
         Err(error) => actor.fail(error.to_string(), ctx),
@@ -215,11 +211,24 @@ fn look(
     Ok(())
 }
 
+/// What we know of a channel without asking its ledger.
+struct Known {
+    vouched: Amount,
+    busy: bool,
+    is_left: bool,
+}
+
+fn known(reader: &Reader, channel: &ChannelId) -> Result<Known, JournalError> {
+    let voucher = reader.channel(channel)?.and_then(|known| known.voucher);
+    let vouched = voucher.map_or(Amount::ZERO, |(best, _)| best);
+    let is_left = reader.watched(channel)?.is_some_and(|watched| watched.is_left);
+    Ok(Known { vouched, busy: false, is_left })
+}
+
 async fn view(
     ledger: &dyn Ledger,
     id: ChannelId,
-    vouched: Amount,
-    busy: bool,
+    known: Known,
 ) -> Result<ChannelView, LedgerError> {
     let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
     let escrow = ledger.escrow().ok_or_else(no_escrow)?;
@@ -229,7 +238,8 @@ async fn view(
                 let domain = escrow.domain().clone();
                 let grace_ms = u64::try_from(escrow.grace_period().as_millis());
                 let grace_ms = grace_ms.unwrap_or(u64::MAX);
-                return Ok(ChannelView { channel, domain, vouched, busy, grace_ms });
+                let Known { vouched, busy, is_left } = known;
+                return Ok(ChannelView { channel, domain, vouched, busy, is_left, grace_ms });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),

@@ -24,6 +24,10 @@ impl Channels {
                 let most = self.vouched.entry(*channel).or_default();
                 *most = (*most).max(*amount);
             }
+            Record::Spent { channel, amount, .. } => {
+                let most = self.vouched.entry(*channel).or_default();
+                *most = (*most).min(*amount);
+            }
             Record::ChannelChange { change, .. } => {
                 self.changes += 1;
                 self.hold_against(entry.seq, change);

@@ -230,6 +230,7 @@ impl Fold {
             | Record::Epoch { .. }
             | Record::Reserved { .. }
             | Record::Ceiling { .. }
+            | Record::Spent { .. }
             | Record::Funding { .. }
             | Record::ChannelChange { .. }
             | Record::Redeeming { .. } => Ok(()),

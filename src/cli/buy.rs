@@ -12,13 +12,12 @@ use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spen
 use crate::message::Reason;
 use crate::record::End;
 use crate::session::{
-    Buyer, BuyerPolicy, BuyerRandomness, PinnedCurrency, Progress as Standing, Wish,
+    Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Progress as Standing, Wish,
 };
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Amount, PublicKey};
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -113,9 +112,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         seller,
     };
     let started = Instant::now();
-    let session =
-        start(&ask.address, &config, wish, deposits(&config, &currencies, &running)?, &running)
-            .await?;
+    let session = start(&ask.address, &config, wish, &running).await?;
     let money = Money::of(&config, &currencies);
     let bar = Bar::new(ask.quantity.0, money.clone());
     let (ended, items) = follow(session, items, bar, ask.lasting).await?;
@@ -140,7 +137,6 @@ pub(super) async fn start(
     address: &str,
     config: &Config,
     wish: Wish,
-    deposits: BTreeMap<sdpp_ledger::LedgerId, Amount>,
     running: &Running,
 ) -> Outcome<Session> {
     let failed = |error: io::Error| {
@@ -165,7 +161,10 @@ pub(super) async fn start(
     let (told, done) = oneshot::channel();
     let side = Buying {
         ledgers: running.ledgers.clone(),
-        deposits,
+        reader: running.reader.clone(),
+        busy: running.busy.clone(),
+        signer: running.key.public().account(),
+        holds: None,
         events: sender,
         done: told,
         delivered: Vec::new(),
@@ -336,25 +335,15 @@ pub(super) fn pinned(
                 decimals: currency.decimals,
                 method: *method,
                 account: account.clone(),
+                channels: ChannelPlan {
+                    deposit: spending.deposit.unwrap_or_default(),
+                    top_up_below: spending.top_up_below,
+                    keep: spending.keep_channel,
+                },
             });
         }
     }
     Ok(pinned)
-}
-
-pub(super) fn deposits(
-    config: &Config,
-    spending: &[&Spending],
-    running: &Running,
-) -> Outcome<BTreeMap<sdpp_ledger::LedgerId, Amount>> {
-    let mut deposits = BTreeMap::new();
-    for spending in spending {
-        let Some(currency) = config.currencies.get(&spending.currency) else { continue };
-        if let Some(deposit) = spending.deposit {
-            deposits.insert(running.id(&currency.ledger)?, deposit);
-        }
-    }
-    Ok(deposits)
 }
 
 fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {

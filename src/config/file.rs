@@ -151,6 +151,8 @@ pub(super) struct SpendingFile {
     pub currency: String,
     pub max_total: Units,
     pub deposit: Option<Units>,
+    pub top_up_below: Option<Units>,
+    pub keep_channel: Option<bool>,
 }
 
 /// An amount: a decimal string as everywhere, or a plain integer, which TOML can hold up to 2^63.

@@ -256,8 +256,14 @@ pub struct Spending {
     pub currency: String,
     /// The most that one session may cost, in its smallest unit.
     pub max_total: Amount,
-    /// What a new escrow channel is funded with; `None` where escrow is no method.
+    /// What a new escrow channel is funded with, and what a top-up adds, at least; `None` where
+    /// escrow is no method.
     pub deposit: Option<Amount>,
+    /// An escrow channel is topped up when less than this is left of its deposit; `None` for what
+    /// may be out on credit and one more window.
+    pub top_up_below: Option<Amount>,
+    /// An escrow channel stays open for the next session with the same seller.
+    pub keep_channel: bool,
 }
 
 /// What a peer cannot make us exceed.

@@ -67,6 +67,12 @@ impl Channel {
                 self.ceiling = Some(*amount);
                 Ok(true)
             }
+            // What lies above it never left, so it is nobody's: the next voucher may begin here.
+            Record::Spent { amount, .. } => {
+                let before = self.ceiling.unwrap_or_default();
+                self.ceiling = Some(before.min(*amount));
+                Ok(before > *amount)
+            }
             Record::Voucher { amount, signature, .. } => {
                 let is_best = self.voucher.is_none_or(|(best, _)| *amount > best);
                 if is_best {

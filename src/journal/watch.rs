@@ -44,6 +44,12 @@ pub struct Watched {
     pub ready_ms: Option<u64>,
     /// Closed or withdrawn: nothing more can happen to it.
     pub is_over: bool,
+    /// Its last session left it to be closed: none begins on it any more.
+    #[serde(default)]
+    pub is_left: bool,
+    /// Buyer: how often it was topped up, or was to be.
+    #[serde(default)]
+    pub top_ups: u64,
     /// Seller: the largest voucher that is redeemed or is owed to be.
     pub redeemed: Amount,
     /// Seller: how often the watch had one redeemed.
@@ -109,6 +115,8 @@ impl Watched {
             settled: Amount::ZERO,
             ready_ms: None,
             is_over: false,
+            is_left: false,
+            top_ups: 0,
             redeemed: Amount::ZERO,
             redeems: 0,
         }
@@ -150,7 +158,12 @@ impl Watched {
 
     /// Whether a new session may draw on it: seen, open, and nobody asked to close it.
     pub fn is_usable(&self) -> bool {
-        self.is_seen && !self.is_over && self.ready_ms.is_none()
+        self.is_seen && self.may_open()
+    }
+
+    /// Whether a new session may draw on it once it is seen.
+    pub fn may_open(&self) -> bool {
+        !self.is_over && !self.is_left && self.ready_ms.is_none()
     }
 
     /// What must be redeemed at once: the best voucher, where the payer asked to close and nothing

@@ -21,6 +21,18 @@ pub struct Exit {
     pub paid_total: Amount,
     /// What was anchored since the last message that told.
     pub anchored: Vec<Anchored>,
+    /// Buyer: what becomes of the channel that paid. Left out, a session that ends complete closes
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<AfterExit>,
+}
+
+/// What becomes of a channel after the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterExit {
+    /// It stays open for the next session.
+    Keep,
 }
 
 impl Body for Exit {

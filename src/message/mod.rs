@@ -19,7 +19,7 @@ pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
 pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};
 pub use error::{Code, ErrorMessage};
-pub use exit::{Exit, Reason};
+pub use exit::{AfterExit, Exit, Reason};
 pub use hello::{Choice, Hello};
 pub use invoice::{Anchored, Cumulative, DataInvoice, Invoice, PaymentAck};
 pub use menu::{CurrencyOffer, Menu, RecordsOffer};

@@ -8,7 +8,7 @@ mod buyer;
 mod seller;
 mod windows;
 
-pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
+pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 pub use seller::{Offer, Seller, SellerPolicy, SellerRandomness};
 
 use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, WireError, legible};
@@ -60,6 +60,16 @@ pub enum Input<'a> {
         /// Its deposit.
         deposit: Amount,
     },
+    /// Buyer: the answer to [`Output::TopUp`]: the ledger shows this deposit, for good.
+    ToppedUp {
+        /// All that was ever deposited.
+        deposit: Amount,
+    },
+    /// Buyer: the other answer to [`Output::TopUp`].
+    NotToppedUp {
+        /// The ledger's reason.
+        why: String,
+    },
     /// Somebody wants this side to end in good order.
     Stop(Reason),
     /// The peer closed the connection, or it broke.
@@ -87,7 +97,8 @@ pub enum Output {
         /// Its bytes.
         item: Vec<u8>,
     },
-    /// Seller: look at this channel on its ledger, and answer with [`Input::Channel`].
+    /// Seller: look at this channel on its ledger, and answer with [`Input::Channel`]: before the
+    /// session begins, and when a voucher passes the deposit that was seen.
     Look {
         /// The ledger.
         ledger: LedgerId,
@@ -96,14 +107,26 @@ pub enum Output {
     },
     /// Buyer: find or open a channel, and answer with [`Input::Funded`].
     Fund {
-        /// What the session will cost, where that is known.
-        cost: Option<Amount>,
+        /// What there must be room for: the session's cost where that is known, else what may be
+        /// out on credit.
+        least: Amount,
+        /// What a new channel is funded with, and one that has too little room is filled up to.
+        ample: Amount,
         /// The ledger.
         ledger: LedgerId,
         /// Who may claim from it.
         payee: Account,
         /// What is deposited.
         asset: Asset,
+    },
+    /// Buyer: add to the deposit, and answer with [`Input::ToppedUp`] or [`Input::NotToppedUp`].
+    TopUp {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The channel.
+        channel: ChannelId,
+        /// How much is added, in the asset's smallest unit; never zero.
+        amount: Amount,
     },
     /// Close the connection: the session is over.
     Close {
@@ -129,6 +152,8 @@ pub struct ChannelView {
     pub busy: bool,
     /// How long its payee can still settle after its payer asked to close, in milliseconds.
     pub grace_ms: u64,
+    /// Its last session left it to be closed, and we owe that to the ledger.
+    pub is_left: bool,
 }
 
 /// Where a session stands, for people.
@@ -241,6 +266,14 @@ impl Outputs {
 
     fn push(&mut self, output: Output) {
         self.queue.push_back(output);
+    }
+
+    fn extend(&mut self, output: Option<Output>) {
+        self.queue.extend(output);
+    }
+
+    fn extend_records(&mut self, record: Option<Record>) {
+        record.into_iter().for_each(|record| self.record(record));
     }
 
     fn pop(&mut self) -> Option<Output> {

@@ -118,6 +118,7 @@ pub fn pinned(method: Method) -> PinnedCurrency {
         decimals: 6,
         method,
         account: key(2).public().account(),
+        channels: sdpp::session::ChannelPlan::default(),
     }
 }
 
@@ -212,6 +213,8 @@ pub struct Pair {
     pub produced: u64,
     pub deposit: Amount,
     pub base: Amount,
+    /// Top-ups that the buyer asked its shell for; a story answers them.
+    pub top_ups: Vec<Amount>,
     waiting: VecDeque<(Role, Record)>,
 }
 
@@ -251,6 +254,7 @@ impl Pair {
             produced: 0,
             deposit: setting.deposit,
             base: setting.base,
+            top_ups: Vec::new(),
             waiting: VecDeque::new(),
         }
     }
@@ -365,6 +369,7 @@ impl Pair {
                 let view = self.view();
                 self.tell(role, Input::Channel(view));
             }
+            Output::TopUp { amount, .. } => self.top_ups.push(amount),
             Output::Fund { .. } => {
                 let (base, deposit) = (self.base, self.deposit);
                 let (channel, domain) = (ChannelId([5; 32]), domain());
@@ -386,8 +391,8 @@ impl Pair {
             finalized: false,
         };
         let vouched = self.known.unwrap_or(self.base);
-        let grace_ms = 10 * 60 * 1_000;
-        ChannelView { channel: Some(channel), domain: domain(), vouched, busy: false, grace_ms }
+        let (channel, domain, grace_ms) = (Some(channel), domain(), 10 * 60 * 1_000);
+        ChannelView { channel, domain, vouched, busy: false, is_left: false, grace_ms }
     }
 
     /// The ledger does one thing that is owed to it.

@@ -148,8 +148,14 @@ fn a_second_exit_has_no_place() {
         pair.ledger_down = true;
         pair.run();
         let (reason, zero) = (Reason::Stopped, Amount::ZERO);
-        let exit =
-            Exit { reason, items: 0, amount_total: zero, paid_total: zero, anchored: vec![] };
+        let exit = Exit {
+            reason,
+            items: 0,
+            amount_total: zero,
+            paid_total: zero,
+            anchored: vec![],
+            channel: None,
+        };
         let (_, frame) = Draft::new(pair.s.session.unwrap(), &exit).sign(&key(2), "");
         pair.forge_to_seller(&frame);
         assert!(pair.s.closed.is_none(), "the first is good");

@@ -151,9 +151,8 @@ async fn trade(
     };
     // The readings of the last run are this demo's own, and nobody else's.
     let _ = fs::remove_file(items);
-    let deposits = buy::deposits(config, &spending, buyer)?;
     let address = selling.address.to_string();
-    let session = buy::start(&address, config, wish, deposits, buyer).await?;
+    let session = buy::start(&address, config, wish, buyer).await?;
     let items = Items::open(Some(&items.to_owned()))?;
     let bar = Bar::new(Some(demo.items), Money::of(config, &spending));
     let (ended, items) = buy::follow(session, items, bar, None).await?;

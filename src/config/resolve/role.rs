@@ -111,7 +111,17 @@ fn spending(
             "a deposit is for escrow: remove it, or add \"escrow\" to the currency's methods";
         return Err(wrong(&at("deposit"), what));
     }
-    Ok(Spending { currency, max_total, deposit })
+    let top_up_below = written.top_up_below.map(|units| units.0);
+    for (key, is_written) in
+        [("top_up_below", top_up_below.is_some()), ("keep_channel", written.keep_channel.is_some())]
+    {
+        if is_written && !escrow {
+            let what = "it is for escrow: remove it, or add \"escrow\" to the currency's methods";
+            return Err(wrong(&at(key), what));
+        }
+    }
+    let keep_channel = written.keep_channel.unwrap_or(false);
+    Ok(Spending { currency, max_total, deposit, top_up_below, keep_channel })
 }
 
 fn sellers(written: BTreeMap<String, String>) -> Outcome<BTreeMap<String, PublicKey>> {

@@ -76,8 +76,12 @@ impl Stage<'_> {
         self.owe(owed, None)
     }
 
-    /// A record that gives us part in a channel has it watched from here on.
+    /// A record that gives us part in a channel has it watched from here on, and what the session
+    /// on it does with it is kept there.
     pub(super) fn begin_watch(&mut self, record: &Record) -> Result<(), Fault> {
+        if let Record::Spent { channel, kept: false, .. } = record {
+            return self.leave(channel);
+        }
         let (channel, row) = match record {
             Record::Voucher { channel, domain, .. } => {
                 let home = Home::Domain(domain.clone());
@@ -89,9 +93,20 @@ impl Stage<'_> {
             }
             _ => return Ok(()),
         };
+        let is_top_up = record.owed().is_some_and(|owed| owed.purpose == Purpose::TopUp);
+        let row = match self.watched(channel)? {
+            Some(row) if is_top_up => Watched { top_ups: row.top_ups.saturating_add(1), ..row },
+            Some(_) => return Ok(()),
+            None => row,
+        };
+        self.put_watched(channel, &row)
+    }
+
+    /// No session begins on this channel any more.
+    fn leave(&mut self, channel: &ChannelId) -> Result<(), Fault> {
         match self.watched(channel)? {
-            Some(_) => Ok(()),
-            None => self.put_watched(channel, &row),
+            Some(row) => self.put_watched(channel, &Watched { is_left: true, ..row }),
+            None => Ok(()),
         }
     }
 
@@ -107,8 +122,8 @@ impl Stage<'_> {
         if !is_close && amount <= row.redeemed {
             *owed = None;
         } else {
-            let redeemed = row.redeemed.max(amount);
-            self.put_watched(&channel, &Watched { redeemed, ..row })?;
+            let (redeemed, is_left) = (row.redeemed.max(amount), row.is_left || is_close);
+            self.put_watched(&channel, &Watched { redeemed, is_left, ..row })?;
         }
         Ok(record)
     }

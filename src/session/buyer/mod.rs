@@ -6,10 +6,10 @@ mod said;
 mod stream;
 mod wish;
 
-pub use wish::{BuyerPolicy, BuyerRandomness, PinnedCurrency, Wish};
+pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, Menu, Reason};
+use crate::message::{Code, Codec, Draft, Envelope, Menu, Reason};
 use crate::record::{End, Record, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Role, Terms};
@@ -64,6 +64,7 @@ struct Choice {
     currency: String,
     method: Method,
     account: Account,
+    channels: ChannelPlan,
 }
 
 /// An order whose bytes are fixed.
@@ -118,7 +119,11 @@ impl Buyer {
             State::Funding(choice) => Some(choice.menu.expires_at.0),
             // A source that is live may be silent for as long as it likes. We lose nothing by it:
             // we owe only for what we have opened, and whoever wants an end says `Input::Stop`.
-            State::Streaming(_) | State::Closed => None,
+            // But while we hold back what we owe, the seller's patience runs.
+            State::Streaming(stream) => {
+                stream.short_since_ms().map(|since_ms| since_ms + self.policy.patience_ms / 2)
+            }
+            State::Closed => None,
         }
     }
 
@@ -206,8 +211,7 @@ impl Buyer {
                 self.hear_menu(state, &envelope, now_ms)
             }
             (State::Funding(_), Event::Other(Input::Funded { channel, domain, base, deposit })) => {
-                let purse = Purse { channel, domain, base, deposit, ceiling: base };
-                self.order(state, Some(purse), now_ms)
+                self.funded(state, (channel, domain), (base, deposit), now_ms)
             }
             (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
                 if *awaited == reference =>
@@ -247,7 +251,7 @@ impl Buyer {
             (State::Streaming(stream), Event::Other(Input::Stop(reason))) => {
                 stream.ack(&mut self.out)?;
                 self.leave(state, reason, now_ms);
-                Ok(())
+                self.pay_all(state)
             }
             (State::Leaving(..), Event::Timeout) => {
                 Err(Fault::timed_out("the seller did not answer our exit"))
@@ -257,12 +261,21 @@ impl Buyer {
             }
             (State::Streaming(stream), Event::Message(envelope)) => {
                 stream.hear(&envelope, stream.credited(), &mut self.out)?;
-                // The exit goes before the payment: what the seller hears after it gives it no
-                // credit, so no honest invoice can pass the ceiling.
-                if stream.reaches_ceiling() {
-                    self.leave(state, Reason::Ceiling, now_ms);
-                }
-                self.pay(state)
+                self.go_on(state, now_ms)
+            }
+            (State::Streaming(_), Event::Timeout) => {
+                // The channel is not topped up in time: what the seller heard of is paid.
+                self.leave(state, Reason::Ceiling, now_ms);
+                self.pay_all(state)
+            }
+            (State::Streaming(stream), Event::Other(Input::ToppedUp { deposit })) => {
+                stream.topped_up(deposit);
+                stream.ack(&mut self.out)?;
+                self.go_on(state, now_ms)
+            }
+            (State::Streaming(stream), Event::Other(Input::NotToppedUp { .. })) => {
+                stream.not_topped_up();
+                self.go_on(state, now_ms)
             }
             (State::Leaving(stream, farewell), Event::Message(envelope)) => {
                 stream.hear(&envelope, farewell.paid, &mut self.out)?;
@@ -287,11 +300,34 @@ impl Buyer {
     fn leave(&mut self, state: &mut State, reason: Reason, now_ms: u64) {
         // The seller may wait its patience for the last payment to be final.
         let deadline_ms = now_ms + 3 * self.policy.patience_ms;
-        if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
+        if let State::Streaming(mut stream) = std::mem::replace(state, State::Closed) {
             stream.say_exit(reason, &mut self.out);
             let farewell = Farewell { deadline_ms, paid: stream.credited() };
             *state = State::Leaving(stream, farewell);
         }
+    }
+
+    /// Pays for what came, unless that would give the seller more credit than we can pay for. The
+    /// exit goes before the payment: what the seller hears after it gives it no credit, so no
+    /// honest invoice can pass the ceiling.
+    fn go_on(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Streaming(stream) = state {
+            self.out.extend(stream.top_up());
+            stream.note_shortage(now_ms);
+            if stream.reaches_ceiling() {
+                self.leave(state, Reason::Ceiling, now_ms);
+                return self.pay_all(state);
+            }
+        }
+        self.pay(state)
+    }
+
+    /// After our exit: what was held back because the channel was short is paid.
+    fn pay_all(&mut self, state: &mut State) -> Result<(), Fault> {
+        if let State::Leaving(stream, _) = state {
+            stream.ack(&mut self.out)?;
+        }
+        self.pay(state)
     }
 
     fn pay(&mut self, state: &mut State) -> Result<(), Fault> {
@@ -311,6 +347,7 @@ impl Buyer {
             stream.say_exit(reason, &mut self.out);
         }
         let (why, progress) = (reason.to_string(), stream.progress());
+        self.out.extend_records(stream.spent(end));
         self.out.record(Record::Ended { end, why: why.clone(), evidence: None, owed: None });
         self.out.push(Output::Close { end, why, progress });
         *state = State::Closed;
@@ -319,17 +356,31 @@ impl Buyer {
 
     fn fail(&mut self, fault: Fault) {
         let progress = self.progress();
+        let state = std::mem::replace(&mut self.state, State::Closed);
         let began = !matches!(
-            std::mem::replace(&mut self.state, State::Closed),
+            state,
             State::ExpectMenu { .. } | State::Funding(_) | State::Anchoring(..) | State::Closed
         );
         let Fault { end, why, evidence, .. } = fault.clone();
         if began {
+            self.out.extend_records(spent(&state, &fault));
             self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
         }
         if fault.end != End::Refused {
             self.out.send(fault.frame());
         }
         self.out.push(Output::Close { end, why, progress });
+    }
+}
+
+/// What is left of the channel of a session that failed. One that was used before and that its
+/// seller takes no more is of no use to us.
+fn spent(state: &State, fault: &Fault) -> Option<Record> {
+    match state {
+        State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
+        State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
+            ordered.purse.as_ref().filter(|purse| purse.is_reused()).map(|purse| purse.spent(false))
+        }
+        _ => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::message::{
 use crate::record::{Act, Owed, Record};
 use crate::session::{Fault, Output};
 use crate::terms::{Method, Purpose, Role, SessionId};
-use sdpp_ledger::{Anchor, Call};
+use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
 
 impl Buyer {
     pub(super) fn hear_menu(
@@ -36,7 +36,8 @@ impl Buyer {
         }
         let (ours, _) = wish::choose(&menu, &self.wish)?;
         let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
-        let choice = Choice { menu, message, currency, method, account };
+        let channels = ours.channels.clone();
+        let choice = Choice { menu, message, currency, method, account, channels };
         self.fund_or_order(state, choice, now_ms)
     }
 
@@ -53,8 +54,13 @@ impl Buyer {
                 let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
                 let order = self.order_from(&choice, Some(escrow));
                 let terms = wish::check_order(&choice.menu, &order, &self.wish, None)?;
+                let credit = terms.credit_items();
+                let least = terms.owed_for(terms.quantity.unwrap_or(credit));
+                let too_much = || Fault::ours("the price of this order passes 128 bits");
+                let least = least.ok_or_else(too_much)?;
                 Some(Output::Fund {
-                    cost: terms.quantity.and_then(|quantity| terms.owed_for(quantity)),
+                    least,
+                    ample: least.max(choice.channels.deposit),
                     ledger: terms.currency.ledger,
                     payee: terms.currency.payee,
                     asset: terms.currency.asset,
@@ -69,6 +75,21 @@ impl Buyer {
             }
             None => self.order(state, None, now_ms),
         }
+    }
+
+    /// The channel is there: we order.
+    pub(super) fn funded(
+        &mut self,
+        state: &mut State,
+        (channel, domain): (ChannelId, Domain),
+        (base, deposit): (Amount, Amount),
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let State::Funding(choice) = state else {
+            return Ok(());
+        };
+        let purse = Purse::new((channel, domain), (base, deposit), choice.channels.clone());
+        self.order(state, Some(purse), now_ms)
     }
 
     /// Fixes the order, and sends it or waits for its anchor.

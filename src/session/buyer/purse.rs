@@ -1,5 +1,6 @@
 //! The channel that pays for a session, as the buyer holds it.
 
+use super::wish::ChannelPlan;
 use crate::message::Voucher;
 use crate::record::Record;
 use crate::session::{Fault, Outputs};
@@ -9,18 +10,106 @@ use sdpp_ledger::{Amount, ChannelId, Domain, Key};
 #[derive(Debug)]
 pub(super) struct Purse {
     pub(super) channel: ChannelId,
-    pub(super) domain: Domain,
+    domain: Domain,
     /// What was vouched before this session.
     pub(super) base: Amount,
-    pub(super) deposit: Amount,
+    /// As the ledger has it for good.
+    deposit: Amount,
     /// The most that is on disk as allowed to be vouched.
-    pub(super) ceiling: Amount,
+    ceiling: Amount,
+    /// The most that was vouched.
+    vouched: Amount,
+    plan: ChannelPlan,
+    growth: Growth,
+}
+
+/// Whether the deposit grows.
+#[derive(Debug, PartialEq, Eq)]
+enum Growth {
+    /// It can.
+    Can,
+    /// A top-up is under way.
+    UnderWay,
+    /// Not any more: a top-up was refused, or none is wanted.
+    Cannot,
 }
 
 impl Purse {
-    /// The most that this session can spend from it.
+    /// A channel before its first voucher in this session: what was vouched on it before, and its
+    /// deposit.
+    pub(super) fn new(
+        (channel, domain): (ChannelId, Domain),
+        (base, deposit): (Amount, Amount),
+        plan: ChannelPlan,
+    ) -> Purse {
+        let growth = if plan.deposit == Amount::ZERO { Growth::Cannot } else { Growth::Can };
+        Purse { channel, domain, base, deposit, ceiling: base, vouched: base, plan, growth }
+    }
+
+    /// The most that this session can spend from it as it is.
     pub(super) fn room(&self) -> Amount {
         self.deposit.saturating_sub(self.base)
+    }
+
+    /// Whether it can still be given more room, for a session that can cost so much.
+    pub(super) fn may_grow(&self, spendable: Amount) -> bool {
+        self.growth == Growth::UnderWay || self.growth == Growth::Can && self.room() < spendable
+    }
+
+    /// How much is to be added now, for a session that owes `owed`, can cost `spendable` in all,
+    /// and must have room for `next` to go on without a pause.
+    pub(super) fn top_up(
+        &mut self,
+        owed: Amount,
+        next: Amount,
+        spendable: Amount,
+    ) -> Option<Amount> {
+        let left = self.room().saturating_sub(owed);
+        let low = self.plan.top_up_below.unwrap_or_default().max(next);
+        if self.growth != Growth::Can || left >= low {
+            return None;
+        }
+        let wanted = self.plan.deposit.max(low.saturating_sub(left));
+        let amount = wanted.min(spendable.saturating_sub(self.room()));
+        if amount == Amount::ZERO || self.deposit.checked_add(amount).is_none() {
+            return None;
+        }
+        self.growth = Growth::UnderWay;
+        Some(amount)
+    }
+
+    /// The deposit has grown.
+    pub(super) fn topped_up(&mut self, deposit: Amount) {
+        self.deposit = self.deposit.max(deposit);
+        if self.growth == Growth::UnderWay {
+            self.growth = Growth::Can;
+        }
+    }
+
+    /// The deposit does not grow any more.
+    pub(super) fn not_topped_up(&mut self) {
+        self.growth = Growth::Cannot;
+    }
+
+    /// Whether we want it for the next session.
+    pub(super) fn keeps(&self) -> bool {
+        self.plan.keep
+    }
+
+    /// Whether it stays open when all is well: the seller closes what it can redeem, unless asked
+    /// not to.
+    pub(super) fn stays_open(&self) -> bool {
+        self.plan.keep || self.vouched == self.base
+    }
+
+    /// Whether it served a session before this one.
+    pub(super) fn is_reused(&self) -> bool {
+        self.base != Amount::ZERO
+    }
+
+    /// What is to be remembered of it when the session is over.
+    pub(super) fn spent(&self, kept: bool) -> Record {
+        Record::Spent { channel: self.channel, amount: self.vouched, kept }
     }
 
     /// Signs a voucher worth `owed` in this session. The ceiling is on disk first; it is raised to
@@ -42,6 +131,7 @@ impl Purse {
             self.ceiling = reach.min(self.deposit).max(amount);
             out.record(Record::Ceiling { channel: self.channel, amount: self.ceiling });
         }
+        self.vouched = self.vouched.max(amount);
         let voucher = sdpp_ledger::Voucher { channel: self.channel, amount };
         let signature = voucher.sign(&self.domain, key);
         Ok(Voucher { cumulative_amount: amount, signature })

@@ -6,8 +6,8 @@ use super::said::Said;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
-    Ack, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice, PaymentAck,
-    Reason, Voucher,
+    Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
+    PaymentAck, Reason, Voucher,
 };
 use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
@@ -24,10 +24,16 @@ pub(super) struct Stream {
     keys: Keys,
     windows: Windows,
     purse: Option<Purse>,
-    /// The most that this session may cost.
+    /// The most that we want this session to cost.
     ceiling: Amount,
     /// Up to where an ack was sent.
     acked_seq: u64,
+    /// Up to where an ack with a voucher was sent.
+    vouched_seq: u64,
+    /// Since when we hold back what would give the seller more credit than the channel has.
+    short_since_ms: Option<u64>,
+    /// We have said `exit`: what we send gives no more credit.
+    leaving: bool,
     /// Invoices whose payment the seller was not told of yet, the oldest first.
     unpaid: VecDeque<Unpaid>,
     /// Payments by transfer that the seller was told of and that are not final.
@@ -55,8 +61,7 @@ impl Stream {
         max_total: Option<Amount>,
     ) -> Stream {
         let windows = Windows::new(terms.session);
-        let room = purse.as_ref().map_or(Amount::new(u128::MAX), Purse::room);
-        let ceiling = max_total.map_or(room, |max| max.min(room));
+        let ceiling = max_total.unwrap_or(Amount::new(u128::MAX));
         Stream {
             key,
             terms,
@@ -65,6 +70,9 @@ impl Stream {
             purse,
             ceiling,
             acked_seq: 0,
+            vouched_seq: 0,
+            short_since_ms: None,
+            leaving: false,
             unpaid: VecDeque::new(),
             said: Said::default(),
             invoiced: Amount::ZERO,
@@ -85,17 +93,94 @@ impl Stream {
         }
     }
 
-    /// Whether what the seller may still send on credit could pass our ceiling.
+    /// Whether what the seller may still send on credit could pass our ceiling, or a deposit that
+    /// does not grow.
     pub(super) fn reaches_ceiling(&self) -> bool {
+        let ceiling = match &self.purse {
+            Some(purse) if !purse.may_grow(self.spendable()) => self.limit(),
+            _ => self.ceiling,
+        };
+        self.cost_ahead().is_none_or(|cost| cost > ceiling)
+    }
+
+    /// What it costs when the seller sends all that it may once what came is paid.
+    fn cost_ahead(&self) -> Option<Amount> {
         let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
         let ahead = self.windows.items().saturating_add(self.terms.credit_items().min(left));
-        self.terms.owed_for(ahead).is_none_or(|cost| cost > self.ceiling)
+        self.terms.owed_for(ahead)
+    }
+
+    /// Whether to pay for what came would give the seller credit that the channel does not have,
+    /// yet: what we owe is held back until it is topped up.
+    fn is_short(&self) -> bool {
+        let room = self.room();
+        !self.leaving && self.cost_ahead().is_none_or(|cost| cost > room)
+    }
+
+    pub(super) fn note_shortage(&mut self, now_ms: u64) {
+        let since_ms = self.short_since_ms.unwrap_or(now_ms);
+        self.short_since_ms = self.is_short().then_some(since_ms);
+    }
+
+    /// Since when what we owe is held back.
+    pub(super) fn short_since_ms(&self) -> Option<u64> {
+        self.short_since_ms
+    }
+
+    /// What the channel has for this session.
+    fn room(&self) -> Amount {
+        self.purse.as_ref().map_or(Amount::new(u128::MAX), Purse::room)
+    }
+
+    /// The most that can be spent as things stand.
+    fn limit(&self) -> Amount {
+        self.ceiling.min(self.room())
+    }
+
+    /// The most that this session can come to cost.
+    fn spendable(&self) -> Amount {
+        let ordered = self.terms.quantity.and_then(|all| self.terms.owed_for(all));
+        ordered.map_or(self.ceiling, |cost| cost.min(self.ceiling))
+    }
+
+    /// Adds to the deposit, when little is left of it.
+    pub(super) fn top_up(&mut self) -> Option<Output> {
+        let spendable = self.spendable();
+        let next = self.terms.credit_items() + u64::from(self.terms.granularity);
+        let next = self.terms.owed_for(next)?;
+        let owed = self.terms.owed_for(self.windows.items())?;
+        let purse = self.purse.as_mut()?;
+        let amount = purse.top_up(owed, next, spendable)?;
+        let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.channel);
+        Some(Output::TopUp { ledger, channel, amount })
+    }
+
+    /// The deposit has grown.
+    pub(super) fn topped_up(&mut self, deposit: Amount) {
+        if let Some(purse) = &mut self.purse {
+            purse.topped_up(deposit);
+        }
+        let short = self.is_short();
+        self.short_since_ms = self.short_since_ms.filter(|_| short);
+    }
+
+    /// The deposit does not grow any more.
+    pub(super) fn not_topped_up(&mut self) {
+        if let Some(purse) = &mut self.purse {
+            purse.not_topped_up();
+        }
+    }
+
+    /// What becomes of the channel when the session ends so.
+    pub(super) fn spent(&self, end: End) -> Option<Record> {
+        let purse = self.purse.as_ref()?;
+        Some(purse.spent(end != End::Complete || purse.stays_open()))
     }
 
     /// What the seller can have heard of as paid, when it has heard all that we sent.
     pub(super) fn credited(&self) -> Amount {
         let vouched = match self.purse {
-            Some(_) if self.terms.signed_items => self.terms.owed_for(self.acked_seq),
+            Some(_) if self.terms.signed_items => self.terms.owed_for(self.vouched_seq),
             _ => None,
         };
         self.paid.max(vouched.unwrap_or_default())
@@ -116,17 +201,18 @@ impl Stream {
         }
     }
 
-    /// Says that items arrived, if some did since it was last said.
+    /// Says that items arrived, if some did since it was last said. Where the channel is short, the
+    /// voucher for them follows with another ack once it is not.
     pub(super) fn ack(&mut self, out: &mut Outputs) -> Result<(), Fault> {
-        if self.acked_seq == self.windows.items() {
+        let Cumulative { seq, digest } = self.cumulative();
+        let pays = self.purse.is_some() && self.terms.signed_items && !self.is_short();
+        let is_paid = !pays || self.vouched_seq == seq;
+        if self.acked_seq == seq && is_paid {
             return Ok(());
         }
-        let Cumulative { seq, digest } = self.cumulative();
         self.acked_seq = seq;
-        let voucher = match &self.purse {
-            Some(_) if self.terms.signed_items => Some(self.voucher(seq, out)?),
-            _ => None,
-        };
+        let voucher = if pays { Some(self.voucher(seq, out)?) } else { None };
+        self.vouched_seq = if pays { seq } else { self.vouched_seq };
         let draft = Draft::new(self.terms.session, &Ack { seq, digest, voucher });
         if self.terms.signed_items {
             out.send(draft.sign(&self.key, "").1);
@@ -198,7 +284,7 @@ impl Stream {
     /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
     /// as far as transactions are known.
     pub(super) fn pay(&mut self, out: &mut Outputs) -> Result<(), Fault> {
-        let by_voucher = self.purse.is_some();
+        let by_voucher = self.purse.is_some() && !self.is_short();
         while let Some(unpaid) =
             self.unpaid.pop_front_if(|unpaid| by_voucher || unpaid.tx.is_some())
         {
@@ -215,8 +301,11 @@ impl Stream {
     }
 
     /// Says `exit`.
-    pub(super) fn say_exit(&self, reason: Reason, out: &mut Outputs) {
+    pub(super) fn say_exit(&mut self, reason: Reason, out: &mut Outputs) {
+        self.leaving = true;
+        let keeps = self.purse.as_ref().is_some_and(Purse::keeps);
         let exit = Exit {
+            channel: keeps.then_some(AfterExit::Keep),
             reason,
             items: self.windows.items(),
             amount_total: self.invoiced,
@@ -376,10 +465,11 @@ impl Stream {
     /// The last look before money is owed, whatever led here. Our ceiling is nobody's business but
     /// ours, so passing it is no misconduct.
     fn within_ceiling(&self, owed: Amount) -> Result<(), Fault> {
-        if owed <= self.ceiling {
+        let limit = self.limit();
+        if owed <= limit {
             return Ok(());
         }
-        let why = format!("{owed} are asked in all, our ceiling is {}", self.ceiling);
+        let why = format!("{owed} are asked in all, our ceiling is {limit}");
         Err(Fault { code: Code::BadInvoice, ..Fault::ours(why) })
     }
 
@@ -443,7 +533,8 @@ impl Stream {
         let owed = self.terms.owed_for(items).ok_or_else(too_much)?;
         self.within_ceiling(owed)?;
         let ahead = self.terms.owed_for(items.saturating_add(self.terms.credit_items()));
-        let ahead = ahead.unwrap_or(self.ceiling).min(self.ceiling);
+        let limit = self.limit();
+        let ahead = ahead.unwrap_or(limit).min(limit);
         let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
         purse.sign(owed, ahead, &self.key, out)
     }

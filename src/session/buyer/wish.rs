@@ -35,6 +35,21 @@ pub struct PinnedCurrency {
     pub method: Method,
     /// Our account there.
     pub account: Account,
+    /// How we fund channels in it, and leave them.
+    pub channels: ChannelPlan,
+}
+
+/// How channels are funded and left. Amounts are in the asset's smallest unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelPlan {
+    /// What a new channel is funded with, and what a top-up adds, at least. Zero: a new one is
+    /// funded with what the session must have, and none is topped up while a session runs.
+    pub deposit: Amount,
+    /// A channel is topped up when less than this is left of its deposit. At the least, and where
+    /// this is `None`: when less is left than may be out on credit and one more window.
+    pub top_up_below: Option<Amount>,
+    /// The channel stays open for the next session.
+    pub keep: bool,
 }
 
 /// How a buyer behaves.

@@ -144,6 +144,10 @@ impl Accepted {
             let why = format!("the ledger has no channel {}, or not final yet", escrow.channel);
             return Err(Fault::theirs(Code::Channel, why));
         };
+        if view.is_left {
+            let why = format!("channel {} is about to be closed", escrow.channel);
+            return Err(Fault::theirs(Code::Channel, why));
+        }
         let known = view.vouched.max(channel.settled);
         let good = check(&channel, &self.terms, &self.payer, known)
             .and_then(|()| check_grace(view.grace_ms, policy.outage_ms));
@@ -152,7 +156,7 @@ impl Accepted {
         })?;
         let InEscrow { channel: id, base } = *escrow;
         let (domain, signer) = (view.domain, channel.signer);
-        self.purse = Some(Purse { id, domain, signer, base, deposit: channel.deposit, best: None });
+        self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit));
         Ok(())
     }
 }

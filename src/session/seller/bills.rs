@@ -1,8 +1,9 @@
 //! What the buyer sends back: acks and payments, and what the ledger says of them.
 
+use super::purse::Brought;
 use super::stream::Stream;
 use crate::crypto::layout::MessageKind;
-use crate::message::{Ack, Anchored, Code, Cumulative, Envelope, Exit, PaymentAck, Voucher};
+use crate::message::{Ack, AfterExit, Anchored, Code, Cumulative, Envelope, Exit, PaymentAck};
 use crate::record::{Act, FURTHER_TXS_MAX, Owed, Record, SignedMessage};
 use crate::session::{Fault, Outputs, unexpected};
 use crate::terms::{Method, Purpose, Role};
@@ -218,7 +219,7 @@ impl Bills {
     }
 
     /// A window is paid, for good.
-    fn met(&mut self, number: u64) {
+    pub(super) fn met(&mut self, number: u64) {
         if let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) {
             bill.payment = Payment::Final;
         }
@@ -233,7 +234,7 @@ impl Bills {
     }
 
     /// Money is in hand for so many items.
-    fn pay(&mut self, items: u64, total: Amount) {
+    pub(super) fn pay(&mut self, items: u64, total: Amount) {
         self.paid_items = self.paid_items.max(items);
         self.paid_total = self.paid_total.max(total);
     }
@@ -274,6 +275,9 @@ impl Stream {
         }
         if let Some(message) = exit.message {
             out.record(Record::Exit { by: Role::Buyer, message, owed: None });
+        }
+        if let (Some(purse), Some(AfterExit::Keep)) = (&mut self.purse, exit.body.channel) {
+            purse.keep = true;
         }
         Ok(exit.body)
     }
@@ -326,7 +330,10 @@ impl Stream {
             self.keep_ack(message, seq, out);
         }
         match voucher {
-            Some(voucher) => self.take_voucher(&voucher, seq, out),
+            Some(voucher) => {
+                let brought = Brought { voucher, items: seq, number: None };
+                self.take_voucher(brought, now_ms, out)
+            }
             None => Ok(()),
         }
     }
@@ -376,9 +383,8 @@ impl Stream {
             let why = format!("the payment of window {number} brings no voucher");
             Fault::theirs(Code::BadPayment, why)
         })?;
-        self.take_voucher(&voucher, payment.ack.seq, out)?;
-        self.bills.met(number);
-        Ok(())
+        let brought = Brought { voucher, items: payment.ack.seq, number: Some(number) };
+        self.take_voucher(brought, now_ms, out)
     }
 
     /// What is to be found out about a payment by transfer; nothing where it is final. A payer
@@ -408,23 +414,5 @@ impl Stream {
             act: Act::Check(Claim { tx, transfer }),
             held: false,
         }))
-    }
-
-    /// A voucher is money in hand.
-    fn take_voucher(
-        &mut self,
-        voucher: &Voucher,
-        items: u64,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
-        let owed = self.owed_for(items)?;
-        let Some(purse) = &mut self.purse else {
-            return Err(Fault::theirs(Code::BadPayment, "a voucher where none was agreed"));
-        };
-        if let Some(record) = purse.take(voucher, owed)? {
-            out.record(record);
-            self.bills.pay(items, owed);
-        }
-        Ok(())
     }
 }

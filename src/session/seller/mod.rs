@@ -112,11 +112,14 @@ impl Seller {
             State::ExpectOrder(counter) => Some(counter.menu.expires_at.0),
             State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
             State::Streaming(stream) => stream.deadline_ms(),
-            State::Anchoring(_, pending, _) => Some(pending.give_up_ms),
+            State::Anchoring(stream, pending, _) => {
+                Some(stream.look_at_ms().unwrap_or(u64::MAX).min(pending.give_up_ms))
+            }
             State::Draining(stream, ending) => {
                 let finality_from_ms = ending.since_ms.max(stream.bills.last_claim_ms());
                 let gives_up_ms = finality_from_ms + self.offer.policy.patience_ms;
-                Some(stream.bills.next_due_ms().unwrap_or(gives_up_ms))
+                let ends_ms = stream.bills.next_due_ms().unwrap_or(gives_up_ms);
+                Some(stream.look_at_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
             State::Closed => None,
@@ -271,6 +274,11 @@ impl Seller {
         event: Event<'_>,
         now_ms: u64,
     ) -> Result<(), Fault> {
+        if matches!(event, Event::Timeout)
+            && stream_of(state).is_some_and(|stream| stream.look_if_due(now_ms, &mut self.out))
+        {
+            return Ok(());
+        }
         match (&mut *state, event) {
             (State::Streaming(stream), Event::Items(items)) => {
                 for item in items {
@@ -342,6 +350,7 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
             Ok(())
         }
         Event::Other(Input::Refused { reference, why }) => stream.refused(reference, &why),
+        Event::Other(Input::Channel(view)) => stream.see_channel(&view, now_ms, out),
         _ => Ok(()),
     }
 }

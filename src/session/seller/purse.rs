@@ -1,41 +1,93 @@
 //! The channel that pays for a session, as the seller holds it.
 
+use super::stream::Stream;
 use crate::message::{Code, Voucher};
 use crate::record::Record;
-use crate::session::Fault;
+use crate::session::{ChannelView, Fault, Output, Outputs};
 use sdpp_ledger::{Account, Amount, ChannelId, Domain, Redeem};
+
+/// How often the channel is looked at while vouchers wait, within our patience.
+const LOOKS: u64 = 10;
 
 /// A channel, and the best voucher on it.
 #[derive(Debug)]
 pub(super) struct Purse {
-    pub(super) id: ChannelId,
-    pub(super) domain: Domain,
-    pub(super) signer: Account,
+    id: ChannelId,
+    domain: Domain,
+    signer: Account,
     /// What was vouched before this session.
-    pub(super) base: Amount,
-    pub(super) deposit: Amount,
-    pub(super) best: Option<Voucher>,
+    base: Amount,
+    /// As the ledger showed it last.
+    deposit: Amount,
+    best: Option<Voucher>,
+    /// The buyer wants the channel for its next session.
+    pub(super) keep: bool,
+    /// Vouchers beyond the deposit, the oldest first: the buyer may have topped the channel up.
+    waiting: Vec<Brought>,
+    look: Look,
+}
+
+/// A voucher, and what it came with.
+#[derive(Debug, Clone)]
+pub(super) struct Brought {
+    pub(super) voucher: Voucher,
+    /// The items that it pays for.
+    pub(super) items: u64,
+    /// The window that it pays; none where an ack brought it.
+    pub(super) number: Option<u64>,
+}
+
+/// Whether the channel is being looked at for vouchers that wait.
+#[derive(Debug)]
+enum Look {
+    /// Nothing waits.
+    No,
+    /// The ledger was asked.
+    Asked { since_ms: u64 },
+    /// It did not show enough: it is asked again.
+    Again { since_ms: u64, at_ms: u64 },
+}
+
+/// What a voucher is.
+enum Worth {
+    /// We had as good a one.
+    Known,
+    /// Better than all before it: to be kept.
+    Better(Record),
+    /// Signed as it must be, and more than the deposit that we know of.
+    Beyond,
 }
 
 impl Purse {
-    /// Takes a voucher that must be worth `owed` in this session; gives the record to keep, or
-    /// nothing when we had as good a one.
-    pub(super) fn take(
-        &mut self,
-        voucher: &Voucher,
-        owed: Amount,
-    ) -> Result<Option<Record>, Fault> {
+    /// A channel before its first voucher in this session.
+    pub(super) fn new(
+        id: ChannelId,
+        domain: Domain,
+        signer: Account,
+        base: Amount,
+        deposit: Amount,
+    ) -> Purse {
+        let (best, waiting, look) = (None, Vec::new(), Look::No);
+        Purse { id, domain, signer, base, deposit, best, keep: false, waiting, look }
+    }
+
+    /// What the best voucher gives; nothing where it is not above what was vouched before.
+    pub(super) fn redeem(&self) -> Option<Redeem> {
+        let best = self.best.as_ref().filter(|best| best.cumulative_amount > self.base)?;
+        let (amount, signature) = (best.cumulative_amount, best.signature);
+        Some(Redeem { channel: self.id, amount, signature })
+    }
+
+    /// Judges a voucher that must be worth `owed` in this session.
+    fn take(&mut self, voucher: &Voucher, owed: Amount) -> Result<Worth, Fault> {
         let bad = |why: String| Fault::theirs(Code::BadPayment, why);
         let amount = voucher.cumulative_amount;
         let worth = amount.saturating_sub(self.base);
         if worth != owed {
             return Err(bad(format!("the voucher is worth {worth} in this session, owed {owed}")));
         }
-        if amount > self.deposit {
-            return Err(bad(format!("the voucher {amount} passes the deposit {}", self.deposit)));
-        }
         if self.best.as_ref().is_some_and(|best| best.cumulative_amount >= amount) {
-            return Ok(None);
+            return Ok(Worth::Known);
         }
         let signed = sdpp_ledger::Voucher { channel: self.id, amount };
         // As the contract does it: a signature whose v is the other one verifies, and is worth
@@ -44,15 +96,112 @@ impl Purse {
         if signer.as_ref() != Some(&self.signer) {
             return Err(bad("the voucher is not signed by the channel's signer".to_owned()));
         }
+        // Only who signs can make us ask the ledger.
+        if amount > self.deposit {
+            return Ok(Worth::Beyond);
+        }
         self.best = Some(voucher.clone());
         let (channel, domain, signature) = (self.id, self.domain.clone(), voucher.signature);
-        Ok(Some(Record::Voucher { channel, domain, amount, signature }))
+        Ok(Worth::Better(Record::Voucher { channel, domain, amount, signature }))
     }
 
-    /// What the best voucher gives; nothing where it is not above what was vouched before.
-    pub(super) fn redeem(&self) -> Option<Redeem> {
-        let best = self.best.as_ref().filter(|best| best.cumulative_amount > self.base)?;
-        let (amount, signature) = (best.cumulative_amount, best.signature);
-        Some(Redeem { channel: self.id, amount, signature })
+    /// Keeps a voucher until the ledger has shown the channel. Of those that acks brought only the
+    /// last counts, so at most one for each open window waits, and one more.
+    fn wait(&mut self, brought: Brought) {
+        if brought.number.is_none() {
+            self.waiting.retain(|other| other.number.is_some());
+        }
+        self.waiting.push(brought);
+    }
+
+    /// Whether the ledger is to be asked now.
+    fn must_look(&mut self, now_ms: u64) -> bool {
+        let since_ms = match self.look {
+            Look::No if !self.waiting.is_empty() => now_ms,
+            Look::Again { since_ms, at_ms } if at_ms <= now_ms => since_ms,
+            _ => return false,
+        };
+        self.look = Look::Asked { since_ms };
+        true
+    }
+}
+
+impl Stream {
+    /// A voucher is money in hand, once its channel's deposit covers it.
+    pub(super) fn take_voucher(
+        &mut self,
+        brought: Brought,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let owed = self.owed_for(brought.items)?;
+        let Some(purse) = &mut self.purse else {
+            return Err(Fault::theirs(Code::BadPayment, "a voucher where none was agreed"));
+        };
+        match purse.take(&brought.voucher, owed)? {
+            Worth::Known => {}
+            Worth::Better(record) => {
+                out.record(record);
+                self.bills.pay(brought.items, owed);
+            }
+            Worth::Beyond => {
+                purse.wait(brought);
+                self.look_if_due(now_ms, out);
+                return Ok(());
+            }
+        }
+        brought.number.into_iter().for_each(|number| self.bills.met(number));
+        Ok(())
+    }
+
+    /// When the channel is to be looked at again.
+    pub(super) fn look_at_ms(&self) -> Option<u64> {
+        match self.purse.as_ref()?.look {
+            Look::Again { at_ms, .. } => Some(at_ms),
+            Look::No | Look::Asked { .. } => None,
+        }
+    }
+
+    /// Looks at the channel, if that is due now. Whether it was.
+    pub(super) fn look_if_due(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
+        let Some(purse) = self.purse.as_mut() else { return false };
+        let must = purse.must_look(now_ms);
+        if must {
+            let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.id);
+            out.push(Output::Look { ledger, channel });
+        }
+        must
+    }
+
+    /// The channel as it is now: what waits for it is judged. The ledger that we ask may be behind
+    /// the buyer's, so it is asked again for as long as our patience lasts.
+    pub(super) fn see_channel(
+        &mut self,
+        view: &ChannelView,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let patience_ms = self.offer.policy.patience_ms;
+        let Some(purse) = self.purse.as_mut() else { return Ok(()) };
+        let Look::Asked { since_ms } = purse.look else { return Ok(()) };
+        if let Some(channel) = view.channel.as_ref().filter(|channel| !channel.finalized) {
+            purse.deposit = purse.deposit.max(channel.deposit);
+        }
+        let at_ms = now_ms.saturating_add((patience_ms / LOOKS).max(1));
+        purse.look = Look::Again { since_ms, at_ms };
+        for brought in std::mem::take(&mut purse.waiting) {
+            self.take_voucher(brought, now_ms, out)?;
+        }
+        let Some(purse) = self.purse.as_mut() else { return Ok(()) };
+        let Some(beyond) = purse.waiting.last() else {
+            purse.look = Look::No;
+            return Ok(());
+        };
+        if now_ms < since_ms.saturating_add(patience_ms) {
+            return Ok(());
+        }
+        let (amount, deposit) = (beyond.voucher.cumulative_amount, purse.deposit);
+        let why = format!("the voucher {amount} passes the deposit {deposit}");
+        Err(Fault::theirs(Code::BadPayment, why))
     }
 }

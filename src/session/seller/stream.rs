@@ -106,7 +106,8 @@ impl Stream {
         let policy = &self.offer.policy;
         let silent_ms = self.bills.silent_since_ms().map(|since| since + policy.patience_ms);
         let final_ms = self.bills.claimed_since_ms().map(|since| since + policy.finality_ms);
-        [self.bills.next_due_ms(), silent_ms, final_ms].into_iter().flatten().min()
+        let all = [self.bills.next_due_ms(), silent_ms, final_ms, self.look_at_ms()];
+        all.into_iter().flatten().min()
     }
 
     /// A payment that is late, or a buyer that is silent, ends the session.
@@ -198,6 +199,7 @@ impl Stream {
             amount_total: self.bills.billed(),
             paid_total: self.bills.paid_total(),
             anchored: std::mem::take(&mut self.untold),
+            channel: None,
         };
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");
@@ -228,12 +230,13 @@ impl Stream {
     }
 
     /// Redeeming the best voucher: the channel is closed, and the buyer has its rest back at
-    /// once, when all is well; otherwise it stays open for a session to come.
+    /// once, when all is well and the buyer did not ask to keep it; otherwise it stays open for a
+    /// session to come.
     fn redeem(&self, end: End) -> Option<Owed> {
         let purse = self.purse.as_ref()?;
         let redeem = purse.redeem()?;
         let (purpose, call) = match end {
-            End::Complete => (Purpose::Close, Call::Close(redeem)),
+            End::Complete if !purse.keep => (Purpose::Close, Call::Close(redeem)),
             _ => (Purpose::Settle, Call::Settle(redeem)),
         };
         Some(Owed {
