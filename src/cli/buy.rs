@@ -295,8 +295,8 @@ async fn payable<'a>(
     for one in &spending {
         let is_offered = |ours: &PinnedCurrency| {
             menu.currency(&ours.name, ours.method).is_some_and(|offer| {
-                (&offer.ledger, &offer.asset, offer.decimals)
-                    == (&ours.ledger, &ours.asset, ours.decimals)
+                (&offer.ledger, &offer.asset, &offer.symbol, offer.decimals)
+                    == (&ours.ledger, &ours.asset, &ours.symbol, ours.decimals)
             })
         };
         if pinned(config, &[one], running)?.iter().any(is_offered) {
@@ -332,6 +332,7 @@ pub(super) fn pinned(
                 name: spending.currency.clone(),
                 ledger: ledger.clone(),
                 asset: currency.asset.clone(),
+                symbol: currency.symbol.clone(),
                 decimals: currency.decimals,
                 method: *method,
                 account: account.clone(),

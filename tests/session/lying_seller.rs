@@ -286,3 +286,27 @@ fn windows_that_cost_nothing_do_not_lead_past_the_ceiling() {
         assert_eq!(crate::liars::last_error(&pair.b).0, "bad_invoice");
     }
 }
+
+/// What a coin is, what it is called and how it is counted stand in our own config.
+#[test]
+fn a_menu_that_lies_about_a_coin_is_not_ordered_from() {
+    type Case = (fn(&mut sdpp::message::CurrencyOffer), &'static str);
+    let cases: [Case; 4] = [
+        (|o| o.asset = "0x00000000000000000000000000000000000000ff".parse().unwrap(), "asset 0x"),
+        (|o| o.symbol = "EUR".to_owned(), "symbol EUR, ours is SDP"),
+        (|o| o.decimals = 18, "18 decimals, ours has 6"),
+        (|o| o.ledger = "sdpp:other".parse().unwrap(), "ledger sdpp:other, ours is sdpp:story"),
+    ];
+    for (change, says) in cases {
+        for setting in [Setting::default(), Setting::default().by_escrow()] {
+            let mut setting = setting;
+            setting.menu.currencies_accepted.iter_mut().for_each(change);
+            let mut pair = setting.start();
+            pair.run();
+            let (code, message) = crate::liars::last_error(&pair.b);
+            assert_eq!((code.as_str(), pair.b.end()), ("unknown_currency", End::Failed));
+            assert!(message.contains(says), "{message:?} does not say {says:?}");
+            assert!(pair.ledger.is_empty() && !types(&pair.b).contains(&"order".to_owned()));
+        }
+    }
+}

@@ -115,6 +115,7 @@ pub fn pinned(method: Method) -> PinnedCurrency {
         name: "SDP".to_owned(),
         ledger: ledger(),
         asset: Asset::coin(),
+        symbol: "SDP".to_owned(),
         decimals: 6,
         method,
         account: key(2).public().account(),
@@ -213,8 +214,14 @@ pub struct Pair {
     pub produced: u64,
     pub deposit: Amount,
     pub base: Amount,
-    /// Top-ups that the buyer asked its shell for; a story answers them.
+    /// Top-ups that the buyer wanted.
     pub top_ups: Vec<Amount>,
+    /// Each is done as soon as it is wanted.
+    pub tops_up: bool,
+    /// The seller's own ledger is behind, and shows this deposit.
+    pub shown: Option<Amount>,
+    /// How often the seller looked at the channel.
+    pub looks: usize,
     waiting: VecDeque<(Role, Record)>,
 }
 
@@ -255,6 +262,9 @@ impl Pair {
             deposit: setting.deposit,
             base: setting.base,
             top_ups: Vec::new(),
+            tops_up: false,
+            shown: None,
+            looks: 0,
             waiting: VecDeque::new(),
         }
     }
@@ -366,10 +376,16 @@ impl Pair {
             Output::Deliver { seq, item } => side.delivered.push((seq, item)),
             Output::Close { end, why, progress } => side.closed = Some((end, why, progress)),
             Output::Look { .. } => {
+                self.looks += 1;
                 let view = self.view();
                 self.tell(role, Input::Channel(view));
             }
-            Output::TopUp { amount, .. } => self.top_ups.push(amount),
+            Output::TopUp { amount, .. } => {
+                self.top_ups.push(amount);
+                if self.tops_up {
+                    self.top_up();
+                }
+            }
             Output::Fund { .. } => {
                 let (base, deposit) = (self.base, self.deposit);
                 let (channel, domain) = (ChannelId([5; 32]), domain());
@@ -379,13 +395,21 @@ impl Pair {
         true
     }
 
+    /// The top-up that the buyer wanted last is done.
+    pub fn top_up(&mut self) {
+        let amount = *self.top_ups.last().expect("a top-up was wanted");
+        self.deposit = self.deposit.checked_add(amount).unwrap();
+        let deposit = self.deposit;
+        self.tell(Role::Buyer, Input::ToppedUp { deposit });
+    }
+
     pub fn view(&self) -> ChannelView {
         let channel = Channel {
             payer: key(2).public().account(),
             payee: key(1).public().account(),
             asset: Asset::coin(),
             signer: key(2).public().account(),
-            deposit: self.deposit,
+            deposit: self.shown.unwrap_or(self.deposit),
             settled: Amount::ZERO,
             close_requested_ms: None,
             finalized: false,

@@ -29,6 +29,8 @@ pub struct PinnedCurrency {
     pub ledger: LedgerId,
     /// What it is there.
     pub asset: Asset,
+    /// What people write behind an amount.
+    pub symbol: String,
     /// How many decimals a whole coin has.
     pub decimals: u8,
     /// How we pay in it.
@@ -145,6 +147,9 @@ fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
     }
     if offer.asset != ours.asset {
         return Some(format!("asset {}, ours is {}", offer.asset, ours.asset));
+    }
+    if offer.symbol != ours.symbol {
+        return Some(format!("symbol {}, ours is {}", offer.symbol, ours.symbol));
     }
     if offer.decimals != ours.decimals {
         return Some(format!("{} decimals, ours has {}", offer.decimals, ours.decimals));
