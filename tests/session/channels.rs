@@ -280,3 +280,12 @@ fn who_does_not_sign_cannot_make_the_seller_ask_its_ledger() {
     ends_with(&mut pair, Role::Buyer, "bad_payment", "not signed by the channel's signer");
     assert_eq!(pair.looks, 1, "only for the order");
 }
+
+#[test]
+fn less_than_a_window_needs_no_deposit_for_one() {
+    let mut setting = kept("co2", Some(3)).windows(10, 1);
+    setting.deposit = Amount::new(15);
+    let mut pair = setting.start();
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+}

@@ -188,7 +188,8 @@ fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Re
     if base < known {
         return Err(format!("the order's base is {base}, the last amount vouched is {known}"));
     }
-    let first = terms.owed_for(u64::from(terms.granularity)).and_then(|one| one.checked_add(base));
+    let first = terms.quantity.unwrap_or(u64::MAX).min(terms.granularity.into());
+    let first = terms.owed_for(first).and_then(|one| one.checked_add(base));
     if first.is_none_or(|first| first > channel.deposit) {
         return Err(format!("its deposit {} does not cover one window", channel.deposit));
     }
