@@ -323,3 +323,85 @@ fn a_write_that_fails_leaves_neither_fact_nor_cursor() {
     done(&mut journal, write);
     assert_eq!((facts(&journal).len(), redeems(&journal)), (1, vec![5]));
 }
+
+fn ceiling(units: u128) -> Write {
+    append(session(1), Record::Ceiling { channel: CHANNEL, amount: Amount::new(units) })
+}
+
+fn spent(units: u128, kept: bool) -> Write {
+    append(session(1), Record::Spent { channel: CHANNEL, amount: Amount::new(units), kept })
+}
+
+fn most(journal: &Journal) -> u128 {
+    journal.reader().open_channels(None, PAGE_MAX).unwrap()[0].vouched.units()
+}
+
+/// A buyer's journal with a channel, and a session on it.
+fn funded() -> (Dir, Journal) {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    done(&mut journal, Write::Append { session: None, record: Box::new(funding()) });
+    done(&mut journal, append(session(1), order()));
+    (dir, journal)
+}
+
+#[test]
+fn what_a_session_did_not_vouch_is_free_for_the_next() {
+    let (dir, mut journal) = funded();
+    done(&mut journal, ceiling(40));
+    assert_eq!(most(&journal), 40, "as after a crash: whatever was allowed may have left");
+    done(&mut journal, spent(31, true));
+    drop(journal);
+    let mut journal = dir.open();
+    assert_eq!(most(&journal), 31);
+    assert!(one(&mut journal, ceiling(30)).is_err(), "never below what was vouched");
+    done(&mut journal, ceiling(35));
+    done(&mut journal, spent(60, true));
+    assert_eq!(most(&journal), 35, "nothing above the ceiling can have left");
+    assert!(watched(&journal).may_open());
+}
+
+#[test]
+fn a_channel_that_is_left_to_be_closed_serves_no_session() {
+    let (_dir, mut journal) = funded();
+    done(&mut journal, seen(view(50), 2));
+    done(&mut journal, spent(0, true));
+    assert!(watched(&journal).is_usable());
+    done(&mut journal, spent(0, false));
+    done(&mut journal, heard(vec![change(3, topped_up(90))], 4));
+    assert!(!watched(&journal).is_usable() && !watched(&journal).may_open(), "for good");
+    assert_eq!(plan(&journal).known, [CHANNEL], "and is watched until it is over");
+    for (call, purpose, is_left) in [
+        (Call::Settle as fn(Redeem) -> Call, Purpose::Settle, false),
+        (Call::Close, Purpose::Close, true),
+    ] {
+        let (_dir, mut journal) = vouched(5);
+        done(&mut journal, append(session(1), ends_with(call, purpose, 5)));
+        assert_eq!(watched(&journal).is_left, is_left, "the seller that closes knows it too");
+    }
+}
+
+#[test]
+fn each_top_up_has_a_number_of_its_own() {
+    let top_up = |number| {
+        let Record::Funding { channel, payee, asset, owed } = funding() else { panic!() };
+        let amount = Amount::new(7);
+        let owed = Owed {
+            reference: SessionId(Digest(CHANNEL.0)).reference(Purpose::TopUp, number),
+            purpose: Purpose::TopUp,
+            act: Act::Do(Call::TopUp(sdpp_ledger::TopUp { channel, amount })),
+            ..owed
+        };
+        let record = Box::new(Record::Funding { channel, payee, asset, owed });
+        Write::Append { session: None, record }
+    };
+    let (dir, mut journal) = funded();
+    assert_eq!(watched(&journal).top_ups, 0, "to open it is none");
+    done(&mut journal, top_up(0));
+    done(&mut journal, top_up(0));
+    assert_eq!(watched(&journal).top_ups, 1, "the same one again is not another");
+    drop(journal);
+    let mut journal = dir.open();
+    done(&mut journal, top_up(1));
+    assert_eq!(watched(&journal).top_ups, 2);
+}
