@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod channels;
 #[cfg(feature = "ethereum")]
 mod anvil;
 mod crash;
