@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::crypto::{leaf, running_digest, salt};
-use sdpp::message::{Ack, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread};
+use sdpp::message::{
+    Ack, AfterExit, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread,
+};
 use sdpp::record::Record;
 use sdpp::session::Output;
 use sdpp::terms::{Purpose, SessionId};
@@ -55,6 +57,9 @@ fn the_papers_run_is_the_same_bytes_each_time() {
     is_vector("papers-run.txt", &lines(Setting::default()));
     is_vector("under-mac.txt", &lines(Setting::default().under_mac().anchored_after()));
     is_vector("by-escrow.txt", &lines(Setting::default().by_escrow().no_records()));
+    let mut kept = Setting::default().by_escrow().no_records();
+    kept.wish.currencies[0].channels.keep = true;
+    is_vector("kept-channel.txt", &lines(kept));
 }
 
 #[test]
@@ -285,6 +290,8 @@ fn no_list_of_values_passes_for_an_object() {
     let exit =
         Exit { reason, items, amount_total, paid_total, anchored: anchored(), channel: None };
     is_objects_all_through(&exit, &[]);
+    let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
+    is_objects_all_through(&keeps, &[]);
     is_objects_all_through(&ErrorMessage { code: Code::Busy, message: String::new() }, &[]);
 }
 

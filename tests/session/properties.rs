@@ -19,24 +19,28 @@ struct Chance {
     read_max: usize,
     /// What the buyer will spend beyond what may be out on credit.
     ceiling: Option<u128>,
-    /// At which step: the ledger goes or comes, or a side is stopped.
+    /// The channel begins with what may be out on credit and so much more, and is topped up.
+    small: Option<u128>,
+    /// At which step: the ledger goes or comes, a side is stopped, or what a buyer adds to its
+    /// channel comes at once or late.
     events: Vec<(usize, u8)>,
 }
 
 fn chances() -> impl Strategy<Value = Chance> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let events = prop::collection::vec((0usize..200, 0u8..4), 0..4);
+    let events = prop::collection::vec((0usize..200, 0u8..6), 0..4);
+    let small = prop::option::of(0u128..40);
     let quantity = prop::option::of(1u64..30);
     let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
     let ceiling = prop::option::of(0u128..120);
-    (flags, 1u32..6, 1u32..4, quantity, read_max, ceiling, events).prop_map(
+    (flags, 1u32..6, 1u32..4, quantity, read_max, (ceiling, small), events).prop_map(
         |(
             (escrow, signed, before, records),
             granularity,
             credit_windows,
             quantity,
             read_max,
-            ceiling,
+            (ceiling, small),
             events,
         )| {
             Chance {
@@ -49,6 +53,7 @@ fn chances() -> impl Strategy<Value = Chance> {
                 quantity,
                 read_max,
                 ceiling,
+                small,
                 events,
             }
         },
@@ -63,7 +68,12 @@ fn start(chance: &Chance) -> Pair {
     setting = if chance.before { setting } else { setting.anchored_after() };
     setting = if chance.records { setting } else { setting.no_records() };
     setting.wish.max_total = ceiling(chance);
+    if let Some(more) = chance.small {
+        setting.deposit = Amount::new(least(chance) + more);
+        setting.wish.currencies[0].channels.deposit = Amount::new(more + 1);
+    }
     let mut pair = setting.start();
+    pair.tops_up = true;
     pair.read_max = chance.read_max;
     pair.source = Some(40);
     pair
@@ -71,9 +81,12 @@ fn start(chance: &Chance) -> Pair {
 
 /// A buyer that wants so many items can pay for them; one that wants all there are stops in time.
 fn ceiling(chance: &Chance) -> Option<Amount> {
+    chance.ceiling.map(|more| Amount::new(least(chance) + more))
+}
+
+fn least(chance: &Chance) -> u128 {
     let credit = u64::from(chance.granularity) * u64::from(chance.credit_windows);
-    let least = u128::from(chance.quantity.unwrap_or(credit)) * 5;
-    chance.ceiling.map(|more| Amount::new(least + more))
+    u128::from(chance.quantity.unwrap_or(credit)) * 5
 }
 
 /// Runs to the end, checking after each step.
@@ -86,11 +99,20 @@ fn run(chance: &Chance) -> Pair {
                 0 => pair.ledger_down = true,
                 1 => pair.ledger_down = false,
                 2 => pair.tell(Role::Seller, stop()),
-                _ => pair.tell(Role::Buyer, stop()),
+                3 => pair.tell(Role::Buyer, stop()),
+                4 => pair.tops_up = false,
+                _ => {
+                    pair.tops_up = true;
+                    pair.shown = Some(pair.deposit);
+                }
             }
         }
         at += 1;
         if !pair.step() && !pair.is_over() {
+            // What was late is there: the buyer's top-up, or the seller's sight of it.
+            if pair.shown.take().is_some() {
+                continue;
+            }
             match pair.next_timeout() {
                 Some(_) => drop(pair.wait()),
                 // Both wait for the ledger alone: as long as it takes.

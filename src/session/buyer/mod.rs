@@ -2,6 +2,7 @@
 
 mod ordering;
 mod purse;
+mod room;
 mod said;
 mod stream;
 mod wish;

@@ -53,7 +53,7 @@ enum Worth {
     /// We had as good a one.
     Known,
     /// Better than all before it: to be kept.
-    Better(Record),
+    Better(Box<Record>),
     /// Signed as it must be, and more than the deposit that we know of.
     Beyond,
 }
@@ -102,7 +102,8 @@ impl Purse {
         }
         self.best = Some(voucher.clone());
         let (channel, domain, signature) = (self.id, self.domain.clone(), voucher.signature);
-        Ok(Worth::Better(Record::Voucher { channel, domain, amount, signature }))
+        let record = Record::Voucher { channel, domain, amount, signature };
+        Ok(Worth::Better(Box::new(record)))
     }
 
     /// Keeps a voucher until the ledger has shown the channel. Of those that acks brought only the
@@ -141,7 +142,7 @@ impl Stream {
         match purse.take(&brought.voucher, owed)? {
             Worth::Known => {}
             Worth::Better(record) => {
-                out.record(record);
+                out.record(*record);
                 self.bills.pay(brought.items, owed);
             }
             Worth::Beyond => {
