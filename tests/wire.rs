@@ -12,9 +12,7 @@ use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::crypto::{leaf, running_digest, salt};
-use sdpp::message::{
-    Ack, AfterExit, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread,
-};
+use sdpp::message::{Ack, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread};
 use sdpp::record::Record;
 use sdpp::session::Output;
 use sdpp::terms::{Purpose, SessionId};
