@@ -52,15 +52,20 @@ fn tamper(pair: &mut Pair, from: Role, kind: &str, change: impl FnOnce(&Pair, &m
 /// As [`tamper`] in a fresh session, and the liar signs its lie: only its content gives it away.
 pub fn lie<T: Body>(setting: Setting, liar: Role, change: impl Fn(&mut Value)) -> Pair {
     let mut pair = setting.start();
+    lie_in::<T>(&mut pair, liar, change);
+    pair
+}
+
+/// As [`lie`] in a session that is under way.
+pub fn lie_in<T: Body>(pair: &mut Pair, liar: Role, change: impl Fn(&mut Value)) {
     let key = key(if liar == Role::Seller { 1 } else { 2 });
-    tamper(&mut pair, liar, &T::KIND.to_string(), |pair, message| {
+    tamper(pair, liar, &T::KIND.to_string(), |pair, message| {
         message.change_data(change);
         let body: T = serde_json::from_str(message.data.get()).unwrap();
         let session = pair.s.session.or(pair.b.session).unwrap();
         let (_, frame) = Draft::new(session, &body).sign(&key, &message.verification);
         *message = serde_json::from_slice(&frame).unwrap();
     });
-    pair
 }
 
 pub fn last_error(side: &Side) -> (String, String) {
