@@ -2,7 +2,7 @@
 
 use crate::liars::{ends_with, last_error, lie_in};
 use crate::pair::*;
-use sdpp::message::Ack;
+use sdpp::message::PaymentAck;
 use sdpp::record::{End, Record};
 use sdpp::session::{Input, Output};
 use sdpp_ledger::{Amount, Call};
@@ -268,12 +268,12 @@ fn a_voucher_that_no_deposit_ever_covers_is_bad_payment() {
 
 #[test]
 fn who_does_not_sign_cannot_make_the_seller_ask_its_ledger() {
-    let mut pair = small().start();
+    let mut pair = small().under_mac().start();
     pair.shown = Some(Amount::new(10));
     while pair.seller.progress().paid < Amount::new(10) {
         assert!(pair.step());
     }
-    lie_in::<Ack>(&mut pair, Role::Buyer, |m| {
+    lie_in::<PaymentAck>(&mut pair, Role::Buyer, |m| {
         let voucher = &mut m["voucher"];
         let amount: u128 = voucher["cumulative_amount"].as_str().unwrap().parse().unwrap();
         assert!(amount > 10, "beyond the deposit that the seller sees");
