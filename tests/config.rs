@@ -370,6 +370,18 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
         ("deposit = \"50000\"", "", "buyer.currencies.0.deposit"),
         (
             "[buyer.sellers]",
+            "[[buyer.currencies]]\ncurrency = \"CASH\"\nmax_total = 1\ntop_up_below = \"10\"\n\
+             [currencies.CASH]\nledger = \"local\"\ndecimals = 6\n[buyer.sellers]",
+            "buyer.currencies.1.top_up_below",
+        ),
+        (
+            "[buyer.sellers]",
+            "[[buyer.currencies]]\ncurrency = \"CASH\"\nmax_total = 1\nkeep_channel = true\n\
+             [currencies.CASH]\nledger = \"local\"\ndecimals = 6\n[buyer.sellers]",
+            "buyer.currencies.1.keep_channel",
+        ),
+        (
+            "[buyer.sellers]",
             "[[buyer.currencies]]\ncurrency = \"SDP\"\nmax_total = 1\ndeposit = 1\n[buyer.sellers]",
             "buyer.currencies.1.currency",
         ),
