@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod channels;
 #[cfg(feature = "ethereum")]
 mod anvil;
+mod channels;
 mod crash;
 mod place;
 mod trade;

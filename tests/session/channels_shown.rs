@@ -43,6 +43,7 @@ fn a_channel_that_cannot_pay_for_the_session_is_refused() {
     refused(|v| v.vouched = Amount::new(5), "channel", "the last amount vouched is 5");
     refused(|v| channel(v).settled = Amount::new(5), "channel", "the last amount vouched is 5");
     refused(|v| channel(v).finalized = true, "channel", "closed");
+    refused(|v| v.is_left = true, "channel", "about to be closed");
     refused(|v| channel(v).deposit = Amount::new(11), "channel", "does not cover one window");
 }
 
