@@ -9,7 +9,8 @@ use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId};
 /// The most that this journal's owner vouched, or has in vouchers, and on which channel.
 fn vouched(entries: &[Entry]) -> (ChannelId, Amount) {
     let vouched = entries.iter().filter_map(|entry| match &entry.record {
-        Record::Ceiling { channel, amount } | Record::Voucher { channel, amount, .. } => {
+        // A buyer's own word at the session's end, which no ledger may pass, ceiling or not.
+        Record::Spent { channel, amount, .. } | Record::Voucher { channel, amount, .. } => {
             Some((*channel, *amount))
         }
         _ => None,
