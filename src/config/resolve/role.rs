@@ -112,9 +112,10 @@ fn spending(
         return Err(wrong(&at("deposit"), what));
     }
     let top_up_below = written.top_up_below.map(|units| units.0);
-    for (key, is_written) in
-        [("top_up_below", top_up_below.is_some()), ("keep_channel", written.keep_channel.is_some())]
-    {
+    for (key, is_written) in [
+        ("top_up_below", top_up_below.is_some()),
+        ("keep_channel", written.keep_channel == Some(true)),
+    ] {
         if is_written && !escrow {
             let what = "it is for escrow: remove it, or add \"escrow\" to the currency's methods";
             return Err(wrong(&at(key), what));
