@@ -237,6 +237,39 @@ fn anchors_as_the_chain_has_them(chain: &Chain, side: &str, account: &str) -> BT
     on_chain
 }
 
+/// A token asks for leave before anybody may take it: that is given once, whatever is bought.
+#[test]
+fn a_buyer_lets_the_escrow_take_its_tokens_once_and_then_pays_by_voucher() {
+    let Some(chain) = Chain::up() else { return };
+    let (mut seller, address) = chain.sell();
+    for _ in 0..2 {
+        let told = chain.buy(&address, "buyer.toml", "USDX");
+        assert_eq!((&told["end"], amount(&told["paid"])), (&"complete".into(), 10_000), "{told}");
+        fs::remove_file(chain.path("USDX.items")).unwrap();
+    }
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let (buying, escrow) = (chain.account("buyer"), chain.recorded("escrow"));
+    let approvals = chain.events("Approval(address,address,uint256)");
+    let [(topics, _, tx)] = &approvals[..] else { panic!("{approvals:?}") };
+    assert_eq!(topics[1..], [as_topic(&buying), as_topic(&escrow)]);
+    let opened =
+        chain.events("ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)");
+    assert!(!opened.is_empty());
+
+    let journal = chain.path("buyer-journal");
+    let list =
+        |what: &str| told(sdpp().args(["journal", "list", what, "--journal"]).arg(&journal)).1;
+    let owed: Vec<String> =
+        list("obligations").lines().filter(|l| l.contains("approve")).map(str::to_owned).collect();
+    assert!(owed.len() == 1 && owed[0].contains("met"), "{owed:?}");
+    assert!(list("entries").contains("approving"));
+    let (exit, audit) = told(sdpp().args(["audit", "--offline", "--journal"]).arg(&journal));
+    assert_eq!(exit, 0, "{audit}");
+    let leave = audit.lines().find(|line| line.starts_with("leave for the escrow"));
+    assert!(leave.is_some_and(|line| line.ends_with(&format!("is given in {tx}"))), "{audit}");
+}
+
 #[test]
 fn a_chain_that_was_stopped_or_killed_goes_on_where_it_was_and_the_demo_runs_on_it() {
     let Some(chain) = Chain::up() else { return };
