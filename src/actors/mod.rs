@@ -15,6 +15,7 @@ pub mod journal;
 pub mod ledger;
 pub mod listener;
 pub mod node;
+pub mod offering;
 pub mod selling;
 pub mod session;
 pub mod watch;
