@@ -1,6 +1,7 @@
 //! The buyer's side of one session.
 
 mod ordering;
+mod paying;
 mod purse;
 mod said;
 mod stream;
