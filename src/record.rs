@@ -231,6 +231,14 @@ pub enum Record {
         /// Opening or topping up.
         owed: Owed,
     },
+    /// The escrow is let take deposits of an asset that asks for leave first. Met before anything
+    /// is deposited.
+    Approving {
+        /// The asset.
+        asset: Asset,
+        /// Giving leave.
+        owed: Owed,
+    },
     /// The watch: a ledger says what happened to a channel that we have part in, for good.
     ChannelChange {
         /// The ledger.
@@ -274,6 +282,7 @@ impl Record {
             | Record::Ended { owed, .. } => owed.as_ref(),
             Record::Anchoring { owed }
             | Record::Funding { owed, .. }
+            | Record::Approving { owed, .. }
             | Record::Redeeming { owed, .. } => Some(owed),
             _ => None,
         }

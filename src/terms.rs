@@ -71,6 +71,8 @@ pub enum Purpose {
     Settle = 7,
     /// Redeeming the last voucher and closing the channel.
     Close = 8,
+    /// Letting the escrow take deposits.
+    Approve = 9,
 }
 
 /// Which side of a session.

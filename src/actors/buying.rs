@@ -2,12 +2,13 @@
 
 use crate::actors::Ledgers;
 use crate::actors::funding::{Funded, Funding, Wanted};
+use crate::actors::funds::afford;
 use crate::actors::selling::{Busy, Taken};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Buyer, Input, Output, Progress};
 use actix::prelude::*;
-use sdpp_ledger::{Account, Amount, ChannelId, LedgerId};
+use sdpp_ledger::{Account, Amount, Asset, ChannelId, LedgerId};
 use tokio::sync::{mpsc, oneshot};
 
 /// How many items may wait to be written out; then the session stops reading.
@@ -91,6 +92,9 @@ impl Side for Buying {
             Output::TopUp { ledger, channel, amount } => {
                 return top_up(actor, &ledger, channel, amount, ctx);
             }
+            Output::Afford { ledger, asset, amount } => {
+                return look_at_funds(actor, &ledger, asset, amount, ctx);
+            }
             _ => {}
         }
         Ok(())
@@ -128,6 +132,25 @@ impl Side for Buying {
             let _ = done.send(ended);
         });
     }
+}
+
+/// Looks whether our account can pay what the session will ask for by transfer.
+fn look_at_funds(
+    actor: &mut Actor,
+    ledger: &LedgerId,
+    asset: Asset,
+    amount: Amount,
+    ctx: &mut Ctx<Buying>,
+) -> Result<(), String> {
+    let Some(side) = actor.side.as_ref() else { return Ok(()) };
+    let known = side.ledgers.get(ledger).cloned();
+    let ledger = known.ok_or_else(|| format!("there is no ledger {ledger} here"))?;
+    let looked = async move { afford(ledger.as_ref(), &asset, amount).await };
+    ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
+        Ok(()) => actor.tell(Input::Afforded, ctx),
+        Err(lack) => actor.fail(format!("nothing is ordered: {lack}"), ctx),
+    }));
+    Ok(())
 }
 
 /// Takes or opens a channel, and tells the core when it stands.

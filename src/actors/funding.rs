@@ -87,6 +87,7 @@ impl Funding {
         let reference = reference(channel, Purpose::TopUp, watched.top_ups);
         let owed = self.owed(reference, Purpose::TopUp, call);
         let (payee, asset) = (open.payee, open.asset);
+        self.see_to_deposit(&asset, amount).await?;
         self.append(Record::Funding { channel: *channel, payee, asset, owed }).await?;
         self.met(reference).await?;
         let least = before.checked_add(amount).ok_or("a deposit passes 128 bits")?;
@@ -176,18 +177,19 @@ impl Funding {
         let open = Open { payee, asset, deposit: *deposit, salt, signer };
         let (payee, asset) = (open.payee.clone(), open.asset.clone());
         let owed = self.owed(reference, Purpose::Open, Call::Open(open));
+        self.see_to_deposit(&asset, *deposit).await?;
         self.append(Record::Funding { channel, payee, asset, owed }).await?;
         self.met(reference).await?;
         let deposit = self.shown(&channel, Amount::ZERO).await?.deposit;
         Ok(Funded { channel, domain, base: Amount::ZERO, deposit, taken })
     }
 
-    fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {
+    pub(super) fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {
         let (ledger, act) = (self.ledger.id().clone(), Act::Do(call));
         Owed { reference, purpose, ledger, act, held: false }
     }
 
-    async fn append(&self, record: Record) -> Result<(), String> {
+    pub(super) async fn append(&self, record: Record) -> Result<(), String> {
         let write = Write::Append { session: None, record: Box::new(record) };
         let committed = self.journal.send(Commit(vec![write])).await.map_err(|e| e.to_string())?;
         let answers = committed.map_err(|error| error.to_string())?;
@@ -195,7 +197,7 @@ impl Funding {
     }
 
     /// Waits until something owed is done, for good.
-    async fn met(&self, reference: Reference) -> Result<(), String> {
+    pub(super) async fn met(&self, reference: Reference) -> Result<(), String> {
         match self.journal.send(Await(reference)).await.map_err(|error| error.to_string())? {
             Some(NewsKind::Met(_)) => Ok(()),
             Some(NewsKind::Refused(why)) => Err(why),
@@ -234,7 +236,7 @@ impl Funding {
         }))
     }
 
-    fn escrow(&self) -> Result<&dyn Escrow, String> {
+    pub(super) fn escrow(&self) -> Result<&dyn Escrow, String> {
         self.ledger.escrow().ok_or_else(|| "this ledger has no escrow".to_owned())
     }
 }

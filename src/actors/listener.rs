@@ -5,6 +5,7 @@
 
 use crate::actors::journal::JournalActor;
 use crate::actors::node::{Join, Node};
+use crate::actors::offering::Offering;
 use crate::actors::selling::{Busy, Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
@@ -24,7 +25,7 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 pub struct Shop {
     /// What is offered.
-    pub offer: Arc<Offer>,
+    pub offering: Offering,
     /// Where the items of each topic come from.
     pub topics: Arc<BTreeMap<String, Origin>>,
     /// Our ledgers.
@@ -61,10 +62,18 @@ pub async fn listen(
             }
         };
         let Ok(stream) = stream.into_std() else { continue };
+        let offer = match shop.offering.now() {
+            Ok(offer) => offer,
+            Err(nothing) => {
+                turn_away(&stream, &nothing);
+                continue;
+            }
+        };
         match node.send(Join { from: peer.ip() }).await {
             Ok(Ok(id)) => {
                 if let Some(arbiter) = next.next() {
-                    start(arbiter, stream, peer.ip(), id, shop.clone(), node.clone());
+                    let guest = Guest { stream, from: peer.ip(), id, offer };
+                    start(arbiter, guest, shop.clone(), node.clone());
                 }
             }
             Ok(Err(full)) => turn_away(&stream, &full),
@@ -73,17 +82,19 @@ pub async fn listen(
     }
 }
 
-fn start(
-    arbiter: &ArbiterHandle,
+/// A connection that was taken.
+struct Guest {
     stream: TcpStream,
     from: IpAddr,
     id: u64,
-    shop: Shop,
-    node: Addr<Node>,
-) {
+    /// What it is offered.
+    offer: Arc<Offer>,
+}
+
+fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Addr<Node>) {
     arbiter.spawn_fn(move || {
-        let begun = begin(stream, id, shop, node.clone());
-        match begun {
+        let Guest { from, id, .. } = guest;
+        match begin(guest, shop, node.clone()) {
             Ok(session) => node.do_send(crate::actors::node::Started { id, session }),
             Err(why) => {
                 tracing::error!(%from, why, "a session could not begin");
@@ -94,14 +105,13 @@ fn start(
 }
 
 fn begin(
-    stream: TcpStream,
-    id: u64,
+    Guest { stream, id, offer, .. }: Guest,
     shop: Shop,
     node: Addr<Node>,
 ) -> Result<Addr<SessionActor<Selling>>, String> {
     let randomness = randomness().map_err(|error| error.to_string())?;
-    let item_bytes_max = shop.offer.policy.item_bytes_max;
-    let core = Seller::new(shop.offer, randomness, now_ms());
+    let item_bytes_max = offer.policy.item_bytes_max;
+    let core = Seller::new(offer, randomness, now_ms());
     let side = Selling {
         id,
         node,

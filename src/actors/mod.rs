@@ -6,13 +6,16 @@
 //! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
+mod approval;
 pub mod buying;
 mod funding;
+pub mod funds;
 pub mod interrupted;
 pub mod journal;
 pub mod ledger;
 pub mod listener;
 pub mod node;
+pub mod offering;
 pub mod selling;
 pub mod session;
 pub mod watch;

@@ -232,6 +232,7 @@ impl Fold {
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }
+            | Record::Approving { .. }
             | Record::ChannelChange { .. }
             | Record::Redeeming { .. } => Ok(()),
         }

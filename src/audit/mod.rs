@@ -5,11 +5,13 @@
 //! both signed, and every amount computed again. What only a ledger can tell is left as
 //! [`Check`]s for whoever can ask one.
 
+mod approvals;
 mod channels;
 mod due;
 mod fold;
 mod statement;
 
+pub use approvals::{Approval, Approved};
 pub use statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
 
 use crate::journal::Entry;
@@ -26,6 +28,7 @@ pub struct Audit {
     /// Sessions in the order in which they began.
     order: Vec<SessionId>,
     channels: Channels,
+    approvals: Vec<Approval>,
 }
 
 /// Where an audit found something wrong.
@@ -47,12 +50,14 @@ impl Audit {
             sessions: BTreeMap::new(),
             order: Vec::new(),
             channels: Channels::default(),
+            approvals: Vec::new(),
         }
     }
 
     /// Takes the next entry.
     pub fn take(&mut self, entry: &Entry) {
         self.channels.take(entry);
+        approvals::take(&mut self.approvals, entry);
         let Some(session) = entry.session else { return };
         let fold = self.sessions.entry(session).or_insert_with(|| {
             self.order.push(session);
@@ -64,7 +69,8 @@ impl Audit {
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
         let Channels { changes, problems, .. } = self.channels;
-        let mut report = Report { changes, problems, ..Report::default() };
+        let approvals = self.approvals;
+        let mut report = Report { changes, approvals, problems, ..Report::default() };
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
             let (statement, problems) = fold.finish();
             report.statements.extend(statement);
@@ -82,6 +88,8 @@ pub struct Report {
     pub statements: Vec<Statement>,
     /// How often a ledger told that something happened to a channel.
     pub changes: u64,
+    /// What our account let escrows take.
+    pub approvals: Vec<Approval>,
     /// All that is wrong, the first entry first.
     pub problems: Vec<Problem>,
 }

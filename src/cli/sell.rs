@@ -6,6 +6,7 @@ use super::running::{Running, Signals, in_system};
 use super::status;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
+use crate::actors::offering::Offering;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
@@ -24,6 +25,9 @@ use tokio::net::TcpListener;
 
 /// How many times its patience a seller waits for a payment that was claimed to be final.
 const FINALITY_PATIENCES: u64 = 10;
+
+/// How often ledgers are asked whether our accounts can still do their part.
+const FUNDS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the seller until Ctrl-C or SIGTERM. The first line on standard output is
 /// `listening ADDR`; the end waits for windows to be paid.
@@ -58,7 +62,7 @@ async fn sell(config: Config) -> Outcome {
     let selling = Selling::start(&config, &running).await?;
     let admin = Admin::bind(&config.journal.dir)
         .map_err(Failure::io("make the admin socket in", &config.journal.dir))?;
-    let asked = Arc::new(status::Asked::new(&running, selling.node.clone()));
+    let asked = Arc::new(status::Asked::new(&running, &selling));
     actix::spawn(admin.serve(move |request| status::answer(asked.clone(), request)));
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
@@ -89,6 +93,8 @@ pub(super) struct Selling {
     pub(super) address: SocketAddr,
     /// Its node.
     pub(super) node: Addr<Node>,
+    /// What stands on its menu.
+    pub(super) offering: Offering,
     /// Its patience.
     pub(super) patience: Duration,
     arbiters: Vec<Arbiter>,
@@ -110,8 +116,9 @@ impl Selling {
             per_address_max: limits.connections_per_address_max,
         })
         .start();
+        let offering = Offering::start(offer, running.ledgers.clone(), FUNDS_EVERY).await;
         let shop = Shop {
-            offer: Arc::new(offer),
+            offering: offering.clone(),
             topics: Arc::new(topics),
             ledgers: running.ledgers.clone(),
             journal: running.journal.clone(),
@@ -124,7 +131,7 @@ impl Selling {
         let handles = arbiters.iter().map(Arbiter::handle).collect();
         actix::spawn(listen(listener, shop, node.clone(), handles));
         let patience = Duration::from_millis(seller.patience_ms);
-        Ok(Selling { address, node, patience, arbiters })
+        Ok(Selling { address, node, offering, patience, arbiters })
     }
 
     /// Takes no more orders, and waits until every session has ended in good order.

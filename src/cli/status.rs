@@ -3,10 +3,12 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::out;
 use super::running::Running;
+use super::sell::Selling;
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
 use crate::actors::now_ms;
+use crate::actors::offering::{LeftOut, Offering};
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
 use crate::journal::{OpenChannel, Reader, Unsettled, Write, obligation};
@@ -73,6 +75,10 @@ fn show(status: &Value) -> Outcome {
         };
         out::line(format_args!("ledger    {name}: {owed} obligations open{since} ({id})"))?;
     }
+    for one in status["left_out"].as_array().into_iter().flatten() {
+        let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
+        out::line(format_args!("off menu  {currency} by {method}: {why}"))?;
+    }
     status["channels"].as_array().into_iter().flatten().try_for_each(show_channel)
 }
 
@@ -98,6 +104,7 @@ pub(super) struct Asked {
     reader: Reader,
     journal: Addr<JournalActor>,
     node: Addr<Node>,
+    offering: Offering,
     ledgers: Vec<OneLedger>,
 }
 
@@ -110,7 +117,7 @@ struct OneLedger {
 
 impl Asked {
     /// Answers for a node.
-    pub(super) fn new(running: &Running, node: Addr<Node>) -> Self {
+    pub(super) fn new(running: &Running, selling: &Selling) -> Self {
         let one = |(name, id): (&String, &LedgerId)| {
             let (ledger, actor) = (running.ledgers.get(id)?.clone(), running.actors.get(id)?);
             Some(OneLedger { name: name.clone(), id: id.clone(), ledger, actor: actor.clone() })
@@ -118,7 +125,8 @@ impl Asked {
         Asked {
             reader: running.reader.clone(),
             journal: running.journal.clone(),
-            node,
+            node: selling.node.clone(),
+            offering: selling.offering.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
         }
     }
@@ -156,7 +164,13 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         ledgers.insert(ledger.name.clone(), shown);
         why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
     }
+    why.extend(asked.offering.now().err());
+    let left_out = asked.offering.left_out().into_iter();
+    let left_out = left_out.map(|LeftOut { currency, method, why }| {
+        json!({ "currency": currency, "method": method, "why": why })
+    });
     Ok(json!({
+        "left_out": left_out.collect::<Vec<_>>(),
         "ready": why.is_empty(),
         "why": why,
         "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },

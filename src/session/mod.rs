@@ -70,6 +70,8 @@ pub enum Input<'a> {
         /// The ledger's reason.
         why: String,
     },
+    /// Buyer: the answer to [`Output::Afford`]. What cannot be paid is told as [`Input::Failed`].
+    Afforded,
     /// Somebody wants this side to end in good order.
     Stop(Reason),
     /// The peer closed the connection, or it broke.
@@ -104,6 +106,16 @@ pub enum Output {
         ledger: LedgerId,
         /// The channel.
         channel: ChannelId,
+    },
+    /// Buyer: see whether our account can pay so much by transfer, and answer with
+    /// [`Input::Afforded`].
+    Afford {
+        /// The ledger.
+        ledger: LedgerId,
+        /// What is paid.
+        asset: Asset,
+        /// How much there must be, beside fees, in the asset's smallest unit.
+        amount: Amount,
     },
     /// Buyer: find or open a channel, and answer with [`Input::Funded`].
     Fund {

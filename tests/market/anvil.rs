@@ -136,6 +136,33 @@ impl Chain {
         found.find(|statement| statement["currency"] == currency).unwrap()
     }
 
+    /// Changes the buyer's config: its tokens are spent one way alone.
+    fn buyer_pays_tokens_by(&self, method: &str) {
+        let text = self.read("buyer.toml");
+        let (ether, token) = text.split_once("[currencies.USDX]").unwrap();
+        let line = token.lines().find(|line| line.starts_with("methods")).unwrap();
+        let token = token.replacen(line, &format!("methods = [\"{method}\"]"), 1);
+        fs::write(self.path("buyer.toml"), format!("{ether}[currencies.USDX]{token}")).unwrap();
+    }
+
+    /// Gives an account so much of the coin, in wei, and takes all else from it.
+    fn endow(&self, side: &str, wei: u128) {
+        let account = self.account(side);
+        self.cast(&["rpc", "anvil_setBalance", &account, &format!("{wei:#x}")]);
+    }
+
+    /// What a seller offers: each currency and how it is paid, or its error.
+    fn offered(address: &str) -> Result<Vec<String>, String> {
+        let (exit, text) = told(sdpp().args(["menu", address, "--json"]));
+        if exit != 0 {
+            return Err(text);
+        }
+        let menu: Value = serde_json::from_str(&text).unwrap();
+        let accepted = menu["currencies_accepted"].as_array().unwrap().iter();
+        let name = |one: &Value| format!("{} {}", one["currency"], one["method"]).replace('"', "");
+        Ok(accepted.map(name).collect())
+    }
+
     fn demo(&self) -> Output {
         let mut demo = sdpp();
         demo.args(["demo", "--ledger", "anvil", "--items", "20", "--json", "--dir"]);
@@ -235,6 +262,127 @@ fn anchors_as_the_chain_has_them(chain: &Chain, side: &str, account: &str) -> BT
     assert!(!in_book.is_empty(), "{side} anchored nothing: {told:?}");
     assert_eq!(in_book, on_chain, "{side}");
     on_chain
+}
+
+/// A token asks for leave before anybody may take it: that is given once, whatever is bought.
+#[test]
+fn a_buyer_lets_the_escrow_take_its_tokens_once_and_then_pays_by_voucher() {
+    let Some(chain) = Chain::up() else { return };
+    chain.buyer_pays_tokens_by("escrow");
+    let (mut seller, address) = chain.sell();
+    for _ in 0..2 {
+        let told = chain.buy(&address, "buyer.toml", "USDX");
+        assert_eq!((&told["end"], amount(&told["paid"])), (&"complete".into(), 10_000), "{told}");
+        fs::remove_file(chain.path("USDX.items")).unwrap();
+    }
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let (buying, escrow) = (chain.account("buyer"), chain.recorded("escrow"));
+    let approvals = chain.events("Approval(address,address,uint256)");
+    let [(topics, _, tx)] = &approvals[..] else { panic!("{approvals:?}") };
+    assert_eq!(topics[1..], [as_topic(&buying), as_topic(&escrow)]);
+    let opened =
+        chain.events("ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)");
+    assert!(!opened.is_empty());
+
+    let journal = chain.path("buyer-journal");
+    let list =
+        |what: &str| told(sdpp().args(["journal", "list", what, "--journal"]).arg(&journal)).1;
+    let owed: Vec<String> =
+        list("obligations").lines().filter(|l| l.contains("approve")).map(str::to_owned).collect();
+    assert!(owed.len() == 1 && owed[0].contains("met"), "{owed:?}");
+    assert!(list("entries").contains("approving"));
+    let (exit, audit) = told(sdpp().args(["audit", "--offline", "--journal"]).arg(&journal));
+    assert_eq!(exit, 0, "{audit}");
+    let leave = audit.lines().find(|line| line.starts_with("leave for the escrow"));
+    assert!(leave.is_some_and(|line| line.ends_with(&format!("is given in {tx}"))), "{audit}");
+}
+
+/// It could anchor no invoice and redeem no voucher: nothing is promised that cannot be kept.
+#[test]
+fn a_seller_without_coin_for_its_part_offers_nothing_until_it_has_some() {
+    let Some(chain) = Chain::up() else { return };
+    chain.endow("seller", 1);
+    let (_seller, address) = chain.sell();
+    let said = Chain::offered(&address).unwrap_err();
+    assert!(said.contains("can be paid in no currency just now"), "{said}");
+    let status = || {
+        let journal = chain.path("seller-journal");
+        told(sdpp().args(["status", "--json", "--journal"]).arg(journal)).1
+    };
+    let shown: Value = serde_json::from_str(&status()).unwrap();
+    assert_eq!((&shown["ready"], shown["left_out"].as_array().unwrap().len()), (&json!(false), 4));
+    let why = shown["left_out"][0]["why"].as_str().unwrap();
+    let account = format!(
+        "account {} on eip155:31337 holds 1 of the coin, it needs ",
+        chain.account("seller")
+    );
+    assert!(why.starts_with(&account) && why.ends_with(", for fees"), "{why}");
+
+    chain.endow("seller", FIRST);
+    let offered = loop {
+        if let Ok(offered) = Chain::offered(&address) {
+            break offered;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(offered.len(), 4, "{offered:?}");
+    let shown: Value = serde_json::from_str(&status()).unwrap();
+    assert_eq!((&shown["ready"], &shown["left_out"]), (&json!(true), &json!([])));
+    let told = chain.buy(&address, "buyer.toml", "ETH");
+    assert_eq!(told["end"], "complete", "{told}");
+}
+
+/// What is paid to it costs a seller nothing that keeps no records on the chain.
+#[test]
+fn a_seller_without_coin_and_records_takes_transfers_and_earns_its_first_coin() {
+    let Some(chain) = Chain::up() else { return };
+    for side in ["seller", "buyer"] {
+        let text = chain.read(&format!("{side}.toml"));
+        let (before, records) = text.split_once("[records]").unwrap();
+        let rest = records.split_once("\n[").unwrap().1;
+        fs::write(chain.path(&format!("{side}.toml")), format!("{before}[{rest}")).unwrap();
+    }
+    chain.endow("seller", 0);
+    let (_seller, address) = chain.sell();
+    let mut offered = Chain::offered(&address).unwrap();
+    offered.sort();
+    assert_eq!(offered, ["ETH transfer", "USDX transfer"]);
+    let told = chain.buy(&address, "buyer.toml", "ETH");
+    assert_eq!((&told["end"], amount(&told["paid"])), (&"complete".into(), 10 * PRICE), "{told}");
+}
+
+#[test]
+fn a_buyer_without_the_money_is_told_what_it_lacks_and_orders_nothing() {
+    let Some(chain) = Chain::up() else { return };
+    let (_seller, address) = chain.sell();
+    chain.buyer_pays_tokens_by("escrow");
+    for (currency, what) in [("ETH", "no channel could be opened: "), ("USDX", "no channel")] {
+        chain.endow("buyer", 12_345);
+        let items = chain.path(&format!("{currency}.items"));
+        let mut buy = sdpp();
+        buy.args([
+            "buy",
+            &address,
+            "cpu_load",
+            "10",
+            "--trust-on-first-use",
+            "--currency",
+            currency,
+        ]);
+        let config = chain.path("buyer.toml");
+        let (exit, said) = told(buy.arg("--config").arg(config).arg("--output").arg(items));
+        let account = chain.account("buyer");
+        assert_ne!(exit, 0);
+        let lack = format!("account {account} on eip155:31337 holds 12345 of the coin, it needs ");
+        assert!(said.contains(what) && said.contains(&lack), "{said}");
+    }
+    let journal = chain.path("buyer-journal");
+    let (_, sessions) =
+        told(sdpp().args(["journal", "list", "sessions", "--journal"]).arg(&journal));
+    assert_eq!(sessions, "", "nothing was ordered");
+    let nonce = chain.cast(&["nonce", &chain.account("buyer")]);
+    assert_eq!(nonce, "0", "and nothing sent");
 }
 
 #[test]

@@ -130,13 +130,30 @@ fn what_a_program_prints_is_sold_like_any_sensor() {
 #[test]
 fn a_buyer_without_money_gets_what_k_and_w_allow_and_no_more() {
     let place = Place::open(Setting { anchor: "after", ..Setting::default() });
-    place.buyer("buyer", 200);
-    let output = place.buy("buyer", "co2", "95").output().unwrap();
+    // What it needs for what is out on credit, and nothing for what it goes on to take.
+    place.buyer("buyer", 400);
+    let output = place.buy("buyer", "co2", "all").output().unwrap();
     assert!(!output.status.success());
     let sold = place.audit("seller").remove(0);
-    assert_eq!(amount(&sold["settled"]), 200, "one window was paid: {sold}");
-    assert!(sold["items_delivered"].as_u64().unwrap() <= 30, "{sold}");
-    assert_eq!(place.balance("seller"), 200);
+    assert_eq!(amount(&sold["settled"]), 400, "two windows were paid: {sold}");
+    assert!(sold["items_delivered"].as_u64().unwrap() <= 40, "{sold}");
+    assert_eq!(place.balance("seller"), 400);
+}
+
+#[test]
+fn a_buyer_that_cannot_pay_for_all_that_it_wants_orders_nothing() {
+    for methods in ["[\"transfer\"]", "[\"escrow\"]"] {
+        let place = Place::open(Setting { methods, ..Setting::default() });
+        place.buyer("buyer", 1_899);
+        let output = place.buy("buyer", "co2", "95").output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // A channel is funded with more than this order, by the config.
+        let needs = if methods.contains("escrow") { 5_000 } else { 1_900 };
+        assert!(said.contains(&format!("holds 1899 of the coin, it needs {needs}")), "{said}");
+        assert_eq!(place.balance("buyer"), 1_899);
+        assert!(place.audit("seller").is_empty() && place.audit("buyer").is_empty());
+    }
 }
 
 /// A buyer's command to buy 95 items, to standard output.

@@ -169,3 +169,24 @@ fn the_number_that_a_smaller_base_misses_is_named() {
     pair.run();
     ends_with(&mut pair, Role::Buyer, "channel", "base is 5, the last amount vouched is 8");
 }
+
+/// What our account holds is looked at when the price is known, and before anything is ordered.
+#[test]
+fn a_buyer_that_cannot_pay_says_so_to_itself_and_orders_nothing() {
+    for (quantity, cost) in [(Some(6), 18), (None, 12)] {
+        let with = |holds| {
+            let mut pair = Setting::default().order("gas", quantity).start();
+            pair.holds = Amount::new(holds);
+            pair.run_to(7);
+            pair
+        };
+        let poor = with(cost - 1);
+        assert_eq!((poor.b.end(), poor.b.why()), (End::Failed, &*format!("too little for {cost}")));
+        assert!(poor.ledger.is_empty() && poor.b.records.is_empty(), "nothing is even anchored");
+        assert_eq!(types(&poor.b), ["error"]);
+        let (code, message) = last_error(&poor.b);
+        let private = ("internal", "the buyer cannot go on");
+        assert_eq!((code.as_str(), message.as_str()), private, "our purse is nobody's business");
+        assert!(types(&with(cost).b).contains(&"order".to_owned()));
+    }
+}

@@ -205,6 +205,8 @@ pub struct Pair {
     pub raises: u8,
     /// The transactions before it, which nobody will ever see.
     replaced: Vec<TxId>,
+    /// What the buyer's account holds.
+    pub holds: Amount,
     /// What the seller knows to be vouched, where that is not the buyer's base.
     pub known: Option<Amount>,
     /// How many bytes a read brings at most.
@@ -255,6 +257,7 @@ impl Pair {
             never_final: false,
             raises: 0,
             replaced: Vec::new(),
+            holds: Amount::new(u128::MAX),
             known: None,
             read_max: usize::MAX,
             source: None,
@@ -386,6 +389,10 @@ impl Pair {
                     self.top_up();
                 }
             }
+            Output::Afford { amount, .. } => match amount > self.holds {
+                true => self.tell(role, Input::Failed(format!("too little for {amount}"))),
+                false => self.tell(role, Input::Afforded),
+            },
             Output::Fund { .. } => {
                 let (base, deposit) = (self.base, self.deposit);
                 let (channel, domain) = (ChannelId([5; 32]), domain());

@@ -37,7 +37,7 @@ pub(crate) struct Artifact {
 
 /// What the escrow's constructor fills in, for each word that the artifact names, in its order:
 /// the code that stands on a chain is compared to the last byte.
-const FILLED: [Filled; 14] = [
+const FILLED: [Filled; 12] = [
     Filled::GracePeriod,
     Filled::GracePeriod,
     Filled::Name,
@@ -48,10 +48,8 @@ const FILLED: [Filled; 14] = [
     Filled::NameDigest,
     Filled::VersionDigest,
     Filled::Chain,
-    Filled::Domain,
     Filled::Chain,
     Filled::Domain,
-    Filled::Chain,
 ];
 
 #[derive(Clone, Copy)]

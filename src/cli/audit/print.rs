@@ -1,7 +1,7 @@
 //! The statement on paper: for people, for programs, for a spreadsheet.
 
 use super::Format;
-use crate::audit::{AnchorLine, Problem, Report, Statement};
+use crate::audit::{AnchorLine, Approval, Approved, Problem, Report, Statement};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
 use crate::journal::Head;
@@ -27,6 +27,7 @@ pub(super) fn statements(
             if report.changes > 0 {
                 out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
             }
+            report.approvals.iter().try_for_each(approval)?;
             match report.problems.is_empty() {
                 true => out::line("nothing is wrong"),
                 false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
@@ -35,6 +36,16 @@ pub(super) fn statements(
             }
         }
     }
+}
+
+fn approval(one: &Approval) -> Outcome {
+    let outcome = match &one.outcome {
+        Approved::Open => "is on its way".to_owned(),
+        Approved::Given(tx) => format!("is given in {tx}"),
+        Approved::Refused(why) => format!("is refused: {why}"),
+    };
+    let Approval { ledger, asset, .. } = one;
+    out::line(format!("leave for the escrow on {ledger} to take deposits of {asset} {outcome}"))
 }
 
 fn table(one: &Statement) -> Outcome {

@@ -1,6 +1,7 @@
 //! The buyer's side of one session.
 
 mod ordering;
+mod paying;
 mod purse;
 mod room;
 mod said;
@@ -35,7 +36,7 @@ pub struct Buyer {
 enum State {
     /// Connected.
     ExpectMenu { deadline_ms: u64 },
-    /// The menu is good; a channel is being found or opened.
+    /// The menu is good; our own money is looked at, or a channel found or opened.
     Funding(Box<Choice>),
     /// The order is fixed and waits for its anchor's transaction.
     Anchoring(Box<Ordered>, Reference, u64),
@@ -214,6 +215,11 @@ impl Buyer {
             (State::Funding(_), Event::Other(Input::Funded { channel, domain, base, deposit })) => {
                 self.funded(state, (channel, domain), (base, deposit), now_ms)
             }
+            (State::Funding(choice), Event::Other(Input::Afforded))
+                if choice.method == Method::Transfer =>
+            {
+                self.order(state, None, now_ms)
+            }
             (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
                 if *awaited == reference =>
             {
@@ -234,7 +240,8 @@ impl Buyer {
             (_, Event::Other(Input::Stop(_))) => Err(Fault::ours("stopped before it began")),
             (State::ExpectMenu { .. }, Event::Timeout) => Err(Fault::timed_out("no menu came")),
             (State::Funding(_), Event::Timeout) => {
-                Err(Fault::ours("no channel was open before the menu expired"))
+                let why = "the menu expired before our ledger had shown what we can pay with";
+                Err(Fault::ours(why))
             }
             (_, Event::Timeout) => Err(Fault::timed_out("the seller did not answer the order")),
             (_, Event::Other(_)) => Ok(()),

@@ -10,7 +10,7 @@ use crate::message::{
 };
 use crate::record::{Act, Owed, Record};
 use crate::session::{Fault, Output};
-use crate::terms::{Method, Purpose, Role, SessionId};
+use crate::terms::{Currency, Method, Purpose, Role, SessionId};
 use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
 
 impl Buyer {
@@ -38,43 +38,28 @@ impl Buyer {
         let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
         let channels = ours.channels.clone();
         let choice = Choice { menu, message, currency, method, account, channels };
-        self.fund_or_order(state, choice, now_ms)
+        self.see_to_funds(state, choice)
     }
 
-    fn fund_or_order(
-        &mut self,
-        state: &mut State,
-        choice: Choice,
-        now_ms: u64,
-    ) -> Result<(), Fault> {
-        let fund = match choice.method {
-            Method::Transfer => None,
-            Method::Escrow => {
-                // Any channel will do to see what the session would cost.
-                let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
-                let order = self.order_from(&choice, Some(escrow));
-                let terms = wish::check_order(&choice.menu, &order, &self.wish, None)?;
-                let credit = terms.credit_items();
-                let least = terms.owed_for(terms.quantity.unwrap_or(credit));
-                let too_much = || Fault::ours("the price of this order passes 128 bits");
-                let least = least.ok_or_else(too_much)?;
-                Some(Output::Fund {
-                    least,
-                    ample: least.max(choice.channels.deposit),
-                    ledger: terms.currency.ledger,
-                    payee: terms.currency.payee,
-                    asset: terms.currency.asset,
-                })
-            }
-        };
+    /// Before anything is ordered, our own money is looked at.
+    fn see_to_funds(&mut self, state: &mut State, choice: Choice) -> Result<(), Fault> {
+        // Any channel will do to see what the session would cost.
+        let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
+        let by_escrow = choice.method == Method::Escrow;
+        let order = self.order_from(&choice, by_escrow.then_some(escrow));
+        let terms = wish::check_order(&choice.menu, &order, &self.wish, None)?;
+        let too_much = || Fault::ours("the price of this order passes 128 bits");
+        let least = terms.owed_for(terms.quantity.unwrap_or(terms.credit_items()));
+        let least = least.ok_or_else(too_much)?;
+        let Currency { ledger, payee, asset, .. } = terms.currency;
+        self.out.push(if by_escrow {
+            let ample = least.max(choice.channels.deposit);
+            Output::Fund { least, ample, ledger, payee, asset }
+        } else {
+            Output::Afford { ledger, asset, amount: least }
+        });
         *state = State::Funding(Box::new(choice));
-        match fund {
-            Some(fund) => {
-                self.out.push(fund);
-                Ok(())
-            }
-            None => self.order(state, None, now_ms),
-        }
+        Ok(())
     }
 
     /// The channel is there: we order.

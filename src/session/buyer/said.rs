@@ -2,7 +2,7 @@
 //! signs another transaction for the same payment, and either may be mined: the seller is told of
 //! each, or it would wait for one that never comes.
 
-use super::stream::Unpaid;
+use super::paying::Unpaid;
 use crate::record::FURTHER_TXS_MAX;
 use sdpp_ledger::TxId;
 

@@ -1,25 +1,26 @@
 //! The buyer's session once it has the session's key: items and invoices in, acks and payments
 //! out.
 
+use super::paying::Unpaid;
 use super::purse::Purse;
 use super::said::Said;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
     Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
-    PaymentAck, Reason, Voucher,
+    Reason,
 };
 use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Purpose, Role, Terms};
-use sdpp_ledger::{Amount, Call, Digest, Key, Reference, Transfer, TxId};
+use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
 use std::collections::VecDeque;
 
 /// A session's items and money, as the buyer has them.
 #[derive(Debug)]
 pub(super) struct Stream {
-    key: Key,
+    pub(super) key: Key,
     pub(super) terms: Terms,
     keys: Keys,
     pub(super) windows: Windows,
@@ -35,21 +36,11 @@ pub(super) struct Stream {
     /// We have said `exit`: what we send gives no more credit.
     pub(super) leaving: bool,
     /// Invoices whose payment the seller was not told of yet, the oldest first.
-    unpaid: VecDeque<Unpaid>,
+    pub(super) unpaid: VecDeque<Unpaid>,
     /// Payments by transfer that the seller was told of and that are not final.
-    said: Said,
+    pub(super) said: Said,
     invoiced: Amount,
-    paid: Amount,
-}
-
-/// An accepted invoice whose payment is under way.
-#[derive(Debug)]
-pub(super) struct Unpaid {
-    pub(super) number: u64,
-    pub(super) amount_total: Amount,
-    pub(super) window_end: Cumulative,
-    /// By transfer: the transaction, once it is known.
-    pub(super) tx: Option<TxId>,
+    pub(super) paid: Amount,
 }
 
 impl Stream {
@@ -134,84 +125,6 @@ impl Stream {
             out.send(draft.sign(&self.key, "").1);
         } else {
             out.send(draft.tag(self.keys.from(Role::Buyer).mac()));
-        }
-        Ok(())
-    }
-
-    /// The transaction of a payment is known, or it has another because its fee was raised: the
-    /// seller is told, in the order of the invoices.
-    pub(super) fn signed(
-        &mut self,
-        reference: Reference,
-        tx: TxId,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
-        self.is_under(reference, tx, false, out).map(drop)
-    }
-
-    /// Something that we owe a ledger is done, for good.
-    pub(super) fn met(
-        &mut self,
-        reference: Reference,
-        tx: TxId,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
-        if let Some(number) = self.is_under(reference, tx, true, out)? {
-            self.said.forget(number);
-        }
-        Ok(())
-    }
-
-    /// A payment is under this transaction; gives the number of its window.
-    fn is_under(
-        &mut self,
-        reference: Reference,
-        tx: TxId,
-        is_final: bool,
-        out: &mut Outputs,
-    ) -> Result<Option<u64>, Fault> {
-        let Some(number) = self.number_of(reference) else { return Ok(None) };
-        if let Some(unpaid) = self.unpaid.iter_mut().find(|unpaid| unpaid.number == number) {
-            unpaid.tx = Some(tx);
-            self.pay(out)?;
-        } else if let Some(unpaid) = self.said.again(number, &tx, is_final) {
-            self.say_paid(&unpaid, None, out);
-        }
-        Ok(Some(number))
-    }
-
-    /// The window that a payment of ours is for, while that is not final.
-    fn number_of(&self, reference: Reference) -> Option<u64> {
-        let mut numbers = self.unpaid.iter().map(|one| one.number).chain(self.said.numbers());
-        let of = |number| self.terms.session.reference(Purpose::Payment, number);
-        numbers.find(|number| of(*number) == reference)
-    }
-
-    /// Something that we owe a ledger will never be done. Without its payment a session is over,
-    /// above all where the seller was told of it already; a missing anchor is the auditor's
-    /// business.
-    pub(super) fn refused(&self, reference: Reference, why: &str) -> Result<(), Fault> {
-        match self.number_of(reference) {
-            Some(number) => Err(Fault::ours(format!("window {number} cannot be paid: {why}"))),
-            None => Ok(()),
-        }
-    }
-
-    /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
-    /// as far as transactions are known.
-    pub(super) fn pay(&mut self, out: &mut Outputs) -> Result<(), Fault> {
-        let by_voucher = self.purse.is_some() && !self.is_short();
-        while let Some(unpaid) =
-            self.unpaid.pop_front_if(|unpaid| by_voucher || unpaid.tx.is_some())
-        {
-            let voucher = match self.purse {
-                Some(_) => Some(self.voucher(unpaid.window_end.seq, out)?),
-                None => None,
-            };
-            self.say_paid(&unpaid, voucher, out);
-            if let Some(tx) = unpaid.tx.clone() {
-                self.said.add(unpaid, tx);
-            }
         }
         Ok(())
     }
@@ -380,7 +293,7 @@ impl Stream {
 
     /// The last look before money is owed, whatever led here. Our ceiling is nobody's business but
     /// ours, so passing it is no misconduct.
-    fn within_ceiling(&self, owed: Amount) -> Result<(), Fault> {
+    pub(super) fn within_ceiling(&self, owed: Amount) -> Result<(), Fault> {
         let limit = self.limit();
         if owed <= limit {
             return Ok(());
@@ -432,27 +345,6 @@ impl Stream {
             act: Act::Do(Call::Transfer(Transfer { to, asset, amount, reference })),
             held: false,
         })
-    }
-
-    fn say_paid(&mut self, unpaid: &Unpaid, voucher: Option<Voucher>, out: &mut Outputs) {
-        let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
-        let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
-        let payment = PaymentAck { number, amount_total, ack, voucher };
-        let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
-        out.record(Record::Payment { message, owed: None });
-        out.send(frame);
-        self.paid = self.paid.max(amount_total);
-    }
-
-    fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<Voucher, Fault> {
-        let too_much = || Fault::ours("the price of this session passes 128 bits");
-        let owed = self.terms.owed_for(items).ok_or_else(too_much)?;
-        self.within_ceiling(owed)?;
-        let ahead = self.terms.owed_for(items.saturating_add(self.terms.credit_items()));
-        let limit = self.limit();
-        let ahead = ahead.unwrap_or(limit).min(limit);
-        let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
-        purse.sign(owed, ahead, &self.key, out)
     }
 
     fn cumulative(&self) -> Cumulative {
