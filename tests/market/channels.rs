@@ -1,9 +1,12 @@
 //! One channel, session after session: used again, topped up, and given back at the end.
 
 use crate::place::*;
-use sdpp_ledger::{ChangeKind, ChannelId, Escrow};
+use sdpp_ledger::{Amount, ChangeKind, ChannelId, Escrow};
 use sdpp_ledger_embedded::{EmbeddedLedger, RemoteNode};
 use serde_json::Value;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::Output;
 use std::sync::Arc;
 
 const FUNDS: u64 = 1_000_000;
@@ -134,4 +137,63 @@ fn a_killed_buyer_goes_on_with_its_channel() {
     });
     assert_eq!(settled, Some(place.balance("seller")));
     assert!(settled >= Some(20 * 3 - 18 + 200), "{settled:?}");
+}
+
+/// Who copies a journal has two memories of one channel. The seller has one: the copy is turned
+/// away while the channel is in use. Afterwards it learns from the ledger what was paid meanwhile,
+/// and goes on from there: nothing is vouched twice.
+#[test]
+fn a_copied_journal_spends_no_channel_twice() {
+    let mut place = place(3, 5000, "keep_channel = true");
+    assert_eq!(bought(&place, "co2", "5")["paid"], "100");
+    let channel = channel(&place);
+    let config = std::fs::read_to_string(place.path("buyer.toml")).unwrap();
+    let config = config.replace("buyer-journal", "twin-journal");
+    std::fs::write(place.path("twin.toml"), config).unwrap();
+    copy(&place.journal("buyer"), &place.path("copied"));
+
+    let _ = std::fs::remove_file(place.items("buyer"));
+    let mut buyer = Running(place.buy("buyer", "memory", "all").spawn().unwrap());
+    while place.lines("buyer") < 10 {
+        std::thread::yield_now();
+    }
+    let busy = by_twin(&place);
+    let said = String::from_utf8_lossy(&busy.stderr);
+    assert!(!busy.status.success() && said.contains("channel_busy"), "{said}");
+    assert_eq!(place.lines("twin"), 0, "nothing is sent to it");
+    buyer.signal("INT");
+    assert!(buyer.wait().success(), "the session on it goes on undisturbed");
+
+    let paid = 100 + place.lines("buyer") as u128 * 3;
+    let settled = ChangeKind::Settled { settled: Amount::new(paid) };
+    while !life(&place, channel).contains(&settled) {
+        std::thread::yield_now();
+    }
+    is_clean(&place);
+    assert_done(&by_twin(&place));
+    assert_eq!(place.lines("twin"), 5);
+
+    place.close();
+    let opened = |kind: &&ChangeKind| matches!(kind, ChangeKind::Opened { .. });
+    assert_eq!(life(&place, channel).iter().filter(opened).count(), 1, "it is the same channel");
+    assert_eq!(place.balance("seller"), paid + 100, "and each item is paid, once");
+}
+
+/// Buys five items with the journal as it was when it was copied.
+fn by_twin(place: &Place) -> Output {
+    let _ = std::fs::remove_dir_all(place.journal("twin"));
+    copy(&place.path("copied"), &place.journal("twin"));
+    let _ = std::fs::remove_file(place.items("twin"));
+    place.buy("twin", "co2", "5").output().unwrap()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(std::fs::copy(&path, to.join(name)).unwrap()),
+        }
+    }
 }
