@@ -5,8 +5,16 @@
 
 #[cfg(feature = "ethereum")]
 mod anvil;
+#[cfg(feature = "ethereum")]
+mod chain;
 mod channels;
 mod crash;
+#[cfg(feature = "ethereum")]
+mod killed;
 mod place;
+#[cfg(feature = "ethereum")]
+#[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
+#[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
+mod proxy;
 mod trade;
 mod watch;

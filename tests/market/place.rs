@@ -299,3 +299,10 @@ pub fn co2_items(count: usize) -> Vec<String> {
     };
     rows.take(count).map(item).collect()
 }
+
+/// Runs a command; what it printed, with the exit code.
+pub fn told(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), text.concat())
+}

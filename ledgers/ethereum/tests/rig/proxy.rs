@@ -1,7 +1,7 @@
 //! An HTTP proxy in front of a node, which does to the next questions what a queue tells it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,10 @@ pub enum Fault {
     Down,
     /// The node's answer with one text replaced by another.
     Altered(String, String),
+    /// It never reaches the node and is never answered; who waits is told that it came.
+    HoldQuestion(mpsc::Sender<()>),
+    /// The node is asked, its answer is kept back for ever; who waits is told that it is there.
+    HoldAnswer(mpsc::Sender<()>),
 }
 
 /// Which questions a fault waits for.
@@ -127,6 +131,11 @@ impl Lane {
                 let text = String::from_utf8_lossy(body).replace(&from, &to);
                 http("200 OK", "", text.as_bytes())
             }),
+            Some(Fault::HoldQuestion(met)) => hold(&mut stream, &met).await,
+            Some(Fault::HoldAnswer(met)) => {
+                self.forward(&question).await;
+                hold(&mut stream, &met).await
+            }
         };
         if let Some(answer) = answer {
             let _ = stream.write_all(&answer).await;
@@ -151,6 +160,14 @@ impl Lane {
         let answer = read_message(&mut node).await?;
         Some(http("200 OK", "", &answer[head_end(&answer)?..]))
     }
+}
+
+/// Says that a question is held, and holds it as long as whoever asked waits.
+async fn hold(stream: &mut TcpStream, met: &mpsc::Sender<()>) -> Option<Vec<u8>> {
+    // Where nobody is told any more, the question is held all the same.
+    let _ = met.send(());
+    let _ = stream.read(&mut [0]).await;
+    None
 }
 
 fn http(status: &str, header: &str, body: &[u8]) -> Vec<u8> {
