@@ -29,7 +29,7 @@ const CHECKS_AT_MOST: usize = 64;
 const ANCHORS_AT_MOST: usize = 1024;
 
 /// The most vouchers in one transaction. With [`VARIANTS_MAX`] variants it still fits a row.
-const REDEEMS_AT_MOST: usize = 50;
+const REDEEMS_AT_MOST: usize = 100;
 
 /// The most variants of one delivery; from then on only an operator's cancellation comes on top.
 /// A ledger that raises by an eighth at least has then more than doubled its fee.
@@ -51,7 +51,7 @@ pub struct Policy {
     /// How many due anchors may ride under one Merkle root, up to 1024; 1 for each its own
     /// transaction.
     pub anchors_at_most: usize,
-    /// How many due vouchers may be redeemed in one transaction, up to 50; 1 for each its own.
+    /// How many due vouchers may be redeemed in one transaction, up to 100; 1 for each its own.
     pub redeems_at_most: usize,
     /// How long a transaction may stand in no block before its fee is raised, and again after
     /// that, in milliseconds; up to seven times, and never sooner than `poll_ms`.

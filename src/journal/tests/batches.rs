@@ -3,6 +3,7 @@
 use super::ledger::SKIPPED;
 use super::node::{Node, policy};
 use super::*;
+use crate::journal::delivery;
 use crate::journal::obligation::State;
 use crate::journal::outbox::{Outbox, Policy};
 use sdpp_ledger::Evidence;
@@ -123,15 +124,15 @@ fn one_at_a_time_is_as_it_was() {
 #[test]
 fn the_largest_batch_fits_a_row_with_all_its_variants() {
     let mut node = node(1_000);
-    let amounts: Vec<u128> = (1..=60).collect();
+    let amounts: Vec<u128> = (1..=120).collect();
     owe(&mut node, &amounts);
     for _ in 0..2 {
         node.turn();
     }
     let row = node.deliveries().remove(0);
-    assert_eq!(row.references.len(), 50);
-    // What a chain's batch takes in bytes: 224 for each row, and a head.
-    let raw = vec![7; 50 * 224 + 300];
+    assert_eq!(row.references.len(), 100);
+    // What a chain's batch takes in bytes: channel, amount and signature of each row, and a head.
+    let raw = vec![7; 100 * (32 + 16 + 65) + 300];
     for fee in 2..=8 {
         let signed = Box::new(sdpp_ledger::Signed {
             number: row.id.number,
@@ -142,4 +143,23 @@ fn the_largest_batch_fits_a_row_with_all_its_variants() {
         done(&mut node.journal, Write::Raise { delivery: row.id.clone(), signed });
     }
     assert_eq!(node.deliveries()[0].own().len(), 8);
+    // And with what the ledger says of each of its rows.
+    let Call::SettleMany(batch) = &row.call else { panic!("{:?}", row.call) };
+    let told = |redeem: &Redeem| sdpp_ledger::Row {
+        channel: redeem.channel,
+        amount: Amount::new(u128::MAX),
+        refused: None,
+    };
+    let rows = batch.rows.iter().map(told).collect();
+    let evidence = Evidence {
+        tx: tx(&format!("0x{:064x}", 8)),
+        height: u64::MAX,
+        block: format!("0x{:064x}", 9),
+        at_ms: 0,
+        amount: Amount::new(5_050),
+        fee: Amount::new(u128::MAX),
+        rows,
+    };
+    let event = delivery::Event::Final { evidence };
+    done(&mut node.journal, Write::Delivery { id: row.id.clone(), event, due_ms: 0 });
 }
