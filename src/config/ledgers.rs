@@ -362,6 +362,25 @@ impl Opened {
         }
     }
 
+    /// What a transaction cost in gas; `None` where there is no such thing, or no such transaction.
+    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
+    pub async fn gas_used(&self, tx: &TxId) -> Result<Option<u64>, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ledger.gas_used(tx).await,
+        }
+    }
+
+    /// What the ledger's node says that it is; `None` for one that is part of sdpp.
+    pub async fn software(&self) -> Result<Option<String>, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ledger.software().await.map(Some),
+        }
+    }
+
     /// What the ledger itself says of a token; `None` where it says nothing: an embedded one, and
     /// any about its own coin.
     #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]

@@ -135,6 +135,28 @@ impl EthereumLedger {
     pub async fn transaction(&self, tx: &TxId) -> Result<Option<TxView>> {
         self.chain.nodes.ask(|node| Box::pin(self.chain.view(node, tx))).await
     }
+
+    /// What a transaction cost in gas; `None` where the chain has none of this id in a block.
+    ///
+    /// # Errors
+    /// `Malformed`, `Unavailable`.
+    pub async fn gas_used(&self, tx: &TxId) -> Result<Option<u64>> {
+        let hash = names::hash(tx)?;
+        let asked = |node: Arc<Rpc>| async move { node.receipt(hash).await };
+        let receipt = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        let absurd = |_| LedgerError::unavailable("an absurd amount of gas");
+        receipt.map(|receipt| receipt.gas_used.try_into().map_err(absurd)).transpose()
+    }
+
+    /// What the node that is asked first says that it is: a line of up to 100 characters.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn software(&self) -> Result<String> {
+        let asked = |node: Arc<Rpc>| async move { node.ask("web3_clientVersion", json!([])).await };
+        let said: String = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        Ok(said.chars().filter(|c| !c.is_control()).take(100).collect())
+    }
 }
 
 impl Own {
