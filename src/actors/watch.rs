@@ -139,6 +139,10 @@ impl WatchActor {
     }
 
     fn again(&mut self, turned: &Turned, ctx: &mut Context<Self>) {
+        if !self.journal.connected() {
+            // Its journal was stopped, in a process that goes on: there is nothing to watch for.
+            return ctx.stop();
+        }
         let wait = match turned {
             Turned::More => Duration::ZERO,
             Turned::Quiet => self.pace.every,
