@@ -128,8 +128,10 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
 /// A session under way.
 pub(super) struct Session {
     actor: Addr<SessionActor<Buying>>,
-    events: mpsc::Receiver<Event>,
-    done: oneshot::Receiver<Ended>,
+    /// What it tells while it lasts.
+    pub(super) events: mpsc::Receiver<Event>,
+    /// How it ended.
+    pub(super) done: oneshot::Receiver<Ended>,
 }
 
 /// Connects and begins.

@@ -4,7 +4,9 @@
 //!
 //! Nothing is decided here that a library user would miss: verbs load, open, ask and print.
 
+mod anvil;
 mod audit;
+mod bench;
 mod book;
 mod buy;
 mod config;
@@ -60,6 +62,7 @@ enum Verb {
     Ledger(ledger::Ledger),
     Journal(journal::Journal),
     Audit(audit::Audit),
+    Bench(bench::Bench),
 }
 
 /// What is logged, on standard error. SDPP_LOG says it more finely: `sdpp=debug,sled=info`.
@@ -109,6 +112,7 @@ impl Verb {
             Verb::Ledger(verb) => verb.run(),
             Verb::Journal(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
+            Verb::Bench(verb) => verb.run(),
         }
     }
 }

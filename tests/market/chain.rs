@@ -95,6 +95,13 @@ impl Chain {
         own.iter().map(|r| number(&r["gasUsed"]) * number(&r["effectiveGasPrice"])).sum()
     }
 
+    /// What a transaction cost in gas.
+    pub fn gas(&self, tx: &str) -> u64 {
+        let receipt = self.rpc("eth_getTransactionReceipt", &json!(tx));
+        let digits = receipt["gasUsed"].as_str().unwrap().strip_prefix("0x").unwrap();
+        u64::from_str_radix(digits, 16).unwrap()
+    }
+
     pub fn account(&self, side: &str) -> String {
         let keys = self.path("keys");
         let output = sdpp().args(["keys", "show", side, "--json", "--dir"]).arg(keys).output();

@@ -6,6 +6,8 @@
 #[cfg(feature = "ethereum")]
 mod anvil;
 #[cfg(feature = "ethereum")]
+mod bench;
+#[cfg(feature = "ethereum")]
 mod chain;
 mod channels;
 mod crash;

@@ -2,10 +2,11 @@
 
 use super::TOPIC;
 use crate::actors::random_key;
+use crate::cli::anvil::{ANVIL, Anvil, fund, reach};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::config::ledgers::{Keyring, OpenError, Opened};
-use crate::config::{Config, Ethereum, LedgerAt};
-use sdpp_ledger::{Account, Amount, Asset, Key};
+use crate::config::Config;
+use crate::config::ledgers::{Keyring, Opened};
+use sdpp_ledger::{Amount, Key};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,8 +18,6 @@ const EMBEDDED_PRICE: u128 = 3;
 const CHAIN_PRICE: u128 = 1_000_000_000_000;
 /// What each side gets on a chain for its transactions, in wei: an ether, far more than they cost.
 const FOR_GAS: u128 = 1_000_000_000_000_000_000;
-/// The ledger's name in the configs that `scripts/anvil` writes.
-const ANVIL: &str = "anvil";
 
 /// A ledger to play on.
 pub(super) struct On {
@@ -56,7 +55,7 @@ pub(super) struct Open {
 pub(super) fn embedded(items: u64) -> On {
     On {
         ledger: "local",
-        shared: embedded_toml().to_owned(),
+        shared: embedded_toml().to_owned() + &records("local"),
         price: EMBEDDED_PRICE,
         spending: "currency = \"SDP\", max_total = \"1000000000\"".to_owned(),
         need: [Amount::ZERO, Amount::new(u128::from(items) * EMBEDDED_PRICE * 2)],
@@ -66,19 +65,15 @@ pub(super) fn embedded(items: u64) -> On {
 
 /// The chain that `scripts/anvil up` has started; pays by escrow.
 pub(super) fn anvil(items: u64) -> Outcome<On> {
-    let operator = Config::load(&anvil_dir()?.join("operator.toml"))?;
-    let Some(LedgerAt::Ethereum(chain)) = operator.ledgers.get(ANVIL).map(|ledger| &ledger.at)
-    else {
-        return Err(not_up("its operator.toml names no such chain"));
-    };
+    let anvil = Anvil::find()?;
     let cost = u128::from(items) * CHAIN_PRICE;
     Ok(On {
         ledger: ANVIL,
-        shared: chain_toml(chain)?,
+        shared: anvil.toml()? + &records(ANVIL),
         price: CHAIN_PRICE,
         spending: format!("currency = \"ETH\", max_total = \"{cost}\", deposit = \"{cost}\""),
         need: [Amount::new(FOR_GAS), Amount::new(cost + FOR_GAS)],
-        operator: Some(operator),
+        operator: Some(anvil.operator),
     })
 }
 
@@ -116,46 +111,11 @@ impl Stage {
     }
 
     async fn reach(&self, config: &Config, keys: &mut Keyring) -> Outcome<Opened> {
-        match Opened::open(config, self.on.ledger, keys).await {
-            Err(error @ OpenError::Unreachable { .. }) if self.on.operator.is_some() => {
-                Err(not_up(&error.to_string()))
-            }
-            opened => Ok(opened?),
+        match self.on.operator {
+            Some(_) => reach(config, keys).await,
+            None => Ok(Opened::open(config, self.on.ledger, keys).await?),
         }
     }
-}
-
-/// Gives an account what it needs, unless it has that much.
-async fn fund(giver: &Opened, account: &Account, need: Amount) -> Outcome {
-    let none = || Failure::new(Exit::Ledger, "this ledger moves no money");
-    let payments = giver.ledger().payments().ok_or_else(none)?;
-    let coin = Asset::coin();
-    let has = payments.balance(account, &coin).await?;
-    match need.checked_sub(has) {
-        Some(more) if more > Amount::ZERO => Ok(giver.fund(account, &coin, more).await?),
-        _ => Ok(()),
-    }
-}
-
-/// Where `scripts/anvil up` wrote what it made: `$SDPP_ANVIL_DIR`, or `.anvil` in this folder or
-/// one above.
-fn anvil_dir() -> Outcome<PathBuf> {
-    if let Some(dir) = std::env::var_os("SDPP_ANVIL_DIR").filter(|dir| !dir.is_empty()) {
-        let dir = PathBuf::from(dir);
-        let is_there = dir.join("operator.toml").exists();
-        let nothing = || not_up(&format!("{} holds none", dir.display()));
-        return if is_there { Ok(dir) } else { Err(nothing()) };
-    }
-    let here = std::env::current_dir()
-        .map_err(|error| Failure::new(Exit::Failed, format!("where are we? {error}")))?;
-    let above = here.ancestors().map(|folder| folder.join(".anvil"));
-    let nothing = || not_up(&format!("there is no .anvil in {} or above", here.display()));
-    above.into_iter().find(|dir| dir.join("operator.toml").exists()).ok_or_else(nothing)
-}
-
-fn not_up(why: &str) -> Failure {
-    let hint = "run `scripts/anvil up` in the project's folder first";
-    Failure::new(Exit::Ledger, format!("no Anvil is up: {why}: {hint}"))
 }
 
 fn write_key(path: &Path) -> Outcome {
@@ -180,41 +140,18 @@ ledger = "local"
 asset = "coin"
 decimals = 6
 methods = ["transfer"]
-
-[records]
-ledger = "local"
-batch = "each"
-anchor = "before"
 "#
 }
 
-fn chain_toml(chain: &Ethereum) -> Outcome<String> {
-    let Ethereum { chain_id, endpoints, depth, poll_ms, .. } = chain;
-    let none = || not_up("its operator.toml names no escrow or no endpoint");
-    let escrow = chain.escrow.as_ref().ok_or_else(none)?;
-    let endpoint = endpoints.first().ok_or_else(none)?;
-    Ok(format!(
+fn records(ledger: &str) -> String {
+    format!(
         r#"
-[ledgers.anvil]
-kind = "ethereum"
-chain_id = {chain_id}
-endpoints = ["{endpoint}"]
-escrow = "{escrow}"
-depth = {depth}
-poll_ms = {poll_ms}
-
-[currencies.ETH]
-ledger = "anvil"
-asset = "coin"
-decimals = 18
-methods = ["escrow"]
-
 [records]
-ledger = "anvil"
+ledger = "{ledger}"
 batch = "each"
 anchor = "before"
 "#
-    ))
+    )
 }
 
 fn seller_toml(granularity: u32, on: &On) -> String {

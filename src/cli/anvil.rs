@@ -1,0 +1,100 @@
+//! The chain that `scripts/anvil up` has started, for commands that play on it.
+
+use super::exit::{Exit, Failure, Outcome};
+use crate::config::ledgers::{Keyring, OpenError, Opened};
+use crate::config::{Config, Ethereum, LedgerAt};
+use sdpp_ledger::{Account, Amount, Asset};
+use std::path::PathBuf;
+
+/// Its name in the configs that the script writes, and in ours.
+pub(super) const ANVIL: &str = "anvil";
+
+/// Where it is, and whose money it is.
+pub(super) struct Anvil {
+    /// Who has all the ether that is given away here.
+    pub(super) operator: Config,
+    chain: Ethereum,
+}
+
+impl Anvil {
+    /// Looks where the script keeps it: in `$SDPP_ANVIL_DIR`, or `.anvil` in this folder or one
+    /// above.
+    pub(super) fn find() -> Outcome<Anvil> {
+        let operator = Config::load(&folder()?.join("operator.toml"))?;
+        let Some(LedgerAt::Ethereum(chain)) = operator.ledgers.get(ANVIL).map(|ledger| &ledger.at)
+        else {
+            return Err(not_up("its operator.toml names no such chain"));
+        };
+        Ok(Anvil { chain: chain.clone(), operator })
+    }
+
+    /// How many blocks make something final on it.
+    pub(super) fn depth(&self) -> u64 {
+        self.chain.depth
+    }
+
+    /// What a config says of it, and of its ether, paid by escrow.
+    pub(super) fn toml(&self) -> Outcome<String> {
+        let Ethereum { chain_id, endpoints, depth, poll_ms, .. } = &self.chain;
+        let none = || not_up("its operator.toml names no escrow or no endpoint");
+        let escrow = self.chain.escrow.as_ref().ok_or_else(none)?;
+        let endpoint = endpoints.first().ok_or_else(none)?;
+        Ok(format!(
+            r#"
+[ledgers.{ANVIL}]
+kind = "ethereum"
+chain_id = {chain_id}
+endpoints = ["{endpoint}"]
+escrow = "{escrow}"
+depth = {depth}
+poll_ms = {poll_ms}
+
+[currencies.ETH]
+ledger = "{ANVIL}"
+asset = "coin"
+decimals = 18
+methods = ["escrow"]
+"#
+        ))
+    }
+}
+
+/// Reaches it by any config that names it.
+pub(super) async fn reach(config: &Config, keys: &mut Keyring) -> Outcome<Opened> {
+    match Opened::open(config, ANVIL, keys).await {
+        Err(error @ OpenError::Unreachable { .. }) => Err(not_up(&error.to_string())),
+        opened => Ok(opened?),
+    }
+}
+
+/// Gives an account what it needs of a ledger's coin, unless it has that much.
+pub(super) async fn fund(giver: &Opened, account: &Account, need: Amount) -> Outcome {
+    let none = || Failure::new(Exit::Ledger, "this ledger moves no money");
+    let payments = giver.ledger().payments().ok_or_else(none)?;
+    let coin = Asset::coin();
+    let has = payments.balance(account, &coin).await?;
+    match need.checked_sub(has) {
+        Some(more) if more > Amount::ZERO => Ok(giver.fund(account, &coin, more).await?),
+        _ => Ok(()),
+    }
+}
+
+fn folder() -> Outcome<PathBuf> {
+    if let Some(dir) = std::env::var_os("SDPP_ANVIL_DIR").filter(|dir| !dir.is_empty()) {
+        let dir = PathBuf::from(dir);
+        let is_there = dir.join("operator.toml").exists();
+        let nothing = || not_up(&format!("{} holds none", dir.display()));
+        return if is_there { Ok(dir) } else { Err(nothing()) };
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::new(Exit::Failed, format!("where are we? {error}")))?;
+    let above = here.ancestors().map(|folder| folder.join(".anvil"));
+    let nothing = || not_up(&format!("there is no .anvil in {} or above", here.display()));
+    above.into_iter().find(|dir| dir.join("operator.toml").exists()).ok_or_else(nothing)
+}
+
+/// The sentence for whoever has none.
+pub(super) fn not_up(why: &str) -> Failure {
+    let hint = "run `scripts/anvil up` in the project's folder first";
+    Failure::new(Exit::Ledger, format!("no Anvil is up: {why}: {hint}"))
+}

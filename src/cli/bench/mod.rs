@@ -1,0 +1,31 @@
+//! `sdpp bench`: the README's figures, measured again on this machine. One figure, one file.
+
+mod redeeming;
+mod setting;
+mod settle;
+mod windows;
+
+use super::exit::Outcome;
+use clap::{Args, Subcommand};
+
+/// Measure the README's figures again on this machine.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  scripts/anvil up && sdpp bench settle")]
+pub(super) struct Bench {
+    #[command(subcommand)]
+    figure: Figure,
+}
+
+#[derive(Debug, Subcommand)]
+enum Figure {
+    Settle(settle::Settle),
+}
+
+impl Bench {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        match self.figure {
+            Figure::Settle(settle) => settle.run(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a figure depends on, and how figures of many runs are told.
+
+use crate::cli::exit::Outcome;
+use crate::config::ledgers::Opened;
+use serde::Serialize;
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+/// The machine and the programs that were measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Setting {
+    cpu: String,
+    cores: usize,
+    kernel: String,
+    sdpp: &'static str,
+    /// Whether the compiler optimised it.
+    build: &'static str,
+    /// What the chain's node says that it is.
+    node: String,
+}
+
+impl Setting {
+    /// Looks at this machine, and asks the ledger's node.
+    pub(super) async fn look(ledger: &Opened) -> Outcome<Setting> {
+        let unknown = || "unknown".to_owned();
+        let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+        let system = System::new_with_specifics(kind);
+        let brand = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned());
+        Ok(Setting {
+            cpu: brand.filter(|brand| !brand.is_empty()).unwrap_or_else(unknown),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: System::kernel_long_version(),
+            sdpp: env!("CARGO_PKG_VERSION"),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            node: ledger.software().await?.unwrap_or_else(unknown),
+        })
+    }
+
+    /// The same for a person.
+    pub(super) fn line(&self) -> String {
+        let Setting { cpu, cores, kernel, sdpp, build, node } = self;
+        format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}); {node}")
+    }
+}
+
+/// The middle of some measurements, and their ends.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    /// Of these; all zero where there is none.
+    pub(super) fn of(measured: impl IntoIterator<Item = f64>) -> Spread {
+        let mut sorted: Vec<f64> = measured.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(0.0);
+        let last = sorted.len().saturating_sub(1);
+        // The mean of the two in the middle, or of the one with itself.
+        let median = f64::midpoint(at(last / 2), at(last - last / 2));
+        Spread { median, min: at(0), max: at(last) }
+    }
+
+    /// A row of a table: what was measured, and the three with so many decimals.
+    pub(super) fn row(&self, what: &str, decimals: usize) -> [String; 4] {
+        let Spread { median, min, max } = self;
+        let cell = |figure: &f64| format!("{figure:.decimals$}");
+        [what.to_owned(), cell(median), cell(min), cell(max)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle_of_however_many() {
+        let spread = Spread::of([9.0, 1.0, 5.0]);
+        assert_eq!(spread, Spread { median: 5.0, min: 1.0, max: 9.0 });
+        let spread = Spread::of([9.0, 1.0, 5.0, 6.0]);
+        assert_eq!(spread, Spread { median: 5.5, min: 1.0, max: 9.0 });
+        assert_eq!(Spread::of([]), Spread { median: 0.0, min: 0.0, max: 0.0 });
+    }
+}
