@@ -28,6 +28,9 @@ const GRANULARITY: u64 = 10;
 /// What the whole session costs, in the coin's smallest unit: one for each item.
 const COST: u128 = ((WINDOWS + 1) * GRANULARITY) as u128;
 
+/// What the channel is opened with: so much that it is never topped up.
+const DEPOSIT: u128 = 4 * COST;
+
 /// What each side is given on a chain, in wei, for the session and for gas: a tenth of an ether.
 const ETHER: u128 = 100_000_000_000_000_000;
 
@@ -68,7 +71,7 @@ async fn session(shared: &str, operator: Option<&Opened>) -> Outcome<f64> {
         Some(operator) => (ANVIL, operator.clone()),
         None => (LOCAL, Opened::open_to_read(&seller, LOCAL).await?),
     };
-    let need = Amount::new(if operator.is_some() { ETHER } else { COST });
+    let need = Amount::new(if operator.is_some() { ETHER } else { DEPOSIT });
     for key in [&seller_key, &buyer_key] {
         fund(&giver, &key.public().account(), need).await?;
     }
@@ -133,7 +136,7 @@ fn load(dir: &Path, (side, of_side): (&str, &str), shared: &str) -> Outcome<Conf
     let text = format!(
         "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n{shared}\n{of_side}"
     );
-    let text = text.replace("{COST}", &COST.to_string());
+    let text = text.replace("{DEPOSIT}", &DEPOSIT.to_string());
     fs::write(&path, text.replace("{K}", &GRANULARITY.to_string()))
         .map_err(Failure::io("write", &path))?;
     Ok(Config::load(&path)?)
@@ -172,6 +175,6 @@ const BUYER: (&str, &str) = (
     "buyer",
     r#"
 [buyer]
-currencies = [{ currency = "ETH", max_total = "{COST}", deposit = "{COST}", top_up_below = "0" }]
+currencies = [{ currency = "ETH", max_total = "{DEPOSIT}", deposit = "{DEPOSIT}" }]
 "#,
 );
