@@ -1,7 +1,10 @@
 // Plants one fault at a time in the contract and runs the tests: each must be noticed. Writes
-// mutants.md. By hand, as it takes some minutes: `npm run mutate`, or with the names of some.
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+// mutants.md. By hand, as it takes some minutes: `npm run mutate`, or with the names of some. A run
+// that was stopped goes on where it was, if neither the contract nor a test has changed.
+import { execFileSync, fork, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -148,7 +151,9 @@ async function run(folder, fault) {
   const forge = join(here, "node_modules/.bin/forge");
   // Dearer is not wrong: gas does not count here, nor does a variable that a fault left unused.
   const args = ["test", "--deny", "never", "--no-match-contract", "GasTest"];
-  const child = spawn(forge, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  // Nor does the shortest sequence that breaks an invariant, which would take most of the time.
+  const env = { ...process.env, FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: "0" };
+  const child = spawn(forge, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let text = "";
   child.stdout.on("data", (data) => (text += data));
   child.stderr.on("data", (data) => (text += data));
@@ -159,17 +164,46 @@ async function run(folder, fault) {
   return [...new Set([...noticed, ...sequences])];
 }
 
+/** What forge takes for a solc in a folder: one that asks a compiler that stays warm. */
+async function warm(folder) {
+  const socket = join(folder, "solc.sock");
+  const compiler = fork(join(here, "compiler.mjs"), [socket]);
+  await new Promise((ready) => compiler.once("message", ready));
+  const version = execFileSync(join(here, "solc"), ["--version"]).toString();
+  const ask = `const s = require("net").connect("${socket}"); process.stdin.pipe(s).pipe(process.stdout)`;
+  const script = `#!/bin/sh
+case " $* " in
+*" --version "*) cat <<END
+${version}END
+;;
+*) exec node -e '${ask}' ;;
+esac
+`;
+  writeFileSync(join(folder, "solc"), script, { mode: 0o755 });
+  return compiler;
+}
+
 async function work(folder, queue, results) {
+  const compiler = await warm(folder);
+  try {
+    await each(folder, queue, results);
+  } finally {
+    compiler.disconnect();
+  }
+}
+
+async function each(folder, queue, results) {
   for (let fault = queue.shift(); fault; fault = queue.shift()) {
     const by = await run(folder, fault);
     results[fault[0]] = by;
+    writeFileSync(kept, JSON.stringify({ key, results }));
     const equal = equivalents[fault[0]] ? "equivalent" : "NOT NOTICED";
     console.log(`${fault[0]}: ${by.length ? `noticed by ${by.length}` : equal}`);
   }
 }
 
 function report(results) {
-  const names = Object.keys(results);
+  const names = faults.map(([name]) => name);
   const kept = names.filter((name) => !results[name].length);
   const lines = names.map((name) => {
     const by = results[name];
@@ -196,7 +230,12 @@ const asked = process.argv.slice(2);
 const queue = faults.filter(([name]) => !asked.length || asked.includes(name));
 queue.forEach(mutant);
 execFileSync(join(here, "node_modules/.bin/forge"), ["build", "--quiet"], { cwd: here });
-const results = Object.fromEntries(queue.map(([name]) => [name, []]));
+const tests = readdirSync(join(here, "test")).sort();
+const texts = tests.map((name) => readFileSync(join(here, "test", name)));
+const key = createHash("sha256").update(source + faults.join()).update(Buffer.concat(texts)).digest("hex");
+const kept = join(here, "out/mutants.json");
+const before = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {};
+const results = before.key === key ? before.results : {};
 const folders = Array.from({ length: WORKERS }, () => {
   const folder = mkdtempSync(join(tmpdir(), "sdpp-mutant-"));
   for (const name of ["src", "test", "foundry.toml", "solc", "out", "cache"]) {
@@ -206,7 +245,7 @@ const folders = Array.from({ length: WORKERS }, () => {
   return folder;
 });
 try {
-  const left = [...queue];
+  const left = queue.filter(([name]) => asked.length || !results[name]);
   await Promise.all(folders.map((folder) => work(folder, left, results)));
 } finally {
   folders.forEach((folder) => rmSync(folder, { recursive: true }));

@@ -15,10 +15,21 @@ contract ChannelTest is Base {
     function test_the_grace_period_is_ten_minutes_to_ninety_days() public {
         new SdppEscrow(10 minutes);
         new SdppEscrow(90 days);
-        refused(SdppEscrow.GracePeriodOutOfRange.selector);
-        new SdppEscrow(10 minutes - 1);
-        refused(SdppEscrow.GracePeriodOutOfRange.selector);
-        new SdppEscrow(90 days + 1);
+        mustNotFound(10 minutes - 1);
+        mustNotFound(90 days + 1);
+    }
+
+    /// By a call, as forge overlooks it when a `new` that should be refused is not.
+    function mustNotFound(uint64 grace) private {
+        try this.found(grace) {
+            revert("a grace period out of range was taken");
+        } catch (bytes memory why) {
+            require(bytes4(why) == SdppEscrow.GracePeriodOutOfRange.selector, "another refusal");
+        }
+    }
+
+    function found(uint64 grace) external {
+        new SdppEscrow(grace);
     }
 
     // ------------------------------------------------------------------------------ open
