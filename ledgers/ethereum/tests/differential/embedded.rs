@@ -1,7 +1,7 @@
 //! The embedded ledger, driven as every caller drives it.
 
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Channel, ChannelId, Domain, Finality, Key, Ledger, prepare,
+    Account, Amount, Asset, Call, Channel, ChannelId, Domain, Finality, Key, Ledger, Row, prepare,
 };
 use sdpp_ledger_embedded::{Allocation, EmbeddedLedger, Genesis, LocalNode, Node};
 use std::sync::Arc;
@@ -64,9 +64,9 @@ impl Embedded {
         self.now_ms.store(now_s * 1_000, Ordering::Relaxed);
     }
 
-    /// One call in a block of its own, by the account of key number `by`. `Err` is the name of the
-    /// refusal.
-    pub fn call(&self, by: usize, call: &Call) -> Result<(), String> {
+    /// One call in a block of its own, by the account of key number `by`: what became of a batch's
+    /// rows. `Err` is the name of the refusal.
+    pub fn call(&self, by: usize, call: &Call) -> Result<Vec<Row>, String> {
         let ledger = &self.ledgers[by];
         let done = self.runtime.block_on(async {
             let number = ledger.next_number().await.unwrap();
@@ -75,7 +75,7 @@ impl Embedded {
             ledger.finality(&signed).await.unwrap()
         });
         match done {
-            Finality::Final(_) => Ok(()),
+            Finality::Final(evidence) => Ok(evidence.rows),
             Finality::Reverted { why, .. } => Err(why.split(':').next().unwrap().to_owned()),
             other => panic!("{call:?} is {other:?}"),
         }
