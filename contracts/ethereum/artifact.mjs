@@ -1,7 +1,7 @@
 // Makes SdppEscrow.json and TestToken.json, all that the Rust side reads, from what forge compiles;
 // with --check only says whether those that are checked in are the same.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -12,7 +12,14 @@ const names = ["SdppEscrow", "TestToken"];
 const packaged = join(here, "node_modules/.bin/forge");
 const forge = existsSync(packaged) ? packaged : "forge";
 const paths = names.map((name) => `src/${name}.sol`);
-execFileSync(forge, ["build", "--quiet", ...paths], { cwd: here, stdio: "inherit" });
+// In one go and apart from the tests' build: ids in a syntax tree hold within one compilation.
+const out = join(here, "out/artifact");
+const apart = ["--out", out, "--cache-path", join(out, "cache"), "--force"];
+execFileSync(forge, ["build", "--quiet", "--ast", ...apart, ...paths], {
+  cwd: here,
+  stdio: "inherit",
+});
+const immutables = namesOfImmutables();
 
 for (const name of names) {
   const path = join(here, `${name}.json`);
@@ -26,8 +33,7 @@ for (const name of names) {
 }
 
 function artifact(contractName) {
-  const path = join(here, `out/${contractName}.sol/${contractName}.json`);
-  const built = JSON.parse(readFileSync(path, "utf8"));
+  const built = read(join(out, `${contractName}.sol/${contractName}.json`));
   const { compiler, settings, sources } = built.metadata;
   const { compilationTarget, libraries, remappings, ...kept } = settings;
   return {
@@ -40,10 +46,31 @@ function artifact(contractName) {
     bytecode: built.bytecode.object,
     deployedBytecode: built.deployedBytecode.object,
     // Where the deployed bytecode has words that the constructor fills in, so that a reader can
-    // compare the rest with what stands on a chain: each begins here and is 32 bytes long.
-    immutables: Object.values(built.deployedBytecode.immutableReferences)
-      .flat()
-      .map(({ start }) => start)
-      .sort((a, b) => a - b),
+    // compare the rest with what stands on a chain: of each, where it begins; it has 32 bytes.
+    immutables: Object.fromEntries(
+      Object.entries(built.deployedBytecode.immutableReferences)
+        .map(([id, places]) => [immutables[id], places.map(({ start }) => start)])
+        .sort(),
+    ),
   };
+}
+
+// The name of each immutable that was compiled, by its id.
+function namesOfImmutables() {
+  const names = {};
+  const visit = (node) => {
+    if (node === null || typeof node !== "object") return;
+    if (node.nodeType === "VariableDeclaration" && node.mutability === "immutable") {
+      names[node.id] = node.name;
+    }
+    Object.values(node).forEach(visit);
+  };
+  for (const file of readdirSync(out, { recursive: true })) {
+    if (/\.sol\/\w+\.json$/.test(file)) visit(read(join(out, file)).ast);
+  }
+  return names;
+}
+
+function read(path) {
+  return JSON.parse(readFileSync(path, "utf8"));
 }

@@ -8,6 +8,7 @@ use sdpp_ledger::{
     Redeem, Reference, Signature, TopUp, Transfer, keccak,
 };
 use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The most rows that the contract takes in a batch, and the bytes of each.
@@ -31,37 +32,9 @@ pub(crate) struct Artifact {
     pub bytecode: Vec<u8>,
     #[serde(deserialize_with = "hex_bytes", default)]
     deployed_bytecode: Vec<u8>,
+    /// Where the deployed code has words that the constructor fills in, by their Solidity names.
     #[serde(default)]
-    immutables: Vec<usize>,
-}
-
-/// What the escrow's constructor fills in, for each word that the artifact names, in its order:
-/// the code that stands on a chain is compared to the last byte.
-const FILLED: [Filled; 12] = [
-    Filled::GracePeriod,
-    Filled::GracePeriod,
-    Filled::Name,
-    Filled::Version,
-    Filled::GracePeriod,
-    Filled::This,
-    Filled::Domain,
-    Filled::NameDigest,
-    Filled::VersionDigest,
-    Filled::Chain,
-    Filled::Chain,
-    Filled::Domain,
-];
-
-#[derive(Clone, Copy)]
-enum Filled {
-    GracePeriod,
-    Name,
-    Version,
-    This,
-    Domain,
-    NameDigest,
-    VersionDigest,
-    Chain,
+    immutables: BTreeMap<String, Vec<usize>>,
 }
 
 /// What one escrow was made with.
@@ -75,28 +48,33 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Its code as it must stand on the chain.
+    /// Its code as it must stand on the chain, to the last byte.
     pub fn code(&self) -> Vec<u8> {
         let mut code = ESCROW.deployed_bytecode.clone();
-        for (start, filled) in ESCROW.immutables.iter().zip(FILLED) {
-            if let Some(word) = code.get_mut(*start..start + 32) {
-                word.copy_from_slice(&self.word(filled));
+        for (name, places) in &ESCROW.immutables {
+            let word = self.immutable(name).unwrap_or_default();
+            for start in places {
+                if let Some(there) = code.get_mut(*start..start + 32) {
+                    there.copy_from_slice(&word);
+                }
             }
         }
         code
     }
 
-    fn word(&self, filled: Filled) -> [u8; 32] {
-        match filled {
-            Filled::GracePeriod => H256::from_low_u64_be(self.grace_period).0,
-            Filled::Name => short_string(NAME),
-            Filled::Version => short_string(VERSION),
-            Filled::This => H256::from(self.this).0,
-            Filled::Domain => self.domain,
-            Filled::NameDigest => keccak(&[NAME]).0,
-            Filled::VersionDigest => keccak(&[VERSION]).0,
-            Filled::Chain => H256::from_low_u64_be(self.chain_id).0,
-        }
+    /// What the constructor makes of an immutable; those with an underscore are OpenZeppelin's.
+    fn immutable(&self, name: &str) -> Option<[u8; 32]> {
+        Some(match name {
+            "CLOSE_GRACE_PERIOD" => H256::from_low_u64_be(self.grace_period).0,
+            "HOME_CHAIN" | "_cachedChainId" => H256::from_low_u64_be(self.chain_id).0,
+            "HOME_DOMAIN" | "_cachedDomainSeparator" => self.domain,
+            "_cachedThis" => H256::from(self.this).0,
+            "_name" => short_string(NAME),
+            "_version" => short_string(VERSION),
+            "_hashedName" => keccak(&[NAME]).0,
+            "_hashedVersion" => keccak(&[VERSION]).0,
+            _ => return None,
+        })
     }
 }
 
@@ -479,7 +457,12 @@ mod tests {
 
     #[test]
     fn the_constructor_fills_in_what_the_artifact_names() {
-        assert_eq!(ESCROW.immutables.len(), FILLED.len());
+        let made = Made { grace_period: 1, this: Address::zero(), domain: [0; 32], chain_id: 1 };
+        for (name, places) in &ESCROW.immutables {
+            assert!(made.immutable(name).is_some(), "{name} is filled in by nobody");
+            let code = &ESCROW.deployed_bytecode;
+            assert!(places.iter().all(|start| code.get(*start..start + 32) == Some(&[0; 32])));
+        }
         assert!(!TEST_TOKEN.bytecode.is_empty());
         assert_eq!(selector_name(&refusal_selector("NotPayee")).as_deref(), Some("NotPayee"));
         assert_eq!(refusal(&refusal_selector("CloseNotReady")), "CloseNotReady");
