@@ -234,7 +234,8 @@ impl Fold {
             | Record::Funding { .. }
             | Record::Approving { .. }
             | Record::ChannelChange { .. }
-            | Record::Redeeming { .. } => Ok(()),
+            | Record::Redeeming { .. }
+            | Record::Reclaiming { .. } => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod claims;
 mod deliveries;
+mod reclaim;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -121,6 +122,7 @@ impl<'a> Stage<'a> {
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
             Write::Watch(watch) => self.watch(*watch),
+            Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }

@@ -79,8 +79,9 @@ impl Stage<'_> {
     /// A record that gives us part in a channel has it watched from here on, and what the session
     /// on it does with it is kept there.
     pub(super) fn begin_watch(&mut self, record: &Record) -> Result<(), Fault> {
-        if let Record::Spent { channel, kept: false, .. } = record {
-            return self.leave(channel);
+        if let Record::Spent { channel, .. } | Record::Ceiling { channel, .. } = record {
+            let is_left = matches!(record, Record::Spent { kept: false, .. });
+            return self.use_channel(channel, is_left);
         }
         let (channel, row) = match record {
             Record::Voucher { channel, domain, .. } => {
@@ -99,15 +100,15 @@ impl Stage<'_> {
             Some(_) => return Ok(()),
             None => row,
         };
-        self.put_watched(channel, &row)
+        self.put_watched(channel, &Watched { used_ms: self.now_ms, ..row })
     }
 
-    /// No session begins on this channel any more.
-    fn leave(&mut self, channel: &ChannelId) -> Result<(), Fault> {
-        match self.watched(channel)? {
-            Some(row) => self.put_watched(channel, &Watched { is_left: true, ..row }),
-            None => Ok(()),
-        }
+    /// A buyer's session made something of its channel; where it leaves it to be closed, no
+    /// session begins on it any more.
+    fn use_channel(&mut self, channel: &ChannelId, leaves: bool) -> Result<(), Fault> {
+        let Some(row) = self.watched(channel)? else { return Ok(()) };
+        let is_left = row.is_left || leaves;
+        self.put_watched(channel, &Watched { is_left, used_ms: self.now_ms, ..row })
     }
 
     /// A session that ends may owe what the watch had redeemed before it: that is not owed twice,
@@ -128,7 +129,7 @@ impl Stage<'_> {
         Ok(record)
     }
 
-    fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
+    pub(super) fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
         Ok(self.row(Tree::Watched, &channel.0)?)
     }
 
@@ -144,7 +145,7 @@ impl Stage<'_> {
     }
 
     /// Keeps the row, and its place in the index while it is open.
-    fn put_watched(&mut self, channel: &ChannelId, row: &Watched) -> Result<(), Fault> {
+    pub(super) fn put_watched(&mut self, channel: &ChannelId, row: &Watched) -> Result<(), Fault> {
         let key = channel.0.to_vec();
         self.put_row("a watched channel", Tree::Watched, key.clone(), row)?;
         if row.is_over {

@@ -9,6 +9,7 @@ mod numbers;
 mod open;
 mod outbox;
 mod power;
+mod reclaim;
 mod simulation;
 mod tables;
 mod variants;

@@ -5,43 +5,43 @@ use super::*;
 use crate::journal::watch::{Home, Plan, View, Watch, Watched, Word};
 use sdpp_ledger::{Change, ChangeKind, Open, Redeem};
 
-const CHANNEL: ChannelId = ChannelId([7; 32]);
-const READY: u64 = NOW + 900_000;
+pub(super) const CHANNEL: ChannelId = ChannelId([7; 32]);
+pub(super) const READY: u64 = NOW + 900_000;
 
 fn domain() -> Domain {
     Domain { chain_id: 1, contract: key(3).public().account() }
 }
 
-fn change(height: u64, kind: ChangeKind) -> Change {
+pub(super) fn change(height: u64, kind: ChangeKind) -> Change {
     let tx = tx(&format!("0xAB{height:04}"));
     Change { channel: CHANNEL, kind, tx, height, at_ms: NOW + height }
 }
 
-fn opened(units: u128) -> ChangeKind {
+pub(super) fn opened(units: u128) -> ChangeKind {
     ChangeKind::Opened { deposit: Amount::new(units) }
 }
 
-fn asked_to_close() -> ChangeKind {
+pub(super) fn asked_to_close() -> ChangeKind {
     ChangeKind::CloseRequested { ready_ms: READY }
 }
 
-fn topped_up(units: u128) -> ChangeKind {
+pub(super) fn topped_up(units: u128) -> ChangeKind {
     ChangeKind::ToppedUp { deposit: Amount::new(units) }
 }
 
-fn settled(units: u128) -> ChangeKind {
+pub(super) fn settled(units: u128) -> ChangeKind {
     ChangeKind::Settled { settled: Amount::new(units) }
 }
 
-fn view(deposit: u128) -> View {
+pub(super) fn view(deposit: u128) -> View {
     View { deposit: Amount::new(deposit), settled: Amount::ZERO, ready_ms: None, is_over: false }
 }
 
-fn heard(changes: Vec<Change>, next: u64) -> Write {
+pub(super) fn heard(changes: Vec<Change>, next: u64) -> Write {
     Write::Watch(Box::new(Watch { ledger: ledger_id(), changes, seen: Vec::new(), next }))
 }
 
-fn seen(view: View, next: u64) -> Write {
+pub(super) fn seen(view: View, next: u64) -> Write {
     let seen = vec![(CHANNEL, view)];
     Write::Watch(Box::new(Watch { ledger: ledger_id(), changes: Vec::new(), seen, next }))
 }
@@ -50,7 +50,7 @@ fn plan(journal: &Journal) -> Plan {
     journal.reader().watch_plan(&ledger_id(), &domain()).unwrap()
 }
 
-fn watched(journal: &Journal) -> Watched {
+pub(super) fn watched(journal: &Journal) -> Watched {
     journal.reader().watched(&CHANNEL).unwrap().unwrap()
 }
 
@@ -99,7 +99,7 @@ fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128) -> Record 
     Record::Ended { end: End::Outstanding, why, evidence: None, owed: Some(owed) }
 }
 
-fn funding() -> Record {
+pub(super) fn funding() -> Record {
     let reference = SessionId(Digest(CHANNEL.0)).reference(Purpose::Open, 0);
     let (payee, asset, deposit) = (account(9), Asset::coin(), Amount::new(50));
     let salt = Digest::ZERO;
@@ -324,11 +324,11 @@ fn a_write_that_fails_leaves_neither_fact_nor_cursor() {
     assert_eq!((facts(&journal).len(), redeems(&journal)), (1, vec![5]));
 }
 
-fn ceiling(units: u128) -> Write {
+pub(super) fn ceiling(units: u128) -> Write {
     append(session(1), Record::Ceiling { channel: CHANNEL, amount: Amount::new(units) })
 }
 
-fn spent(units: u128, kept: bool) -> Write {
+pub(super) fn spent(units: u128, kept: bool) -> Write {
     append(session(1), Record::Spent { channel: CHANNEL, amount: Amount::new(units), kept })
 }
 
@@ -337,7 +337,7 @@ fn most(journal: &Journal) -> u128 {
 }
 
 /// A buyer's journal with a channel, and a session on it.
-fn funded() -> (Dir, Journal) {
+pub(super) fn funded() -> (Dir, Journal) {
     let dir = Dir::new();
     let mut journal = dir.open();
     done(&mut journal, Write::Append { session: None, record: Box::new(funding()) });
