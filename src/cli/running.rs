@@ -3,11 +3,12 @@
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
+use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::selling::Busy;
 use crate::actors::watch::{Pace, WatchActor};
-use crate::actors::{Ledgers, interrupted, now_ms};
+use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
-use crate::config::{Config, LedgerAt, RecordsBatch};
+use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Reader, Unsettled};
 use actix::prelude::*;
@@ -25,6 +26,9 @@ const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often ledgers are asked what happened to channels.
 const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
+
+/// How often channels are looked at that nobody may need any more.
+const RECLAIM_EVERY: Duration = Duration::from_secs(1);
 
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
@@ -74,7 +78,31 @@ impl Running {
         }
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
         WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
-        Ok(Running { busy, key, journal, reader, ledgers, ids, actors, arbiter })
+        let running = Running { busy, key, journal, reader, ledgers, ids, actors, arbiter };
+        if let Some(buyer) = &config.buyer {
+            let first = Duration::from_millis(buyer.patience_ms);
+            let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
+            let policy = running.reclaim_policy(config, buyer);
+            ReclaimActor::start_with(running.reclaiming(), policy, pace);
+        }
+        Ok(running)
+    }
+
+    /// What it takes to get back what is left in channels.
+    pub(super) fn reclaiming(&self) -> Reclaiming {
+        let (ledgers, reader) = (self.ledgers.clone(), self.reader.clone());
+        Reclaiming { ledgers, reader, journal: self.journal.clone(), busy: self.busy.clone() }
+    }
+
+    /// When a buyer's channel is one that nobody needs any more.
+    pub(super) fn reclaim_policy(&self, config: &Config, buyer: &Buyer) -> reclaim::Policy {
+        let kept = buyer.currencies.iter().filter(|spending| spending.keep_channel);
+        let kept = kept.filter_map(|spending| {
+            let currency = config.currencies.get(&spending.currency)?;
+            Some((self.ids.get(&currency.ledger)?.clone(), currency.asset.clone()))
+        });
+        let after = Duration::from_secs(buyer.reclaim_after_s);
+        reclaim::Policy { after, kept: kept.collect() }
     }
 
     /// The id of a ledger that the config names.
