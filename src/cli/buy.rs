@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
+use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
 use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
@@ -9,6 +10,7 @@ use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spending};
+use crate::journal::Remainder;
 use crate::message::Reason;
 use crate::record::End;
 use crate::session::{
@@ -31,6 +33,9 @@ const GRANULARITY_MAX: u32 = 100_000;
 
 /// How long a seller may take to show its menu before a currency is chosen.
 const MENU_WAIT: Duration = Duration::from_secs(10);
+
+/// The most channels with something left in them that are told of at the end.
+const REMAINDERS_TOLD: usize = 5;
 
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
 /// last window paid.
@@ -116,13 +121,26 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let money = Money::of(&config, &currencies);
     let bar = Bar::new(ask.quantity.0, money.clone());
     let (ended, items) = follow(session, items, bar, ask.lasting).await?;
+    let policy = running.reclaim_policy(&config, buyer);
+    let reclaimed = running.reclaiming().idle(&policy).await;
+    reclaimed.map_err(|error| Failure::new(Exit::Failed, error))?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    report(&ask, &ended, &money, started.elapsed())?;
+    let remainders = running.reader.remainders()?;
+    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
+    let told = Told { ended: &ended, money: &money, took: started.elapsed() };
+    report(&ask, told, &teller, &remainders)?;
     items.close()
+}
+
+/// What a session came to.
+struct Told<'a> {
+    ended: &'a Ended,
+    money: &'a Money,
+    took: Duration,
 }
 
 /// A session under way.
@@ -219,8 +237,8 @@ pub(super) async fn follow(
     }
 }
 
-fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
-    let Ended { session, end, why, progress } = ended;
+fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) -> Outcome {
+    let Told { ended: Ended { session, end, why, progress }, money, took } = told;
     if ask.json {
         out::json(&json!({
             "session": session,
@@ -233,6 +251,7 @@ fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
             "end": end,
             "why": why,
             "seconds": took.as_secs_f64(),
+            "left": left.iter().map(|one| teller.json(one)).collect::<Vec<_>>(),
         }))?;
     } else {
         let (items, windows) = (progress.items, progress.windows);
@@ -240,6 +259,12 @@ fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
         let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
+        for one in left.iter().take(REMAINDERS_TOLD) {
+            super::note(format_args!("{}: {}", teller.how_much(one), teller.how_back(one)));
+        }
+        if let Some(more @ 1..) = left.len().checked_sub(REMAINDERS_TOLD) {
+            super::note(format_args!("and more in {more} other channels"));
+        }
     }
     let exit = match end {
         End::Complete => return Ok(()),

@@ -89,22 +89,30 @@ impl Reader {
         watched: Watched,
     ) -> Result<Option<Remainder>, JournalError> {
         let left = watched.left();
-        let Home::Ledger(ledger) = watched.home.clone() else { return Ok(None) };
-        if watched.side != Role::Buyer || !watched.is_seen || left == Amount::ZERO {
+        let Some((ledger, asset)) = self.paid_into(&watched)? else { return Ok(None) };
+        if !watched.is_seen || left == Amount::ZERO {
             return Ok(None);
         }
-        let Some(opening) = watched.opening else { return Ok(None) };
-        let row = self.obligation(&opening)?;
-        let row = row.ok_or_else(|| damaged("a channel without its opening"))?;
-        // What is watched on the buyer's side begins with its opening, or a top-up of one that was
-        // opened elsewhere.
-        let Act::Do(Call::Open(open)) = row.owed.act else { return Ok(None) };
         let doing = self.doing(&channel, &watched)?;
-        Ok(Some(Remainder { channel, ledger, asset: open.asset, left, watched, doing }))
+        Ok(Some(Remainder { channel, ledger, asset, left, watched, doing }))
     }
 
-    /// What is being done to get back what is left in a channel.
-    pub fn doing(&self, channel: &ChannelId, watched: &Watched) -> Result<Doing, JournalError> {
+    /// Where a channel is that we opened, and what was deposited in it; `None` for any other.
+    pub fn paid_into(&self, watched: &Watched) -> Result<Option<(LedgerId, Asset)>, JournalError> {
+        let (Role::Buyer, Home::Ledger(ledger), Some(opening)) =
+            (watched.side, &watched.home, &watched.opening)
+        else {
+            return Ok(None);
+        };
+        let row = self.obligation(opening)?;
+        let row = row.ok_or_else(|| damaged("a channel without its opening"))?;
+        Ok(match row.owed.act {
+            Act::Do(Call::Open(open)) => Some((ledger.clone(), open.asset)),
+            _ => None,
+        })
+    }
+
+    fn doing(&self, channel: &ChannelId, watched: &Watched) -> Result<Doing, JournalError> {
         let last = match watched.reclaiming(channel) {
             Some(reference) => self.obligation(&reference)?,
             None => None,

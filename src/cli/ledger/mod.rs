@@ -1,5 +1,6 @@
 //! `sdpp ledger`: ask the ledgers of a config, and serve one to other processes.
 
+mod close;
 mod deploy;
 mod serve;
 mod shown;
@@ -33,6 +34,7 @@ enum Verb {
     Fund(Fund),
     Tx(Tx),
     Channels(Channels),
+    Close(close::Close),
     Deploy(deploy::Deploy),
     Serve(serve::Serve),
 }
@@ -140,6 +142,7 @@ impl Ledger {
             Verb::Fund(fund) => wait_for(fund.run()),
             Verb::Tx(tx) => wait_for(tx.run()),
             Verb::Channels(channels) => wait_for(channels.run()),
+            Verb::Close(close) => close.run(),
             Verb::Deploy(deploy) => wait_for(deploy.run()),
             Verb::Serve(serve) => wait_for(serve.run()),
         }
