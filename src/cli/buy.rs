@@ -122,6 +122,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let bar = Bar::new(ask.quantity.0, money.clone());
     let (ended, items) = follow(session, items, bar, ask.lasting).await?;
     let policy = running.reclaim_policy(&config, buyer);
+    running.look().await;
     let reclaimed = running.reclaiming().idle(&policy).await;
     reclaimed.map_err(|error| Failure::new(Exit::Failed, error))?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
@@ -129,7 +130,9 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    let remainders = running.reader.remainders()?;
+    running.look().await;
+    let mut remainders = running.reader.remainders()?;
+    remainders.retain(|one| one.left > Amount::ZERO);
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let told = Told { ended: &ended, money: &money, took: started.elapsed() };
     report(&ask, told, &teller, &remainders)?;

@@ -5,7 +5,7 @@ use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::selling::Busy;
-use crate::actors::watch::{Pace, WatchActor};
+use crate::actors::watch::{Look, Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
@@ -20,6 +20,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the outbox is looked at while somebody waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a ledger may take to tell what happened to channels.
+const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How often the journal is looked at while the seller serves.
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -49,6 +52,7 @@ pub(super) struct Running {
     pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
+    watches: Vec<Addr<WatchActor>>,
     arbiter: Arbiter,
 }
 
@@ -77,8 +81,9 @@ impl Running {
             }
         }
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
-        WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
-        let running = Running { busy, key, journal, reader, ledgers, ids, actors, arbiter };
+        let watches = WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
+        let running =
+            Running { busy, key, journal, reader, ledgers, ids, actors, watches, arbiter };
         if let Some(buyer) = &config.buyer {
             let first = Duration::from_millis(buyer.patience_ms);
             let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
@@ -86,6 +91,15 @@ impl Running {
             ReclaimActor::start_with(running.reclaiming(), policy, pace);
         }
         Ok(running)
+    }
+
+    /// Has the ledgers tell what happened to our channels up to now. Who does not answer in time
+    /// is not waited for.
+    pub(super) async fn look(&self) {
+        let looks = self.watches.iter().map(|watch| watch.send(Look));
+        for look in looks.collect::<Vec<_>>() {
+            let _ = tokio::time::timeout(LOOK_AT_MOST, look).await;
+        }
     }
 
     /// What it takes to get back what is left in channels.

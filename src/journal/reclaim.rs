@@ -21,7 +21,7 @@ pub struct Reclaim {
     pub ledger_ms: Option<u64>,
 }
 
-/// An open channel that we pay into, with something left in it.
+/// An open channel that we pay into, of whose deposit not all is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remainder {
     /// The channel.
@@ -30,7 +30,8 @@ pub struct Remainder {
     pub ledger: LedgerId,
     /// What was deposited.
     pub asset: Asset,
-    /// What comes back if nothing more is settled, in the asset's smallest unit.
+    /// What was not vouched, in the asset's smallest unit: so much comes back at least. After a
+    /// crash it is more where less was vouched than was allowed.
     pub left: Amount,
     /// What its ledger is known to say of it.
     pub watched: Watched,
@@ -61,8 +62,8 @@ impl Reader {
             let page = self.open_channels(after.as_ref(), PAGE_MAX)?;
             let Some(last) = page.last() else { return Ok(found) };
             after = Some(last.channel);
-            for OpenChannel { channel, watched, .. } in page {
-                found.extend(self.remainder(channel, watched)?);
+            for one in page {
+                found.extend(self.remainder(one)?);
             }
         }
     }
@@ -83,16 +84,14 @@ impl Reader {
         Ok(row.must_reclaim(*wish, Last::of(last.as_ref()), clock))
     }
 
-    fn remainder(
-        &self,
-        channel: ChannelId,
-        watched: Watched,
-    ) -> Result<Option<Remainder>, JournalError> {
-        let left = watched.left();
+    /// What is left in an open channel, where we pay into it.
+    pub fn remainder(&self, one: OpenChannel) -> Result<Option<Remainder>, JournalError> {
+        let OpenChannel { channel, watched, vouched } = one;
         let Some((ledger, asset)) = self.paid_into(&watched)? else { return Ok(None) };
-        if !watched.is_seen || left == Amount::ZERO {
+        if !watched.is_seen || watched.left() == Amount::ZERO {
             return Ok(None);
         }
+        let left = watched.left().min(watched.deposit.saturating_sub(vouched));
         let doing = self.doing(&channel, &watched)?;
         Ok(Some(Remainder { channel, ledger, asset, left, watched, doing }))
     }

@@ -144,6 +144,11 @@ impl Watched {
         }
     }
 
+    /// A channel that we pay into, before its ledger said anything of it.
+    pub fn payer(ledger: LedgerId, opening: Reference) -> Self {
+        Watched::new(Role::Buyer, Home::Ledger(ledger), Some(opening))
+    }
+
     /// The table: what a word of its ledger makes of a channel. Amounts only grow, and what is
     /// over stays so, in whatever order words come again.
     #[must_use]
@@ -229,7 +234,7 @@ impl Watched {
         }
     }
 
-    /// What its payer gets back if nothing more is settled.
+    /// What its payer gets back if nothing more is settled; or got, once it is over.
     pub fn left(&self) -> Amount {
         self.deposit.saturating_sub(self.settled)
     }

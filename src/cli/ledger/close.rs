@@ -12,7 +12,7 @@ use crate::journal::{Doing, NewsKind, PAGE_MAX, Remainder, Watched};
 use crate::message::Moment;
 use crate::terms::Role;
 use clap::Args;
-use sdpp_ledger::{Asset, Channel, ChannelId, Ledger, LedgerId};
+use sdpp_ledger::{Amount, Asset, Channel, ChannelId, Ledger, LedgerId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -81,9 +81,14 @@ async fn close(ask: Close, config: Config) -> Outcome {
         }
     }
     let teller = Teller { config: &config, ids: &running.ids, policy: None };
+    let rests = running.reader.remainders()?;
+    let rests = rests.into_iter().map(|one| (one.channel, one.left)).collect();
     let mut refused = Ok(());
     for one in &chosen {
-        show(one, &running, &teller, ask.json)?;
+        let Some(row) = running.reader.watched(&one.channel)? else { continue };
+        // While it is open its seller may still redeem what was vouched.
+        let left = BTreeMap::get(&rests, &one.channel).copied().unwrap_or(row.left());
+        show(one, &row, left, &teller, ask.json)?;
         if let Some(why) = &one.refused {
             let why = format!("channel {}: {why}", one.channel);
             refused = refused.and(Err(Failure::new(Exit::Ledger, why)));
@@ -183,6 +188,7 @@ async fn until_agreed(one: &Chosen, running: &Running) -> Outcome {
         if watched.is_some_and(|watched| agree(&watched, &channel)) {
             return Ok(());
         }
+        running.look().await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -204,10 +210,9 @@ async fn shown(one: &Chosen, running: &Running) -> Outcome<Option<Channel>> {
 }
 
 /// What a channel is now.
-fn show(one: &Chosen, running: &Running, teller: &Teller<'_>, is_json: bool) -> Outcome {
+fn show(one: &Chosen, row: &Watched, left: Amount, teller: &Teller<'_>, is_json: bool) -> Outcome {
     let Chosen { channel, ledger, asset, refused } = one;
-    let Some(row) = running.reader.watched(channel)? else { return Ok(()) };
-    let money = teller.money(ledger, asset, row.left());
+    let money = teller.money(ledger, asset, left);
     let (state, line) = match (row.is_over, row.ready_ms, refused) {
         (true, ..) => ("closed", format!("closed: {money} came back")),
         (false, Some(ready_ms), _) => {
@@ -226,7 +231,7 @@ fn show(one: &Chosen, running: &Running, teller: &Teller<'_>, is_json: bool) -> 
     }
     out::json(&json!({
         "channel": channel, "ledger": ledger, "asset": asset, "state": state,
-        "deposit": row.deposit, "settled": row.settled, "left": row.left(),
+        "deposit": row.deposit, "settled": row.settled, "left": left,
         "ready_ms": row.ready_ms, "why": refused,
     }))
 }
