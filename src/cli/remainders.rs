@@ -97,6 +97,20 @@ impl Teller<'_> {
     }
 }
 
+/// What is being done to get back what is left in a channel, in a few words.
+pub(super) fn plain(doing: &Doing) -> String {
+    match doing {
+        Doing::Nothing => "open".to_owned(),
+        Doing::Owed(Step::RequestClose) => "being asked to close".to_owned(),
+        Doing::Owed(Step::Withdraw) => "being withdrawn".to_owned(),
+        Doing::Closing(ready_ms) => {
+            format!("asked to close, can be withdrawn from {} on", Moment(*ready_ms))
+        }
+        Doing::Refused(Step::RequestClose, why) => format!("asking it to close was refused: {why}"),
+        Doing::Refused(Step::Withdraw, why) => format!("withdrawing it was refused: {why}"),
+    }
+}
+
 /// The word for what is being done to get back what is left in a channel.
 pub(super) fn name(doing: &Doing) -> &'static str {
     match doing {

@@ -1,9 +1,9 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::out;
 use super::running::Running;
 use super::sell::Selling;
+use super::{out, remainders};
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
@@ -90,8 +90,16 @@ fn show_channel(channel: &Value) -> Outcome {
         Some(ready) => format!(", asked to close, free from {}", Moment(ready)),
         None => String::new(),
     };
+    let doing = match (channel["left"].as_str(), channel["doing"].as_str()) {
+        (Some(left), Some("nothing" | "closing")) => format!(", {left} left"),
+        (Some(left), Some("asking")) => format!(", {left} left, being asked to close"),
+        (Some(left), Some("withdrawing")) => format!(", {left} left, being withdrawn"),
+        (Some(left), Some(_)) => format!(", {left} left, closing it was refused"),
+        _ => String::new(),
+    };
     out::line(format_args!(
-        "channel   {id} as {side}: deposit {deposit}, vouched {vouched}, settled {settled}{closing}"
+        "channel   {id} as {side}: deposit {deposit}, vouched {vouched}, settled \
+         {settled}{doing}{closing}"
     ))
 }
 
@@ -183,12 +191,15 @@ async fn status(asked: &Asked) -> Result<Value, String> {
 /// The first open channels, by id.
 fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
     let open = reader.open_channels(None, CHANNELS_SHOWN).map_err(text)?;
-    let shown = open.into_iter().map(|OpenChannel { channel, watched, vouched }| {
+    let shown = open.into_iter().map(|one| {
+        // Of what we pay into as a buyer alone.
+        let rest = reader.remainder(one.clone()).map_err(text)?;
+        let OpenChannel { channel, watched, vouched } = one;
         let ledger = match watched.home {
             Home::Ledger(id) => Some(id),
             Home::Domain(_) => None,
         };
-        json!({
+        Ok(json!({
             "channel": channel,
             "side": watched.side,
             "ledger": ledger,
@@ -197,9 +208,11 @@ fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
             "vouched": vouched,
             "settled": watched.settled,
             "ready_ms": watched.ready_ms,
-        })
+            "left": rest.as_ref().map(|rest| rest.left),
+            "doing": rest.as_ref().map(|rest| remainders::name(&rest.doing)),
+        }))
     });
-    Ok(shown.collect())
+    shown.collect()
 }
 
 impl OneLedger {
