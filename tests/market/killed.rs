@@ -83,15 +83,15 @@ struct Doomed<'a> {
 }
 
 /// A chain with a proxy before it for each side.
-struct Market {
-    chain: Chain,
+pub struct Market {
+    pub chain: Chain,
     port: u16,
     roads: BTreeMap<&'static str, Proxy>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Market {
-    fn open() -> Option<Market> {
+    pub fn open() -> Option<Market> {
         let chain = Chain::up()?;
         let port = chain.read("port").parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -111,7 +111,7 @@ impl Market {
     }
 
     /// Both sides put nothing on record: what the buyer sends is money.
-    fn without_records(&self) {
+    pub fn without_records(&self) {
         for (side, ..) in SIDES {
             let text = self.chain.read(&format!("{side}.toml"));
             let from = text.find("[records]").unwrap();
@@ -121,7 +121,7 @@ impl Market {
     }
 
     /// From here on the buyer knows this way of paying alone.
-    fn pays_by(&self, method: &str, config: &str) {
+    pub fn pays_by(&self, method: &str, config: &str) {
         let line = |line: &str| match line {
             _ if line.starts_with("methods = ") => Some(format!("methods = [\"{method}\"]")),
             _ if line.starts_with("deposit = ") && method != "escrow" => None,
@@ -131,7 +131,7 @@ impl Market {
         fs::write(self.chain.path("buyer.toml"), lines.join("\n")).unwrap();
     }
 
-    fn buy(&self, address: &str, quantity: &str) -> Child {
+    pub fn buy(&self, address: &str, quantity: &str) -> Child {
         let items = self.chain.path("items");
         // What an order before this one brought is of no interest here.
         let _ = fs::remove_file(&items);
@@ -142,7 +142,7 @@ impl Market {
     }
 
     /// How many items the last order brought.
-    fn received(&self) -> u128 {
+    pub fn received(&self) -> u128 {
         fs::read_to_string(self.chain.path("items")).unwrap().lines().count() as u128
     }
 
@@ -225,7 +225,7 @@ impl Market {
     }
 
     /// What a side's book says is done is what the chain has of it, each thing once.
-    fn book_is_the_chain_s(&self, side: &str) {
+    pub fn book_is_the_chain_s(&self, side: &str) {
         let on_chain = self.sent_by(side);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let numbers: Vec<u128> = on_chain.iter().map(|tx| number(&tx["nonce"])).collect();
@@ -252,7 +252,7 @@ impl Market {
     }
 
     /// A sum over all of a side's statements; nothing in them is wrong.
-    fn told(&self, side: &str, what: &str) -> u128 {
+    pub fn told(&self, side: &str, what: &str) -> u128 {
         let mut audit = sdpp();
         audit.args(["audit", "--format", "json", "--journal"]);
         audit.arg(self.chain.path(&format!("{side}-journal"))).arg("--config");
@@ -264,7 +264,7 @@ impl Market {
     }
 
     /// What a side has more than at first, when what its transactions cost is given back.
-    fn gained(&self, side: &str) -> i128 {
+    pub fn gained(&self, side: &str) -> i128 {
         let fee = |tx: &Value| {
             let receipt = self.ask("eth_getTransactionReceipt", &json!([tx["hash"]]));
             assert_eq!(receipt["status"], "0x1", "{tx}");
@@ -276,7 +276,7 @@ impl Market {
     }
 
     /// Waits until the running seller owes nothing any more.
-    fn seller_settles(&self) {
+    pub fn seller_settles(&self) {
         let since = Instant::now();
         loop {
             let mut status = sdpp();
@@ -312,7 +312,7 @@ fn road(port: u16) -> Proxy {
 }
 
 /// Writes something else into a side's config.
-fn change(chain: &Chain, side: &str, from: &str, to: &str) {
+pub fn change(chain: &Chain, side: &str, from: &str, to: &str) {
     let path = chain.path(&format!("{side}.toml"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} is not in {text}");
