@@ -60,8 +60,11 @@ impl Remainders {
             Record::Funding { channel, asset, owed, .. } => {
                 self.fund(entry.seq, *channel, asset, owed);
             }
-            Record::Ceiling { channel, amount } | Record::Spent { channel, amount, .. } => {
+            Record::Ceiling { channel, amount } => {
                 self.on(channel, |paid| paid.vouched = *amount);
+            }
+            Record::Spent { channel, amount, .. } => {
+                self.on(channel, |paid| paid.vouched = paid.vouched.min(*amount));
             }
             Record::ChannelChange { change, .. } => self.on(&change.channel, |paid| {
                 paid.watched = paid.watched.clone().next(Word::Changed(&change.kind));

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Both sides with keys that Anvil gives coins to, and their accounts.
-const SIDES: [(&str, &str, &str); 2] = [
+pub const SIDES: [(&str, &str, &str); 2] = [
     (
         "seller",
         "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
@@ -37,7 +37,7 @@ const FIRST: u128 = 10_000_000_000_000_000_000_000;
 const TOP_UP: &str = "0x9f6f687a";
 
 /// A step at which a process is killed.
-struct Step {
+pub struct Step {
     what: &'static str,
     /// The question that it asks.
     asks: &'static str,
@@ -64,7 +64,7 @@ const BEFORE_IT_LEAVES: Step = Step {
     leaves: &["prepared"],
     ..ASKING_THE_NUMBER
 };
-const BEFORE_ITS_ANSWER: Step =
+pub const BEFORE_ITS_ANSWER: Step =
     Step { what: "before its answer", is_forwarded: true, ..BEFORE_IT_LEAVES };
 const ASKING_FOR_THE_RECEIPT: Step = Step {
     what: "asking for the receipt",
@@ -76,7 +76,7 @@ const BEFORE_THE_NEXT: Step =
     Step { what: "final, before the next", is_second: true, ..TRYING_OUT };
 
 /// A side that is to be killed at a step, and how many deliveries its book had before.
-struct Doomed<'a> {
+pub struct Doomed<'a> {
     side: &'static str,
     step: &'a Step,
     rows: usize,
@@ -147,12 +147,12 @@ impl Market {
     }
 
     /// A side that is to be killed at a step of the next order.
-    fn doomed<'a>(&self, side: &'static str, step: &'a Step) -> Doomed<'a> {
+    pub fn doomed<'a>(&self, side: &'static str, step: &'a Step) -> Doomed<'a> {
         Doomed { side, step, rows: self.book(side, "deliveries").len() }
     }
 
     /// Has the next question of its step held.
-    fn hold(&self, doomed: &Doomed<'_>) -> mpsc::Receiver<()> {
+    pub fn hold(&self, doomed: &Doomed<'_>) -> mpsc::Receiver<()> {
         let (held, is_held) = mpsc::channel();
         let Step { asks, is_forwarded, .. } = doomed.step;
         let fault = if *is_forwarded { Fault::HoldAnswer } else { Fault::HoldQuestion };
@@ -170,7 +170,7 @@ impl Market {
     }
 
     /// Kills a side at its step, and looks at what it leaves behind.
-    fn kill(&self, running: &mut Running, doomed: &Doomed<'_>, is_held: &mpsc::Receiver<()>) {
+    pub fn kill(&self, running: &mut Running, doomed: &Doomed<'_>, is_held: &mpsc::Receiver<()>) {
         let Doomed { side, step, .. } = doomed;
         let step_of = format!("{side}, {}", step.what);
         is_held.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{step_of}: {error}"));

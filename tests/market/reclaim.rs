@@ -103,7 +103,8 @@ fn told_by_a_node(place: &Place, path: &Path) -> String {
 #[cfg(feature = "ethereum")]
 mod on_a_chain {
     use super::*;
-    use crate::killed::{Market, change};
+    use crate::killed::{BEFORE_ITS_ANSWER, Market, SIDES, change};
+    use std::process::Stdio;
     use std::time::{Duration, Instant};
 
     /// How long a process may take for anything.
@@ -225,5 +226,62 @@ mod on_a_chain {
         let (exit, lines, said) = closed(&["--all"], &market.chain.path("buyer.toml"));
         assert!(exit == 0 && lines.iter().all(|one| one["state"] == "closed"), "{said} {lines:?}");
         all_is_back(&market, 200 * crate::chain::PRICE);
+    }
+
+    /// Starts the command that closes all channels; it is for the story to end it.
+    fn closing(market: &Market) -> Running {
+        let mut close = sdpp();
+        close.args(["ledger", "close", "--all", "--config"]);
+        close.arg(market.chain.path("buyer.toml")).stdout(Stdio::null()).stderr(Stdio::null());
+        Running(close.spawn().unwrap())
+    }
+
+    /// A market whose buyer has bought ten items on a channel that it keeps, and its channel.
+    fn kept() -> Option<(Market, String)> {
+        let market = market()?;
+        change(&market.chain, "buyer", "deposit = ", "keep_channel = true\ndeposit = ");
+        let (mut seller, address) = market.chain.sell();
+        let (exit, bought) = told(market.buy(&address, "10"));
+        assert_eq!((exit, &bought["left"][0]["kept"]), (0, &json!(true)), "{bought}");
+        seller.signal("TERM");
+        assert!(seller.wait().success());
+        let channel = bought["left"][0]["channel"].as_str().unwrap().to_owned();
+        Some((market, channel))
+    }
+
+    #[test]
+    fn a_command_killed_before_each_answer_of_the_chain_asks_once_and_withdraws_once() {
+        let Some((market, _)) = kept() else { return };
+        for state in ["closing", "closed"] {
+            let doomed = market.doomed("buyer", &BEFORE_ITS_ANSWER);
+            let is_held = market.hold(&doomed);
+            market.kill(&mut closing(&market), &doomed, &is_held);
+            assert_eq!(close(&market)["state"], state);
+            if state == "closing" {
+                pass_grace(&market);
+            }
+        }
+        all_is_back(&market, 0);
+    }
+
+    #[test]
+    fn a_seller_that_closes_after_the_request_leaves_nothing_to_be_withdrawn() {
+        let Some((market, channel)) = kept() else { return };
+        assert_eq!(close(&market)["state"], "closing");
+        // What is settled already needs no signature.
+        let paid = 10 * crate::chain::PRICE;
+        let (_, key, _) = SIDES.iter().find(|(side, ..)| *side == "seller").unwrap();
+        let (escrow, signature) = (market.chain.recorded("escrow"), "close(bytes32,uint128,bytes)");
+        let amount = paid.to_string();
+        let arguments = [&escrow, signature, &channel, &amount, "0x", "--private-key", key];
+        market.chain.cast(&[&["send"], &arguments[..]].concat());
+        pass_grace(&market);
+        let (exit, lines, said) = closed(&[&channel], &market.chain.path("buyer.toml"));
+        assert_eq!((exit, &lines[0]["state"]), (0, &json!("closed")), "{said} {lines:?}");
+        assert_eq!(market.chain.events("Withdrawn(bytes32,uint256)"), []);
+        assert_eq!(market.chain.cast(&["balance", &escrow]), "0");
+        let paid = i128::try_from(paid).unwrap();
+        assert_eq!((market.gained("seller"), market.gained("buyer")), (paid, -paid));
+        market.book_is_the_chain_s("buyer");
     }
 }

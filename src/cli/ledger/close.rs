@@ -61,8 +61,18 @@ struct Chosen {
     channel: ChannelId,
     ledger: LedgerId,
     asset: Asset,
-    /// Why it could not be.
-    refused: Option<String>,
+    went: Went,
+}
+
+/// How it went with what was last owed for a channel.
+#[derive(PartialEq)]
+enum Went {
+    /// Well: there may be a next step.
+    Well,
+    /// The ledger's clock is a little behind ours.
+    TooEarly,
+    /// It was refused, and why.
+    Refused(String),
 }
 
 async fn close(ask: Close, config: Config) -> Outcome {
@@ -86,10 +96,14 @@ async fn close(ask: Close, config: Config) -> Outcome {
     let mut refused = Ok(());
     for one in &chosen {
         let Some(row) = running.reader.watched(&one.channel)? else { continue };
+        if ask.all && !row.is_seen {
+            // Its opening is on its way, or was refused.
+            continue;
+        }
         // While it is open its seller may still redeem what was vouched.
         let left = BTreeMap::get(&rests, &one.channel).copied().unwrap_or(row.left());
         show(one, &row, left, &teller, ask.json)?;
-        if let Some(why) = &one.refused {
+        if let Went::Refused(why) = &one.went {
             let why = format!("channel {}: {why}", one.channel);
             refused = refused.and(Err(Failure::new(Exit::Ledger, why)));
         }
@@ -108,7 +122,7 @@ fn choose(ask: &Close, running: &Running) -> Outcome<Vec<Chosen>> {
             let why = format!("channel {channel} is on {ledger}, which the config does not name");
             return Err(Failure::usage(why));
         }
-        chosen.push(Chosen { channel, ledger, asset, refused: None });
+        chosen.push(Chosen { channel, ledger, asset, went: Went::Well });
     }
     Ok(chosen)
 }
@@ -129,7 +143,7 @@ fn open(running: &Running) -> Outcome<Vec<ChannelId>> {
 async fn take_back(chosen: &mut [Chosen], running: &Running) -> Outcome {
     let reclaiming = running.reclaiming();
     loop {
-        for one in chosen.iter().filter(|one| one.refused.is_none()) {
+        for one in chosen.iter().filter(|one| one.went == Went::Well) {
             until_agreed(one, running).await?;
         }
         let left = left(chosen, &reclaiming)?;
@@ -141,7 +155,7 @@ async fn take_back(chosen: &mut [Chosen], running: &Running) -> Outcome {
             let is_asked = asked.iter().any(|reclaim| reclaim.channel == one.channel);
             if is_asked || left.get(&one.channel).is_some_and(under_way) {
                 is_done = false;
-                one.refused = outcome(one, running).await?;
+                one.went = how_it_went(one, running).await?;
             }
         }
         if is_done {
@@ -154,30 +168,26 @@ async fn take_back(chosen: &mut [Chosen], running: &Running) -> Outcome {
 /// What is left in the channels that something can still be done about.
 fn left(chosen: &[Chosen], reclaiming: &Reclaiming) -> Outcome<BTreeMap<ChannelId, Remainder>> {
     let wanted =
-        |one: &Remainder| chosen.iter().any(|c| c.channel == one.channel && c.refused.is_none());
+        |one: &Remainder| chosen.iter().any(|c| c.channel == one.channel && c.went == Went::Well);
     let remainders = reclaiming.reader.remainders()?.into_iter().filter(wanted);
     Ok(remainders.map(|one| (one.channel, one)).collect())
 }
 
-/// Waits until what is owed for a channel is done, or refused: then says why. That its seller has
-/// closed it meanwhile is no refusal.
-async fn outcome(one: &Chosen, running: &Running) -> Outcome<Option<String>> {
+/// Waits until what is owed for a channel is done, or refused. That its seller has closed it
+/// meanwhile is no refusal.
+async fn how_it_went(one: &Chosen, running: &Running) -> Outcome<Went> {
     let watched = running.reader.watched(&one.channel)?;
     let Some(reference) = watched.and_then(|row| row.reclaiming(&one.channel)) else {
-        return Ok(None);
+        return Ok(Went::Well);
     };
     let stopped = || Failure::new(Exit::Failed, "the journal stopped");
     let news = running.journal.send(Await(reference)).await.map_err(|_| stopped())?;
-    match news.ok_or_else(stopped)? {
-        NewsKind::Refused(why) => {
-            let is_over = shown(one, running).await?.is_some_and(|channel| channel.finalized);
-            if is_over {
-                until_agreed(one, running).await?;
-            }
-            Ok(Some(why).filter(|_| !is_over))
-        }
-        _ => Ok(None),
+    let NewsKind::Refused(why) = news.ok_or_else(stopped)? else { return Ok(Went::Well) };
+    if shown(one, running).await?.is_some_and(|channel| channel.finalized) {
+        until_agreed(one, running).await?;
+        return Ok(Went::Well);
     }
+    Ok(if why.contains("CloseNotReady") { Went::TooEarly } else { Went::Refused(why) })
 }
 
 /// Waits until the journal was told what the ledger shows.
@@ -211,7 +221,8 @@ async fn shown(one: &Chosen, running: &Running) -> Outcome<Option<Channel>> {
 
 /// What a channel is now.
 fn show(one: &Chosen, row: &Watched, left: Amount, teller: &Teller<'_>, is_json: bool) -> Outcome {
-    let Chosen { channel, ledger, asset, refused } = one;
+    let Chosen { channel, ledger, asset, went } = one;
+    let refused = if let Went::Refused(why) = went { Some(why) } else { None };
     let money = teller.money(ledger, asset, left);
     let (state, line) = match (row.is_over, row.ready_ms, refused) {
         (true, ..) => ("closed", format!("closed: {money} came back")),
