@@ -58,7 +58,7 @@ const ASKING_THE_NUMBER: Step = Step {
 };
 const TRYING_OUT: Step =
     Step { what: "trying it out", asks: "eth_estimateGas", ..ASKING_THE_NUMBER };
-const BEFORE_IT_LEAVES: Step = Step {
+pub const BEFORE_IT_LEAVES: Step = Step {
     what: "before it leaves",
     asks: "eth_sendRawTransaction",
     leaves: &["prepared"],

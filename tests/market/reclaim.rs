@@ -23,13 +23,8 @@ fn session(command: &mut Command) -> Value {
 
 #[test]
 fn a_kept_channel_is_closed_by_a_persons_word_and_its_rest_is_back() {
-    let setting =
-        Setting { methods: "[\"escrow\"]", grace_period_ms: Some(0), ..Setting::default() };
-    let mut place = Place::open(setting);
-    place.buyer("buyer", 1_000_000);
+    let mut place = place("", "keep_channel = true");
     let path = place.path("buyer.toml");
-    let config = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, config.replace("\"5000\"", "\"5000\"\nkeep_channel = true")).unwrap();
     let bought = session(&mut place.buy("buyer", "co2", "30"));
     let left = &bought["left"][0];
     assert_eq!(
@@ -82,6 +77,57 @@ fn a_kept_channel_is_closed_by_a_persons_word_and_its_rest_is_back() {
     }
 }
 
+/// A buyer of these stories, with further lines in its config.
+fn place(buyer: &str, currency: &str) -> Place {
+    let setting =
+        Setting { methods: "[\"escrow\"]", grace_period_ms: Some(0), ..Setting::default() };
+    let place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let path = place.path("buyer.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("[buyer]\n", &format!("[buyer]\n{buyer}\n"));
+    let config = config.replace("\"5000\"\n", &format!("\"5000\"\n{currency}\n"));
+    std::fs::write(&path, config).unwrap();
+    place
+}
+
+#[test]
+fn a_channel_that_is_asked_for_serves_no_further_session_and_comes_back_with_the_next() {
+    let mut place = place("reclaim_after_s = 0", "");
+    let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
+    while place.lines("buyer") < 20 {
+        std::thread::yield_now();
+    }
+    place.seller().signal("KILL");
+    place.seller().wait();
+    let output = buyer.wait_with_output().unwrap();
+    let broken: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (first, left) = (&broken["left"][0]["channel"], amount(&broken["left"][0]["left"]));
+    assert_eq!(broken["left"][0]["doing"], "closing", "{broken}");
+    assert!((1..5000).contains(&left), "{broken}");
+    place.sell();
+
+    std::fs::remove_file(place.items("buyer")).unwrap();
+    let mut again = sdpp();
+    again.args(["buy", &place.address, "co2", "10", "--trust-on-first-use", "--config"]);
+    again.arg(place.path("buyer.toml")).arg("--output").arg(place.items("buyer"));
+    let (exit, said) = told(&mut again);
+    assert_eq!(exit, 0, "{said}");
+    let line = said.lines().find(|line| line.contains("is left in channel")).unwrap_or_default();
+    // The new one is its seller's to close, where that has not been done already.
+    assert!(!line.contains(first.as_str().unwrap()), "{said}");
+    assert!(line.is_empty() || line.contains("0.004800 SDP is left"), "{said}");
+
+    let (exit, lines, said) = closed(&[first.as_str().unwrap()], &place.path("buyer.toml"));
+    assert_eq!((exit, &lines[0]["state"]), (0, &json!("closed")), "{said}");
+    let (exit, lines, said) = closed(&["--all"], &place.path("buyer.toml"));
+    assert!(exit == 0 && lines.iter().all(|one| one["state"] == "closed"), "{said} {lines:?}");
+    place.close();
+    let sold = place.balance("seller");
+    assert_eq!(place.balance("buyer"), 1_000_000 - sold, "nothing stays behind");
+    assert!(sold >= 200, "{sold}");
+}
+
 /// What a node that both buys and sells says of the one channel that it pays into.
 fn told_by_a_node(place: &Place, path: &Path) -> String {
     let config = std::fs::read_to_string(path).unwrap();
@@ -103,7 +149,7 @@ fn told_by_a_node(place: &Place, path: &Path) -> String {
 #[cfg(feature = "ethereum")]
 mod on_a_chain {
     use super::*;
-    use crate::killed::{BEFORE_ITS_ANSWER, Market, SIDES, change};
+    use crate::killed::{BEFORE_IT_LEAVES, BEFORE_ITS_ANSWER, Market, SIDES, change};
     use std::process::Stdio;
     use std::time::{Duration, Instant};
 
@@ -250,10 +296,10 @@ mod on_a_chain {
     }
 
     #[test]
-    fn a_command_killed_before_each_answer_of_the_chain_asks_once_and_withdraws_once() {
+    fn a_command_killed_at_a_step_asks_once_and_withdraws_once() {
         let Some((market, _)) = kept() else { return };
-        for state in ["closing", "closed"] {
-            let doomed = market.doomed("buyer", &BEFORE_ITS_ANSWER);
+        for (step, state) in [(BEFORE_IT_LEAVES, "closing"), (BEFORE_ITS_ANSWER, "closed")] {
+            let doomed = market.doomed("buyer", &step);
             let is_held = market.hold(&doomed);
             market.kill(&mut closing(&market), &doomed, &is_held);
             assert_eq!(close(&market)["state"], state);
