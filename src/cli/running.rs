@@ -190,7 +190,12 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
 
 /// Runs a verb's actors until it is done.
 pub(super) fn in_system<T>(verb: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    System::new().block_on(verb)
+    System::new().block_on(async {
+        let outcome = verb.await;
+        // An actor that had no turn yet would begin when it is dropped, without a runtime.
+        tokio::task::yield_now().await;
+        outcome
+    })
 }
 
 /// Those who want this process to end: Ctrl-C and SIGTERM.

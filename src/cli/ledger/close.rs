@@ -82,6 +82,9 @@ async fn close(ask: Close, config: Config) -> Outcome {
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
     let mut chosen = choose(&ask, &running)?;
+    if chosen.is_empty() && !ask.json {
+        return out::line("this config's journal pays into no open channel");
+    }
     let mut signals = Signals::listen()?;
     tokio::select! {
         done = take_back(&mut chosen, &running) => done?,
