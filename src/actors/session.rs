@@ -157,7 +157,8 @@ impl<S: Side> SessionActor<S> {
         if self.failed {
             return;
         }
-        tracing::error!(session = ?self.session, why, "the session cannot go on");
+        let session = self.session.map(tracing::field::display);
+        tracing::error!(session, why, "the session cannot go on");
         self.failed = true;
         self.held = None;
         while let Some(dropped) = self.core.poll() {
