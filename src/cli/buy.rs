@@ -117,10 +117,12 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         seller,
     };
     let started = Instant::now();
-    let session = start(&ask.address, &config, wish, &running).await?;
     let money = Money::of(&config, &currencies);
-    let bar = Bar::new(ask.quantity.0, money.clone());
-    let (ended, items) = follow(session, items, bar, ask.lasting).await?;
+    let (mut ended, mut items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    if ended.again {
+        tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
+        (ended, items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    }
     let policy = running.reclaim_policy(&config, buyer);
     running.look().await;
     let reclaimed = running.reclaiming().idle(&policy).await;
@@ -144,6 +146,20 @@ struct Told<'a> {
     ended: &'a Ended,
     money: &'a Money,
     took: Duration,
+}
+
+/// One session, from the connection to its end.
+async fn attend(
+    ask: &Buy,
+    config: &Config,
+    wish: &Wish,
+    running: &Running,
+    money: &Money,
+    items: Items,
+) -> Outcome<(Ended, Items)> {
+    let session = start(&ask.address, config, wish.clone(), running).await?;
+    let bar = Bar::new(ask.quantity.0, money.clone());
+    follow(session, items, bar, ask.lasting).await
 }
 
 /// A session under way.
@@ -241,7 +257,7 @@ pub(super) async fn follow(
 }
 
 fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) -> Outcome {
-    let Told { ended: Ended { session, end, why, progress }, money, took } = told;
+    let Told { ended: Ended { session, end, why, progress, .. }, money, took } = told;
     if ask.json {
         out::json(&json!({
             "session": session,
