@@ -101,44 +101,72 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let buyer = config.buyer.as_ref().ok_or_else(|| {
         Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
     })?;
-    let seller = seller_key(&ask, buyer)?;
+    let (seller, spending) = (seller_key(&ask, buyer)?, spending(&ask, buyer)?);
     let items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
-    let currencies = payable(&ask, spending(&ask, buyer)?, &config, &running).await?;
-    let wish = Wish {
-        topic: ask.topic.clone(),
-        quantity: ask.quantity.0,
-        currencies: pinned(&config, &currencies, &running)?,
-        max_total: ceiling(&ask, &currencies),
-        seller,
-    };
+    let policy = running.reclaim_policy(&config, buyer);
+    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let started = Instant::now();
-    let money = Money::of(&config, &currencies);
-    let (mut ended, mut items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    let begun = begin(&ask, &config, spending, seller, &running).await;
+    let Begun { wish, money, session } = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            // A seller that is gone closes no channel either.
+            if running.take_back(&policy).await? > 0 {
+                running.settle(Duration::from_millis(buyer.patience_ms)).await?;
+                tell_left(&teller, &running.left().await?);
+            }
+            return Err(failure);
+        }
+    };
+    let bar = || Bar::new(ask.quantity.0, money.clone());
+    let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
     if ended.again {
         tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
-        (ended, items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+        let session = start(&ask.address, &config, wish, &running).await?;
+        (ended, items) = follow(session, items, bar(), ask.lasting).await?;
     }
-    let policy = running.reclaim_policy(&config, buyer);
-    running.look().await;
-    let reclaimed = running.reclaiming().idle(&policy).await;
-    reclaimed.map_err(|error| Failure::new(Exit::Failed, error))?;
+    running.take_back(&policy).await?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    running.look().await;
-    let mut remainders = running.reader.remainders()?;
-    remainders.retain(|one| one.left > Amount::ZERO);
-    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let told = Told { ended: &ended, money: &money, took: started.elapsed() };
-    report(&ask, told, &teller, &remainders)?;
+    report(&ask, told, &teller, &running.left().await?)?;
     items.close()
+}
+
+/// A session that has begun, and what it is for.
+struct Begun {
+    wish: Wish,
+    money: Money,
+    session: Session,
+}
+
+/// Chooses what to pay with, and connects.
+async fn begin(
+    ask: &Buy,
+    config: &Config,
+    spending: Vec<&Spending>,
+    seller: Option<PublicKey>,
+    running: &Running,
+) -> Outcome<Begun> {
+    let currencies = payable(ask, spending, config, running).await?;
+    let wish = Wish {
+        topic: ask.topic.clone(),
+        quantity: ask.quantity.0,
+        currencies: pinned(config, &currencies, running)?,
+        max_total: ceiling(ask, &currencies),
+        seller,
+    };
+    let money = Money::of(config, &currencies);
+    let session = start(&ask.address, config, wish.clone(), running).await?;
+    Ok(Begun { wish, money, session })
 }
 
 /// What a session came to.
@@ -146,20 +174,6 @@ struct Told<'a> {
     ended: &'a Ended,
     money: &'a Money,
     took: Duration,
-}
-
-/// One session, from the connection to its end.
-async fn attend(
-    ask: &Buy,
-    config: &Config,
-    wish: &Wish,
-    running: &Running,
-    money: &Money,
-    items: Items,
-) -> Outcome<(Ended, Items)> {
-    let session = start(&ask.address, config, wish.clone(), running).await?;
-    let bar = Bar::new(ask.quantity.0, money.clone());
-    follow(session, items, bar, ask.lasting).await
 }
 
 /// A session under way.
@@ -278,12 +292,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
         let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
-        for one in left.iter().take(REMAINDERS_TOLD) {
-            super::note(format_args!("{}: {}", teller.how_much(one), teller.how_back(one)));
-        }
-        if let Some(more @ 1..) = left.len().checked_sub(REMAINDERS_TOLD) {
-            super::note(format_args!("and more in {more} other channels"));
-        }
+        tell_left(teller, left);
     }
     let exit = match end {
         End::Complete => return Ok(()),
@@ -294,6 +303,15 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
         End::Broken | End::Refused | End::Failed => Exit::Failed,
     };
     Err(Failure::new(exit, why))
+}
+
+fn tell_left(teller: &Teller<'_>, left: &[Remainder]) {
+    for one in left.iter().take(REMAINDERS_TOLD) {
+        super::note(format_args!("{}: {}", teller.how_much(one), teller.how_back(one)));
+    }
+    if let Some(more @ 1..) = left.len().checked_sub(REMAINDERS_TOLD) {
+        super::note(format_args!("and more in {more} other channels"));
+    }
 }
 
 /// Whose menu is believed: the key that was given, or the config's, or anybody's where that was

@@ -10,9 +10,9 @@ use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Reader, Unsettled};
+use crate::journal::{Journal, Reader, Remainder, Unsettled};
 use actix::prelude::*;
-use sdpp_ledger::{Escrow, Key, Ledger, LedgerId};
+use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,6 +106,22 @@ impl Running {
     pub(super) fn reclaiming(&self) -> Reclaiming {
         let (ledgers, reader) = (self.ledgers.clone(), self.reader.clone());
         Reclaiming { ledgers, reader, journal: self.journal.clone(), busy: self.busy.clone() }
+    }
+
+    /// Has owed what it is time for to get back what is left in channels that nobody needs. How
+    /// many steps that were.
+    pub(super) async fn take_back(&self, policy: &reclaim::Policy) -> Outcome<usize> {
+        self.look().await;
+        let steps = self.reclaiming().idle(policy).await;
+        steps.map_err(|error| Failure::new(Exit::Failed, error))
+    }
+
+    /// What is left in open channels that we pay into, as their ledgers tell it now.
+    pub(super) async fn left(&self) -> Outcome<Vec<Remainder>> {
+        self.look().await;
+        let mut remainders = self.reader.remainders()?;
+        remainders.retain(|one| one.left > Amount::ZERO);
+        Ok(remainders)
     }
 
     /// When a buyer's channel is one that nobody needs any more.

@@ -128,6 +128,26 @@ fn a_channel_that_is_asked_for_serves_no_further_session_and_comes_back_with_the
     assert!(sold >= 200, "{sold}");
 }
 
+#[test]
+fn a_seller_that_is_gone_for_good_keeps_nobody_from_what_is_left() {
+    let mut place = place("reclaim_after_s = 0", "");
+    let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
+    while place.lines("buyer") < 20 {
+        std::thread::yield_now();
+    }
+    place.seller().signal("KILL");
+    place.seller().wait();
+    let output = buyer.wait_with_output().unwrap();
+    let broken: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(broken["left"][0]["doing"], "closing", "{broken}");
+    assert_eq!(place.balance("buyer"), 1_000_000 - 5000);
+    std::fs::remove_file(place.items("buyer")).unwrap();
+    let (exit, said) = told(&mut place.buy("buyer", "memory", "all"));
+    assert!(exit == 1 && said.contains("cannot connect"), "{said}");
+    assert_eq!(place.balance("buyer"), 1_000_000, "it redeemed nothing in time");
+    assert!(!place.audit("buyer").is_empty());
+}
+
 /// What a node that both buys and sells says of the one channel that it pays into.
 fn told_by_a_node(place: &Place, path: &Path) -> String {
     let config = std::fs::read_to_string(path).unwrap();
