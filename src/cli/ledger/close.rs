@@ -156,7 +156,7 @@ async fn take_back(chosen: &mut [Chosen], running: &Running) -> Outcome {
         let mut is_done = true;
         for one in chosen.iter_mut() {
             let is_asked = asked.iter().any(|reclaim| reclaim.channel == one.channel);
-            if is_asked || left.get(&one.channel).is_some_and(under_way) {
+            if is_asked || left.get(&one.channel).is_some_and(under_way) || is_owed(one, running)? {
                 is_done = false;
                 one.went = how_it_went(one, running).await?;
             }
@@ -166,6 +166,15 @@ async fn take_back(chosen: &mut [Chosen], running: &Running) -> Outcome {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whether something is still owed for a channel: its ledger may tell what came of it before the
+/// outbox has seen that it is final.
+fn is_owed(one: &Chosen, running: &Running) -> Outcome<bool> {
+    let watched = running.reader.watched(&one.channel)?;
+    let reference = watched.and_then(|row| row.reclaiming(&one.channel));
+    let row = reference.map(|reference| running.reader.obligation(&reference)).transpose()?;
+    Ok(row.flatten().is_some_and(|row| !row.state.is_settled()))
 }
 
 /// What is left in the channels that something can still be done about.
