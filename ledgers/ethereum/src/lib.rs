@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
 //! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
-//! `finality`, `evidence`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
+//! `finality`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
 //! `endpoints` and `view` are the way to a node.
 
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod abi;
 mod deploy;
 mod endpoints;
 mod escrow;
+mod events;
 mod evidence;
 mod fees;
 mod finality;

@@ -86,6 +86,8 @@ pub(crate) enum Trouble {
     Node { what: String, retry_after: Option<Duration> },
     /// The node answered with an error: its words, and for a reverted call what it reverted with.
     Said { what: String, data: Option<Vec<u8>> },
+    /// The answer is longer than what is read: less must be asked for.
+    TooLong { what: String },
     /// What the ledger says to whoever asked; another node would say the same.
     Ledger(LedgerError),
 }
@@ -100,7 +102,9 @@ impl From<Trouble> for LedgerError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Node { what, retry_after } => LedgerError::Unavailable { what, retry_after },
-            Trouble::Said { what, .. } => LedgerError::unavailable(what),
+            Trouble::Said { what, .. } | Trouble::TooLong { what } => {
+                LedgerError::unavailable(what)
+            }
             Trouble::Ledger(error) => error,
         }
     }
@@ -168,7 +172,8 @@ impl Rpc {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
             if bytes.len() + chunk.len() > ANSWER_MAX {
-                return Err(self.trouble("an answer of more than 16 MiB"));
+                let what = format!("{}: an answer of more than 16 MiB", self.endpoint);
+                return Err(Trouble::TooLong { what });
             }
             bytes.extend_from_slice(&chunk);
         }

@@ -65,6 +65,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Its place in the chain: the height of its block, and its number in there.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        Some((self.block_number?.as_u64(), self.log_index?.as_u64()))
+    }
+
     /// A word of its data.
     pub fn word(&self, at: usize) -> Option<U256> {
         self.data.get(at * 32..(at + 1) * 32).map(U256::from_big_endian)
