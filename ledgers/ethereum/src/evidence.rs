@@ -219,7 +219,7 @@ impl Chain {
 }
 
 /// The rows that a call redeems, and the event that says of each that it took effect.
-fn redeemed(call: &Call) -> Option<(&[Redeem], &'static str)> {
+pub(crate) fn redeemed(call: &Call) -> Option<(&[Redeem], &'static str)> {
     match call {
         Call::Settle(redeem) => Some((std::slice::from_ref(redeem), "Settled")),
         Call::Close(redeem) => Some((std::slice::from_ref(redeem), "ChannelClosed")),

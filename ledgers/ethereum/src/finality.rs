@@ -1,6 +1,8 @@
 //! What became of a transaction. Mined is not final, absent is not replaced: both are said only
 //! when the chain has shown it, deep enough, in the words of one node.
 
+use crate::abi::Body;
+use crate::evidence::redeemed;
 use crate::ledger::{Chain, EthereumLedger};
 use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
@@ -34,11 +36,27 @@ impl EthereumLedger {
             return Ok(Finality::Replaced);
         }
         let call = abi::call(&tx.body, self.chain.escrow_address());
+        if call.is_none() && matches!(place, Place::Deep(..)) {
+            self.chain.is_readable(&tx.body)?;
+        }
         self.chain.told(&node, place, call.as_ref(), own).await
     }
 }
 
 impl Chain {
+    /// Whether what our own transaction did can be read with these settings.
+    fn is_readable(&self, body: &Body) -> Result<(), LedgerError> {
+        let moves_money = |call: Call| redeemed(&call).is_some();
+        let (Some(to), true) = (body.to, abi::call(body, body.to).is_some_and(moves_money)) else {
+            return Ok(());
+        };
+        let now = self.settings.escrow.as_ref().map_or("none", |account| account.as_str());
+        Err(LedgerError::unavailable(format!(
+            "it was signed for the escrow contract {to:?} and the settings name {now}: what it \
+             brought is read when they name {to:?} again"
+        )))
+    }
+
     /// Where a transaction stands.
     pub async fn place(&self, node: &Rpc, tx: H256) -> Answer<Place> {
         let Some(receipt) = node.receipt(tx).await? else {
