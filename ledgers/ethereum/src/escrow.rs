@@ -85,8 +85,8 @@ impl EthereumLedger {
         let input = abi::input(abi::ALLOWANCE, &words);
         let answer = node.call(token, &input, json!("pending")).await?;
         let word = answer.get(..32).map(U256::from_big_endian);
-        let why = || LedgerError::refused("NotAToken", format!("{token:?} tells no allowance"));
-        Ok(word.ok_or_else(why)?)
+        let why = || Trouble::refused("NotAToken", format!("{token:?} tells no allowance"));
+        word.ok_or_else(why)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::evidence::redeemed;
 use crate::ledger::{Chain, EthereumLedger};
 use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
-use crate::view::{Block, Receipt, at};
+use crate::view::{Block, Receipt, Seen, at};
 use crate::{abi, names};
 use ethers_core::types::{Address, H256};
 use sdpp_ledger::{Call, Finality, Inclusion, LedgerError, Signed, TxId};
@@ -74,6 +74,19 @@ impl Chain {
         }
         let (height, block) = (block.height(), format!("{:?}", block.hash));
         Ok(Place::Shallow(Inclusion { height, block }))
+    }
+
+    /// Whether what a node tells of a transaction counts. Of a kind whose hash is not known here
+    /// there is but its word, which it has to repeat, and which is nothing before the block is
+    /// deep.
+    pub async fn counts(&self, node: &Rpc, seen: &Seen, place: &Place) -> Answer<bool> {
+        if !seen.is_hearsay() {
+            return Ok(true);
+        }
+        if node.seen(seen.hash).await?.as_ref() != Some(seen) {
+            return Err(node.trouble("told a transaction in two ways"));
+        }
+        Ok(matches!(place, Place::Deep(..)))
     }
 
     /// The height of the newest block that is deep enough.
@@ -153,14 +166,14 @@ impl Chain {
             return "Reverted".to_owned();
         };
         let call = json!({
-            "from": seen.from, "to": seen.to, "value": seen.value, "gas": seen.gas,
-            "data": seen.input,
+            "from": seen.from, "to": seen.signed.to, "value": seen.signed.value,
+            "gas": seen.signed.gas, "data": seen.signed.input,
         });
         let answer: Answer<serde_json::Value> =
             node.ask("eth_call", json!([call, at(receipt.height())])).await;
         match answer {
             Err(Trouble::Said { data: Some(data), .. }) if !data.is_empty() => abi::refusal(&data),
-            _ if receipt.gas_used == seen.gas => "OutOfGas".to_owned(),
+            _ if receipt.gas_used == seen.signed.gas => "OutOfGas".to_owned(),
             _ => "Reverted".to_owned(),
         }
     }

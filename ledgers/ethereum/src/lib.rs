@@ -7,7 +7,7 @@
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
 //! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
 //! `finality`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
-//! `endpoints` and `view` are the way to a node.
+//! `endpoints`, `view` and `proof` are the way to a node.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ mod ledger;
 mod names;
 mod payments;
 mod prepare;
+mod proof;
 mod records;
 mod rpc;
 mod submit;

@@ -38,7 +38,7 @@ impl EthereumLedger {
         let (own, number) = (self.own.address, signed.number);
         if self.chain.is_used_by_another(&node, own, number, hash).await? {
             let why = format!("number {number} was used by another transaction, for good");
-            return Err(LedgerError::refused("NumberUsed", why).into());
+            return Err(Trouble::refused("NumberUsed", why));
         }
         let is_used = node.count(own, json!("latest")).await? > number;
         let other =

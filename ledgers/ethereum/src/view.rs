@@ -1,6 +1,8 @@
 //! What a node tells of its chain: blocks, receipts, transactions, logs. Only what is used is
 //! read, and an answer that contradicts its question is no answer.
 
+use crate::abi::Body;
+use crate::proof::{Proof, Signable};
 use crate::rpc::{Answer, Rpc};
 use ethers_core::types::{Address, Bytes, H256, U64, U256};
 use serde::Deserialize;
@@ -76,17 +78,25 @@ impl Log {
     }
 }
 
-/// A transaction.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A transaction. Where its kind is known here, it is the one that was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Seen {
     pub hash: H256,
     pub from: Address,
-    pub to: Option<Address>,
-    pub nonce: U256,
-    pub value: U256,
-    pub input: Bytes,
-    pub gas: U256,
+    #[serde(flatten)]
+    pub signed: Signable,
+}
+
+impl Seen {
+    pub fn body(&self) -> Body {
+        let Signable { to, value, input, .. } = &self.signed;
+        Body { to: *to, value: *value, data: input.to_vec() }
+    }
+
+    /// Whether there is but a node's word for it.
+    pub fn is_hearsay(&self) -> bool {
+        self.signed.proof(self.hash, self.from) == Proof::Unknown
+    }
 }
 
 #[derive(Deserialize)]
@@ -118,7 +128,9 @@ impl Rpc {
     pub async fn head(&self) -> Answer<Block> {
         let head: Option<Block> =
             self.ask("eth_getBlockByNumber", json!(["latest", false])).await?;
-        head.ok_or_else(|| self.trouble("there is no newest block"))
+        let head = head.ok_or_else(|| self.trouble("there is no newest block"))?;
+        self.note_height(head.height());
+        Ok(head)
     }
 
     /// The block that stands at a height.
@@ -150,7 +162,9 @@ impl Rpc {
     pub async fn seen(&self, tx: H256) -> Answer<Option<Seen>> {
         let seen: Option<Seen> = self.ask("eth_getTransactionByHash", json!([tx])).await?;
         match seen {
-            Some(other) if other.hash != tx => Err(self.trouble("told another transaction")),
+            Some(told) if told.hash != tx || told.signed.proof(tx, told.from) == Proof::Broken => {
+                Err(self.trouble("told another transaction"))
+            }
             seen => Ok(seen),
         }
     }
