@@ -203,17 +203,21 @@ async fn a_transaction_told_wrongly_is_no_verdict_on_a_claim() {
     told["type"] = json!("0x7e");
     let mut lie = told.clone();
     lie["value"] = json!("0x1");
-    proxy.rule(move |method, _| {
-        (method == "eth_getTransactionByHash").then(|| Fault::Result(told.clone()))
-    });
+    let always = |told: &Value| {
+        let told = told.clone();
+        proxy.rule(move |method, _| {
+            (method == "eth_getTransactionByHash").then(|| Fault::Result(told.clone()))
+        });
+    };
     let shallow = connected(settings(&[proxy.url()], 9)).await;
+    always(&lie);
+    let answer = shallow.paid(&claim).await;
+    assert!(matches!(answer, Ok(Finality::Pending(Some(_)))), "{answer:?}");
+    is_refused(&payee.paid(&claim).await, "AmountTooLow");
+    always(&told);
     proxy.next("eth_getTransactionByHash", Fault::Result(lie.clone()));
     is_unavailable(&payee.paid(&claim).await, "in two ways");
     assert!(matches!(payee.paid(&claim).await, Ok(Finality::Final(_))));
-    proxy.next("eth_getTransactionByHash", Fault::Result(lie.clone()));
-    proxy.next("eth_getTransactionByHash", Fault::Result(lie.clone()));
-    let answer = shallow.paid(&claim).await;
-    assert!(matches!(answer, Ok(Finality::Pending(Some(_)))), "{answer:?}");
     proxy.next("eth_getTransactionByHash", Fault::Result(lie.clone()));
     proxy.next("eth_getTransactionByHash", Fault::Result(lie));
     let answer = payee.paid(&claim).await;
