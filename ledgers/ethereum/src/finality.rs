@@ -107,6 +107,11 @@ impl Chain {
             Place::Waiting => Finality::Pending(None),
             Place::Shallow(inclusion) => Finality::Pending(Some(inclusion)),
             Place::Deep(receipt, block) => {
+                // Whoever is told that it failed may sign anew: one look is not enough.
+                let again = async || node.receipt(receipt.transaction_hash).await;
+                if !receipt.took_effect() && again().await?.is_none_or(|r| r.took_effect()) {
+                    return Err(node.trouble("told in two ways how a transaction ended"));
+                }
                 let evidence = self.evidence(node, &receipt, &block, call, from).await?;
                 if receipt.took_effect() {
                     return Ok(Finality::Final(evidence));
@@ -114,49 +119,6 @@ impl Chain {
                 Finality::Reverted { why: self.why_reverted(node, &receipt).await, evidence }
             }
         })
-    }
-
-    /// Whether an account's number was used for good by another transaction than `own`. Yes is
-    /// said on proof alone: whoever takes it for one signs anew.
-    pub async fn is_used_by_another(
-        &self,
-        node: &Rpc,
-        account: Address,
-        number: u64,
-        own: H256,
-    ) -> Answer<bool> {
-        let head = node.head().await?;
-        let Some(deep) = self.final_height(&head) else {
-            return Ok(false);
-        };
-        match node.count(account, at(deep)).await {
-            Ok(count) if count <= number => return Ok(false),
-            Err(Trouble::Said { what, .. }) => {
-                let used = node.count(account, json!("latest")).await? > number;
-                let lost = format!("{what}: what stood at height {deep} is not kept");
-                return if used { Err(LedgerError::unavailable(lost).into()) } else { Ok(false) };
-            }
-            answer => answer?,
-        };
-        match user_of(node, account, number, deep).await? {
-            Some(used) => Ok(used != own && stands(node, &head).await?),
-            None => self.nobody_has(own, deep).await,
-        }
-    }
-
-    /// Whether no endpoint that has come so far knows of a transaction.
-    async fn nobody_has(&self, own: H256, height: u64) -> Answer<bool> {
-        let mut asked = 0;
-        for node in self.nodes.in_order().await? {
-            if node.head().await?.height() < height {
-                continue;
-            }
-            if node.receipt(own).await?.is_some() || node.seen(own).await?.is_some() {
-                return Ok(false);
-            }
-            asked += 1;
-        }
-        Ok(asked > 0)
     }
 
     /// The reason, as the same call has it at the end of the block that it reverted in. As good
@@ -189,24 +151,4 @@ pub(crate) async fn stands(node: &Rpc, block: &Block) -> Answer<bool> {
 pub(crate) fn own_id(signed: &Signed) -> Result<&TxId, LedgerError> {
     let lacks = || LedgerError::refused("Malformed", "a transaction here has its id at once");
     signed.tx.as_ref().ok_or_else(lacks)
-}
-
-/// The transaction that used an account's number at or under a height at which it was used.
-/// `None` where the node does not keep what it takes to find it.
-async fn user_of(node: &Rpc, account: Address, number: u64, height: u64) -> Answer<Option<H256>> {
-    let (mut used, mut unused, mut step) = (height, None, 1);
-    while unused.is_none_or(|unused| used - unused > 1) {
-        let middle = unused.map_or(used.saturating_sub(step), |low| low + (used - low) / 2);
-        step = step.saturating_mul(2);
-        match node.count(account, at(middle)).await {
-            Ok(count) if count <= number => unused = Some(middle),
-            Ok(_) if middle == 0 => return Ok(None),
-            Ok(_) => used = middle,
-            Err(Trouble::Said { .. }) => return Ok(None),
-            Err(trouble) => return Err(trouble),
-        }
-    }
-    let all = node.transactions(used).await?;
-    let by = all.into_iter().find(|tx| (tx.from, tx.nonce) == (Some(account), Some(number.into())));
-    Ok(by.map(|tx| tx.hash))
 }

@@ -14,7 +14,7 @@ use sdpp_ledger::{
 };
 use serde_json::json;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The gas of what one more session asks of an account at most: ten anchors, a settlement and a
@@ -51,6 +51,8 @@ pub(crate) struct Own {
     pub key: Key,
     pub account: Account,
     pub address: Address,
+    /// The largest number that was free once or is after one that was sent; none at first.
+    number: Mutex<Option<u64>>,
 }
 
 /// The chain, whoever signs.
@@ -163,7 +165,19 @@ impl Own {
     fn new(key: Key) -> Result<Self> {
         let account = key.public().account();
         let address = names::address(&account)?;
-        Ok(Own { key, account, address })
+        Ok(Own { key, account, address, number: Mutex::default() })
+    }
+
+    /// The largest number that is known to have been free once, if any is.
+    pub fn known_number(&self) -> Option<u64> {
+        // Nothing panics while it is held.
+        *self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a number is free, or was.
+    pub fn know_number(&self, free: u64) {
+        let mut known = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = (*known).max(Some(free));
     }
 }
 
@@ -256,9 +270,7 @@ impl Ledger for EthereumLedger {
     }
 
     async fn next_number(&self) -> Result<u64> {
-        let own = self.own.address;
-        let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(async move { node.count(own, json!("pending")).await })).await
+        self.free_number().await
     }
 
     async fn submit(&self, signed: &Signed) -> Result<TxId> {

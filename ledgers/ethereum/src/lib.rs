@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
 //! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
-//! `finality`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
+//! `finality`, `numbers`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
 //! `endpoints`, `view` and `proof` are the way to a node.
 
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod fees;
 mod finality;
 mod ledger;
 mod names;
+mod numbers;
 mod payments;
 mod prepare;
 mod proof;

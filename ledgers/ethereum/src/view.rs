@@ -105,12 +105,23 @@ struct FullBlock {
     transactions: Vec<Passing>,
 }
 
-/// As little of a transaction as finds it by its number; a block holds kinds that are not ours.
+/// A transaction in a block, read when it is the one: a block holds kinds that are not ours.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Passing {
-    pub hash: H256,
-    pub from: Option<Address>,
-    pub nonce: Option<U256>,
+#[serde(transparent)]
+pub(crate) struct Passing(Value);
+
+impl Passing {
+    /// Whether it is said to be an account's under a number.
+    pub fn is_by(&self, account: Address, number: u64) -> bool {
+        let from = Address::deserialize(&self.0["from"]);
+        let nonce = U256::deserialize(&self.0["nonce"]);
+        from.is_ok_and(|from| from == account) && nonce.is_ok_and(|nonce| nonce == number.into())
+    }
+
+    /// All of it.
+    pub fn read(self, node: &Rpc) -> Answer<Seen> {
+        serde_json::from_value(self.0).map_err(|e| node.trouble(&format!("a transaction: {e}")))
+    }
 }
 
 /// A block by its height, as a node wants it.

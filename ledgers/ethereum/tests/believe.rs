@@ -333,3 +333,118 @@ async fn a_head_that_is_given_up_while_it_is_counted_makes_nothing_final() {
     proxy.calm();
     assert_eq!(evidence(&ledger, &sent).await, told);
 }
+
+/// A height that a question names, if it names one.
+fn height(value: &Value) -> Option<u64> {
+    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// A node that keeps the numbers of accounts for 128 blocks, and has lost one transaction.
+fn forgets(proxy: &Proxy, head: u64, lost: &TxId) {
+    let lost = lost.clone();
+    proxy.rule(move |method, params| match method {
+        "eth_getTransactionReceipt" | "eth_getTransactionByHash" => {
+            (params[0] == lost.as_str()).then(|| Fault::Result(Value::Null))
+        }
+        "eth_getTransactionCount" => height(&params[1])
+            .is_some_and(|height| height + 128 <= head)
+            .then(|| Fault::Error("missing trie node".to_owned())),
+        _ => None,
+    });
+}
+
+#[tokio::test]
+async fn a_payment_that_a_node_forgot_is_not_called_replaced() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let proxy = Proxy::start(anvil.port).await;
+    let ledger = connected(settings(&[proxy.url()], 2)).await;
+    let sent = signed(&ledger, &Call::Transfer(transfer(7, 1))).await;
+    let foreign = signed(&ledger, &Call::Transfer(transfer(9, 2))).await;
+    assert_eq!(sent.number, foreign.number);
+    let tx = ledger.submit(&sent).await.unwrap();
+    anvil.ask("anvil_mine", json!(["0xc8"])).await;
+    forgets(&proxy, anvil.height().await, &tx);
+    is_unavailable(&ledger.finality(&sent).await, "does not know it by its id");
+    is_unavailable(&ledger.submit(&sent).await, "does not know it by its id");
+    // What took its place is found in the same way, and has to be what we signed.
+    assert_eq!(ledger.finality(&foreign).await, Ok(Finality::Replaced));
+    is_refused(&ledger.submit(&foreign).await, "NumberUsed");
+    let other = Fault::Altered(tx.as_str().to_owned(), format!("0x{}", "5".repeat(64)));
+    proxy.rule({
+        let is_lost = tx.clone();
+        move |method, params| match method {
+            "eth_getBlockByNumber" if params[1] == true => Some(other.clone()),
+            "eth_getTransactionReceipt" | "eth_getTransactionByHash" => {
+                (params[0] == is_lost.as_str()).then(|| Fault::Result(Value::Null))
+            }
+            _ => None,
+        }
+    });
+    is_unavailable(&ledger.finality(&sent).await, "a transaction that cannot be");
+
+    anvil.ask("anvil_mine", json!(["0x12c"])).await;
+    forgets(&proxy, anvil.height().await, &tx);
+    let told = ledger.finality(&sent).await;
+    for part in ["number 0 of 0xf39f", "an archive"] {
+        is_unavailable(&told, part);
+    }
+    is_unavailable(&ledger.finality(&foreign).await, "an archive");
+    // Another endpoint that keeps it all decides.
+    let both = connected(settings(&[proxy.url(), anvil.url()], 2)).await;
+    assert!(matches!(both.finality(&sent).await, Ok(Finality::Final(_))));
+    assert_eq!(both.finality(&foreign).await, Ok(Finality::Replaced));
+}
+
+#[tokio::test]
+async fn an_absurd_number_is_not_signed_under() {
+    let Some(anvil) = Anvil::start(&["--no-mining"]).await else { return };
+    let proxy = Proxy::start(anvil.port).await;
+    let absurd = || Fault::Result(json!("0x10000000000"));
+    let fresh = connected(settings(&[proxy.url()], 1)).await;
+    // The first question is after what is used, the second after what is free.
+    proxy.next("eth_getTransactionCount", absurd());
+    is_unavailable(&fresh.next_number().await, "absurd numbers");
+    proxy.next("eth_getTransactionCount", Fault::Late(std::time::Duration::ZERO));
+    proxy.next("eth_getTransactionCount", absurd());
+    is_unavailable(&fresh.next_number().await, "absurd numbers");
+    assert_eq!(fresh.next_number().await, Ok(0));
+    // It is absurd both times, and more than we know to have sent.
+    let always = |number: &'static str| {
+        proxy.rule(move |method, _| {
+            (method == "eth_getTransactionCount").then(|| Fault::Result(json!(number)))
+        });
+    };
+    always("0x202");
+    is_unavailable(&fresh.next_number().await, "absurd numbers");
+    always("0x200");
+    assert_eq!(fresh.next_number().await, Ok(0x200), "a wallet that others use too");
+    proxy.calm();
+
+    // What we sent ourselves may all wait.
+    let ledger = connected(settings(&[proxy.url()], 1)).await.signed_by(key(2));
+    let mut last = None;
+    for number in 0..3 {
+        let sent = prepare(&ledger, number, &Call::Transfer(transfer(1, 1))).await.unwrap();
+        ledger.submit(&sent).await.unwrap();
+        last = Some(sent.number + 1);
+    }
+    assert_eq!(ledger.next_number().await.ok(), last);
+    proxy.next("eth_getTransactionCount", Fault::Late(std::time::Duration::ZERO));
+    proxy.next("eth_getTransactionCount", Fault::Result(json!("0x203")));
+    assert_eq!(ledger.next_number().await, Ok(0x203), "512 beyond what we sent");
+}
+
+#[tokio::test]
+async fn a_failure_told_once_is_no_failure() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let proxy = Proxy::start(anvil.port).await;
+    let ledger = connected(settings(&[proxy.url()], 1)).await;
+    let sent = signed(&ledger, &Call::Transfer(transfer(7, 1))).await;
+    ledger.submit(&sent).await.unwrap();
+    let told = evidence(&ledger, &sent).await;
+    let failed =
+        || Fault::Altered("\"status\":\"0x1\"".to_owned(), "\"status\":\"0x0\"".to_owned());
+    proxy.next("eth_getTransactionReceipt", failed());
+    is_unavailable(&ledger.finality(&sent).await, "in two ways");
+    assert_eq!(evidence(&ledger, &sent).await, told);
+}
