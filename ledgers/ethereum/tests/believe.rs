@@ -316,6 +316,8 @@ async fn a_head_that_is_given_up_while_it_is_counted_makes_nothing_final() {
     ledger.submit(&sent).await.unwrap();
     anvil.mine(4).await;
     let told = evidence(&ledger, &sent).await;
+    let other = prepare(&ledger, sent.number, &Call::Transfer(transfer(9, 2))).await.unwrap();
+    assert_eq!(ledger.finality(&other).await, Ok(Finality::Replaced));
     let head = format!("0x{:x}", anvil.height().await);
     // The head's own height is asked for once more, and there stands another block.
     let given_up = format!("0x{}", "5".repeat(64));
@@ -327,6 +329,7 @@ async fn a_head_that_is_given_up_while_it_is_counted_makes_nothing_final() {
     });
     let answer = ledger.finality(&sent).await;
     assert!(matches!(answer, Ok(Finality::Pending(Some(_)))), "{answer:?}");
+    assert_eq!(ledger.finality(&other).await, Ok(Finality::Unknown));
     let claim = Claim { tx: told.tx.clone(), transfer: transfer(7, 1) };
     let answer = ledger.paid(&claim).await;
     assert!(matches!(answer, Ok(Finality::Pending(Some(_)))), "{answer:?}");
@@ -428,10 +431,10 @@ async fn an_absurd_number_is_not_signed_under() {
         ledger.submit(&sent).await.unwrap();
         last = Some(sent.number + 1);
     }
-    assert_eq!(ledger.next_number().await.ok(), last);
     proxy.next("eth_getTransactionCount", Fault::Late(std::time::Duration::ZERO));
     proxy.next("eth_getTransactionCount", Fault::Result(json!("0x203")));
     assert_eq!(ledger.next_number().await, Ok(0x203), "512 beyond what we sent");
+    assert_eq!(ledger.next_number().await.ok(), last);
 }
 
 #[tokio::test]
