@@ -110,8 +110,11 @@ impl Endpoints {
                 Err(Trouble::Ledger(error)) => return Err(error),
                 Err(Trouble::Refused { code, why }) => match self.behind(&node) {
                     Some(behind) => doubt = behind,
-                    None if code == refusal.code => return Err(LedgerError::refused(code, why)),
-                    None => doubt = format!("then {code}: {why}"),
+                    None if code != refusal.code => doubt = format!("then {code}: {why}"),
+                    None if is_syncing(&node).await => {
+                        doubt = format!("{} says that it has yet to catch up", node.endpoint());
+                    }
+                    None => return Err(LedgerError::refused(code, why)),
                 },
                 Err(trouble) => self.doubt(&node, &trouble).await,
             }
@@ -287,4 +290,10 @@ async fn word_of(node: &Rpc, chain_id: u64) -> Word {
         LedgerError::Unavailable { what, retry_after } => Word::Silent { what, retry_after },
         LedgerError::Refused { why, .. } => Word::Silent { what: why, retry_after: None },
     })
+}
+
+/// Whether a node says that it has yet to catch up. One that does not know the question says no.
+async fn is_syncing(node: &Rpc) -> bool {
+    let said = node.ask::<serde_json::Value>("eth_syncing", serde_json::json!([])).await;
+    said.is_ok_and(|said| said.is_object())
 }

@@ -120,6 +120,21 @@ async fn a_balance_told_wrongly_once_refuses_nothing() {
     prepare(&both, 0, &call).await.unwrap();
 }
 
+#[tokio::test]
+async fn what_a_node_refuses_while_it_catches_up_is_not_refused() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let proxy = Proxy::start(anvil.port).await;
+    let settings = settings(&[proxy.url()], 1);
+    let poor = connected(settings).await.signed_by(Key::from_bytes(&[9; 32]).unwrap());
+    let call = Call::Transfer(transfer(5, 1));
+    let syncing = json!({ "currentBlock": "0x1", "highestBlock": "0x2" });
+    proxy.next("eth_syncing", Fault::Result(syncing));
+    is_unavailable(&prepare(&poor, 0, &call).await, "has yet to catch up");
+    proxy.next("eth_syncing", Fault::Error("no such method".to_owned()));
+    is_refused(&prepare(&poor, 0, &call).await, "InsufficientFunds");
+    is_refused(&prepare(&poor, 0, &call).await, "InsufficientFunds");
+}
+
 /// Sends a transaction that Anvil signs, and waits for its block.
 async fn sent(anvil: &Anvil, transaction: Value) -> TxId {
     let tx = anvil.ask("eth_sendTransaction", json!([transaction])).await;
