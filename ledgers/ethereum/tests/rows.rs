@@ -273,3 +273,60 @@ async fn what_was_signed_for_another_escrow_is_not_read_by_this_one() {
     }
     assert_eq!(evidence(payee, &batch).await, told);
 }
+
+#[tokio::test]
+async fn an_event_that_was_not_asked_for_is_not_taken() {
+    let Some(rig) = rig(&[], 1).await else { return };
+    let [payer, payee, _] = &rig.ledgers;
+    let id = opened(payer, 1).await;
+    let first = done(payee, &Call::Settle(redeem(0, payee, id, 100))).await;
+    let settle = signed(payee, &Call::Settle(redeem(0, payee, id, 300))).await;
+    payee.submit(&settle).await.unwrap();
+    let told = evidence(payee, &settle).await;
+    assert_eq!(told.amount, Amount::new(200));
+
+    let proxy = Proxy::start(rig.anvil.port).await;
+    let ledger = through(&rig, &proxy).await;
+    let filter = json!([{ "fromBlock": "0x0", "toBlock": "latest" }]);
+    let all = rig.anvil.ask("eth_getLogs", filter).await;
+    let block = json!(format!("0x{:x}", first.height));
+    let is_first = |log: &&Value| log["blockNumber"] == block;
+    let event = all.as_array().unwrap().iter().find(is_first).unwrap().clone();
+    let from = first.height;
+    let lies = [
+        ("address", json!(account(2).as_str())),
+        ("topics", json!([event["topics"][0], format!("0x{}", "2".repeat(64))])),
+        ("topics", json!([event["topics"][0]])),
+        ("topics", json!([])),
+        ("topics", json!([format!("0x{}", "2".repeat(64)), event["topics"][1]])),
+        ("removed", json!(true)),
+        ("logIndex", Value::Null),
+        ("data", json!("0x")),
+    ];
+    for (field, lie) in &lies {
+        // It tells of more that was settled before, as no escrow of ours did.
+        let mut odd = event.clone();
+        odd["data"] = json!(format!("0x{}", hex::encode(number(250))));
+        odd[*field] = lie.clone();
+        let (told_all, odd_one) = (all.clone(), odd.clone());
+        proxy.rule(move |method, params| match method {
+            "eth_getLogs" => {
+                let (from, to) = blocks_of(params);
+                let is_in = |log: &&Value| (from..=to).contains(&height(&log["blockNumber"]));
+                let all = told_all.as_array().unwrap().iter().chain([&odd_one]);
+                Some(Fault::Result(all.filter(is_in).cloned().collect()))
+            }
+            _ if is_old_state(method, params) => no("missing trie node"),
+            _ => None,
+        });
+        let answer = ledger.finality(&settle).await;
+        assert_eq!(answer, Ok(Finality::Final(told.clone())), "{field}: {lie}");
+        proxy.rule(move |method, _| (method == "eth_getLogs").then(|| Fault::Result(json!([odd]))));
+        let answer = ledger.changes(&[id], from).await;
+        assert!(matches!(answer, Err(LedgerError::Unavailable { .. })), "{field}: {answer:?}");
+    }
+    // One of a block that the question was not about, and of one that does not stand.
+    proxy.rule(move |method, _| (method == "eth_getLogs").then(|| Fault::Result(json!([event]))));
+    assert_eq!(ledger.changes(&[id], from).await.unwrap().list.len(), 1);
+    is_unavailable(&ledger.changes(&[id], from + 1).await, "a block that was not asked for");
+}
