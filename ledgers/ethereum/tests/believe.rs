@@ -59,6 +59,7 @@ async fn ahead_and_behind() -> Option<(Anvil, Anvil, Settings)> {
     let (ahead, behind) = (Anvil::start(&[]).await?, Anvil::start(&[]).await?);
     let settings = with_escrow(&ahead, 1).await;
     assert_eq!(with_escrow(&behind, 1).await.escrow, settings.escrow);
+    ahead.mine(behind.height().await.saturating_sub(ahead.height().await)).await;
     Some((ahead, behind, settings))
 }
 
@@ -79,15 +80,15 @@ async fn what_an_endpoint_that_is_behind_refuses_is_not_refused() {
     ahead.ask("anvil_setBalance", coin).await;
     let pay = Call::Transfer(transfer(5, 1));
     ahead.mine(30).await;
-    assert!(payer.status().await.unwrap().height > 30);
+    payer.status().await.unwrap();
     prepare(&payee, 0, &settle).await.unwrap();
     prepare(&funded, 0, &pay).await.unwrap();
     ahead.kill().await;
     is_unavailable(&prepare(&payee, 0, &settle).await, "blocks behind");
     is_unavailable(&prepare(&funded, 0, &pay).await, "blocks behind");
     // It has come as far, and is another chain: now it is so.
-    behind.mine(90).await;
-    assert!(payer.status().await.unwrap().height > 90);
+    behind.mine(60).await;
+    payer.status().await.unwrap();
     is_refused(&prepare(&payee, 0, &settle).await, "ChannelNotFound");
     is_refused(&prepare(&funded, 0, &pay).await, "InsufficientFunds");
 }
@@ -118,6 +119,14 @@ async fn a_balance_told_wrongly_once_refuses_nothing() {
     is_refused(&prepare(&ledger, 0, &call).await, "InsufficientFunds");
     let both = connected(settings(&[proxy.url(), anvil.url()], 1)).await;
     prepare(&both, 0, &call).await.unwrap();
+    // A height that was told once is not the chain's.
+    proxy.calm();
+    let high = Fault::Altered("\"number\":\"0x".to_owned(), "\"number\":\"0x99999".to_owned());
+    proxy.next("eth_getBlockByNumber", high);
+    assert!(ledger.status().await.unwrap().height > 1_000_000);
+    assert_eq!(ledger.status().await.unwrap().height, 0);
+    let poor = ledger.signed_by(Key::from_bytes(&[9; 32]).unwrap());
+    is_refused(&prepare(&poor, 0, &call).await, "InsufficientFunds");
 }
 
 #[tokio::test]
@@ -133,6 +142,21 @@ async fn what_a_node_refuses_while_it_catches_up_is_not_refused() {
     proxy.next("eth_syncing", Fault::Error("no such method".to_owned()));
     is_refused(&prepare(&poor, 0, &call).await, "InsufficientFunds");
     is_refused(&prepare(&poor, 0, &call).await, "InsufficientFunds");
+}
+
+#[tokio::test]
+async fn what_is_refused_for_two_reasons_is_not_refused() {
+    let Some(anvil) = Anvil::start(&[]).await else { return };
+    let settings = with_escrow(&anvil, 1).await;
+    let proxy = Proxy::start(anvil.port).await;
+    let payer = connected(of(&settings, &[proxy.url()])).await;
+    opened(&payer).await;
+    let (payee, salt, asset) = (account(1), Digest([1; 32]), Asset::coin());
+    let again = Open { payee, asset, deposit: Amount::new(1_000), salt, signer: None };
+    let again = Call::Open(again);
+    proxy.next("eth_getBalance", Fault::Result(json!("0x0")));
+    is_unavailable(&prepare(&payer, 1, &again).await, "then ChannelAlreadyExists");
+    is_refused(&prepare(&payer, 1, &again).await, "ChannelAlreadyExists");
 }
 
 /// Sends a transaction that Anvil signs, and waits for its block.
