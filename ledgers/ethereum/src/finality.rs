@@ -70,6 +70,10 @@ impl Chain {
         };
         let is_deep = self.final_height(&head).is_some_and(|height| block.height() <= height);
         if is_deep && stands(node, &head).await? {
+            // What it did is for good, and nothing shows it but the node's word: two of them.
+            if node.receipt(tx).await?.as_ref() != Some(&receipt) {
+                return Err(node.trouble("told in two ways what a transaction did"));
+            }
             return Ok(Place::Deep(Box::new(receipt), Box::new(block)));
         }
         let (height, block) = (block.height(), format!("{:?}", block.hash));
@@ -107,11 +111,6 @@ impl Chain {
             Place::Waiting => Finality::Pending(None),
             Place::Shallow(inclusion) => Finality::Pending(Some(inclusion)),
             Place::Deep(receipt, block) => {
-                // Whoever is told that it failed may sign anew: one look is not enough.
-                let again = async || node.receipt(receipt.transaction_hash).await;
-                if !receipt.took_effect() && again().await?.is_none_or(|r| r.took_effect()) {
-                    return Err(node.trouble("told in two ways how a transaction ended"));
-                }
                 let evidence = self.evidence(node, &receipt, &block, call, from).await?;
                 if receipt.took_effect() {
                     return Ok(Finality::Final(evidence));

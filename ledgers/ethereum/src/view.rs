@@ -30,7 +30,7 @@ impl Block {
 }
 
 /// What a transaction did.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Receipt {
     pub transaction_hash: H256,
@@ -53,7 +53,7 @@ impl Receipt {
 }
 
 /// An event.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Log {
     pub address: Address,

@@ -264,18 +264,40 @@ async fn a_transaction_told_wrongly_is_no_verdict_on_a_claim() {
 }
 
 #[tokio::test]
-async fn a_receipt_told_wrongly_once_refuses_no_claim() {
+async fn what_a_transaction_did_is_not_by_one_answer() {
     let Some(anvil) = Anvil::start(&[]).await else { return };
     let settings = with_escrow(&anvil, 1).await;
     let asset = with_token(&anvil, &settings).await;
     let proxy = Proxy::start(anvil.port).await;
     let ledger = connected(of(&settings, &[proxy.url()])).await;
     let made = Transfer { asset, ..transfer(100, 1) };
-    let tx = done(&ledger, &Call::Transfer(made.clone())).await;
-    let without = Fault::Altered("\"logs\":[".to_owned(), "\"logs\":[],\"were\":[".to_owned());
-    proxy.next("eth_getTransactionReceipt", without);
-    let answer = ledger.paid(&Claim { tx, transfer: made }).await;
-    assert!(matches!(answer, Ok(Finality::Final(_))), "{answer:?}");
+    let sent = signed(&ledger, &Call::Transfer(made.clone())).await;
+    let tx = ledger.submit(&sent).await.unwrap();
+    let told = evidence(&ledger, &sent).await;
+    let claim = |units| {
+        let transfer = Transfer { amount: Amount::new(units), ..made.clone() };
+        Claim { tx: tx.clone(), transfer }
+    };
+    let hundred = hex::encode(number(100));
+    let lies = [
+        ("\"logs\":[", "\"logs\":[],\"were\":["),
+        ("\"status\":\"0x1\"", "\"status\":\"0x0\""),
+        (hundred.as_str(), &hex::encode(number(101))),
+        (hundred.as_str(), &hex::encode(number(99))),
+        ("\"gasUsed\":\"0x", "\"gasUsed\":\"0x1"),
+    ];
+    for (truth, lie) in lies {
+        let altered = || Fault::Altered(truth.to_owned(), lie.to_owned());
+        for units in [100, 101] {
+            proxy.next("eth_getTransactionReceipt", altered());
+            is_unavailable(&ledger.paid(&claim(units)).await, "in two ways");
+        }
+        proxy.next("eth_getTransactionReceipt", altered());
+        is_unavailable(&ledger.finality(&sent).await, "in two ways");
+    }
+    assert_eq!(evidence(&ledger, &sent).await, told);
+    assert_eq!(ledger.paid(&claim(100)).await, Ok(Finality::Final(told)));
+    is_refused(&ledger.paid(&claim(101)).await, "AmountTooLow");
 }
 
 /// A token at an address, made of code that says yes to whatever it is asked.
@@ -474,19 +496,4 @@ async fn an_absurd_number_is_not_signed_under() {
     proxy.next("eth_getTransactionCount", Fault::Result(json!("0x203")));
     assert_eq!(ledger.next_number().await, Ok(0x203), "512 beyond what we sent");
     assert_eq!(ledger.next_number().await.ok(), last);
-}
-
-#[tokio::test]
-async fn a_failure_told_once_is_no_failure() {
-    let Some(anvil) = Anvil::start(&[]).await else { return };
-    let proxy = Proxy::start(anvil.port).await;
-    let ledger = connected(settings(&[proxy.url()], 1)).await;
-    let sent = signed(&ledger, &Call::Transfer(transfer(7, 1))).await;
-    ledger.submit(&sent).await.unwrap();
-    let told = evidence(&ledger, &sent).await;
-    let failed =
-        || Fault::Altered("\"status\":\"0x1\"".to_owned(), "\"status\":\"0x0\"".to_owned());
-    proxy.next("eth_getTransactionReceipt", failed());
-    is_unavailable(&ledger.finality(&sent).await, "in two ways");
-    assert_eq!(evidence(&ledger, &sent).await, told);
 }
