@@ -93,7 +93,7 @@ impl EthereumLedger {
     ) -> Answer<Signed> {
         let held = node.coin(self.own.address, "pending").await?;
         if body.value > held {
-            return Err(insufficient(held, body.value).into());
+            return Err(Trouble::told(insufficient(held, body.value)));
         }
         let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
         let gas = match self.gas(&node, &body).await {
@@ -114,7 +114,7 @@ impl EthereumLedger {
             true => LedgerError::unavailable(needs),
             false => insufficient(held, cost),
         };
-        Err(error.into())
+        Err(Trouble::told(error))
     }
 
     /// The gas for a call as the chain is about to be, and a quarter more, as it goes on.
@@ -154,7 +154,7 @@ impl EthereumLedger {
             let name = code.split(':').next().unwrap_or(&code);
             Ok(LedgerError::refused(name, format!("{code}: {what}")))
         };
-        refused().await.map_or_else(|trouble| trouble, Trouble::Ledger)
+        refused().await.map_or_else(|trouble| trouble, Trouble::told)
     }
 
     /// Whether it is the token that lacks, or the leave to take it.
