@@ -66,6 +66,14 @@ pub enum Write {
         /// What happened.
         event: obligation::Event,
     },
+    /// The ledger refused something before anything was signed for it. It is `Refused` for good,
+    /// or tried again later where a voucher is worth that.
+    Refused {
+        /// What is owed.
+        reference: Reference,
+        /// The ledger's reason, its code first.
+        why: String,
+    },
     /// What a ledger said of our channels; see [`super::watch`].
     Watch(Box<Watch>),
     /// Nothing came of looking at something: look again later.

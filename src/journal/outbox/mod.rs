@@ -7,10 +7,12 @@
 mod ask;
 mod outcome;
 mod pack;
+mod refusal;
 
 pub use ask::{Answer, Gap, Step, perform};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
+pub(in crate::journal) use refusal::again_after_ms;
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
 use super::obligation::Obligation;

@@ -50,10 +50,7 @@ pub(super) fn unsigned(
         LedgerError::Refused { .. } if is_shared(call) => {
             Write::Obligation { reference, event: obligation::Event::Separated }
         }
-        LedgerError::Refused { code, why } => Write::Obligation {
-            reference,
-            event: obligation::Event::Refused { why: reason(code, why) },
-        },
+        LedgerError::Refused { code, why } => Write::Refused { reference, why: reason(code, why) },
     };
     references.into_iter().map(write).collect()
 }

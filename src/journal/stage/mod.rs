@@ -5,6 +5,7 @@
 
 mod claims;
 mod deliveries;
+mod redeem;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -120,6 +121,7 @@ impl<'a> Stage<'a> {
             Write::Cancel { reference } => self.cancel(&reference),
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
+            Write::Refused { reference, why } => self.unsigned(&reference, &why),
             Write::Watch(watch) => self.watch(*watch),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
@@ -267,6 +269,7 @@ impl<'a> Stage<'a> {
             at_ms: self.head.at_ms,
             due_ms: self.now_ms,
             tries: 0,
+            refusals: 0,
         };
         self.put_obligation(None, &row)
     }
@@ -282,7 +285,10 @@ impl<'a> Stage<'a> {
     /// An event that comes from outside, and must not touch what a delivery carries.
     fn lone_event(&mut self, reference: &Reference, event: Event) -> Result<(), Fault> {
         let row = self.obligation(reference)?;
-        let is_inner = matches!(event, Event::Released | Event::Boarded { .. } | Event::Dropped);
+        let is_inner = matches!(
+            event,
+            Event::Released | Event::Boarded { .. } | Event::Dropped | Event::Deferred
+        );
         if is_inner || matches!(row.state, State::Riding { .. }) {
             return Err(Illegal::new(&row.state, &event).into());
         }
@@ -305,7 +311,13 @@ impl<'a> Stage<'a> {
         row.state = old.state.clone().next(event, &old.owed)?;
         row.due_ms = self.now_ms;
         row.tries = 0;
+        if old.is_refused() {
+            row.refusals = 0;
+        }
         self.put_obligation(Some(&old), &row)?;
+        if old.is_refused() != row.is_refused() {
+            self.count_redeems(&row.owed)?;
+        }
         self.record_settled(&row, proof)
     }
 

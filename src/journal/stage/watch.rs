@@ -4,6 +4,7 @@
 use super::{Fault, Stage};
 use crate::journal::facts::Channel;
 use crate::journal::keys;
+use crate::journal::obligation::redeem_in;
 use crate::journal::tree::Tree;
 use crate::journal::watch::{Home, Watch, Watched, Word};
 use crate::record::{Act, Owed, Record};
@@ -119,7 +120,7 @@ impl Stage<'_> {
         };
         let (channel, amount) = (redeem.channel, redeem.amount);
         let Some(row) = self.watched(&channel)? else { return Ok(record) };
-        if !is_close && amount <= row.redeemed {
+        if !is_close && amount <= row.redeemed.max(row.settled) {
             *owed = None;
         } else {
             let (redeemed, is_left) = (row.redeemed.max(amount), row.is_left || is_close);
@@ -128,7 +129,7 @@ impl Stage<'_> {
         Ok(record)
     }
 
-    fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
+    pub(super) fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
         Ok(self.row(Tree::Watched, &channel.0)?)
     }
 
@@ -144,7 +145,7 @@ impl Stage<'_> {
     }
 
     /// Keeps the row, and its place in the index while it is open.
-    fn put_watched(&mut self, channel: &ChannelId, row: &Watched) -> Result<(), Fault> {
+    pub(super) fn put_watched(&mut self, channel: &ChannelId, row: &Watched) -> Result<(), Fault> {
         let key = channel.0.to_vec();
         self.put_row("a watched channel", Tree::Watched, key.clone(), row)?;
         if row.is_over {
@@ -152,14 +153,5 @@ impl Stage<'_> {
             return Ok(());
         }
         self.put("an index row", Tree::Watching, key, Vec::new())
-    }
-}
-
-/// What is redeemed here, and whether that closes the channel.
-fn redeem_in(owed: &Owed) -> Option<(&Redeem, bool)> {
-    match &owed.act {
-        Act::Do(Call::Settle(redeem)) => Some((redeem, false)),
-        Act::Do(Call::Close(redeem)) => Some((redeem, true)),
-        _ => None,
     }
 }

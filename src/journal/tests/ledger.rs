@@ -25,6 +25,9 @@ pub(super) const REVERTS: u128 = 668;
 /// A voucher of so much is refused, alone or as a row of a batch.
 pub(super) const SKIPPED: u128 = 669;
 
+/// What it says of such a voucher.
+const SETTLED: &str = "AmountNotIncreasing: it was settled";
+
 /// The most that this ledger's account offers for a transaction.
 pub(super) const CEILING: u128 = 40;
 
@@ -254,7 +257,9 @@ impl Chain {
             let evidence = self.evidence(&mined.raw, height);
             return match (mined.raw == signed.raw, is_final) {
                 (true, true) if mined.call.as_ref().is_some_and(|call| self.reverts(call)) => {
-                    Finality::Reverted { why: "reverted".to_owned(), evidence }
+                    let is_voucher = mined.call.as_ref().is_some_and(is_voucher);
+                    let why = if is_voucher { SETTLED } else { "reverted" };
+                    Finality::Reverted { why: why.to_owned(), evidence }
                 }
                 (true, true) => Finality::Final(evidence),
                 (false, true) => Finality::Replaced,
@@ -458,12 +463,16 @@ fn moved(call: &Call) -> (Amount, Vec<Row>) {
     }
 }
 
+fn is_voucher(call: &Call) -> bool {
+    matches!(call, Call::Settle(_) | Call::Close(_))
+}
+
 fn row_of(redeem: &Redeem) -> Row {
     let is_refused = redeem.amount.units() == SKIPPED;
     Row {
         channel: redeem.channel,
         amount: if is_refused { Amount::ZERO } else { redeem.amount },
-        refused: is_refused.then(|| "AmountNotIncreasing: it was settled".to_owned()),
+        refused: is_refused.then(|| SETTLED.to_owned()),
     }
 }
 

@@ -9,6 +9,7 @@ mod numbers;
 mod open;
 mod outbox;
 mod power;
+mod refused;
 mod simulation;
 mod tables;
 mod variants;

@@ -12,7 +12,7 @@ fn domain() -> Domain {
     Domain { chain_id: 1, contract: key(3).public().account() }
 }
 
-fn change(height: u64, kind: ChangeKind) -> Change {
+pub(super) fn change(height: u64, kind: ChangeKind) -> Change {
     let tx = tx(&format!("0xAB{height:04}"));
     Change { channel: CHANNEL, kind, tx, height, at_ms: NOW + height }
 }
@@ -21,7 +21,7 @@ fn opened(units: u128) -> ChangeKind {
     ChangeKind::Opened { deposit: Amount::new(units) }
 }
 
-fn asked_to_close() -> ChangeKind {
+pub(super) fn asked_to_close() -> ChangeKind {
     ChangeKind::CloseRequested { ready_ms: READY }
 }
 
@@ -33,15 +33,15 @@ fn settled(units: u128) -> ChangeKind {
     ChangeKind::Settled { settled: Amount::new(units) }
 }
 
-fn view(deposit: u128) -> View {
+pub(super) fn view(deposit: u128) -> View {
     View { deposit: Amount::new(deposit), settled: Amount::ZERO, ready_ms: None, is_over: false }
 }
 
-fn heard(changes: Vec<Change>, next: u64) -> Write {
+pub(super) fn heard(changes: Vec<Change>, next: u64) -> Write {
     Write::Watch(Box::new(Watch { ledger: ledger_id(), changes, seen: Vec::new(), next }))
 }
 
-fn seen(view: View, next: u64) -> Write {
+pub(super) fn seen(view: View, next: u64) -> Write {
     let seen = vec![(CHANNEL, view)];
     Write::Watch(Box::new(Watch { ledger: ledger_id(), changes: Vec::new(), seen, next }))
 }
@@ -50,7 +50,7 @@ fn plan(journal: &Journal) -> Plan {
     journal.reader().watch_plan(&ledger_id(), &domain()).unwrap()
 }
 
-fn watched(journal: &Journal) -> Watched {
+pub(super) fn watched(journal: &Journal) -> Watched {
     journal.reader().watched(&CHANNEL).unwrap().unwrap()
 }
 
@@ -65,7 +65,7 @@ fn facts(journal: &Journal) -> Vec<ChangeKind> {
 }
 
 /// What is owed to be redeemed.
-fn redeems(journal: &Journal) -> Vec<u128> {
+pub(super) fn redeems(journal: &Journal) -> Vec<u128> {
     let rows = journal.reader().obligations(None, PAGE_MAX).unwrap();
     let amounts = rows.into_iter().filter_map(|row| match row.owed.act {
         Act::Do(Call::Settle(redeem) | Call::Close(redeem)) => Some(redeem.amount.units()),
@@ -77,7 +77,7 @@ fn redeems(journal: &Journal) -> Vec<u128> {
 }
 
 /// A seller's journal with a session that has a voucher.
-fn vouched(units: u128) -> (Dir, Journal) {
+pub(super) fn vouched(units: u128) -> (Dir, Journal) {
     let dir = Dir::new();
     let mut journal = dir.open();
     done(&mut journal, append(session(1), order()));
@@ -85,7 +85,7 @@ fn vouched(units: u128) -> (Dir, Journal) {
     (dir, journal)
 }
 
-fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128) -> Record {
+pub(super) fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128) -> Record {
     let signature = key(2).sign(&Digest::ZERO);
     let redeem = Redeem { channel: CHANNEL, amount: Amount::new(units), signature };
     let owed = Owed {
