@@ -74,6 +74,13 @@ pub enum Write {
         /// The ledger's reason, its code first.
         why: String,
     },
+    /// A claim's transaction stands in a block that is not deep enough yet: look again later.
+    Included {
+        /// What it pays for.
+        reference: Reference,
+        /// When, in milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
     /// What a ledger said of our channels; see [`super::watch`].
     Watch(Box<Watch>),
     /// Nothing came of looking at something: look again later.

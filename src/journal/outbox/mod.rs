@@ -24,8 +24,12 @@ use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned}
 use pack::{Share, may_share_with, share_of};
 use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference, Signed};
 
-/// The most claims that one plan checks: the rest is due in the next.
-const CHECKS_AT_MOST: usize = 64;
+/// The most claims that one plan checks: the rest is due in the next. They are questions about
+/// what a stranger named, so what is ours goes before them and does not wait long for them.
+const CHECKS_AT_MOST: usize = 8;
+
+/// The same beside something that is ours: claims get their turn all the same.
+const CHECKS_BESIDE: usize = 1;
 
 /// The most anchors under one root.
 const ANCHORS_AT_MOST: usize = 1024;
@@ -108,13 +112,14 @@ impl Outbox {
         for row in live.into_iter().filter(|row| is_due(row.due_ms, now_ms)) {
             steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
         }
-        for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, CHECKS_AT_MOST)? {
+        if may_prepare {
+            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
+        }
+        let checks = if steps.is_empty() { CHECKS_AT_MOST } else { CHECKS_BESIDE };
+        for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, checks)? {
             if is_due(due_ms, now_ms) {
                 steps.extend(check(obligation(journal, key)?));
             }
-        }
-        if may_prepare {
-            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
         }
         Ok(steps)
     }
@@ -185,8 +190,8 @@ impl Outbox {
                 self.gap = None;
                 Vec::new()
             }
-            (Step::Check { reference, tries, .. }, Answer::Finality(answer)) => {
-                vec![checked(reference, answer, tries, &clock)]
+            (Step::Check { reference, since_ms, tries, .. }, Answer::Finality(answer)) => {
+                vec![checked(reference, answer, (since_ms, tries), &clock)]
             }
             // The answer to another question says nothing about this one: it is planned again.
             _ => Vec::new(),
@@ -366,6 +371,7 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
 }
 
 fn check(row: Obligation) -> Option<Step> {
-    let (reference, claims, tries) = (row.owed.reference, row.claims(), row.tries);
-    (!claims.is_empty()).then_some(Step::Check { reference, claims, tries })
+    let (reference, claims) = (row.owed.reference, row.claims());
+    let (since_ms, tries) = (row.at_ms, row.tries);
+    (!claims.is_empty()).then_some(Step::Check { reference, claims, since_ms, tries })
 }

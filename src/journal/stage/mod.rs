@@ -122,6 +122,7 @@ impl<'a> Stage<'a> {
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
             Write::Refused { reference, why } => self.unsigned(&reference, &why),
+            Write::Included { reference, due_ms } => self.included(&reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }

@@ -1,6 +1,7 @@
 //! Stories of a journal, and what they are told with.
 
 mod batches;
+mod claims;
 mod commit;
 mod entries;
 mod ledger;
