@@ -15,7 +15,7 @@ pub use pack::{Packed, pack};
 pub(in crate::journal) use refusal::again_after_ms;
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
-use super::obligation::Obligation;
+use super::obligation::{Obligation, redeem_in};
 use super::reader::Reader;
 use super::write::{Prepare, Write};
 use super::{JournalError, damaged, keys};
@@ -309,17 +309,12 @@ impl Outbox {
         }))
     }
 
-    /// The obligations that the next transaction meets: the one due first, and as many more as
-    /// may share its transaction.
+    /// The obligations that the next transaction meets: the most urgent, and as many more as may
+    /// share its transaction.
     fn batch(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
         let mut batch: Vec<Obligation> = Vec::new();
         let mut at_most = 1;
-        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
-        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
-            if !is_due(due_ms, now_ms) {
-                continue;
-            }
-            let row = obligation(journal, key)?;
+        for row in self.by_urgency(journal, now_ms)? {
             if batch.is_empty() {
                 at_most = share_of(&row).map_or(1, |share| self.at_most(share));
                 batch.push(row);
@@ -331,6 +326,21 @@ impl Outbox {
             }
         }
         Ok(batch)
+    }
+
+    /// What is due, as far as is looked at: first what redeems from channels that their payers may
+    /// empty soon, then what is due first.
+    fn by_urgency(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
+        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
+        let mut rows = Vec::new();
+        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
+            if is_due(due_ms, now_ms) {
+                let row = obligation(journal, key)?;
+                rows.push((ready_ms(journal, &row)?, row));
+            }
+        }
+        rows.sort_by_key(|(ready_ms, _)| *ready_ms);
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     fn at_most(&self, share: Share) -> usize {
@@ -368,6 +378,13 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
     let reference = reference.try_into().map_err(|_| damaged("a due row"))?;
     let row = journal.obligation(&Reference(reference))?;
     row.ok_or_else(|| damaged("a due row without its obligation"))
+}
+
+/// From when on the payer may take what this redeems; at the end of time where it did not ask to.
+fn ready_ms(journal: &Reader, row: &Obligation) -> Result<u64, JournalError> {
+    let Some((redeem, _)) = redeem_in(&row.owed) else { return Ok(u64::MAX) };
+    let watched = journal.watched(&redeem.channel)?;
+    Ok(watched.and_then(|watched| watched.ready_ms).unwrap_or(u64::MAX))
 }
 
 fn check(row: Obligation) -> Option<Step> {

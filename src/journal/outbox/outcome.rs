@@ -16,6 +16,13 @@ const CHECKS_MIN: u32 = 16;
 /// How many checks follow each other with the same wait; it is twice as long after them.
 const CHECKS_FOR_ONE_WAIT: u32 = 4;
 
+/// How long the rest of a batch waits that cost too much, in milliseconds: longer than it takes to
+/// ask for the halves of its other half, or they would meet again.
+const TOO_DEAR_MS: u64 = 15_000;
+
+/// What a ledger says where the account cannot pay.
+pub(super) const SHORT_OF_FUNDS: &str = "InsufficientFunds";
+
 /// What a claim comes to that was waited for in vain.
 const NOT_INCLUDED: &str = "NotIncluded: its transaction stands in no block after three days";
 
@@ -69,6 +76,10 @@ pub(super) fn unsigned(
     tries: u32,
     clock: &Clock<'_>,
 ) -> Vec<Write> {
+    let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
+    if is_batch && matches!(error, LedgerError::Refused { code, .. } if code == SHORT_OF_FUNDS) {
+        return halved(references, clock);
+    }
     let write = |reference| match error {
         LedgerError::Unavailable { .. } => Write::Postpone {
             live: Live::Obligation(reference),
@@ -80,6 +91,15 @@ pub(super) fn unsigned(
         LedgerError::Refused { code, why } => Write::Refused { reference, why: reason(code, why) },
     };
     references.into_iter().map(write).collect()
+}
+
+/// The account cannot pay for so many at once: the first half, the more urgent one, stays due and
+/// is tried by itself at once, the other one waits.
+fn halved(mut references: Vec<Reference>, clock: &Clock<'_>) -> Vec<Write> {
+    let due_ms = clock.now_ms.saturating_add(TOO_DEAR_MS);
+    let waiting = references.split_off(references.len() / 2);
+    let wait = |reference| Write::Postpone { live: Live::Obligation(reference), due_ms };
+    waiting.into_iter().map(wait).collect()
 }
 
 pub(super) fn submitted(

@@ -4,6 +4,7 @@
 //! or see in its pool what is never mined. Trying out costs nothing, and a voucher is money.
 
 use super::WAIT_MS_MAX;
+use super::outcome::SHORT_OF_FUNDS;
 
 /// How often a voucher is refused before that is for good, the last time included.
 const REFUSALS_MAX: u32 = 7;
@@ -37,7 +38,7 @@ fn ground(code: &str) -> Ground {
         }
         "AmountNotIncreasing" => Ground::Ours,
         "ChannelFinalized" => Ground::Finality,
-        "InsufficientFunds" => Ground::Funds,
+        SHORT_OF_FUNDS => Ground::Funds,
         _ => Ground::Sight,
     }
 }

@@ -70,6 +70,8 @@ pub(super) struct Chain {
     pub(super) refuses_batches: bool,
     /// A batch is mined and comes to nothing as a whole.
     pub(super) reverts_batches: bool,
+    /// How many rows of a batch the account can pay the fee for.
+    pub(super) rows_paid: usize,
     /// What a transaction must offer to be taken into a block.
     pub(super) price: u128,
     /// What offers less is refused for now, instead of waiting in the pool.
@@ -104,6 +106,7 @@ impl Toy {
                 refuses_roots: false,
                 refuses_batches: false,
                 reverts_batches: false,
+                rows_paid: usize::MAX,
                 price: 1,
                 picky: false,
                 arrived: BTreeMap::new(),
@@ -353,6 +356,20 @@ impl Ledger for Toy {
 }
 
 impl Toy {
+    /// As a chain answers: a batch may be too dear as it is, a single call waits for money.
+    fn afford(&self, call: &Call) -> Result<()> {
+        let (Call::SettleMany(batch) | Call::CloseMany(batch)) = call else {
+            return match self.chain().rows_paid {
+                0 => Err(LedgerError::unavailable("fund the account")),
+                _ => Ok(()),
+            };
+        };
+        match batch.rows.len() <= self.chain().rows_paid {
+            true => Ok(()),
+            false => Err(LedgerError::refused("InsufficientFunds", "so many cost too much")),
+        }
+    }
+
     fn sign(&self, number: u64, call: Call) -> Result<Signed> {
         let price = {
             let mut chain = self.chain();
@@ -429,6 +446,7 @@ impl Escrow for Toy {
         if is_batch && self.chain().refuses_batches {
             return Err(LedgerError::refused("NoBatches", "one at a time"));
         }
+        self.afford(call)?;
         self.sign(number, call.clone())
     }
 
