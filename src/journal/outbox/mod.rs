@@ -5,11 +5,13 @@
 //! step. Whatever is lost in between is planned again, so a restart needs no code of its own.
 
 mod ask;
+mod health;
 mod outcome;
 mod pack;
 mod refusal;
 
 pub use ask::{Answer, Gap, Step, perform};
+pub use health::{Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
 pub(in crate::journal) use refusal::again_after_ms;

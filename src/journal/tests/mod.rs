@@ -4,6 +4,7 @@ mod batches;
 mod claims;
 mod commit;
 mod entries;
+mod health;
 mod ledger;
 mod node;
 mod numbers;
