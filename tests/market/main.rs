@@ -18,5 +18,6 @@ mod place;
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
+mod redeeming;
 mod trade;
 mod watch;

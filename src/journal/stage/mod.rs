@@ -154,7 +154,7 @@ impl<'a> Stage<'a> {
         {
             return Ok(());
         }
-        let record = self.without_repeated_redeem(record)?;
+        let Some(record) = self.without_repeated_redeem(record)? else { return Ok(()) };
         self.learn(session, &record)?;
         let owed = record.owed().cloned();
         let has_ended = matches!(record, Record::Ended { .. });

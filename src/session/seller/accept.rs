@@ -156,7 +156,8 @@ impl Accepted {
         })?;
         let InEscrow { channel: id, base } = *escrow;
         let (domain, signer) = (view.domain, channel.signer);
-        self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit));
+        let when = policy.redeem_when(&self.terms.currency.name);
+        self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit, when));
         Ok(())
     }
 }
