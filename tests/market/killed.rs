@@ -550,3 +550,55 @@ fn a_seller_killed_while_it_cancels_its_closing_does_one_of_the_two() {
     assert_eq!(paid, i128::try_from(100 * PRICE).unwrap());
     assert_eq!((market.gained("seller"), market.gained("buyer")), (paid, -paid));
 }
+
+/// A number that the chain has lost is filled again before anything else is sent.
+const FILLING: Step =
+    Step { what: "filling a gap", asks: "eth_sendRawTransaction", ..ASKING_THE_NUMBER };
+
+#[test]
+fn a_seller_killed_while_it_fills_a_gap_leaves_each_thing_done_once() {
+    let Some(market) = Market::open() else { return };
+    market.without_records();
+    let config = market.chain.read("buyer.toml");
+    market.pays_by("escrow", &config);
+    let (mut seller, address) = market.chain.sell();
+    assert_done(&market.buy(&address, "10").wait_with_output().unwrap());
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let closed = market.sent_by("seller").pop().unwrap();
+    market.ask("anvil_rollback", &json!([1]));
+    assert!(market.sent_by("seller").is_empty(), "what was final is gone");
+
+    for is_forwarded in [false, true] {
+        let step = Step { is_forwarded, ..FILLING };
+        let doomed = market.doomed("seller", &step);
+        let is_held = market.hold(&doomed);
+        let (mut seller, address) = market.chain.sell();
+        if !is_forwarded {
+            assert_done(&market.buy(&address, "20").wait_with_output().unwrap());
+        }
+        let error = is_held.recv_timeout(PATIENCE).err();
+        assert_eq!(error, None, "{}", step.what);
+        seller.signal("KILL");
+        seller.wait();
+        let left = market.book("seller", "deliveries");
+        assert_eq!(left.iter().map(state).collect::<Vec<_>>(), ["final"], "no other before it");
+        assert_eq!(market.sent_by("seller").len(), usize::from(is_forwarded));
+    }
+    assert_eq!(market.sent_by("seller")[0]["hash"], closed["hash"], "the same bytes");
+
+    let (mut seller, address) = market.chain.sell();
+    market.seller_settles();
+    assert_done(&market.buy(&address, "5").wait_with_output().unwrap());
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let hashes = |row: &Value| row["hash"].as_str().unwrap().to_owned();
+    assert_eq!(market.sent_by("seller").iter().map(hashes).collect::<BTreeSet<_>>().len(), 3);
+    market.book_is_the_chain_s("seller");
+    let paid = market.paid_by_channels();
+    assert_eq!(paid, 35 * PRICE);
+    let paid = i128::try_from(paid).unwrap();
+    assert_eq!((market.gained("seller"), market.gained("buyer")), (paid, -paid));
+}
