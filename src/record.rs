@@ -246,7 +246,8 @@ pub enum Record {
         /// What happened.
         change: Change,
     },
-    /// Seller: a voucher is redeemed at once, because the channel's payer asked to close.
+    /// Seller: a voucher is redeemed before its session ends: because the channel's payer asked to
+    /// close, or because it pays to.
     Redeeming {
         /// The channel.
         channel: ChannelId,

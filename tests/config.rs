@@ -83,6 +83,21 @@ fn what_is_left_out_has_the_default_that_the_example_states() {
 }
 
 #[test]
+fn when_vouchers_are_redeemed_early_is_as_the_example_shows() {
+    let said =
+        changed("# redeem_above", "redeem_above").replace("# redeem_every_s", "redeem_every_s");
+    let config = parse(&said).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()));
+    let seller = config.seller.unwrap();
+    assert_eq!(seller.redeem_above["SDP"], sdpp_ledger::Amount::new(50_000));
+    assert_eq!(seller.redeem_every_s, Some(86_400));
+    let silent = parse(templates::SELLER).unwrap().seller.unwrap();
+    assert_eq!((silent.redeem_above.len(), silent.redeem_every_s), (0, None));
+    let transfer = said.replace("[\"transfer\", \"escrow\"]", "[\"transfer\"]");
+    assert!(parse(&transfer).unwrap_err().what.contains("it is for escrow"));
+}
+
+#[test]
 fn whatever_loads_can_be_shown() {
     for number in ["9223372036854775807", "9223372036854775808", "18446744073709551615"] {
         let text = changed("connections_max = 256", &format!("connections_max = {number}"));
@@ -130,6 +145,27 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "granularity = -1",
         "seller.granularity",
         "invalid value",
+    ),
+    (
+        "outage_s = 300",
+        "outage_s = 300\nredeem_above = { SPD = 5 }",
+        "SPD = 5",
+        "seller.redeem_above.SPD",
+        "name one of SDP",
+    ),
+    (
+        "outage_s = 300",
+        "outage_s = 300\nredeem_above = { SDP = \"0\" }",
+        "SDP = \"0\"",
+        "seller.redeem_above.SDP",
+        "at least 1",
+    ),
+    (
+        "outage_s = 300",
+        "outage_s = 300\nredeem_every_s = 0",
+        "redeem_every_s = 0",
+        "seller.redeem_every_s",
+        "write 1 to 2592000",
     ),
     // References.
     (

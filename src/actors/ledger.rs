@@ -7,9 +7,9 @@
 use crate::actors::journal::{Commit, JournalActor, Serve, Wake};
 use crate::actors::now_ms;
 use crate::journal::Reader;
-use crate::journal::outbox::{Answer, Outbox, Policy, Step, perform};
+use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, perform};
 use actix::prelude::*;
-use sdpp_ledger::{Ledger, LedgerError};
+use sdpp_ledger::Ledger;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,18 +35,9 @@ enum Turn {
     Again,
 }
 
-/// How a ledger has answered lately.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Since when it does not answer, in milliseconds since 1970 UTC.
-    pub away_since_ms: Option<u64>,
-    /// What it said last when it did not.
-    pub what: Option<String>,
-}
-
-/// Asks how the ledger has answered lately.
+/// Asks for the oldest thing that the ledger does not do for us, if there is one.
 #[derive(Message)]
-#[rtype(result = "Health")]
+#[rtype(result = "Option<Trouble>")]
 pub struct AskHealth;
 
 /// How long to wait before the journal is read again after it could not be, in milliseconds.
@@ -96,7 +87,7 @@ impl LedgerActor {
     fn commit(&mut self, answers: Vec<(Step, Answer)>) -> ResponseActFuture<Self, ()> {
         let (now_ms, mut writes) = (now_ms(), Vec::new());
         for (step, answer) in answers {
-            self.notice(&answer, now_ms);
+            self.notice(&step, &answer, now_ms);
             let jitter = getrandom_u64();
             writes.extend(self.outbox.outcome(step, answer, now_ms, jitter));
         }
@@ -119,28 +110,16 @@ impl LedgerActor {
         }))
     }
 
-    fn notice(&mut self, answer: &Answer, now_ms: u64) {
-        let error = match answer {
-            Answer::Prepared(Err(error)) | Answer::Cancelled(Err(error)) => Some(error.clone()),
-            Answer::Submitted(Err(error)) | Answer::Finality(Err(error)) => Some(error.clone()),
-            Answer::Raised(Err(error)) => Some(error.clone()),
-            Answer::Gap(gap) => Some(gap.error()),
-            _ => None,
-        };
-        match &error {
-            Some(LedgerError::Unavailable { what, .. }) => {
-                if self.health.away_since_ms.is_none() {
-                    tracing::warn!(ledger = %self.ledger.id(), what, "the ledger is away");
-                }
-                self.health.away_since_ms.get_or_insert(now_ms);
-                self.health.what = Some(what.clone());
-            }
-            _ => self.health = Health::default(),
+    fn notice(&mut self, step: &Step, answer: &Answer, now_ms: u64) {
+        let is_first = self.health.hear(step, answer, now_ms);
+        if let (true, Some(Trouble { what, .. })) = (is_first, self.health.trouble()) {
+            tracing::warn!(ledger = %self.ledger.id(), what, "the ledger is away");
         }
     }
 
     fn sleep(&mut self, ctx: &mut Context<Self>) {
-        match self.outbox.next_due(&self.reader) {
+        let due = self.health.forget_settled(&self.outbox, &self.reader);
+        match due.and_then(|()| self.outbox.next_due(&self.reader)) {
             Ok(Some(due_ms)) => self.wake_at(due_ms, ctx),
             Ok(None) => {}
             Err(error) => {
@@ -195,6 +174,6 @@ impl Handler<AskHealth> for LedgerActor {
     type Result = MessageResult<AskHealth>;
 
     fn handle(&mut self, _: AskHealth, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.health.clone())
+        MessageResult(self.health.trouble().cloned())
     }
 }

@@ -224,17 +224,17 @@ impl OneLedger {
             Ok(Err(error)) => (None, Some(error.to_string())),
             Err(_) => (None, Some("it does not answer".to_owned())),
         };
-        let health = self.actor.send(AskHealth).await.unwrap_or_default();
+        let trouble = self.actor.send(AskHealth).await.unwrap_or_default();
         let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
         let shown = json!({
             "ledger": self.id,
             "height": height,
             "error": error,
-            "away_since_ms": health.away_since_ms,
+            "away_since_ms": trouble.as_ref().map(|trouble| trouble.since_ms),
             "unsettled": unsettled.map_or(0, |row| row.count),
             "oldest_ms": oldest_ms,
         });
-        (shown, error.or(health.what))
+        (shown, error.or(trouble.map(|trouble| trouble.what)))
     }
 }
 

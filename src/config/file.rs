@@ -103,6 +103,9 @@ pub(super) struct SellerFile {
     pub patience_ms: Option<u64>,
     pub menu_ttl_s: Option<u64>,
     pub outage_s: Option<u64>,
+    #[serde(default)]
+    pub redeem_above: BTreeMap<String, Units>,
+    pub redeem_every_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]

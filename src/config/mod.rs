@@ -222,6 +222,12 @@ pub struct Seller {
     /// The longest that this seller may be away, in seconds: a channel must stay open for twice
     /// as long after its payer asked to close, or it is not sold on.
     pub outage_s: u64,
+    /// A voucher that is worth so much more than what is redeemed is redeemed while its session
+    /// goes on: by the currency's name, in its smallest unit, at least 1.
+    pub redeem_above: BTreeMap<String, Amount>,
+    /// How long a voucher may be in hand before that, in seconds; `None` for as long as its
+    /// session lasts.
+    pub redeem_every_s: Option<u64>,
 }
 
 /// What is sold under one name.

@@ -3,7 +3,7 @@
 //! Names of ledgers and accounts are visible ASCII, so a zero byte ends them.
 
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, Change, ChangeKind, LedgerId, Reference, TxId};
+use sdpp_ledger::{Account, Change, ChangeKind, ChannelId, LedgerId, Reference, TxId};
 
 /// In [`due`]: an obligation that is to be prepared.
 pub(super) const OPEN: u8 = b'o';
@@ -73,6 +73,11 @@ pub(super) fn claim(id: &LedgerId, tx: &TxId) -> Vec<u8> {
 /// In the tree of single values: the height to read next.
 pub(super) fn cursor(id: &LedgerId) -> Vec<u8> {
     [b"watch ", id.as_str().as_bytes()].concat()
+}
+
+/// What redeems a voucher of a channel.
+pub(super) fn redeem(channel: &ChannelId, reference: &Reference) -> Vec<u8> {
+    [channel.0, reference.0].concat()
 }
 
 /// What happened to a channel, whatever block tells it.

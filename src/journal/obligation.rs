@@ -7,7 +7,7 @@ use super::keys;
 use super::tree::Tree;
 use crate::record::{Act, Owed};
 use crate::terms::SessionId;
-use sdpp_ledger::{Anchor, Call, Claim, Digest, Evidence, TxId};
+use sdpp_ledger::{Anchor, Call, Claim, Digest, Evidence, Redeem, TxId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -31,6 +31,9 @@ pub struct Obligation {
     pub due_ms: u64,
     /// How often in a row that has led to nothing.
     pub tries: u32,
+    /// How often the ledger refused it, and it was to be tried again all the same.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refusals: u32,
 }
 
 /// How far an obligation is.
@@ -88,6 +91,8 @@ pub enum Event {
         /// The ledger's reason.
         why: String,
     },
+    /// The ledger refused it, and may think better of it: it is tried again later, alone.
+    Deferred,
     /// A person wants a refused one tried again.
     Retried,
 }
@@ -125,6 +130,9 @@ impl State {
             (State::Held, Event::Released) => Ok(State::Open { alone: false }),
             (State::Open { .. }, Event::Separated) => Ok(State::Open { alone: true }),
             (State::Open { .. }, Event::Boarded { delivery }) => Ok(State::Riding { delivery }),
+            (State::Open { .. } | State::Riding { .. }, Event::Deferred) => {
+                Ok(State::Open { alone: true })
+            }
             (State::Riding { .. }, Event::Dropped) => Ok(State::Open { alone: false }),
             (State::Riding { .. } | State::Watching, Event::Met { evidence }) => {
                 Ok(State::Met { evidence })
@@ -156,6 +164,10 @@ impl Obligation {
             }
             _ => None,
         }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.state, State::Refused { .. })
     }
 
     /// The claims that any transaction may prove, the first and those named later.
@@ -191,12 +203,21 @@ impl Obligation {
             _ => {}
         }
         rows.extend(self.claimed_txs());
+        rows.extend(self.redeems());
         rows
+    }
+
+    /// What is redeemed or is to be, of which channel; what is refused redeems nothing.
+    fn redeems(&self) -> Option<(Tree, Vec<u8>, Vec<u8>)> {
+        let (redeem, is_close) = redeem_in(&self.owed)?;
+        let key = keys::redeem(&redeem.channel, &self.owed.reference);
+        let value = [&redeem.amount.units().to_be_bytes()[..], &[u8::from(is_close)]].concat();
+        (!self.is_refused()).then_some((Tree::Redeems, key, value))
     }
 
     /// A transaction pays once: a claim holds it for its reference unless it is refused.
     fn claimed_txs(&self) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
-        if matches!(self.state, State::Refused { .. }) {
+        if self.is_refused() {
             return Vec::new();
         }
         let row = |claim: Claim| {
@@ -205,4 +226,19 @@ impl Obligation {
         };
         self.claims().into_iter().map(row).collect()
     }
+}
+
+/// What is redeemed here, and whether that closes the channel.
+pub(super) fn redeem_in(owed: &Owed) -> Option<(&Redeem, bool)> {
+    match &owed.act {
+        Act::Do(Call::Settle(redeem)) => Some((redeem, false)),
+        Act::Do(Call::Close(redeem)) => Some((redeem, true)),
+        _ => None,
+    }
+}
+
+// serde asks with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -62,6 +62,8 @@ pub(super) enum Tree {
     Watching = 14,
     /// channel, change, transaction -> the entry that tells it.
     Changes = 15,
+    /// channel, reference -> amount, whether that closes: what redeems a voucher and is not refused.
+    Redeems = 16,
 }
 
 /// Where a value stands.

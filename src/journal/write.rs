@@ -67,6 +67,21 @@ pub enum Write {
         /// What happened.
         event: obligation::Event,
     },
+    /// The ledger refused something before anything was signed for it. It is `Refused` for good,
+    /// or tried again later where a voucher is worth that.
+    Refused {
+        /// What is owed.
+        reference: Reference,
+        /// The ledger's reason, its code first.
+        why: String,
+    },
+    /// A claim's transaction stands in a block that is not deep enough yet: look again later.
+    Included {
+        /// What it pays for.
+        reference: Reference,
+        /// When, in milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
     /// What a ledger said of our channels; see [`super::watch`].
     Watch(Box<Watch>),
     /// What is left in a channel of ours is to come back, as far as it is time for that; see

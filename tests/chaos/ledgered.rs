@@ -1,6 +1,7 @@
 //! What stands on the chain at the end, read block by block, and whether the books say the same.
 
-use crate::{Anvil, DEPOSIT, FORGED, POISON, Side, World, rig};
+use crate::rig::Anvil;
+use crate::{DEPOSIT, FORGED, POISON, Side, World, rig};
 use sdpp::journal::Obligation;
 use sdpp::journal::obligation::State;
 use sdpp::record::Act;
@@ -42,13 +43,24 @@ impl Ledgered {
 
     pub async fn check(&self, world: &World) {
         for side in [&world.payer, &world.payee] {
-            side.verify();
-            self.check_numbers(side);
-            for row in side.obligations() {
-                check_obligation(side, &row, self).await;
-            }
+            self.check_side(side).await;
         }
         check_money(world).await;
+    }
+
+    /// One side's books are what the chain says.
+    pub async fn check_side(&self, side: &Side) {
+        side.verify();
+        self.check_numbers(side);
+        for row in side.obligations() {
+            check_obligation(side, &row, self).await;
+        }
+    }
+
+    /// So many transactions of a side stand on the chain, whatever they came to.
+    pub fn check_ends(&self, side: &Side, times: usize) {
+        side.verify();
+        assert_eq!(self.of(side.account()).count(), times, "of {}", side.account());
     }
 
     /// Each number once, and nothing on the chain that the books do not have.
@@ -66,7 +78,7 @@ impl Ledgered {
     }
 
     /// How many transactions of an account carry these bytes.
-    fn carrying(&self, account: &Account, bytes: &[u8; 32]) -> usize {
+    pub fn carrying(&self, account: &Account, bytes: &[u8; 32]) -> usize {
         let digits = hex::encode(bytes);
         self.of(account).filter(|tx| tx.input.contains(&digits)).count()
     }
@@ -81,7 +93,10 @@ impl Tx {
 }
 
 async fn check_obligation(side: &Side, row: &Obligation, chain: &Ledgered) {
-    let Act::Do(call) = &row.owed.act else { panic!("nothing is claimed here") };
+    let call = match &row.owed.act {
+        Act::Do(call) => call,
+        Act::Check(claim) => return check_claim(row, claim, chain),
+    };
     let evidence = match &row.state {
         State::Met { evidence } => evidence,
         State::Refused { why } => {
@@ -109,6 +124,14 @@ async fn check_obligation(side: &Side, row: &Obligation, chain: &Ledgered) {
         Call::Settle(_) => {}
         other => panic!("nobody owed {other:?}"),
     }
+}
+
+/// What was said to be paid is paid, by one of the transactions that were named for it.
+fn check_claim(row: &Obligation, claim: &Claim, chain: &Ledgered) {
+    let State::Met { evidence } = &row.state else { panic!("{claim:?} is {:?}", row.state) };
+    assert_eq!(evidence.amount, claim.transfer.amount, "{claim:?}");
+    assert!(row.claims().iter().any(|claim| claim.tx == evidence.tx), "{evidence:?}");
+    assert_eq!(chain.carrying(&rig::account(0), &claim.transfer.reference.0), 1, "{claim:?}");
 }
 
 /// The digest stands on the chain once, by itself or under a root that it is a leaf of.
@@ -167,8 +190,8 @@ async fn check_money(world: &World) {
         assert_eq!(channel.settled, Amount::new(900 + i), "of channel {i}");
         settled += channel.settled.units();
     }
-    let told = world.payee.obligations().into_iter().map(|row| match row.state {
-        State::Met { evidence } => evidence.amount.units(),
+    let told = world.payee.obligations().into_iter().map(|row| match (row.owed.act, row.state) {
+        (Act::Do(_), State::Met { evidence }) => evidence.amount.units(),
         _ => 0,
     });
     let told: u128 = told.sum();

@@ -1,16 +1,19 @@
 //! One account's journal and outbox, which die and come back.
 
-use crate::{Fault, Proxy, fresh};
+use crate::fresh;
+use crate::weather::Roads;
+use sdpp::crypto::layout::MessageKind;
 use sdpp::journal::delivery::State;
-use sdpp::journal::outbox::{Outbox, Policy, perform};
+use sdpp::journal::outbox::{Outbox, Policy, Step, perform};
 use sdpp::journal::{Delivery, Journal, Obligation, PAGE_MAX, Write};
-use sdpp::record::{Act, Owed, Record};
-use sdpp::terms::Purpose;
+use sdpp::record::{Act, Owed, Record, SignedMessage};
+use sdpp::terms::{Purpose, SessionId};
 use sdpp_ledger::{
-    Account, Anchor, Asset, Call, ChannelId, Digest, Key, Ledger, Reference, keccak, merkle,
+    Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Key, Ledger, Reference,
+    Signature, Transfer, TxId, keccak, merkle,
 };
 use sdpp_ledger_ethereum::EthereumLedger;
-use std::time::Duration;
+use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 /// A seeded source of numbers (splitmix64).
@@ -32,6 +35,17 @@ impl Dice {
 
 struct Crash;
 
+/// When a process dies, as seen from one step of its outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    BeforeItAsks,
+    BeforeItWrites,
+    AfterItWrote,
+}
+
+/// A step at which the process is to die, once.
+type Doom = (fn(&Step) -> bool, Moment);
+
 pub struct Side {
     pub ledger: EthereumLedger,
     key: Key,
@@ -40,6 +54,9 @@ pub struct Side {
     outbox: Outbox,
     now_ms: u64,
     pub crashes: u32,
+    pub doom: Option<Doom>,
+    /// What the other side named as paying something, each once.
+    named: BTreeSet<TxId>,
 }
 
 impl Side {
@@ -48,7 +65,8 @@ impl Side {
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let outbox = outbox(&ledger, dice);
         let (now_ms, crashes) = (1_700_000_000_000, 0);
-        let mut side = Side { ledger, key, dir, journal: None, outbox, now_ms, crashes };
+        let (journal, doom, named) = (None, None, BTreeSet::new());
+        let mut side = Side { ledger, key, dir, journal, outbox, now_ms, crashes, doom, named };
         side.restart(dice);
         side
     }
@@ -71,6 +89,11 @@ impl Side {
         }
     }
 
+    /// Writes something that nobody owes.
+    pub fn write(&mut self, write: Write) {
+        self.commit(vec![write]);
+    }
+
     /// Writes down that a call is owed. A funding is the one record that owes something without a
     /// session around it.
     pub fn owe(&mut self, reference: Reference, call: Call) {
@@ -89,9 +112,44 @@ impl Side {
         self.commit(vec![Write::Append { session: None, record: Box::new(record) }]);
     }
 
+    /// Writes down that the other side says that a transaction makes this transfer: the first such
+    /// word, or one more after a fee was raised.
+    pub fn hear_claim(&mut self, tx: &TxId, transfer: &Transfer) {
+        if !self.named.insert(tx.clone()) {
+            return;
+        }
+        let (tx, transfer) = (tx.clone(), transfer.clone());
+        let owed = Owed {
+            reference: transfer.reference,
+            purpose: Purpose::Payment,
+            ledger: self.ledger.id().clone(),
+            act: Act::Check(Claim { tx, transfer }),
+            held: false,
+        };
+        let record = Record::Payment { message: unread(), owed: Some(owed) };
+        self.commit(vec![Write::Append { session: None, record: Box::new(record) }]);
+    }
+
+    /// What this side says to the one that it pays: each transaction that may pay, as it is signed.
+    pub fn payments_made(&self) -> Vec<(TxId, Transfer)> {
+        let mut made = Vec::new();
+        for row in self.deliveries() {
+            if let Call::Transfer(transfer) = &row.call {
+                let txs = row.own().iter().filter_map(|signed| signed.tx.clone());
+                made.extend(txs.map(|tx| (tx, transfer.clone())));
+            }
+        }
+        made
+    }
+
+    /// Time that passes while nothing happens.
+    pub fn wait(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+
     /// One turn as an actor takes it; it may die in the middle, and comes back.
-    pub async fn turn(&mut self, dice: &mut Dice, proxy: &Proxy, is_calm: bool) {
-        if self.steps(dice, proxy, is_calm).await.is_err() {
+    pub async fn turn(&mut self, dice: &mut Dice, roads: &Roads, is_calm: bool) {
+        if self.steps(dice, roads, is_calm).await.is_err() {
             self.crashes += 1;
             self.restart(dice);
         }
@@ -100,19 +158,32 @@ impl Side {
         self.now_ms = self.now_ms.max(due_ms) + dice.roll() % 50;
     }
 
-    async fn steps(&mut self, dice: &mut Dice, proxy: &Proxy, is_calm: bool) -> Result<(), Crash> {
+    async fn steps(&mut self, dice: &mut Dice, roads: &Roads, is_calm: bool) -> Result<(), Crash> {
         let steps = self.outbox.plan(&self.journal().reader(), self.now_ms).unwrap();
         for step in steps {
             may_crash(dice, is_calm)?;
-            if !is_calm && dice.one_in(4) && proxy.waiting() < 2 {
-                proxy.next(if dice.one_in(2) { "eth_sendRawTransaction" } else { "" }, fault(dice));
+            self.may_die(&step, Moment::BeforeItAsks)?;
+            if !is_calm && dice.one_in(4) {
+                roads.trouble(dice);
             }
             let answer = perform(&self.ledger, &step).await;
             may_crash(dice, is_calm)?;
-            let writes = self.outbox.outcome(step, answer, self.now_ms, dice.roll());
+            self.may_die(&step, Moment::BeforeItWrites)?;
+            let writes = self.outbox.outcome(step.clone(), answer, self.now_ms, dice.roll());
             self.commit(writes);
+            self.may_die(&step, Moment::AfterItWrote)?;
         }
         Ok(())
+    }
+
+    fn may_die(&mut self, step: &Step, now: Moment) -> Result<(), Crash> {
+        match self.doom {
+            Some((is_at, moment)) if moment == now && is_at(step) => {
+                self.doom = None;
+                Err(Crash)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn is_settled(&self) -> bool {
@@ -192,13 +263,17 @@ fn may_crash(dice: &mut Dice, is_calm: bool) -> Result<(), Crash> {
     if !is_calm && dice.one_in(14) { Err(Crash) } else { Ok(()) }
 }
 
-fn fault(dice: &mut Dice) -> Fault {
-    match dice.roll() % 8 {
-        0 | 1 => Fault::LoseQuestion,
-        2 | 3 => Fault::LoseAnswer,
-        4 => Fault::Twice,
-        5 => Fault::Say(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":[]}}".to_vec()),
-        6 => Fault::Late(Duration::from_millis(20)),
-        _ => Fault::Down,
+/// A message of which nothing is read here.
+fn unread() -> SignedMessage {
+    SignedMessage {
+        kind: MessageKind::PaymentAck,
+        session: SessionId::NONE,
+        number: 0,
+        commitment: Digest::ZERO,
+        amount_total: Amount::ZERO,
+        data: None,
+        data_digest: Digest::ZERO,
+        verification: String::new(),
+        signature: Signature([0; 65]),
     }
 }

@@ -143,7 +143,8 @@ impl Market {
 
     /// How many items the last order brought.
     pub fn received(&self) -> u128 {
-        fs::read_to_string(self.chain.path("items")).unwrap().lines().count() as u128
+        let items = fs::read_to_string(self.chain.path("items")).unwrap_or_default();
+        items.lines().count() as u128
     }
 
     /// A side that is to be killed at a step of the next order.
@@ -189,6 +190,40 @@ impl Market {
         let is_there =
             live.iter().filter(|state| **state == "sent").count() + usize::from(step.is_forwarded);
         assert_eq!(self.sent_by(side).len(), done.len() + is_there, "{step_of}");
+    }
+
+    /// Kills a side whose one transaction waits in the pool, at a step, and looks at what its books
+    /// say of it.
+    fn kill_waiting(
+        &self,
+        running: &mut Running,
+        doomed: &Doomed<'_>,
+        is_held: &mpsc::Receiver<()>,
+    ) {
+        let Doomed { side, step, .. } = doomed;
+        let error = is_held.recv_timeout(PATIENCE).err();
+        assert_eq!(error, None, "{side}, {}", step.what);
+        running.signal("KILL");
+        running.wait();
+        let left = self.book(side, "deliveries");
+        assert_eq!(left.iter().map(state).collect::<Vec<_>>(), step.leaves, "{}", step.what);
+        assert_eq!(self.sent_by(side).len(), 0, "nothing is mined");
+    }
+
+    /// Waits until something is so.
+    fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < PATIENCE, "never: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// What an operator tells the running seller to do about something owed.
+    fn journal(&self, verb: &str, reference: &str) -> std::process::Output {
+        let mut tell = sdpp();
+        tell.args(["journal", verb, reference, "--journal"]).arg(self.chain.path("seller-journal"));
+        tell.output().unwrap()
     }
 
     /// A journal's rows, of the running process where there is one.
@@ -428,4 +463,151 @@ fn killed_and_back(market: &Market, address: &str, step: &Step) {
     market.kill(&mut buyer, &doomed, &is_held);
     assert_done(&market.buy(address, "10").wait_with_output().unwrap());
     market.book_is_the_chain_s("buyer");
+}
+
+/// The seller's question whether a stranger's transaction pays.
+const CHECKING_A_CLAIM: Step =
+    Step { what: "checking a claim", asks: "eth_getTransactionByHash", ..ASKING_THE_NUMBER };
+
+#[test]
+fn a_seller_killed_while_it_checks_a_claim_knows_after_that_it_is_paid() {
+    let Some(market) = Market::open() else { return };
+    market.without_records();
+    let config = market.chain.read("buyer.toml");
+    market.pays_by("transfer", &config);
+    let (mut seller, address) = market.chain.sell();
+    let doomed = market.doomed("seller", &CHECKING_A_CLAIM);
+    let is_held = market.hold(&doomed);
+    let mut buyer = Running(market.buy(&address, "2000"));
+    market.kill(&mut seller, &doomed, &is_held);
+    assert!(!buyer.wait().success(), "the line broke");
+    let claims = market.book("seller", "obligations");
+    assert!(claims.iter().any(|row| state(row) == "watching"), "{claims:?}");
+
+    let (mut seller, address) = market.chain.sell();
+    market.seller_settles();
+    assert_done(&market.buy(&address, "10").wait_with_output().unwrap());
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    for side in ["seller", "buyer"] {
+        market.book_is_the_chain_s(side);
+    }
+    let gained = market.gained("seller");
+    assert_eq!(market.gained("buyer"), -gained);
+    // Each payment was claimed before the seller died, or after it was back.
+    assert_eq!(i128::try_from(market.told("seller", "settled")).unwrap(), gained);
+    let met = market.book("seller", "obligations");
+    assert!(met.len() > claims.len() && met.iter().all(|row| state(row) == "met"), "{met:?}");
+}
+
+/// The questions of a wish to cancel what waits in the pool.
+const PRICING_A_CANCELLATION: Step = Step {
+    what: "pricing a cancellation",
+    asks: "eth_feeHistory",
+    leaves: &["sent"],
+    ..ASKING_THE_NUMBER
+};
+const CANCELLING: Step = Step {
+    what: "before the answer to a cancellation",
+    leaves: &["prepared"],
+    ..BEFORE_ITS_ANSWER
+};
+
+#[test]
+fn a_seller_killed_while_it_cancels_its_closing_does_one_of_the_two() {
+    let Some(market) = Market::open() else { return };
+    market.without_records();
+    let config = market.chain.read("buyer.toml");
+    market.pays_by("escrow", &config);
+    let (mut seller, address) = market.chain.sell();
+    let mut buyer = Running(market.buy(&address, "100"));
+    market.until("items flow", || market.received() > 5);
+    market.ask("evm_setAutomine", &json!([false]));
+    let waits = |rows: &[Value]| rows.iter().map(state).eq(["sent"]);
+    market.until("the closing waits", || waits(&market.book("seller", "deliveries")));
+    let closing = market.book("seller", "obligations").pop().unwrap();
+    let reference = closing["owed"]["reference"].as_str().unwrap();
+    assert!(buyer.wait().success());
+
+    let doomed = market.doomed("seller", &PRICING_A_CANCELLATION);
+    let is_held = market.hold(&doomed);
+    assert_done(&market.journal("cancel", reference));
+    market.kill_waiting(&mut seller, &doomed, &is_held);
+
+    let doomed = market.doomed("seller", &CANCELLING);
+    let is_held = market.hold(&doomed);
+    let (mut seller, _) = market.chain.sell();
+    market.kill_waiting(&mut seller, &doomed, &is_held);
+
+    let (mut seller, _) = market.chain.sell();
+    market.ask("evm_setAutomine", &json!([true]));
+    market.ask("evm_mine", &json!([]));
+    market.seller_settles();
+    let [cancelled] = &market.sent_by("seller")[..] else { panic!("not one transaction") };
+    assert_eq!((&cancelled["to"], &cancelled["input"]), (&cancelled["from"], &json!("0x")));
+    let refused = market.book("seller", "obligations").pop().unwrap();
+    assert_eq!(state(&refused), "refused", "{refused}");
+    assert_eq!(market.gained("seller"), 0);
+
+    // What was not done may be wanted after all, and is done once.
+    assert_done(&market.journal("retry", reference));
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let paid = i128::try_from(market.paid_by_channels()).unwrap();
+    assert_eq!(paid, i128::try_from(100 * PRICE).unwrap());
+    assert_eq!((market.gained("seller"), market.gained("buyer")), (paid, -paid));
+}
+
+/// A number that the chain has lost is filled again before anything else is sent.
+const FILLING: Step =
+    Step { what: "filling a gap", asks: "eth_sendRawTransaction", ..ASKING_THE_NUMBER };
+
+#[test]
+fn a_seller_killed_while_it_fills_a_gap_leaves_each_thing_done_once() {
+    let Some(market) = Market::open() else { return };
+    market.without_records();
+    let config = market.chain.read("buyer.toml");
+    market.pays_by("escrow", &config);
+    let (mut seller, address) = market.chain.sell();
+    assert_done(&market.buy(&address, "10").wait_with_output().unwrap());
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let closed = market.sent_by("seller").pop().unwrap();
+    market.ask("anvil_rollback", &json!([1]));
+    assert!(market.sent_by("seller").is_empty(), "what was final is gone");
+
+    for is_forwarded in [false, true] {
+        let step = Step { is_forwarded, ..FILLING };
+        let doomed = market.doomed("seller", &step);
+        let is_held = market.hold(&doomed);
+        let (mut seller, address) = market.chain.sell();
+        if !is_forwarded {
+            assert_done(&market.buy(&address, "20").wait_with_output().unwrap());
+        }
+        let error = is_held.recv_timeout(PATIENCE).err();
+        assert_eq!(error, None, "{}", step.what);
+        seller.signal("KILL");
+        seller.wait();
+        let left = market.book("seller", "deliveries");
+        assert_eq!(left.iter().map(state).collect::<Vec<_>>(), ["final"], "no other before it");
+        assert_eq!(market.sent_by("seller").len(), usize::from(is_forwarded));
+    }
+    assert_eq!(market.sent_by("seller")[0]["hash"], closed["hash"], "the same bytes");
+
+    let (mut seller, address) = market.chain.sell();
+    market.seller_settles();
+    assert_done(&market.buy(&address, "5").wait_with_output().unwrap());
+    market.seller_settles();
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let hashes = |row: &Value| row["hash"].as_str().unwrap().to_owned();
+    assert_eq!(market.sent_by("seller").iter().map(hashes).collect::<BTreeSet<_>>().len(), 3);
+    market.book_is_the_chain_s("seller");
+    let paid = market.paid_by_channels();
+    assert_eq!(paid, 35 * PRICE);
+    let paid = i128::try_from(paid).unwrap();
+    assert_eq!((market.gained("seller"), market.gained("buyer")), (paid, -paid));
 }

@@ -19,5 +19,6 @@ mod place;
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
 mod reclaim;
+mod redeeming;
 mod trade;
 mod watch;

@@ -11,5 +11,6 @@ mod pair;
 mod patience;
 mod properties;
 mod raised;
+mod redeeming;
 mod stories;
 mod strangers;

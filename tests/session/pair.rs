@@ -83,6 +83,8 @@ impl Default for Setting {
             finality_ms: 100_000,
             menu_lifetime_ms: 60_000,
             outage_ms: 5 * 60 * 1_000,
+            redeem_above: BTreeMap::new(),
+            redeem_every_ms: None,
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,

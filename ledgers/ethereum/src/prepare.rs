@@ -41,7 +41,7 @@ impl EthereumLedger {
     /// Prepares what is no call of the ledger's, such as a contract's making.
     pub(crate) async fn prepared_body(&self, number: u64, body: &Body) -> Result<Signed> {
         let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(self.signed_on(node, number, body.clone(), None))).await
+        nodes.ask(|node| Box::pin(self.signed_on(node, number, body.clone(), None, false))).await
     }
 
     /// The same for a higher fee; see [`sdpp_ledger::Ledger::raise`].
@@ -81,7 +81,8 @@ impl EthereumLedger {
         };
         let body = abi::body(call, self.chain.escrow_address(), topped_up)?;
         let spent = spent(call, topped_up)?;
-        self.signed_on(node, number, body, spent).await
+        let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
+        self.signed_on(node, number, body, spent, is_batch).await
     }
 
     async fn signed_on(
@@ -90,6 +91,7 @@ impl EthereumLedger {
         number: u64,
         body: Body,
         spent: Option<Spent>,
+        is_batch: bool,
     ) -> Answer<Signed> {
         let held = node.coin(self.own.address, "pending").await?;
         if body.value > held {
@@ -110,7 +112,8 @@ impl EthereumLedger {
             return Ok(signed);
         }
         let needs = format!("the account holds {held} wei and the call may cost {cost}: fund it");
-        let error = match tx.body.value.is_zero() {
+        // A batch may go in parts; a single call that moves no coin of ours waits for money.
+        let error = match tx.body.value.is_zero() && !is_batch {
             true => LedgerError::unavailable(needs),
             false => insufficient(held, cost),
         };

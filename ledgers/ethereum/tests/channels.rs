@@ -93,6 +93,34 @@ async fn a_batch_tells_what_became_of_each_row() {
 }
 
 #[tokio::test]
+async fn a_batch_that_is_too_dear_is_told_from_a_call_that_waits_for_money() {
+    let Some(rig) = rig(&[], 1, false).await else { return };
+    let [payer, payee, _] = &rig.ledgers;
+    let mut rows = Vec::new();
+    for salt in 0..8 {
+        let open = opening(&Asset::coin(), salt, 1_000);
+        rows.push(redeem(payee, id_of(payer, &open), 10));
+        done(payer, &Call::Open(open)).await;
+    }
+    let number = payee.next_number().await.unwrap();
+    let one = Call::Settle(rows[0].clone());
+    let many = Call::SettleMany(Batch { rows: rows.clone() });
+    let cost = prepare(payee, number, &one).await.unwrap().fee;
+    let poor = async |wei: u128| {
+        let wei = format!("{wei:#x}");
+        rig.anvil.ask("anvil_setBalance", json!([account(1).as_str(), wei])).await;
+    };
+    poor(cost.units() * 3 / 2).await;
+    let refused = prepare(payee, number, &many).await;
+    let is_short = |error: &LedgerError| matches!(error, LedgerError::Refused { code, .. } if code == "InsufficientFunds");
+    assert!(refused.as_ref().is_err_and(is_short), "{refused:?}");
+    assert!(prepare(payee, number, &one).await.is_ok(), "alone it goes");
+    poor(cost.units() / 2).await;
+    let waits = prepare(payee, number, &one).await;
+    assert!(matches!(waits, Err(LedgerError::Unavailable { .. })), "{waits:?}");
+}
+
+#[tokio::test]
 async fn the_most_rows_that_fit_a_batch_are_settled_at_once() {
     let Some(rig) = rig(&["--no-mining"], 2, false).await else { return };
     let [payer, payee, _] = &rig.ledgers;

@@ -1,6 +1,6 @@
 //! What makes a seller, and what makes a buyer.
 
-use super::super::file::{BuyerFile, SellerFile, SpendingFile};
+use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
 use super::super::{Buyer, CurrencyConfig, Seller, Spending, is_one_to_one};
 use super::Outcome;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
@@ -15,6 +15,8 @@ const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
 const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// The longest that a seller is left to close a channel: a week.
 const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
+/// How long a voucher may be in hand: from a second to a month.
+const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
 const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 
@@ -44,6 +46,8 @@ pub(super) fn seller(
             format!("granularity times credit_windows is more than {CREDIT_ITEMS_MAX} items");
         return Err(wrong(&at("granularity"), what));
     }
+    let every_s = written.redeem_every_s;
+    let every_s = every_s.map(|every_s| within(&at("redeem_every_s"), every_s, REDEEM_EVERY_S));
     Ok(Seller {
         listen: written.listen.parse().map_err(|_| {
             wrong(&at("listen"), "expected an IP address and a port, such as \"127.0.0.1:9620\"")
@@ -59,7 +63,29 @@ pub(super) fn seller(
         )?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
+        redeem_above: redeem_above(written.redeem_above, currencies)?,
+        redeem_every_s: every_s.transpose()?,
     })
+}
+
+fn redeem_above(
+    written: BTreeMap<String, Units>,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<BTreeMap<String, Amount>> {
+    let one = |(name, units): (String, Units)| {
+        let at = ["seller", "redeem_above", name.as_str()];
+        known(&at, name.clone(), currencies, "currencies")?;
+        let methods = currencies.get(&name).map(|currency| &currency.methods);
+        if !methods.is_some_and(|methods| methods.contains(&Method::Escrow)) {
+            let what = "it is for escrow: remove it, or add \"escrow\" to the currency's methods";
+            return Err(wrong(&at, what));
+        }
+        if units.0 == Amount::ZERO {
+            return Err(wrong(&at, "expected at least 1; leave it out to redeem at the end alone"));
+        }
+        Ok((name, units.0))
+    };
+    written.into_iter().map(one).collect()
 }
 
 pub(super) fn buyer(

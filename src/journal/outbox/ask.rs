@@ -79,6 +79,8 @@ pub enum Step {
         reference: Reference,
         /// The claim under each transaction that was named for it, the newest last.
         claims: Vec<Claim>,
+        /// Since when it is to be checked, in milliseconds since 1970 UTC.
+        since_ms: u64,
         /// How often in a row this has led to nothing.
         tries: u32,
     },

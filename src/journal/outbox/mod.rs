@@ -5,15 +5,19 @@
 //! step. Whatever is lost in between is planned again, so a restart needs no code of its own.
 
 mod ask;
+mod health;
 mod outcome;
 mod pack;
+mod refusal;
 
 pub use ask::{Answer, Gap, Step, perform};
+pub use health::{Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
+pub(in crate::journal) use refusal::again_after_ms;
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
-use super::obligation::Obligation;
+use super::obligation::{Obligation, redeem_in};
 use super::reader::Reader;
 use super::write::{Prepare, Write};
 use super::{JournalError, damaged, keys};
@@ -22,8 +26,12 @@ use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned}
 use pack::{Share, may_share_with, share_of};
 use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference, Signed};
 
-/// The most claims that one plan checks: the rest is due in the next.
-const CHECKS_AT_MOST: usize = 64;
+/// The most claims that one plan checks: the rest is due in the next. They are questions about
+/// what a stranger named, so what is ours goes before them and does not wait long for them.
+const CHECKS_AT_MOST: usize = 8;
+
+/// The same beside something that is ours: claims get their turn all the same.
+const CHECKS_BESIDE: usize = 1;
 
 /// The most anchors under one root.
 const ANCHORS_AT_MOST: usize = 1024;
@@ -106,13 +114,14 @@ impl Outbox {
         for row in live.into_iter().filter(|row| is_due(row.due_ms, now_ms)) {
             steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
         }
-        for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, CHECKS_AT_MOST)? {
+        if may_prepare {
+            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
+        }
+        let checks = if steps.is_empty() { CHECKS_AT_MOST } else { CHECKS_BESIDE };
+        for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, checks)? {
             if is_due(due_ms, now_ms) {
                 steps.extend(check(obligation(journal, key)?));
             }
-        }
-        if may_prepare {
-            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
         }
         Ok(steps)
     }
@@ -183,8 +192,8 @@ impl Outbox {
                 self.gap = None;
                 Vec::new()
             }
-            (Step::Check { reference, tries, .. }, Answer::Finality(answer)) => {
-                vec![checked(reference, answer, tries, &clock)]
+            (Step::Check { reference, since_ms, tries, .. }, Answer::Finality(answer)) => {
+                vec![checked(reference, answer, (since_ms, tries), &clock)]
             }
             // The answer to another question says nothing about this one: it is planned again.
             _ => Vec::new(),
@@ -302,17 +311,12 @@ impl Outbox {
         }))
     }
 
-    /// The obligations that the next transaction meets: the one due first, and as many more as
-    /// may share its transaction.
+    /// The obligations that the next transaction meets: the most urgent, and as many more as may
+    /// share its transaction.
     fn batch(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
         let mut batch: Vec<Obligation> = Vec::new();
         let mut at_most = 1;
-        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
-        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
-            if !is_due(due_ms, now_ms) {
-                continue;
-            }
-            let row = obligation(journal, key)?;
+        for row in self.by_urgency(journal, now_ms)? {
             if batch.is_empty() {
                 at_most = share_of(&row).map_or(1, |share| self.at_most(share));
                 batch.push(row);
@@ -324,6 +328,21 @@ impl Outbox {
             }
         }
         Ok(batch)
+    }
+
+    /// What is due, as far as is looked at: first what redeems from channels that their payers may
+    /// empty soon, then what is due first.
+    fn by_urgency(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
+        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
+        let mut rows = Vec::new();
+        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
+            if is_due(due_ms, now_ms) {
+                let row = obligation(journal, key)?;
+                rows.push((ready_ms(journal, &row)?, row));
+            }
+        }
+        rows.sort_by_key(|(ready_ms, _)| *ready_ms);
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     fn at_most(&self, share: Share) -> usize {
@@ -363,7 +382,15 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
     row.ok_or_else(|| damaged("a due row without its obligation"))
 }
 
+/// From when on the payer may take what this redeems; at the end of time where it did not ask to.
+fn ready_ms(journal: &Reader, row: &Obligation) -> Result<u64, JournalError> {
+    let Some((redeem, _)) = redeem_in(&row.owed) else { return Ok(u64::MAX) };
+    let watched = journal.watched(&redeem.channel)?;
+    Ok(watched.and_then(|watched| watched.ready_ms).unwrap_or(u64::MAX))
+}
+
 fn check(row: Obligation) -> Option<Step> {
-    let (reference, claims, tries) = (row.owed.reference, row.claims(), row.tries);
-    (!claims.is_empty()).then_some(Step::Check { reference, claims, tries })
+    let (reference, claims) = (row.owed.reference, row.claims());
+    let (since_ms, tries) = (row.at_ms, row.tries);
+    (!claims.is_empty()).then_some(Step::Check { reference, claims, since_ms, tries })
 }

@@ -6,6 +6,26 @@ use crate::journal::obligation;
 use crate::journal::write::{Live, Write};
 use sdpp_ledger::{Call, Finality, LedgerError, Reference, Signed, TxId};
 
+/// How long a claim is checked that stands in no block, in milliseconds: three days. Whoever names
+/// an invented transaction costs us so many questions and no more.
+const CLAIM_MS_MAX: u64 = 3 * 24 * 3_600_000;
+
+/// The least times that it is asked for in a row before it is given up.
+const CHECKS_MIN: u32 = 16;
+
+/// How many checks follow each other with the same wait; it is twice as long after them.
+const CHECKS_FOR_ONE_WAIT: u32 = 4;
+
+/// How long the rest of a batch waits that cost too much, in milliseconds: longer than it takes to
+/// ask for the halves of its other half, or they would meet again.
+const TOO_DEAR_MS: u64 = 15_000;
+
+/// What a ledger says where the account cannot pay.
+pub(super) const SHORT_OF_FUNDS: &str = "InsufficientFunds";
+
+/// What a claim comes to that was waited for in vain.
+const NOT_INCLUDED: &str = "NotIncluded: its transaction stands in no block after three days";
+
 /// What the waits of an outcome are made from.
 pub(super) struct Clock<'a> {
     pub(super) policy: &'a Policy,
@@ -16,6 +36,20 @@ pub(super) struct Clock<'a> {
 impl Clock<'_> {
     fn poll_ms(&self) -> u64 {
         self.now_ms.saturating_add(self.policy.poll_ms)
+    }
+
+    /// When to ask again for what stood in no block so many times: a wait that grows with the time
+    /// that went by, to some quarter of it, within [`WAIT_MS_MAX`].
+    fn patient_ms(&self, tries: u32) -> u64 {
+        let doublings = (tries / CHECKS_FOR_ONE_WAIT).min(40);
+        let wait_ms = self.policy.poll_ms.max(1).saturating_mul(1 << doublings);
+        self.now_ms.saturating_add(wait_ms.min(WAIT_MS_MAX))
+    }
+
+    /// Whether a claim was waited for long enough. A clock that leaps is no time that went by, so
+    /// it must have been asked for some times too.
+    fn gives_up(&self, since_ms: u64, tries: u32) -> bool {
+        tries >= CHECKS_MIN && self.now_ms.saturating_sub(since_ms) >= CLAIM_MS_MAX
     }
 
     /// The wait after `tries` failures: twice as long each time, half of it certain and the rest
@@ -42,6 +76,10 @@ pub(super) fn unsigned(
     tries: u32,
     clock: &Clock<'_>,
 ) -> Vec<Write> {
+    let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
+    if is_batch && matches!(error, LedgerError::Refused { code, .. } if code == SHORT_OF_FUNDS) {
+        return halved(references, clock);
+    }
     let write = |reference| match error {
         LedgerError::Unavailable { .. } => Write::Postpone {
             live: Live::Obligation(reference),
@@ -50,12 +88,18 @@ pub(super) fn unsigned(
         LedgerError::Refused { .. } if is_shared(call) => {
             Write::Obligation { reference, event: obligation::Event::Separated }
         }
-        LedgerError::Refused { code, why } => Write::Obligation {
-            reference,
-            event: obligation::Event::Refused { why: reason(code, why) },
-        },
+        LedgerError::Refused { code, why } => Write::Refused { reference, why: reason(code, why) },
     };
     references.into_iter().map(write).collect()
+}
+
+/// The account cannot pay for so many at once: the first half, the more urgent one, stays due and
+/// is tried by itself at once, the other one waits.
+fn halved(mut references: Vec<Reference>, clock: &Clock<'_>) -> Vec<Write> {
+    let due_ms = clock.now_ms.saturating_add(TOO_DEAR_MS);
+    let waiting = references.split_off(references.len() / 2);
+    let wait = |reference| Write::Postpone { live: Live::Obligation(reference), due_ms };
+    waiting.into_iter().map(wait).collect()
 }
 
 pub(super) fn submitted(
@@ -122,14 +166,20 @@ pub(super) fn cancelled(
 pub(super) fn checked(
     reference: Reference,
     answer: Result<Finality, LedgerError>,
-    tries: u32,
+    (since_ms, tries): (u64, u32),
     clock: &Clock<'_>,
 ) -> Write {
     use obligation::Event;
     let later = |due_ms| Write::Postpone { live: Live::Obligation(reference), due_ms };
     let event = match answer {
         Ok(Finality::Final(evidence)) => Event::Met { evidence },
-        Ok(Finality::Unknown | Finality::Pending(_)) => return later(clock.poll_ms()),
+        Ok(Finality::Pending(Some(_))) => {
+            return Write::Included { reference, due_ms: clock.poll_ms() };
+        }
+        Ok(Finality::Unknown | Finality::Pending(None)) if clock.gives_up(since_ms, tries) => {
+            Event::Refused { why: NOT_INCLUDED.to_owned() }
+        }
+        Ok(Finality::Unknown | Finality::Pending(None)) => return later(clock.patient_ms(tries)),
         Ok(Finality::Replaced) => {
             Event::Refused { why: "another transaction took its place".to_owned() }
         }

@@ -32,9 +32,17 @@ impl Stage<'_> {
         self.written.seq = Some(self.head.seq);
         let mut row = first.clone();
         row.also.push(tx.clone());
-        row.due_ms = self.now_ms;
+        (row.due_ms, row.tries) = (self.now_ms, 0);
         self.put_obligation(Some(first), &row)?;
         Ok(true)
+    }
+
+    /// A claim that gets somewhere: if a reorganisation takes its block, it is asked for as soon
+    /// as at first.
+    pub(super) fn included(&mut self, reference: &Reference, due_ms: u64) -> Result<(), Fault> {
+        let old = self.obligation(reference)?;
+        let row = Obligation { due_ms, tries: 0, ..old.clone() };
+        self.put_obligation(Some(&old), &row)
     }
 
     /// A transaction pays once.

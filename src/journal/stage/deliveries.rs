@@ -199,7 +199,7 @@ impl Stage<'_> {
         use delivery::State;
         match &row.state {
             State::Final { evidence } => self.meet(row, evidence),
-            State::Reverted { why, .. } => self.fail(row, why),
+            State::Reverted { why, .. } => self.fail(row, why, true),
             State::Cancelled { .. } => self.refuse(row, CANCELLED),
             State::Dead { number_spent, why } => {
                 if !number_spent {
@@ -210,7 +210,7 @@ impl Stage<'_> {
                 } else if *number_spent {
                     self.unload_each(row, &[Event::Dropped])
                 } else {
-                    self.fail(row, why)
+                    self.fail(row, why, false)
                 }
             }
             _ => Ok(()),
@@ -218,10 +218,10 @@ impl Stage<'_> {
     }
 
     /// The ledger refused it as a whole: of each thing that shared it this says nothing.
-    fn fail(&mut self, row: &Delivery, why: &str) -> Result<(), Fault> {
+    fn fail(&mut self, row: &Delivery, why: &str, is_final: bool) -> Result<(), Fault> {
         match outbox::is_shared(&row.call) {
             true => self.unload_each(row, &[Event::Dropped, Event::Separated]),
-            false => self.refuse(row, why),
+            false => row.references.iter().try_for_each(|r| self.refused(r, why, is_final)),
         }
     }
 
@@ -229,7 +229,12 @@ impl Stage<'_> {
         if let Call::SettleMany(batch) | Call::CloseMany(batch) = &row.call {
             for (reference, asked) in row.references.iter().zip(&batch.rows) {
                 let told = evidence.rows.iter().find(|told| told.channel == asked.channel);
-                self.obligation_event(reference, of_row(evidence, told), None)?;
+                match of_row(evidence, told) {
+                    Ok(evidence) => {
+                        self.obligation_event(reference, Event::Met { evidence }, None)?;
+                    }
+                    Err(why) => self.refused(reference, &why, true)?,
+                }
             }
             return Ok(());
         }
@@ -324,13 +329,13 @@ fn as_cancelled(row: &Delivery, event: delivery::Event) -> delivery::Event {
 
 /// What a final batch comes to for one of its rows. A row of which the ledger tells nothing may
 /// have been passed over: it is never met unseen.
-fn of_row(batch: &Evidence, told: Option<&Row>) -> Event {
+fn of_row(batch: &Evidence, told: Option<&Row>) -> Result<Evidence, String> {
     match told {
-        None => Event::Refused { why: "the ledger tells nothing of this row".to_owned() },
-        Some(Row { refused: Some(why), .. }) => Event::Refused { why: why.clone() },
+        None => Err("the ledger tells nothing of this row".to_owned()),
+        Some(Row { refused: Some(why), .. }) => Err(why.clone()),
         Some(row) => {
             let (amount, rows) = (row.amount, vec![row.clone()]);
-            Event::Met { evidence: Evidence { amount, rows, ..batch.clone() } }
+            Ok(Evidence { amount, rows, ..batch.clone() })
         }
     }
 }

@@ -6,6 +6,7 @@
 mod claims;
 mod deliveries;
 mod reclaim;
+mod redeem;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -121,6 +122,8 @@ impl<'a> Stage<'a> {
             Write::Cancel { reference } => self.cancel(&reference),
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
+            Write::Refused { reference, why } => self.unsigned(&reference, &why),
+            Write::Included { reference, due_ms } => self.included(&reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
@@ -153,7 +156,7 @@ impl<'a> Stage<'a> {
         {
             return Ok(());
         }
-        let record = self.without_repeated_redeem(record)?;
+        let Some(record) = self.without_repeated_redeem(record)? else { return Ok(()) };
         self.learn(session, &record)?;
         let owed = record.owed().cloned();
         let has_ended = matches!(record, Record::Ended { .. });
@@ -269,6 +272,7 @@ impl<'a> Stage<'a> {
             at_ms: self.head.at_ms,
             due_ms: self.now_ms,
             tries: 0,
+            refusals: 0,
         };
         self.put_obligation(None, &row)
     }
@@ -284,7 +288,10 @@ impl<'a> Stage<'a> {
     /// An event that comes from outside, and must not touch what a delivery carries.
     fn lone_event(&mut self, reference: &Reference, event: Event) -> Result<(), Fault> {
         let row = self.obligation(reference)?;
-        let is_inner = matches!(event, Event::Released | Event::Boarded { .. } | Event::Dropped);
+        let is_inner = matches!(
+            event,
+            Event::Released | Event::Boarded { .. } | Event::Dropped | Event::Deferred
+        );
         if is_inner || matches!(row.state, State::Riding { .. }) {
             return Err(Illegal::new(&row.state, &event).into());
         }
@@ -307,7 +314,13 @@ impl<'a> Stage<'a> {
         row.state = old.state.clone().next(event, &old.owed)?;
         row.due_ms = self.now_ms;
         row.tries = 0;
+        if old.is_refused() {
+            row.refusals = 0;
+        }
         self.put_obligation(Some(&old), &row)?;
+        if old.is_refused() != row.is_refused() {
+            self.count_redeems(&row.owed)?;
+        }
         self.record_settled(&row, proof)
     }
 

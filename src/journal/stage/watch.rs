@@ -4,6 +4,7 @@
 use super::{Fault, Stage};
 use crate::journal::facts::Channel;
 use crate::journal::keys;
+use crate::journal::obligation::redeem_in;
 use crate::journal::tree::Tree;
 use crate::journal::watch::{Home, Watch, Watched, Word};
 use crate::record::{Act, Owed, Record};
@@ -111,22 +112,31 @@ impl Stage<'_> {
         self.put_watched(channel, &Watched { is_left, used_ms: self.now_ms, ..row })
     }
 
-    /// A session that ends may owe what the watch had redeemed before it: that is not owed twice,
-    /// as the ledger would refuse the second. Closing at the same amount does more, and stays.
-    pub(super) fn without_repeated_redeem(&mut self, mut record: Record) -> Result<Record, Fault> {
-        let Record::Ended { owed, .. } = &mut record else { return Ok(record) };
-        let Some((redeem, is_close)) = owed.as_ref().and_then(redeem_in) else {
-            return Ok(record);
+    /// A session may owe what the watch had redeemed before it, or the other way round: that is
+    /// not owed twice, as the ledger would refuse the second. Closing at the same amount does
+    /// more, and stays. Nothing is left of a record that says no more than that.
+    pub(super) fn without_repeated_redeem(
+        &mut self,
+        mut record: Record,
+    ) -> Result<Option<Record>, Fault> {
+        if !matches!(record, Record::Ended { .. } | Record::Redeeming { .. }) {
+            return Ok(Some(record));
+        }
+        let Some((redeem, is_close)) = record.owed().and_then(redeem_in) else {
+            return Ok(Some(record));
         };
         let (channel, amount) = (redeem.channel, redeem.amount);
-        let Some(row) = self.watched(&channel)? else { return Ok(record) };
-        if !is_close && amount <= row.redeemed {
-            *owed = None;
+        let Some(row) = self.watched(&channel)? else { return Ok(Some(record)) };
+        if !is_close && amount <= row.redeemed.max(row.settled) {
+            match &mut record {
+                Record::Ended { owed, .. } => *owed = None,
+                _ => return Ok(None),
+            }
         } else {
             let (redeemed, is_left) = (row.redeemed.max(amount), row.is_left || is_close);
             self.put_watched(&channel, &Watched { redeemed, is_left, ..row })?;
         }
-        Ok(record)
+        Ok(Some(record))
     }
 
     pub(super) fn watched(&mut self, channel: &ChannelId) -> Result<Option<Watched>, Fault> {
@@ -153,14 +163,5 @@ impl Stage<'_> {
             return Ok(());
         }
         self.put("an index row", Tree::Watching, key, Vec::new())
-    }
-}
-
-/// What is redeemed here, and whether that closes the channel.
-fn redeem_in(owed: &Owed) -> Option<(&Redeem, bool)> {
-    match &owed.act {
-        Act::Do(Call::Settle(redeem)) => Some((redeem, false)),
-        Act::Do(Call::Close(redeem)) => Some((redeem, true)),
-        _ => None,
     }
 }

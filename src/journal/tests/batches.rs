@@ -5,7 +5,7 @@ use super::node::{Node, policy};
 use super::*;
 use crate::journal::delivery;
 use crate::journal::obligation::State;
-use crate::journal::outbox::{Outbox, Policy};
+use crate::journal::outbox::{Outbox, Policy, Step};
 use sdpp_ledger::Evidence;
 
 fn node(redeems_at_most: usize) -> Node {
@@ -162,4 +162,72 @@ fn the_largest_batch_fits_a_row_with_all_its_variants() {
     };
     let event = delivery::Event::Final { evidence };
     done(&mut node.journal, Write::Delivery { id: row.id.clone(), event, due_ms: 0 });
+}
+
+/// How many rows each transaction had, and how often one was asked for.
+fn told(node: &mut Node) -> (Vec<usize>, usize) {
+    let mut asked = 0;
+    for _ in 0..400 {
+        for _ in 0..10 {
+            let plan = node.plan();
+            asked += plan.iter().filter(|step| matches!(step, Step::Prepare { .. })).count();
+            node.turn();
+        }
+        node.toy.chain().mine();
+        node.now_ms += 400;
+    }
+    (node.deliveries().iter().map(|row| row.references.len()).collect(), asked)
+}
+
+#[test]
+fn a_batch_that_is_too_dear_goes_in_halves() {
+    let mut node = node(16);
+    node.toy.chain().rows_paid = 5;
+    let amounts: Vec<u128> = (1..=16).collect();
+    let references = owe(&mut node, &amounts);
+    let (rows, _) = told(&mut node);
+    assert_eq!(rows.iter().sum::<usize>(), 16, "each once: {rows:?}");
+    assert!(rows.iter().all(|rows| *rows <= 5) && rows[0] == 4, "{rows:?}");
+    assert!(references.iter().all(|r| matches!(node.state(r), State::Met { .. })));
+}
+
+#[test]
+fn an_account_without_money_is_not_asked_for_each_voucher_over_and_over() {
+    let mut node = node(16);
+    node.toy.chain().rows_paid = 0;
+    let amounts: Vec<u128> = (1..=16).collect();
+    let references = owe(&mut node, &amounts);
+    for _ in 0..5 {
+        node.turn();
+    }
+    assert_eq!(node.plan(), [], "16, 8, 4, 2 and one: all of them wait");
+    let (rows, asked) = told(&mut node);
+    assert_eq!(rows, [0; 0]);
+    assert!(asked < 100, "{asked} questions in 160 seconds");
+    assert!(references.iter().all(|r| matches!(node.state(r), State::Open { .. })));
+    node.toy.chain().rows_paid = 16;
+    told(&mut node);
+    assert!(references.iter().all(|r| matches!(node.state(r), State::Met { .. })));
+}
+
+#[test]
+fn what_its_payer_may_take_back_soon_goes_first() {
+    use sdpp_ledger::{Change, ChangeKind};
+    let mut node = node(16);
+    node.toy.chain().rows_paid = 1;
+    let amounts: Vec<u128> = (1..=6).collect();
+    let references = owe(&mut node, &amounts);
+    for (n, ready_ms) in [(5, NOW + 900_000), (3, NOW + 700_000)] {
+        done(&mut node.journal, append(session(1), voucher(n, 0)));
+        let kind = ChangeKind::CloseRequested { ready_ms };
+        let (channel, tx) = (ChannelId([n; 32]), tx(&format!("0x{n}")));
+        let change = Change { channel, kind, tx, height: 1, at_ms: NOW };
+        let (ledger, changes) = (ledger_id(), vec![change]);
+        let watch = crate::journal::Watch { ledger, changes, seen: Vec::new(), next: 2 };
+        done(&mut node.journal, Write::Watch(Box::new(watch)));
+    }
+    let Some(Step::Prepare { references: first, .. }) = node.plan().pop() else {
+        panic!("nothing is prepared");
+    };
+    assert_eq!(first[..2], [references[2], references[4]]);
 }

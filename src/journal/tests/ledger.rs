@@ -25,6 +25,9 @@ pub(super) const REVERTS: u128 = 668;
 /// A voucher of so much is refused, alone or as a row of a batch.
 pub(super) const SKIPPED: u128 = 669;
 
+/// What it says of such a voucher.
+const SETTLED: &str = "AmountNotIncreasing: it was settled";
+
 /// The most that this ledger's account offers for a transaction.
 pub(super) const CEILING: u128 = 40;
 
@@ -67,6 +70,8 @@ pub(super) struct Chain {
     pub(super) refuses_batches: bool,
     /// A batch is mined and comes to nothing as a whole.
     pub(super) reverts_batches: bool,
+    /// How many rows of a batch the account can pay the fee for.
+    pub(super) rows_paid: usize,
     /// What a transaction must offer to be taken into a block.
     pub(super) price: u128,
     /// What offers less is refused for now, instead of waiting in the pool.
@@ -101,6 +106,7 @@ impl Toy {
                 refuses_roots: false,
                 refuses_batches: false,
                 reverts_batches: false,
+                rows_paid: usize::MAX,
                 price: 1,
                 picky: false,
                 arrived: BTreeMap::new(),
@@ -254,7 +260,9 @@ impl Chain {
             let evidence = self.evidence(&mined.raw, height);
             return match (mined.raw == signed.raw, is_final) {
                 (true, true) if mined.call.as_ref().is_some_and(|call| self.reverts(call)) => {
-                    Finality::Reverted { why: "reverted".to_owned(), evidence }
+                    let is_voucher = mined.call.as_ref().is_some_and(is_voucher);
+                    let why = if is_voucher { SETTLED } else { "reverted" };
+                    Finality::Reverted { why: why.to_owned(), evidence }
                 }
                 (true, true) => Finality::Final(evidence),
                 (false, true) => Finality::Replaced,
@@ -348,6 +356,20 @@ impl Ledger for Toy {
 }
 
 impl Toy {
+    /// As a chain answers: a batch may be too dear as it is, a single call waits for money.
+    fn afford(&self, call: &Call) -> Result<()> {
+        let (Call::SettleMany(batch) | Call::CloseMany(batch)) = call else {
+            return match self.chain().rows_paid {
+                0 => Err(LedgerError::unavailable("fund the account")),
+                _ => Ok(()),
+            };
+        };
+        match batch.rows.len() <= self.chain().rows_paid {
+            true => Ok(()),
+            false => Err(LedgerError::refused("InsufficientFunds", "so many cost too much")),
+        }
+    }
+
     fn sign(&self, number: u64, call: Call) -> Result<Signed> {
         let price = {
             let mut chain = self.chain();
@@ -424,6 +446,7 @@ impl Escrow for Toy {
         if is_batch && self.chain().refuses_batches {
             return Err(LedgerError::refused("NoBatches", "one at a time"));
         }
+        self.afford(call)?;
         self.sign(number, call.clone())
     }
 
@@ -458,12 +481,16 @@ fn moved(call: &Call) -> (Amount, Vec<Row>) {
     }
 }
 
+fn is_voucher(call: &Call) -> bool {
+    matches!(call, Call::Settle(_) | Call::Close(_))
+}
+
 fn row_of(redeem: &Redeem) -> Row {
     let is_refused = redeem.amount.units() == SKIPPED;
     Row {
         channel: redeem.channel,
         amount: if is_refused { Amount::ZERO } else { redeem.amount },
-        refused: is_refused.then(|| "AmountNotIncreasing: it was settled".to_owned()),
+        refused: is_refused.then(|| SETTLED.to_owned()),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Stories of a journal, and what they are told with.
 
 mod batches;
+mod claims;
 mod commit;
 mod entries;
+mod health;
 mod ledger;
 mod node;
 mod numbers;
@@ -10,6 +12,7 @@ mod open;
 mod outbox;
 mod power;
 mod reclaim;
+mod refused;
 mod simulation;
 mod tables;
 mod variants;

@@ -46,6 +46,7 @@ fn events() -> Vec<Event> {
         Event::Dropped,
         Event::Met { evidence },
         Event::Refused { why },
+        Event::Deferred,
         Event::Retried,
     ]
 }
@@ -86,13 +87,13 @@ fn moves() -> Vec<Moved> {
 /// Legal moves of an obligation, a row for each state and a column for each event, in the order
 /// of [`states`] and [`events`].
 const OBLIGATION: [&str; 7] = [
-    "r......", // held
-    ".sb..x.", // open
-    ".sb..x.", // open, alone
-    "....mx.", // watching
-    "...dmx.", // riding
-    ".......", // met
-    "......o", // refused
+    "r.......", // held
+    ".sb..xl.", // open
+    ".sb..xl.", // open, alone
+    "....mx..", // watching
+    "...dmxl.", // riding
+    "........", // met
+    ".......o", // refused
 ];
 
 #[test]

@@ -65,7 +65,7 @@ fn facts(journal: &Journal) -> Vec<ChangeKind> {
 }
 
 /// What is owed to be redeemed.
-fn redeems(journal: &Journal) -> Vec<u128> {
+pub(super) fn redeems(journal: &Journal) -> Vec<u128> {
     let rows = journal.reader().obligations(None, PAGE_MAX).unwrap();
     let amounts = rows.into_iter().filter_map(|row| match row.owed.act {
         Act::Do(Call::Settle(redeem) | Call::Close(redeem)) => Some(redeem.amount.units()),
@@ -77,7 +77,7 @@ fn redeems(journal: &Journal) -> Vec<u128> {
 }
 
 /// A seller's journal with a session that has a voucher.
-fn vouched(units: u128) -> (Dir, Journal) {
+pub(super) fn vouched(units: u128) -> (Dir, Journal) {
     let dir = Dir::new();
     let mut journal = dir.open();
     done(&mut journal, append(session(1), order()));
@@ -85,7 +85,7 @@ fn vouched(units: u128) -> (Dir, Journal) {
     (dir, journal)
 }
 
-fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128) -> Record {
+pub(super) fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128) -> Record {
     let signature = key(2).sign(&Digest::ZERO);
     let redeem = Redeem { channel: CHANNEL, amount: Amount::new(units), signature };
     let owed = Owed {
@@ -252,6 +252,29 @@ fn what_the_session_redeems_is_not_redeemed_by_the_watch() {
     done(&mut journal, seen(view(50), 2));
     done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
     assert_eq!(redeems(&journal), [5]);
+}
+
+#[test]
+fn what_is_redeemed_in_a_session_is_redeemed_once() {
+    let redeeming = |number, units| {
+        let owed = settle(session(1), number, 7, units);
+        append(session(1), Record::Redeeming { channel: CHANNEL, owed })
+    };
+    let (_dir, mut journal) = vouched(5);
+    done(&mut journal, seen(view(50), 2));
+    let first = done(&mut journal, redeeming(1, 5));
+    assert_eq!((first.ledgers, watched(&journal).redeemed), (vec![ledger_id()], Amount::new(5)));
+    assert!(done(&mut journal, redeeming(1, 5)).repeated);
+    done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
+    assert_eq!(redeems(&journal), [5], "by the session, and not by the watch");
+    done(&mut journal, append(session(1), voucher(7, 9)));
+    done(&mut journal, heard(vec![change(4, settled(5)), change(5, asked_to_close())], 6));
+    assert_eq!(redeems(&journal), [5, 9], "by the watch");
+    let entries = journal.reader().counts().unwrap().head.seq;
+    assert_eq!(done(&mut journal, redeeming(2, 9)), Written::default(), "and not by the session");
+    assert_eq!(journal.reader().counts().unwrap().head.seq, entries);
+    done(&mut journal, append(session(1), ends_with(Call::Settle, Purpose::Settle, 9)));
+    assert_eq!(redeems(&journal), [5, 9]);
 }
 
 #[test]

@@ -292,6 +292,7 @@ impl Stream {
 
     /// Something owed is done, for good.
     pub(super) fn met(&mut self, reference: Reference) {
+        self.purse.iter_mut().for_each(|purse| purse.redeemed.over(reference));
         if let Some(number) = self.bills.number_of(reference, self) {
             self.bills.met(number);
         }
@@ -300,6 +301,7 @@ impl Stream {
     /// Something owed will never be done. A missing anchor is the auditor's business; a payment
     /// that is none ends the session.
     pub(super) fn refused(&mut self, reference: Reference, why: &str) -> Result<(), Fault> {
+        self.purse.iter_mut().for_each(|purse| purse.redeemed.over(reference));
         match self.bills.number_of(reference, self) {
             Some(number) => {
                 let why = format!("the payment of window {number} is not good: {why}");

@@ -4,6 +4,7 @@ mod accept;
 mod bills;
 mod offer;
 mod purse;
+mod redeeming;
 mod steps;
 mod stream;
 
@@ -113,13 +114,13 @@ impl Seller {
             State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
             State::Streaming(stream) => stream.deadline_ms(),
             State::Anchoring(stream, pending, _) => {
-                Some(stream.look_at_ms().unwrap_or(u64::MAX).min(pending.give_up_ms))
+                Some(stream.wakes_ms().unwrap_or(u64::MAX).min(pending.give_up_ms))
             }
             State::Draining(stream, ending) => {
                 let finality_from_ms = ending.since_ms.max(stream.bills.last_claim_ms());
                 let gives_up_ms = finality_from_ms + self.offer.policy.patience_ms;
                 let ends_ms = stream.bills.next_due_ms().unwrap_or(gives_up_ms);
-                Some(stream.look_at_ms().unwrap_or(u64::MAX).min(ends_ms))
+                Some(stream.wakes_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
             State::Closed => None,
@@ -275,7 +276,7 @@ impl Seller {
         now_ms: u64,
     ) -> Result<(), Fault> {
         if matches!(event, Event::Timeout)
-            && stream_of(state).is_some_and(|stream| stream.look_if_due(now_ms, &mut self.out))
+            && stream_of(state).is_some_and(|stream| stream.wake(now_ms, &mut self.out))
         {
             return Ok(());
         }

@@ -1,7 +1,9 @@
 //! What a seller brings to every session, and the randomness that each one is told.
 
+use super::redeeming::RedeemWhen;
 use crate::message::Menu;
-use sdpp_ledger::{Digest, Key};
+use sdpp_ledger::{Amount, Digest, Key};
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// What all sessions of a seller share.
@@ -29,6 +31,12 @@ pub struct SellerPolicy {
     /// The longest that this seller may be away, in milliseconds: a channel whose grace period is
     /// under twice that is not served on. The shell's default is 5 minutes.
     pub outage_ms: u64,
+    /// From how much on, in a currency's smallest unit, a voucher is redeemed while its session
+    /// goes on; by the currency's name. Not at all for its worth where none is given.
+    pub redeem_above: BTreeMap<String, Amount>,
+    /// How long a voucher may be in hand, in milliseconds, before it is redeemed while its session
+    /// goes on. The shell's default is as long as the session lasts.
+    pub redeem_every_ms: Option<u64>,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.
@@ -40,6 +48,14 @@ pub struct SellerPolicy {
     /// The most bytes of messages with items sent and not acknowledged; at the cap the source
     /// pauses.
     pub unacknowledged_bytes_max: usize,
+}
+
+impl SellerPolicy {
+    /// When vouchers in this currency are redeemed before their session ends.
+    pub(super) fn redeem_when(&self, currency: &str) -> RedeemWhen {
+        let above = self.redeem_above.get(currency).copied();
+        RedeemWhen { above, every_ms: self.redeem_every_ms }
+    }
 }
 
 /// What a seller's session is told instead of drawing it.

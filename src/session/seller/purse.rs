@@ -1,5 +1,6 @@
 //! The channel that pays for a session, as the seller holds it.
 
+use super::redeeming::{RedeemWhen, Redeemed};
 use super::stream::Stream;
 use crate::message::{Code, Voucher};
 use crate::record::Record;
@@ -20,6 +21,7 @@ pub(super) struct Purse {
     /// As the ledger showed it last.
     deposit: Amount,
     best: Option<Voucher>,
+    pub(super) redeemed: Redeemed,
     /// The buyer wants the channel for its next session.
     pub(super) keep: bool,
     /// Vouchers beyond the deposit, the oldest first: the buyer may have topped the channel up.
@@ -66,9 +68,11 @@ impl Purse {
         signer: Account,
         base: Amount,
         deposit: Amount,
+        when: RedeemWhen,
     ) -> Purse {
         let (best, waiting, look) = (None, Vec::new(), Look::No);
-        Purse { id, domain, signer, base, deposit, best, keep: false, waiting, look }
+        let redeemed = Redeemed::new(when, base);
+        Purse { id, domain, signer, base, deposit, best, redeemed, keep: false, waiting, look }
     }
 
     /// What the best voucher gives; nothing where it is not above what was vouched before.
@@ -144,6 +148,7 @@ impl Stream {
             Worth::Better(record) => {
                 out.record(*record);
                 self.bills.pay(brought.items, owed);
+                self.redeem_if_due(now_ms, out);
             }
             Worth::Beyond => {
                 purse.wait(brought);

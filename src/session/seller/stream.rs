@@ -106,7 +106,7 @@ impl Stream {
         let policy = &self.offer.policy;
         let silent_ms = self.bills.silent_since_ms().map(|since| since + policy.patience_ms);
         let final_ms = self.bills.claimed_since_ms().map(|since| since + policy.finality_ms);
-        let all = [self.bills.next_due_ms(), silent_ms, final_ms, self.look_at_ms()];
+        let all = [self.bills.next_due_ms(), silent_ms, final_ms, self.wakes_ms()];
         all.into_iter().flatten().min()
     }
 
