@@ -280,7 +280,7 @@ impl Ledger for EthereumLedger {
     async fn reserve(&self) -> Result<Amount> {
         let nodes = &self.chain.nodes;
         let market = nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await?;
-        let price = market.bounded(self.chain.ceiling()).max;
+        let price = market.first(self.chain.ceiling()).max;
         let absurd = || LedgerError::unavailable("an absurd gas price");
         Amount::new(price).checked_mul(SESSION_GAS).ok_or_else(absurd)
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// More gas than any block has.
 const GAS_MAX: u64 = 1 << 32;
 
-/// The gas of a transaction that does nothing.
+/// The gas of a transaction that does nothing, where a node does not say.
 const GAS_OF_NOTHING: u64 = 21_000;
 
 /// How soon to ask again for what waits for a block.
@@ -48,27 +48,38 @@ impl EthereumLedger {
     pub(crate) async fn raised(&self, variants: &[Signed]) -> Result<Option<Signed>> {
         let newest = variants.last().ok_or_else(nothing_signed)?;
         let tx = Tx::read(newest, self.own.address)?;
-        let today = self.market().await?.bounded(self.chain.ceiling());
-        let Some(fees) = tx.fees.raised(today, self.chain.ceiling()) else {
-            return Ok(None);
+        let asked = |node: Arc<Rpc>| async move {
+            let held = node.coin(self.own.address, "latest").await?;
+            Ok((Market::ask(&node).await?, held))
         };
-        Tx { fees, ..tx }.sign(&self.own.key).map(Some)
+        let (market, held) = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        let room = held.saturating_sub(tx.body.value) / U256::from(tx.gas.max(1));
+        let room = u128::try_from(room).unwrap_or(u128::MAX);
+        let fees = market.raise(tx.fees, variants.len(), room, self.chain.ceiling());
+        let fees = fees.inspect_err(|error| self.warn(newest, error))?;
+        fees.map(|fees| Tx { fees, ..tx }.sign(&self.own.key)).transpose()
     }
 
     /// Nothing, for a fee that goes before all of these; see [`sdpp_ledger::Ledger::cancel`].
     pub(crate) async fn cancelled(&self, variants: &[Signed]) -> Result<Signed> {
         let newest = variants.last().ok_or_else(nothing_signed)?;
         let tx = Tx::read(newest, self.own.address)?;
-        let today = self.market().await?.bounded(self.chain.ceiling());
-        let above = || LedgerError::unavailable("fees are above the ceiling: nothing goes before");
-        let fees = tx.fees.raised(today, self.chain.ceiling()).ok_or_else(above)?;
         let body = Body::to(self.own.address, Vec::new());
-        Tx { fees, body, gas: GAS_OF_NOTHING, ..tx }.sign(&self.own.key)
+        let asked = |node: Arc<Rpc>| {
+            let body = &body;
+            async move { Ok((Market::ask(&node).await?, self.gas_of_nothing(&node, body).await?)) }
+        };
+        let (market, gas) = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        let fees = market.outbid(tx.fees, self.chain.ceiling());
+        let fees = fees.inspect_err(|error| self.warn(newest, error))?;
+        Tx { fees, body, gas, ..tx }.sign(&self.own.key)
     }
 
-    async fn market(&self) -> Result<Market> {
-        let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await
+    /// An operator sets the ceiling, and is told that it holds something up: whoever asked tries
+    /// again by itself, and has nobody to tell.
+    fn warn(&self, newest: &Signed, error: &LedgerError) {
+        let (account, number) = (&self.own.account, newest.number);
+        tracing::warn!(ledger = %self.chain.id, %account, number, "{error}");
     }
 
     async fn prepared_on(&self, node: Arc<Rpc>, number: u64, call: &Call) -> Answer<Signed> {
@@ -131,6 +142,14 @@ impl EthereumLedger {
             return Err(node.trouble("an absurd amount of gas"));
         }
         Ok(gas + gas / 4)
+    }
+
+    /// The gas for what has no effect: chains differ, and an account may have code of its own.
+    async fn gas_of_nothing(&self, node: &Rpc, body: &Body) -> Answer<u64> {
+        match self.gas(node, body).await {
+            Err(Trouble::Said { .. }) => Ok(GAS_OF_NOTHING),
+            gas => gas.map(|gas| gas.max(GAS_OF_NOTHING)),
+        }
     }
 
     /// What a call that reverts when it is tried is told.
