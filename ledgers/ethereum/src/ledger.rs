@@ -109,7 +109,7 @@ impl EthereumLedger {
         let Settings { chain_id, patience, .. } = settings;
         let nodes = Endpoints::new(chain_id, &settings.endpoints, patience)?;
         if let Err(error) = nodes.in_order().await {
-            let is_elsewhere = nodes.is_elsewhere().await;
+            let is_elsewhere = nodes.is_elsewhere();
             let wrong = || LedgerError::refused("WrongChain", error.to_string());
             return Err(if is_elsewhere { wrong() } else { error });
         }
