@@ -21,6 +21,9 @@ use std::time::Duration;
 /// close, each with a token.
 const SESSION_GAS: u128 = 10 * 35_000 + 2 * 150_000;
 
+/// How long an operator's command waits where nothing else is said.
+const LANDING: Duration = Duration::from_secs(600);
+
 /// Which chain, by whom it is reached, and what is accepted from it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -44,6 +47,8 @@ pub struct Settings {
 pub struct EthereumLedger {
     pub(crate) chain: Arc<Chain>,
     pub(crate) own: Arc<Own>,
+    /// How long an operator's command waits for what it sent to be final.
+    pub(crate) landing: Duration,
 }
 
 /// The account that signs.
@@ -117,7 +122,8 @@ impl EthereumLedger {
         if let Some(account) = &chain.settings.escrow {
             chain.escrow = Some(chain.found(account).await?);
         }
-        Ok(EthereumLedger { chain: Arc::new(chain), own: Arc::new(Own::new(key)?) })
+        let (chain, own) = (Arc::new(chain), Arc::new(Own::new(key)?));
+        Ok(EthereumLedger { chain, own, landing: LANDING })
     }
 
     /// Another account on the same chain.
@@ -125,7 +131,7 @@ impl EthereumLedger {
         // Made of the hash of a public key by the project's own key type.
         #[allow(clippy::expect_used)]
         let own = Own::new(key).expect("a key's account is 20 bytes of hex");
-        EthereumLedger { chain: Arc::clone(&self.chain), own: Arc::new(own) }
+        EthereumLedger { own: Arc::new(own), ..self.clone() }
     }
 
     /// A transaction by its id; `None` where the chain has none of this id.
@@ -153,9 +159,12 @@ impl EthereumLedger {
     /// # Errors
     /// `Unavailable`.
     pub async fn software(&self) -> Result<String> {
-        let asked = |node: Arc<Rpc>| async move { node.ask("web3_clientVersion", json!([])).await };
-        let said: String = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
-        Ok(said.chars().filter(|c| !c.is_control()).take(100).collect())
+        let asked = |node: Arc<Rpc>| async move {
+            let said: String = node.ask("web3_clientVersion", json!([])).await?;
+            Ok(node.endpoint().clean(&said))
+        };
+        let said = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        Ok(said.chars().take(100).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
 use crate::view::hex_text;
 use ethers_core::types::{Address, U64, U256};
-use sdpp_ledger::{Amount, Call, LedgerError, Result, Signed};
+use sdpp_ledger::{Amount, Asset, Call, LedgerError, Result, Signed};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl EthereumLedger {
     ) -> Answer<Signed> {
         let held = node.coin(self.own.address, "pending").await?;
         if body.value > held {
-            return Err(insufficient(held, body.value).into());
+            return Err(self.insufficient(&Asset::coin(), held, body.value).into());
         }
         let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
         let gas = match self.gas(&node, &body).await {
@@ -120,10 +120,11 @@ impl EthereumLedger {
         if cost <= held {
             return Ok(signed);
         }
-        let needs = format!("the account holds {held} wei and the call may cost {cost}: fund it");
+        let own = &self.own.account;
+        let needs = format!("{own} holds {held} wei and the call may cost {cost}: fund it");
         let error = match tx.body.value.is_zero() {
             true => LedgerError::unavailable(needs),
-            false => insufficient(held, cost),
+            false => self.insufficient(&Asset::coin(), held, cost),
         };
         Err(error.into())
     }
@@ -188,7 +189,8 @@ impl EthereumLedger {
         };
         let held = self.chain.tokens(node, spent.token, self.own.address, "pending").await?;
         if held < spent.amount {
-            return Ok(Some(insufficient(held, spent.amount)));
+            let asset = names::asset(spent.token);
+            return Ok(Some(self.insufficient(&asset, held, spent.amount)));
         }
         let leave = match spent.is_deposit {
             true => self.leave(node, spent.token).await?,
@@ -196,6 +198,12 @@ impl EthereumLedger {
         };
         let waits = || soon("the escrow has no leave to take this token yet");
         Ok((leave < spent.amount).then(waits))
+    }
+
+    fn insufficient(&self, asset: &Asset, held: U256, needed: U256) -> LedgerError {
+        let own = &self.own.account;
+        let why = format!("{own} holds {held} of {asset} and this takes {needed}");
+        LedgerError::refused("InsufficientFunds", why)
     }
 }
 
@@ -209,11 +217,6 @@ fn spent(call: &Call, topped_up: Address) -> Result<Option<Spent>> {
     };
     let spent = Spent { token, amount: names::word(amount), is_deposit };
     Ok((!token.is_zero()).then_some(spent))
-}
-
-fn insufficient(held: U256, needed: U256) -> LedgerError {
-    let why = format!("the account holds {held} and this takes {needed}");
-    LedgerError::refused("InsufficientFunds", why)
 }
 
 fn soon(what: &str) -> LedgerError {
