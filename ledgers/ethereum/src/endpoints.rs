@@ -64,6 +64,13 @@ struct Growth {
     is_said: bool,
 }
 
+/// What an endpoint refused, by what it knows of the chain.
+struct Refusal {
+    code: String,
+    why: String,
+    by: Arc<Rpc>,
+}
+
 /// What an endpoint said last.
 #[derive(Clone)]
 enum Word {
@@ -94,6 +101,10 @@ impl Endpoints {
             match op(Arc::clone(&node)).await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Ledger(error)) => return Err(error),
+                Err(Trouble::Refused { code, why }) => {
+                    let refusal = Refusal { code, why, by: node };
+                    return self.confirmed(&op, refusal).await;
+                }
                 Err(trouble) => {
                     self.doubt(&node, &trouble);
                     first.get_or_insert(trouble);
@@ -102,6 +113,62 @@ impl Endpoints {
         }
         let none = || LedgerError::unavailable("there is no endpoint");
         Err(first.map_or_else(none, LedgerError::from))
+    }
+
+    /// Asks again what an endpoint refused by what it knows. A refusal is for good, so one look is
+    /// not enough: another endpoint has to refuse for the same reason or, where no other one is
+    /// to be had, the same one when it is asked once more. None of them may be behind.
+    async fn confirmed<'s, T>(
+        &'s self,
+        op: &impl Fn(Arc<Rpc>) -> Asking<'s, T>,
+        refusal: Refusal,
+    ) -> Result<T, LedgerError> {
+        self.recall().await;
+        let mut order = self.in_order().await?;
+        order.retain(|node| !Arc::ptr_eq(node, &refusal.by));
+        order.push(Arc::clone(&refusal.by));
+        let mut doubt = "it could not be asked again".to_owned();
+        for node in order {
+            if let Some(behind) = self.behind(&node) {
+                doubt = behind;
+                continue;
+            }
+            match op(Arc::clone(&node)).await {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Ledger(error)) => return Err(error),
+                Err(Trouble::Refused { code, why }) => match self.behind(&node) {
+                    Some(behind) => doubt = behind,
+                    None if code != refusal.code => doubt = format!("then {code}: {why}"),
+                    None if is_syncing(&node).await => {
+                        doubt = format!("{} says that it has yet to catch up", node.endpoint());
+                    }
+                    None => return Err(LedgerError::refused(code, why)),
+                },
+                Err(trouble) => self.doubt(&node, &trouble),
+            }
+        }
+        let Refusal { code, why, by } = refusal;
+        let what = format!("{} refused ({code}: {why}), not believed: {doubt}", by.endpoint());
+        Err(LedgerError::unavailable(what))
+    }
+
+    /// Asks all that were silent whether they are back.
+    async fn recall(&self) {
+        self.ask_those(|one| !one.is_able());
+        let mut told = self.health.subscribe();
+        let is_silent = |one: &Health| !one.is_able() && one.is_asked(self.patience);
+        let heard = told.wait_for(|all| !all.iter().any(is_silent));
+        // Who stays silent is said nothing of.
+        let _ = tokio::time::timeout(self.patience, heard).await;
+    }
+
+    /// That an endpoint has yet to catch up, if it is so by its last word: a chain does not get
+    /// shorter by more than a reorganisation.
+    fn behind(&self, node: &Rpc) -> Option<String> {
+        let furthest = self.seats.iter().map(|seat| seat.height_most()).max()?;
+        let lag = furthest.saturating_sub(node.height());
+        let what = || format!("{} is {lag} blocks behind what was seen", node.endpoint());
+        (lag > LAG_MAX).then(what)
     }
 
     /// The endpoints on our chain that answer: those that are furthest ahead first, among them
@@ -146,19 +213,22 @@ impl Endpoints {
         }
     }
 
-    /// Asks all that are due, at once, and waits for none. One that failed is left to rest, or for
-    /// as long as it asked for, unless nobody else answers.
+    /// Asks all that are due. One that failed is left to rest unless nobody else answers.
     fn ask_who_is_due(&self, since: Instant) {
+        let is_alone = !self.health.borrow().iter().any(Health::is_able);
+        self.ask_those(|one| match (one.is_able(), is_alone) {
+            (true, _) => !one.is_fresh(since),
+            (false, true) => one.asked.is_none_or(|asked| asked < since),
+            (false, false) => one.is_old(REST),
+        });
+    }
+
+    /// Asks at once, and waits for nobody. One that asked for patience has it.
+    fn ask_those(&self, is_due: impl Fn(&Health) -> bool) {
         let mut due = Vec::new();
         self.health.send_if_modified(|all| {
-            let is_alone = !all.iter().any(Health::is_able);
             for (seat, one) in all.iter_mut().enumerate() {
-                let is_due = match (one.is_able(), is_alone) {
-                    (true, _) => !one.is_fresh(since),
-                    (false, true) => one.asked.is_none_or(|asked| asked < since),
-                    (false, false) => one.is_old(REST),
-                };
-                if is_due && !one.has_to_wait() && !one.is_asked(self.patience) {
+                if is_due(one) && !one.has_to_wait() && !one.is_asked(self.patience) {
                     (one.asked, one.is_asking) = (Some(Instant::now()), true);
                     due.push(seat);
                 }
@@ -331,6 +401,12 @@ async fn word_of(node: &Rpc, chain_id: u64) -> Word {
         LedgerError::Unavailable { what, retry_after } => Word::Silent { what, retry_after },
         LedgerError::Refused { why, .. } => Word::Silent { what: why, retry_after: None },
     })
+}
+
+/// Whether a node says that it has yet to catch up. One that does not know the question says no.
+async fn is_syncing(node: &Rpc) -> bool {
+    let said = node.ask::<serde_json::Value>("eth_syncing", serde_json::json!([])).await;
+    said.is_ok_and(|said| said.is_object())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One account on a chain: settings, the way in, and what all three abilities share.
 
-use crate::abi::{self, Body, Made};
+use crate::abi::{self, Made};
 use crate::endpoints::Endpoints;
 use crate::fees::Market;
 use crate::names;
@@ -14,7 +14,7 @@ use sdpp_ledger::{
 };
 use serde_json::json;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The gas of what one more session asks of an account at most: ten anchors, a settlement and a
@@ -56,6 +56,8 @@ pub(crate) struct Own {
     pub key: Key,
     pub account: Account,
     pub address: Address,
+    /// The largest number that was free once or is after one that was sent; none at first.
+    number: Mutex<Option<u64>>,
 }
 
 /// The chain, whoever signs.
@@ -172,7 +174,19 @@ impl Own {
     fn new(key: Key) -> Result<Self> {
         let account = key.public().account();
         let address = names::address(&account)?;
-        Ok(Own { key, account, address })
+        Ok(Own { key, account, address, number: Mutex::default() })
+    }
+
+    /// The largest number that is known to have been free once, if any is.
+    pub fn known_number(&self) -> Option<u64> {
+        // Nothing panics while it is held.
+        *self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a number is free, or was.
+    pub fn know_number(&self, free: u64) {
+        let mut known = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = (*known).max(Some(free));
     }
 }
 
@@ -201,15 +215,15 @@ impl Chain {
             return Ok(None);
         };
         let absurd = || node.trouble("a transaction with absurd numbers");
-        let body = Body { to: seen.to, value: seen.value, data: seen.input.to_vec() };
+        let body = seen.body();
         let call = abi::call(&body, self.escrow_address());
         let place = self.place(&node, hash).await?;
         Ok(Some(TxView {
             tx: tx.clone(),
             from: names::account(seen.from),
-            number: u64::try_from(seen.nonce).map_err(|_| absurd())?,
-            to: seen.to.map(names::account),
-            value: names::amount(seen.value).ok_or_else(absurd)?,
+            number: u64::try_from(seen.signed.nonce).map_err(|_| absurd())?,
+            to: body.to.map(names::account),
+            value: names::amount(body.value).ok_or_else(absurd)?,
             finality: self.told(&node, place, call.as_ref(), seen.from).await?,
             call,
         }))
@@ -219,13 +233,13 @@ impl Chain {
 /// The escrow's grace period in seconds, if it is ours: its code to the last byte, with what the
 /// constructor filled in, and the digest that it checks vouchers by.
 async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u64> {
-    let not_ours = |why: &str| LedgerError::refused("NotTheEscrow", format!("{address:?}: {why}"));
+    let not_ours = |why: &str| Trouble::refused("NotTheEscrow", format!("{address:?}: {why}"));
     let other_code = || not_ours("its code is not the contract's that this was built with");
     let code = node.code(address).await?;
     let asked = async |function, words: &[Word]| {
         let input = abi::escrow_input(function, words);
         match node.call(address, &input, json!("latest")).await {
-            Err(Trouble::Said { .. }) => Err(other_code().into()),
+            Err(Trouble::Said { .. }) => Err(other_code()),
             answer => answer,
         }
     };
@@ -233,17 +247,17 @@ async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u
     let grace = abi::word(&grace, 0).and_then(|seconds| u64::try_from(seconds).ok());
     let separator: Result<[u8; 32], _> = asked("domainSeparator", &[]).await?.try_into();
     let (Some(grace_period), Ok(separator)) = (grace, separator) else {
-        return Err(other_code().into());
+        return Err(other_code());
     };
     let chain_id = domain.chain_id;
     let made = Made { grace_period, this: address, domain: separator, chain_id };
     if made.code() != code {
-        return Err(other_code().into());
+        return Err(other_code());
     }
     let voucher = Voucher { channel: ChannelId([1; 32]), amount: Amount::new(1) };
     let words = [abi::bytes32(&voucher.channel.0), Word::Uint(U256::one())];
     if asked("getVoucherDigest", &words).await? != voucher.digest(domain).0 {
-        return Err(not_ours("it checks vouchers under another domain").into());
+        return Err(not_ours("it checks vouchers under another domain"));
     }
     Ok(grace_period)
 }
@@ -265,9 +279,7 @@ impl Ledger for EthereumLedger {
     }
 
     async fn next_number(&self) -> Result<u64> {
-        let own = self.own.address;
-        let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(async move { node.count(own, json!("pending")).await })).await
+        self.free_number().await
     }
 
     async fn submit(&self, signed: &Signed) -> Result<TxId> {

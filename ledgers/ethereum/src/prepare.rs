@@ -104,7 +104,7 @@ impl EthereumLedger {
     ) -> Answer<Signed> {
         let held = node.coin(self.own.address, "pending").await?;
         if body.value > held {
-            return Err(self.insufficient(&Asset::coin(), held, body.value).into());
+            return Err(Trouble::told(self.insufficient(&Asset::coin(), held, body.value)));
         }
         let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
         let gas = match self.gas(&node, &body).await {
@@ -126,7 +126,7 @@ impl EthereumLedger {
             true => LedgerError::unavailable(needs),
             false => self.insufficient(&Asset::coin(), held, cost),
         };
-        Err(error.into())
+        Err(Trouble::told(error))
     }
 
     /// The gas for a call as the chain is about to be, and a quarter more, as it goes on.
@@ -174,7 +174,7 @@ impl EthereumLedger {
             let name = code.split(':').next().unwrap_or(&code);
             Ok(LedgerError::refused(name, format!("{code}: {what}")))
         };
-        refused().await.map_or_else(|trouble| trouble, Trouble::Ledger)
+        refused().await.map_or_else(|trouble| trouble, Trouble::told)
     }
 
     /// Whether it is the token that lacks, or the leave to take it.

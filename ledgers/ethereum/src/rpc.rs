@@ -106,8 +106,27 @@ pub(crate) enum Trouble {
     Node { what: String, retry_after: Option<Duration> },
     /// The node answered with an error: its words, and for a reverted call what it reverted with.
     Said { what: String, data: Option<Vec<u8>> },
+    /// The answer is longer than what is read: less must be asked for.
+    TooLong { what: String },
     /// What the ledger says to whoever asked; another node would say the same.
     Ledger(LedgerError),
+    /// What the ledger refuses by what this node told: another one may tell something else.
+    Refused { code: String, why: String },
+}
+
+impl Trouble {
+    /// A refusal by what a node told.
+    pub fn refused(code: &str, why: impl Into<String>) -> Self {
+        Trouble::Refused { code: code.to_owned(), why: why.into() }
+    }
+
+    /// What the ledger says, a refusal of which is by what a node told.
+    pub fn told(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused { code, why } => Trouble::Refused { code, why },
+            error => Trouble::Ledger(error),
+        }
+    }
 }
 
 impl From<LedgerError> for Trouble {
@@ -120,8 +139,11 @@ impl From<Trouble> for LedgerError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Node { what, retry_after } => LedgerError::Unavailable { what, retry_after },
-            Trouble::Said { what, .. } => LedgerError::unavailable(what),
+            Trouble::Said { what, .. } | Trouble::TooLong { what } => {
+                LedgerError::unavailable(what)
+            }
             Trouble::Ledger(error) => error,
+            Trouble::Refused { code, why } => LedgerError::Refused { code, why },
         }
     }
 }
@@ -135,6 +157,8 @@ pub(crate) struct Rpc {
     endpoint: Endpoint,
     patience: Duration,
     next_id: AtomicU64,
+    /// The height of the newest block, as told last and at most.
+    height: [AtomicU64; 2],
 }
 
 impl Rpc {
@@ -149,12 +173,29 @@ impl Rpc {
         let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
         let no_client = |_| LedgerError::unavailable("no HTTP client can be made here");
         let http = builder.build().map_err(no_client)?;
-        Ok(Rpc { http, endpoint, patience, next_id: AtomicU64::new(1) })
+        Ok(Rpc { http, endpoint, patience, next_id: AtomicU64::new(1), height: Default::default() })
     }
 
     /// Where it is.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The height of the newest block that it told last.
+    pub fn height(&self) -> u64 {
+        self.height[0].load(Ordering::Relaxed)
+    }
+
+    /// The largest such height that it ever told, twice in a row at least: one wrong answer is
+    /// not the height of a chain.
+    pub fn height_most(&self) -> u64 {
+        self.height[1].load(Ordering::Relaxed)
+    }
+
+    /// Takes note of such a height.
+    pub fn note_height(&self, height: u64) {
+        let last = self.height[0].swap(height, Ordering::Relaxed);
+        self.height[1].fetch_max(height.min(last), Ordering::Relaxed);
     }
 
     /// Asks one question.
@@ -188,7 +229,8 @@ impl Rpc {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
             if bytes.len() + chunk.len() > max {
-                return Err(self.trouble(&format!("an answer of more than {max} bytes")));
+                let what = format!("{}: an answer of more than {max} bytes", self.endpoint);
+                return Err(Trouble::TooLong { what });
             }
             bytes.extend_from_slice(&chunk);
         }

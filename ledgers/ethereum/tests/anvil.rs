@@ -308,7 +308,7 @@ async fn what_landed_is_not_called_replaced_by_a_node_that_forgets() {
     proxy.next("eth_getTransactionReceipt", forget());
     proxy.next("eth_getTransactionByHash", forget());
     let told = ledger.finality(&sent).await;
-    assert!(matches!(told, Ok(Finality::Unknown | Finality::Pending(_))), "{told:?}");
+    is_unavailable(&told, "does not know it by its id");
     evidence(&ledger, &sent).await;
 }
 
