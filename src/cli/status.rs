@@ -73,7 +73,14 @@ fn show(status: &Value) -> Outcome {
             Some(ms) => format!(", the oldest for {}", humantime::format_duration(whole_s(ms))),
             None => String::new(),
         };
-        out::line(format_args!("ledger    {name}: {owed} obligations open{since} ({id})"))?;
+        let head = match (ledger["height"].as_u64(), ledger["head_age_s"].as_u64()) {
+            (Some(height), Some(age_s)) => {
+                let age = humantime::format_duration(Duration::from_secs(age_s));
+                format!(", height {height}, its head is of {age} ago")
+            }
+            _ => String::new(),
+        };
+        out::line(format_args!("ledger    {name}: {owed} obligations open{since}{head} ({id})"))?;
     }
     for one in status["left_out"].as_array().into_iter().flatten() {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
@@ -219,16 +226,18 @@ impl OneLedger {
     /// How it is: asked now, and as its actor has found it.
     async fn status(&self, unsettled: Option<&Unsettled>) -> (Value, Option<String>) {
         let asked = tokio::time::timeout(LEDGER_WAIT, self.ledger.status()).await;
-        let (height, error) = match asked {
-            Ok(Ok(status)) => (Some(status.height), None),
+        let (head, error) = match asked {
+            Ok(Ok(status)) => (Some(status), None),
             Ok(Err(error)) => (None, Some(error.to_string())),
             Err(_) => (None, Some("it does not answer".to_owned())),
         };
+        let age_s = |head: &sdpp_ledger::Status| now_ms().saturating_sub(head.at_ms) / 1_000;
         let trouble = self.actor.send(AskHealth).await.unwrap_or_default();
         let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
         let shown = json!({
             "ledger": self.id,
-            "height": height,
+            "height": head.as_ref().map(|head| head.height),
+            "head_age_s": head.as_ref().map(age_s),
             "error": error,
             "away_since_ms": trouble.as_ref().map(|trouble| trouble.since_ms),
             "unsettled": unsettled.map_or(0, |row| row.count),

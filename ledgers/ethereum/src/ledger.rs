@@ -21,6 +21,9 @@ use std::time::Duration;
 /// close, each with a token.
 const SESSION_GAS: u128 = 10 * 35_000 + 2 * 150_000;
 
+/// How long an operator's command waits where nothing else is said.
+const LANDING: Duration = Duration::from_secs(600);
+
 /// Which chain, by whom it is reached, and what is accepted from it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -44,6 +47,8 @@ pub struct Settings {
 pub struct EthereumLedger {
     pub(crate) chain: Arc<Chain>,
     pub(crate) own: Arc<Own>,
+    /// How long an operator's command waits for what it sent to be final.
+    pub(crate) landing: Duration,
 }
 
 /// The account that signs.
@@ -111,7 +116,7 @@ impl EthereumLedger {
         let Settings { chain_id, patience, .. } = settings;
         let nodes = Endpoints::new(chain_id, &settings.endpoints, patience)?;
         if let Err(error) = nodes.in_order().await {
-            let is_elsewhere = nodes.is_elsewhere().await;
+            let is_elsewhere = nodes.is_elsewhere();
             let wrong = || LedgerError::refused("WrongChain", error.to_string());
             return Err(if is_elsewhere { wrong() } else { error });
         }
@@ -119,7 +124,8 @@ impl EthereumLedger {
         if let Some(account) = &chain.settings.escrow {
             chain.escrow = Some(chain.found(account).await?);
         }
-        Ok(EthereumLedger { chain: Arc::new(chain), own: Arc::new(Own::new(key)?) })
+        let (chain, own) = (Arc::new(chain), Arc::new(Own::new(key)?));
+        Ok(EthereumLedger { chain, own, landing: LANDING })
     }
 
     /// Another account on the same chain.
@@ -127,7 +133,7 @@ impl EthereumLedger {
         // Made of the hash of a public key by the project's own key type.
         #[allow(clippy::expect_used)]
         let own = Own::new(key).expect("a key's account is 20 bytes of hex");
-        EthereumLedger { chain: Arc::clone(&self.chain), own: Arc::new(own) }
+        EthereumLedger { own: Arc::new(own), ..self.clone() }
     }
 
     /// A transaction by its id; `None` where the chain has none of this id.
@@ -155,9 +161,12 @@ impl EthereumLedger {
     /// # Errors
     /// `Unavailable`.
     pub async fn software(&self) -> Result<String> {
-        let asked = |node: Arc<Rpc>| async move { node.ask("web3_clientVersion", json!([])).await };
-        let said: String = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
-        Ok(said.chars().filter(|c| !c.is_control()).take(100).collect())
+        let asked = |node: Arc<Rpc>| async move {
+            let said: String = node.ask("web3_clientVersion", json!([])).await?;
+            Ok(node.endpoint().clean(&said))
+        };
+        let said = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        Ok(said.chars().take(100).collect())
     }
 }
 
@@ -292,7 +301,7 @@ impl Ledger for EthereumLedger {
     async fn reserve(&self) -> Result<Amount> {
         let nodes = &self.chain.nodes;
         let market = nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await?;
-        let price = market.bounded(self.chain.ceiling()).max;
+        let price = market.first(self.chain.ceiling()).max;
         let absurd = || LedgerError::unavailable("an absurd gas price");
         Amount::new(price).checked_mul(SESSION_GAS).ok_or_else(absurd)
     }

@@ -8,7 +8,8 @@ use crate::tx::Tx;
 use crate::view::hex_text;
 use ethers_core::types::H256;
 use sdpp_ledger::{LedgerError, Result, Signed, TxId};
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 use std::sync::Arc;
 
 impl EthereumLedger {
@@ -25,7 +26,7 @@ impl EthereumLedger {
         let id = own_id(signed)?;
         let hash = names::hash(id)?;
         let params = json!([hex_text(&signed.raw)]);
-        let sent: Answer<Value> = node.ask("eth_sendRawTransaction", params).await;
+        let sent: Answer<IgnoredAny> = node.ask("eth_sendRawTransaction", params).await;
         match sent {
             Err(trouble) if !has(&node, hash).await? => {
                 Err(self.why_not_taken(&node, signed.number, hash, trouble).await?)

@@ -26,6 +26,10 @@ pub enum Fault {
     TooMany(u64),
     /// The node is not asked: HTTP 503.
     Down,
+    /// The node is not asked: HTTP 307, to another place.
+    Elsewhere(String),
+    /// The node is not asked: an answer that begins, and goes on with one byte each time.
+    Drip(Duration),
     /// The node's answer with one text replaced by another.
     Altered(String, String),
     /// The node is not asked: this is the answer's result.
@@ -151,6 +155,10 @@ impl Lane {
                 Some(http("429 Too Many Requests", &format!("retry-after: {seconds}\r\n"), b""))
             }
             Some(Fault::Down) => Some(http("503 Service Unavailable", "", b"<html>")),
+            Some(Fault::Elsewhere(url)) => {
+                Some(http("307 Temporary Redirect", &format!("location: {url}\r\n"), b""))
+            }
+            Some(Fault::Drip(time)) => drip(&mut stream, time).await,
             Some(Fault::Altered(from, to)) => self.forward(&question).await.map(|answer| {
                 let body = &answer[head_end(&answer).unwrap()..];
                 let text = String::from_utf8_lossy(body).replace(&from, &to);
@@ -192,6 +200,18 @@ impl Lane {
         let answer = read_message(&mut node).await?;
         Some(http("200 OK", "", &answer[head_end(&answer)?..]))
     }
+}
+
+/// Answers byte by byte as long as whoever asked waits.
+async fn drip(stream: &mut TcpStream, time: Duration) -> Option<Vec<u8>> {
+    let head = http("200 OK", "", &[b' '; 10_000]);
+    for byte in head {
+        stream.write_all(&[byte]).await.ok()?;
+        if byte == b' ' {
+            tokio::time::sleep(time).await;
+        }
+    }
+    None
 }
 
 /// A question as JSON.
