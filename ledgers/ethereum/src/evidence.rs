@@ -7,7 +7,7 @@ use crate::rpc::{Answer, Rpc, Trouble};
 use crate::view::{Block, Log, Receipt, at};
 use crate::{abi, names};
 use ethers_core::types::{Address, H256, U256};
-use sdpp_ledger::{Amount, Call, ChannelId, Evidence, LedgerError, Redeem, Row, Transfer};
+use sdpp_ledger::{Amount, Call, ChannelId, Evidence, Redeem, Row, Transfer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -164,7 +164,7 @@ impl Chain {
         }
         let what = "the events down to the opening of a channel cannot be read: name an endpoint \
                     that keeps them (an archive) among the ledger's";
-        Err(LedgerError::unavailable(format!("{}: {what}", node.endpoint())).into())
+        Err(Trouble::Said { what: format!("{}: {what}", node.endpoint()), data: None })
     }
 
     /// What an event says that a channel's payee has had.

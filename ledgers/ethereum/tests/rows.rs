@@ -179,6 +179,10 @@ async fn a_settlement_is_read_from_a_node_without_old_state_that_gives_few_block
         _ => None,
     });
     is_unavailable(&ledger.finality(&settling).await, "an archive");
+    let urls = [proxy.url(), rig.anvil.url()].map(|url| url.parse().unwrap());
+    let both = Settings { endpoints: urls.to_vec(), ..rig.settings.clone() };
+    let both = EthereumLedger::connect(both, key(1)).await.unwrap();
+    assert_eq!(rows_of(&evidence(&both, &settling).await), [(50, None), (200, None)]);
     proxy.rule(|method, params| match method {
         "eth_getLogs" => no("no events today"),
         _ if is_old_state(method, params) => no("missing trie node"),
