@@ -31,7 +31,7 @@ const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
 
 /// How often channels are looked at that nobody may need any more.
-const RECLAIM_EVERY: Duration = Duration::from_secs(1);
+const RECLAIM_EVERY: Duration = Duration::from_secs(10);
 
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
