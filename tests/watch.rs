@@ -5,9 +5,9 @@
 
 use actix::{Arbiter, System};
 use async_trait::async_trait;
+use sdpp::actors::busy::Busy;
 use sdpp::actors::journal::{Commit, JournalActor};
 use sdpp::actors::ledger::LedgerActor;
-use sdpp::actors::selling::Busy;
 use sdpp::actors::watch::{Pace, WatchActor};
 use sdpp::journal::outbox::Policy;
 use sdpp::journal::{Journal, Reader, Watched, Write};

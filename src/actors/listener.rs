@@ -3,10 +3,11 @@
 //!
 //! No mailbox is used: it is one loop, and ends with its node.
 
+use crate::actors::busy::Busy;
 use crate::actors::journal::JournalActor;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
-use crate::actors::selling::{Busy, Feed, Selling};
+use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;

@@ -7,6 +7,7 @@
 //! for each window may.
 
 mod approval;
+pub mod busy;
 pub mod buying;
 mod funding;
 pub mod funds;

@@ -5,10 +5,11 @@
 //! Mailbox: actix's default; nobody writes to it.
 
 use crate::actors::Ledgers;
+use crate::actors::busy::Busy;
 use crate::actors::journal::{Commit, JournalActor};
-use crate::actors::selling::Busy;
 use crate::journal::watch::{Plan, View, Watch};
 use crate::journal::{JournalError, Reader, Write};
+use crate::message::Reason;
 use actix::prelude::*;
 use sdpp_ledger::{Change, Changes, Channel, ChannelId, Escrow, Ledger, LedgerError};
 use std::sync::Arc;
@@ -87,7 +88,7 @@ impl WatchActor {
         let written = plan.cursor;
         plan.cursor = self.cursor.or(written);
         for channel in &plan.closing {
-            if self.busy.stop_closing(channel) {
+            if self.busy.stop(channel, Reason::ChannelClosing) {
                 tracing::warn!(%channel, "its payer asked to close: its session is ended");
             }
         }

@@ -1,9 +1,9 @@
 //! What runs under every verb that has sessions: a journal and its actor, the ledgers and theirs.
 
 use super::exit::{Exit, Failure, Outcome};
+use crate::actors::busy::Busy;
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
-use crate::actors::selling::Busy;
 use crate::actors::watch::{Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;

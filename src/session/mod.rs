@@ -74,6 +74,9 @@ pub enum Input<'a> {
     Afforded,
     /// Somebody wants this side to end in good order.
     Stop(Reason),
+    /// Seller: the channel that pays is closed or withdrawn for good. Whatever is owed, nothing
+    /// more is paid on it.
+    ChannelOver,
     /// The peer closed the connection, or it broke.
     Hangup,
     /// This side cannot go on. The reason is for us; the other side hears only that it is so.
@@ -106,6 +109,9 @@ pub enum Output {
         ledger: LedgerId,
         /// The channel.
         channel: ChannelId,
+        /// Whose vouchers must count there: the channel is held for who signs as this, and for
+        /// nobody else.
+        signer: Account,
     },
     /// Buyer: see whether our account can pay so much by transfer, and answer with
     /// [`Input::Afforded`].

@@ -124,7 +124,8 @@ impl Accepted {
     /// What must be looked at before the session begins.
     pub(super) fn look(&self) -> Option<Output> {
         let escrow = self.terms.escrow.as_ref()?;
-        Some(Output::Look { ledger: self.terms.currency.ledger.clone(), channel: escrow.channel })
+        let (ledger, channel) = (self.terms.currency.ledger.clone(), escrow.channel);
+        Some(Output::Look { ledger, channel, signer: self.terms.buyer.account() })
     }
 
     /// Takes the channel, if it can pay for this session.
