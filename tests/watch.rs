@@ -140,7 +140,7 @@ impl Place {
             LedgerActor::start_for(ledger.clone(), policy(), reader.clone(), journal.clone());
             let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
             let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
-            let pace = Pace { every, at_most };
+            let pace = Pace { every, at_most, outage: Duration::MAX };
             WatchActor::start_all(&Arc::new(all), &reader, &journal, &Busy::default(), pace);
             journal.send(Commit(vec![self.funding()])).await.unwrap().unwrap();
             until(self, &reader).await;
@@ -317,7 +317,7 @@ fn a_quiet_watch_keeps_how_far_it_has_read() {
     place.live(async |place, reader| {
         opened(place, reader).await;
         let (ledger, domain) = (place.node.origin().ledger(), place.node.origin().domain());
-        let cursor = || reader.watch_plan(ledger, domain).unwrap().cursor.unwrap();
+        let cursor = || reader.watch_plan(ledger, domain, &[]).unwrap().cursor.unwrap();
         let before = cursor();
         for _ in 0..6 {
             place.node.seal_empty(50).await.unwrap();

@@ -9,6 +9,7 @@ use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
 use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
+use crate::actors::sight::Sight;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
@@ -37,6 +38,8 @@ pub struct Shop {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub sight: Sight,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -121,6 +124,7 @@ fn begin(
         ledgers: shop.ledgers,
         reader: shop.reader,
         busy: shop.busy,
+        sight: shop.sight,
         source: Feed::default(),
         holds: None,
     };

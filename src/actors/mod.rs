@@ -19,6 +19,7 @@ pub mod node;
 pub mod offering;
 pub mod selling;
 pub mod session;
+pub mod sight;
 pub mod watch;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};

@@ -6,6 +6,7 @@
 
 use crate::actors::Ledgers;
 use crate::actors::funds::lack;
+use crate::actors::sight::Sight;
 use crate::message::CurrencyOffer;
 use crate::session::Offer;
 use crate::terms::Method;
@@ -40,6 +41,7 @@ pub struct LeftOut {
 struct Whole {
     offer: Offer,
     ledgers: Ledgers,
+    sight: Sight,
 }
 
 /// Why our account cannot do its part on each ledger; one that is not here did not answer.
@@ -47,8 +49,8 @@ type Lacks = BTreeMap<LedgerId, Option<String>>;
 
 impl Offering {
     /// Asks the ledgers, and goes on asking every so often.
-    pub async fn start(offer: Offer, ledgers: Ledgers, every: Duration) -> Offering {
-        let whole = Whole { offer, ledgers };
+    pub async fn start(offer: Offer, ledgers: Ledgers, sight: Sight, every: Duration) -> Offering {
+        let whole = Whole { offer, ledgers, sight };
         let mut lacks = Lacks::new();
         whole.ask(&mut lacks).await;
         let standing = whole.standing(&lacks, &[]);
@@ -130,8 +132,16 @@ impl Whole {
         }
         match one.method {
             Method::Transfer => None,
-            Method::Escrow => lack(&one.ledger).or_else(|| self.grace_lacks(&one.ledger)),
+            Method::Escrow => lack(&one.ledger)
+                .or_else(|| self.grace_lacks(&one.ledger))
+                .or_else(|| self.unwatched(&one.ledger)),
         }
+    }
+
+    /// Whoever pays there could take the deposit back unseen.
+    fn unwatched(&self, ledger: &LedgerId) -> Option<String> {
+        let unread_s = self.sight.blind_for(ledger)?.as_secs();
+        Some(format!("what happens to channels on {ledger} could not be read for {unread_s} s"))
     }
 
     /// No channel of such an escrow would be served on.

@@ -5,6 +5,7 @@ use crate::actors::Ledgers;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::node::{Leave, Node};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::actors::sight::Sight;
 use crate::journal::Reader;
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
@@ -37,6 +38,8 @@ pub struct Selling {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub sight: Sight,
     /// The source, while it is open.
     pub source: Feed,
     /// The channel that this session holds.
@@ -213,6 +216,7 @@ fn view(
     (id, signer): (ChannelId, &Account),
     serving: Serving,
 ) -> Result<ChannelView, String> {
+    let is_unwatched = side.sight.blind_for(&serving.ledger).is_some();
     let fits = channel.as_ref().is_some_and(|channel| channel.signer == *signer);
     if fits && side.holds.as_ref().is_none_or(|held| held.channel() != id) {
         side.holds = side.busy.take(id, serving);
@@ -223,7 +227,7 @@ fn view(
     let watched = side.reader.watched(&id).map_err(|error| error.to_string())?;
     let is_left = watched.is_some_and(|watched| watched.is_left || watched.is_over);
     let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    Ok(ChannelView { channel, domain, vouched, busy, is_left, grace_ms })
+    Ok(ChannelView { channel, domain, vouched, busy, is_left, is_unwatched, grace_ms })
 }
 
 #[cfg(test)]
@@ -302,6 +306,7 @@ mod tests {
             ledgers: Arc::default(),
             reader: journal.reader(),
             busy: busy.clone(),
+            sight: Sight::new(Duration::MAX),
             source: Feed::default(),
             holds: None,
         };

@@ -4,6 +4,7 @@ use super::exit::{Exit, Failure, Outcome};
 use crate::actors::busy::Busy;
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
+use crate::actors::sight::Sight;
 use crate::actors::watch::{Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::config::ledgers::Opened;
@@ -24,7 +25,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often ledgers are asked what happened to channels.
-const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long ledgers that do not answer are left alone at the longest.
+const WATCH_AT_MOST: Duration = Duration::from_secs(30);
 
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
@@ -45,6 +49,8 @@ pub(super) struct Running {
     pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub(super) sight: Sight,
     arbiter: Arbiter,
 }
 
@@ -73,8 +79,8 @@ impl Running {
             }
         }
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
-        WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
-        Ok(Running { busy, key, journal, reader, ledgers, ids, actors, arbiter })
+        let sight = WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace(config));
+        Ok(Running { busy, sight, key, journal, reader, ledgers, ids, actors, arbiter })
     }
 
     /// The id of a ledger that the config names.
@@ -124,6 +130,13 @@ fn end_interrupted(
     let written = journal.commit(now_ms(), ends)?;
     let failed = |error| Failure::new(Exit::Failed, format!("a session cannot be ended: {error}"));
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)
+}
+
+/// How ledgers are watched. A buyer's own channels are at nobody else's mercy.
+fn pace(config: &Config) -> Pace {
+    let outage = config.seller.as_ref().map(|seller| Duration::from_secs(seller.outage_s));
+    let outage = outage.unwrap_or(Duration::MAX);
+    Pace { every: WATCH_EVERY, at_most: WATCH_AT_MOST, outage }
 }
 
 /// How the outbox behaves for a ledger of this config.

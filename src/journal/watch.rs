@@ -20,8 +20,10 @@ use super::{Channel, JournalError, damaged};
 use crate::terms::Role;
 use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId, Domain, LedgerId, Reference};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-/// The most open channels of one ledger that are watched; beyond it the last by id wait.
+/// The most open channels of one ledger that are watched; beyond it the last by id wait, unless
+/// they serve a session just now.
 pub const WATCHED_MAX: usize = 10_000;
 
 /// A channel that we have part in. Amounts are in its asset's smallest unit.
@@ -174,12 +176,32 @@ impl Watched {
         best.filter(|best| threatened && *best > had)
     }
 
+    /// What a session that draws on it is to make of it.
+    pub fn life(&self) -> Life {
+        match (self.is_over, self.ready_ms) {
+            (true, _) => Life::Over,
+            (false, Some(_)) => Life::Closing,
+            (false, None) => Life::Open,
+        }
+    }
+
     fn is_on(&self, ledger: &LedgerId, domain: &Domain) -> bool {
         match &self.home {
             Home::Ledger(id) => id == ledger,
             Home::Domain(home) => home == domain,
         }
     }
+}
+
+/// How much of a channel's life is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It pays.
+    Open,
+    /// Its payer asked to close it: what is vouched can still be redeemed, for a while.
+    Closing,
+    /// It is closed or withdrawn, and pays nothing any more.
+    Over,
 }
 
 /// What is to be asked of one ledger.
@@ -189,8 +211,6 @@ pub struct Plan {
     pub new: Vec<ChannelId>,
     /// Channels that are open as far as we know.
     pub known: Vec<ChannelId>,
-    /// Those of them whose payer asked to close, where we are the payee.
-    pub closing: Vec<ChannelId>,
     /// The height to read next, where one was written.
     pub cursor: Option<u64>,
 }
@@ -232,9 +252,22 @@ impl Reader {
         rows.collect()
     }
 
-    /// What is to be asked of a ledger whose escrow has this domain. Reads all open channels.
-    pub fn watch_plan(&self, ledger: &LedgerId, domain: &Domain) -> Result<Plan, JournalError> {
+    /// What is to be asked of a ledger whose escrow has this domain: of the channels that serve a
+    /// session just now first, then of all others that are open. Reads all open channels.
+    pub fn watch_plan(
+        &self,
+        ledger: &LedgerId,
+        domain: &Domain,
+        serving: &[ChannelId],
+    ) -> Result<Plan, JournalError> {
         let mut plan = Plan { cursor: self.watch_cursor(ledger)?, ..Plan::default() };
+        let first: BTreeSet<&ChannelId> = serving.iter().collect();
+        for channel in serving {
+            let row = self.watched(channel)?.filter(|row| row.life() != Life::Over);
+            if let Some(watched) = row.filter(|row| row.is_on(ledger, domain)) {
+                self.plan_one(&mut plan, *channel, &watched)?;
+            }
+        }
         let mut after = None;
         loop {
             let page = self.open_channels(after.as_ref(), PAGE_MAX)?;
@@ -244,7 +277,7 @@ impl Reader {
                 if plan.new.len() + plan.known.len() >= WATCHED_MAX {
                     return Ok(plan);
                 }
-                if watched.is_on(ledger, domain) {
+                if watched.is_on(ledger, domain) && !first.contains(&channel) {
                     self.plan_one(&mut plan, channel, &watched)?;
                 }
             }
@@ -264,9 +297,6 @@ impl Reader {
             return Ok(());
         }
         plan.known.push(channel);
-        if watched.side == Role::Seller && watched.ready_ms.is_some() {
-            plan.closing.push(channel);
-        }
         Ok(())
     }
 

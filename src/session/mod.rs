@@ -172,6 +172,8 @@ pub struct ChannelView {
     pub grace_ms: u64,
     /// Its last session left it to be closed, and we owe that to the ledger.
     pub is_left: bool,
+    /// What happens to channels on its ledger could not be read for longer than we planned for.
+    pub is_unwatched: bool,
 }
 
 /// Where a session stands, for people.

@@ -20,6 +20,9 @@ pub struct Setting {
     pub anchor: &'static str,
     pub topics: String,
     pub patience_ms: u64,
+    /// How long a payee can still settle after the payer asked to close.
+    pub grace_ms: u64,
+    pub outage_s: u64,
 }
 
 impl Default for Setting {
@@ -33,6 +36,8 @@ impl Default for Setting {
             anchor: "before",
             topics: String::new(),
             patience_ms: 20_000,
+            grace_ms: 900_000,
+            outage_s: 300,
         }
     }
 }
@@ -63,7 +68,7 @@ pub struct Place {
     // Dropped in this order: nobody is left without a ledger for long.
     pub seller: Option<Running>,
     pub address: String,
-    _ledger: Running,
+    pub ledger: Running,
     ledger_address: String,
     setting: Setting,
     pub dir: TempDir,
@@ -95,16 +100,11 @@ impl Place {
     pub fn open(setting: Setting) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let mut serve = sdpp();
-        serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--dir"]);
+        serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--grace-period-ms"]);
+        serve.arg(setting.grace_ms.to_string()).arg("--dir");
         let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
-        let mut place = Place {
-            seller: None,
-            address: String::new(),
-            _ledger: ledger,
-            ledger_address,
-            setting,
-            dir,
-        };
+        let mut place =
+            Place { seller: None, address: String::new(), ledger, ledger_address, setting, dir };
         let seller = place.seller_toml();
         place.write_side("seller", &seller);
         place.sell();
@@ -236,13 +236,14 @@ impl Place {
     }
 
     fn seller_toml(&self) -> String {
-        let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
+        let Setting { granularity, credit_windows, signed, topics, patience_ms, outage_s, .. } =
             &self.setting;
         let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
         format!(
             "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
              granularity = {granularity}\ncredit_windows = {credit_windows}\n\
              signature_required = {signed}\npatience_ms = {patience_ms}\n\
+             outage_s = {outage_s}\n\
              [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\
              source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
              [topics.memory]\nprice = \"3\"\nunits = \"bytes\"\n\

@@ -1,7 +1,8 @@
 //! What a seller asks of the channel that an order names, and what a lying buyer hears.
 
-use crate::liars::ends_with;
+use crate::liars::{ends_with, last_error};
 use crate::pair::*;
+use sdpp::record::{End, Record};
 use sdpp::session::{ChannelView, Input, Output};
 use sdpp_ledger::{Amount, Channel};
 
@@ -66,6 +67,35 @@ fn a_channel_of_others_or_in_other_money_is_refused() {
 fn a_channel_that_is_closing_is_refused() {
     let closing = |v: &mut ChannelView| channel(v).close_requested_ms = Some(START_MS);
     refused(Setting::default(), closing, "channel", "its payer asked to close it");
+}
+
+/// That is the seller's own trouble, and no reason to give the channel up.
+#[test]
+fn a_seller_that_cannot_watch_channels_begins_no_session_on_one() {
+    let mut pair = shown(Setting::default(), |view| view.is_unwatched = true);
+    let (code, message) = last_error(&pair.s);
+    assert_eq!((code.as_str(), pair.s.end()), ("busy", End::Failed), "{message}");
+    assert!(pair.s.records.is_empty() && pair.s.progress().items == 0);
+    assert_eq!(pair.run().b.end(), End::Refused);
+}
+
+/// Whatever state the session is in: not one more item leaves, and what was vouched is told to
+/// the journal, which knows what it is worth.
+#[test]
+fn a_channel_that_is_over_ends_its_session_wherever_it_is() {
+    for items in [1, 4, 5] {
+        let mut pair = Setting::default().by_escrow().start();
+        pair.run_to(items);
+        let before = pair.seller.progress().items;
+        pair.tell(Role::Seller, Input::ChannelOver);
+        pair.run();
+        assert_eq!(pair.s.progress().items, before, "nothing more is delivered");
+        let (code, message) = last_error(&pair.s);
+        assert_eq!((code.as_str(), pair.s.end()), ("channel", End::Failed), "{message}");
+        assert!(message.contains("over"), "{message}");
+        let last = pair.s.records.last().unwrap();
+        assert!(matches!(last, Record::Ended { end: End::Failed, .. }), "{last:?}");
+    }
 }
 
 #[test]

@@ -423,7 +423,15 @@ impl Pair {
         };
         let vouched = self.known.unwrap_or(self.base);
         let (channel, domain, grace_ms) = (Some(channel), domain(), 10 * 60 * 1_000);
-        ChannelView { channel, domain, vouched, busy: false, is_left: false, grace_ms }
+        ChannelView {
+            channel,
+            domain,
+            vouched,
+            busy: false,
+            is_left: false,
+            is_unwatched: false,
+            grace_ms,
+        }
     }
 
     /// The ledger does one thing that is owed to it.

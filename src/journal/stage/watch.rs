@@ -111,7 +111,8 @@ impl Stage<'_> {
     }
 
     /// A session that ends may owe what the watch had redeemed before it: that is not owed twice,
-    /// as the ledger would refuse the second. Closing at the same amount does more, and stays.
+    /// as the ledger would refuse the second. Closing at the same amount does more, and stays. Of
+    /// a channel that is over nothing is owed: what was lost with it, audit tells.
     pub(super) fn without_repeated_redeem(&mut self, mut record: Record) -> Result<Record, Fault> {
         let Record::Ended { owed, .. } = &mut record else { return Ok(record) };
         let Some((redeem, is_close)) = owed.as_ref().and_then(redeem_in) else {
@@ -119,7 +120,7 @@ impl Stage<'_> {
         };
         let (channel, amount) = (redeem.channel, redeem.amount);
         let Some(row) = self.watched(&channel)? else { return Ok(record) };
-        if !is_close && amount <= row.redeemed {
+        if row.is_over || (!is_close && amount <= row.redeemed) {
             *owed = None;
         } else {
             let (redeemed, is_left) = (row.redeemed.max(amount), row.is_left || is_close);

@@ -2,7 +2,7 @@
 //! again and wherever a crash falls.
 
 use super::*;
-use crate::journal::watch::{Home, Plan, View, Watch, Watched, Word};
+use crate::journal::watch::{Home, Life, Plan, View, Watch, Watched, Word};
 use sdpp_ledger::{Change, ChangeKind, Open, Redeem};
 
 const CHANNEL: ChannelId = ChannelId([7; 32]);
@@ -47,7 +47,7 @@ fn seen(view: View, next: u64) -> Write {
 }
 
 fn plan(journal: &Journal) -> Plan {
-    journal.reader().watch_plan(&ledger_id(), &domain()).unwrap()
+    journal.reader().watch_plan(&ledger_id(), &domain(), &[]).unwrap()
 }
 
 fn watched(journal: &Journal) -> Watched {
@@ -145,7 +145,8 @@ fn a_channel_is_watched_from_the_record_that_gives_us_part_in_it() {
     let (_dir, mut journal) = vouched(5);
     assert_eq!(plan(&journal), Plan { new: vec![CHANNEL], ..Plan::default() });
     let elsewhere = Domain { chain_id: 2, ..domain() };
-    let other = journal.reader().watch_plan(&"embedded:other".parse().unwrap(), &elsewhere);
+    let other =
+        journal.reader().watch_plan(&"embedded:other".parse().unwrap(), &elsewhere, &[CHANNEL]);
     assert_eq!(other.unwrap(), Plan::default(), "it is not there");
     done(&mut journal, seen(view(50), 11));
     let known = Plan { known: vec![CHANNEL], cursor: Some(11), ..Plan::default() };
@@ -216,7 +217,7 @@ fn a_threatened_voucher_is_owed_at_once_and_once() {
     let written = done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
     assert_eq!(written.ledgers, [ledger_id()], "its outbox is woken");
     assert_eq!(redeems(&journal), [5]);
-    assert_eq!(plan(&journal).closing, [CHANNEL]);
+    assert_eq!(watched(&journal).life(), Life::Closing);
     done(&mut journal, heard(vec![change(3, asked_to_close())], 5));
     let closing = View { ready_ms: Some(READY), ..view(50) };
     done(&mut journal, seen(closing, 6));
@@ -262,7 +263,6 @@ fn a_buyer_redeems_nothing_and_forgets_what_is_over() {
     done(&mut journal, seen(view(50), 2));
     done(&mut journal, heard(vec![change(3, asked_to_close()), change(4, settled(20))], 5));
     assert_eq!(redeems(&journal), []);
-    assert_eq!(plan(&journal).closing, []);
     let open = journal.reader().open_channels(None, PAGE_MAX).unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].watched.settled, open[0].watched.side), (Amount::new(20), Role::Buyer));

@@ -137,6 +137,10 @@ impl Accepted {
         let Some(escrow) = &self.terms.escrow else {
             return Err(Fault::ours("a channel was looked at that nobody named"));
         };
+        if view.is_unwatched {
+            let why = "this seller cannot watch channels on their ledger just now: try again later";
+            return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+        }
         if view.busy {
             let why = "the channel serves another session just now";
             return Err(Fault::theirs(Code::ChannelBusy, why));
