@@ -125,19 +125,25 @@ impl Watched {
     }
 
     /// The table: what a word of its ledger makes of a channel. Amounts only grow, and what is
-    /// over stays so, in whatever order words come again.
+    /// over stays so, in whatever order words come again. A request to close is taken back by a
+    /// top-up alone, which makes the deposit larger: a word of a smaller deposit, or of the same
+    /// one and no request, is older than what we know and takes nothing back.
     #[must_use]
     pub fn next(mut self, word: Word<'_>) -> Self {
         match word {
             Word::Seen(view) => {
                 self.is_seen = true;
-                self.ready_ms = view.ready_ms;
+                if (view.deposit, view.ready_ms) > (self.deposit, self.ready_ms) {
+                    self.ready_ms = view.ready_ms;
+                }
                 self.is_over |= view.is_over;
                 self.grow(view.deposit, view.settled);
             }
             Word::Changed(ChangeKind::Opened { deposit }) => self.grow(*deposit, Amount::ZERO),
             Word::Changed(ChangeKind::ToppedUp { deposit }) => {
-                self.ready_ms = None;
+                if *deposit > self.deposit {
+                    self.ready_ms = None;
+                }
                 self.grow(*deposit, Amount::ZERO);
             }
             Word::Changed(ChangeKind::CloseRequested { ready_ms }) => {

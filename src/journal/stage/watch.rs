@@ -9,16 +9,19 @@ use crate::journal::watch::{Home, Watch, Watched, Word};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{Call, Change, ChannelId, Digest, LedgerId, Redeem};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 impl Stage<'_> {
     /// Takes what a ledger said of channels.
     pub(super) fn watch(&mut self, watch: Watch) -> Result<(), Fault> {
         let Watch { ledger, changes, seen, next } = watch;
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut told) = (BTreeSet::new(), HashMap::<Vec<u8>, u32>::new());
         for change in changes {
             let channel = change.channel;
-            if self.take_change(&ledger, change)? {
+            let same = told.entry(keys::change(&change, 0)).or_default();
+            let before = *same;
+            *same = before.saturating_add(1);
+            if self.take_change(&ledger, change, before)? {
                 touched.insert(channel);
             }
         }
@@ -34,11 +37,17 @@ impl Stage<'_> {
         self.put_row("a cursor", Tree::Meta, keys::cursor(&ledger), &next)
     }
 
-    /// Whether this is news of a channel of ours.
-    fn take_change(&mut self, ledger: &LedgerId, change: Change) -> Result<bool, Fault> {
+    /// Whether this is news of a channel of ours; `before` is how often the same was told before it
+    /// in this write.
+    fn take_change(
+        &mut self,
+        ledger: &LedgerId,
+        change: Change,
+        before: u32,
+    ) -> Result<bool, Fault> {
         let channel = change.channel;
         let Some(row) = self.watched_on(ledger, &channel)? else { return Ok(false) };
-        let key = keys::change(&change);
+        let key = keys::change(&change, before);
         if self.get(Tree::Changes, &key)?.is_some() {
             return Ok(false);
         }
