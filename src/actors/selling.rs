@@ -190,16 +190,17 @@ struct Shown {
     channel: Option<Channel>,
     domain: Domain,
     grace: Duration,
+    lag: Duration,
 }
 
 async fn ask_for(ledger: &dyn Ledger, id: &ChannelId) -> Result<Shown, LedgerError> {
     let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
     let escrow = ledger.escrow().ok_or_else(no_escrow)?;
     loop {
-        match escrow.channel(id).await {
-            Ok(channel) => {
+        match async { Ok((escrow.channel(id).await?, escrow.lag().await?)) }.await {
+            Ok((channel, lag)) => {
                 let (domain, grace) = (escrow.domain().clone(), escrow.grace_period());
-                return Ok(Shown { channel, domain, grace });
+                return Ok(Shown { channel, domain, grace, lag });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),
@@ -212,7 +213,7 @@ async fn ask_for(ledger: &dyn Ledger, id: &ChannelId) -> Result<Shown, LedgerErr
 /// What was vouched is read after that, when nobody else can add to it.
 fn view(
     side: &mut Selling,
-    Shown { channel, domain, grace }: Shown,
+    Shown { channel, domain, grace, lag }: Shown,
     (id, signer): (ChannelId, &Account),
     serving: Serving,
 ) -> Result<ChannelView, String> {
@@ -226,8 +227,9 @@ fn view(
     let vouched = known.and_then(|known| known.voucher).map_or(Amount::ZERO, |(best, _)| best);
     let watched = side.reader.watched(&id).map_err(|error| error.to_string())?;
     let is_left = watched.is_some_and(|watched| watched.is_left || watched.is_over);
-    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    Ok(ChannelView { channel, domain, vouched, busy, is_left, is_unwatched, grace_ms })
+    let [grace_ms, lag_ms] =
+        [grace, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    Ok(ChannelView { channel, domain, vouched, busy, is_left, is_unwatched, grace_ms, lag_ms })
 }
 
 #[cfg(test)]
@@ -285,7 +287,8 @@ mod tests {
         };
         let contract = account(9);
         let domain = Domain { chain_id: 1, contract };
-        let shown = Shown { channel: Some(channel), domain, grace: Duration::from_secs(900) };
+        let (grace, lag) = (Duration::from_secs(900), Duration::ZERO);
+        let shown = Shown { channel: Some(channel), domain, grace, lag };
         view(side, shown, (CHANNEL, &account(signer)), serving).unwrap()
     }
 

@@ -170,6 +170,8 @@ pub struct ChannelView {
     pub busy: bool,
     /// How long its payee can still settle after its payer asked to close, in milliseconds.
     pub grace_ms: u64,
+    /// How long after it happened its ledger tells of something, in milliseconds.
+    pub lag_ms: u64,
     /// Its last session left it to be closed, and we owe that to the ledger.
     pub is_left: bool,
     /// What happens to channels on its ledger could not be read for longer than we planned for.

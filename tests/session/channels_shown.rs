@@ -120,4 +120,9 @@ fn a_grace_period_under_twice_our_longest_outage_is_refused() {
     refused(setting(), |v| v.grace_ms = 119_999, "channel", says);
     let mut enough = shown(setting(), |v| v.grace_ms = 120_000);
     assert_eq!(enough.run().s.progress().paid, Amount::new(18));
+    // What is told late is told late when we are back, too.
+    let says = "and hear of a request to close 132 s late";
+    refused(setting(), |v| (v.grace_ms, v.lag_ms) = (383_999, 132_000), "channel", says);
+    let mut enough = shown(setting(), |v| (v.grace_ms, v.lag_ms) = (384_000, 132_000));
+    assert_eq!(enough.run().s.progress().paid, Amount::new(18));
 }

@@ -430,6 +430,7 @@ impl Pair {
             busy: false,
             is_left: false,
             is_unwatched: false,
+            lag_ms: 0,
             grace_ms,
         }
     }

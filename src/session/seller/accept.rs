@@ -155,7 +155,7 @@ impl Accepted {
         }
         let known = view.vouched.max(channel.settled);
         let good = check(&channel, &self.terms, &self.payer, known)
-            .and_then(|()| check_grace(view.grace_ms, policy.outage_ms));
+            .and_then(|()| check_grace(view.grace_ms, policy.outage_ms, view.lag_ms));
         good.map_err(|why| {
             Fault::theirs(Code::Channel, format!("channel {}: {why}", escrow.channel))
         })?;
@@ -167,13 +167,17 @@ impl Accepted {
 }
 
 /// Whether what is vouched can still be had when its payer asks to close while we are away: half
-/// of the grace period for that, the other half for the ledger to take it.
-fn check_grace(grace_ms: u64, outage_ms: u64) -> Result<(), String> {
-    if grace_ms >= outage_ms.saturating_mul(2) {
+/// of the grace period to be back and to hear of it, the other half for the ledger to take it.
+fn check_grace(grace_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
+    if grace_ms >= outage_ms.saturating_add(lag_ms).saturating_mul(2) {
         return Ok(());
     }
     let (grace_s, outage_s) = (grace_ms / 1_000, outage_ms / 1_000);
-    Err(format!("its grace period is {grace_s} s, we may be away for {outage_s} s"))
+    let lag_s = lag_ms.div_ceil(1_000);
+    Err(format!(
+        "its grace period is {grace_s} s, we may be away for {outage_s} s and hear of a request to \
+         close {lag_s} s late"
+    ))
 }
 
 /// Whether a channel is good for these terms. `known` is the most that we know was vouched.

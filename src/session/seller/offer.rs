@@ -27,7 +27,8 @@ pub struct SellerPolicy {
     /// [`Menu::LIFETIME_MS_MAX`].
     pub menu_lifetime_ms: u64,
     /// The longest that this seller may be away, in milliseconds: a channel whose grace period is
-    /// under twice that is not served on. The shell's default is 5 minutes.
+    /// under twice that, and the time in which its ledger makes a request to close final, is not
+    /// served on. The shell's default is 5 minutes.
     pub outage_ms: u64,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
