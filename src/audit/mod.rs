@@ -29,6 +29,8 @@ pub struct Audit {
     order: Vec<SessionId>,
     channels: Channels,
     approvals: Vec<Approval>,
+    /// All but this session is left out.
+    only: Option<SessionId>,
 }
 
 /// Where an audit found something wrong.
@@ -51,12 +53,22 @@ impl Audit {
             order: Vec::new(),
             channels: Channels::default(),
             approvals: Vec::new(),
+            only: None,
         }
+    }
+
+    /// The same of one session alone. It wants all entries, too: what a session is paid with may
+    /// be redeemed by others.
+    pub fn of_session(identity: PublicKey, session: SessionId) -> Self {
+        Audit { only: Some(session), ..Audit::new(identity) }
     }
 
     /// Takes the next entry.
     pub fn take(&mut self, entry: &Entry) {
         self.channels.take(entry);
+        if self.only.is_some() && self.only != entry.session {
+            return;
+        }
         approvals::take(&mut self.approvals, entry);
         let Some(session) = entry.session else { return };
         let fold = self.sessions.entry(session).or_insert_with(|| {
@@ -68,14 +80,22 @@ impl Audit {
 
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
-        let Channels { changes, problems, .. } = self.channels;
-        let approvals = self.approvals;
-        let mut report = Report { changes, approvals, problems, ..Report::default() };
+        let (changes, mut on_channels) = self.channels.finish();
+        if self.only.is_some() {
+            on_channels.retain(|problem| problem.session == self.only);
+        }
+        let changes = if self.only.is_some() { 0 } else { changes };
+        let mut report = Report { changes, approvals: self.approvals, ..Report::default() };
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
-            let (statement, problems) = fold.finish();
+            let (mut statement, problems) = fold.finish();
+            if let Some(statement) = &mut statement {
+                let of_it = |problem: &&Problem| problem.session == Some(statement.session);
+                statement.problems.extend(on_channels.iter().filter(of_it).cloned());
+            }
             report.statements.extend(statement);
             report.problems.extend(problems);
         }
+        report.problems.extend(on_channels);
         report.problems.sort_by_key(|problem| problem.entry);
         report
     }

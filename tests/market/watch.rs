@@ -121,6 +121,15 @@ fn a_channel_that_is_over_when_the_seller_wakes_ends_its_session_at_once() {
     // What the source had in one turn of the watch, at most, and not all that was ordered.
     assert!(told["items"].as_u64().unwrap() < 800, "{told}");
     place.close();
+    // Its books say what that cost, and how much.
+    let mut audit = sdpp();
+    let (exit, text) =
+        crate::place::told(audit.args(["audit", "--journal"]).arg(place.journal("seller")));
+    assert_ne!(exit, 0, "{text}");
+    let (_, lost) = text.split_once("is over and paid 0, ").unwrap_or_else(|| panic!("{text}"));
+    let vouched: u128 = lost.split(' ').next().unwrap().parse().unwrap();
+    assert!(lost.contains(&format!("was vouched: {vouched} is lost")), "{text}");
+    assert!(vouched > 0, "{text}");
 }
 
 /// The ledger is away for longer than the seller planned for: whoever pays there may have asked
