@@ -396,3 +396,23 @@ fn a_request_that_is_not_told_is_seen_in_the_channels_state() {
         assert_eq!(watched(place, reader).unwrap().life(), Life::Closing);
     });
 }
+
+/// Many blocks at once are told in parts, and the state is ahead of the first part: the facts are
+/// told all the same, as audit has nothing else to go by.
+#[test]
+fn the_end_of_a_channel_is_a_fact_however_long_nobody_looked() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.faulty.set_down(true);
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        for units in 1..=300 {
+            place.does(2, Call::Settle(place.redeem(units))).await;
+        }
+        place.does(2, Call::Close(place.redeem(400))).await;
+        place.faulty.set_down(false);
+        let facts = told(reader, 303).await;
+        assert_eq!(facts.last(), Some(&ChangeKind::Closed { settled: Amount::new(400) }));
+        assert_eq!(watched(place, reader).unwrap().life(), Life::Over);
+    });
+}

@@ -350,7 +350,9 @@ async fn introduce(escrow: &dyn Escrow, new: &[ChannelId], end: u64) -> Introduc
     all
 }
 
-/// Channels as they are after what happened to them, where it may be closing or not by that.
+/// Channels as they are after what happened to them, where it may be closing or not by that. The
+/// state may be ahead of what is read: that a channel is over is left to what is told of it, as
+/// nothing is asked any more of one that is, and the facts would never come.
 async fn seen_again(
     escrow: &dyn Escrow,
     changes: &[Change],
@@ -364,7 +366,8 @@ async fn seen_again(
     for id in channels.into_iter().take(AGAIN_AT_ONCE) {
         match escrow.channel(&id).await {
             Ok(shown) => {
-                seen.extend(shown.map(|shown| (id, view(&shown, escrow.grace_period()))));
+                let view = shown.map(|shown| view(&shown, escrow.grace_period()));
+                seen.extend(view.map(|view| (id, View { is_over: false, ..view })));
             }
             Err(away @ LedgerError::Unavailable { .. }) => return Err(away),
             // What is told of it stands all the same.
@@ -419,6 +422,12 @@ async fn introduced(
         from = next;
     }
     let view = escrow.channel(id).await?.map(|channel| view(&channel, escrow.grace_period()));
+    let ends =
+        |change: &Change| matches!(change.kind, ChangeKind::Closed { .. } | ChangeKind::Withdrawn);
+    if view.as_ref().is_some_and(|view| view.is_over) && !past.iter().any(ends) {
+        // It may have ended since: nothing is asked any more of a channel that is over.
+        past.extend(changes_of(escrow, &[*id], from, u64::MAX).await?.list);
+    }
     Ok(view.map(|view| (view, past)))
 }
 
