@@ -5,11 +5,12 @@
 
 use actix::{Arbiter, System};
 use async_trait::async_trait;
+use sdpp::actors::busy::Busy;
 use sdpp::actors::journal::{Commit, JournalActor};
 use sdpp::actors::ledger::LedgerActor;
-use sdpp::actors::selling::Busy;
 use sdpp::actors::watch::{Pace, WatchActor};
 use sdpp::journal::outbox::Policy;
+use sdpp::journal::watch::Life;
 use sdpp::journal::{Journal, Reader, Watched, Write};
 use sdpp::record::{Act, Owed, Record};
 use sdpp::terms::{Purpose, SessionId};
@@ -22,8 +23,8 @@ use sdpp_ledger_embedded::{
     Allocation, Answer, EmbeddedLedger, Genesis, LocalNode, Node, Origin, Request, system_clock,
 };
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -33,10 +34,14 @@ fn key(owner: u8) -> Key {
     Key::from_bytes(&[owner; 32]).unwrap()
 }
 
-/// A node that counts what a watch asks: its height, then what happened to channels.
+/// A node that counts what a watch asks: its height, then what happened to channels. Some channels
+/// it cannot show.
 struct Counted {
     node: Arc<Faulty>,
     asked: AtomicU64,
+    hidden: Mutex<BTreeMap<ChannelId, LedgerError>>,
+    /// Of what happened it tells the top-ups alone.
+    is_forgetful: AtomicBool,
 }
 
 #[async_trait]
@@ -46,8 +51,18 @@ impl Node for Counted {
     }
 
     async fn ask(&self, request: Request) -> Result<Answer, LedgerError> {
+        if let Request::Channel(id) = &request
+            && let Some(error) = self.hidden.lock().unwrap().get(id)
+        {
+            return Err(error.clone());
+        }
         let is_watch = matches!(request, Request::Head | Request::Changes(..));
-        let answer = self.node.ask(request).await;
+        let mut answer = self.node.ask(request).await;
+        if let Ok(Answer::Changes(changes)) = &mut answer
+            && self.is_forgetful.load(Ordering::SeqCst)
+        {
+            changes.list.retain(|change| matches!(change.kind, ChangeKind::ToppedUp { .. }));
+        }
         self.asked.fetch_add(u64::from(is_watch), Ordering::SeqCst);
         answer
     }
@@ -61,6 +76,8 @@ struct Place {
     dir: TempDir,
     channel: ChannelId,
     opening: Open,
+    /// Further channels that the buyer opens.
+    more: Vec<(ChannelId, Open)>,
 }
 
 impl Place {
@@ -72,7 +89,13 @@ impl Place {
         let node = Arc::new(LocalNode::in_memory(genesis, system_clock()).unwrap());
         let faulty = Arc::new(Faulty::new(Arc::clone(&node), seed));
         let asked = AtomicU64::new(0);
-        let counted = Arc::new(Counted { node: Arc::clone(&faulty), asked });
+        let hidden = Mutex::default();
+        let counted = Arc::new(Counted {
+            node: Arc::clone(&faulty),
+            asked,
+            hidden,
+            is_forgetful: AtomicBool::new(false),
+        });
         let payee = key(2).public().account();
         let payer = key(1).public().account();
         let domain = node.origin().domain();
@@ -80,7 +103,7 @@ impl Place {
         let opening =
             Open { payee, asset: coin, deposit: DEPOSIT, salt: Digest::ZERO, signer: None };
         let dir = tempfile::tempdir().unwrap();
-        Place { node, faulty, counted, dir, channel, opening }
+        Place { node, faulty, counted, dir, channel, opening, more: Vec::new() }
     }
 
     /// An account's own way to the chain, without faults.
@@ -115,16 +138,16 @@ impl Place {
         Redeem { channel, amount, signature }
     }
 
-    fn funding(&self) -> Write {
-        let Open { payee, asset, .. } = self.opening.clone();
+    fn funding(&self, channel: ChannelId, opening: &Open) -> Write {
+        let Open { payee, asset, .. } = opening.clone();
         let owed = Owed {
-            reference: SessionId(Digest(self.channel.0)).reference(Purpose::Open, 0),
+            reference: SessionId(Digest(channel.0)).reference(Purpose::Open, 0),
             purpose: Purpose::Open,
             ledger: self.node.origin().ledger().clone(),
-            act: Act::Do(Call::Open(self.opening.clone())),
+            act: Act::Do(Call::Open(opening.clone())),
             held: false,
         };
-        let record = Record::Funding { channel: self.channel, payee, asset, owed };
+        let record = Record::Funding { channel, payee, asset, owed };
         Write::Append { session: None, record: Box::new(record) }
     }
 
@@ -140,9 +163,11 @@ impl Place {
             LedgerActor::start_for(ledger.clone(), policy(), reader.clone(), journal.clone());
             let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
             let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
-            let pace = Pace { every, at_most };
+            let pace = Pace { every, at_most, outage: Duration::MAX };
             WatchActor::start_all(&Arc::new(all), &reader, &journal, &Busy::default(), pace);
-            journal.send(Commit(vec![self.funding()])).await.unwrap().unwrap();
+            let mut funding = vec![self.funding(self.channel, &self.opening)];
+            funding.extend(self.more.iter().map(|(channel, open)| self.funding(*channel, open)));
+            journal.send(Commit(funding)).await.unwrap().unwrap();
             until(self, &reader).await;
         });
         arbiter.stop();
@@ -317,7 +342,7 @@ fn a_quiet_watch_keeps_how_far_it_has_read() {
     place.live(async |place, reader| {
         opened(place, reader).await;
         let (ledger, domain) = (place.node.origin().ledger(), place.node.origin().domain());
-        let cursor = || reader.watch_plan(ledger, domain).unwrap().cursor.unwrap();
+        let cursor = || reader.watch_plan(ledger, domain, &[]).unwrap().cursor.unwrap();
         let before = cursor();
         for _ in 0..6 {
             place.node.seal_empty(50).await.unwrap();
@@ -325,5 +350,69 @@ fn a_quiet_watch_keeps_how_far_it_has_read() {
         }
         until(|| cursor() >= before + 256).await;
         assert_eq!(facts(reader).len(), 1, "nothing happened: {:?}", facts(reader));
+    });
+}
+
+/// More than are asked for in one turn, and each by itself a reason to wait.
+#[test]
+fn channels_that_cannot_be_looked_at_keep_no_other_waiting_and_are_tried_again() {
+    let mut place = Place::new(1, 0);
+    for number in 1..=120 {
+        let (deposit, salt) = (Amount::new(1), Digest([number; 32]));
+        let open = Open { deposit, salt, ..place.opening.clone() };
+        let (payer, domain) = (key(1).public().account(), place.node.origin().domain());
+        let channel = channel_id(domain, &payer, &open.payee, &open.asset, &salt, None);
+        let error = match number % 2 {
+            0 => LedgerError::refused("Broken", "this one is not to be had"),
+            _ => LedgerError::unavailable("this one is not to be had just now"),
+        };
+        place.counted.hidden.lock().unwrap().insert(channel, error);
+        place.more.push((channel, open));
+    }
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.does(1, place.top_up(5)).await;
+        told(reader, 2).await;
+        let row = |channel| reader.watched(channel).unwrap().unwrap();
+        assert!(place.more.iter().all(|(channel, _)| !row(channel).is_seen));
+        place.counted.hidden.lock().unwrap().clear();
+        until(|| place.more.iter().all(|(channel, _)| row(channel).is_seen)).await;
+    });
+}
+
+/// What a ledger tells of a channel is an occasion to look at it: how it is decides.
+#[test]
+fn a_request_that_is_not_told_is_seen_in_the_channels_state() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.counted.is_forgetful.store(true, Ordering::SeqCst);
+        place.faulty.set_down(true);
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        place.does(1, place.top_up(1)).await;
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        place.faulty.set_down(false);
+        assert_eq!(told(reader, 2).await.len(), 2);
+        assert_eq!(watched(place, reader).unwrap().life(), Life::Closing);
+    });
+}
+
+/// Many blocks at once are told in parts, and the state is ahead of the first part: the facts are
+/// told all the same, as audit has nothing else to go by.
+#[test]
+fn the_end_of_a_channel_is_a_fact_however_long_nobody_looked() {
+    let place = Place::new(1, 0);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        place.faulty.set_down(true);
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        for units in 1..=300 {
+            place.does(2, Call::Settle(place.redeem(units))).await;
+        }
+        place.does(2, Call::Close(place.redeem(400))).await;
+        place.faulty.set_down(false);
+        let facts = told(reader, 303).await;
+        assert_eq!(facts.last(), Some(&ChangeKind::Closed { settled: Amount::new(400) }));
+        assert_eq!(watched(place, reader).unwrap().life(), Life::Over);
     });
 }

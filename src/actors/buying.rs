@@ -1,9 +1,9 @@
 //! The buyer's side of a session's actor: hands items on, and has the channel funded that pays.
 
 use crate::actors::Ledgers;
+use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::afford;
-use crate::actors::selling::{Busy, Taken};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Buyer, Input, Output, Progress};

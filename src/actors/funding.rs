@@ -1,9 +1,9 @@
 //! The channel that pays for a buyer's session: one that is there and free, topped up where it has
 //! too little room, or a new one. Every deposit goes through the journal's outbox.
 
+use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::journal::{Await, Commit, JournalActor};
 use crate::actors::random_digest;
-use crate::actors::selling::{Busy, Taken};
 use crate::actors::session::Stop;
 use crate::journal::{Channel as Facts, NewsKind, OpenChannel, PAGE_MAX, Reader, Watched, Write};
 use crate::record::{Act, Owed, Record};
@@ -63,7 +63,7 @@ impl Funding {
     /// Why there is none, for people.
     pub(super) async fn find_or_open(&self, wanted: &Wanted) -> Result<Funded, String> {
         for channel in self.candidates(wanted)? {
-            let Some(taken) = self.busy.take(channel, self.session.clone()) else { continue };
+            let Some(taken) = self.busy.take(channel, self.serving()) else { continue };
             if let Some((base, ceiling, deposit)) = self.reused(&channel, wanted).await? {
                 let domain = self.escrow()?.domain().clone();
                 return Ok(Funded { channel, domain, base, ceiling, deposit, taken });
@@ -178,7 +178,7 @@ impl Funding {
         let signer = (wanted.signer != *account).then(|| wanted.signer.clone());
         let domain = escrow.domain().clone();
         let channel = channel_id(&domain, account, payee, asset, &salt, signer.as_ref());
-        let taken = self.busy.take(channel, self.session.clone());
+        let taken = self.busy.take(channel, self.serving());
         let taken = taken.ok_or("a new channel is in use already")?;
         let reference = reference(&channel, Purpose::Open, 0);
         let (payee, asset) = (payee.clone(), asset.clone());
@@ -191,6 +191,10 @@ impl Funding {
         let deposit = self.shown(&channel, Amount::ZERO).await?.deposit;
         let (base, ceiling) = (Amount::ZERO, Amount::ZERO);
         Ok(Funded { channel, domain, base, ceiling, deposit, taken })
+    }
+
+    fn serving(&self) -> Serving {
+        Serving { ledger: self.ledger.id().clone(), stop: self.session.clone(), over: None }
     }
 
     pub(super) fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {

@@ -3,11 +3,13 @@
 //!
 //! No mailbox is used: it is one loop, and ends with its node.
 
+use crate::actors::busy::Busy;
 use crate::actors::journal::JournalActor;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
-use crate::actors::selling::{Busy, Feed, Selling};
+use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
+use crate::actors::sight::Sight;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
@@ -36,6 +38,8 @@ pub struct Shop {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub sight: Sight,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -120,6 +124,7 @@ fn begin(
         ledgers: shop.ledgers,
         reader: shop.reader,
         busy: shop.busy,
+        sight: shop.sight,
         source: Feed::default(),
         holds: None,
     };

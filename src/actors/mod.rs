@@ -7,6 +7,7 @@
 //! for each window may.
 
 mod approval;
+pub mod busy;
 pub mod buying;
 mod funding;
 pub mod funds;
@@ -19,6 +20,7 @@ pub mod offering;
 pub mod reclaim;
 pub mod selling;
 pub mod session;
+pub mod sight;
 pub mod watch;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};

@@ -2,17 +2,19 @@
 //! for them, and looks at channels.
 
 use crate::actors::Ledgers;
+use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::node::{Leave, Node};
-use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side, Stop};
-use crate::journal::{JournalError, Reader};
-use crate::message::{Reason, Voucher};
+use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::actors::sight::Sight;
+use crate::journal::Reader;
+use crate::message::Voucher;
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use actix::prelude::*;
-use sdpp_ledger::{ChannelId, Ledger, LedgerError, LedgerId};
-use std::collections::{BTreeMap, HashMap};
+use sdpp_ledger::{Account, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most items that are taken from a source at once.
@@ -20,50 +22,6 @@ const ITEMS_AT_ONCE: u64 = 1024;
 
 /// How long to wait before a ledger is asked for a channel again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// Channels that serve a session just now: each at most one, and how to end that.
-#[derive(Debug, Clone, Default)]
-pub struct Busy(Arc<Mutex<HashMap<ChannelId, Option<Recipient<Stop>>>>>);
-
-/// A channel's place in [`Busy`], given back when dropped.
-#[derive(Debug)]
-pub struct Taken(Busy, ChannelId);
-
-impl Busy {
-    /// Takes a channel for a session; `None` while another one has it.
-    pub fn take(&self, channel: ChannelId, session: Recipient<Stop>) -> Option<Taken> {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.contains_key(&channel) {
-            return None;
-        }
-        busy.insert(channel, Some(session));
-        Some(Taken(self.clone(), channel))
-    }
-
-    /// Takes a channel for no session, so that none begins on it meanwhile; `None` while one has it.
-    pub fn hold(&self, channel: ChannelId) -> Option<Taken> {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if busy.contains_key(&channel) {
-            return None;
-        }
-        busy.insert(channel, None);
-        Some(Taken(self.clone(), channel))
-    }
-
-    /// Asks the session on a channel that is closing to end in good order, once. Whether there
-    /// was one to ask.
-    pub fn stop_closing(&self, channel: &ChannelId) -> bool {
-        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = busy.get_mut(channel).and_then(Option::take);
-        session.inspect(|session| session.do_send(Stop(Reason::ChannelClosing))).is_some()
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
-    }
-}
 
 /// The seller's side.
 pub struct Selling {
@@ -81,6 +39,8 @@ pub struct Selling {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub sight: Sight,
     /// The source, while it is open.
     pub source: Feed,
     /// The channel that this session holds.
@@ -130,7 +90,7 @@ impl Side for Selling {
 
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
-            Output::Look { ledger, channel } => look(actor, ledger, channel, ctx),
+            Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
             _ => Ok(()),
         }
     }
@@ -200,60 +160,170 @@ fn feed(
 /// Looks at a channel on its ledger, until the ledger answers or the core's patience ends.
 fn look(
     actor: &mut Actor,
-    ledger: LedgerId,
+    ledger: &LedgerId,
     channel: ChannelId,
+    signer: Account,
     ctx: &mut Ctx<Selling>,
 ) -> Result<(), String> {
-    let Some(side) = actor.side.as_mut() else { return Ok(()) };
-    let Some(ledger) = side.ledgers.get(&ledger).cloned() else {
+    let Some(side) = actor.side.as_ref() else { return Ok(()) };
+    let Some(ledger) = side.ledgers.get(ledger).cloned() else {
         return Err(format!("there is no ledger {ledger} here"));
     };
-    if side.holds.as_ref().is_none_or(|held| held.1 != channel) {
-        side.holds = side.busy.take(channel, ctx.address().recipient());
-    }
-    let busy = side.holds.is_none();
-    let known = known(&side.reader, &channel).map_err(|error| error.to_string())?;
-    let view = async move { view(ledger.as_ref(), channel, Known { busy, ..known }).await };
-    ctx.spawn(view.into_actor(actor).map(|view, actor, ctx| match view {
-        Ok(view) => actor.tell(Input::Channel(view), ctx),
-        Err(error) => actor.fail(error.to_string(), ctx),
+    let serving = Serving {
+        ledger: ledger.id().clone(),
+        stop: ctx.address().recipient(),
+        over: Some(ctx.address().recipient()),
+    };
+    let asked = async move { ask_for(ledger.as_ref(), &channel).await };
+    ctx.spawn(asked.into_actor(actor).map(move |shown, actor, ctx| {
+        let Some(side) = actor.side.as_mut() else { return };
+        let shown = shown.map_err(|error| error.to_string());
+        match shown.and_then(|shown| view(side, shown, (channel, &signer), serving)) {
+            Ok(view) => actor.tell(Input::Channel(view), ctx),
+            Err(why) => actor.fail(why, ctx),
+        }
     }));
     Ok(())
 }
 
-/// What we know of a channel without asking its ledger.
-struct Known {
-    best: Option<Box<Voucher>>,
-    busy: bool,
-    is_left: bool,
+/// A ledger's word on a channel.
+struct Shown {
+    channel: Option<Channel>,
+    domain: Domain,
+    grace: Duration,
+    lag: Duration,
 }
 
-fn known(reader: &Reader, channel: &ChannelId) -> Result<Known, JournalError> {
-    let voucher = reader.channel(channel)?.and_then(|known| known.voucher);
-    let best = voucher
-        .map(|(cumulative_amount, signature)| Box::new(Voucher { cumulative_amount, signature }));
-    let is_left = reader.watched(channel)?.is_some_and(|watched| watched.is_left);
-    Ok(Known { best, busy: false, is_left })
-}
-
-async fn view(
-    ledger: &dyn Ledger,
-    id: ChannelId,
-    known: Known,
-) -> Result<ChannelView, LedgerError> {
+async fn ask_for(ledger: &dyn Ledger, id: &ChannelId) -> Result<Shown, LedgerError> {
     let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
     let escrow = ledger.escrow().ok_or_else(no_escrow)?;
     loop {
-        match escrow.channel(&id).await {
-            Ok(channel) => {
-                let domain = escrow.domain().clone();
-                let grace_ms = u64::try_from(escrow.grace_period().as_millis());
-                let grace_ms = grace_ms.unwrap_or(u64::MAX);
-                let Known { best, busy, is_left } = known;
-                return Ok(ChannelView { channel, domain, best, busy, is_left, grace_ms });
+        match async { Ok((escrow.channel(id).await?, escrow.lag().await?)) }.await {
+            Ok((channel, lag)) => {
+                let (domain, grace) = (escrow.domain().clone(), escrow.grace_period());
+                return Ok(Shown { channel, domain, grace, lag });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),
         }
+    }
+}
+
+/// The ledger's word beside what we know, for a session that the channel is taken for where its
+/// order's key is the channel's signer: ids are public, and who names one holds nothing by it.
+/// What was vouched is read after that, when nobody else can add to it.
+fn view(
+    side: &mut Selling,
+    Shown { channel, domain, grace, lag }: Shown,
+    (id, signer): (ChannelId, &Account),
+    serving: Serving,
+) -> Result<ChannelView, String> {
+    let is_unwatched = side.sight.blind_for(&serving.ledger).is_some();
+    let fits = channel.as_ref().is_some_and(|channel| channel.signer == *signer);
+    if fits && side.holds.as_ref().is_none_or(|held| held.channel() != id) {
+        side.holds = side.busy.take(id, serving);
+    }
+    let busy = fits && side.holds.is_none();
+    let known = side.reader.channel(&id).map_err(|error| error.to_string())?;
+    let best = known.and_then(|known| known.voucher);
+    let best = best
+        .map(|(cumulative_amount, signature)| Box::new(Voucher { cumulative_amount, signature }));
+    let watched = side.reader.watched(&id).map_err(|error| error.to_string())?;
+    let is_left = watched.is_some_and(|watched| watched.is_left || watched.is_over);
+    let [grace_ms, lag_ms] =
+        [grace, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    Ok(ChannelView { channel, domain, best, busy, is_left, is_unwatched, grace_ms, lag_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::actors::node::Room;
+    use crate::actors::session::{Over, Stop};
+    use crate::journal::Journal;
+    use actix::Actor as _;
+    use sdpp_ledger::{Asset, Key};
+
+    const CHANNEL: ChannelId = ChannelId([7; 32]);
+
+    fn account(owner: u8) -> Account {
+        Key::from_bytes(&[owner; 32]).unwrap().public().account()
+    }
+
+    fn ledger() -> LedgerId {
+        "embedded:7377".parse().unwrap()
+    }
+
+    /// A session that hears nothing.
+    struct Deaf;
+
+    impl actix::Actor for Deaf {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Stop> for Deaf {
+        type Result = ();
+        fn handle(&mut self, _: Stop, _: &mut Context<Self>) {}
+    }
+
+    impl Handler<Over> for Deaf {
+        type Result = ();
+        fn handle(&mut self, _: Over, _: &mut Context<Self>) {}
+    }
+
+    /// What a seller makes of an order on the channel, whose signer is account 2.
+    fn ordered(side: &mut Selling, signer: u8) -> ChannelView {
+        let session = Deaf.start();
+        let (stop, over) = (session.clone().recipient(), Some(session.recipient()));
+        let serving = Serving { ledger: ledger(), stop, over };
+        let channel = Channel {
+            payer: account(2),
+            payee: account(1),
+            asset: Asset::coin(),
+            signer: account(2),
+            deposit: Amount::new(9),
+            settled: Amount::ZERO,
+            close_requested_ms: None,
+            finalized: false,
+        };
+        let contract = account(9);
+        let domain = Domain { chain_id: 1, contract };
+        let (grace, lag) = (Duration::from_secs(900), Duration::ZERO);
+        let shown = Shown { channel: Some(channel), domain, grace, lag };
+        view(side, shown, (CHANNEL, &account(signer)), serving).unwrap()
+    }
+
+    /// Ids of channels are public: a stranger's order that names one is refused for its signer,
+    /// and keeps the channel's owner out for no moment.
+    #[actix::test]
+    async fn an_order_that_names_a_strangers_channel_does_not_hold_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Key::from_bytes(&[1; 32]).unwrap().public();
+        let journal = Journal::open(&dir.path().join("journal"), identity).unwrap();
+        let node = Node::new(Room { connections_max: 9, per_address_max: 9 }).start();
+        let busy = Busy::default();
+        let selling = || Selling {
+            id: 0,
+            node: node.clone(),
+            topics: Arc::default(),
+            item_bytes_max: 9,
+            ledgers: Arc::default(),
+            reader: journal.reader(),
+            busy: busy.clone(),
+            sight: Sight::new(Duration::MAX),
+            source: Feed::default(),
+            holds: None,
+        };
+        let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
+        let told = ordered(&mut strangers, 3);
+        assert!(!told.busy && strangers.holds.is_none(), "it is not told whether it is in use");
+        assert!(!ordered(&mut owners, 2).busy, "while the stranger's order is looked at");
+        assert!(!ordered(&mut owners, 2).busy, "looking again, it still has it");
+        assert!(!ordered(&mut strangers, 3).busy);
+        assert!(ordered(&mut second, 2).busy, "one channel serves one session");
+        drop(owners);
+        assert!(!ordered(&mut second, 2).busy);
     }
 }

@@ -91,6 +91,11 @@ pub struct Ended {
 #[rtype(result = "()")]
 pub struct Stop(pub Reason);
 
+/// Tells a seller's session that the channel that pays for it is over: nothing more can be paid.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Over;
+
 /// A session's actor.
 pub struct SessionActor<S: Side> {
     /// The core.
@@ -326,6 +331,14 @@ impl<S: Side> Handler<Stop> for SessionActor<S> {
 
     fn handle(&mut self, Stop(reason): Stop, ctx: &mut Ctx<S>) {
         self.tell(Input::Stop(reason), ctx);
+    }
+}
+
+impl<S: Side> Handler<Over> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Over: Over, ctx: &mut Ctx<S>) {
+        self.tell(Input::ChannelOver, ctx);
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Audit {
     channels: Channels,
     approvals: Vec<Approval>,
     remainders: Remainders,
+    /// All but this session is left out.
+    only: Option<SessionId>,
 }
 
 /// Where an audit found something wrong.
@@ -56,7 +58,14 @@ impl Audit {
             channels: Channels::default(),
             approvals: Vec::new(),
             remainders: Remainders::default(),
+            only: None,
         }
+    }
+
+    /// The same of one session alone. It wants all entries, too: what a session is paid with may
+    /// be redeemed by others.
+    pub fn of_session(identity: PublicKey, session: SessionId) -> Self {
+        Audit { only: Some(session), ..Audit::new(identity) }
     }
 
     /// Takes the next entry.
@@ -74,17 +83,30 @@ impl Audit {
 
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
-        let (approvals, remainders) = (self.approvals, self.remainders.finish());
-        let mut report = Report { approvals, remainders, ..Report::default() };
+        let mut report = Report::default();
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
             let (statement, problems) = fold.finish();
             report.statements.extend(statement);
             report.problems.extend(problems);
         }
         self.channels.deal(&mut report.statements);
-        let Channels { changes, problems, .. } = self.channels;
-        report.changes = changes;
-        report.problems.extend(problems);
+        let (changes, on_channels) = self.channels.finish();
+        for statement in &mut report.statements {
+            let of_it = |problem: &&Problem| problem.session == Some(statement.session);
+            statement.problems.extend(on_channels.iter().filter(of_it).cloned());
+        }
+        report.problems.extend(on_channels);
+        match self.only {
+            // What other sessions say was needed to know what is this one's.
+            Some(only) => {
+                report.statements.retain(|statement| statement.session == only);
+                report.problems.retain(|problem| problem.session == Some(only));
+            }
+            None => {
+                (report.changes, report.approvals) = (changes, self.approvals);
+                report.remainders = self.remainders.finish();
+            }
+        }
         report.problems.sort_by_key(|problem| problem.entry);
         report
     }

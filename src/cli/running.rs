@@ -1,10 +1,11 @@
 //! What runs under every verb that has sessions: a journal and its actor, the ledgers and theirs.
 
 use super::exit::{Exit, Failure, Outcome};
+use crate::actors::busy::Busy;
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
-use crate::actors::selling::Busy;
+use crate::actors::sight::Sight;
 use crate::actors::watch::{Look, Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
@@ -28,7 +29,10 @@ const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often ledgers are asked what happened to channels.
-const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long ledgers that do not answer are left alone at the longest.
+const WATCH_AT_MOST: Duration = Duration::from_secs(30);
 
 /// How often channels are looked at that nobody may need any more.
 const RECLAIM_EVERY: Duration = Duration::from_secs(10);
@@ -52,6 +56,8 @@ pub(super) struct Running {
     pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
+    /// Which ledgers' channels are watched.
+    pub(super) sight: Sight,
     watches: Vec<Addr<WatchActor>>,
     arbiter: Arbiter,
 }
@@ -81,9 +87,10 @@ impl Running {
             }
         }
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
-        let watches = WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
+        let pace = pace(config);
+        let (sight, watches) = WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace);
         let running =
-            Running { busy, key, journal, reader, ledgers, ids, actors, watches, arbiter };
+            Running { busy, sight, key, journal, reader, ledgers, ids, actors, watches, arbiter };
         if let Some(buyer) = &config.buyer {
             let first = Duration::from_millis(buyer.patience_ms);
             let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
@@ -182,6 +189,13 @@ fn end_interrupted(
     let written = journal.commit(now_ms(), ends)?;
     let failed = |error| Failure::new(Exit::Failed, format!("a session cannot be ended: {error}"));
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)
+}
+
+/// How ledgers are watched. A buyer's own channels are at nobody else's mercy.
+fn pace(config: &Config) -> Pace {
+    let outage = config.seller.as_ref().map(|seller| Duration::from_secs(seller.outage_s));
+    let outage = outage.unwrap_or(Duration::MAX);
+    Pace { every: WATCH_EVERY, at_most: WATCH_AT_MOST, outage }
 }
 
 /// How the outbox behaves for a ledger of this config.

@@ -116,7 +116,9 @@ impl Selling {
             per_address_max: limits.connections_per_address_max,
         })
         .start();
-        let offering = Offering::start(offer, running.ledgers.clone(), FUNDS_EVERY).await;
+        let offering =
+            Offering::start(offer, running.ledgers.clone(), running.sight.clone(), FUNDS_EVERY)
+                .await;
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),
@@ -124,6 +126,7 @@ impl Selling {
             journal: running.journal.clone(),
             reader: running.reader.clone(),
             busy: running.busy.clone(),
+            sight: running.sight.clone(),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

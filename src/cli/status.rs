@@ -9,6 +9,7 @@ use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
+use crate::actors::sight::Sight;
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
 use crate::journal::{OpenChannel, Reader, Unsettled, Write, obligation};
@@ -81,6 +82,13 @@ fn show(status: &Value) -> Outcome {
             _ => String::new(),
         };
         out::line(format_args!("ledger    {name}: {owed} obligations open{since}{head} ({id})"))?;
+        if let Some(ms) = ledger["unwatched_ms"].as_u64() {
+            let unread = humantime::format_duration(whole_s(ms));
+            out::line(format_args!(
+                "unwatched {name}: its channels could not be read for {unread}: sessions on them \
+                 are ended, and none begins"
+            ))?;
+        }
     }
     for one in status["left_out"].as_array().into_iter().flatten() {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
@@ -110,6 +118,10 @@ fn show_channel(channel: &Value) -> Outcome {
     ))
 }
 
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn whole_s(ms: u64) -> Duration {
     Duration::from_secs(ms / 1_000)
 }
@@ -120,6 +132,7 @@ pub(super) struct Asked {
     journal: Addr<JournalActor>,
     node: Addr<Node>,
     offering: Offering,
+    sight: Sight,
     ledgers: Vec<OneLedger>,
 }
 
@@ -142,6 +155,7 @@ impl Asked {
             journal: running.journal.clone(),
             node: selling.node.clone(),
             offering: selling.offering.clone(),
+            sight: running.sight.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
         }
     }
@@ -175,9 +189,12 @@ async fn status(asked: &Asked) -> Result<Value, String> {
     let (mut ledgers, mut why) = (serde_json::Map::new(), Vec::new());
     for ledger in &asked.ledgers {
         let unsettled = counts.unsettled.iter().find(|unsettled| unsettled.ledger == ledger.id);
-        let (shown, error) = ledger.status(unsettled).await;
+        let (mut shown, error) = ledger.status(unsettled).await;
+        let blind = asked.sight.blind_for(&ledger.id);
+        shown["unwatched_ms"] = json!(blind.map(whole_ms));
         ledgers.insert(ledger.name.clone(), shown);
         why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
+        why.extend(blind.map(|_| format!("channels on ledger {} are not watched", ledger.name)));
     }
     why.extend(asked.offering.now().err());
     let left_out = asked.offering.left_out().into_iter();

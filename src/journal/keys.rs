@@ -80,8 +80,9 @@ pub(super) fn redeem(channel: &ChannelId, reference: &Reference) -> Vec<u8> {
     [channel.0, reference.0].concat()
 }
 
-/// What happened to a channel, whatever block tells it.
-pub(super) fn change(change: &Change) -> Vec<u8> {
+/// What happened to a channel, whatever block tells it; `before` is how often the same happened
+/// before it in one transaction. A transaction is in one block, so it is told as a whole.
+pub(super) fn change(change: &Change, before: u32) -> Vec<u8> {
     let tx = change.tx.as_str().to_ascii_lowercase();
     let (tag, amount) = match &change.kind {
         ChangeKind::Opened { deposit } => (b'o', deposit.units()),
@@ -91,7 +92,8 @@ pub(super) fn change(change: &Change) -> Vec<u8> {
         ChangeKind::Closed { settled } => (b'c', settled.units()),
         ChangeKind::Withdrawn => (b'w', 0),
     };
-    [&change.channel.0[..], &[tag], &amount.to_be_bytes(), tx.as_bytes()].concat()
+    let place: &[u8] = if before == 0 { &[] } else { &[&[0], &before.to_be_bytes()[..]].concat() };
+    [&change.channel.0[..], &[tag], &amount.to_be_bytes(), tx.as_bytes(), place].concat()
 }
 
 pub(super) fn due_kind(id: &LedgerId, kind: u8) -> Vec<u8> {

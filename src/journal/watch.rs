@@ -24,8 +24,10 @@ use sdpp_ledger::{
     Amount, Call, Change, ChangeKind, ChannelId, Digest, Domain, InChannel, LedgerId, Reference,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-/// The most open channels of one ledger that are watched; beyond it the last by id wait.
+/// The most open channels of one ledger that are watched; beyond it the last by id wait, unless
+/// they serve a session just now.
 pub const WATCHED_MAX: usize = 10_000;
 
 /// How long after a refusal what is left in a channel is asked for again, in milliseconds.
@@ -150,19 +152,25 @@ impl Watched {
     }
 
     /// The table: what a word of its ledger makes of a channel. Amounts only grow, and what is
-    /// over stays so, in whatever order words come again.
+    /// over stays so, in whatever order words come again. A request to close is taken back by a
+    /// top-up alone, which makes the deposit larger: a word of a smaller deposit, or of the same
+    /// one and no request, is older than what we know and takes nothing back.
     #[must_use]
     pub fn next(mut self, word: Word<'_>) -> Self {
         match word {
             Word::Seen(view) => {
                 self.is_seen = true;
-                self.ready_ms = view.ready_ms;
+                if (view.deposit, view.ready_ms) > (self.deposit, self.ready_ms) {
+                    self.ready_ms = view.ready_ms;
+                }
                 self.is_over |= view.is_over;
                 self.grow(view.deposit, view.settled);
             }
             Word::Changed(ChangeKind::Opened { deposit }) => self.grow(*deposit, Amount::ZERO),
             Word::Changed(ChangeKind::ToppedUp { deposit }) => {
-                (self.ready_ms, self.reclaim) = (None, None);
+                if *deposit > self.deposit {
+                    (self.ready_ms, self.reclaim) = (None, None);
+                }
                 self.grow(*deposit, Amount::ZERO);
             }
             Word::Changed(ChangeKind::CloseRequested { ready_ms }) => {
@@ -242,6 +250,15 @@ impl Watched {
     /// The reference of what was owed last to get back what is left in it.
     pub fn reclaiming(&self, channel: &ChannelId) -> Option<Reference> {
         self.reclaim.map(|step| step.reference(channel, self.reclaims))
+    }
+
+    /// What a session that draws on it is to make of it.
+    pub fn life(&self) -> Life {
+        match (self.is_over, self.ready_ms) {
+            (true, _) => Life::Over,
+            (false, Some(_)) => Life::Closing,
+            (false, None) => Life::Open,
+        }
     }
 
     fn is_on(&self, ledger: &LedgerId, domain: &Domain) -> bool {
@@ -347,6 +364,17 @@ impl Clock {
     }
 }
 
+/// How much of a channel's life is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It pays.
+    Open,
+    /// Its payer asked to close it: what is vouched can still be redeemed, for a while.
+    Closing,
+    /// It is closed or withdrawn, and pays nothing any more.
+    Over,
+}
+
 /// What is to be asked of one ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -354,8 +382,6 @@ pub struct Plan {
     pub new: Vec<ChannelId>,
     /// Channels that are open as far as we know.
     pub known: Vec<ChannelId>,
-    /// Those of them whose payer asked to close, where we are the payee.
-    pub closing: Vec<ChannelId>,
     /// The height to read next, where one was written.
     pub cursor: Option<u64>,
 }
@@ -397,9 +423,22 @@ impl Reader {
         rows.collect()
     }
 
-    /// What is to be asked of a ledger whose escrow has this domain. Reads all open channels.
-    pub fn watch_plan(&self, ledger: &LedgerId, domain: &Domain) -> Result<Plan, JournalError> {
+    /// What is to be asked of a ledger whose escrow has this domain: of the channels that serve a
+    /// session just now first, then of all others that are open. Reads all open channels.
+    pub fn watch_plan(
+        &self,
+        ledger: &LedgerId,
+        domain: &Domain,
+        serving: &[ChannelId],
+    ) -> Result<Plan, JournalError> {
         let mut plan = Plan { cursor: self.watch_cursor(ledger)?, ..Plan::default() };
+        let first: BTreeSet<&ChannelId> = serving.iter().collect();
+        for channel in serving {
+            let row = self.watched(channel)?.filter(|row| row.life() != Life::Over);
+            if let Some(watched) = row.filter(|row| row.is_on(ledger, domain)) {
+                self.plan_one(&mut plan, *channel, &watched)?;
+            }
+        }
         let mut after = None;
         loop {
             let page = self.open_channels(after.as_ref(), PAGE_MAX)?;
@@ -409,7 +448,7 @@ impl Reader {
                 if plan.new.len() + plan.known.len() >= WATCHED_MAX {
                     return Ok(plan);
                 }
-                if watched.is_on(ledger, domain) {
+                if watched.is_on(ledger, domain) && !first.contains(&channel) {
                     self.plan_one(&mut plan, channel, &watched)?;
                 }
             }
@@ -429,9 +468,6 @@ impl Reader {
             return Ok(());
         }
         plan.known.push(channel);
-        if watched.side == Role::Seller && watched.ready_ms.is_some() {
-            plan.closing.push(channel);
-        }
         Ok(())
     }
 

@@ -76,6 +76,9 @@ pub enum Input<'a> {
     Afforded,
     /// Somebody wants this side to end in good order.
     Stop(Reason),
+    /// Seller: the channel that pays is closed or withdrawn for good. Whatever is owed, nothing
+    /// more is paid on it.
+    ChannelOver,
     /// The peer closed the connection, or it broke.
     Hangup,
     /// This side cannot go on. The reason is for us; the other side hears only that it is so.
@@ -108,6 +111,9 @@ pub enum Output {
         ledger: LedgerId,
         /// The channel.
         channel: ChannelId,
+        /// Whose vouchers must count there: the channel is held for who signs as this, and for
+        /// nobody else.
+        signer: Account,
     },
     /// Buyer: see whether our account can pay so much by transfer, and answer with
     /// [`Input::Afforded`].
@@ -168,8 +174,12 @@ pub struct ChannelView {
     pub busy: bool,
     /// How long its payee can still settle after its payer asked to close, in milliseconds.
     pub grace_ms: u64,
+    /// How long after it happened its ledger tells of something, in milliseconds.
+    pub lag_ms: u64,
     /// Its last session left it to be closed, and we owe that to the ledger.
     pub is_left: bool,
+    /// What happens to channels on its ledger could not be read for longer than we planned for.
+    pub is_unwatched: bool,
 }
 
 /// Where a session stands, for people.

@@ -20,9 +20,9 @@ pub struct Setting {
     pub anchor: &'static str,
     pub topics: String,
     pub patience_ms: u64,
-    /// How long the escrow lets a payee redeem when the payer asked to close. The seller then asks
-    /// for no more.
-    pub grace_period_ms: Option<u64>,
+    /// How long a payee can still settle after the payer asked to close.
+    pub grace_ms: u64,
+    pub outage_s: u64,
 }
 
 impl Default for Setting {
@@ -36,7 +36,8 @@ impl Default for Setting {
             anchor: "before",
             topics: String::new(),
             patience_ms: 20_000,
-            grace_period_ms: None,
+            grace_ms: 900_000,
+            outage_s: 300,
         }
     }
 }
@@ -67,7 +68,7 @@ pub struct Place {
     // Dropped in this order: nobody is left without a ledger for long.
     pub seller: Option<Running>,
     pub address: String,
-    _ledger: Running,
+    pub ledger: Running,
     ledger_address: String,
     setting: Setting,
     pub dir: TempDir,
@@ -99,20 +100,11 @@ impl Place {
     pub fn open(setting: Setting) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let mut serve = sdpp();
-        serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--dir"]);
-        serve.arg(dir.path().join("ledger"));
-        if let Some(ms) = setting.grace_period_ms {
-            serve.args(["--grace-period-ms", &ms.to_string()]);
-        }
-        let (ledger, ledger_address) = listening(&mut serve);
-        let mut place = Place {
-            seller: None,
-            address: String::new(),
-            _ledger: ledger,
-            ledger_address,
-            setting,
-            dir,
-        };
+        serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--grace-period-ms"]);
+        serve.arg(setting.grace_ms.to_string()).arg("--dir");
+        let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
+        let mut place =
+            Place { seller: None, address: String::new(), ledger, ledger_address, setting, dir };
         let seller = place.seller_toml();
         place.write_side("seller", &seller);
         place.sell();
@@ -244,14 +236,14 @@ impl Place {
     }
 
     fn seller_toml(&self) -> String {
-        let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
+        let Setting { granularity, credit_windows, signed, topics, patience_ms, outage_s, .. } =
             &self.setting;
         let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
-        let outage = if self.setting.grace_period_ms.is_some() { "outage_s = 0\n" } else { "" };
         format!(
-            "{}[seller]\n{outage}listen = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
+            "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
              granularity = {granularity}\ncredit_windows = {credit_windows}\n\
              signature_required = {signed}\npatience_ms = {patience_ms}\n\
+             outage_s = {outage_s}\n\
              [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\
              source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
              [topics.memory]\nprice = \"3\"\nunits = \"bytes\"\n\

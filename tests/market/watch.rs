@@ -1,13 +1,26 @@
 //! A channel is watched while it pays: what its payer does behind the session's back is noticed.
 
 use crate::place::*;
-use sdpp_ledger::{Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, prepare};
+use sdpp_ledger::{
+    Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, LedgerError, TxId, prepare,
+};
 use sdpp_ledger_embedded::{EmbeddedLedger, RemoteNode};
+use serde_json::Value;
+use std::process::Child;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 async fn ledger_of(place: &Place, name: &str) -> EmbeddedLedger {
     let node = RemoteNode::connect(place.ledger_address()).await.unwrap();
     EmbeddedLedger::new(Arc::new(node), place.key(name))
+}
+
+/// The buyer does something behind its own program's back.
+async fn buyer_does(place: &Place, call: Call) -> Result<TxId, LedgerError> {
+    let ledger = ledger_of(place, "buyer").await;
+    let number = ledger.next_number().await?;
+    let signed = prepare(&ledger, number, &call).await?;
+    ledger.submit(&signed).await
 }
 
 /// The one open channel of the seller, once a voucher on it is in hand and its ledger was asked.
@@ -32,13 +45,8 @@ fn a_payer_that_asks_to_close_in_mid_session_is_settled_at_once() {
     let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
     let channel = channel_in_use(&place);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let asked = runtime.block_on(async {
-        let ledger = ledger_of(&place, "buyer").await;
-        let number = ledger.next_number().await.unwrap();
-        let call = Call::RequestClose(InChannel { channel });
-        let signed = prepare(&ledger, number, &call).await.unwrap();
-        ledger.submit(&signed).await.unwrap()
-    });
+    let asked = Call::RequestClose(InChannel { channel });
+    let asked = runtime.block_on(buyer_does(&place, asked)).unwrap();
     // The session ends in good order, with the last window paid.
     let output = buyer.wait_with_output().unwrap();
     assert_done(&output);
@@ -84,4 +92,95 @@ fn a_payer_that_asks_to_close_in_mid_session_is_settled_at_once() {
     assert_eq!((&sold[0]["state"], &sold[0]["outstanding"]), (&"complete".into(), &"0".into()));
     assert_eq!(place.balance("seller"), paid, "once");
     assert_eq!(place.balance("buyer"), 1_000_000 - paid, "what was not spent is back");
+}
+
+/// The seller sleeps through the request, the whole grace period and the withdrawal, and reads all
+/// of it at once when it wakes: nothing can be paid any more, and nothing more is delivered.
+#[test]
+fn a_channel_that_is_over_when_the_seller_wakes_ends_its_session_at_once() {
+    let setting = Setting { granularity: 3, methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(Setting { grace_ms: 2_500, outage_s: 1, ..setting });
+    place.buyer("buyer", 1_000_000);
+    let buyer = place.buy("buyer", "memory", "1600").spawn().unwrap();
+    let channel = channel_in_use(&place);
+    place.seller().signal("STOP");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        buyer_does(&place, Call::RequestClose(InChannel { channel })).await.unwrap();
+        let ledger = ledger_of(&place, "buyer").await;
+        while !ledger.channel(&channel).await.unwrap().unwrap().finalized {
+            // Refused until the grace period is over.
+            let _ = buyer_does(&place, Call::Withdraw(InChannel { channel })).await;
+        }
+    });
+    place.seller().signal("CONT");
+    let output = buyer.wait_with_output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["end"], "refused", "{told}");
+    assert!(told["why"].as_str().unwrap().contains("the channel that pays is over"), "{told}");
+    // What the source had in one turn of the watch, at most, and not all that was ordered.
+    assert!(told["items"].as_u64().unwrap() < 800, "{told}");
+    place.close();
+    // Its books say what that cost, and how much.
+    let mut audit = sdpp();
+    let (exit, text) =
+        crate::place::told(audit.args(["audit", "--journal"]).arg(place.journal("seller")));
+    assert_ne!(exit, 0, "{text}");
+    let (_, lost) = text.split_once("is over and paid 0, ").unwrap_or_else(|| panic!("{text}"));
+    let vouched: u128 = lost.split(' ').next().unwrap().parse().unwrap();
+    assert!(lost.contains(&format!("was vouched: {vouched} is lost")), "{text}");
+    assert!(vouched > 0, "{text}");
+}
+
+/// The ledger is away for longer than the seller planned for: whoever pays there may have asked
+/// to close, and it would not know. Nothing more is delivered on trust, and the ledger's return
+/// puts all right again.
+#[test]
+fn a_seller_that_cannot_watch_its_channels_ends_their_sessions_and_takes_no_more() {
+    let setting = Setting { granularity: 3, methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(Setting { outage_s: 1, ..setting });
+    place.buyer("buyer", 1_000_000);
+    place.buyer("late", 1_000_000);
+    let buyer = place.buy("buyer", "memory", "1600").spawn().unwrap();
+    channel_in_use(&place);
+    place.ledger.signal("STOP");
+    let ended = ended(buyer);
+    assert!(ended["why"].as_str().unwrap().contains("stopped"), "{ended}");
+    assert_eq!((&ended["end"], &ended["paid"]), (&"complete".into(), &ended["owed"]), "{ended}");
+    assert!(ended["items"].as_u64().unwrap() < 1_600, "not all was delivered: {ended}");
+    // It says so, to its people and to strangers.
+    let unwatched = until(&place, |status| !status["ledgers"]["local"]["unwatched_ms"].is_null());
+    assert_eq!(unwatched["ready"], false, "{unwatched}");
+    assert!(unwatched["why"].to_string().contains("are not watched"), "{unwatched}");
+    until(&place, |status| status["left_out"][0]["why"].to_string().contains("could not be read"));
+    let (_, text) = told_status(&place);
+    assert!(text.contains("unwatched local"), "{text}");
+    let offered = sdpp().args(["menu", &place.address]).output().unwrap();
+    assert!(!offered.status.success(), "{offered:?}");
+    place.ledger.signal("CONT");
+    until(&place, |status| status["ready"] == true && status["left_out"][0].is_null());
+    let output = place.buy("late", "co2", "10").output().unwrap();
+    assert_done(&output);
+    place.close();
+}
+
+/// What a buyer's program told at its end.
+fn ended(buyer: Child) -> Value {
+    serde_json::from_slice(&buyer.wait_with_output().unwrap().stdout).unwrap()
+}
+
+fn told_status(place: &Place) -> (i32, String) {
+    told(sdpp().args(["status", "--journal"]).arg(place.journal("seller")))
+}
+
+/// Waits until the seller says so of itself.
+fn until(place: &Place, is_so: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    loop {
+        let status = place.status();
+        if is_so(&status) {
+            return status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it never came: {status}");
+    }
 }

@@ -1,7 +1,8 @@
 //! What a seller asks of the channel that an order names, and what a lying buyer hears.
 
-use crate::liars::ends_with;
+use crate::liars::{ends_with, last_error};
 use crate::pair::*;
+use sdpp::record::{End, Record};
 use sdpp::session::{ChannelView, Input, Output};
 use sdpp_ledger::{Amount, Channel};
 
@@ -69,6 +70,35 @@ fn a_channel_that_is_closing_is_refused() {
     refused(Setting::default(), closing, "channel", "its payer asked to close it");
 }
 
+/// That is the seller's own trouble, and no reason to give the channel up.
+#[test]
+fn a_seller_that_cannot_watch_channels_begins_no_session_on_one() {
+    let mut pair = shown(Setting::default(), |view| view.is_unwatched = true);
+    let (code, message) = last_error(&pair.s);
+    assert_eq!((code.as_str(), pair.s.end()), ("busy", End::Failed), "{message}");
+    assert!(pair.s.records.is_empty() && pair.s.progress().items == 0);
+    assert_eq!(pair.run().b.end(), End::Refused);
+}
+
+/// Whatever state the session is in: not one more item leaves, and what was vouched is told to
+/// the journal, which knows what it is worth.
+#[test]
+fn a_channel_that_is_over_ends_its_session_wherever_it_is() {
+    for items in [1, 4, 5] {
+        let mut pair = Setting::default().by_escrow().start();
+        pair.run_to(items);
+        let before = pair.seller.progress().items;
+        pair.tell(Role::Seller, Input::ChannelOver);
+        pair.run();
+        assert_eq!(pair.s.progress().items, before, "nothing more is delivered");
+        let (code, message) = last_error(&pair.s);
+        assert_eq!((code.as_str(), pair.s.end()), ("channel", End::Failed), "{message}");
+        assert!(message.contains("over"), "{message}");
+        let last = pair.s.records.last().unwrap();
+        assert!(matches!(last, Record::Ended { end: End::Failed, .. }), "{last:?}");
+    }
+}
+
 #[test]
 fn a_deposit_that_is_vouched_away_but_for_less_than_a_window_is_refused() {
     let setting = || Setting { base: Amount::new(990), ..Setting::default() };
@@ -90,5 +120,10 @@ fn a_grace_period_under_twice_our_longest_outage_is_refused() {
     let says = "its grace period is 119 s, we may be away for 60 s";
     refused(setting(), |v| v.grace_ms = 119_999, "channel", says);
     let mut enough = shown(setting(), |v| v.grace_ms = 120_000);
+    assert_eq!(enough.run().s.progress().paid, Amount::new(18));
+    // What is told late is told late when we are back, too.
+    let says = "and hear of a request to close 132 s late";
+    refused(setting(), |v| (v.grace_ms, v.lag_ms) = (383_999, 132_000), "channel", says);
+    let mut enough = shown(setting(), |v| (v.grace_ms, v.lag_ms) = (384_000, 132_000));
     assert_eq!(enough.run().s.progress().paid, Amount::new(18));
 }

@@ -439,7 +439,16 @@ impl Pair {
         let signature = voucher.sign(&domain(), &key(self.vouches));
         let best = Some(Box::new(Voucher { cumulative_amount: amount, signature }));
         let (channel, domain, grace_ms) = (Some(channel), domain(), 10 * 60 * 1_000);
-        ChannelView { channel, domain, best, busy: false, is_left: false, grace_ms }
+        ChannelView {
+            channel,
+            domain,
+            best,
+            busy: false,
+            is_left: false,
+            is_unwatched: false,
+            lag_ms: 0,
+            grace_ms,
+        }
     }
 
     /// The ledger does one thing that is owed to it.

@@ -131,6 +131,13 @@ impl Escrow for EmbeddedLedger {
         Duration::from_millis(self.node.origin().genesis().grace_period_ms)
     }
 
+    /// By the rules: between two blocks that nothing asked for no time is lost.
+    async fn lag(&self) -> Result<Duration> {
+        let genesis = self.node.origin().genesis();
+        let on_top = genesis.depth.saturating_sub(1);
+        Ok(Duration::from_millis(genesis.block_time_ms.saturating_mul(on_top)))
+    }
+
     async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
         match call {
             Call::Anchor(_) | Call::Transfer(_) => {

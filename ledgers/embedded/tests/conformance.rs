@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use rig::{EmbeddedRig, Time, genesis, slow_genesis};
 use sdpp_ledger::conformance::run_all;
 use sdpp_ledger::{
-    Account, Escrow, Finality, Ledger, LedgerId, Payments, Records, Result, Signed, Status, TxId,
+    Account, Escrow, Finality, Key, Ledger, LedgerId, Payments, Records, Result, Signed, Status,
+    TxId,
 };
-use sdpp_ledger_embedded::{Genesis, LocalNode, Node, RemoteNode, serve};
+use sdpp_ledger_embedded::{EmbeddedLedger, Genesis, LocalNode, Node, RemoteNode, serve};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 async fn in_this_process(genesis: Genesis) {
@@ -114,4 +116,15 @@ async fn a_ledger_that_keeps_records_only_passes_with_those() {
     let reached = || Arc::clone(&node) as Arc<dyn Node>;
     let rig = EmbeddedRig::new(Arc::clone(&node), [reached(), reached(), reached()], time);
     run_all(&rig.with_ledgers(|ledger| Box::new(RecordsOnly(ledger)))).await;
+}
+
+#[tokio::test]
+async fn how_late_a_request_is_told_is_by_the_rules() {
+    for (depth, block_time_ms, lag_ms) in [(1, 500, 0), (4, 0, 0), (4, 500, 1_500)] {
+        let rules = Genesis { depth, block_time_ms, ..genesis() };
+        let node = Arc::new(LocalNode::in_memory(rules, Time::new().clock()).unwrap());
+        let key = Key::from_bytes(&[1; 32]).unwrap();
+        let ledger = EmbeddedLedger::new(node as Arc<dyn Node>, key);
+        assert_eq!(ledger.lag().await, Ok(Duration::from_millis(lag_ms)));
+    }
 }

@@ -38,6 +38,10 @@ impl Escrow for EthereumLedger {
         self.contract().grace_period
     }
 
+    async fn lag(&self) -> Result<Duration> {
+        self.chain.nodes.ask(|node| Box::pin(self.chain.lag(node))).await
+    }
+
     async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
         if matches!(call, Call::Anchor(_) | Call::Transfer(_)) {
             let why = "an anchor or a transfer is not the escrow's";
@@ -91,6 +95,19 @@ impl EthereumLedger {
 }
 
 impl Chain {
+    /// Between the newest block and the newest final one; on a chain that is younger than the
+    /// depth, between the newest and the first.
+    async fn lag(&self, node: Arc<Rpc>) -> Answer<Duration> {
+        if self.settings.depth <= 1 {
+            return Ok(Duration::ZERO);
+        }
+        let head = node.head().await?;
+        let height = self.final_height(&head).unwrap_or_default();
+        let lost = || node.trouble("a final block is not shown");
+        let deep = node.block(height).await?.ok_or_else(lost)?;
+        Ok(Duration::from_millis(head.at_ms().saturating_sub(deep.at_ms())))
+    }
+
     async fn final_channel(&self, node: Arc<Rpc>, id: &ChannelId) -> Answer<Option<Channel>> {
         let head = node.head().await?;
         let Some(height) = self.final_height(&head) else {

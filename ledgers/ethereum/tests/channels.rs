@@ -256,6 +256,15 @@ async fn a_channel_is_read_at_the_depth_and_forgotten_with_its_block() {
 }
 
 #[tokio::test]
+async fn how_late_a_request_is_told_is_the_age_of_the_newest_final_block() {
+    for (depth, lag_s) in [(1, 0), (3, 24), (5, 48)] {
+        let Some(rig) = rig(&["--no-mining"], depth, false).await else { return };
+        rig.anvil.ask("anvil_mine", json!([8, 12])).await;
+        assert_eq!(rig.ledgers[0].lag().await, Ok(Duration::from_secs(lag_s)), "depth {depth}");
+    }
+}
+
+#[tokio::test]
 async fn what_fails_in_its_block_is_told_with_the_contracts_reason() {
     let Some(rig) = rig(&["--no-mining"], 1, false).await else { return };
     let [payer, payee, _] = &rig.ledgers;

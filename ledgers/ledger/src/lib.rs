@@ -131,6 +131,13 @@ pub trait Escrow: Send + Sync {
     /// How long the payee can still settle after the payer asked to close.
     fn grace_period(&self) -> Duration;
 
+    /// How long after it happened something is told here, as things stand: the age of the newest
+    /// final block by the ledger's own clock. So much of the grace period is over when a request
+    /// to close is known. Zero where a block is final at once.
+    async fn lag(&self) -> Result<Duration> {
+        Ok(Duration::ZERO)
+    }
+
     /// Prepares an escrow call under our account's `number`.
     /// `Refused` for a [`Call`] that is not the escrow's.
     async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed>;

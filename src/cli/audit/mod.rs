@@ -80,12 +80,13 @@ impl Audit {
     }
 
     fn fold(&self, book: &mut Book, identity: PublicKey, head: Head) -> Outcome<Report> {
-        let mut fold = Fold::new(identity);
+        let mut fold = match self.session {
+            Some(session) => Fold::of_session(identity, session),
+            None => Fold::new(identity),
+        };
         // What is appended meanwhile was not verified.
         book.each_entry(None, 0, head.seq, |entry| {
-            if self.session.is_none() || self.session == entry.session {
-                fold.take(&entry);
-            }
+            fold.take(&entry);
             Ok(())
         })?;
         Ok(fold.finish())

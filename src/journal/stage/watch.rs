@@ -10,16 +10,19 @@ use crate::journal::watch::{Home, Watch, Watched, Word};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{Call, Change, ChannelId, Digest, LedgerId, Redeem};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 impl Stage<'_> {
     /// Takes what a ledger said of channels.
     pub(super) fn watch(&mut self, watch: Watch) -> Result<(), Fault> {
         let Watch { ledger, changes, seen, next } = watch;
-        let mut touched = BTreeSet::new();
+        let (mut touched, mut told) = (BTreeSet::new(), HashMap::<Vec<u8>, u32>::new());
         for change in changes {
             let channel = change.channel;
-            if self.take_change(&ledger, change)? {
+            let same = told.entry(keys::change(&change, 0)).or_default();
+            let before = *same;
+            *same = before.saturating_add(1);
+            if self.take_change(&ledger, change, before)? {
                 touched.insert(channel);
             }
         }
@@ -35,11 +38,17 @@ impl Stage<'_> {
         self.put_row("a cursor", Tree::Meta, keys::cursor(&ledger), &next)
     }
 
-    /// Whether this is news of a channel of ours.
-    fn take_change(&mut self, ledger: &LedgerId, change: Change) -> Result<bool, Fault> {
+    /// Whether this is news of a channel of ours; `before` is how often the same was told before it
+    /// in this write.
+    fn take_change(
+        &mut self,
+        ledger: &LedgerId,
+        change: Change,
+        before: u32,
+    ) -> Result<bool, Fault> {
         let channel = change.channel;
         let Some(row) = self.watched_on(ledger, &channel)? else { return Ok(false) };
-        let key = keys::change(&change);
+        let key = keys::change(&change, before);
         if self.get(Tree::Changes, &key)?.is_some() {
             return Ok(false);
         }
@@ -114,7 +123,8 @@ impl Stage<'_> {
 
     /// A session may owe what the watch had redeemed before it, or the other way round: that is
     /// not owed twice, as the ledger would refuse the second. Closing at the same amount does
-    /// more, and stays. Nothing is left of a record that says no more than that.
+    /// more, and stays. Of a channel that is over nothing is owed: what was lost with it, audit
+    /// tells. Nothing is left of a record that says no more than that.
     pub(super) fn without_repeated_redeem(
         &mut self,
         mut record: Record,
@@ -127,7 +137,8 @@ impl Stage<'_> {
         };
         let (channel, amount) = (redeem.channel, redeem.amount);
         let Some(row) = self.watched(&channel)? else { return Ok(Some(record)) };
-        if !is_close && amount <= row.redeemed.max(row.settled) {
+        let is_had = !is_close && amount <= row.redeemed.max(row.settled);
+        if row.is_over || is_had {
             match &mut record {
                 Record::Ended { owed, .. } => *owed = None,
                 _ => return Ok(None),

@@ -2,7 +2,7 @@
 //! again and wherever a crash falls.
 
 use super::*;
-use crate::journal::watch::{Home, Plan, View, Watch, Watched, Word};
+use crate::journal::watch::{Home, Life, Plan, View, Watch, Watched, Word};
 use sdpp_ledger::{Change, ChangeKind, Open, Redeem};
 
 pub(super) const CHANNEL: ChannelId = ChannelId([7; 32]);
@@ -47,7 +47,7 @@ pub(super) fn seen(view: View, next: u64) -> Write {
 }
 
 fn plan(journal: &Journal) -> Plan {
-    journal.reader().watch_plan(&ledger_id(), &domain()).unwrap()
+    journal.reader().watch_plan(&ledger_id(), &domain(), &[]).unwrap()
 }
 
 pub(super) fn watched(journal: &Journal) -> Watched {
@@ -145,13 +145,38 @@ fn a_channel_is_watched_from_the_record_that_gives_us_part_in_it() {
     let (_dir, mut journal) = vouched(5);
     assert_eq!(plan(&journal), Plan { new: vec![CHANNEL], ..Plan::default() });
     let elsewhere = Domain { chain_id: 2, ..domain() };
-    let other = journal.reader().watch_plan(&"embedded:other".parse().unwrap(), &elsewhere);
+    let other =
+        journal.reader().watch_plan(&"embedded:other".parse().unwrap(), &elsewhere, &[CHANNEL]);
     assert_eq!(other.unwrap(), Plan::default(), "it is not there");
     done(&mut journal, seen(view(50), 11));
     let known = Plan { known: vec![CHANNEL], cursor: Some(11), ..Plan::default() };
     assert_eq!(plan(&journal), known);
     done(&mut journal, append(session(1), voucher(7, 9)));
     assert_eq!(plan(&journal), known, "a further voucher forgets nothing");
+}
+
+/// However many there are: who is served on one is not left unwatched for its id.
+#[test]
+fn channels_that_serve_a_session_are_watched_before_all_others() {
+    let (_dir, mut journal) = vouched(5);
+    let last = ChannelId([9; 32]);
+    done(&mut journal, append(session(1), voucher(9, 3)));
+    let asked = |journal: &Journal, serving: &[ChannelId]| {
+        let plan = journal.reader().watch_plan(&ledger_id(), &domain(), serving).unwrap();
+        (plan.new, plan.known)
+    };
+    assert_eq!(asked(&journal, &[]).0, [CHANNEL, last]);
+    let unknown = ChannelId([1; 32]);
+    assert_eq!(asked(&journal, &[last, unknown]).0, [last, CHANNEL], "each once");
+    let now = |channel, view| {
+        let seen = vec![(channel, view)];
+        Write::Watch(Box::new(Watch { ledger: ledger_id(), changes: vec![], seen, next: 3 }))
+    };
+    done(&mut journal, now(CHANNEL, view(9)));
+    done(&mut journal, now(last, view(9)));
+    assert_eq!(asked(&journal, &[last]).1, [last, CHANNEL]);
+    done(&mut journal, now(last, View { is_over: true, ..view(9) }));
+    assert_eq!(asked(&journal, &[last]).1, [CHANNEL], "of what is over nothing is asked");
 }
 
 #[test]
@@ -193,6 +218,44 @@ fn what_happened_is_a_fact_once_and_in_order() {
     assert_eq!(journal.reader().verify().unwrap().unwrap().seq, 2 + 4 + 1);
 }
 
+/// A payer that is a contract can do all of it in one transaction.
+#[test]
+fn asking_to_close_twice_in_one_transaction_is_asking() {
+    let one_tx = |kinds: &[ChangeKind]| {
+        let of = |kind: &ChangeKind| change(3, kind.clone());
+        kinds.iter().map(of).collect::<Vec<_>>()
+    };
+    let twice = one_tx(&[asked_to_close(), topped_up(51), asked_to_close()]);
+    let (_dir, mut journal) = vouched(5);
+    done(&mut journal, seen(view(50), 2));
+    done(&mut journal, heard(twice.clone(), 4));
+    assert_eq!(watched(&journal).life(), Life::Closing);
+    assert_eq!((facts(&journal).len(), redeems(&journal)), (3, vec![5]));
+    done(&mut journal, heard(twice, 4));
+    assert_eq!((facts(&journal).len(), redeems(&journal)), (3, vec![5]), "told again, once");
+}
+
+/// What a node that is behind the one before it shows is older than what was told, and takes
+/// nothing back: only a top-up takes a request back, and only by a larger deposit.
+#[test]
+fn a_state_that_is_older_than_what_was_told_takes_no_request_back() {
+    let closing = |deposit| View { ready_ms: Some(READY), ..view(deposit) };
+    let (_dir, mut journal) = vouched(5);
+    done(&mut journal, seen(view(50), 2));
+    let at_once = |changes: Vec<Change>, view: View| {
+        let seen = vec![(CHANNEL, view)];
+        Write::Watch(Box::new(Watch { ledger: ledger_id(), changes, seen, next: 4 }))
+    };
+    done(&mut journal, at_once(vec![change(3, asked_to_close())], view(50)));
+    assert_eq!((watched(&journal).life(), redeems(&journal)), (Life::Closing, vec![5]));
+    done(&mut journal, at_once(vec![change(4, topped_up(60))], closing(50)));
+    assert_eq!(watched(&journal).life(), Life::Open, "a larger deposit is newer");
+    done(&mut journal, at_once(Vec::new(), closing(60)));
+    assert_eq!(watched(&journal).life(), Life::Closing, "shown before it is told");
+    done(&mut journal, heard(vec![change(5, topped_up(60))], 6));
+    assert_eq!(watched(&journal).life(), Life::Closing, "told late");
+}
+
 #[test]
 fn another_ledger_says_nothing_of_a_channel_that_is_here() {
     let (_dir, mut journal) = vouched(5);
@@ -216,7 +279,7 @@ fn a_threatened_voucher_is_owed_at_once_and_once() {
     let written = done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
     assert_eq!(written.ledgers, [ledger_id()], "its outbox is woken");
     assert_eq!(redeems(&journal), [5]);
-    assert_eq!(plan(&journal).closing, [CHANNEL]);
+    assert_eq!(watched(&journal).life(), Life::Closing);
     done(&mut journal, heard(vec![change(3, asked_to_close())], 5));
     let closing = View { ready_ms: Some(READY), ..view(50) };
     done(&mut journal, seen(closing, 6));
@@ -285,7 +348,6 @@ fn a_buyer_redeems_nothing_and_forgets_what_is_over() {
     done(&mut journal, seen(view(50), 2));
     done(&mut journal, heard(vec![change(3, asked_to_close()), change(4, settled(20))], 5));
     assert_eq!(redeems(&journal), []);
-    assert_eq!(plan(&journal).closing, []);
     let open = journal.reader().open_channels(None, PAGE_MAX).unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].watched.settled, open[0].watched.side), (Amount::new(20), Role::Buyer));

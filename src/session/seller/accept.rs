@@ -124,7 +124,8 @@ impl Accepted {
     /// What must be looked at before the session begins.
     pub(super) fn look(&self) -> Option<Output> {
         let escrow = self.terms.escrow.as_ref()?;
-        Some(Output::Look { ledger: self.terms.currency.ledger.clone(), channel: escrow.channel })
+        let (ledger, channel) = (self.terms.currency.ledger.clone(), escrow.channel);
+        Some(Output::Look { ledger, channel, signer: self.terms.buyer.account() })
     }
 
     /// Takes the channel, if it can pay for this session.
@@ -136,6 +137,10 @@ impl Accepted {
         let Some(escrow) = &self.terms.escrow else {
             return Err(Fault::ours("a channel was looked at that nobody named"));
         };
+        if view.is_unwatched {
+            let why = "this seller cannot watch channels on their ledger just now: try again later";
+            return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+        }
         if view.busy {
             let why = "the channel serves another session just now";
             return Err(Fault::theirs(Code::ChannelBusy, why));
@@ -151,7 +156,7 @@ impl Accepted {
         let InEscrow { channel: id, base } = *escrow;
         let bad = |why| Fault::theirs(Code::Channel, format!("channel {id}: {why}"));
         check(&channel, &self.terms, &self.payer).map_err(bad)?;
-        check_grace(view.grace_ms, policy.outage_ms).map_err(bad)?;
+        check_grace(view.grace_ms, policy.outage_ms, view.lag_ms).map_err(bad)?;
         check_base(base, channel.settled, view.best)
             .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
         let (domain, signer) = (view.domain, channel.signer);
@@ -162,13 +167,17 @@ impl Accepted {
 }
 
 /// Whether what is vouched can still be had when its payer asks to close while we are away: half
-/// of the grace period for that, the other half for the ledger to take it.
-fn check_grace(grace_ms: u64, outage_ms: u64) -> Result<(), String> {
-    if grace_ms >= outage_ms.saturating_mul(2) {
+/// of the grace period to be back and to hear of it, the other half for the ledger to take it.
+fn check_grace(grace_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
+    if grace_ms >= outage_ms.saturating_add(lag_ms).saturating_mul(2) {
         return Ok(());
     }
     let (grace_s, outage_s) = (grace_ms / 1_000, outage_ms / 1_000);
-    Err(format!("its grace period is {grace_s} s, we may be away for {outage_s} s"))
+    let lag_s = lag_ms.div_ceil(1_000);
+    Err(format!(
+        "its grace period is {grace_s} s, we may be away for {outage_s} s and hear of a request to \
+         close {lag_s} s late"
+    ))
 }
 
 /// Whether an order's base is what was vouched on its channel, or more: what the buyer pays is

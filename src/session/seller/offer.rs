@@ -29,7 +29,8 @@ pub struct SellerPolicy {
     /// [`Menu::LIFETIME_MS_MAX`].
     pub menu_lifetime_ms: u64,
     /// The longest that this seller may be away, in milliseconds: a channel whose grace period is
-    /// under twice that is not served on. The shell's default is 5 minutes.
+    /// under twice that, and the time in which its ledger makes a request to close final, is not
+    /// served on. The shell's default is 5 minutes.
     pub outage_ms: u64,
     /// From how much on, in a currency's smallest unit, a voucher is redeemed while its session
     /// goes on; by the currency's name. Not at all for its worth where none is given.

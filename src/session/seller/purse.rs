@@ -174,7 +174,7 @@ impl Stream {
         let must = purse.must_look(now_ms);
         if must {
             let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.id);
-            out.push(Output::Look { ledger, channel });
+            out.push(Output::Look { ledger, channel, signer: purse.signer.clone() });
         }
         must
     }

@@ -1,0 +1,114 @@
+//! The channels that serve a session just now, each at most one, and how that session is ended
+//! when something happens to its channel. Sessions, and the watches over the ledgers, share it.
+
+use crate::actors::session::{Over, Stop};
+use crate::message::Reason;
+use actix::prelude::*;
+use sdpp_ledger::{ChannelId, LedgerId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Channels in use; its clones show the same.
+#[derive(Debug, Clone, Default)]
+pub struct Busy(Arc<Mutex<HashMap<ChannelId, Held>>>);
+
+/// The session that a channel serves.
+#[derive(Debug, Clone)]
+pub struct Serving {
+    /// The channel's ledger.
+    pub ledger: LedgerId,
+    /// Ends it in good order.
+    pub stop: Recipient<Stop>,
+    /// Seller: ends it at once.
+    pub over: Option<Recipient<Over>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// `None` where it is held for no session.
+    serving: Option<Serving>,
+    told: Told,
+}
+
+/// What a session was told; each word is said once, and none after a graver one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    Stop,
+    Over,
+}
+
+/// A channel's place in [`Busy`], given back when dropped.
+#[derive(Debug)]
+pub struct Taken(Busy, ChannelId);
+
+impl Busy {
+    /// Takes a channel for a session; `None` while another one has it.
+    pub fn take(&self, channel: ChannelId, serving: Serving) -> Option<Taken> {
+        self.claim(channel, Some(serving))
+    }
+
+    /// Takes a channel for no session, so that none begins on it meanwhile; `None` while one has it.
+    pub fn hold(&self, channel: ChannelId) -> Option<Taken> {
+        self.claim(channel, None)
+    }
+
+    fn claim(&self, channel: ChannelId, serving: Option<Serving>) -> Option<Taken> {
+        let mut held = self.held();
+        if held.contains_key(&channel) {
+            return None;
+        }
+        held.insert(channel, Held { serving, told: Told::Nothing });
+        Some(Taken(self.clone(), channel))
+    }
+
+    /// The channels of one ledger that serve sellers' sessions just now.
+    pub fn selling_on(&self, ledger: &LedgerId) -> Vec<ChannelId> {
+        let held = self.held();
+        let is_meant = |held: &Held| {
+            let serving = held.serving.as_ref();
+            serving.is_some_and(|serving| serving.over.is_some() && serving.ledger == *ledger)
+        };
+        held.iter().filter(|(_, held)| is_meant(held)).map(|(channel, _)| *channel).collect()
+    }
+
+    /// Asks the session on a channel to end in good order, once. Whether there was one to ask.
+    pub fn stop(&self, channel: &ChannelId, reason: Reason) -> bool {
+        let stop = |serving: &Serving| serving.stop.do_send(Stop(reason));
+        self.tell(channel, Told::Stop, stop)
+    }
+
+    /// Ends the seller's session on a channel that is over, once. Whether there was one to end.
+    pub fn end(&self, channel: &ChannelId) -> bool {
+        let over = |serving: &Serving| {
+            serving.over.iter().for_each(|over| over.do_send(Over));
+        };
+        self.tell(channel, Told::Over, over)
+    }
+
+    fn tell(&self, channel: &ChannelId, told: Told, say: impl FnOnce(&Serving)) -> bool {
+        let mut all = self.held();
+        let Some(held) = all.get_mut(channel).filter(|held| held.told < told) else {
+            return false;
+        };
+        held.told = told;
+        held.serving.as_ref().map(say).is_some()
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<ChannelId, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// The channel.
+    pub fn channel(&self) -> ChannelId {
+        self.1
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.held().remove(&self.1);
+    }
+}
