@@ -6,7 +6,7 @@ use sdpp_ledger::{
 };
 use sdpp_ledger_embedded::{EmbeddedLedger, RemoteNode};
 use serde_json::Value;
-use std::process::Child;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,7 +141,7 @@ fn a_seller_that_cannot_watch_its_channels_ends_their_sessions_and_takes_no_more
     let mut place = Place::open(Setting { outage_s: 1, ..setting });
     place.buyer("buyer", 1_000_000);
     place.buyer("late", 1_000_000);
-    let buyer = place.buy("buyer", "memory", "1600").spawn().unwrap();
+    let buyer = Running(place.buy("buyer", "memory", "1600").spawn().unwrap());
     channel_in_use(&place);
     place.ledger.signal("STOP");
     let ended = ended(buyer);
@@ -164,9 +164,16 @@ fn a_seller_that_cannot_watch_its_channels_ends_their_sessions_and_takes_no_more
     place.close();
 }
 
-/// What a buyer's program told at its end.
-fn ended(buyer: Child) -> Value {
-    serde_json::from_slice(&buyer.wait_with_output().unwrap().stdout).unwrap()
+/// What a buyer's program told at its end, which must come.
+fn ended(mut buyer: Running) -> Value {
+    let began = Instant::now();
+    while buyer.0.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(60), "its session is not ended");
+        std::thread::yield_now();
+    }
+    let mut told = String::new();
+    buyer.0.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    serde_json::from_str(&told).unwrap()
 }
 
 fn told_status(place: &Place) -> (i32, String) {
