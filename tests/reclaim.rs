@@ -4,10 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use actix::{Addr, Arbiter, System};
+use sdpp::actors::busy::Busy;
 use sdpp::actors::journal::{Commit, JournalActor};
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::actors::reclaim::{self, Policy, ReclaimActor, Reclaiming};
-use sdpp::actors::selling::Busy;
 use sdpp::actors::watch::{self, WatchActor};
 use sdpp::journal::obligation::State;
 use sdpp::journal::{Doing, Journal, Write, outbox};
@@ -98,7 +98,8 @@ impl Place {
             let (ledgers, busy) = (Arc::new(all), Busy::default());
             if life != Life::WithoutWatch {
                 let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
-                let pace = watch::Pace { every, at_most };
+                let outage = Duration::from_secs(300);
+                let pace = watch::Pace { every, at_most, outage };
                 WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace);
             }
             let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy };

@@ -4,8 +4,8 @@
 //!
 //! Mailbox: actix's default; nobody writes to it.
 
+use crate::actors::busy::{Busy, Taken};
 use crate::actors::journal::{Commit, JournalActor};
-use crate::actors::selling::{Busy, Taken};
 use crate::actors::{Ledgers, now_ms};
 use crate::journal::watch::Wish;
 use crate::journal::{Reader, Reclaim, Remainder, Write};

@@ -244,6 +244,7 @@ mod tests {
     use crate::actors::session::{Over, Stop};
     use crate::journal::Journal;
     use actix::Actor as _;
+    use sdpp_ledger::Amount;
     use sdpp_ledger::{Asset, Key};
 
     const CHANNEL: ChannelId = ChannelId([7; 32]);

@@ -25,9 +25,10 @@ async fn stuck(world: &mut World) -> Reference {
     reference
 }
 
-/// A block after which the next costs more than was offered.
+/// A block that costs more than was offered, 20 gwei, and shows that the next will too.
 async fn dear(anvil: &Anvil) {
-    anvil.ask("anvil_setNextBlockBaseFeePerGas", json!(["0x174876e800"])).await;
+    anvil.ask("anvil_setNextBlockBaseFeePerGas", json!(["0x4a817c800"])).await;
+    anvil.mine(1).await;
 }
 
 fn is_sent(side: &Side) -> bool {

@@ -80,7 +80,7 @@ fn a_kept_channel_is_closed_by_a_persons_word_and_its_rest_is_back() {
 /// A buyer of these stories, with further lines in its config.
 fn place(buyer: &str, currency: &str) -> Place {
     let setting =
-        Setting { methods: "[\"escrow\"]", grace_period_ms: Some(0), ..Setting::default() };
+        Setting { methods: "[\"escrow\"]", grace_ms: 0, outage_s: 0, ..Setting::default() };
     let place = Place::open(setting);
     place.buyer("buyer", 1_000_000);
     let path = place.path("buyer.toml");
