@@ -290,7 +290,8 @@ fn no_list_of_values_passes_for_an_object() {
     is_objects_all_through(&exit, &[]);
     let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
     is_objects_all_through(&keeps, &[]);
-    is_objects_all_through(&ErrorMessage { code: Code::Busy, message: String::new() }, &[]);
+    let error = ErrorMessage { code: Code::Busy, message: String::new(), voucher: None };
+    is_objects_all_through(&error, &[]);
 }
 
 fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {

@@ -101,7 +101,7 @@ const faults = [
   ["batch pays the last row only", "total += paid;", "total = paid;"],
   ["batch keeps the last rests", "_payOther(toPayer.to, toPayer.token, toPayer.amount);", ""],
   ["batch keeps the rests between", "_payOther(due.to, due.token, due.amount);", ""],
-  ["batch mixes payers", "if (due.to != to || due.token != token) {", "if (due.to == address(0) || due.token != token) {"],
+  ["batch mixes payers", "if (due.to != to || due.token != token) {", "if (due.amount == 0 || due.token != token) {"],
   ["batch mixes the payer's tokens", "if (due.to != to || due.token != token) {", "if (due.to != to) {"],
   ["batch settle gives rests", "if (closing && _amount(payer) != amount) {", "if (_amount(payer) != amount) {"],
   ["row's amount is wider", "amount := shr(128, calldataload(add(begin, 32)))", "amount := and(0xffffffff, shr(128, calldataload(add(begin, 32))))"],

@@ -163,11 +163,11 @@ fn fund(
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
     let funded = async move { funding.find_or_open(&wanted).await };
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
-        Ok(Funded { channel, domain, base, deposit, taken }) => {
+        Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
                 side.holds = Some(taken);
             }
-            actor.tell(Input::Funded { channel, domain, base, deposit }, ctx);
+            actor.tell(Input::Funded { channel, domain, base, ceiling, deposit }, ctx);
         }
         Err(why) => actor.fail(format!("no channel could be opened: {why}"), ctx),
     }));

@@ -5,7 +5,7 @@ use crate::actors::journal::{Await, Commit, JournalActor};
 use crate::actors::random_digest;
 use crate::actors::selling::{Busy, Taken};
 use crate::actors::session::Stop;
-use crate::journal::{NewsKind, OpenChannel, PAGE_MAX, Reader, Watched, Write};
+use crate::journal::{Channel as Facts, NewsKind, OpenChannel, PAGE_MAX, Reader, Watched, Write};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, Role, SessionId};
 use actix::prelude::*;
@@ -37,8 +37,10 @@ pub(super) struct Wanted {
 pub(super) struct Funded {
     pub(super) channel: ChannelId,
     pub(super) domain: Domain,
-    /// The most that may have been vouched on it.
+    /// The last amount that is known to be vouched on it.
     pub(super) base: Amount,
+    /// The most that may have been.
+    pub(super) ceiling: Amount,
     pub(super) deposit: Amount,
     pub(super) taken: Taken,
 }
@@ -62,9 +64,9 @@ impl Funding {
     pub(super) async fn find_or_open(&self, wanted: &Wanted) -> Result<Funded, String> {
         for channel in self.candidates(wanted)? {
             let Some(taken) = self.busy.take(channel, self.session.clone()) else { continue };
-            if let Some((base, deposit)) = self.reused(&channel, wanted).await? {
+            if let Some((base, ceiling, deposit)) = self.reused(&channel, wanted).await? {
                 let domain = self.escrow()?.domain().clone();
-                return Ok(Funded { channel, domain, base, deposit, taken });
+                return Ok(Funded { channel, domain, base, ceiling, deposit, taken });
             }
         }
         self.open(wanted).await
@@ -122,12 +124,13 @@ impl Funding {
         Ok((&open.payee, &open.asset, signer) == (&wanted.payee, &wanted.asset, &wanted.signer))
     }
 
-    /// Our channel's base and deposit, with room enough; `None` where it is of no use after all.
+    /// Our channel's base, ceiling and deposit, with room enough; `None` where it is of no use
+    /// after all.
     async fn reused(
         &self,
         channel: &ChannelId,
         wanted: &Wanted,
-    ) -> Result<Option<(Amount, Amount)>, String> {
+    ) -> Result<Option<(Amount, Amount, Amount)>, String> {
         let watched = self.watched(channel)?;
         let Some(opening) = watched.opening else { return Ok(None) };
         if self.met(opening).await.is_err() {
@@ -142,15 +145,17 @@ impl Funding {
             return Ok(None);
         }
         let facts = self.reader.channel(channel).map_err(|error| error.to_string())?;
-        // Whatever may have been vouched stays paid. Where a crash hid how much it was, that is
-        // all that was allowed to be.
-        let base = facts.and_then(|facts| facts.ceiling).unwrap_or_default().max(shown.settled);
+        let Facts { spent, ceiling, .. } = facts.unwrap_or_default();
+        // Where a crash hid how much was vouched, the least that it can have been: vouchers add
+        // up, so a base that is too low costs us nothing, and the seller shows the right one.
+        let base = spent.unwrap_or_default().max(shown.settled);
+        let ceiling = ceiling.unwrap_or_default().max(base);
         let room = shown.deposit.saturating_sub(base);
         if room >= wanted.least {
-            return Ok(Some((base, shown.deposit)));
+            return Ok(Some((base, ceiling, shown.deposit)));
         }
         let deposit = self.top_up(channel, wanted.ample.saturating_sub(room)).await?;
-        Ok(Some((base, deposit)))
+        Ok(Some((base, ceiling, deposit)))
     }
 
     /// Whether the ledger's own word on it is what we remember.
@@ -181,7 +186,8 @@ impl Funding {
         self.append(Record::Funding { channel, payee, asset, owed }).await?;
         self.met(reference).await?;
         let deposit = self.shown(&channel, Amount::ZERO).await?.deposit;
-        Ok(Funded { channel, domain, base: Amount::ZERO, deposit, taken })
+        let (base, ceiling) = (Amount::ZERO, Amount::ZERO);
+        Ok(Funded { channel, domain, base, ceiling, deposit, taken })
     }
 
     pub(super) fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {

@@ -139,7 +139,7 @@ fn randomness() -> Result<SellerRandomness, NoRandomness> {
 
 /// Says why without waiting: a stranger who reads nothing must not hold up the others.
 fn turn_away(mut stream: &TcpStream, full: &str) {
-    let error = ErrorMessage { code: Code::Busy, message: full.to_owned() };
+    let error = ErrorMessage { code: Code::Busy, message: full.to_owned(), voucher: None };
     // The socket does not block, and a fresh one takes one line; if not, it just closes.
     let _ = stream.write_all(&error.frame());
 }

@@ -170,7 +170,7 @@ impl Handler<Leave> for Node {
     type Result = ();
 
     fn handle(&mut self, Leave { id, ended }: Leave, _: &mut Context<Self>) {
-        let Ended { session, end, why, progress } = ended;
+        let Ended { session, end, why, progress, .. } = ended;
         if let Some(session) = session {
             let (items, owed, paid) = (progress.items, progress.owed, progress.paid);
             tracing::info!(%session, ?end, why, items, %owed, %paid, "a session ended");

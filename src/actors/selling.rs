@@ -5,11 +5,11 @@ use crate::actors::Ledgers;
 use crate::actors::node::{Leave, Node};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side, Stop};
 use crate::journal::{JournalError, Reader};
-use crate::message::Reason;
+use crate::message::{Reason, Voucher};
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use actix::prelude::*;
-use sdpp_ledger::{Amount, ChannelId, Ledger, LedgerError, LedgerId};
+use sdpp_ledger::{ChannelId, Ledger, LedgerError, LedgerId};
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -213,16 +213,17 @@ fn look(
 
 /// What we know of a channel without asking its ledger.
 struct Known {
-    vouched: Amount,
+    best: Option<Box<Voucher>>,
     busy: bool,
     is_left: bool,
 }
 
 fn known(reader: &Reader, channel: &ChannelId) -> Result<Known, JournalError> {
     let voucher = reader.channel(channel)?.and_then(|known| known.voucher);
-    let vouched = voucher.map_or(Amount::ZERO, |(best, _)| best);
+    let best = voucher
+        .map(|(cumulative_amount, signature)| Box::new(Voucher { cumulative_amount, signature }));
     let is_left = reader.watched(channel)?.is_some_and(|watched| watched.is_left);
-    Ok(Known { vouched, busy: false, is_left })
+    Ok(Known { best, busy: false, is_left })
 }
 
 async fn view(
@@ -238,8 +239,8 @@ async fn view(
                 let domain = escrow.domain().clone();
                 let grace_ms = u64::try_from(escrow.grace_period().as_millis());
                 let grace_ms = grace_ms.unwrap_or(u64::MAX);
-                let Known { vouched, busy, is_left } = known;
-                return Ok(ChannelView { channel, domain, vouched, busy, is_left, grace_ms });
+                let Known { best, busy, is_left } = known;
+                return Ok(ChannelView { channel, domain, best, busy, is_left, grace_ms });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),

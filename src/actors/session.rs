@@ -82,6 +82,8 @@ pub struct Ended {
     pub why: String,
     /// Where it stood.
     pub progress: Progress,
+    /// Buyer: the same order is good now.
+    pub again: bool,
 }
 
 /// Asks a session to end in good order.
@@ -155,14 +157,15 @@ impl<S: Side> SessionActor<S> {
         if self.failed {
             return;
         }
-        tracing::error!(session = ?self.session, why, "the session cannot go on");
+        let session = self.session.map(tracing::field::display);
+        tracing::error!(session, why, "the session cannot go on");
         self.failed = true;
         self.held = None;
         while let Some(dropped) = self.core.poll() {
             // A core that was closing already has no more to say.
-            if let Output::Close { end, why, progress } = dropped {
+            if let Output::Close { end, why, progress, again } = dropped {
                 let session = self.session;
-                return self.close(Ended { session, end, why, progress }, ctx);
+                return self.close(Ended { session, end, why, progress, again }, ctx);
             }
         }
         self.tell(Input::Failed(why), ctx);
@@ -182,9 +185,9 @@ impl<S: Side> SessionActor<S> {
                     break;
                 }
                 Output::Send(bytes) => self.writer.send(bytes),
-                Output::Close { end, why, progress } => {
+                Output::Close { end, why, progress, again } => {
                     let session = self.session;
-                    return self.close(Ended { session, end, why, progress }, ctx);
+                    return self.close(Ended { session, end, why, progress, again }, ctx);
                 }
                 output => {
                     if let Err(why) = S::carry_out(self, output, ctx) {

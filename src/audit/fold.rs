@@ -25,6 +25,8 @@ pub(super) struct Fold {
     windows: Vec<Window>,
     acked: u64,
     paid: Amount,
+    /// What our own vouchers are worth, by what was written at the session's end.
+    spent: Amount,
     settled: Amount,
     state: State,
     owed: Vec<Due>,
@@ -65,6 +67,7 @@ impl Fold {
             windows: Vec::new(),
             acked: 0,
             paid: Amount::ZERO,
+            spent: Amount::ZERO,
             settled: Amount::ZERO,
             state: State::Open,
             owed: Vec::new(),
@@ -122,6 +125,10 @@ impl Fold {
         if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
+        // A session that never began names its channel's state all the same.
+        if self.state != State::Ended(End::Refused) {
+            self.paid = self.paid.max(self.spent);
+        }
         let terms = *terms;
         let statement = Statement {
             session: self.session,
@@ -135,6 +142,7 @@ impl Fold {
             method: terms.currency.method,
             ledger: terms.currency.ledger,
             payee: terms.currency.payee,
+            escrow: terms.escrow,
             records: terms.records,
             granularity: terms.granularity,
             items_delivered: items,
@@ -212,6 +220,11 @@ impl Fold {
                 let voucher = Voucher { channel: *channel, amount: *amount };
                 self.voucher(terms, &voucher, domain, signature)
             }
+            Record::Spent { amount, .. } => {
+                let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
+                self.spent = amount.saturating_sub(base);
+                Ok(())
+            }
             Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
@@ -230,7 +243,6 @@ impl Fold {
             | Record::Epoch { .. }
             | Record::Reserved { .. }
             | Record::Ceiling { .. }
-            | Record::Spent { .. }
             | Record::Funding { .. }
             | Record::Approving { .. }
             | Record::ChannelChange { .. }
@@ -380,7 +392,8 @@ impl Fold {
         if !terms.buyer.verify(&voucher.digest(domain), signature) {
             return Err("the voucher is not signed by the buyer".to_owned());
         }
-        self.settled = self.settled.max(voucher.amount.saturating_sub(base));
+        let worth = voucher.amount.saturating_sub(base);
+        (self.paid, self.settled) = (self.paid.max(worth), self.settled.max(worth));
         Ok(())
     }
 

@@ -68,14 +68,17 @@ impl Audit {
 
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
-        let Channels { changes, problems, .. } = self.channels;
         let approvals = self.approvals;
-        let mut report = Report { changes, approvals, problems, ..Report::default() };
+        let mut report = Report { approvals, ..Report::default() };
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
             let (statement, problems) = fold.finish();
             report.statements.extend(statement);
             report.problems.extend(problems);
         }
+        self.channels.deal(&mut report.statements);
+        let Channels { changes, problems, .. } = self.channels;
+        report.changes = changes;
+        report.problems.extend(problems);
         report.problems.sort_by_key(|problem| problem.entry);
         report
     }

@@ -2,7 +2,7 @@
 
 use super::Problem;
 use crate::record::End;
-use crate::terms::{Method, Purpose, Role, SessionId};
+use crate::terms::{InEscrow, Method, Purpose, Role, SessionId};
 use sdpp_ledger::{Account, Amount, Anchor, Claim, Evidence, LedgerId, PublicKey, Reference};
 
 /// One session's statement. Amounts are in the currency's smallest unit.
@@ -30,6 +30,8 @@ pub struct Statement {
     pub ledger: LedgerId,
     /// Who is paid.
     pub payee: Account,
+    /// The channel that it draws on, where it is paid by escrow.
+    pub escrow: Option<InEscrow>,
     /// Where the seller keeps its records.
     pub records: Option<LedgerId>,
     /// K.

@@ -112,10 +112,12 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         seller,
     };
     let started = Instant::now();
-    let session = start(&ask.address, &config, wish, &running).await?;
     let money = Money::of(&config, &currencies);
-    let bar = Bar::new(ask.quantity.0, money.clone());
-    let (ended, items) = follow(session, items, bar, ask.lasting).await?;
+    let (mut ended, mut items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    if ended.again {
+        tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
+        (ended, items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    }
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
@@ -123,6 +125,20 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     }
     report(&ask, &ended, &money, started.elapsed())?;
     items.close()
+}
+
+/// One session, from the connection to its end.
+async fn attend(
+    ask: &Buy,
+    config: &Config,
+    wish: &Wish,
+    running: &Running,
+    money: &Money,
+    items: Items,
+) -> Outcome<(Ended, Items)> {
+    let session = start(&ask.address, config, wish.clone(), running).await?;
+    let bar = Bar::new(ask.quantity.0, money.clone());
+    follow(session, items, bar, ask.lasting).await
 }
 
 /// A session under way.
@@ -220,7 +236,7 @@ pub(super) async fn follow(
 }
 
 fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
-    let Ended { session, end, why, progress } = ended;
+    let Ended { session, end, why, progress, .. } = ended;
     if ask.json {
         out::json(&json!({
             "session": session,

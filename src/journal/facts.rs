@@ -28,6 +28,9 @@ pub struct Session {
 pub struct Channel {
     /// The most that may be vouched on it in all.
     pub ceiling: Option<Amount>,
+    /// What was vouched on it in all when its last session ended; a crash writes none.
+    #[serde(default)]
+    pub spent: Option<Amount>,
     /// The voucher with the largest amount: alone it is enough to redeem.
     pub voucher: Option<(Amount, Signature)>,
 }
@@ -70,8 +73,10 @@ impl Channel {
             // What lies above it never left, so it is nobody's: the next voucher may begin here.
             Record::Spent { amount, .. } => {
                 let before = self.ceiling.unwrap_or_default();
-                self.ceiling = Some(before.min(*amount));
-                Ok(before > *amount)
+                let after = (Some(before.min(*amount)), Some(*amount));
+                let is_new = (self.ceiling, self.spent) != after;
+                (self.ceiling, self.spent) = after;
+                Ok(is_new)
             }
             Record::Voucher { amount, signature, .. } => {
                 let is_best = self.voucher.is_none_or(|(best, _)| *amount > best);

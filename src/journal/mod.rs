@@ -115,6 +115,21 @@ impl From<TreeError> for JournalError {
     }
 }
 
+impl JournalError {
+    /// The same, and which journal it is of, where that is not said yet.
+    fn in_folder(self, dir: &Path) -> Self {
+        let at = |what: String| match what.contains(&*dir.to_string_lossy()) {
+            true => what,
+            false => format!("{what} in {}", dir.display()),
+        };
+        match self {
+            JournalError::Io { what, source } => JournalError::Io { what: at(what), source },
+            JournalError::Damaged { what } => JournalError::Damaged { what: at(what) },
+            other => other,
+        }
+    }
+}
+
 /// The one writer of a journal.
 pub struct Journal {
     shared: Arc<Shared>,
@@ -138,7 +153,7 @@ impl Journal {
     /// # Errors
     /// All of [`JournalError`] but `Stopped`.
     pub fn open(dir: &Path, identity: PublicKey) -> Result<Journal, JournalError> {
-        let journal = Self::start(dir, Some(identity))?;
+        let journal = Self::start(dir, Some(identity)).map_err(|error| error.in_folder(dir))?;
         let found = journal.shared.identity;
         if found != identity {
             return Err(JournalError::Identity { found: found.into(), expected: identity.into() });
@@ -151,7 +166,7 @@ impl Journal {
     /// # Errors
     /// All of [`JournalError`] but `Identity` and `Stopped`.
     pub fn open_existing(dir: &Path) -> Result<Journal, JournalError> {
-        Self::start(dir, None)
+        Self::start(dir, None).map_err(|error| error.in_folder(dir))
     }
 
     fn start(dir: &Path, maker: Option<PublicKey>) -> Result<Journal, JournalError> {

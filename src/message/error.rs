@@ -1,6 +1,7 @@
-//! `error`: what went wrong, sent before closing. Never signed: it decides nothing.
+//! `error`: what went wrong, sent before closing. Never signed: it decides nothing by itself.
 
 use crate::crypto::layout::MessageKind;
+use crate::message::data::Voucher;
 use crate::message::envelope::{Body, Draft};
 use crate::terms::SessionId;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct ErrorMessage {
     pub code: Code,
     /// For people.
     pub message: String,
+    /// With `channel`: the voucher of the receiver's own that shows why its base is too low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Voucher>,
 }
 
 impl Body for ErrorMessage {

@@ -11,7 +11,7 @@ mod windows;
 pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 pub use seller::{Offer, Seller, SellerPolicy, SellerRandomness};
 
-use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, WireError, legible};
+use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, Voucher, WireError, legible};
 use crate::record::{End, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
@@ -55,8 +55,10 @@ pub enum Input<'a> {
         channel: ChannelId,
         /// What vouchers on it are signed under.
         domain: Domain,
-        /// The last amount vouched on it.
+        /// The last amount that is known to be vouched on it.
         base: Amount,
+        /// The most that may have been: more than that only where a crash hid how much it was.
+        ceiling: Amount,
         /// Its deposit.
         deposit: Amount,
     },
@@ -148,6 +150,8 @@ pub enum Output {
         why: String,
         /// Where it stood at the end.
         progress: Progress,
+        /// Buyer: the same order is good now, where the seller has shown what we had forgotten.
+        again: bool,
     },
 }
 
@@ -158,8 +162,8 @@ pub struct ChannelView {
     pub channel: Option<Channel>,
     /// What vouchers on it are signed under.
     pub domain: Domain,
-    /// The best voucher on it that our journal has, zero when none.
-    pub vouched: Amount,
+    /// The best voucher on it that our journal has.
+    pub best: Option<Box<Voucher>>,
     /// It serves another session just now.
     pub busy: bool,
     /// How long its payee can still settle after its payer asked to close, in milliseconds.
@@ -190,6 +194,8 @@ struct Fault {
     /// What the other side is told, where our reason is nothing for a stranger.
     said: Option<String>,
     evidence: Option<Box<SignedMessage>>,
+    /// The buyer's own voucher, which shows the buyer that its order's base is too low.
+    voucher: Option<Box<Voucher>>,
 }
 
 impl Fault {
@@ -201,13 +207,14 @@ impl Fault {
     /// The other side sent `error`: what it says goes no further than it can be read.
     fn told(by: Role, error: &ErrorMessage) -> Self {
         let why = format!("the {by} says: {}: {}", error.code, legible(&error.message));
-        Fault { end: End::Refused, code: error.code, ..Fault::ours(why) }
+        let voucher = error.voucher.clone().map(Box::new);
+        Fault { end: End::Refused, code: error.code, voucher, ..Fault::ours(why) }
     }
 
     /// This side cannot go on.
     fn ours(why: impl Into<String>) -> Self {
         let (end, code, why) = (End::Failed, Code::Internal, why.into());
-        Fault { end, code, why, said: None, evidence: None }
+        Fault { end, code, why, said: None, evidence: None, voucher: None }
     }
 
     /// Something of this side's own failed: a path, a password, an address may stand in the reason.
@@ -227,7 +234,8 @@ impl Fault {
 
     fn frame(&self) -> Vec<u8> {
         let message = self.said.as_ref().unwrap_or(&self.why).clone();
-        ErrorMessage { code: self.code, message }.frame()
+        let voucher = self.voucher.as_deref().cloned();
+        ErrorMessage { code: self.code, message, voucher }.frame()
     }
 }
 
@@ -284,8 +292,8 @@ impl Outputs {
         self.queue.extend(output);
     }
 
-    fn extend_records(&mut self, record: Option<Record>) {
-        record.into_iter().for_each(|record| self.record(record));
+    fn extend_records(&mut self, records: impl IntoIterator<Item = Record>) {
+        records.into_iter().for_each(|record| self.record(record));
     }
 
     fn pop(&mut self) -> Option<Output> {

@@ -1,9 +1,10 @@
 //! What ledgers told of channels is held against what was vouched on them.
 
-use crate::pair::Setting;
+use crate::pair::{Role, Setting};
 use crate::{audit, both, ledger};
 use sdpp::journal::Entry;
 use sdpp::record::Record;
+use sdpp::session::Input;
 use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId};
 
 /// The most that this journal's owner vouched, or has in vouchers, and on which channel.
@@ -56,5 +57,32 @@ fn a_channel_that_paid_more_than_was_vouched_is_named() {
                 (_, problems) => panic!("{:?}: {problems:?}", fact.record),
             }
         }
+    }
+}
+
+/// A session that broke has no receipt. What was vouched in the middle of a window is paid all the
+/// same, and what the channel paid out is settled, in both books.
+#[test]
+fn what_a_channel_paid_is_its_sessions_whatever_was_written_when_it_broke() {
+    let mut pair = Setting::default().by_escrow().no_records().order("co2", None).start();
+    pair.run_to(7).run_without_feeding();
+    pair.tell(Role::Buyer, Input::Hangup);
+    pair.tell(Role::Seller, Input::Hangup);
+    pair.run();
+    for (owner, entries) in both(&pair) {
+        let (channel, most) = vouched(&entries);
+        let only = |entries: &[Entry]| audit(&owner, entries).statements.remove(0);
+        let before = only(&entries);
+        assert!(before.invoiced < most, "it broke in the middle of a window");
+        assert_eq!(before.paid, most, "{:?}", before.role);
+
+        let all = [&entries[..], &[told(&entries, channel, ChangeKind::Closed { settled: most })]];
+        let after = only(&all.concat());
+        assert_eq!((after.paid, after.settled, after.outstanding), (most, most, Amount::ZERO));
+        // The last voucher did not arrive, or was not redeemed in time.
+        let less = before.invoiced.saturating_sub(Amount::new(1));
+        let fact = told(&entries, channel, ChangeKind::Closed { settled: less });
+        let after = only(&[&entries[..], &[fact]].concat());
+        assert_eq!((after.settled, after.outstanding), (less, Amount::new(1)));
     }
 }

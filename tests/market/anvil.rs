@@ -265,6 +265,36 @@ fn the_demo_says_what_to_start_where_no_chain_was_ever_started() {
     assert!(said.contains("scripts/anvil up"), "{said}");
 }
 
+/// Vouchers that are not redeemed yet may be in them.
+#[test]
+fn journals_stay_where_they_are_unless_the_chain_is_another() {
+    let Some(chain) = Chain::up() else { return };
+    let (mut seller, _) = chain.sell();
+    let failed = chain.script_with("up", "false");
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(
+        said.contains("does not suit this sdpp") && said.contains("move that folder"),
+        "{said}"
+    );
+
+    let recorded = chain.read("chain");
+    let genesis = chain.recorded("genesis");
+    fs::write(chain.path("chain"), recorded.replace(&genesis, "0x00")).unwrap();
+    let failed = chain.script("up");
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(said.contains(&format!("stop process {} first", seller.0.id())), "{said}");
+    assert!(chain.path("seller-journal").exists());
+
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    assert_done(&chain.script("up"));
+    assert!(!chain.path("seller-journal").exists());
+    assert_eq!(chain.recorded("genesis"), genesis);
+    assert_ne!(chain.read("chain"), recorded, "the contracts are new");
+}
+
 #[test]
 fn a_config_that_means_another_chain_contract_or_token_is_told_so() {
     let Some(chain) = Chain::up() else { return };

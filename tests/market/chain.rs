@@ -33,9 +33,15 @@ impl Chain {
     }
 
     pub fn script(&self, verb: &str) -> Output {
+        self.script_with(verb, env!("CARGO_BIN_EXE_sdpp"))
+    }
+
+    /// The script with another program for `sdpp`, and its folder named as from the one it is in.
+    pub fn script_with(&self, verb: &str, sdpp: &str) -> Output {
         let mut script = Command::new(project().join("scripts/anvil"));
-        script.arg(verb).env("SDPP", env!("CARGO_BIN_EXE_sdpp")).stdin(Stdio::null());
-        script.env("SDPP_ANVIL_DIR", self.0.path()).output().unwrap()
+        script.arg(verb).env("SDPP", sdpp).stdin(Stdio::null());
+        script.current_dir(self.0.path().parent().unwrap());
+        script.env("SDPP_ANVIL_DIR", self.0.path().file_name().unwrap()).output().unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

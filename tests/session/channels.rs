@@ -106,12 +106,35 @@ fn a_session_that_bought_nothing_owes_nothing_to_anybody() {
 fn a_channel_that_was_used_before_and_is_refused_is_not_tried_again() {
     for (base, given_up) in [(50, true), (0, false)] {
         let mut pair = Setting { base: Amount::new(base), ..kept("co2", Some(4)) }.start();
-        pair.known = Some(Amount::new(70));
+        // What it shows is not ours.
+        (pair.known, pair.vouches) = (Some(Amount::new(70)), 3);
         pair.run();
         ends_with(&mut pair, Role::Buyer, "channel", "the last amount vouched is 70");
         let left = given_up.then_some((base, false));
         assert_eq!(spent(&pair), left, "a new one may only be slow to show");
+        assert!(!pair.b.again);
     }
+}
+
+/// It wrote down what it may vouch, and died before it wrote down what it did.
+#[test]
+fn a_buyer_is_shown_what_a_crash_has_hidden_and_orders_again_from_there() {
+    for ceiling in [90, 60] {
+        let mut pair = Setting { base: Amount::new(50), ..kept("co2", Some(4)) }.start();
+        (pair.ceiling, pair.known) = (Amount::new(ceiling), Some(Amount::new(70)));
+        pair.run();
+        ends_with(&mut pair, Role::Buyer, "channel", "base is 50, the last amount vouched is 70");
+        assert_eq!((spent(&pair), pair.b.again), (Some((70, true)), true));
+        assert_eq!(pair.b.end(), End::Refused);
+        assert!(pair.ledger.is_empty(), "nothing is redeemed for it");
+    }
+    // The seller has lost what it was given. Nobody pays for what it never asked for.
+    let mut pair = Setting { base: Amount::new(50), ..kept("co2", Some(4)) }.start();
+    pair.ceiling = Amount::new(90);
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!(spent(&pair), Some((70, true)));
+    assert_eq!(vouchers(&pair).last(), Some(&70));
 }
 
 #[test]

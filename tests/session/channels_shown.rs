@@ -40,7 +40,8 @@ fn a_channel_that_cannot_pay_for_the_session_is_refused() {
     };
     refused(|v| v.channel = None, "channel", "no channel");
     refused(|v| v.busy = true, "channel_busy", "another session");
-    refused(|v| v.vouched = Amount::new(5), "channel", "the last amount vouched is 5");
+    let five = |v: &mut ChannelView| v.best.as_mut().unwrap().cumulative_amount = Amount::new(5);
+    refused(five, "channel", "the last amount vouched is 5");
     refused(|v| channel(v).settled = Amount::new(5), "channel", "the last amount vouched is 5");
     refused(|v| channel(v).finalized = true, "channel", "closed");
     refused(|v| v.is_left = true, "channel", "about to be closed");

@@ -1,7 +1,7 @@
 //! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
 //! a story wants, and nothing that takes time.
 
-use sdpp::message::{CurrencyOffer, Menu, Moment, Reason, RecordsOffer};
+use sdpp::message::{CurrencyOffer, Menu, Moment, Reason, RecordsOffer, Voucher};
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
     Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Input, Offer, Output, PinnedCurrency,
@@ -174,6 +174,8 @@ pub struct Side {
     pub wire: VecDeque<u8>,
     pub delivered: Vec<(u64, Vec<u8>)>,
     pub closed: Option<(End, String, Progress)>,
+    /// Its order would be good the next time.
+    pub again: bool,
     pub session: Option<SessionId>,
 }
 
@@ -211,6 +213,8 @@ pub struct Pair {
     pub holds: Amount,
     /// What the seller knows to be vouched, where that is not the buyer's base.
     pub known: Option<Amount>,
+    /// Whose vouchers the seller shows.
+    pub vouches: u8,
     /// How many bytes a read brings at most.
     pub read_max: usize,
     /// Items left in the source; `None` for a source that never ends.
@@ -218,6 +222,8 @@ pub struct Pair {
     pub produced: u64,
     pub deposit: Amount,
     pub base: Amount,
+    /// The most that the buyer may have vouched.
+    pub ceiling: Amount,
     /// Top-ups that the buyer wanted.
     pub top_ups: Vec<Amount>,
     /// Each is done as soon as it is wanted.
@@ -261,11 +267,13 @@ impl Pair {
             replaced: Vec::new(),
             holds: Amount::new(u128::MAX),
             known: None,
+            vouches: 2,
             read_max: usize::MAX,
             source: None,
             produced: 0,
             deposit: setting.deposit,
             base: setting.base,
+            ceiling: setting.base,
             top_ups: Vec::new(),
             tops_up: false,
             shown: None,
@@ -379,7 +387,10 @@ impl Pair {
             }
             Output::Send(bytes) => side.wire.extend(bytes),
             Output::Deliver { seq, item } => side.delivered.push((seq, item)),
-            Output::Close { end, why, progress } => side.closed = Some((end, why, progress)),
+            Output::Close { end, why, progress, again } => {
+                side.closed = Some((end, why, progress));
+                side.again = again;
+            }
             Output::Look { .. } => {
                 self.looks += 1;
                 let view = self.view();
@@ -396,9 +407,9 @@ impl Pair {
                 false => self.tell(role, Input::Afforded),
             },
             Output::Fund { .. } => {
-                let (base, deposit) = (self.base, self.deposit);
+                let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
                 let (channel, domain) = (ChannelId([5; 32]), domain());
-                self.tell(role, Input::Funded { channel, domain, base, deposit });
+                self.tell(role, Input::Funded { channel, domain, base, ceiling, deposit });
             }
         }
         true
@@ -423,9 +434,12 @@ impl Pair {
             close_requested_ms: None,
             finalized: false,
         };
-        let vouched = self.known.unwrap_or(self.base);
+        let amount = self.known.unwrap_or(self.base);
+        let voucher = sdpp_ledger::Voucher { channel: ChannelId([5; 32]), amount };
+        let signature = voucher.sign(&domain(), &key(self.vouches));
+        let best = Some(Box::new(Voucher { cumulative_amount: amount, signature }));
         let (channel, domain, grace_ms) = (Some(channel), domain(), 10 * 60 * 1_000);
-        ChannelView { channel, domain, vouched, busy: false, is_left: false, grace_ms }
+        ChannelView { channel, domain, best, busy: false, is_left: false, grace_ms }
     }
 
     /// The ledger does one thing that is owed to it.

@@ -11,7 +11,8 @@ import {
     DenyingToken,
     FeeToken,
     ListToken,
-    PlainToken
+    PlainToken,
+    RefusingToken
 } from "./Tokens.sol";
 
 /// How money moves: tokens of all kinds, those who refuse it, those who call back.
@@ -71,6 +72,13 @@ contract PayoutTest is Base {
         address bonus = ready(new BonusToken());
         refused(SdppEscrow.DepositNotReceived.selector);
         open(bonus, 100, SALT, address(0));
+    }
+
+    /// What a call leaves behind that did not succeed is no balance.
+    function test_a_deposit_in_a_token_that_tells_no_balance_is_refused() public {
+        address refusing = ready(new RefusingToken());
+        refused(SdppEscrow.DepositNotReceived.selector);
+        open(refusing, 100, SALT, address(0));
     }
 
     function test_a_deposit_that_was_not_approved_is_refused() public {

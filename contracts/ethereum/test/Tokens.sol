@@ -23,6 +23,17 @@ contract BonusToken is PlainToken {
     }
 }
 
+/// Tells balances in the reason of a refusal alone.
+contract RefusingToken is PlainToken {
+    function balanceOf(address account) public view override returns (uint256) {
+        uint256 held = super.balanceOf(account);
+        assembly ("memory-safe") {
+            mstore(0, held)
+            revert(0, 32)
+        }
+    }
+}
+
 /// Moves money and says that it did not.
 contract DenyingToken is PlainToken {
     function transfer(address to, uint256 amount) public override returns (bool) {

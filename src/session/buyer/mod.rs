@@ -212,9 +212,10 @@ impl Buyer {
             {
                 self.hear_menu(state, &envelope, now_ms)
             }
-            (State::Funding(_), Event::Other(Input::Funded { channel, domain, base, deposit })) => {
-                self.funded(state, (channel, domain), (base, deposit), now_ms)
-            }
+            (
+                State::Funding(_),
+                Event::Other(Input::Funded { channel, domain, base, ceiling, deposit }),
+            ) => self.funded(state, (channel, domain), (base, ceiling, deposit), now_ms),
             (State::Funding(choice), Event::Other(Input::Afforded))
                 if choice.method == Method::Transfer =>
             {
@@ -357,7 +358,7 @@ impl Buyer {
         let (why, progress) = (reason.to_string(), stream.progress());
         self.out.extend_records(stream.spent(end));
         self.out.record(Record::Ended { end, why: why.clone(), evidence: None, owed: None });
-        self.out.push(Output::Close { end, why, progress });
+        self.out.push(Output::Close { end, why, progress, again: false });
         *state = State::Closed;
         Ok(())
     }
@@ -369,16 +370,28 @@ impl Buyer {
             state,
             State::ExpectMenu { .. } | State::Funding(_) | State::Anchoring(..) | State::Closed
         );
+        let reminded = reminded(&state, &fault);
+        let again = reminded.is_some();
         let Fault { end, why, evidence, .. } = fault.clone();
         if began {
-            self.out.extend_records(spent(&state, &fault));
+            match reminded {
+                Some(records) => self.out.extend_records(records),
+                None => self.out.extend_records(spent(&state, &fault)),
+            }
             self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
         }
         if fault.end != End::Refused {
             self.out.send(fault.frame());
         }
-        self.out.push(Output::Close { end, why, progress });
+        self.out.push(Output::Close { end, why, progress, again });
     }
+}
+
+/// What we have vouched on the channel, where the seller has shown that we had forgotten it.
+fn reminded(state: &State, fault: &Fault) -> Option<[Record; 2]> {
+    let State::ExpectKey(ordered, _) = state else { return None };
+    let (purse, voucher) = (ordered.purse.as_ref()?, fault.voucher.as_ref()?);
+    purse.reminded(voucher, &ordered.terms.buyer)
 }
 
 /// What is left of the channel of a session that failed. One that was used before and that its
@@ -387,7 +400,7 @@ fn spent(state: &State, fault: &Fault) -> Option<Record> {
     match state {
         State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
         State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
-            ordered.purse.as_ref().filter(|purse| purse.is_reused()).map(|purse| purse.spent(false))
+            ordered.purse.as_ref().filter(|purse| purse.is_reused()).map(Purse::refused)
         }
         _ => None,
     }

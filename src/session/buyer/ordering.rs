@@ -67,13 +67,13 @@ impl Buyer {
         &mut self,
         state: &mut State,
         (channel, domain): (ChannelId, Domain),
-        (base, deposit): (Amount, Amount),
+        amounts: (Amount, Amount, Amount),
         now_ms: u64,
     ) -> Result<(), Fault> {
         let State::Funding(choice) = state else {
             return Ok(());
         };
-        let purse = Purse::new((channel, domain), (base, deposit), choice.channels.clone());
+        let purse = Purse::new((channel, domain), amounts, choice.channels.clone());
         self.order(state, Some(purse), now_ms)
     }
 

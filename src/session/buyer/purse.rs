@@ -4,7 +4,7 @@ use super::wish::ChannelPlan;
 use crate::message::Voucher;
 use crate::record::Record;
 use crate::session::{Fault, Outputs};
-use sdpp_ledger::{Amount, ChannelId, Domain, Key};
+use sdpp_ledger::{Amount, ChannelId, Domain, Key, PublicKey};
 
 /// A channel, and how far vouchers on it may be signed.
 #[derive(Debug)]
@@ -35,15 +35,15 @@ enum Growth {
 }
 
 impl Purse {
-    /// A channel before its first voucher in this session: what was vouched on it before, and its
-    /// deposit.
+    /// A channel before its first voucher in this session: what is known to be vouched on it, what
+    /// may be, and its deposit.
     pub(super) fn new(
         (channel, domain): (ChannelId, Domain),
-        (base, deposit): (Amount, Amount),
+        (base, ceiling, deposit): (Amount, Amount, Amount),
         plan: ChannelPlan,
     ) -> Purse {
         let growth = if plan.deposit == Amount::ZERO { Growth::Cannot } else { Growth::Can };
-        Purse { channel, domain, base, deposit, ceiling: base, vouched: base, plan, growth }
+        Purse { channel, domain, base, deposit, ceiling, vouched: base, plan, growth }
     }
 
     /// The most that this session can spend from it as it is.
@@ -104,12 +104,31 @@ impl Purse {
 
     /// Whether it served a session before this one.
     pub(super) fn is_reused(&self) -> bool {
-        self.base != Amount::ZERO
+        self.ceiling != Amount::ZERO
     }
 
     /// What is to be remembered of it when the session is over.
     pub(super) fn spent(&self, kept: bool) -> Record {
         Record::Spent { channel: self.channel, amount: self.vouched, kept }
+    }
+
+    /// What is to be remembered of it when no session began on it.
+    pub(super) fn refused(&self) -> Record {
+        Record::Spent { channel: self.channel, amount: self.ceiling, kept: false }
+    }
+
+    /// What is to be remembered when somebody shows a voucher of ours, by `signer`, for more than
+    /// we knew of; `None` where it is none.
+    pub(super) fn reminded(&self, shown: &Voucher, signer: &PublicKey) -> Option<[Record; 2]> {
+        let Voucher { cumulative_amount: amount, signature } = shown;
+        let (channel, amount) = (self.channel, *amount);
+        let voucher = sdpp_ledger::Voucher { channel, amount };
+        if amount <= self.base || !signer.verify(&voucher.digest(&self.domain), signature) {
+            return None;
+        }
+        // Above the ceiling, where this is an older copy of our journal.
+        let ceiling = Record::Ceiling { channel, amount: self.ceiling.max(amount) };
+        Some([ceiling, Record::Spent { channel, amount, kept: true }])
     }
 
     /// Signs a voucher worth `owed` in this session. The ceiling is on disk first; it is raised to

@@ -2,7 +2,7 @@
 
 use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
-use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, terms};
+use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms};
 use crate::record::SignedMessage;
 use crate::session::{ChannelView, Fault, Output};
 use crate::terms::{InEscrow, SessionId, Terms};
@@ -148,13 +148,12 @@ impl Accepted {
             let why = format!("channel {} is about to be closed", escrow.channel);
             return Err(Fault::theirs(Code::Channel, why));
         }
-        let known = view.vouched.max(channel.settled);
-        let good = check(&channel, &self.terms, &self.payer, known)
-            .and_then(|()| check_grace(view.grace_ms, policy.outage_ms));
-        good.map_err(|why| {
-            Fault::theirs(Code::Channel, format!("channel {}: {why}", escrow.channel))
-        })?;
         let InEscrow { channel: id, base } = *escrow;
+        let bad = |why| Fault::theirs(Code::Channel, format!("channel {id}: {why}"));
+        check(&channel, &self.terms, &self.payer).map_err(bad)?;
+        check_grace(view.grace_ms, policy.outage_ms).map_err(bad)?;
+        check_base(base, channel.settled, view.best)
+            .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
         let (domain, signer) = (view.domain, channel.signer);
         let when = policy.redeem_when(&self.terms.currency.name);
         self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit, when));
@@ -172,8 +171,25 @@ fn check_grace(grace_ms: u64, outage_ms: u64) -> Result<(), String> {
     Err(format!("its grace period is {grace_s} s, we may be away for {outage_s} s"))
 }
 
-/// Whether a channel is good for these terms. `known` is the most that we know was vouched.
-fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Result<(), String> {
+/// Whether an order's base is what was vouched on its channel, or more: what the buyer pays is
+/// voucher less base, so a larger one costs it and nobody else. A smaller one can be an honest
+/// buyer's that crashed: its own voucher shows it.
+fn check_base(
+    base: Amount,
+    settled: Amount,
+    best: Option<Box<Voucher>>,
+) -> Result<(), (String, Option<Box<Voucher>>)> {
+    let shown = best.filter(|best| best.cumulative_amount > base);
+    let known = shown.as_ref().map_or(settled, |best| best.cumulative_amount.max(settled));
+    if base >= known {
+        return Ok(());
+    }
+    let why = format!("the order's base is {base}, the last amount vouched is {known}");
+    Err((why, shown))
+}
+
+/// Whether a channel is good for these terms.
+fn check(channel: &Channel, terms: &Terms, payer: &Account) -> Result<(), String> {
     let currency = &terms.currency;
     if channel.finalized || channel.close_requested_ms.is_some() {
         return Err("it is closed, or its payer asked to close it".to_owned());
@@ -185,10 +201,6 @@ fn check(channel: &Channel, terms: &Terms, payer: &Account, known: Amount) -> Re
         return Err("its vouchers are not signed by the key of this order".to_owned());
     }
     let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
-    // A base above what we know costs the buyer and nobody else: what it pays is voucher - base.
-    if base < known {
-        return Err(format!("the order's base is {base}, the last amount vouched is {known}"));
-    }
     let first = terms.quantity.unwrap_or(u64::MAX).min(terms.granularity.into());
     let first = terms.owed_for(first).and_then(|one| one.checked_add(base));
     if first.is_none_or(|first| first > channel.deposit) {

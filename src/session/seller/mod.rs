@@ -261,7 +261,7 @@ impl Seller {
                 *state = State::Closed;
                 let why = "no order was made".to_owned();
                 let progress = Progress::default();
-                self.out.push(Output::Close { end: End::Broken, why, progress });
+                self.out.push(Output::Close { end: End::Broken, why, progress, again: false });
                 Ok(())
             }
             (_, Event::Items(_) | Event::Other(_)) => Ok(()),

@@ -125,7 +125,7 @@ impl Seller {
             let (end, why) = (stream.end(), ending.reason.to_string());
             let progress = stream.progress();
             stream.ended(end, &why, None, &mut self.out);
-            self.out.push(Output::Close { end, why, progress });
+            self.out.push(Output::Close { end, why, progress, again: false });
         }
     }
 
@@ -139,7 +139,7 @@ impl Seller {
             self.out.send(fault.frame());
         }
         let Fault { end, why, .. } = fault;
-        self.out.push(Output::Close { end, why, progress });
+        self.out.push(Output::Close { end, why, progress, again: false });
     }
 }
 
