@@ -254,6 +254,14 @@ pub enum Record {
         /// Redeeming it.
         owed: Owed,
     },
+    /// Buyer: what is left in a channel is to come back, by asking the escrow to close it or, once
+    /// that was asked long enough ago, by withdrawing.
+    Reclaiming {
+        /// The channel.
+        channel: ChannelId,
+        /// Asking, or withdrawing.
+        owed: Owed,
+    },
     /// The outbox: something owed is done, for good, and this is what the ledger says of it.
     Met {
         /// What was owed.
@@ -284,7 +292,8 @@ impl Record {
             Record::Anchoring { owed }
             | Record::Funding { owed, .. }
             | Record::Approving { owed, .. }
-            | Record::Redeeming { owed, .. } => Some(owed),
+            | Record::Redeeming { owed, .. }
+            | Record::Reclaiming { owed, .. } => Some(owed),
             _ => None,
         }
     }

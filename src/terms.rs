@@ -73,6 +73,10 @@ pub enum Purpose {
     Close = 8,
     /// Letting the escrow take deposits.
     Approve = 9,
+    /// Payer: asking the escrow to close the channel.
+    RequestClose = 10,
+    /// Payer: taking back what is left in the channel.
+    Withdraw = 11,
 }
 
 /// Which side of a session.

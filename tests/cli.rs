@@ -165,6 +165,9 @@ fn a_served_ledger_is_funded_and_asked() {
     shop.run(&["config", "check", "seller.toml", "--online"]).done().says("all ledgers answer");
     let status = shop.run(&["ledger", "status", "--config", "buyer.toml", "--json"]).done().json();
     assert_eq!((&status[0]["ledger"], status[0]["depth"].as_u64()), (&"local".into(), Some(1)));
+    assert!(status[0]["head_age_s"].is_u64(), "{status:?}");
+    let status = shop.run(&["ledger", "status", "--config", "buyer.toml"]).done();
+    status.says("its head is of ").says(" ago, final at depth 1");
     let fund = ["ledger", "fund", "1500000", "--config", "buyer.toml"];
     shop.run(&fund).done().says("holds 1500000");
     shop.run(&["ledger", "balance", "--config", "buyer.toml"]).done().says("1.500000 SDP");

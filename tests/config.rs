@@ -416,6 +416,7 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
              [currencies.CASH]\nledger = \"local\"\ndecimals = 6\n[buyer.sellers]",
             "buyer.currencies.1.keep_channel",
         ),
+        ("reclaim_after_s = 600", "reclaim_after_s = 604801", "buyer.reclaim_after_s"),
         (
             "[buyer.sellers]",
             "[[buyer.currencies]]\ncurrency = \"SDP\"\nmax_total = 1\ndeposit = 1\n[buyer.sellers]",

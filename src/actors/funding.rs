@@ -131,12 +131,15 @@ impl Funding {
         channel: &ChannelId,
         wanted: &Wanted,
     ) -> Result<Option<(Amount, Amount, Amount)>, String> {
-        let watched = self.watched(channel)?;
-        let Some(opening) = watched.opening else { return Ok(None) };
+        // Asked again, now that it is ours alone: it may have been asked to be closed since.
+        let watched = Some(self.watched(channel)?).filter(Watched::may_open);
+        let Some(Watched { opening: Some(opening), top_ups, .. }) = watched else {
+            return Ok(None);
+        };
         if self.met(opening).await.is_err() {
             return Ok(None);
         }
-        if let Some(last) = watched.top_ups.checked_sub(1) {
+        if let Some(last) = top_ups.checked_sub(1) {
             // One that was refused leaves the deposit as the ledger shows it.
             let _ = self.met(reference(channel, Purpose::TopUp, last)).await;
         }

@@ -2,7 +2,7 @@
 //! rule of the protocol is.
 //!
 //! One actor, one file: the [`journal`] (one, on a thread of its own), a [`ledger`] actor for each
-//! signing account and a [`watch`] over its channels, a [`session`] for each connection, the [`listener`] that makes them, and the
+//! signing account and a [`watch`] over its channels, one that [`reclaim`]s what is left in them, a [`session`] for each connection, the [`listener`] that makes them, and the
 //! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod listener;
 pub mod node;
 pub mod offering;
+pub mod reclaim;
 pub mod selling;
 pub mod session;
 pub mod watch;

@@ -40,6 +40,16 @@ impl Busy {
         Some(Taken(self.clone(), channel))
     }
 
+    /// Takes a channel for no session, so that none begins on it meanwhile; `None` while one has it.
+    pub fn hold(&self, channel: ChannelId) -> Option<Taken> {
+        let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy.contains_key(&channel) {
+            return None;
+        }
+        busy.insert(channel, None);
+        Some(Taken(self.clone(), channel))
+    }
+
     /// Asks the session on a channel that is closing to end in good order, once. Whether there
     /// was one to ask.
     pub fn stop_closing(&self, channel: &ChannelId) -> bool {

@@ -2,7 +2,7 @@
 //! and has the journal keep it. It serves the journal, and the sessions whose channel is about to
 //! be emptied: they are asked to end in good order. It decides nothing: the journal's table does.
 //!
-//! Mailbox: actix's default; nobody writes to it.
+//! Mailbox: actix's default; who wants it to look at once writes to it and waits.
 
 use crate::actors::Ledgers;
 use crate::actors::journal::{Commit, JournalActor};
@@ -13,6 +13,7 @@ use actix::prelude::*;
 use sdpp_ledger::{Change, Changes, Channel, ChannelId, Escrow, Ledger, LedgerError};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How many new channels a ledger is asked for in one turn.
 const NEW_AT_ONCE: usize = 50;
@@ -51,7 +52,18 @@ pub struct WatchActor {
     cursor: Option<u64>,
     /// How often in a row the ledger did not answer.
     failures: u32,
+    /// The next turn, unless one is under way.
+    timer: Option<SpawnHandle>,
+    /// Who waits for the next turn.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Who waits for the turn that is under way, and those that follow it at once.
+    served: Vec<oneshot::Sender<()>>,
 }
+
+/// Looks at once. Answers when the ledger has told all that is final by then, or did not answer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Look;
 
 /// What came of a turn.
 enum Turned {
@@ -64,22 +76,35 @@ enum Turned {
 }
 
 impl WatchActor {
-    /// Starts a watch for each ledger that has an escrow.
+    /// Starts a watch for each ledger that has an escrow, and gives them.
     pub fn start_all(
         ledgers: &Ledgers,
         reader: &Reader,
         journal: &Addr<JournalActor>,
         busy: &Busy,
         pace: Pace,
-    ) {
-        for ledger in ledgers.values().filter(|ledger| ledger.escrow().is_some()) {
-            let (reader, journal, busy) = (reader.clone(), journal.clone(), busy.clone());
-            let (ledger, cursor, failures) = (ledger.clone(), None, 0);
-            WatchActor { ledger, reader, journal, busy, pace, cursor, failures }.start();
-        }
+    ) -> Vec<Addr<WatchActor>> {
+        let start = |ledger: &Arc<dyn Ledger>| {
+            let watch = WatchActor {
+                ledger: ledger.clone(),
+                reader: reader.clone(),
+                journal: journal.clone(),
+                busy: busy.clone(),
+                pace,
+                cursor: None,
+                failures: 0,
+                timer: None,
+                waiting: Vec::new(),
+                served: Vec::new(),
+            };
+            watch.start()
+        };
+        ledgers.values().filter(|ledger| ledger.escrow().is_some()).map(start).collect()
     }
 
     fn turn(&mut self, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.served.append(&mut self.waiting);
         let mut plan = match self.plan() {
             Ok(plan) => plan,
             Err(error) => return self.again(&Turned::Failed(error.to_string()), ctx),
@@ -160,7 +185,14 @@ impl WatchActor {
         if !matches!(turned, Turned::Failed(_)) {
             self.failures = 0;
         }
-        ctx.run_later(wait, Self::turn);
+        if !matches!(turned, Turned::More) {
+            for served in self.served.drain(..) {
+                // Whoever no longer waits needs no answer.
+                let _ = served.send(());
+            }
+        }
+        let wait = if self.waiting.is_empty() { wait } else { Duration::ZERO };
+        self.timer = Some(ctx.run_later(wait, Self::turn));
     }
 }
 
@@ -169,6 +201,23 @@ impl Actor for WatchActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.turn(ctx);
+    }
+}
+
+impl Handler<Look> for WatchActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Look, ctx: &mut Context<Self>) -> Self::Result {
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.push(sender);
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+            self.turn(ctx);
+        }
+        Box::pin(async move {
+            // A watch that has ended has nothing more to tell.
+            let _ = receiver.await;
+        })
     }
 }
 

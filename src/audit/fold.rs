@@ -229,12 +229,9 @@ impl Fold {
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
-                match evidence {
-                    Some(message) if !message.is_by(peer) => {
-                        Err("the evidence is not signed by the other side".to_owned())
-                    }
-                    _ => Ok(()),
-                }
+                let is_theirs = evidence.as_ref().is_none_or(|message| message.is_by(peer));
+                let why = "the evidence is not signed by the other side";
+                is_theirs.then_some(()).ok_or_else(|| why.to_owned())
             }
             // The outbox's own records were taken before; the rest proves nothing to anybody.
             Record::Met { .. }
@@ -246,7 +243,8 @@ impl Fold {
             | Record::Funding { .. }
             | Record::Approving { .. }
             | Record::ChannelChange { .. }
-            | Record::Redeeming { .. } => Ok(()),
+            | Record::Redeeming { .. }
+            | Record::Reclaiming { .. } => Ok(()),
         }
     }
 
@@ -440,10 +438,7 @@ impl Fold {
     fn is_anchored(&mut self, terms: &Terms, purpose: Purpose, number: u64, of: &Digest) -> Found {
         let reference = self.session.reference(purpose, number);
         let records = terms.records.clone();
-        match self.due(reference) {
-            Some(due) => due.fit(records.as_ref(), of),
-            None => Ok(()),
-        }
+        self.due(reference).map_or(Ok(()), |due| due.fit(records.as_ref(), of))
     }
 
     fn met(

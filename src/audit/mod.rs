@@ -9,15 +9,18 @@ mod approvals;
 mod channels;
 mod due;
 mod fold;
+mod remainders;
 mod statement;
 
 pub use approvals::{Approval, Approved};
+pub use remainders::Remainder;
 pub use statement::{AnchorLine, Check, Expected, Settlement, State, Statement};
 
 use crate::journal::Entry;
 use crate::terms::SessionId;
 use channels::Channels;
 use fold::Fold;
+use remainders::Remainders;
 use sdpp_ledger::PublicKey;
 use std::collections::BTreeMap;
 
@@ -29,6 +32,7 @@ pub struct Audit {
     order: Vec<SessionId>,
     channels: Channels,
     approvals: Vec<Approval>,
+    remainders: Remainders,
 }
 
 /// Where an audit found something wrong.
@@ -51,6 +55,7 @@ impl Audit {
             order: Vec::new(),
             channels: Channels::default(),
             approvals: Vec::new(),
+            remainders: Remainders::default(),
         }
     }
 
@@ -58,6 +63,7 @@ impl Audit {
     pub fn take(&mut self, entry: &Entry) {
         self.channels.take(entry);
         approvals::take(&mut self.approvals, entry);
+        self.remainders.take(entry);
         let Some(session) = entry.session else { return };
         let fold = self.sessions.entry(session).or_insert_with(|| {
             self.order.push(session);
@@ -68,8 +74,8 @@ impl Audit {
 
     /// One statement for each session, in the order in which they began, and all that is wrong.
     pub fn finish(mut self) -> Report {
-        let approvals = self.approvals;
-        let mut report = Report { approvals, ..Report::default() };
+        let (approvals, remainders) = (self.approvals, self.remainders.finish());
+        let mut report = Report { approvals, remainders, ..Report::default() };
         for fold in self.order.iter().filter_map(|session| self.sessions.remove(session)) {
             let (statement, problems) = fold.finish();
             report.statements.extend(statement);
@@ -93,6 +99,8 @@ pub struct Report {
     pub changes: u64,
     /// What our account let escrows take.
     pub approvals: Vec<Approval>,
+    /// What is left in the open channels that we pay into.
+    pub remainders: Vec<Remainder>,
     /// All that is wrong, the first entry first.
     pub problems: Vec<Problem>,
 }

@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
+use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
 use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
@@ -9,6 +10,7 @@ use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spending};
+use crate::journal::Remainder;
 use crate::message::Reason;
 use crate::record::End;
 use crate::session::{
@@ -31,6 +33,9 @@ const GRANULARITY_MAX: u32 = 100_000;
 
 /// How long a seller may take to show its menu before a currency is chosen.
 const MENU_WAIT: Duration = Duration::from_secs(10);
+
+/// The most channels with something left in them that are told of at the end.
+const REMAINDERS_TOLD: usize = 5;
 
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
 /// last window paid.
@@ -96,49 +101,79 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let buyer = config.buyer.as_ref().ok_or_else(|| {
         Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
     })?;
-    let seller = seller_key(&ask, buyer)?;
+    let (seller, spending) = (seller_key(&ask, buyer)?, spending(&ask, buyer)?);
     let items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
-    let currencies = payable(&ask, spending(&ask, buyer)?, &config, &running).await?;
-    let wish = Wish {
-        topic: ask.topic.clone(),
-        quantity: ask.quantity.0,
-        currencies: pinned(&config, &currencies, &running)?,
-        max_total: ceiling(&ask, &currencies),
-        seller,
-    };
+    let policy = running.reclaim_policy(&config, buyer);
+    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let started = Instant::now();
-    let money = Money::of(&config, &currencies);
-    let (mut ended, mut items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+    let begun = begin(&ask, &config, spending, seller, &running).await;
+    let Begun { wish, money, session } = match begun {
+        Ok(begun) => begun,
+        Err(failure) => {
+            // A seller that is gone closes no channel either.
+            if running.take_back(&policy).await? > 0 {
+                running.settle(Duration::from_millis(buyer.patience_ms)).await?;
+                tell_left(&teller, &running.left().await?);
+            }
+            return Err(failure);
+        }
+    };
+    let bar = || Bar::new(ask.quantity.0, money.clone());
+    let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
     if ended.again {
         tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
-        (ended, items) = attend(&ask, &config, &wish, &running, &money, items).await?;
+        let session = start(&ask.address, &config, wish, &running).await?;
+        (ended, items) = follow(session, items, bar(), ask.lasting).await?;
     }
+    running.take_back(&policy).await?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
     for unsettled in left {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    report(&ask, &ended, &money, started.elapsed())?;
+    let told = Told { ended: &ended, money: &money, took: started.elapsed() };
+    report(&ask, told, &teller, &running.left().await?)?;
     items.close()
 }
 
-/// One session, from the connection to its end.
-async fn attend(
+/// A session that has begun, and what it is for.
+struct Begun {
+    wish: Wish,
+    money: Money,
+    session: Session,
+}
+
+/// Chooses what to pay with, and connects.
+async fn begin(
     ask: &Buy,
     config: &Config,
-    wish: &Wish,
+    spending: Vec<&Spending>,
+    seller: Option<PublicKey>,
     running: &Running,
-    money: &Money,
-    items: Items,
-) -> Outcome<(Ended, Items)> {
+) -> Outcome<Begun> {
+    let currencies = payable(ask, spending, config, running).await?;
+    let wish = Wish {
+        topic: ask.topic.clone(),
+        quantity: ask.quantity.0,
+        currencies: pinned(config, &currencies, running)?,
+        max_total: ceiling(ask, &currencies),
+        seller,
+    };
+    let money = Money::of(config, &currencies);
     let session = start(&ask.address, config, wish.clone(), running).await?;
-    let bar = Bar::new(ask.quantity.0, money.clone());
-    follow(session, items, bar, ask.lasting).await
+    Ok(Begun { wish, money, session })
+}
+
+/// What a session came to.
+struct Told<'a> {
+    ended: &'a Ended,
+    money: &'a Money,
+    took: Duration,
 }
 
 /// A session under way.
@@ -235,8 +270,8 @@ pub(super) async fn follow(
     }
 }
 
-fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
-    let Ended { session, end, why, progress, .. } = ended;
+fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) -> Outcome {
+    let Told { ended: Ended { session, end, why, progress, .. }, money, took } = told;
     if ask.json {
         out::json(&json!({
             "session": session,
@@ -249,6 +284,7 @@ fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
             "end": end,
             "why": why,
             "seconds": took.as_secs_f64(),
+            "left": left.iter().map(|one| teller.json(one)).collect::<Vec<_>>(),
         }))?;
     } else {
         let (items, windows) = (progress.items, progress.windows);
@@ -256,6 +292,7 @@ fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
         let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
+        tell_left(teller, left);
     }
     let exit = match end {
         End::Complete => return Ok(()),
@@ -266,6 +303,15 @@ fn report(ask: &Buy, ended: &Ended, money: &Money, took: Duration) -> Outcome {
         End::Broken | End::Refused | End::Failed => Exit::Failed,
     };
     Err(Failure::new(exit, why))
+}
+
+fn tell_left(teller: &Teller<'_>, left: &[Remainder]) {
+    for one in left.iter().take(REMAINDERS_TOLD) {
+        super::note(format_args!("{}: {}", teller.how_much(one), teller.how_back(one)));
+    }
+    if let Some(more @ 1..) = left.len().checked_sub(REMAINDERS_TOLD) {
+        super::note(format_args!("and more in {more} other channels"));
+    }
 }
 
 /// Whose menu is believed: the key that was given, or the config's, or anybody's where that was

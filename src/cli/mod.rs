@@ -19,6 +19,7 @@ mod keys;
 mod ledger;
 mod menu;
 pub mod out;
+mod remainders;
 mod running;
 mod sell;
 mod status;

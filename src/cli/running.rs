@@ -3,15 +3,16 @@
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::LedgerActor;
+use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::selling::Busy;
-use crate::actors::watch::{Pace, WatchActor};
-use crate::actors::{Ledgers, interrupted, now_ms};
+use crate::actors::watch::{Look, Pace, WatchActor};
+use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
-use crate::config::{Config, LedgerAt, RecordsBatch};
+use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Reader, Unsettled};
+use crate::journal::{Journal, Reader, Remainder, Unsettled};
 use actix::prelude::*;
-use sdpp_ledger::{Escrow, Key, Ledger, LedgerId};
+use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// How often the outbox is looked at while somebody waits for it.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How long a ledger may take to tell what happened to channels.
+const LOOK_AT_MOST: Duration = Duration::from_secs(5);
+
 /// How often the journal is looked at while the seller serves.
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How often ledgers are asked what happened to channels.
 const PACE: Pace = Pace { every: Duration::from_secs(1), at_most: Duration::from_secs(30) };
+
+/// How often channels are looked at that nobody may need any more.
+const RECLAIM_EVERY: Duration = Duration::from_secs(10);
 
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
@@ -45,6 +52,7 @@ pub(super) struct Running {
     pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
+    watches: Vec<Addr<WatchActor>>,
     arbiter: Arbiter,
 }
 
@@ -73,8 +81,58 @@ impl Running {
             }
         }
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
-        WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
-        Ok(Running { busy, key, journal, reader, ledgers, ids, actors, arbiter })
+        let watches = WatchActor::start_all(&ledgers, &reader, &journal, &busy, PACE);
+        let running =
+            Running { busy, key, journal, reader, ledgers, ids, actors, watches, arbiter };
+        if let Some(buyer) = &config.buyer {
+            let first = Duration::from_millis(buyer.patience_ms);
+            let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
+            let policy = running.reclaim_policy(config, buyer);
+            ReclaimActor::start_with(running.reclaiming(), policy, pace);
+        }
+        Ok(running)
+    }
+
+    /// Has the ledgers tell what happened to our channels up to now. Who does not answer in time
+    /// is not waited for.
+    pub(super) async fn look(&self) {
+        let looks = self.watches.iter().map(|watch| watch.send(Look));
+        for look in looks.collect::<Vec<_>>() {
+            let _ = tokio::time::timeout(LOOK_AT_MOST, look).await;
+        }
+    }
+
+    /// What it takes to get back what is left in channels.
+    pub(super) fn reclaiming(&self) -> Reclaiming {
+        let (ledgers, reader) = (self.ledgers.clone(), self.reader.clone());
+        Reclaiming { ledgers, reader, journal: self.journal.clone(), busy: self.busy.clone() }
+    }
+
+    /// Has owed what it is time for to get back what is left in channels that nobody needs. How
+    /// many steps that were.
+    pub(super) async fn take_back(&self, policy: &reclaim::Policy) -> Outcome<usize> {
+        self.look().await;
+        let steps = self.reclaiming().idle(policy).await;
+        steps.map_err(|error| Failure::new(Exit::Failed, error))
+    }
+
+    /// What is left in open channels that we pay into, as their ledgers tell it now.
+    pub(super) async fn left(&self) -> Outcome<Vec<Remainder>> {
+        self.look().await;
+        let mut remainders = self.reader.remainders()?;
+        remainders.retain(|one| one.left > Amount::ZERO);
+        Ok(remainders)
+    }
+
+    /// When a buyer's channel is one that nobody needs any more.
+    pub(super) fn reclaim_policy(&self, config: &Config, buyer: &Buyer) -> reclaim::Policy {
+        let kept = buyer.currencies.iter().filter(|spending| spending.keep_channel);
+        let kept = kept.filter_map(|spending| {
+            let currency = config.currencies.get(&spending.currency)?;
+            Some((self.ids.get(&currency.ledger)?.clone(), currency.asset.clone()))
+        });
+        let after = Duration::from_secs(buyer.reclaim_after_s);
+        reclaim::Policy { after, kept: kept.collect() }
     }
 
     /// The id of a ledger that the config names.
@@ -148,7 +206,12 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
 
 /// Runs a verb's actors until it is done.
 pub(super) fn in_system<T>(verb: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-    System::new().block_on(verb)
+    System::new().block_on(async {
+        let outcome = verb.await;
+        // An actor that had no turn yet would begin when it is dropped, without a runtime.
+        tokio::task::yield_now().await;
+        outcome
+    })
 }
 
 /// Those who want this process to end: Ctrl-C and SIGTERM.

@@ -1,9 +1,9 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::out;
 use super::running::Running;
 use super::sell::Selling;
+use super::{out, remainders};
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
@@ -73,7 +73,14 @@ fn show(status: &Value) -> Outcome {
             Some(ms) => format!(", the oldest for {}", humantime::format_duration(whole_s(ms))),
             None => String::new(),
         };
-        out::line(format_args!("ledger    {name}: {owed} obligations open{since} ({id})"))?;
+        let head = match (ledger["height"].as_u64(), ledger["head_age_s"].as_u64()) {
+            (Some(height), Some(age_s)) => {
+                let age = humantime::format_duration(Duration::from_secs(age_s));
+                format!(", height {height}, its head is of {age} ago")
+            }
+            _ => String::new(),
+        };
+        out::line(format_args!("ledger    {name}: {owed} obligations open{since}{head} ({id})"))?;
     }
     for one in status["left_out"].as_array().into_iter().flatten() {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
@@ -90,8 +97,16 @@ fn show_channel(channel: &Value) -> Outcome {
         Some(ready) => format!(", asked to close, free from {}", Moment(ready)),
         None => String::new(),
     };
+    let doing = match (channel["left"].as_str(), channel["doing"].as_str()) {
+        (Some(left), Some("nothing" | "closing")) => format!(", {left} left"),
+        (Some(left), Some("asking")) => format!(", {left} left, being asked to close"),
+        (Some(left), Some("withdrawing")) => format!(", {left} left, being withdrawn"),
+        (Some(left), Some(_)) => format!(", {left} left, closing it was refused"),
+        _ => String::new(),
+    };
     out::line(format_args!(
-        "channel   {id} as {side}: deposit {deposit}, vouched {vouched}, settled {settled}{closing}"
+        "channel   {id} as {side}: deposit {deposit}, vouched {vouched}, settled \
+         {settled}{doing}{closing}"
     ))
 }
 
@@ -183,12 +198,15 @@ async fn status(asked: &Asked) -> Result<Value, String> {
 /// The first open channels, by id.
 fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
     let open = reader.open_channels(None, CHANNELS_SHOWN).map_err(text)?;
-    let shown = open.into_iter().map(|OpenChannel { channel, watched, vouched }| {
+    let shown = open.into_iter().map(|one| {
+        // Of what we pay into as a buyer alone.
+        let rest = reader.remainder(one.clone()).map_err(text)?;
+        let OpenChannel { channel, watched, vouched } = one;
         let ledger = match watched.home {
             Home::Ledger(id) => Some(id),
             Home::Domain(_) => None,
         };
-        json!({
+        Ok(json!({
             "channel": channel,
             "side": watched.side,
             "ledger": ledger,
@@ -197,25 +215,29 @@ fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
             "vouched": vouched,
             "settled": watched.settled,
             "ready_ms": watched.ready_ms,
-        })
+            "left": rest.as_ref().map(|rest| rest.left),
+            "doing": rest.as_ref().map(|rest| remainders::name(&rest.doing)),
+        }))
     });
-    Ok(shown.collect())
+    shown.collect()
 }
 
 impl OneLedger {
     /// How it is: asked now, and as its actor has found it.
     async fn status(&self, unsettled: Option<&Unsettled>) -> (Value, Option<String>) {
         let asked = tokio::time::timeout(LEDGER_WAIT, self.ledger.status()).await;
-        let (height, error) = match asked {
-            Ok(Ok(status)) => (Some(status.height), None),
+        let (head, error) = match asked {
+            Ok(Ok(status)) => (Some(status), None),
             Ok(Err(error)) => (None, Some(error.to_string())),
             Err(_) => (None, Some("it does not answer".to_owned())),
         };
+        let age_s = |head: &sdpp_ledger::Status| now_ms().saturating_sub(head.at_ms) / 1_000;
         let trouble = self.actor.send(AskHealth).await.unwrap_or_default();
         let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
         let shown = json!({
             "ledger": self.id,
-            "height": height,
+            "height": head.as_ref().map(|head| head.height),
+            "head_age_s": head.as_ref().map(age_s),
             "error": error,
             "away_since_ms": trouble.as_ref().map(|trouble| trouble.since_ms),
             "unsettled": unsettled.map_or(0, |row| row.count),

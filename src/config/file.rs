@@ -146,6 +146,7 @@ pub(super) struct BuyerFile {
     pub sellers: BTreeMap<String, String>,
     pub trust_on_first_use: Option<bool>,
     pub patience_ms: Option<u64>,
+    pub reclaim_after_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]

@@ -253,6 +253,9 @@ pub struct Buyer {
     pub trust_on_first_use: bool,
     /// How long to wait for the seller, in milliseconds.
     pub patience_ms: u64,
+    /// How long no session may have used an escrow channel that is not kept until the escrow is
+    /// asked to close it, in seconds: so long its seller has to close it first.
+    pub reclaim_after_s: u64,
 }
 
 /// How much may be spent in one currency.

@@ -256,6 +256,15 @@ impl Delivery {
         }
     }
 
+    /// How often the fee was raised of what it does now.
+    pub(super) fn raises(&self) -> usize {
+        let same = match self.cancelling() {
+            [] => self.own(),
+            cancelling => cancelling,
+        };
+        same.len().saturating_sub(1)
+    }
+
     /// The bytes that used its number up as they should: to be sent again when the ledger has
     /// lost them.
     pub fn spent_by(&self) -> Option<&Signed> {

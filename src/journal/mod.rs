@@ -17,6 +17,7 @@ pub mod obligation;
 pub mod outbox;
 mod query;
 mod reader;
+pub mod reclaim;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use facts::{Channel, Session};
 pub use obligation::Obligation;
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
+pub use reclaim::{Doing, Reclaim, Remainder};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 

@@ -3,6 +3,7 @@
 use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
+use super::reclaim::Reclaim;
 use super::watch::Watch;
 use crate::record::Record;
 use crate::terms::SessionId;
@@ -83,6 +84,9 @@ pub enum Write {
     },
     /// What a ledger said of our channels; see [`super::watch`].
     Watch(Box<Watch>),
+    /// What is left in a channel of ours is to come back, as far as it is time for that; see
+    /// [`super::watch`]. Else nothing changes.
+    Reclaim(Reclaim),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.

@@ -9,6 +9,7 @@ mod lies;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
+mod remainders;
 
 use lies::lie;
 use pair::{Pair, Setting, Side, key, ledger};

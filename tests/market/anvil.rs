@@ -360,6 +360,9 @@ fn an_operator_deploys_pays_and_looks_transactions_up() {
     assert_eq!((exit, chain.cast(&["balance", stranger]).as_str()), (0, "12345"), "{said}");
     let (exit, said) = ledger(&["fund", "12345"], &operator);
     assert!(exit == 5 && said.contains("--account"), "nobody is funded by itself: {said}");
+    let (_, said) = ledger(&["status"], &operator);
+    let status: Value = serde_json::from_str(&said).unwrap();
+    assert!(status["head_age_s"].as_u64().is_some_and(|age_s| age_s < 600), "{said}");
     let unknown = format!("0x{:064}", 7);
     assert_eq!(ledger(&["tx", &unknown], &operator).0, 1);
     for listed in ["tx", "channels"] {

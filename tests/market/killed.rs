@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Both sides with keys that Anvil gives coins to, and their accounts.
-const SIDES: [(&str, &str, &str); 2] = [
+pub const SIDES: [(&str, &str, &str); 2] = [
     (
         "seller",
         "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d",
@@ -37,7 +37,7 @@ const FIRST: u128 = 10_000_000_000_000_000_000_000;
 const TOP_UP: &str = "0x9f6f687a";
 
 /// A step at which a process is killed.
-struct Step {
+pub struct Step {
     what: &'static str,
     /// The question that it asks.
     asks: &'static str,
@@ -58,13 +58,13 @@ const ASKING_THE_NUMBER: Step = Step {
 };
 const TRYING_OUT: Step =
     Step { what: "trying it out", asks: "eth_estimateGas", ..ASKING_THE_NUMBER };
-const BEFORE_IT_LEAVES: Step = Step {
+pub const BEFORE_IT_LEAVES: Step = Step {
     what: "before it leaves",
     asks: "eth_sendRawTransaction",
     leaves: &["prepared"],
     ..ASKING_THE_NUMBER
 };
-const BEFORE_ITS_ANSWER: Step =
+pub const BEFORE_ITS_ANSWER: Step =
     Step { what: "before its answer", is_forwarded: true, ..BEFORE_IT_LEAVES };
 const ASKING_FOR_THE_RECEIPT: Step = Step {
     what: "asking for the receipt",
@@ -76,22 +76,22 @@ const BEFORE_THE_NEXT: Step =
     Step { what: "final, before the next", is_second: true, ..TRYING_OUT };
 
 /// A side that is to be killed at a step, and how many deliveries its book had before.
-struct Doomed<'a> {
+pub struct Doomed<'a> {
     side: &'static str,
     step: &'a Step,
     rows: usize,
 }
 
 /// A chain with a proxy before it for each side.
-struct Market {
-    chain: Chain,
+pub struct Market {
+    pub chain: Chain,
     port: u16,
     roads: BTreeMap<&'static str, Proxy>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Market {
-    fn open() -> Option<Market> {
+    pub fn open() -> Option<Market> {
         let chain = Chain::up()?;
         let port = chain.read("port").parse().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -111,7 +111,7 @@ impl Market {
     }
 
     /// Both sides put nothing on record: what the buyer sends is money.
-    fn without_records(&self) {
+    pub fn without_records(&self) {
         for (side, ..) in SIDES {
             let text = self.chain.read(&format!("{side}.toml"));
             let from = text.find("[records]").unwrap();
@@ -121,7 +121,7 @@ impl Market {
     }
 
     /// From here on the buyer knows this way of paying alone.
-    fn pays_by(&self, method: &str, config: &str) {
+    pub fn pays_by(&self, method: &str, config: &str) {
         let line = |line: &str| match line {
             _ if line.starts_with("methods = ") => Some(format!("methods = [\"{method}\"]")),
             _ if line.starts_with("deposit = ") && method != "escrow" => None,
@@ -131,7 +131,7 @@ impl Market {
         fs::write(self.chain.path("buyer.toml"), lines.join("\n")).unwrap();
     }
 
-    fn buy(&self, address: &str, quantity: &str) -> Child {
+    pub fn buy(&self, address: &str, quantity: &str) -> Child {
         let items = self.chain.path("items");
         // What an order before this one brought is of no interest here.
         let _ = fs::remove_file(&items);
@@ -142,18 +142,18 @@ impl Market {
     }
 
     /// How many items the last order brought.
-    fn received(&self) -> u128 {
+    pub fn received(&self) -> u128 {
         let items = fs::read_to_string(self.chain.path("items")).unwrap_or_default();
         items.lines().count() as u128
     }
 
     /// A side that is to be killed at a step of the next order.
-    fn doomed<'a>(&self, side: &'static str, step: &'a Step) -> Doomed<'a> {
+    pub fn doomed<'a>(&self, side: &'static str, step: &'a Step) -> Doomed<'a> {
         Doomed { side, step, rows: self.book(side, "deliveries").len() }
     }
 
     /// Has the next question of its step held.
-    fn hold(&self, doomed: &Doomed<'_>) -> mpsc::Receiver<()> {
+    pub fn hold(&self, doomed: &Doomed<'_>) -> mpsc::Receiver<()> {
         let (held, is_held) = mpsc::channel();
         let Step { asks, is_forwarded, .. } = doomed.step;
         let fault = if *is_forwarded { Fault::HoldAnswer } else { Fault::HoldQuestion };
@@ -171,7 +171,7 @@ impl Market {
     }
 
     /// Kills a side at its step, and looks at what it leaves behind.
-    fn kill(&self, running: &mut Running, doomed: &Doomed<'_>, is_held: &mpsc::Receiver<()>) {
+    pub fn kill(&self, running: &mut Running, doomed: &Doomed<'_>, is_held: &mpsc::Receiver<()>) {
         let Doomed { side, step, .. } = doomed;
         let step_of = format!("{side}, {}", step.what);
         is_held.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{step_of}: {error}"));
@@ -262,7 +262,7 @@ impl Market {
     }
 
     /// What a side's book says is done is what the chain has of it, each thing once.
-    fn book_is_the_chain_s(&self, side: &str) {
+    pub fn book_is_the_chain_s(&self, side: &str) {
         let on_chain = self.sent_by(side);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let numbers: Vec<u128> = on_chain.iter().map(|tx| number(&tx["nonce"])).collect();
@@ -289,7 +289,7 @@ impl Market {
     }
 
     /// A sum over all of a side's statements; nothing in them is wrong.
-    fn told(&self, side: &str, what: &str) -> u128 {
+    pub fn told(&self, side: &str, what: &str) -> u128 {
         let mut audit = sdpp();
         audit.args(["audit", "--format", "json", "--journal"]);
         audit.arg(self.chain.path(&format!("{side}-journal"))).arg("--config");
@@ -301,7 +301,7 @@ impl Market {
     }
 
     /// What a side has more than at first, when what its transactions cost is given back.
-    fn gained(&self, side: &str) -> i128 {
+    pub fn gained(&self, side: &str) -> i128 {
         let fee = |tx: &Value| {
             let receipt = self.ask("eth_getTransactionReceipt", &json!([tx["hash"]]));
             assert_eq!(receipt["status"], "0x1", "{tx}");
@@ -313,7 +313,7 @@ impl Market {
     }
 
     /// Waits until the running seller owes nothing any more.
-    fn seller_settles(&self) {
+    pub fn seller_settles(&self) {
         self.until_seller(|told| told["ledgers"]["anvil"]["unsettled"] == 0);
     }
 
@@ -358,7 +358,7 @@ fn road(port: u16) -> Proxy {
 }
 
 /// Writes something else into a side's config.
-fn change(chain: &Chain, side: &str, from: &str, to: &str) {
+pub fn change(chain: &Chain, side: &str, from: &str, to: &str) {
     let path = chain.path(&format!("{side}.toml"));
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(from), "{from} is not in {text}");

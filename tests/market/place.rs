@@ -20,6 +20,9 @@ pub struct Setting {
     pub anchor: &'static str,
     pub topics: String,
     pub patience_ms: u64,
+    /// How long the escrow lets a payee redeem when the payer asked to close. The seller then asks
+    /// for no more.
+    pub grace_period_ms: Option<u64>,
 }
 
 impl Default for Setting {
@@ -33,6 +36,7 @@ impl Default for Setting {
             anchor: "before",
             topics: String::new(),
             patience_ms: 20_000,
+            grace_period_ms: None,
         }
     }
 }
@@ -96,7 +100,11 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let mut serve = sdpp();
         serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--dir"]);
-        let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
+        serve.arg(dir.path().join("ledger"));
+        if let Some(ms) = setting.grace_period_ms {
+            serve.args(["--grace-period-ms", &ms.to_string()]);
+        }
+        let (ledger, ledger_address) = listening(&mut serve);
         let mut place = Place {
             seller: None,
             address: String::new(),
@@ -239,8 +247,9 @@ impl Place {
         let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
             &self.setting;
         let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
+        let outage = if self.setting.grace_period_ms.is_some() { "outage_s = 0\n" } else { "" };
         format!(
-            "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
+            "{}[seller]\n{outage}listen = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
              granularity = {granularity}\ncredit_windows = {credit_windows}\n\
              signature_required = {signed}\npatience_ms = {patience_ms}\n\
              [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\

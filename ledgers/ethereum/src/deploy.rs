@@ -2,6 +2,7 @@
 //! journal uses the three steps instead.
 
 use crate::abi::{self, Body, ESCROW};
+use crate::finality::own_id;
 use crate::ledger::EthereumLedger;
 use crate::names;
 use ethers_core::abi::{Token as Word, encode};
@@ -10,13 +11,10 @@ use ethers_core::utils::get_contract_address;
 use sdpp_ledger::{
     Account, Amount, Call, Evidence, Finality, Ledger, LedgerError, Result, Signed, TxId,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often what was sent is looked after.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// How many looks it is given.
-const LOOKS_MAX: u32 = 2_400;
 
 /// A contract that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +28,18 @@ pub struct Deployed {
 }
 
 impl EthereumLedger {
+    /// The same, waiting so long for what these commands send to be final; ten minutes where
+    /// nothing is said.
+    pub fn waiting(self, landing: Duration) -> Self {
+        EthereumLedger { landing, ..self }
+    }
+
     /// Makes an escrow contract and waits until it is final. Seconds are the unit of its grace
     /// period, from ten minutes to ninety days.
     ///
     /// # Errors
-    /// `GracePeriodOutOfRange`, `Reverted`, `Replaced`, `Unavailable`.
+    /// `GracePeriodOutOfRange`, `Reverted`, `Replaced`, `Unavailable`: then it may still happen,
+    /// and the error says by which transaction and where.
     pub async fn deploy_escrow(&self, grace_period: Duration) -> Result<Deployed> {
         let words = [Word::Uint(grace_period.as_secs().into())];
         self.deployed(&ESCROW.bytecode, &words).await
@@ -44,7 +49,7 @@ impl EthereumLedger {
     /// anyone, and waits until it is final.
     ///
     /// # Errors
-    /// `Reverted`, `Replaced`, `Unavailable`.
+    /// `Reverted`, `Replaced`, `Unavailable`: then it may still happen, as above.
     pub async fn deploy_token(
         &self,
         name: &str,
@@ -65,11 +70,12 @@ impl EthereumLedger {
     /// Does a call under the chain's next number and waits until it is final.
     ///
     /// # Errors
-    /// What the call is refused with, `Replaced`, `Unavailable`: then it may still happen.
+    /// What the call is refused with, `Replaced`, `Unavailable`: then it may still happen, and the
+    /// error says by which transaction.
     pub async fn send_and_wait(&self, call: &Call) -> Result<Evidence> {
         let number = self.next_number().await?;
         let signed = self.prepared(number, call).await?;
-        self.landed(&signed).await
+        self.landed(&signed, None).await
     }
 
     async fn deployed(&self, bytecode: &[u8], words: &[Word]) -> Result<Deployed> {
@@ -77,15 +83,16 @@ impl EthereumLedger {
         let number = self.next_number().await?;
         let body = Body { to: None, value: U256::zero(), data };
         let signed = self.prepared_body(number, &body).await?;
-        let evidence = self.landed(&signed).await?;
         let contract = names::account(get_contract_address(self.own.address, number));
+        let evidence = self.landed(&signed, Some(&contract)).await?;
         Ok(Deployed { tx: evidence.tx, contract, height: evidence.height })
     }
 
-    /// Sends, and waits until it is final.
-    async fn landed(&self, signed: &Signed) -> Result<Evidence> {
+    /// Sends, and waits until it is final; `contract` is what it makes.
+    async fn landed(&self, signed: &Signed, contract: Option<&Account>) -> Result<Evidence> {
+        let since = Instant::now();
         let mut last = self.submit(signed).await.err();
-        for _ in 0..LOOKS_MAX {
+        while since.elapsed() < self.landing {
             match self.finality(signed).await {
                 Ok(Finality::Final(evidence)) => return Ok(evidence),
                 Ok(Finality::Reverted { why, .. }) => {
@@ -100,12 +107,30 @@ impl EthereumLedger {
                 Ok(Finality::Pending(_)) => last = None,
                 Err(error) => last = Some(error),
             }
-            if let Some(LedgerError::Refused { .. }) = last {
-                break;
+            if let Some(error @ LedgerError::Refused { .. }) = last {
+                return Err(error);
             }
             tokio::time::sleep(LOOK).await;
         }
-        let late = || LedgerError::unavailable("it was sent, and is not final yet");
-        Err(last.unwrap_or_else(late))
+        Err(late(own_id(signed)?, contract, since.elapsed(), last))
     }
+}
+
+/// What to tell an operator who has waited long enough: what was sent can still happen, and must
+/// not be sent again under another number.
+fn late(
+    tx: &TxId,
+    contract: Option<&Account>,
+    time: Duration,
+    last: Option<LedgerError>,
+) -> LedgerError {
+    let seconds = time.as_secs();
+    let heard = last.map_or(String::new(), |error| format!(" ({error})"));
+    let then = contract.map_or(String::new(), |contract| {
+        format!(", and once it is final put the contract's address into the config: {contract}")
+    });
+    LedgerError::unavailable(format!(
+        "transaction {tx} was sent {seconds} s ago and is not final yet{heard}; it may still \
+         happen: look with `sdpp ledger tx {tx}`{then}"
+    ))
 }

@@ -1,6 +1,7 @@
 //! Payment channels in the escrow contract, read where they are final.
 
 use crate::abi::{self, ROWS_MAX};
+use crate::events::{EVENTS_MAX, Pages};
 use crate::evidence::CHANNELS_ASKED;
 use crate::finality::stands;
 use crate::ledger::{Chain, Contract, EthereumLedger};
@@ -16,10 +17,11 @@ use sdpp_ledger::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most blocks that one question is about.
+/// The most blocks that one answer is about.
 const BLOCKS_ASKED: u64 = 1_000;
 
 /// The events that change a channel. What cancels a request to close is a top up.
@@ -83,8 +85,8 @@ impl EthereumLedger {
         let input = abi::input(abi::ALLOWANCE, &words);
         let answer = node.call(token, &input, json!("pending")).await?;
         let word = answer.get(..32).map(U256::from_big_endian);
-        let why = || LedgerError::refused("NotAToken", format!("{token:?} tells no allowance"));
-        Ok(word.ok_or_else(why)?)
+        let why = || Trouble::refused("NotAToken", format!("{token:?} tells no allowance"));
+        word.ok_or_else(why)
     }
 }
 
@@ -120,24 +122,16 @@ impl Chain {
         from: u64,
     ) -> Answer<Changes> {
         let head = node.head().await?;
-        let to = self
-            .final_height(&head)
-            .map_or(0, |height| height.min(from.saturating_add(BLOCKS_ASKED - 1)));
-        if self.final_height(&head).is_none_or(|height| height < from) {
+        let Some(to) = self.final_height(&head).filter(|height| from <= *height) else {
             return Ok(Changes { list: Vec::new(), next: from });
-        }
-        let mut logs = Vec::new();
-        for ids in channels.chunks(CHANNELS_ASKED) {
-            logs.extend(node.logs(self.filter(&KINDS, ids, at(from), at(to))).await?);
-        }
+        };
+        let to = to.min(from.saturating_add(BLOCKS_ASKED - 1));
+        let (logs, next) = self.channel_events(&node, channels, from..=to).await?;
         let mut list = BTreeMap::new();
         let mut times = BTreeMap::new();
         for log in logs {
             let odd = || node.trouble("an event that was not asked for");
             let (place, change) = self.change(&log, channels).ok_or_else(odd)?;
-            if !(from..=to).contains(&change.height) {
-                return Err(odd());
-            }
             let at_ms = match times.get(&change.height) {
                 Some(at_ms) => *at_ms,
                 None => block_of(&node, &log, change.height).await?.at_ms(),
@@ -148,7 +142,30 @@ impl Chain {
         if !stands(&node, &head).await? {
             return Err(node.trouble("the chain was rewritten while it was read"));
         }
-        Ok(Changes { list: list.into_values().collect(), next: to.saturating_add(1) })
+        Ok(Changes { list: list.into_values().collect(), next })
+    }
+
+    /// The events of channels in a range of blocks, and the first block that was not read. What
+    /// was read counts, even if the node lets nothing more be read now.
+    async fn channel_events(
+        &self,
+        node: &Arc<Rpc>,
+        channels: &[ChannelId],
+        range: RangeInclusive<u64>,
+    ) -> Answer<(Vec<Log>, u64)> {
+        let filters = channels.chunks(CHANNELS_ASKED).map(|ids| self.filter(&KINDS, ids)).collect();
+        let (mut pages, mut logs) = (Pages::new(node, filters), Vec::new());
+        let (from, to) = range.into_inner();
+        let mut next = from;
+        while next <= to && logs.len() < EVENTS_MAX {
+            let page = match pages.first(next..=to).await {
+                Err(_) if next > from => break,
+                page => page?,
+            };
+            next = page.blocks.end().saturating_add(1);
+            logs.extend(page.logs);
+        }
+        Ok((logs, next))
     }
 
     /// What an event says, and its place in the chain; its time is not in it.
@@ -172,8 +189,8 @@ impl Chain {
             _ => ChangeKind::Withdrawn,
         };
         let tx = names::tx_id(log.transaction_hash?);
-        let height = log.block_number?.as_u64();
-        let place = (height, log.log_index?.as_u64());
+        let place = log.place()?;
+        let height = place.0;
         Some((place, Change { channel, kind, tx, height, at_ms: 0 }))
     }
 }

@@ -1,12 +1,13 @@
 //! What a final transaction did, read back from its events and from what stood before it.
 
 use crate::escrow::channel_at;
+use crate::events::Pages;
 use crate::ledger::Chain;
 use crate::rpc::{Answer, Rpc, Trouble};
 use crate::view::{Block, Log, Receipt, at};
 use crate::{abi, names};
 use ethers_core::types::{Address, H256, U256};
-use sdpp_ledger::{Amount, Batch, Call, ChannelId, Evidence, Redeem, Row, Transfer};
+use sdpp_ledger::{Amount, Call, ChannelId, Evidence, Redeem, Row, Transfer};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use tokio::task::JoinSet;
 
 /// How many questions wait for their answer at once.
 const ASKED_AT_ONCE: usize = 8;
+
+/// The most pages of events that are read downwards for one answer.
+const PAGES_MAX: u32 = 5_000;
 
 /// The most channels that one question names.
 pub(crate) const CHANNELS_ASKED: usize = 50;
@@ -44,79 +48,139 @@ impl Chain {
             Some(Call::Transfer(transfer)) => {
                 evidence.amount = arrived(receipt, transfer, from)?.ok_or_else(absurd)?;
             }
-            Some(Call::Settle(redeem) | Call::Close(redeem)) => {
-                let rows = self.rows(node, receipt, std::slice::from_ref(redeem)).await?;
+            Some(call) => {
+                let rows = self.rows(node, receipt, call).await?;
                 evidence.amount = sum(&rows).ok_or_else(absurd)?;
+                if matches!(call, Call::SettleMany(_) | Call::CloseMany(_)) {
+                    evidence.rows = rows;
+                }
             }
-            Some(Call::SettleMany(Batch { rows }) | Call::CloseMany(Batch { rows })) => {
-                evidence.rows = self.rows(node, receipt, rows).await?;
-                evidence.amount = sum(&evidence.rows).ok_or_else(absurd)?;
-            }
-            _ => {}
+            None => {}
         }
         Ok(evidence)
     }
 
-    /// What became of each row, by the events of its transaction: one for each, in order.
-    async fn rows(&self, node: &Arc<Rpc>, receipt: &Receipt, asked: &[Redeem]) -> Answer<Vec<Row>> {
+    /// What became of each row that a call redeems, in order, by the events of its transaction.
+    async fn rows(&self, node: &Arc<Rpc>, receipt: &Receipt, call: &Call) -> Answer<Vec<Row>> {
         let odd = || node.trouble("events that do not fit their transaction");
-        let escrow = self.escrow_address().unwrap_or_default();
-        let kinds = ["Settled", "ChannelClosed", "RowSkipped"].map(abi::topic);
-        let is_row = |log: &&Log| {
-            log.address == escrow && log.topics.first().is_some_and(|kind| kinds.contains(kind))
+        let Some((asked, kind)) = redeemed(call) else {
+            return Ok(Vec::new());
         };
-        let events: Vec<&Log> = receipt.logs.iter().filter(is_row).collect();
-        if events.len() != asked.len() {
-            return Err(odd());
-        }
-        let first = events.first().and_then(|log| log.log_index).unwrap_or_default();
-        let ids: Vec<ChannelId> = asked.iter().map(|row| row.channel).collect();
-        let mut had = self.settled_before(node, receipt, first.as_u64(), &ids).await?;
+        let fates = self.fates(receipt, asked, kind).ok_or_else(odd)?;
+        let done = asked.iter().zip(&fates).filter(|(_, refused)| refused.is_none());
+        let ids: Vec<ChannelId> = done.map(|(row, _)| row.channel).collect();
+        let mut had = match ids.is_empty() {
+            true => HashMap::new(),
+            false => self.settled_before(node, receipt, &ids).await?,
+        };
         let mut rows = Vec::with_capacity(asked.len());
-        for (redeem, log) in asked.iter().zip(events) {
-            if log.topics.get(1) != Some(&H256(redeem.channel.0)) {
-                return Err(odd());
+        for (Redeem { channel, amount, .. }, refused) in asked.iter().zip(fates) {
+            let mut moved = Amount::ZERO;
+            if refused.is_none() {
+                let before = had.insert(*channel, *amount).unwrap_or_default();
+                moved = amount.checked_sub(before).ok_or_else(odd)?;
             }
-            let amount = log.word(0).and_then(names::amount).ok_or_else(odd)?;
-            let before = had.entry(redeem.channel).or_default();
-            let refused = (log.topics[0] == kinds[2]).then(|| refusal(log));
-            let moved =
-                if refused.is_some() { Some(Amount::ZERO) } else { amount.checked_sub(*before) };
-            *before = if refused.is_some() { *before } else { amount };
-            rows.push(Row { channel: redeem.channel, amount: moved.ok_or_else(odd)?, refused });
+            rows.push(Row { channel: *channel, amount: moved, refused });
         }
         Ok(rows)
     }
 
-    /// What the payees of channels had before a transaction's first event.
+    /// Why each row was passed over, `None` for one that took effect; nothing where a row has no
+    /// event. Who is paid on the way may call the escrow in between, so there may be events of
+    /// strangers among ours. That a row takes effect only the channel's payee can bring about,
+    /// which is who signed; that one is passed over anyone can write beside it. So an effect
+    /// counts where there is one, and what was not asked for is let go.
+    fn fates(
+        &self,
+        receipt: &Receipt,
+        asked: &[Redeem],
+        kind: &str,
+    ) -> Option<Vec<Option<String>>> {
+        let is_of = |log: &Log, topic: H256, row: &Redeem| {
+            Some(log.address) == self.escrow_address()
+                && log.topics == [topic, H256(row.channel.0)]
+                && log.word(0) == Some(names::word(row.amount))
+        };
+        let (kind, skip) = (abi::topic(kind), abi::topic("RowSkipped"));
+        let mut left: Vec<&Log> = receipt.logs.iter().collect();
+        let fate = |row: &Redeem| {
+            if let Some(place) = left.iter().position(|log| is_of(log, kind, row)) {
+                // Each event is of one row: the same voucher a second time is passed over.
+                left.remove(place);
+                return Some(None);
+            }
+            let skips = receipt.logs.iter().filter(|log| is_of(log, skip, row));
+            let whys: Vec<String> = skips.map(refusal).collect();
+            // This is how a stranger's attempt at a channel of ours ends.
+            let own = whys.iter().find(|why| *why != "NotPayee");
+            own.or(whys.first()).map(|why| Some(why.clone()))
+        };
+        asked.iter().map(fate).collect()
+    }
+
+    /// What the payees of channels had before a transaction in which they got more.
     async fn settled_before(
         &self,
         node: &Arc<Rpc>,
         receipt: &Receipt,
-        first: u64,
         ids: &[ChannelId],
     ) -> Answer<HashMap<ChannelId, Amount>> {
-        let height = receipt.height();
-        let (mut had, from) = match self.settled_at(node, height.saturating_sub(1), ids).await {
-            Ok(had) => (had, at(height)),
-            // What stood there is not kept: the events are, from the beginning.
-            Err(Trouble::Said { .. }) => (HashMap::new(), at(0)),
+        let first = receipt.logs.iter().filter_map(|log| log.log_index).min();
+        let first = first.ok_or_else(|| node.trouble("events without a place"))?;
+        let (height, before) = (receipt.height(), (receipt.height(), first.as_u64()));
+        let (had, from) = match self.settled_at(node, height.saturating_sub(1), ids).await {
+            Ok(had) => (had, height),
+            // What stood there is not kept: the events are, down to the channels' opening.
+            Err(Trouble::Said { .. }) => (HashMap::new(), 0),
             Err(trouble) => return Err(trouble),
         };
-        for ids in ids.chunks(CHANNELS_ASKED) {
-            let filter = self.filter(&["Settled"], ids, from.clone(), at(height));
-            for log in node.logs(filter).await? {
-                let place =
-                    (log.block_number.map(|n| n.as_u64()), log.log_index.map(|n| n.as_u64()));
-                let is_before = place < (Some(height), Some(first));
-                let amount = log.word(0).and_then(names::amount);
-                if let (true, Some(id), Some(amount)) = (is_before, log.topics.get(1), amount) {
-                    let most = had.entry(ChannelId(id.0)).or_default();
-                    *most = amount.max(*most);
-                }
+        self.settled_by_events(node, (from, before), ids, had).await
+    }
+
+    /// What the payees of channels had before a place in the chain, by the events of the blocks
+    /// down to a height, if they go on from `had`.
+    async fn settled_by_events(
+        &self,
+        node: &Arc<Rpc>,
+        (from, before): (u64, (u64, u64)),
+        ids: &[ChannelId],
+        mut had: HashMap<ChannelId, Amount>,
+    ) -> Answer<HashMap<ChannelId, Amount>> {
+        let kinds = ["Settled", "ChannelOpened"];
+        let filters = ids.chunks(CHANNELS_ASKED).map(|ids| self.filter(&kinds, ids)).collect();
+        let (mut pages, mut left) = (Pages::new(node, filters), Some(before.0));
+        for _ in 0..PAGES_MAX {
+            let Some(to) = left else { break };
+            let page = pages.last(from..=to).await?;
+            for log in page.logs.iter().filter(|log| log.place().is_some_and(|at| at < before)) {
+                let Some((id, settled)) = self.settled_by(log, ids) else { continue };
+                let most = had.entry(id).or_default();
+                *most = settled.max(*most);
             }
+            if ids.iter().all(|id| had.contains_key(id)) {
+                return Ok(had);
+            }
+            left = page.blocks.start().checked_sub(1).filter(|to| *to >= from);
         }
-        Ok(had)
+        let what = "the events down to the opening of a channel cannot be read: name an endpoint \
+                    that keeps them (an archive) among the ledger's";
+        Err(Trouble::Said { what: format!("{}: {what}", node.endpoint()), data: None })
+    }
+
+    /// What an event says that a channel's payee has had.
+    fn settled_by(&self, log: &Log, ids: &[ChannelId]) -> Option<(ChannelId, Amount)> {
+        let id = ChannelId(log.topics.get(1)?.0);
+        let is_asked = Some(log.address) == self.escrow_address() && ids.contains(&id);
+        if !is_asked || log.removed == Some(true) {
+            return None;
+        }
+        match log.topics[0] {
+            kind if kind == abi::topic("Settled") => {
+                Some((id, log.word(0).and_then(names::amount)?))
+            }
+            kind if kind == abi::topic("ChannelOpened") => Some((id, Amount::ZERO)),
+            _ => None,
+        }
     }
 
     /// What the payees of channels had at the end of a block.
@@ -145,12 +209,23 @@ impl Chain {
         Ok(had)
     }
 
-    /// A question after the escrow's events of some kinds in some channels.
-    pub fn filter(&self, kinds: &[&str], ids: &[ChannelId], from: Value, to: Value) -> Value {
+    /// A question after the escrow's events of some kinds in some channels, in whatever blocks.
+    pub fn filter(&self, kinds: &[&str], ids: &[ChannelId]) -> Value {
         let kinds: Vec<H256> = kinds.iter().map(|kind| abi::topic(kind)).collect();
         let ids: Vec<H256> = ids.iter().map(|id| H256(id.0)).collect();
         let address = self.escrow_address();
-        json!({ "address": address, "topics": [kinds, ids], "fromBlock": from, "toBlock": to })
+        json!({ "address": address, "topics": [kinds, ids] })
+    }
+}
+
+/// The rows that a call redeems, and the event that says of each that it took effect.
+pub(crate) fn redeemed(call: &Call) -> Option<(&[Redeem], &'static str)> {
+    match call {
+        Call::Settle(redeem) => Some((std::slice::from_ref(redeem), "Settled")),
+        Call::Close(redeem) => Some((std::slice::from_ref(redeem), "ChannelClosed")),
+        Call::SettleMany(batch) => Some((&batch.rows, "Settled")),
+        Call::CloseMany(batch) => Some((&batch.rows, "ChannelClosed")),
+        _ => None,
     }
 }
 

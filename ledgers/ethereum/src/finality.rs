@@ -1,10 +1,12 @@
 //! What became of a transaction. Mined is not final, absent is not replaced: both are said only
 //! when the chain has shown it, deep enough, in the words of one node.
 
+use crate::abi::Body;
+use crate::evidence::redeemed;
 use crate::ledger::{Chain, EthereumLedger};
 use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
-use crate::view::{Block, Receipt, at};
+use crate::view::{Block, Receipt, Seen, at};
 use crate::{abi, names};
 use ethers_core::types::{Address, H256};
 use sdpp_ledger::{Call, Finality, Inclusion, LedgerError, Signed, TxId};
@@ -34,11 +36,27 @@ impl EthereumLedger {
             return Ok(Finality::Replaced);
         }
         let call = abi::call(&tx.body, self.chain.escrow_address());
+        if call.is_none() && matches!(place, Place::Deep(..)) {
+            self.chain.is_readable(&tx.body)?;
+        }
         self.chain.told(&node, place, call.as_ref(), own).await
     }
 }
 
 impl Chain {
+    /// Whether what our own transaction did can be read with these settings.
+    fn is_readable(&self, body: &Body) -> Result<(), LedgerError> {
+        let moves_money = |call: Call| redeemed(&call).is_some();
+        let (Some(to), true) = (body.to, abi::call(body, body.to).is_some_and(moves_money)) else {
+            return Ok(());
+        };
+        let now = self.settings.escrow.as_ref().map_or("none", |account| account.as_str());
+        Err(LedgerError::unavailable(format!(
+            "it was signed for the escrow contract {to:?} and the settings name {now}: what it \
+             brought is read when they name {to:?} again"
+        )))
+    }
+
     /// Where a transaction stands.
     pub async fn place(&self, node: &Rpc, tx: H256) -> Answer<Place> {
         let Some(receipt) = node.receipt(tx).await? else {
@@ -52,10 +70,27 @@ impl Chain {
         };
         let is_deep = self.final_height(&head).is_some_and(|height| block.height() <= height);
         if is_deep && stands(node, &head).await? {
+            // What it did is for good, and nothing shows it but the node's word: two of them.
+            if node.receipt(tx).await?.as_ref() != Some(&receipt) {
+                return Err(node.trouble("told in two ways what a transaction did"));
+            }
             return Ok(Place::Deep(Box::new(receipt), Box::new(block)));
         }
         let (height, block) = (block.height(), format!("{:?}", block.hash));
         Ok(Place::Shallow(Inclusion { height, block }))
+    }
+
+    /// Whether what a node tells of a transaction counts. Of a kind whose hash is not known here
+    /// there is but its word, which it has to repeat, and which is nothing before the block is
+    /// deep.
+    pub async fn counts(&self, node: &Rpc, seen: &Seen, place: &Place) -> Answer<bool> {
+        if !seen.is_hearsay() {
+            return Ok(true);
+        }
+        if node.seen(seen.hash).await?.as_ref() != Some(seen) {
+            return Err(node.trouble("told a transaction in two ways"));
+        }
+        Ok(matches!(place, Place::Deep(..)))
     }
 
     /// The height of the newest block that is deep enough.
@@ -85,49 +120,6 @@ impl Chain {
         })
     }
 
-    /// Whether an account's number was used for good by another transaction than `own`. Yes is
-    /// said on proof alone: whoever takes it for one signs anew.
-    pub async fn is_used_by_another(
-        &self,
-        node: &Rpc,
-        account: Address,
-        number: u64,
-        own: H256,
-    ) -> Answer<bool> {
-        let head = node.head().await?;
-        let Some(deep) = self.final_height(&head) else {
-            return Ok(false);
-        };
-        match node.count(account, at(deep)).await {
-            Ok(count) if count <= number => return Ok(false),
-            Err(Trouble::Said { what, .. }) => {
-                let used = node.count(account, json!("latest")).await? > number;
-                let lost = format!("{what}: what stood at height {deep} is not kept");
-                return if used { Err(LedgerError::unavailable(lost).into()) } else { Ok(false) };
-            }
-            answer => answer?,
-        };
-        match user_of(node, account, number, deep).await? {
-            Some(used) => Ok(used != own && stands(node, &head).await?),
-            None => self.nobody_has(own, deep).await,
-        }
-    }
-
-    /// Whether no endpoint that has come so far knows of a transaction.
-    async fn nobody_has(&self, own: H256, height: u64) -> Answer<bool> {
-        let mut asked = 0;
-        for node in self.nodes.in_order().await? {
-            if node.head().await?.height() < height {
-                continue;
-            }
-            if node.receipt(own).await?.is_some() || node.seen(own).await?.is_some() {
-                return Ok(false);
-            }
-            asked += 1;
-        }
-        Ok(asked > 0)
-    }
-
     /// The reason, as the same call has it at the end of the block that it reverted in. As good
     /// as can be had without replaying the block.
     async fn why_reverted(&self, node: &Rpc, receipt: &Receipt) -> String {
@@ -135,14 +127,14 @@ impl Chain {
             return "Reverted".to_owned();
         };
         let call = json!({
-            "from": seen.from, "to": seen.to, "value": seen.value, "gas": seen.gas,
-            "data": seen.input,
+            "from": seen.from, "to": seen.signed.to, "value": seen.signed.value,
+            "gas": seen.signed.gas, "data": seen.signed.input,
         });
         let answer: Answer<serde_json::Value> =
             node.ask("eth_call", json!([call, at(receipt.height())])).await;
         match answer {
             Err(Trouble::Said { data: Some(data), .. }) if !data.is_empty() => abi::refusal(&data),
-            _ if receipt.gas_used == seen.gas => "OutOfGas".to_owned(),
+            _ if receipt.gas_used == seen.signed.gas => "OutOfGas".to_owned(),
             _ => "Reverted".to_owned(),
         }
     }
@@ -158,24 +150,4 @@ pub(crate) async fn stands(node: &Rpc, block: &Block) -> Answer<bool> {
 pub(crate) fn own_id(signed: &Signed) -> Result<&TxId, LedgerError> {
     let lacks = || LedgerError::refused("Malformed", "a transaction here has its id at once");
     signed.tx.as_ref().ok_or_else(lacks)
-}
-
-/// The transaction that used an account's number at or under a height at which it was used.
-/// `None` where the node does not keep what it takes to find it.
-async fn user_of(node: &Rpc, account: Address, number: u64, height: u64) -> Answer<Option<H256>> {
-    let (mut used, mut unused, mut step) = (height, None, 1);
-    while unused.is_none_or(|unused| used - unused > 1) {
-        let middle = unused.map_or(used.saturating_sub(step), |low| low + (used - low) / 2);
-        step = step.saturating_mul(2);
-        match node.count(account, at(middle)).await {
-            Ok(count) if count <= number => unused = Some(middle),
-            Ok(_) if middle == 0 => return Ok(None),
-            Ok(_) => used = middle,
-            Err(Trouble::Said { .. }) => return Ok(None),
-            Err(trouble) => return Err(trouble),
-        }
-    }
-    let all = node.transactions(used).await?;
-    let by = all.into_iter().find(|tx| (tx.from, tx.nonce) == (Some(account), Some(number.into())));
-    Ok(by.map(|tx| tx.hash))
 }

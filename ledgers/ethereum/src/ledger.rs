@@ -1,6 +1,6 @@
 //! One account on a chain: settings, the way in, and what all three abilities share.
 
-use crate::abi::{self, Body, Made};
+use crate::abi::{self, Made};
 use crate::endpoints::Endpoints;
 use crate::fees::Market;
 use crate::names;
@@ -14,12 +14,15 @@ use sdpp_ledger::{
 };
 use serde_json::json;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The gas of what one more session asks of an account at most: ten anchors, a settlement and a
 /// close, each with a token.
 const SESSION_GAS: u128 = 10 * 35_000 + 2 * 150_000;
+
+/// How long an operator's command waits where nothing else is said.
+const LANDING: Duration = Duration::from_secs(600);
 
 /// Which chain, by whom it is reached, and what is accepted from it.
 #[derive(Debug, Clone)]
@@ -44,6 +47,8 @@ pub struct Settings {
 pub struct EthereumLedger {
     pub(crate) chain: Arc<Chain>,
     pub(crate) own: Arc<Own>,
+    /// How long an operator's command waits for what it sent to be final.
+    pub(crate) landing: Duration,
 }
 
 /// The account that signs.
@@ -51,6 +56,8 @@ pub(crate) struct Own {
     pub key: Key,
     pub account: Account,
     pub address: Address,
+    /// The largest number that was free once or is after one that was sent; none at first.
+    number: Mutex<Option<u64>>,
 }
 
 /// The chain, whoever signs.
@@ -109,7 +116,7 @@ impl EthereumLedger {
         let Settings { chain_id, patience, .. } = settings;
         let nodes = Endpoints::new(chain_id, &settings.endpoints, patience)?;
         if let Err(error) = nodes.in_order().await {
-            let is_elsewhere = nodes.is_elsewhere().await;
+            let is_elsewhere = nodes.is_elsewhere();
             let wrong = || LedgerError::refused("WrongChain", error.to_string());
             return Err(if is_elsewhere { wrong() } else { error });
         }
@@ -117,7 +124,8 @@ impl EthereumLedger {
         if let Some(account) = &chain.settings.escrow {
             chain.escrow = Some(chain.found(account).await?);
         }
-        Ok(EthereumLedger { chain: Arc::new(chain), own: Arc::new(Own::new(key)?) })
+        let (chain, own) = (Arc::new(chain), Arc::new(Own::new(key)?));
+        Ok(EthereumLedger { chain, own, landing: LANDING })
     }
 
     /// Another account on the same chain.
@@ -125,7 +133,7 @@ impl EthereumLedger {
         // Made of the hash of a public key by the project's own key type.
         #[allow(clippy::expect_used)]
         let own = Own::new(key).expect("a key's account is 20 bytes of hex");
-        EthereumLedger { chain: Arc::clone(&self.chain), own: Arc::new(own) }
+        EthereumLedger { own: Arc::new(own), ..self.clone() }
     }
 
     /// A transaction by its id; `None` where the chain has none of this id.
@@ -153,9 +161,12 @@ impl EthereumLedger {
     /// # Errors
     /// `Unavailable`.
     pub async fn software(&self) -> Result<String> {
-        let asked = |node: Arc<Rpc>| async move { node.ask("web3_clientVersion", json!([])).await };
-        let said: String = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
-        Ok(said.chars().filter(|c| !c.is_control()).take(100).collect())
+        let asked = |node: Arc<Rpc>| async move {
+            let said: String = node.ask("web3_clientVersion", json!([])).await?;
+            Ok(node.endpoint().clean(&said))
+        };
+        let said = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        Ok(said.chars().take(100).collect())
     }
 }
 
@@ -163,7 +174,19 @@ impl Own {
     fn new(key: Key) -> Result<Self> {
         let account = key.public().account();
         let address = names::address(&account)?;
-        Ok(Own { key, account, address })
+        Ok(Own { key, account, address, number: Mutex::default() })
+    }
+
+    /// The largest number that is known to have been free once, if any is.
+    pub fn known_number(&self) -> Option<u64> {
+        // Nothing panics while it is held.
+        *self.number.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a number is free, or was.
+    pub fn know_number(&self, free: u64) {
+        let mut known = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = (*known).max(Some(free));
     }
 }
 
@@ -192,15 +215,15 @@ impl Chain {
             return Ok(None);
         };
         let absurd = || node.trouble("a transaction with absurd numbers");
-        let body = Body { to: seen.to, value: seen.value, data: seen.input.to_vec() };
+        let body = seen.body();
         let call = abi::call(&body, self.escrow_address());
         let place = self.place(&node, hash).await?;
         Ok(Some(TxView {
             tx: tx.clone(),
             from: names::account(seen.from),
-            number: u64::try_from(seen.nonce).map_err(|_| absurd())?,
-            to: seen.to.map(names::account),
-            value: names::amount(seen.value).ok_or_else(absurd)?,
+            number: u64::try_from(seen.signed.nonce).map_err(|_| absurd())?,
+            to: body.to.map(names::account),
+            value: names::amount(body.value).ok_or_else(absurd)?,
             finality: self.told(&node, place, call.as_ref(), seen.from).await?,
             call,
         }))
@@ -210,13 +233,13 @@ impl Chain {
 /// The escrow's grace period in seconds, if it is ours: its code to the last byte, with what the
 /// constructor filled in, and the digest that it checks vouchers by.
 async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u64> {
-    let not_ours = |why: &str| LedgerError::refused("NotTheEscrow", format!("{address:?}: {why}"));
+    let not_ours = |why: &str| Trouble::refused("NotTheEscrow", format!("{address:?}: {why}"));
     let other_code = || not_ours("its code is not the contract's that this was built with");
     let code = node.code(address).await?;
     let asked = async |function, words: &[Word]| {
         let input = abi::escrow_input(function, words);
         match node.call(address, &input, json!("latest")).await {
-            Err(Trouble::Said { .. }) => Err(other_code().into()),
+            Err(Trouble::Said { .. }) => Err(other_code()),
             answer => answer,
         }
     };
@@ -224,17 +247,17 @@ async fn grace_of(node: Arc<Rpc>, address: Address, domain: &Domain) -> Answer<u
     let grace = abi::word(&grace, 0).and_then(|seconds| u64::try_from(seconds).ok());
     let separator: Result<[u8; 32], _> = asked("domainSeparator", &[]).await?.try_into();
     let (Some(grace_period), Ok(separator)) = (grace, separator) else {
-        return Err(other_code().into());
+        return Err(other_code());
     };
     let chain_id = domain.chain_id;
     let made = Made { grace_period, this: address, domain: separator, chain_id };
     if made.code() != code {
-        return Err(other_code().into());
+        return Err(other_code());
     }
     let voucher = Voucher { channel: ChannelId([1; 32]), amount: Amount::new(1) };
     let words = [abi::bytes32(&voucher.channel.0), Word::Uint(U256::one())];
     if asked("getVoucherDigest", &words).await? != voucher.digest(domain).0 {
-        return Err(not_ours("it checks vouchers under another domain").into());
+        return Err(not_ours("it checks vouchers under another domain"));
     }
     Ok(grace_period)
 }
@@ -256,9 +279,7 @@ impl Ledger for EthereumLedger {
     }
 
     async fn next_number(&self) -> Result<u64> {
-        let own = self.own.address;
-        let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(async move { node.count(own, json!("pending")).await })).await
+        self.free_number().await
     }
 
     async fn submit(&self, signed: &Signed) -> Result<TxId> {
@@ -280,7 +301,7 @@ impl Ledger for EthereumLedger {
     async fn reserve(&self) -> Result<Amount> {
         let nodes = &self.chain.nodes;
         let market = nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await?;
-        let price = market.bounded(self.chain.ceiling()).max;
+        let price = market.first(self.chain.ceiling()).max;
         let absurd = || LedgerError::unavailable("an absurd gas price");
         Amount::new(price).checked_mul(SESSION_GAS).ok_or_else(absurd)
     }

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
 //! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
-//! `finality`, `evidence`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
-//! `endpoints` and `view` are the way to a node.
+//! `finality`, `numbers`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
+//! `endpoints`, `view` and `proof` are the way to a node.
 
 #![forbid(unsafe_code)]
 
@@ -15,13 +15,16 @@ mod abi;
 mod deploy;
 mod endpoints;
 mod escrow;
+mod events;
 mod evidence;
 mod fees;
 mod finality;
 mod ledger;
 mod names;
+mod numbers;
 mod payments;
 mod prepare;
+mod proof;
 mod records;
 mod rpc;
 mod submit;

@@ -1,12 +1,12 @@
 //! Payments: coin with the reference as its data, tokens with the reference behind the call.
 
-use crate::abi::{self, Body};
+use crate::abi;
 use crate::evidence::arrived;
 use crate::finality::Place;
 use crate::ledger::{Chain, EthereumLedger};
 use crate::names;
 use crate::records::effective;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Rpc, Trouble};
 use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
@@ -39,17 +39,19 @@ impl Chain {
         let Some(seen) = node.seen(hash).await? else {
             return Ok(Finality::Unknown);
         };
-        let body = Body { to: seen.to, value: seen.value, data: seen.input.to_vec() };
-        let Some(Call::Transfer(made)) = abi::call(&body, self.escrow_address()) else {
-            return Err(LedgerError::refused("NotATransfer", claim.tx.as_str()).into());
-        };
-        fits(&made, &claim.transfer)?;
         let place = self.place(&node, hash).await?;
+        if !self.counts(&node, &seen, &place).await? {
+            return self.told(&node, place, None, seen.from).await;
+        }
+        let Some(Call::Transfer(made)) = abi::call(&seen.body(), self.escrow_address()) else {
+            return Err(Trouble::refused("NotATransfer", claim.tx.as_str()));
+        };
+        fits(&made, &claim.transfer).map_err(Trouble::told)?;
         if let Place::Deep(receipt, _) = &place
             && receipt.took_effect()
         {
             let amount = arrived(receipt, &made, seen.from)?.unwrap_or_default();
-            is_enough(amount, claim.transfer.amount)?;
+            is_enough(amount, claim.transfer.amount).map_err(Trouble::told)?;
         }
         let call = Call::Transfer(made);
         effective(self.told(&node, place, Some(&call), seen.from).await?)
@@ -74,8 +76,8 @@ impl Chain {
         let input = abi::input(abi::BALANCE_OF, &[Word::Address(account)]);
         let answer = node.call(token, &input, json!(block)).await?;
         let word = answer.get(..32).map(U256::from_big_endian);
-        let why = || LedgerError::refused("NotAToken", format!("{token:?} tells no balance"));
-        Ok(word.ok_or_else(why)?)
+        let why = || Trouble::refused("NotAToken", format!("{token:?} tells no balance"));
+        word.ok_or_else(why)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
 use crate::view::hex_text;
 use ethers_core::types::{Address, U64, U256};
-use sdpp_ledger::{Amount, Call, LedgerError, Result, Signed};
+use sdpp_ledger::{Amount, Asset, Call, LedgerError, Result, Signed};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// More gas than any block has.
 const GAS_MAX: u64 = 1 << 32;
 
-/// The gas of a transaction that does nothing.
+/// The gas of a transaction that does nothing, where a node does not say.
 const GAS_OF_NOTHING: u64 = 21_000;
 
 /// How soon to ask again for what waits for a block.
@@ -48,27 +48,38 @@ impl EthereumLedger {
     pub(crate) async fn raised(&self, variants: &[Signed]) -> Result<Option<Signed>> {
         let newest = variants.last().ok_or_else(nothing_signed)?;
         let tx = Tx::read(newest, self.own.address)?;
-        let today = self.market().await?.bounded(self.chain.ceiling());
-        let Some(fees) = tx.fees.raised(today, self.chain.ceiling()) else {
-            return Ok(None);
+        let asked = |node: Arc<Rpc>| async move {
+            let held = node.coin(self.own.address, "latest").await?;
+            Ok((Market::ask(&node).await?, held))
         };
-        Tx { fees, ..tx }.sign(&self.own.key).map(Some)
+        let (market, held) = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        let room = held.saturating_sub(tx.body.value) / U256::from(tx.gas.max(1));
+        let room = u128::try_from(room).unwrap_or(u128::MAX);
+        let fees = market.raise(tx.fees, variants.len(), room, self.chain.ceiling());
+        let fees = fees.inspect_err(|error| self.warn(newest, error))?;
+        fees.map(|fees| Tx { fees, ..tx }.sign(&self.own.key)).transpose()
     }
 
     /// Nothing, for a fee that goes before all of these; see [`sdpp_ledger::Ledger::cancel`].
     pub(crate) async fn cancelled(&self, variants: &[Signed]) -> Result<Signed> {
         let newest = variants.last().ok_or_else(nothing_signed)?;
         let tx = Tx::read(newest, self.own.address)?;
-        let today = self.market().await?.bounded(self.chain.ceiling());
-        let above = || LedgerError::unavailable("fees are above the ceiling: nothing goes before");
-        let fees = tx.fees.raised(today, self.chain.ceiling()).ok_or_else(above)?;
         let body = Body::to(self.own.address, Vec::new());
-        Tx { fees, body, gas: GAS_OF_NOTHING, ..tx }.sign(&self.own.key)
+        let asked = |node: Arc<Rpc>| {
+            let body = &body;
+            async move { Ok((Market::ask(&node).await?, self.gas_of_nothing(&node, body).await?)) }
+        };
+        let (market, gas) = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        let fees = market.outbid(tx.fees, self.chain.ceiling());
+        let fees = fees.inspect_err(|error| self.warn(newest, error))?;
+        Tx { fees, body, gas, ..tx }.sign(&self.own.key)
     }
 
-    async fn market(&self) -> Result<Market> {
-        let nodes = &self.chain.nodes;
-        nodes.ask(|node| Box::pin(async move { Market::ask(&node).await })).await
+    /// An operator sets the ceiling, and is told that it holds something up: whoever asked tries
+    /// again by itself, and has nobody to tell.
+    fn warn(&self, newest: &Signed, error: &LedgerError) {
+        let (account, number) = (&self.own.account, newest.number);
+        tracing::warn!(ledger = %self.chain.id, %account, number, "{error}");
     }
 
     async fn prepared_on(&self, node: Arc<Rpc>, number: u64, call: &Call) -> Answer<Signed> {
@@ -95,7 +106,7 @@ impl EthereumLedger {
     ) -> Answer<Signed> {
         let held = node.coin(self.own.address, "pending").await?;
         if body.value > held {
-            return Err(insufficient(held, body.value).into());
+            return Err(Trouble::told(self.insufficient(&Asset::coin(), held, body.value)));
         }
         let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
         let gas = match self.gas(&node, &body).await {
@@ -111,13 +122,14 @@ impl EthereumLedger {
         if cost <= held {
             return Ok(signed);
         }
-        let needs = format!("the account holds {held} wei and the call may cost {cost}: fund it");
+        let own = &self.own.account;
+        let needs = format!("{own} holds {held} wei and the call may cost {cost}: fund it");
         // A batch may go in parts; a single call that moves no coin of ours waits for money.
         let error = match tx.body.value.is_zero() && !is_batch {
             true => LedgerError::unavailable(needs),
-            false => insufficient(held, cost),
+            false => self.insufficient(&Asset::coin(), held, cost),
         };
-        Err(error.into())
+        Err(Trouble::told(error))
     }
 
     /// The gas for a call as the chain is about to be, and a quarter more, as it goes on.
@@ -134,6 +146,14 @@ impl EthereumLedger {
             return Err(node.trouble("an absurd amount of gas"));
         }
         Ok(gas + gas / 4)
+    }
+
+    /// The gas for what has no effect: chains differ, and an account may have code of its own.
+    async fn gas_of_nothing(&self, node: &Rpc, body: &Body) -> Answer<u64> {
+        match self.gas(node, body).await {
+            Err(Trouble::Said { .. }) => Ok(GAS_OF_NOTHING),
+            gas => gas.map(|gas| gas.max(GAS_OF_NOTHING)),
+        }
     }
 
     /// What a call that reverts when it is tried is told.
@@ -157,7 +177,7 @@ impl EthereumLedger {
             let name = code.split(':').next().unwrap_or(&code);
             Ok(LedgerError::refused(name, format!("{code}: {what}")))
         };
-        refused().await.map_or_else(|trouble| trouble, Trouble::Ledger)
+        refused().await.map_or_else(|trouble| trouble, Trouble::told)
     }
 
     /// Whether it is the token that lacks, or the leave to take it.
@@ -172,7 +192,8 @@ impl EthereumLedger {
         };
         let held = self.chain.tokens(node, spent.token, self.own.address, "pending").await?;
         if held < spent.amount {
-            return Ok(Some(insufficient(held, spent.amount)));
+            let asset = names::asset(spent.token);
+            return Ok(Some(self.insufficient(&asset, held, spent.amount)));
         }
         let leave = match spent.is_deposit {
             true => self.leave(node, spent.token).await?,
@@ -180,6 +201,12 @@ impl EthereumLedger {
         };
         let waits = || soon("the escrow has no leave to take this token yet");
         Ok((leave < spent.amount).then(waits))
+    }
+
+    fn insufficient(&self, asset: &Asset, held: U256, needed: U256) -> LedgerError {
+        let own = &self.own.account;
+        let why = format!("{own} holds {held} of {asset} and this takes {needed}");
+        LedgerError::refused("InsufficientFunds", why)
     }
 }
 
@@ -193,11 +220,6 @@ fn spent(call: &Call, topped_up: Address) -> Result<Option<Spent>> {
     };
     let spent = Spent { token, amount: names::word(amount), is_deposit };
     Ok((!token.is_zero()).then_some(spent))
-}
-
-fn insufficient(held: U256, needed: U256) -> LedgerError {
-    let why = format!("the account holds {held} and this takes {needed}");
-    LedgerError::refused("InsufficientFunds", why)
 }
 
 fn soon(what: &str) -> LedgerError {

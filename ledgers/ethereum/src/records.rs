@@ -1,10 +1,10 @@
 //! Anchors: events of the escrow contract that say who put which digest where.
 
-use crate::abi::{self, Body};
+use crate::abi;
 use crate::finality::Place;
 use crate::ledger::{Chain, EthereumLedger};
 use crate::names;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Rpc, Trouble};
 use crate::view::{Log, Receipt};
 use async_trait::async_trait;
 use ethers_core::types::{Address, H256};
@@ -31,19 +31,20 @@ impl Chain {
         let Some(seen) = node.seen(hash).await? else {
             return Ok(Finality::Unknown);
         };
-        let another =
-            || LedgerError::refused("NotThisAnchor", format!("{tx} holds something else"));
-        let body = Body { to: seen.to, value: seen.value, data: seen.input.to_vec() };
-        let call = Call::Anchor(anchor.clone());
-        if abi::call(&body, self.escrow_address()) != Some(call.clone()) {
-            return Err(another().into());
-        }
         let place = self.place(&node, hash).await?;
+        if !self.counts(&node, &seen, &place).await? {
+            return self.told(&node, place, None, seen.from).await;
+        }
+        let another = || Trouble::refused("NotThisAnchor", format!("{tx} holds something else"));
+        let call = Call::Anchor(anchor.clone());
+        if abi::call(&seen.body(), self.escrow_address()) != Some(call.clone()) {
+            return Err(another());
+        }
         if let Place::Deep(receipt, _) = &place
             && receipt.took_effect()
             && !self.says(receipt, anchor, seen.from)
         {
-            return Err(another().into());
+            return Err(another());
         }
         effective(self.told(&node, place, Some(&call), seen.from).await?)
     }
@@ -72,7 +73,7 @@ impl Chain {
 /// A finality, unless it is there for good without effect.
 pub(crate) fn effective(finality: Finality) -> Answer<Finality> {
     match finality {
-        Finality::Reverted { why, .. } => Err(LedgerError::refused("Reverted", why).into()),
+        Finality::Reverted { why, .. } => Err(Trouble::refused("Reverted", why)),
         finality => Ok(finality),
     }
 }

@@ -5,14 +5,22 @@
 use reqwest::{Client, Response, StatusCode, Url};
 use sdpp_ledger::LedgerError;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The longest answer that is read, in bytes.
-const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// The longest answer that is read, in bytes: to a question after events or all of a block, after
+/// one thing that strangers may have written to, and after anything else.
+const ANSWER_MAX_MANY: usize = 16 * 1024 * 1024;
+const ANSWER_MAX_ONE: usize = 2 * 1024 * 1024;
+const ANSWER_MAX: usize = 256 * 1024;
+
+/// The longest error that is read, in bytes.
+const ERROR_MAX: usize = 64 * 1024;
 
 /// The most of a node's own words that is passed on, in characters.
 const WORDS_MAX: usize = 200;
@@ -65,18 +73,30 @@ impl Endpoint {
         }
     }
 
-    /// A stranger's words, short, in one line, and without what of our URL is secret.
-    fn clean(&self, words: &str) -> String {
+    /// A stranger's words, short, in one line, in the direction that they are written in, and
+    /// without what of our URL is secret.
+    pub fn clean(&self, words: &str) -> String {
         let mut text = words.to_owned();
         let segments = self.0.path_segments().into_iter().flatten();
+        let written = self.0.query().unwrap_or_default().split(['&', '=']);
         let values = self.0.query_pairs().map(|(_, value)| value.into_owned());
         let own = [self.0.password().unwrap_or_default(), self.0.username()];
-        let secrets = segments.chain(own).map(str::to_owned).chain(values);
+        let secrets = segments.chain(own).chain(written).map(str::to_owned).chain(values);
         for secret in secrets.filter(|secret| secret.len() > 5) {
             text = text.replace(&secret, "***");
         }
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect()
+        text.chars().map(|c| if is_visible(c) { c } else { ' ' }).take(WORDS_MAX).collect()
     }
+}
+
+/// Whether a character neither moves a terminal's cursor nor steers how others are shown.
+fn is_visible(c: char) -> bool {
+    let steers = matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+    );
+    !c.is_control() && !steers
 }
 
 /// Why a question has no answer.
@@ -86,8 +106,27 @@ pub(crate) enum Trouble {
     Node { what: String, retry_after: Option<Duration> },
     /// The node answered with an error: its words, and for a reverted call what it reverted with.
     Said { what: String, data: Option<Vec<u8>> },
+    /// The answer is longer than what is read: less must be asked for.
+    TooLong { what: String },
     /// What the ledger says to whoever asked; another node would say the same.
     Ledger(LedgerError),
+    /// What the ledger refuses by what this node told: another one may tell something else.
+    Refused { code: String, why: String },
+}
+
+impl Trouble {
+    /// A refusal by what a node told.
+    pub fn refused(code: &str, why: impl Into<String>) -> Self {
+        Trouble::Refused { code: code.to_owned(), why: why.into() }
+    }
+
+    /// What the ledger says, a refusal of which is by what a node told.
+    pub fn told(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Refused { code, why } => Trouble::Refused { code, why },
+            error => Trouble::Ledger(error),
+        }
+    }
 }
 
 impl From<LedgerError> for Trouble {
@@ -100,8 +139,11 @@ impl From<Trouble> for LedgerError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Node { what, retry_after } => LedgerError::Unavailable { what, retry_after },
-            Trouble::Said { what, .. } => LedgerError::unavailable(what),
+            Trouble::Said { what, .. } | Trouble::TooLong { what } => {
+                LedgerError::unavailable(what)
+            }
             Trouble::Ledger(error) => error,
+            Trouble::Refused { code, why } => LedgerError::Refused { code, why },
         }
     }
 }
@@ -115,6 +157,8 @@ pub(crate) struct Rpc {
     endpoint: Endpoint,
     patience: Duration,
     next_id: AtomicU64,
+    /// The height of the newest block, as told last and at most.
+    height: [AtomicU64; 2],
 }
 
 impl Rpc {
@@ -129,7 +173,7 @@ impl Rpc {
         let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
         let no_client = |_| LedgerError::unavailable("no HTTP client can be made here");
         let http = builder.build().map_err(no_client)?;
-        Ok(Rpc { http, endpoint, patience, next_id: AtomicU64::new(1) })
+        Ok(Rpc { http, endpoint, patience, next_id: AtomicU64::new(1), height: Default::default() })
     }
 
     /// Where it is.
@@ -137,18 +181,35 @@ impl Rpc {
         &self.endpoint
     }
 
+    /// The height of the newest block that it told last.
+    pub fn height(&self) -> u64 {
+        self.height[0].load(Ordering::Relaxed)
+    }
+
+    /// The largest such height that it ever told, twice in a row at least: one wrong answer is
+    /// not the height of a chain.
+    pub fn height_most(&self) -> u64 {
+        self.height[1].load(Ordering::Relaxed)
+    }
+
+    /// Takes note of such a height.
+    pub fn note_height(&self, height: u64) {
+        let last = self.height[0].swap(height, Ordering::Relaxed);
+        self.height[1].fetch_max(height.min(last), Ordering::Relaxed);
+    }
+
     /// Asks one question.
     pub async fn ask<T: DeserializeOwned>(&self, method: &str, params: Value) -> Answer<T> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let max = answer_max(method, &params);
         let question = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let exchange = self.exchange(question.to_string());
+        let exchange = self.exchange(question.to_string(), max);
         let Ok(answered) = tokio::time::timeout(self.patience, exchange).await else {
             let ms = self.patience.as_millis();
             return Err(self.trouble(&format!("no answer to {method} within {ms} ms")));
         };
         let (status, bytes) = answered?;
-        let result = self.result_of(status, &bytes, id)?;
-        serde_json::from_value(result).map_err(|e| self.trouble(&format!("{method}: {e}")))
+        self.read(method, status, &bytes, id)
     }
 
     /// A trouble of this node.
@@ -157,7 +218,7 @@ impl Rpc {
         Trouble::Node { what, retry_after: None }
     }
 
-    async fn exchange(&self, question: String) -> Answer<(StatusCode, Vec<u8>)> {
+    async fn exchange(&self, question: String, max: usize) -> Answer<(StatusCode, Vec<u8>)> {
         let request = self.http.post(self.endpoint.0.clone());
         let request = request.header("content-type", "application/json").body(question);
         let mut response = request.send().await.map_err(|e| self.broken(&e))?;
@@ -167,8 +228,9 @@ impl Rpc {
         }
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
-            if bytes.len() + chunk.len() > ANSWER_MAX {
-                return Err(self.trouble("an answer of more than 16 MiB"));
+            if bytes.len() + chunk.len() > max {
+                let what = format!("{}: an answer of more than {max} bytes", self.endpoint);
+                return Err(Trouble::TooLong { what });
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -181,28 +243,90 @@ impl Rpc {
         self.trouble(what)
     }
 
-    fn result_of(&self, status: StatusCode, bytes: &[u8], id: u64) -> Answer<Value> {
+    fn read<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        status: StatusCode,
+        bytes: &[u8],
+        id: u64,
+    ) -> Answer<T> {
+        let result = self.result_of(status, bytes, id)?;
+        serde_json::from_str(result).map_err(|e| self.trouble(&format!("{method}: {e}")))
+    }
+
+    /// The result as it is written: whoever asked reads it into what it is to be, and nothing in
+    /// between holds what nobody asked for.
+    fn result_of<'a>(&self, status: StatusCode, bytes: &'a [u8], id: u64) -> Answer<&'a str> {
         let http = |_| match status.is_success() {
             true => self.trouble("the answer is no JSON-RPC"),
             false => self.trouble(&format!("HTTP {}", status.as_u16())),
         };
-        let mut answer: Map<String, Value> = serde_json::from_slice(bytes).map_err(http)?;
-        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
-            return Err(self.said(error));
+        let answered: Answered<'a> = serde_json::from_slice(bytes).map_err(http)?;
+        if let Some(error) = answered.error {
+            return Err(self.said(error.get()));
         }
-        if answer.get("id").and_then(Value::as_u64) != Some(id) {
+        if answered.id.is_none_or(|told| told.get() != id.to_string()) {
             return Err(self.trouble("an answer to another question"));
         }
-        answer.remove("result").ok_or_else(|| self.trouble("an answer without a result"))
+        let result = answered.result.ok_or_else(|| self.trouble("an answer without a result"))?;
+        Ok(result.get())
     }
 
-    fn said(&self, error: &Value) -> Trouble {
-        let words = error.get("message").and_then(Value::as_str).unwrap_or("an error");
-        let what = format!("{} says: {}", self.endpoint, self.endpoint.clean(words));
-        if error.get("code").and_then(Value::as_i64) == Some(429) {
+    fn said(&self, error: &str) -> Trouble {
+        let Some(Said { code, message, data }) = small(error) else {
+            return self.trouble("an error that cannot be read");
+        };
+        let words: Option<String> = message.and_then(|message| small(message.get()));
+        let words = words.unwrap_or_else(|| "an error".to_owned());
+        let what = format!("{} says: {}", self.endpoint, self.endpoint.clean(&words));
+        if code.is_some_and(|code| code.get() == "429") {
             return Trouble::Node { what, retry_after: Some(Duration::from_secs(1)) };
         }
-        Trouble::Said { what, data: error.get("data").and_then(revert_data) }
+        Trouble::Said { what, data: data.and_then(|data| revert_data(&small(data.get())?)) }
+    }
+}
+
+/// A node's answer. Each key may be there once; others are passed over.
+#[derive(Deserialize)]
+struct Answered<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    /// `null` is a result.
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// A node's error.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, default)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+/// Reads a part of an error.
+fn small<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    (text.len() <= ERROR_MAX).then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+/// The longest answer to a question.
+fn answer_max(method: &str, params: &Value) -> usize {
+    match method {
+        "eth_getLogs" => ANSWER_MAX_MANY,
+        "eth_getBlockByNumber" if params[1] == true => ANSWER_MAX_MANY,
+        "eth_getBlockByNumber" | "eth_getTransactionReceipt" | "eth_getTransactionByHash" => {
+            ANSWER_MAX_ONE
+        }
+        _ => ANSWER_MAX,
     }
 }
 
@@ -229,6 +353,10 @@ mod tests {
         assert_eq!(format!("{endpoint} {endpoint:?}"), ["https://node.example:443"; 2].join(" "));
         let echoed = endpoint.clean("no project 0123456789abcdef of user hunter22, topsecret\n!");
         assert_eq!(echoed, "no project *** of user ***, *** !");
+        let steered = endpoint.clean("Geth\u{202e}1.0\u{200b}\u{1b}[2J");
+        assert_eq!(steered, "Geth 1.0  [2J");
+        let encoded: Endpoint = "http://node.example/?key=top%2Fsecret".parse().unwrap();
+        assert_eq!(encoded.clean("top/secret top%2Fsecret"), "*** ***");
     }
 
     #[test]
@@ -236,5 +364,67 @@ mod tests {
         for bad in ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///etc/passwd", "http://"] {
             assert_eq!(bad.parse::<Endpoint>(), Err(EndpointError), "{bad:?} was taken");
         }
+    }
+
+    fn node() -> Rpc {
+        Rpc::new("http://127.0.0.1:1".parse().unwrap(), Duration::from_secs(1)).unwrap()
+    }
+
+    fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
+        node().read("eth_some", StatusCode::OK, text.as_bytes(), 7).ok()
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_no_answer() {
+        assert_eq!(read::<u64>(r#"{"x":[],"id":7,"result":5,"x":1}"#), Some(5));
+        assert_eq!(read::<Option<u64>>(r#"{"id":7,"result":null,"error":null}"#), Some(None));
+        for bad in [
+            r#"{"id":7,"result":5,"result":6}"#,
+            r#"{"id":7,"id":7,"result":5}"#,
+            r#"{"id":8,"result":5}"#,
+            r#"{"id":7,"error":null}"#,
+            r#"{"result":5}"#,
+            r#"{"id":7,"result":5}{}"#,
+        ] {
+            assert_eq!(read::<u64>(bad), None, "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_words_and_what_it_reverted_with() {
+        let said = |error: &str| {
+            let text = format!(r#"{{"id":7,"result":null,"error":{error}}}"#);
+            node().result_of(StatusCode::OK, text.as_bytes(), 7).map(str::to_owned).unwrap_err()
+        };
+        let plain = said(r#"{"code":3,"message":"no\u202e","data":"0x0102"}"#);
+        let Trouble::Said { what, data } = plain else { panic!("{plain:?}") };
+        assert_eq!((what.ends_with("says: no "), data), (true, Some(vec![1, 2])), "{what}");
+        let nested = said(r#"{"message":7,"data":{"data":"0x03"}}"#);
+        assert!(matches!(nested, Trouble::Said { data: Some(data), .. } if data == [3]));
+        let busy = said(r#"{"code":429,"message":"busy"}"#);
+        assert!(matches!(busy, Trouble::Node { retry_after: Some(_), .. }), "{busy:?}");
+        let long = format!(r#"{{"data":[{}0]}}"#, "[],".repeat(40_000));
+        for odd in ["7", r#"{"data":"0x01","data":"0x02"}"#, &long] {
+            let odd = said(odd);
+            assert!(matches!(odd, Trouble::Node { .. }), "{odd:?}");
+        }
+    }
+
+    /// In KiB, by what the kernel counts.
+    #[cfg(target_os = "linux")]
+    fn memory(what: &str) -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_long_answer_takes_hardly_more_memory_than_its_bytes() {
+        let text = format!(r#"{{"id":7,"result":[{}[]]}}"#, "[],".repeat(5_000_000));
+        let before = memory("VmRSS");
+        assert!(read::<Vec<crate::view::Log>>(&text).is_none());
+        let kib = memory("VmHWM").saturating_sub(before);
+        assert!(kib < 40 * 1024, "{kib} KiB for {} KiB", text.len() / 1024);
     }
 }

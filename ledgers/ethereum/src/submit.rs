@@ -8,7 +8,8 @@ use crate::tx::Tx;
 use crate::view::hex_text;
 use ethers_core::types::H256;
 use sdpp_ledger::{LedgerError, Result, Signed, TxId};
-use serde_json::{Value, json};
+use serde::de::IgnoredAny;
+use serde_json::json;
 use std::sync::Arc;
 
 impl EthereumLedger {
@@ -25,25 +26,38 @@ impl EthereumLedger {
         let id = own_id(signed)?;
         let hash = names::hash(id)?;
         let params = json!([hex_text(&signed.raw)]);
-        let sent: Answer<Value> = node.ask("eth_sendRawTransaction", params).await;
-        let Err(trouble) = sent else {
-            return Ok(id.clone());
-        };
-        if has(&node, hash).await? {
-            return Ok(id.clone());
+        let sent: Answer<IgnoredAny> = node.ask("eth_sendRawTransaction", params).await;
+        match sent {
+            Err(trouble) if !has(&node, hash).await? => {
+                Err(self.why_not_taken(&node, signed.number, hash, trouble).await?)
+            }
+            _ => {
+                self.own.know_number(signed.number.saturating_add(1));
+                Ok(id.clone())
+            }
         }
+    }
+
+    /// What is said of a transaction that a node would not take and has not.
+    async fn why_not_taken(
+        &self,
+        node: &Rpc,
+        number: u64,
+        hash: H256,
+        trouble: Trouble,
+    ) -> Answer<Trouble> {
         let Trouble::Said { what, .. } = trouble else {
-            return Err(trouble);
+            return Ok(trouble);
         };
-        let (own, number) = (self.own.address, signed.number);
-        if self.chain.is_used_by_another(&node, own, number, hash).await? {
+        let own = self.own.address;
+        if self.chain.is_used_by_another(node, own, number, hash).await? {
             let why = format!("number {number} was used by another transaction, for good");
-            return Err(LedgerError::refused("NumberUsed", why).into());
+            return Ok(Trouble::refused("NumberUsed", why));
         }
         let is_used = node.count(own, json!("latest")).await? > number;
         let other =
             if is_used { format!("; number {number} was used by another") } else { String::new() };
-        Err(LedgerError::unavailable(format!("not taken: {what}{other}")).into())
+        Ok(LedgerError::unavailable(format!("not taken: {what}{other}")).into())
     }
 }
 

@@ -3,9 +3,9 @@
 use crate::abi;
 use crate::ledger::EthereumLedger;
 use crate::names;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Rpc, Trouble};
 use ethers_core::types::Address;
-use sdpp_ledger::{Asset, LedgerError, Result};
+use sdpp_ledger::{Asset, Result};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
         }
         _ => {
             let why = format!("{token:?} tells neither symbol nor decimals");
-            Err(LedgerError::refused("NotAToken", why).into())
+            Err(Trouble::refused("NotAToken", why))
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What a node tells of its chain: blocks, receipts, transactions, logs. Only what is used is
 //! read, and an answer that contradicts its question is no answer.
 
+use crate::abi::Body;
+use crate::proof::{Proof, Signable};
 use crate::rpc::{Answer, Rpc};
 use ethers_core::types::{Address, Bytes, H256, U64, U256};
 use serde::Deserialize;
@@ -28,7 +30,7 @@ impl Block {
 }
 
 /// What a transaction did.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Receipt {
     pub transaction_hash: H256,
@@ -51,7 +53,7 @@ impl Receipt {
 }
 
 /// An event.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Log {
     pub address: Address,
@@ -65,23 +67,36 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Its place in the chain: the height of its block, and its number in there.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        Some((self.block_number?.as_u64(), self.log_index?.as_u64()))
+    }
+
     /// A word of its data.
     pub fn word(&self, at: usize) -> Option<U256> {
         self.data.get(at * 32..(at + 1) * 32).map(U256::from_big_endian)
     }
 }
 
-/// A transaction.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A transaction. Where its kind is known here, it is the one that was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Seen {
     pub hash: H256,
     pub from: Address,
-    pub to: Option<Address>,
-    pub nonce: U256,
-    pub value: U256,
-    pub input: Bytes,
-    pub gas: U256,
+    #[serde(flatten)]
+    pub signed: Signable,
+}
+
+impl Seen {
+    pub fn body(&self) -> Body {
+        let Signable { to, value, input, .. } = &self.signed;
+        Body { to: *to, value: *value, data: input.to_vec() }
+    }
+
+    /// Whether there is but a node's word for it.
+    pub fn is_hearsay(&self) -> bool {
+        self.signed.proof(self.hash, self.from) == Proof::Unknown
+    }
 }
 
 #[derive(Deserialize)]
@@ -90,12 +105,23 @@ struct FullBlock {
     transactions: Vec<Passing>,
 }
 
-/// As little of a transaction as finds it by its number; a block holds kinds that are not ours.
+/// A transaction in a block, read when it is the one: a block holds kinds that are not ours.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Passing {
-    pub hash: H256,
-    pub from: Option<Address>,
-    pub nonce: Option<U256>,
+#[serde(transparent)]
+pub(crate) struct Passing(Value);
+
+impl Passing {
+    /// Whether it is said to be an account's under a number.
+    pub fn is_by(&self, account: Address, number: u64) -> bool {
+        let from = Address::deserialize(&self.0["from"]);
+        let nonce = U256::deserialize(&self.0["nonce"]);
+        from.is_ok_and(|from| from == account) && nonce.is_ok_and(|nonce| nonce == number.into())
+    }
+
+    /// All of it.
+    pub fn read(self, node: &Rpc) -> Answer<Seen> {
+        serde_json::from_value(self.0).map_err(|e| node.trouble(&format!("a transaction: {e}")))
+    }
 }
 
 /// A block by its height, as a node wants it.
@@ -113,7 +139,9 @@ impl Rpc {
     pub async fn head(&self) -> Answer<Block> {
         let head: Option<Block> =
             self.ask("eth_getBlockByNumber", json!(["latest", false])).await?;
-        head.ok_or_else(|| self.trouble("there is no newest block"))
+        let head = head.ok_or_else(|| self.trouble("there is no newest block"))?;
+        self.note_height(head.height());
+        Ok(head)
     }
 
     /// The block that stands at a height.
@@ -145,7 +173,9 @@ impl Rpc {
     pub async fn seen(&self, tx: H256) -> Answer<Option<Seen>> {
         let seen: Option<Seen> = self.ask("eth_getTransactionByHash", json!([tx])).await?;
         match seen {
-            Some(other) if other.hash != tx => Err(self.trouble("told another transaction")),
+            Some(told) if told.hash != tx || told.signed.proof(tx, told.from) == Proof::Broken => {
+                Err(self.trouble("told another transaction"))
+            }
             seen => Ok(seen),
         }
     }

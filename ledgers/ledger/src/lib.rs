@@ -66,7 +66,8 @@ pub trait Ledger: Send + Sync {
 
     /// Prepares the same call under the same number for a higher fee, from all that was signed
     /// under it so far (the last is the newest). `None` where there is nothing to raise: the
-    /// newest still offers enough, is at the ceiling, or the ledger knows no such thing.
+    /// newest still offers enough, or the ledger knows no such thing. `Unavailable` where it does
+    /// not and no more may be offered.
     async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
         let _ = variants;
         Ok(None)

@@ -1,9 +1,10 @@
 //! The statement on paper: for people, for programs, for a spreadsheet.
 
 use super::Format;
-use crate::audit::{AnchorLine, Approval, Approved, Problem, Report, Statement};
+use crate::audit::{AnchorLine, Approval, Approved, Problem, Remainder, Report, Statement};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
+use crate::cli::remainders::plain;
 use crate::journal::Head;
 use crate::message::Moment;
 use crate::terms::{Purpose, Role};
@@ -28,6 +29,7 @@ pub(super) fn statements(
                 out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
             }
             report.approvals.iter().try_for_each(approval)?;
+            report.remainders.iter().try_for_each(remainder)?;
             match report.problems.is_empty() {
                 true => out::line("nothing is wrong"),
                 false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
@@ -46,6 +48,14 @@ fn approval(one: &Approval) -> Outcome {
     };
     let Approval { ledger, asset, .. } = one;
     out::line(format!("leave for the escrow on {ledger} to take deposits of {asset} {outcome}"))
+}
+
+fn remainder(one: &Remainder) -> Outcome {
+    let Remainder { channel, ledger, asset, deposit, left, .. } = one;
+    let doing = plain(&one.doing);
+    out::line(format!(
+        "channel {channel} on {ledger}: {left} of {asset} left of {deposit}, {doing}"
+    ))
 }
 
 fn table(one: &Statement) -> Outcome {

@@ -5,6 +5,7 @@ mod soak;
 use super::book::{Book, ROWS, Where, misfit};
 use super::exit::{Exit, Failure, Outcome};
 use super::out;
+use crate::journal::delivery::Cancel as Wish;
 use crate::journal::{Answer, Delivery, Obligation, Placed, Query};
 use crate::message::Moment;
 use crate::terms::SessionId;
@@ -296,7 +297,18 @@ fn delivery_line(row: &Delivery) -> String {
     let (state, call, count) =
         (name_in(&row.state, "state"), name_in(&row.call, "call"), row.references.len());
     let (number, account, ledger) = (row.id.number, &row.id.account, &row.id.ledger);
-    format!("{tx}  {state}  {call} for {count}, number {number} of {account} on {ledger}")
+    let cancel = cancel_told(&row.cancel);
+    format!("{tx}  {state}  {call} for {count}, number {number} of {account} on {ledger}{cancel}")
+}
+
+/// What came of an operator's wish. Where the ledger cannot, it says what would help.
+fn cancel_told(cancel: &Wish) -> String {
+    match cancel {
+        Wish::No => String::new(),
+        Wish::Wished => ", to be cancelled".to_owned(),
+        Wish::Signed { .. } => ", being cancelled".to_owned(),
+        Wish::Refused { why } => format!(", not cancelled: {why}"),
+    }
 }
 
 /// The word that a value is written with in the journal.
@@ -306,4 +318,17 @@ fn name_of(value: &impl Serialize) -> String {
 
 fn name_in(value: &impl Serialize, tag: &str) -> String {
     json!(value)[tag].as_str().unwrap_or("?").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_ledger_could_not_cancel_is_shown_with_what_would_help() {
+        let why = "FeeCeiling: set fee_ceiling to at least 9".to_owned();
+        let told = cancel_told(&Wish::Refused { why });
+        assert_eq!(told, ", not cancelled: FeeCeiling: set fee_ceiling to at least 9");
+        assert_eq!(cancel_told(&Wish::No), "");
+    }
 }

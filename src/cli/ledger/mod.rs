@@ -1,11 +1,13 @@
 //! `sdpp ledger`: ask the ledgers of a config, and serve one to other processes.
 
+mod close;
 mod deploy;
 mod serve;
 mod shown;
 
 use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
+use crate::actors::now_ms;
 use crate::config::ledgers::{Keyring, Opened};
 use crate::config::{Config, LedgerAt};
 use crate::journal::{Journal, JournalError};
@@ -16,6 +18,7 @@ use serde::Serialize;
 use serde_json::json;
 use shown::ShownTx;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Ask the ledgers of a config, or serve one.
 #[derive(Args)]
@@ -33,6 +36,7 @@ enum Verb {
     Fund(Fund),
     Tx(Tx),
     Channels(Channels),
+    Close(close::Close),
     Deploy(deploy::Deploy),
     Serve(serve::Serve),
 }
@@ -45,7 +49,7 @@ struct List {
     which: Which,
 }
 
-/// Show how ledgers are: which chain, how high, our account and its next number.
+/// Show how ledgers are: which chain, how high and since when, our account and its next number.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp ledger status --config seller.toml --json")]
 struct Status {
@@ -140,6 +144,7 @@ impl Ledger {
             Verb::Fund(fund) => wait_for(fund.run()),
             Verb::Tx(tx) => wait_for(tx.run()),
             Verb::Channels(channels) => wait_for(channels.run()),
+            Verb::Close(close) => close.run(),
             Verb::Deploy(deploy) => wait_for(deploy.run()),
             Verb::Serve(serve) => wait_for(serve.run()),
         }
@@ -360,18 +365,21 @@ impl Chosen {
         let (id, account) = (ledger.id(), ledger.account());
         let (height, depth) = (status.height, status.depth);
         let time = Moment(status.at_ms);
+        // A chain of one's own may rest; else its node has lost it.
+        let age_s = now_ms().saturating_sub(status.at_ms) / 1_000;
+        let age = humantime::format_duration(Duration::from_secs(age_s));
         let escrow = ledger.escrow();
         let contract = escrow.map(|escrow| &escrow.domain().contract);
         let grace_period_s = escrow.map(|escrow| escrow.grace_period().as_secs());
         let told = contract.map_or(String::new(), |contract| format!("  escrow {contract}"));
         self.print(
             &format!(
-                "{name}  {id}  height {height} at {time}, final at depth {depth}  account \
-                 {account}, next number {next_number}{told}"
+                "{name}  {id}  height {height} at {time}, its head is of {age} ago, final at depth \
+                 {depth}  account {account}, next number {next_number}{told}"
             ),
             &json!({
-                "ledger": name, "id": id, "height": height, "at": time, "depth": depth,
-                "account": account, "next_number": next_number, "escrow": contract,
+                "ledger": name, "id": id, "height": height, "at": time, "head_age_s": age_s,
+                "depth": depth, "account": account, "next_number": next_number, "escrow": contract,
                 "grace_period_s": grace_period_s,
             }),
         )

@@ -13,6 +13,8 @@ use std::ops::RangeInclusive;
 const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
 /// The longest outage that can be planned for: a week.
 const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
+/// The longest that a seller is left to close a channel: a week.
+const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// How long a voucher may be in hand: from a second to a month.
 const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
@@ -110,6 +112,11 @@ pub(super) fn buyer(
         sellers: sellers(written.sellers)?,
         trust_on_first_use: written.trust_on_first_use.unwrap_or(false),
         patience_ms: within(&["buyer", "patience_ms"], patience_ms, PATIENCE_MS)?,
+        reclaim_after_s: within(
+            &["buyer", "reclaim_after_s"],
+            written.reclaim_after_s.unwrap_or(600),
+            RECLAIM_AFTER_S,
+        )?,
     })
 }
 

@@ -36,12 +36,14 @@ const CHECKS_BESIDE: usize = 1;
 /// The most anchors under one root.
 const ANCHORS_AT_MOST: usize = 1024;
 
-/// The most vouchers in one transaction. With [`VARIANTS_MAX`] variants it still fits a row.
+/// The most vouchers in one transaction. With [`VARIANT_BYTES_MAX`] of variants it still fits a
+/// row.
 const REDEEMS_AT_MOST: usize = 100;
 
 /// The most variants of one delivery; from then on only an operator's cancellation comes on top.
-/// A ledger that raises by an eighth at least has then more than doubled its fee.
-const VARIANTS_MAX: usize = 8;
+/// Far from what it takes: a ledger raises what the price has passed, and by an eighth at least it
+/// has then multiplied its fee by a thousand.
+const VARIANTS_MAX: usize = 64;
 
 /// The most bytes that the variants of one delivery may have together, so that its row fits.
 const VARIANT_BYTES_MAX: usize = 100 * 1024;
@@ -61,8 +63,8 @@ pub struct Policy {
     pub anchors_at_most: usize,
     /// How many due vouchers may be redeemed in one transaction, up to 100; 1 for each its own.
     pub redeems_at_most: usize,
-    /// How long a transaction may stand in no block before its fee is raised, and again after
-    /// that, in milliseconds; up to seven times, and never sooner than `poll_ms`.
+    /// How long a transaction may stand in no block before its fee is raised, in milliseconds,
+    /// and never sooner than `poll_ms`; after each raise twice as long, up to ten minutes.
     pub raise_after_ms: u64,
     /// How many transactions may be on their way at once.
     pub in_flight_max: usize,
@@ -265,7 +267,8 @@ impl Outbox {
     fn may_raise(&self, row: &Delivery, now_ms: u64) -> bool {
         let since_ms = if row.priced_ms == 0 { row.at_ms } else { row.priced_ms };
         // What is asked again at once would keep everything else from being asked.
-        let after_ms = self.policy.raise_after_ms.max(self.policy.poll_ms).min(WAIT_MS_MAX);
+        let first_ms = self.policy.raise_after_ms.max(self.policy.poll_ms);
+        let after_ms = first_ms.saturating_mul(1 << row.raises().min(32)).min(WAIT_MS_MAX);
         let bytes = |variants: &[Signed]| variants.iter().map(|one| one.raw.len()).sum::<usize>();
         let newest = row.variants.last().map(std::slice::from_ref).unwrap_or_default();
         row.own().len() < VARIANTS_MAX

@@ -5,6 +5,7 @@
 
 mod claims;
 mod deliveries;
+mod reclaim;
 mod redeem;
 mod watch;
 
@@ -124,6 +125,7 @@ impl<'a> Stage<'a> {
             Write::Refused { reference, why } => self.unsigned(&reference, &why),
             Write::Included { reference, due_ms } => self.included(&reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
+            Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }

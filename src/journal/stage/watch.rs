@@ -80,8 +80,9 @@ impl Stage<'_> {
     /// A record that gives us part in a channel has it watched from here on, and what the session
     /// on it does with it is kept there.
     pub(super) fn begin_watch(&mut self, record: &Record) -> Result<(), Fault> {
-        if let Record::Spent { channel, kept: false, .. } = record {
-            return self.leave(channel);
+        if let Record::Spent { channel, .. } | Record::Ceiling { channel, .. } = record {
+            let is_left = matches!(record, Record::Spent { kept: false, .. });
+            return self.use_channel(channel, is_left);
         }
         let (channel, row) = match record {
             Record::Voucher { channel, domain, .. } => {
@@ -100,15 +101,15 @@ impl Stage<'_> {
             Some(_) => return Ok(()),
             None => row,
         };
-        self.put_watched(channel, &row)
+        self.put_watched(channel, &Watched { used_ms: self.now_ms, ..row })
     }
 
-    /// No session begins on this channel any more.
-    fn leave(&mut self, channel: &ChannelId) -> Result<(), Fault> {
-        match self.watched(channel)? {
-            Some(row) => self.put_watched(channel, &Watched { is_left: true, ..row }),
-            None => Ok(()),
-        }
+    /// A buyer's session made something of its channel; where it leaves it to be closed, no
+    /// session begins on it any more.
+    fn use_channel(&mut self, channel: &ChannelId, leaves: bool) -> Result<(), Fault> {
+        let Some(row) = self.watched(channel)? else { return Ok(()) };
+        let is_left = row.is_left || leaves;
+        self.put_watched(channel, &Watched { is_left, used_ms: self.now_ms, ..row })
     }
 
     /// A session may owe what the watch had redeemed before it, or the other way round: that is

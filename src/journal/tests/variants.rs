@@ -73,16 +73,70 @@ fn an_older_variant_that_lands_meets_what_is_owed() {
 }
 
 #[test]
-fn the_number_of_variants_has_an_end() {
+fn each_raise_waits_twice_as_long_as_the_one_before() {
     let mut node = Node::new(1);
     starved(&mut node);
-    for price in 11..40 {
-        node.toy.chain().reprice(price);
-        node.now_ms += 6_000;
+    for (raises, wait_ms) in [5_000, 10_000, 20_000, 40_000, 80_000].into_iter().enumerate() {
+        let row = node.deliveries().remove(0);
+        assert_eq!(row.own().len(), 1 + raises);
+        node.toy.chain().reprice(10 + 2 * u128::try_from(raises).unwrap());
+        let since_ms = row.priced_ms;
+        node.now_ms = since_ms + wait_ms - 1;
+        assert!(!is_raise(&node.plan()), "raise {raises} came too soon");
+        node.now_ms = since_ms + wait_ms;
+        assert!(is_raise(&node.plan()), "raise {raises} came too late");
         node.turn();
         node.turn();
     }
-    assert_eq!(node.deliveries()[0].own().len(), 8);
+}
+
+#[test]
+fn however_often_it_was_raised_it_follows_the_price_up_to_what_may_be_offered() {
+    let mut node = Node::new(1);
+    let (reference, _) = starved(&mut node);
+    for price in 11..=super::ledger::CEILING - 2 {
+        node.toy.chain().reprice(price);
+        node.now_ms += 600_000;
+        node.turn();
+        node.turn();
+    }
+    assert!(node.deliveries()[0].own().len() > 8);
+    node.settle();
+    assert!(matches!(node.state(&reference), State::Met { .. }), "it is stuck");
+    assert_eq!((node.deliveries().len(), node.met().len()), (1, 1));
+}
+
+#[test]
+fn a_cancellation_follows_the_price_as_well() {
+    let mut node = Node::new(1);
+    let (reference, _) = starved(&mut node);
+    done(&mut node.journal, Write::Cancel { reference });
+    node.turn();
+    node.turn();
+    assert_eq!(node.deliveries()[0].cancelling().len(), 1);
+    node.toy.chain().reprice(20);
+    node.settle();
+    let row = node.deliveries().remove(0);
+    assert!(matches!(row.state, Way::Cancelled { .. }), "{:?}", row.state);
+    assert_eq!(row.cancelling().len(), 2);
+}
+
+#[test]
+fn the_number_of_variants_has_an_end() {
+    let mut node = Node::new(1);
+    let (_, row) = starved(&mut node);
+    for _ in 1..64 {
+        node.now_ms += 600_000;
+        assert!(is_raise(&node.plan()));
+        let (delivery, signed) = (row.id.clone(), Box::new(row.variants[0].clone()));
+        done(&mut node.journal, Write::Raise { delivery, signed });
+    }
+    node.now_ms += 600_000;
+    assert!(!is_raise(&node.plan()));
+}
+
+fn is_raise(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step, Step::Raise { .. }))
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::*;
 use crate::journal::watch::{Home, Plan, View, Watch, Watched, Word};
 use sdpp_ledger::{Change, ChangeKind, Open, Redeem};
 
-const CHANNEL: ChannelId = ChannelId([7; 32]);
-const READY: u64 = NOW + 900_000;
+pub(super) const CHANNEL: ChannelId = ChannelId([7; 32]);
+pub(super) const READY: u64 = NOW + 900_000;
 
 fn domain() -> Domain {
     Domain { chain_id: 1, contract: key(3).public().account() }
@@ -17,7 +17,7 @@ pub(super) fn change(height: u64, kind: ChangeKind) -> Change {
     Change { channel: CHANNEL, kind, tx, height, at_ms: NOW + height }
 }
 
-fn opened(units: u128) -> ChangeKind {
+pub(super) fn opened(units: u128) -> ChangeKind {
     ChangeKind::Opened { deposit: Amount::new(units) }
 }
 
@@ -25,11 +25,11 @@ pub(super) fn asked_to_close() -> ChangeKind {
     ChangeKind::CloseRequested { ready_ms: READY }
 }
 
-fn topped_up(units: u128) -> ChangeKind {
+pub(super) fn topped_up(units: u128) -> ChangeKind {
     ChangeKind::ToppedUp { deposit: Amount::new(units) }
 }
 
-fn settled(units: u128) -> ChangeKind {
+pub(super) fn settled(units: u128) -> ChangeKind {
     ChangeKind::Settled { settled: Amount::new(units) }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128)
     Record::Ended { end: End::Outstanding, why, evidence: None, owed: Some(owed) }
 }
 
-fn funding() -> Record {
+pub(super) fn funding() -> Record {
     let reference = SessionId(Digest(CHANNEL.0)).reference(Purpose::Open, 0);
     let (payee, asset, deposit) = (account(9), Asset::coin(), Amount::new(50));
     let salt = Digest::ZERO;
@@ -347,11 +347,11 @@ fn a_write_that_fails_leaves_neither_fact_nor_cursor() {
     assert_eq!((facts(&journal).len(), redeems(&journal)), (1, vec![5]));
 }
 
-fn ceiling(units: u128) -> Write {
+pub(super) fn ceiling(units: u128) -> Write {
     append(session(1), Record::Ceiling { channel: CHANNEL, amount: Amount::new(units) })
 }
 
-fn spent(units: u128, kept: bool) -> Write {
+pub(super) fn spent(units: u128, kept: bool) -> Write {
     append(session(1), Record::Spent { channel: CHANNEL, amount: Amount::new(units), kept })
 }
 
@@ -360,7 +360,7 @@ fn most(journal: &Journal) -> u128 {
 }
 
 /// A buyer's journal with a channel, and a session on it.
-fn funded() -> (Dir, Journal) {
+pub(super) fn funded() -> (Dir, Journal) {
     let dir = Dir::new();
     let mut journal = dir.open();
     done(&mut journal, Write::Append { session: None, record: Box::new(funding()) });

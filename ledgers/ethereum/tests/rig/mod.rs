@@ -8,6 +8,7 @@
     reason = "each test file is a program, uses its own part, and fails by panicking"
 )]
 
+pub mod code;
 pub mod proxy;
 
 use sdpp_ledger::{

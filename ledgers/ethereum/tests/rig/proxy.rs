@@ -1,5 +1,7 @@
-//! An HTTP proxy in front of a node, which does to the next questions what a queue tells it.
+//! An HTTP proxy in front of a node, which does to the next questions what a queue tells it, and
+//! to all others what a rule tells it.
 
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -24,8 +26,16 @@ pub enum Fault {
     TooMany(u64),
     /// The node is not asked: HTTP 503.
     Down,
+    /// The node is not asked: HTTP 307, to another place.
+    Elsewhere(String),
+    /// The node is not asked: an answer that begins, and goes on with one byte each time.
+    Drip(Duration),
     /// The node's answer with one text replaced by another.
     Altered(String, String),
+    /// The node is not asked: this is the answer's result.
+    Result(Value),
+    /// The node is not asked: it says no, in these words.
+    Error(String),
     /// It never reaches the node and is never answered; who waits is told that it came.
     HoldQuestion(mpsc::Sender<()>),
     /// The node is asked, its answer is kept back for ever; who waits is told that it is there.
@@ -39,10 +49,15 @@ struct Scripted {
     fault: Fault,
 }
 
-/// A proxy on its own port. Each fault is done to one question and is gone then.
+/// What is done to each question that meets no scripted fault, by its method and parameters.
+type Rule = Box<dyn Fn(&str, &Value) -> Option<Fault> + Send>;
+
+/// A proxy on its own port. Each scripted fault is done to one question and is gone then; a rule
+/// stays.
 pub struct Proxy {
     pub port: u16,
     script: Arc<Mutex<VecDeque<Scripted>>>,
+    rule: Arc<Mutex<Option<Rule>>>,
     asked: Arc<Mutex<Vec<String>>>,
     serving: JoinHandle<()>,
 }
@@ -54,14 +69,20 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let script: Arc<Mutex<VecDeque<Scripted>>> = Arc::default();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (shared, seen) = (Arc::clone(&script), Arc::clone(&asked));
+        let rule: Arc<Mutex<Option<Rule>>> = Arc::default();
+        let lane = Lane {
+            node,
+            script: Arc::clone(&script),
+            rule: Arc::clone(&rule),
+            asked: Arc::clone(&asked),
+        };
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let lane = Lane { node, script: Arc::clone(&shared), asked: Arc::clone(&seen) };
+                let lane = lane.clone();
                 tokio::spawn(async move { lane.serve(stream).await });
             }
         });
-        Proxy { port, script, asked, serving }
+        Proxy { port, script, rule, asked, serving }
     }
 
     pub fn url(&self) -> String {
@@ -73,9 +94,15 @@ impl Proxy {
         self.script.lock().unwrap().push_back(Scripted { method: method.to_owned(), fault });
     }
 
-    /// No fault waits any longer.
+    /// From now on every question that no scripted fault waits for is told to a rule.
+    pub fn rule(&self, rule: impl Fn(&str, &Value) -> Option<Fault> + Send + 'static) {
+        *self.rule.lock().unwrap() = Some(Box::new(rule));
+    }
+
+    /// No fault waits any longer, and there is no rule.
     pub fn calm(&self) {
         self.script.lock().unwrap().clear();
+        *self.rule.lock().unwrap() = None;
     }
 
     /// How many faults were not met yet.
@@ -95,9 +122,11 @@ impl Drop for Proxy {
     }
 }
 
+#[derive(Clone)]
 struct Lane {
     node: u16,
     script: Arc<Mutex<VecDeque<Scripted>>>,
+    rule: Arc<Mutex<Option<Rule>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -126,11 +155,20 @@ impl Lane {
                 Some(http("429 Too Many Requests", &format!("retry-after: {seconds}\r\n"), b""))
             }
             Some(Fault::Down) => Some(http("503 Service Unavailable", "", b"<html>")),
+            Some(Fault::Elsewhere(url)) => {
+                Some(http("307 Temporary Redirect", &format!("location: {url}\r\n"), b""))
+            }
+            Some(Fault::Drip(time)) => drip(&mut stream, time).await,
             Some(Fault::Altered(from, to)) => self.forward(&question).await.map(|answer| {
                 let body = &answer[head_end(&answer).unwrap()..];
                 let text = String::from_utf8_lossy(body).replace(&from, &to);
                 http("200 OK", "", text.as_bytes())
             }),
+            Some(Fault::Result(result)) => Some(said(&question, "result", result)),
+            Some(Fault::Error(words)) => {
+                let error = serde_json::json!({ "code": -32000, "message": words });
+                Some(said(&question, "error", error))
+            }
             Some(Fault::HoldQuestion(met)) => hold(&mut stream, &met).await,
             Some(Fault::HoldAnswer(met)) => {
                 self.forward(&question).await;
@@ -144,14 +182,16 @@ impl Lane {
     }
 
     fn fault(&self, question: &[u8]) -> Option<Fault> {
-        let text = String::from_utf8_lossy(question);
-        let method = text.split("\"method\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        let method = method.unwrap_or_default();
+        let asked = asked(question);
+        let method = asked["method"].as_str().unwrap_or_default();
         self.asked.lock().unwrap().push(method.to_owned());
         let mut script = self.script.lock().unwrap();
         let meets = |s: &Scripted| s.method.is_empty() || s.method == method;
-        let at = script.iter().position(meets)?;
-        script.remove(at).map(|scripted| scripted.fault)
+        if let Some(at) = script.iter().position(meets) {
+            return script.remove(at).map(|scripted| scripted.fault);
+        }
+        let rule = self.rule.lock().unwrap();
+        rule.as_ref().and_then(|rule| rule(method, &asked["params"]))
     }
 
     async fn forward(&self, question: &[u8]) -> Option<Vec<u8>> {
@@ -160,6 +200,31 @@ impl Lane {
         let answer = read_message(&mut node).await?;
         Some(http("200 OK", "", &answer[head_end(&answer)?..]))
     }
+}
+
+/// Answers byte by byte as long as whoever asked waits.
+async fn drip(stream: &mut TcpStream, time: Duration) -> Option<Vec<u8>> {
+    let head = http("200 OK", "", &[b' '; 10_000]);
+    for byte in head {
+        stream.write_all(&[byte]).await.ok()?;
+        if byte == b' ' {
+            tokio::time::sleep(time).await;
+        }
+    }
+    None
+}
+
+/// A question as JSON.
+fn asked(question: &[u8]) -> Value {
+    let head = head_end(question).unwrap_or_default();
+    serde_json::from_slice(&question[head..]).unwrap_or_default()
+}
+
+/// An answer to a question that the node was not asked.
+fn said(question: &[u8], key: &str, value: Value) -> Vec<u8> {
+    let id = &asked(question)["id"];
+    let answer = serde_json::json!({ "jsonrpc": "2.0", "id": id, key: value });
+    http("200 OK", "", answer.to_string().as_bytes())
 }
 
 /// Says that a question is held, and holds it as long as whoever asked waits.
