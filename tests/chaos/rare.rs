@@ -50,7 +50,9 @@ async fn until_it_dies(world: &mut World, is_at: fn(&Step) -> bool, moment: Mome
         }
         world.payer.wait(1_000);
     }
-    panic!("it never came to that: {}", world.payer.now());
+    let rows: Vec<_> =
+        world.payer.deliveries().into_iter().map(|row| (row.state, row.again)).collect();
+    panic!("it never came to that, {moment:?}: {rows:?} {}", world.payer.now());
 }
 
 /// Blocks until nothing is owed any more; then books and chain agree.
@@ -80,8 +82,15 @@ async fn a_process_that_dies_while_it_raises_a_fee_pays_once() {
         let is_raised = world.payer.raises();
         assert_eq!(is_raised, usize::from(moment == Moment::AfterItWrote), "{moment:?}");
         // And once more, with the raised bytes on their way.
-        until_it_dies(&mut world, |step| matches!(step, Step::Submit { .. }), moment).await;
+        for _ in 0..40 {
+            if world.payer.raises() > 0 {
+                break;
+            }
+            turn(&mut world).await;
+            world.payer.wait(1_000);
+        }
         assert!(world.payer.raises() > 0, "{moment:?}: it is raised after all");
+        until_it_dies(&mut world, |step| matches!(step, Step::Submit { .. }), moment).await;
         settle(&mut world).await;
         assert!(matches!(state(&world), State::Met { .. }), "{moment:?}");
         let chain = Ledgered::read(world.node.anvil(), first).await;

@@ -183,13 +183,14 @@ impl Market {
         // The one before the second may not be known to be final, where this machine is slow.
         let is_as_it_says = match step.is_second {
             true => done.len() > doomed.rows && live.iter().all(|state| *state == "sent"),
-            // Nor does the next window wait for a slow machine.
-            false => done.len() == doomed.rows && live.starts_with(step.leaves),
+            false => done.len() == doomed.rows && (live == step.leaves || is_ahead(step, &live)),
         };
         assert!(is_as_it_says, "{step_of}: {live:?}, {} done", done.len());
         let is_there =
             live.iter().filter(|state| **state == "sent").count() + usize::from(step.is_forwarded);
-        assert_eq!(self.sent_by(side).len(), done.len() + is_there, "{step_of}");
+        let at_most = if is_ahead(step, &live) { live.len() } else { is_there };
+        let on_chain = self.sent_by(side).len() - done.len();
+        assert!((is_there..=at_most).contains(&on_chain), "{step_of}: {on_chain} of {live:?}");
     }
 
     /// Kills a side whose one transaction waits in the pool, at a step, and looks at what its books
@@ -364,6 +365,12 @@ pub fn change(chain: &Chain, side: &str, from: &str, to: &str) {
     fs::write(path, text.replace(from, to)).unwrap();
 }
 
+/// Whether the next window's payment is on its way too by then, as where this machine is slow.
+fn is_ahead(step: &Step, live: &[&str]) -> bool {
+    let is_on_its_way = |state: &&str| ["sent", "prepared"].contains(state);
+    step.leaves == ["sent"] && live.first() == Some(&"sent") && live.iter().all(is_on_its_way)
+}
+
 /// How far a delivery is.
 fn state(row: &Value) -> &str {
     row["state"]["state"].as_str().unwrap()
@@ -495,8 +502,9 @@ fn a_seller_killed_while_it_checks_a_claim_knows_after_that_it_is_paid() {
     }
     let gained = market.gained("seller");
     assert_eq!(market.gained("buyer"), -gained);
-    // Each payment was claimed before the seller died, or after it was back.
-    assert_eq!(i128::try_from(market.told("seller", "settled")).unwrap(), gained);
+    // Of a payment that its buyer could not tell it of any more, the seller has the money alone.
+    let told = i128::try_from(market.told("seller", "settled")).unwrap();
+    assert!((1..=gained).contains(&told), "{told} of {gained}");
     let met = market.book("seller", "obligations");
     assert!(met.len() > claims.len() && met.iter().all(|row| state(row) == "met"), "{met:?}");
 }
