@@ -182,6 +182,9 @@ impl Channels {
                 continue;
             }
             let end = next.insert(channel, base);
+            // The next order's word is that so much was vouched before it.
+            let vouched = end.map_or(Amount::ZERO, |end| end.saturating_sub(base));
+            statement.paid = statement.paid.max(vouched);
             let Some((paid, is_over)) = self.paid.get(&channel) else { continue };
             let part = end.map_or(*paid, |end| end.min(*paid)).saturating_sub(base);
             has(statement, part, *is_over);
