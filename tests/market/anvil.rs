@@ -312,12 +312,14 @@ fn a_config_that_means_another_chain_contract_or_token_is_told_so() {
     assert_eq!(check(&text).0, 0, "{}", check(&text).1);
     let asset = format!("asset = \"{token}\"");
     let no_token = format!("asset = \"0x{:0>40}\"", "aa");
+    let no_token_but_code = format!("asset = \"{escrow}\"");
     let changes = [
         ("decimals = 6", "decimals = 8", 2, "currencies.USDX.decimals: 8 here, but anvil says"),
         ("symbol = \"USDX\"", "symbol = \"USDY\"", 2, "currencies.USDX.symbol: \"USDY\" here"),
         (&asset, &no_token, 5, "NotAToken"),
+        (&asset, &no_token_but_code, 5, "NotAToken"),
         (&escrow, &token, 5, "NotTheEscrow"),
-        ("chain_id = 31337", "chain_id = 1", 5, "WrongChain"),
+        ("chain_id = 31337", "chain_id = 1", 5, "refused: WrongChain: http"),
         (&url, "[\"http://127.0.0.1:1\"]", 5, "mend the endpoints in [ledgers.anvil]"),
         (&url, "[\"env:SECRET_URL\"]", 5, "ledger anvil at env:SECRET_URL"),
         (&url, "[\"env:NOT_SET_AT_ALL\"]", 2, "an endpoint of ledger anvil: env:NOT_SET_AT_ALL"),

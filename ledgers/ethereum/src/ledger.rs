@@ -115,10 +115,13 @@ impl EthereumLedger {
         let id = id.parse().map_err(|_| LedgerError::refused("Malformed", "no chain id"))?;
         let Settings { chain_id, patience, .. } = settings;
         let nodes = Endpoints::new(chain_id, &settings.endpoints, patience)?;
-        if let Err(error) = nodes.in_order().await {
-            let is_elsewhere = nodes.is_elsewhere();
-            let wrong = || LedgerError::refused("WrongChain", error.to_string());
-            return Err(if is_elsewhere { wrong() } else { error });
+        match nodes.in_order().await {
+            // Before there is a ledger this is no outage.
+            Err(LedgerError::Unavailable { what, .. }) if nodes.is_elsewhere() => {
+                return Err(LedgerError::refused("WrongChain", what));
+            }
+            Err(error) => return Err(error),
+            Ok(_) => {}
         }
         let mut chain = Chain { id, settings, nodes, escrow: None };
         if let Some(account) = &chain.settings.escrow {

@@ -33,8 +33,8 @@ impl EthereumLedger {
 }
 
 async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
-    let symbol = node.call(token, &abi::SYMBOL, json!("latest")).await?;
-    let decimals = node.call(token, &abi::DECIMALS, json!("latest")).await?;
+    let symbol = tell(&node, token, &abi::SYMBOL).await?;
+    let decimals = tell(&node, token, &abi::DECIMALS).await?;
     let decimals = abi::word(&decimals, 0).and_then(|decimals| u8::try_from(decimals).ok());
     match (abi::string(&symbol), decimals) {
         (Some(symbol), Some(decimals)) => {
@@ -45,5 +45,13 @@ async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
             let why = format!("{token:?} tells neither symbol nor decimals");
             Err(Trouble::refused("NotAToken", why))
         }
+    }
+}
+
+/// What a contract answers; one that reverts tells nothing.
+async fn tell(node: &Rpc, token: Address, selector: &[u8]) -> Answer<Vec<u8>> {
+    match node.call(token, selector, json!("latest")).await {
+        Err(Trouble::Said { data: Some(_), .. }) => Ok(Vec::new()),
+        told => told,
     }
 }
