@@ -110,7 +110,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let running = Running::start(&config, key, &opened)?;
     let policy = running.reclaim_policy(&config, buyer);
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
-    let started = Instant::now();
+    let (started, began_ms) = (Instant::now(), now_ms());
     let begun = begin(&ask, &config, spending, seller, &running).await;
     let Begun { wish, money, session } = match begun {
         Ok(begun) => begun,
@@ -137,7 +137,11 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
     let told = Told { ended: &ended, money: &money, took: started.elapsed() };
-    report(&ask, told, &teller, &running.left().await?)?;
+    let left = match ended.end {
+        End::Complete => running.left_since(began_ms).await?,
+        _ => running.left().await?,
+    };
+    report(&ask, told, &teller, &left)?;
     items.close()
 }
 

@@ -16,7 +16,7 @@ use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How often the outbox is looked at while somebody waits for it.
@@ -33,6 +33,11 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// How long ledgers that do not answer are left alone at the longest.
 const WATCH_AT_MOST: Duration = Duration::from_secs(30);
+
+/// How long a seller is given to close a channel before its buyer's process ends, and how often
+/// that is looked for: enough where blocks are quick; elsewhere it closes later.
+const CLOSE_AT_MOST: Duration = Duration::from_secs(3);
+const CLOSE_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often channels are looked at that nobody may need any more.
 const RECLAIM_EVERY: Duration = Duration::from_secs(10);
@@ -129,6 +134,19 @@ impl Running {
         let mut remainders = self.reader.remainders()?;
         remainders.retain(|one| one.left > Amount::ZERO);
         Ok(remainders)
+    }
+
+    /// The same, when sellers had a moment to close what was left to them since then.
+    pub(super) async fn left_since(&self, since_ms: u64) -> Outcome<Vec<Remainder>> {
+        let began = Instant::now();
+        loop {
+            let left = self.left().await?;
+            let closes = |one: &Remainder| one.watched.is_left && one.watched.used_ms >= since_ms;
+            if !left.iter().any(closes) || began.elapsed() >= CLOSE_AT_MOST {
+                return Ok(left);
+            }
+            tokio::time::sleep(CLOSE_LOOK_EVERY).await;
+        }
     }
 
     /// When a buyer's channel is one that nobody needs any more.

@@ -22,6 +22,7 @@ fn what_two_books_say_of_ether_by_escrow_and_a_token_by_transfer_is_what_the_cha
     let (mut seller, address) = chain.sell();
     let by_escrow = chain.buy(&address, "buyer.toml", "ETH");
     assert_eq!((&by_escrow["end"], amount(&by_escrow["paid"])), (&"complete".into(), 10 * PRICE));
+    assert_eq!(by_escrow["left"], json!([]), "the rest of the deposit is back when it ends");
     let by_transfer = chain.buy(&address, "buyer.toml", "USDX");
     assert_eq!((&by_transfer["end"], amount(&by_transfer["paid"])), (&"complete".into(), 10_000));
     seller.signal("TERM");
