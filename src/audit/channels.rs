@@ -1,9 +1,9 @@
 //! What the ledgers said of our channels, held against what was vouched on them.
 
 use super::Problem;
-use super::statement::{State, Statement};
+use super::statement::Statement;
 use crate::journal::Entry;
-use crate::record::{Act, End, Owed, Record};
+use crate::record::{Act, Owed, Record};
 use crate::terms::{InEscrow, Role, SessionId};
 use sdpp_ledger::{Amount, Call, Change, ChangeKind, ChannelId, Reference};
 use std::collections::{BTreeMap, HashMap};
@@ -178,9 +178,6 @@ impl Channels {
         let mut next = HashMap::new();
         for statement in statements.iter_mut().rev() {
             let Some(InEscrow { channel, base }) = statement.escrow else { continue };
-            if statement.state == State::Ended(End::Refused) && statement.windows == 0 {
-                continue;
-            }
             let end = next.insert(channel, base);
             // The next order's word is that so much was vouched before it.
             let vouched = end.map_or(Amount::ZERO, |end| end.saturating_sub(base));

@@ -25,10 +25,10 @@ pub(super) struct Fold {
     windows: Vec<Window>,
     acked: u64,
     paid: Amount,
-    /// What our own vouchers are worth, by what was written at the session's end.
-    spent: Amount,
     settled: Amount,
     state: State,
+    /// The session's key was given: from there on items flow and vouchers are signed.
+    has_begun: bool,
     owed: Vec<Due>,
     /// Where in `owed` each reference stands.
     places: HashMap<Reference, usize>,
@@ -67,9 +67,9 @@ impl Fold {
             windows: Vec::new(),
             acked: 0,
             paid: Amount::ZERO,
-            spent: Amount::ZERO,
             settled: Amount::ZERO,
             state: State::Open,
+            has_begun: false,
             owed: Vec::new(),
             places: HashMap::new(),
             problems: Vec::new(),
@@ -81,6 +81,7 @@ impl Fold {
     /// are judged on their own.
     pub(super) fn take(&mut self, entry: &Entry) {
         self.entry = entry.seq;
+        self.has_begun |= matches!(entry.record, Record::Epoch { .. });
         if let Some(owed) = entry.record.owed() {
             self.owe(owed);
         }
@@ -125,10 +126,6 @@ impl Fold {
         if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
-        // A session that never began names its channel's state all the same.
-        if self.state != State::Ended(End::Refused) {
-            self.paid = self.paid.max(self.spent);
-        }
         let terms = *terms;
         let statement = Statement {
             session: self.session,
@@ -142,7 +139,7 @@ impl Fold {
             method: terms.currency.method,
             ledger: terms.currency.ledger,
             payee: terms.currency.payee,
-            escrow: terms.escrow,
+            escrow: terms.escrow.filter(|_| self.has_begun),
             records: terms.records,
             granularity: terms.granularity,
             items_delivered: items,
@@ -220,9 +217,10 @@ impl Fold {
                 let voucher = Voucher { channel: *channel, amount: *amount };
                 self.voucher(terms, &voucher, domain, signature)
             }
-            Record::Spent { amount, .. } => {
+            // An order that led to nothing names how its channel stands all the same.
+            Record::Spent { amount, .. } if self.has_begun => {
                 let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
-                self.spent = amount.saturating_sub(base);
+                self.paid = self.paid.max(amount.saturating_sub(base));
                 Ok(())
             }
             Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
@@ -240,6 +238,7 @@ impl Fold {
             | Record::Epoch { .. }
             | Record::Reserved { .. }
             | Record::Ceiling { .. }
+            | Record::Spent { .. }
             | Record::Funding { .. }
             | Record::Approving { .. }
             | Record::ChannelChange { .. }

@@ -30,7 +30,7 @@ pub struct Statement {
     pub ledger: LedgerId,
     /// Who is paid.
     pub payee: Account,
-    /// The channel that it draws on, where it is paid by escrow.
+    /// The channel that it draws on, where it is paid by escrow and has begun.
     pub escrow: Option<InEscrow>,
     /// Where the seller keeps its records.
     pub records: Option<LedgerId>,

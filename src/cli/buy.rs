@@ -6,6 +6,7 @@ use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
 use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
+use crate::actors::reclaim;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -114,21 +115,18 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let begun = begin(&ask, &config, spending, seller, &running).await;
     let Begun { wish, money, session } = match begun {
         Ok(begun) => begun,
-        Err(failure) => {
-            // A seller that is gone closes no channel either.
-            if running.take_back(&policy).await? > 0 {
-                running.settle(Duration::from_millis(buyer.patience_ms)).await?;
-                tell_left(&teller, &running.left().await?);
-            }
-            return Err(failure);
-        }
+        Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
     };
     let bar = || Bar::new(ask.quantity.0, money.clone());
     let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
     if ended.again {
         tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
-        let session = start(&ask.address, &config, wish, &running).await?;
-        (ended, items) = follow(session, items, bar(), ask.lasting).await?;
+        let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
+        let session = match start(&ask.address, &config, wish, &running).await {
+            Ok(session) => session,
+            Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
+        };
+        (ended, items) = follow(session, items, bar(), rest).await?;
     }
     running.take_back(&policy).await?;
     let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
@@ -143,6 +141,21 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     };
     report(&ask, told, &teller, &left)?;
     items.close()
+}
+
+/// A seller that is gone closes no channel either: what is time for is done. Gives the failure back.
+async fn away(
+    failure: Failure,
+    running: &Running,
+    policy: &reclaim::Policy,
+    teller: &Teller<'_>,
+) -> Outcome<Failure> {
+    if running.take_back(policy).await? > 0 {
+        let patience_ms = teller.config.buyer.as_ref().map_or(0, |buyer| buyer.patience_ms);
+        running.settle(Duration::from_millis(patience_ms)).await?;
+        tell_left(teller, &running.left().await?);
+    }
+    Ok(failure)
 }
 
 /// A session that has begun, and what it is for.

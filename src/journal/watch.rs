@@ -160,6 +160,9 @@ impl Watched {
         match word {
             Word::Seen(view) => {
                 self.is_seen = true;
+                if view.deposit > self.deposit && view.ready_ms.is_none() {
+                    self.reclaim = None;
+                }
                 if (view.deposit, view.ready_ms) > (self.deposit, self.ready_ms) {
                     self.ready_ms = view.ready_ms;
                 }
@@ -228,7 +231,7 @@ impl Watched {
             // What is done shows here when the watch is told.
             Last::Met => self.reclaim != Some(step),
             Last::Refused { at_ms } => {
-                wish == Wish::Asked || clock.now_ms >= at_ms.saturating_add(AGAIN_MS)
+                wish == Wish::Asked || has_passed(clock.now_ms, at_ms, AGAIN_MS)
             }
         };
         (is_free && is_time).then_some(step)
@@ -238,7 +241,7 @@ impl Watched {
         match wish {
             Wish::Asked => true,
             Wish::Idle { keeps, .. } if keeps && !self.is_left => false,
-            Wish::Idle { after_ms, .. } => now_ms.saturating_sub(self.used_ms) >= after_ms,
+            Wish::Idle { after_ms, .. } => has_passed(now_ms, self.used_ms, after_ms),
         }
     }
 
@@ -267,6 +270,12 @@ impl Watched {
             Home::Domain(home) => home == domain,
         }
     }
+}
+
+/// Whether so long has passed since. A moment in the future was written by a clock that was set
+/// back since, and waits for nothing.
+fn has_passed(now_ms: u64, since_ms: u64, time_ms: u64) -> bool {
+    now_ms < since_ms || now_ms - since_ms >= time_ms
 }
 
 /// What its payer does to get back what is left in a channel.

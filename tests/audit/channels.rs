@@ -89,6 +89,22 @@ fn what_a_channel_paid_is_its_sessions_whatever_was_written_when_it_broke() {
     }
 }
 
+/// Its vouchers were on acks alone, and the seller had to end it.
+#[test]
+fn a_session_that_was_refused_in_its_first_window_is_paid_for_what_was_vouched() {
+    let mut pair = Setting::default().by_escrow().no_records().order("co2", None).start();
+    pair.run_to(2).run_without_feeding();
+    pair.tell(Role::Seller, Input::ChannelOver);
+    pair.run();
+    let [_, (owner, entries)] = both(&pair);
+    let (channel, most) = vouched(&entries);
+    let fact = told(&entries, channel, ChangeKind::Closed { settled: most });
+    let only = audit(&owner, &[&entries[..], &[fact]].concat()).statements.remove(0);
+    assert_eq!(only.state.name(), "refused");
+    assert_eq!((only.windows, only.paid, only.settled), (0, most, most));
+    assert!(most > Amount::ZERO);
+}
+
 /// A seller's journal up to where its voucher is owed to the ledger, and that.
 fn redeeming() -> (Vec<Entry>, Owed, ChannelId, Amount) {
     let mut pair = Setting::default().by_escrow().start();

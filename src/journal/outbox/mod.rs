@@ -14,7 +14,7 @@ pub use ask::{Answer, Gap, Step, perform};
 pub use health::{Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
-pub(in crate::journal) use refusal::again_after_ms;
+pub(in crate::journal) use refusal::{THREATENED_AGAIN_MS, again_after_ms};
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
 use super::obligation::{Obligation, redeem_in};

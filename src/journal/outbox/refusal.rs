@@ -13,6 +13,9 @@ const REFUSALS_MAX: u32 = 7;
 /// together are some five minutes.
 const AGAIN_AFTER_MS: u64 = 5_000;
 
+/// How often it is tried after that while its channel's payer waits to withdraw, in milliseconds.
+pub(in crate::journal) const THREATENED_AGAIN_MS: u64 = 60_000;
+
 /// What stands behind a refusal.
 #[derive(Debug, PartialEq, Eq)]
 enum Ground {

@@ -9,7 +9,7 @@ use crate::journal::tree::Tree;
 use crate::journal::watch::Watched;
 use crate::record::Owed;
 use crate::terms::Role;
-use sdpp_ledger::{Amount, Reference};
+use sdpp_ledger::{Amount, ChannelId, Reference};
 
 impl Stage<'_> {
     /// A ledger refused something that nothing was signed for.
@@ -29,8 +29,15 @@ impl Stage<'_> {
         is_final: bool,
     ) -> Result<(), Fault> {
         let row = self.obligation(reference)?;
-        let wait_ms =
-            redeem_in(&row.owed).and_then(|_| outbox::again_after_ms(why, row.refusals, is_final));
+        let redeem = redeem_in(&row.owed).map(|(redeem, _)| redeem.channel);
+        let again = |refusals| redeem.and_then(|_| outbox::again_after_ms(why, refusals, is_final));
+        let wait_ms = match (again(row.refusals), redeem) {
+            // Its payer may withdraw soon, and nobody asks for the money again before that.
+            (None, Some(channel)) if !is_final && self.is_threatened(&channel)? => {
+                again(0).map(|_| outbox::THREATENED_AGAIN_MS)
+            }
+            (wait_ms, _) => wait_ms,
+        };
         let Some(wait_ms) = wait_ms else {
             let why = why.to_owned();
             return self.obligation_event(reference, Event::Refused { why }, None);
@@ -41,6 +48,11 @@ impl Stage<'_> {
         let refusals = row.refusals.saturating_add(1);
         let row = Obligation { due_ms, refusals, ..old.clone() };
         self.put_obligation(Some(&old), &row)
+    }
+
+    fn is_threatened(&mut self, channel: &ChannelId) -> Result<bool, Fault> {
+        let row = self.watched(channel)?;
+        Ok(row.is_some_and(|row| row.ready_ms.is_some() && !row.is_over))
     }
 
     /// What its channel has redeemed, after something owed was refused for good or is tried again

@@ -90,6 +90,21 @@ fn refused(journal: &mut Journal, now_ms: u64, why: &str) {
     journal.commit(now_ms, vec![write]).unwrap().remove(0).unwrap();
 }
 
+/// The state can be read ahead of what is told: a top-up of a session that was killed came between.
+#[test]
+fn a_request_that_a_top_up_took_back_can_be_made_again() {
+    let (_dir, mut journal) = open_channel();
+    assert!(reclaim(&mut journal, NOW + AFTER, idle(), None));
+    met(&mut journal);
+    done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
+    done(&mut journal, seen(view(60), 5));
+    let topped_up = ChangeKind::ToppedUp { deposit: Amount::new(60) };
+    done(&mut journal, heard(vec![change(4, topped_up)], 6));
+    assert!(watched(&journal).may_open());
+    assert!(reclaim(&mut journal, NOW + 9 * AFTER, Wish::Asked, None));
+    assert_eq!(steps(&journal), [Step::RequestClose, Step::RequestClose]);
+}
+
 #[test]
 fn an_idle_channel_is_asked_to_be_closed_once_and_then_withdrawn_once() {
     let (dir, mut journal) = open_channel();

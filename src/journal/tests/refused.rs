@@ -7,7 +7,7 @@ use super::watch::{
 use super::*;
 use crate::journal::obligation::{Event, State};
 use crate::journal::outbox::{self, Step};
-use sdpp_ledger::LedgerError;
+use sdpp_ledger::{ChangeKind, LedgerError};
 
 /// A code that no later look can mend, and one that may be a node that lags.
 const NEVER: &str = "NotPayee: somebody else is";
@@ -48,6 +48,22 @@ fn a_voucher_that_was_refused_for_good_is_owed_again_by_who_asks_next() {
     done(&mut journal, append(session(1), ends_with(Call::Settle, Purpose::Settle, 5)));
     assert_eq!(redeems(&journal), [5, 5, 5], "and at the session's end");
     assert_eq!(watched(&journal).redeemed, Amount::new(5));
+}
+
+/// Nobody asks again before its payer withdraws.
+#[test]
+fn a_voucher_on_a_channel_that_is_closing_is_tried_until_that_is_over() {
+    let (_dir, mut journal) = vouched(5);
+    done(&mut journal, seen(view(50), 2));
+    done(&mut journal, heard(vec![change(3, asked_to_close())], 4));
+    for _ in 0..40 {
+        refuse(&mut journal, LAGS);
+        assert_eq!(open(&journal).len(), 1);
+        assert_eq!(watched(&journal).redeemed, Amount::new(5));
+    }
+    done(&mut journal, heard(vec![change(9, ChangeKind::Withdrawn)], 10));
+    refuse(&mut journal, LAGS);
+    assert_eq!(open(&journal), []);
 }
 
 #[test]
