@@ -7,11 +7,14 @@
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::terms::{Purpose, Role, SessionId};
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use base64::prelude::*;
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Change, ChannelId, Claim, Digest, Domain, Evidence, LedgerId,
     PublicKey, Reference, Signature, keccak, merkle,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest raw `data` that is kept with a signed message, in bytes. Of a longer one (an
 /// invoice that brings a large item along) only the digest is kept: number, root and total
@@ -21,6 +24,47 @@ pub const DATA_BYTES_MAX: usize = 16 * 1024;
 /// The most transactions that may be named for one payment after its first: whoever raises a fee
 /// signs another, and each is asked for.
 pub const FURTHER_TXS_MAX: usize = 8;
+
+/// The most items of a window whose leaves are kept with its invoice: of a larger window no item
+/// can be proven without all the others.
+pub const LEAVES_MAX: usize = 4 * 1024;
+
+/// The leaves of a window's items in their order: what proofs of single items under its root are
+/// made from. Empty where there are more than [`LEAVES_MAX`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leaves(Vec<Digest>);
+
+impl Leaves {
+    /// The leaves of a window, as far as they are kept.
+    pub fn of(leaves: Vec<Digest>) -> Self {
+        if leaves.len() <= LEAVES_MAX { Leaves(leaves) } else { Leaves::default() }
+    }
+
+    /// Them, the window's first item first.
+    pub fn as_slice(&self) -> &[Digest] {
+        &self.0
+    }
+}
+
+/// One text of base64, 32 bytes a leaf: half of what a list of hex would take.
+impl Serialize for Leaves {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|leaf| leaf.0).collect();
+        serializer.collect_str(&Base64Display::new(&bytes, &STANDARD))
+    }
+}
+
+impl<'de> Deserialize<'de> for Leaves {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(|_| de::Error::custom("leaves are no base64"))?;
+        let (leaves, rest) = bytes.as_chunks();
+        if !rest.is_empty() || leaves.len() > LEAVES_MAX {
+            return Err(de::Error::custom("so many bytes are no leaves"));
+        }
+        Ok(Leaves(leaves.iter().copied().map(Digest).collect()))
+    }
+}
 
 /// A message as it was signed: evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +201,8 @@ pub enum Record {
         to_seq: u64,
         /// The running digest at the window's end.
         digest: Digest,
+        /// The window's leaves.
+        leaves: Leaves,
         /// Seller: the invoice's anchor. Buyer: the payment, where the method is transfer.
         owed: Option<Owed>,
     },
@@ -200,6 +246,13 @@ pub enum Record {
         /// Seller: the claim to be checked, where the method is transfer.
         owed: Option<Owed>,
     },
+    /// A change inside the session, proposed or agreed to: each side's word is one record.
+    Amend {
+        /// Whose word this is.
+        by: Role,
+        /// The message as it was signed.
+        message: SignedMessage,
+    },
     /// Either side's `exit`.
     Exit {
         /// Who said it.
@@ -215,8 +268,8 @@ pub enum Record {
         end: End,
         /// A sentence for people.
         why: String,
-        /// The message that shows the other side's misconduct, where one does.
-        evidence: Option<Box<SignedMessage>>,
+        /// The messages that show the other side's misconduct, where some do.
+        evidence: Vec<SignedMessage>,
         /// Seller: redeeming the best voucher, where the method is escrow.
         owed: Option<Owed>,
     },
@@ -262,6 +315,13 @@ pub enum Record {
         /// Asking, or withdrawing.
         owed: Owed,
     },
+    /// A session is in dispute: the evidence that was exported for it is pinned in time.
+    Disputed {
+        /// The digest of the evidence bundle.
+        bundle: Digest,
+        /// Its anchor.
+        owed: Owed,
+    },
     /// The outbox: something owed is done, for good, and this is what the ledger says of it.
     Met {
         /// What was owed.
@@ -290,6 +350,7 @@ impl Record {
             | Record::Exit { owed, .. }
             | Record::Ended { owed, .. } => owed.as_ref(),
             Record::Anchoring { owed }
+            | Record::Disputed { owed, .. }
             | Record::Funding { owed, .. }
             | Record::Approving { owed, .. }
             | Record::Redeeming { owed, .. }

@@ -77,6 +77,8 @@ pub enum Purpose {
     RequestClose = 10,
     /// Payer: taking back what is left in the channel.
     Withdraw = 11,
+    /// Anchoring the evidence of a dispute.
+    Dispute = 12,
 }
 
 /// Which side of a session.

@@ -31,7 +31,7 @@ pub fn ends(
                 Role::Buyer => None,
             };
             let why = "this side ended without a word, and was started again".to_owned();
-            let record = Record::Ended { end: End::Broken, why, evidence: None, owed };
+            let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed };
             ends.push(Write::Append { session: Some(*id), record: Box::new(record) });
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::due::Due;
+use super::proof::{Found, are_under_root, is_by};
 use super::statement::{Check, Expected, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
@@ -52,9 +53,6 @@ struct Window {
     digest: Digest,
     total: Amount,
 }
-
-/// A check that failed, as a sentence.
-type Found<T = ()> = Result<T, String>;
 
 impl Fold {
     pub(super) fn new(session: SessionId, identity: PublicKey, began_ms: u64) -> Self {
@@ -208,7 +206,8 @@ impl Fold {
         }
         match record {
             Record::Order { .. } => Err("a session has one order".to_owned()),
-            Record::Invoice { message, from_seq, to_seq, digest, owed } => {
+            Record::Invoice { message, from_seq, to_seq, digest, leaves, owed } => {
+                self.note(are_under_root(message, leaves));
                 self.invoice(terms, message, (*from_seq, *to_seq), digest, owed.as_ref())
             }
             Record::Ack { message } => self.ack(terms, message),
@@ -227,7 +226,7 @@ impl Fold {
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
-                let is_theirs = evidence.as_ref().is_none_or(|message| message.is_by(peer));
+                let is_theirs = evidence.iter().all(|message| message.is_by(peer));
                 let why = "the evidence is not signed by the other side";
                 is_theirs.then_some(()).ok_or_else(|| why.to_owned())
             }
@@ -237,6 +236,8 @@ impl Fold {
             | Record::Anchoring { .. }
             | Record::Epoch { .. }
             | Record::Reserved { .. }
+            | Record::Amend { .. }
+            | Record::Disputed { .. }
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }
@@ -475,23 +476,4 @@ impl Fold {
     fn due(&mut self, reference: Reference) -> Option<&mut Due> {
         self.places.get(&reference).and_then(|place| self.owed.get_mut(*place))
     }
-}
-
-fn is_by(
-    what: &str,
-    message: &SignedMessage,
-    kind: MessageKind,
-    key: &PublicKey,
-    session: SessionId,
-) -> Found {
-    if message.kind != kind {
-        return Err(format!("the {what} is a message of another kind"));
-    }
-    if message.session != session {
-        return Err(format!("the {what} is of another session"));
-    }
-    if !message.is_by(key) {
-        return Err(format!("the signature of the {what} is false"));
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod approvals;
 mod channels;
 mod due;
 mod fold;
+mod proof;
 mod remainders;
 mod statement;
 

@@ -203,7 +203,7 @@ struct Fault {
     why: String,
     /// What the other side is told, where our reason is nothing for a stranger.
     said: Option<String>,
-    evidence: Option<Box<SignedMessage>>,
+    evidence: Vec<SignedMessage>,
     /// The buyer's own voucher, which shows the buyer that its order's base is too low.
     voucher: Option<Box<Voucher>>,
 }
@@ -224,7 +224,7 @@ impl Fault {
     /// This side cannot go on.
     fn ours(why: impl Into<String>) -> Self {
         let (end, code, why) = (End::Failed, Code::Internal, why.into());
-        Fault { end, code, why, said: None, evidence: None, voucher: None }
+        Fault { end, code, why, said: None, evidence: Vec::new(), voucher: None }
     }
 
     /// Something of this side's own failed: a path, a password, an address may stand in the reason.
@@ -237,9 +237,9 @@ impl Fault {
         Fault { end: End::Broken, code: Code::TimedOut, ..Fault::ours(why) }
     }
 
-    /// The message that shows it.
-    fn shown_by(self, evidence: Option<SignedMessage>) -> Self {
-        Fault { evidence: evidence.map(Box::new), ..self }
+    /// The messages that show it.
+    fn shown_by(self, evidence: impl IntoIterator<Item = SignedMessage>) -> Self {
+        Fault { evidence: evidence.into_iter().collect(), ..self }
     }
 
     fn frame(&self) -> Vec<u8> {

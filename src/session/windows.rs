@@ -25,6 +25,7 @@ pub(super) struct Window {
     pub to_seq: u64,
     pub digest: Digest,
     pub root: Digest,
+    pub leaves: Vec<Digest>,
 }
 
 impl Windows {
@@ -65,14 +66,13 @@ impl Windows {
     pub(super) fn close(&mut self) -> Window {
         debug_assert!(!self.leaves.is_empty(), "no window without items");
         self.closed += 1;
-        let window = Window {
+        Window {
             number: self.closed,
             from_seq: self.items + 1 - self.open_items(),
             to_seq: self.items,
             digest: self.digest,
             root: merkle::root(&self.leaves),
-        };
-        self.leaves.clear();
-        window
+            leaves: std::mem::take(&mut self.leaves),
+        }
     }
 }

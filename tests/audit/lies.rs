@@ -123,6 +123,12 @@ fn what_is_signed_must_be_what_was_agreed() {
         sign_again(message, &key(1), |data| data["invoice"]["amount_total"] = json!("19"));
         seq
     });
+    lie(transfers(buyer()), "the leaves of window 2 are others", |entries| {
+        let (_, others) = nth!(entries, 0, Record::Invoice { leaves, .. } => leaves.clone());
+        let (seq, leaves) = nth!(entries, 1, Record::Invoice { leaves, .. } => leaves);
+        *leaves = others;
+        seq
+    });
     lie(transfers(buyer()), "is not what was recorded of it", |entries| {
         let (seq, message) = nth!(entries, 0, Record::Invoice { message, .. } => message);
         sign_again(message, &key(1), |data| data["invoice"]["amount"] = json!("1"));
@@ -152,7 +158,7 @@ fn what_is_signed_must_be_what_was_agreed() {
     lie(transfers(seller()), "the evidence is not signed by the other side", |entries| {
         let (_, ours) = nth!(entries, 0, Record::Invoice { message, .. } => message.clone());
         let (seq, evidence) = nth!(entries, 0, Record::Ended { evidence, .. } => evidence);
-        *evidence = Some(Box::new(ours));
+        *evidence = vec![ours];
         seq
     });
     lie(vouchers(), "does not fit its invoice", |entries| {

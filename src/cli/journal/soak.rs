@@ -5,7 +5,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
 use crate::crypto::layout::MessageKind;
 use crate::journal::{Journal, Write};
-use crate::record::{Act, Owed, Record, SignedMessage};
+use crate::record::{Act, Leaves, Owed, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId};
 use clap::Args;
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Key, LedgerId, keccak};
@@ -101,7 +101,9 @@ impl Busy {
         let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
         let (purpose, ledger) = (Purpose::Invoice, self.ledger.clone());
         let owed = Some(Owed { reference, purpose, ledger, act, held: false });
-        Record::Invoice { message, from_seq, to_seq, digest, owed }
+        let leaves =
+            Leaves::of((from_seq..=to_seq).map(|seq| keccak(&[&seq.to_be_bytes()])).collect());
+        Record::Invoice { message, from_seq, to_seq, digest, leaves, owed }
     }
 
     fn message(&self, session: SessionId, kind: MessageKind, number: u64) -> SignedMessage {

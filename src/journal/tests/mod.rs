@@ -21,7 +21,7 @@ mod watch;
 use super::*;
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::MessageKind;
-use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId, Redeem,
@@ -131,12 +131,13 @@ pub(super) fn invoice(number: u64, owed: Option<Owed>) -> Record {
         from_seq: number,
         to_seq: number,
         digest: Digest::ZERO,
+        leaves: Leaves::default(),
         owed,
     }
 }
 
 pub(super) fn ended(why: &str) -> Record {
-    Record::Ended { end: End::Complete, why: why.to_owned(), evidence: None, owed: None }
+    Record::Ended { end: End::Complete, why: why.to_owned(), evidence: Vec::new(), owed: None }
 }
 
 pub(super) fn anchor(session: SessionId, number: u64, held: bool) -> Owed {

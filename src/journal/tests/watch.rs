@@ -96,7 +96,7 @@ pub(super) fn ends_with(call: fn(Redeem) -> Call, purpose: Purpose, units: u128)
         held: false,
     };
     let why = "stopped".to_owned();
-    Record::Ended { end: End::Outstanding, why, evidence: None, owed: Some(owed) }
+    Record::Ended { end: End::Outstanding, why, evidence: Vec::new(), owed: Some(owed) }
 }
 
 pub(super) fn funding() -> Record {

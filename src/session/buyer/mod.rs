@@ -357,7 +357,7 @@ impl Buyer {
         }
         let (why, progress) = (reason.to_string(), stream.progress());
         self.out.extend_records(stream.spent(end));
-        self.out.record(Record::Ended { end, why: why.clone(), evidence: None, owed: None });
+        self.out.record(Record::Ended { end, why: why.clone(), evidence: Vec::new(), owed: None });
         self.out.push(Output::Close { end, why, progress, again: false });
         *state = State::Closed;
         Ok(())

@@ -10,7 +10,7 @@ use crate::message::{
     Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
     Reason,
 };
-use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Purpose, Role, Terms};
@@ -279,9 +279,9 @@ impl Stream {
         self.within_ceiling(invoice.amount_total)?;
         self.invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
-        let Window { from_seq, to_seq, digest, .. } = window;
-        let owed = self.payment(&invoice);
-        out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
+        let Window { from_seq, to_seq, digest, leaves, .. } = window;
+        let (leaves, owed) = (Leaves::of(leaves), self.payment(&invoice));
+        out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         // What costs nothing needs no payment.
         if invoice.amount != Amount::ZERO {
             let Invoice { number, amount_total, .. } = invoice;

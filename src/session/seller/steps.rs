@@ -124,7 +124,7 @@ impl Seller {
         if let State::ExpectExit(mut stream, ending) = std::mem::replace(state, State::Closed) {
             let (end, why) = (stream.end(), ending.reason.to_string());
             let progress = stream.progress();
-            stream.ended(end, &why, None, &mut self.out);
+            stream.ended(end, &why, Vec::new(), &mut self.out);
             self.out.push(Output::Close { end, why, progress, again: false });
         }
     }

@@ -10,7 +10,7 @@ use crate::crypto::{Keys, SealError, leaf, salt, wrap};
 use crate::message::{
     Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, Invoice, Moment, SessionKey,
 };
-use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
 use crate::terms::{Purpose, Role, Terms};
@@ -219,7 +219,7 @@ impl Stream {
         &mut self,
         end: End,
         why: &str,
-        evidence: Option<Box<SignedMessage>>,
+        evidence: Vec<SignedMessage>,
         out: &mut Outputs,
     ) {
         if let Some(message) = self.bills.unkept_ack() {
@@ -314,8 +314,9 @@ impl Stream {
     ) {
         let Drafted { draft, brings_item, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
-        let Window { from_seq, to_seq, digest, .. } = window;
-        out.record(Record::Invoice { message, from_seq, to_seq, digest, owed });
+        let Window { from_seq, to_seq, digest, leaves, .. } = window;
+        let leaves = Leaves::of(leaves);
+        out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         out.record(Record::Reserved { to_seq: to_seq.saturating_add(self.terms.credit_items()) });
         if brings_item {
             let cumulative = Cumulative { seq: to_seq, digest };
