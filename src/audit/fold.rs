@@ -238,6 +238,7 @@ impl Fold {
             | Record::Reserved { .. }
             | Record::Amend { .. }
             | Record::Disputed { .. }
+            | Record::Pruned { .. }
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }

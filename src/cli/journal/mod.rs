@@ -6,7 +6,7 @@ use super::book::{Book, ROWS, Where, misfit};
 use super::exit::{Exit, Failure, Outcome};
 use super::out;
 use crate::journal::delivery::Cancel as Wish;
-use crate::journal::{Answer, Delivery, Obligation, Placed, Query};
+use crate::journal::{Answer, Delivery, Obligation, Placed, Pruned, Query};
 use crate::message::Moment;
 use crate::terms::SessionId;
 use clap::{Args, Subcommand, ValueEnum};
@@ -159,7 +159,9 @@ impl List {
                     let session = entry.session.map(|id| format!("  session {id}"));
                     self.print(&entry, || {
                         let session = session.unwrap_or_default();
-                        format!("{:>8}  {}  {record}{session}", entry.seq, Moment(entry.at_ms))
+                        let pruned = if entry.lacks.is_some() { "  pruned" } else { "" };
+                        let (seq, at) = (entry.seq, Moment(entry.at_ms));
+                        format!("{seq:>8}  {at}  {record}{session}{pruned}")
                     })
                 })
             }
@@ -242,8 +244,8 @@ impl Show {
 
 impl Verify {
     fn run(self) -> Outcome {
-        let head = match self.book.open()?.ask(&Query::Verify)? {
-            Answer::Holds { head } => head,
+        let (head, pruned) = match self.book.open()?.ask(&Query::Verify)? {
+            Answer::Holds { head, pruned } => (head, pruned),
             Answer::Broken { broken } => {
                 return Err(Failure::new(Exit::Wrong, format!("the chain is broken: {broken}")));
             }
@@ -254,9 +256,18 @@ impl Verify {
             return Err(Failure::new(Exit::Wrong, why));
         }
         if self.json {
-            return out::json(&json!({ "head": head }));
+            return out::json(&json!({ "head": head, "pruned": pruned }));
         }
-        out::line(format!("the chain holds, from entry 1 to {}: {}", head.seq, head.digest))
+        out::line(format!("the chain holds, from entry 1 to {}: {}", head.seq, head.digest))?;
+        let Pruned { entries, sessions, before_ms } = pruned;
+        if entries == 0 {
+            return Ok(());
+        }
+        let before = Moment(before_ms);
+        out::line(format!(
+            "pruned: the payload of {entries} entries of {sessions} sessions that ended before \
+             {before}"
+        ))
     }
 }
 
