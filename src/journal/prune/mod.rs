@@ -16,13 +16,14 @@ pub use rule::{Kept, Standing, kept};
 
 use super::delivery::{Delivery, DeliveryId};
 use super::walk::LOST;
-use super::{JournalError, Reader, damaged};
+use super::write::Write;
+use super::{Journal, JournalError, Reader, damaged};
 use crate::terms::SessionId;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use survey::{Surveyed, survey};
 
-/// The most entries, and the most deliveries, in one batch.
+/// The most entries and deliveries in one batch.
 pub const BATCH_ROWS_MAX: usize = 64;
 
 /// How much payload goes in one batch, in bytes, unless a single one is larger.
@@ -116,6 +117,23 @@ struct Current {
     at: usize,
 }
 
+impl Journal {
+    /// Drops the next batch of a sweep; false when there is none any more.
+    ///
+    /// # Errors
+    /// As [`Journal::commit`].
+    pub fn prune(&mut self, now_ms: u64, sweep: &mut Sweep) -> Result<bool, JournalError> {
+        let Some(batch) = sweep.next(&self.reader())? else { return Ok(false) };
+        if !batch.is_empty() {
+            let answers = self.commit(now_ms, vec![Write::Prune(Box::new(batch))])?;
+            // Nothing in a batch is refused; what has changed since is passed over.
+            let written = answers.into_iter().flatten();
+            written.filter_map(|written| written.pruned).for_each(|dropped| sweep.count(&dropped));
+        }
+        Ok(true)
+    }
+}
+
 impl Current {
     /// The next entry that may have payload.
     fn next_seq(&mut self) -> Option<u64> {
@@ -142,10 +160,10 @@ impl Pruning {
         }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether it takes nothing more beside so many rows.
+    fn is_full_beside(&self, more: usize) -> bool {
         let rows: usize = self.sessions.iter().map(|one| one.seqs.len()).sum();
-        rows >= BATCH_ROWS_MAX
-            || self.deliveries.len() >= BATCH_ROWS_MAX
+        rows + more + self.deliveries.len() >= BATCH_ROWS_MAX
             || self.bytes >= BATCH_BYTES_MAX as u64
     }
 }
@@ -223,7 +241,7 @@ impl Sweep {
             self.place = Some(Place::Deliveries(None));
         }
         for (id, known) in page {
-            if batch.is_full() || self.current.is_some() {
+            if batch.is_full_beside(0) || self.current.is_some() {
                 return Ok(());
             }
             self.place = Some(Place::Sessions(Some(id)));
@@ -250,7 +268,7 @@ impl Sweep {
         let Some(mut current) = self.current.take() else { return Ok(()) };
         let mut seqs = Vec::new();
         while let Some(seq) = current.next_seq() {
-            if batch.is_full() || seqs.len() >= BATCH_ROWS_MAX {
+            if batch.is_full_beside(seqs.len()) {
                 break;
             }
             current.at += 1;
@@ -283,7 +301,7 @@ impl Sweep {
             self.place = None;
         }
         for row in page {
-            if batch.is_full() {
+            if batch.is_full_beside(0) {
                 return Ok(());
             }
             self.place = Some(Place::Deliveries(Some(row.id.clone())));
