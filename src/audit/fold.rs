@@ -6,7 +6,7 @@ use super::proof::{Found, are_under_root, is_by};
 use super::statement::{Check, Expected, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
-use crate::message::{Ack, DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
+use crate::message::{Ack, Cumulative, DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
 use crate::record::{Act, End, Owed, Record, SignedMessage};
 use crate::terms::{InEscrow, Method, Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{
@@ -22,6 +22,10 @@ pub(super) struct Fold {
     began_ms: u64,
     /// Where the fold is.
     entry: u64,
+    /// Whether the payload of that entry was pruned.
+    is_pruned: bool,
+    /// How many were.
+    pruned: u64,
     ground: Ground,
     windows: Vec<Window>,
     acked: u64,
@@ -61,6 +65,8 @@ impl Fold {
             identity,
             began_ms,
             entry: 0,
+            is_pruned: false,
+            pruned: 0,
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
             acked: 0,
@@ -78,7 +84,8 @@ impl Fold {
     /// Takes the next entry; what is wrong with it is kept as a problem, and the entries after it
     /// are judged on their own.
     pub(super) fn take(&mut self, entry: &Entry) {
-        self.entry = entry.seq;
+        (self.entry, self.is_pruned) = (entry.seq, entry.lacks.is_some());
+        self.pruned += u64::from(self.is_pruned);
         self.has_begun |= matches!(entry.record, Record::Epoch { .. });
         if let Some(owed) = entry.record.owed() {
             self.owe(owed);
@@ -148,6 +155,7 @@ impl Fold {
             settled: self.settled,
             outstanding,
             state: self.state,
+            pruned: self.pruned,
             settlements: self.owed.iter().filter_map(Due::settlement).collect(),
             anchors: self.owed.iter().filter_map(Due::anchor).collect(),
             problems: self.problems.clone(),
@@ -311,7 +319,11 @@ impl Fold {
 
     fn ack(&mut self, terms: &Terms, message: &SignedMessage) -> Found {
         is_by("ack", message, MessageKind::Ack, &terms.buyer, self.session)?;
-        let Ack { seq, digest, .. } = reread(message).map_err(|e| e.to_string())?;
+        if !self.is_pruned {
+            reread::<Ack>(message).map_err(|e| e.to_string())?;
+        }
+        // All that counts stands in the signed layout; a reread message says the same.
+        let (seq, digest) = (message.number, message.commitment);
         let next = self.windows.partition_point(|window| window.to_seq < seq);
         let ends = |window: &&Window| window.to_seq == seq;
         if self.windows.get(next).filter(ends).is_some_and(|window| window.digest != digest) {
@@ -323,20 +335,24 @@ impl Fold {
 
     fn payment(&mut self, terms: &Terms, message: &SignedMessage, owed: Option<&Owed>) -> Found {
         is_by("payment", message, MessageKind::PaymentAck, &terms.buyer, self.session)?;
-        let PaymentAck { number, amount_total, ack, .. } =
-            reread(message).map_err(|e| e.to_string())?;
+        let (number, amount_total) = (message.number, message.amount_total);
+        let ack = match self.is_pruned {
+            true => None,
+            false => Some(reread::<PaymentAck>(message).map_err(|e| e.to_string())?.ack),
+        };
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let window = index.and_then(|index| self.windows.get(index));
         let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
         let paid_before = before.map_or(Amount::ZERO, |window| window.total);
-        let fits = |window: &Window| {
-            (window.to_seq, window.digest, window.total) == (ack.seq, ack.digest, amount_total)
+        let fits = |window: &&Window| {
+            let acked = |ack: Cumulative| (ack.seq, ack.digest) == (window.to_seq, window.digest);
+            window.total == amount_total && ack.is_none_or(acked)
         };
-        if !window.is_some_and(fits) {
+        let Some(to_seq) = window.filter(fits).map(|window| window.to_seq) else {
             return Err(format!("the payment of window {number} does not fit its invoice"));
-        }
+        };
         let amount = amount_total.saturating_sub(paid_before);
-        self.acked = self.acked.max(ack.seq);
+        self.acked = self.acked.max(to_seq);
         self.paid = self.paid.max(amount_total);
         if terms.currency.method == Method::Escrow {
             return Ok(());

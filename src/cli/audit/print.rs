@@ -80,6 +80,13 @@ fn table(one: &Statement) -> Outcome {
     for (what, value) in lines {
         out::line(format!("  {what:<11}  {value}"))?;
     }
+    if one.pruned > 0 {
+        let (what, count) = ("pruned", one.pruned);
+        out::line(format!(
+            "  {what:<11}  the payload of {count} entries: their signatures, amounts and roots hold, \
+             what else they said and their items' leaves could not be checked again"
+        ))?;
+    }
     out::line("")
 }
 
@@ -163,6 +170,8 @@ struct Line<'a> {
     facts: Facts<'a>,
     settlements: Vec<SettlementLine<'a>>,
     anchors: Vec<Anchored<'a>>,
+    /// How many entries have lost their payload.
+    pruned: u64,
     problems: Vec<ProblemLine<'a>>,
 }
 
@@ -217,6 +226,7 @@ impl<'a> Line<'a> {
             facts: Facts::new(one),
             settlements: settlements.collect(),
             anchors: anchors.collect(),
+            pruned: one.pruned,
             problems: problems.collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! `sdpp journal`: the entries and the outbox, while the node runs or while it does not.
 
+pub(super) mod prune;
 mod soak;
 
 use super::book::{Book, ROWS, Where, misfit};
@@ -14,7 +15,8 @@ use sdpp_ledger::Reference;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// List, show and verify a journal, try again what a ledger refused, and cancel what is stuck.
+/// List, show, verify and prune a journal, try again what a ledger refused, and cancel what is
+/// stuck.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp journal verify --journal seller-journal")]
 pub(super) struct Journal {
@@ -29,6 +31,7 @@ enum Verb {
     Verify(Verify),
     Retry(Retry),
     Cancel(Cancel),
+    Prune(prune::Prune),
     Soak(soak::Soak),
 }
 
@@ -143,6 +146,7 @@ impl Journal {
                 let line = format!("{reference} will not be done, unless it is done before");
                 if json { out::json(&json!({ "reference": reference })) } else { out::line(line) }
             }
+            Verb::Prune(prune) => prune.run(),
             Verb::Soak(soak) => soak.run(),
         }
     }

@@ -94,6 +94,26 @@ pub enum Place {
     Deliveries(Option<DeliveryId>),
 }
 
+/// What a node is asked for: a sweep, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What ended before this moment is to be pruned, in milliseconds since 1970 UTC.
+    pub before_ms: u64,
+    /// Only say what would be dropped.
+    pub dry_run: bool,
+    /// Where to begin.
+    pub from: Place,
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// What this part came to.
+    pub tally: Tally,
+    /// Where to go on; `None` when there is nothing more.
+    pub rest: Option<Place>,
+}
+
 /// Goes through a journal once, and finds what can be dropped.
 #[derive(Debug)]
 pub struct Sweep {
@@ -208,6 +228,16 @@ impl Sweep {
             Some(Place::Deliveries(after)) => self.deliveries(reader, after, &mut batch)?,
         }
         Ok(Some(batch))
+    }
+
+    /// Looks for the next batch and drops nothing; false when there is none any more.
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn rehearse(&mut self, reader: &Reader) -> Result<bool, JournalError> {
+        let Some(batch) = self.next(reader)? else { return Ok(false) };
+        self.count(&batch.would_drop());
+        Ok(true)
     }
 
     /// Counts what a batch has come to.
