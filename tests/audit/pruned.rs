@@ -102,6 +102,9 @@ fn a_session_whose_channel_is_open_or_that_broke_off_keeps_everything() {
     assert_eq!(book.entries(), before);
 }
 
+/// Changes a record of some kind; answers whether it is one.
+type Plant = fn(&mut Record) -> bool;
+
 /// The payload is gone, and the layout is still signed.
 #[test]
 fn a_lie_in_what_is_left_is_named_all_the_same() {
@@ -110,7 +113,7 @@ fn a_lie_in_what_is_left_is_named_all_the_same() {
     let mut book = Book::written(&pair.s, seller());
     assert!(book.prune().entries > 0);
     let honest = book.entries();
-    let lies: [(&str, fn(&mut Record) -> bool); 4] = [
+    let lies: [(&str, Plant); 4] = [
         ("the signature of the payment is false", |record| match record {
             Record::Payment { message, .. } => {
                 message.amount_total = Amount::new(99);
