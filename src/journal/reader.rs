@@ -15,7 +15,6 @@ use crate::terms::SessionId;
 use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reads a journal while it is written. A clone costs nothing.
@@ -318,10 +317,12 @@ impl Reader {
             let page = |tree| store.scan(tree, &[], Some(&after), limit);
             Ok((page(Tree::Entries)?, page(Tree::Payloads)?))
         })?;
-        let mut payloads: BTreeMap<_, _> = payloads.into_iter().collect();
+        let mut payloads = payloads.into_iter().peekable();
         let beside = |(key, body)| {
-            let payload = payloads.remove(&key);
-            (key, body, payload)
+            // Both are in order; what belongs to no entry is passed over.
+            while payloads.next_if(|(other, _)| *other < key).is_some() {}
+            let payload = payloads.next_if(|(other, _)| *other == key);
+            (key, body, payload.map(|(_, bytes)| bytes))
         };
         Ok(bodies.into_iter().map(beside).collect())
     }

@@ -557,6 +557,83 @@ fn the_salt_secret_and_what_the_ledger_said_are_never_payload() {
     assert_eq!(Payload::take(&mut record), None);
 }
 
+/// How long a batch holds up what waits for the journal, and what it does to the disk.
+#[test]
+#[ignore = "a measurement: run it by hand, with --nocapture"]
+fn a_large_journal_is_pruned_and_the_figures_are_printed() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let text = "x".repeat(400);
+    let of = |number: u64| {
+        let leaves = Leaves::of((0..10u64).map(|n| keccak(&[&n.to_be_bytes()])).collect());
+        let with = |kind| SignedMessage { data: Some(text.clone()), ..message(kind, number) };
+        let mut invoice = invoice(number, None);
+        if let Record::Invoice { message, leaves: place, .. } = &mut invoice {
+            (*message, *place) = (with(MessageKind::DataInvoice), leaves);
+        }
+        let ack = Record::Ack { message: with(MessageKind::Ack) };
+        let payment = Record::Payment { message: with(MessageKind::PaymentAck), owed: None };
+        [invoice, ack, payment]
+    };
+    let sessions = (0..400u32).map(|n| SessionId(keccak(&[&n.to_be_bytes()])));
+    for id in sessions {
+        let mut writes = vec![append(id, order())];
+        writes.extend((1..=50).flat_map(of).map(|record| append(id, record)));
+        writes.push(append(id, ended("all is paid")));
+        for answer in journal.commit(NOW, writes).unwrap() {
+            answer.unwrap();
+        }
+    }
+    let disk = || std::fs::metadata(dir.path().join("db")).unwrap().len() / 1024;
+    println!("{} entries, {} KiB", journal.reader().head().unwrap().seq, disk());
+    let mut sweep = Sweep::new(CUT, Place::Sessions(None));
+    let (started, mut looked, mut wrote) = (std::time::Instant::now(), Vec::new(), Vec::new());
+    loop {
+        let at = std::time::Instant::now();
+        let Some(batch) = sweep.next(&journal.reader()).unwrap() else { break };
+        looked.push(at.elapsed());
+        let at = std::time::Instant::now();
+        if !batch.is_empty() {
+            let written = done(&mut journal, Write::Prune(Box::new(batch)));
+            sweep.count(&written.pruned.unwrap());
+            wrote.push(at.elapsed());
+        }
+    }
+    let told = |name: &str, mut times: Vec<std::time::Duration>| {
+        times.sort();
+        let (median, most) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{name}: {} times, median {median:?}, most {most:?}", times.len());
+    };
+    println!("{:?} in {:?}, {} KiB", sweep.tally(), started.elapsed(), disk());
+    told("looking for a batch", looked);
+    told("writing a batch", wrote);
+    let mut alone = Vec::new();
+    done(&mut journal, append(session(1), order()));
+    for n in 0..500 {
+        let at = std::time::Instant::now();
+        done(&mut journal, append(session(1), voucher(1, n)));
+        alone.push(at.elapsed());
+    }
+    told("one append alone", alone);
+    let started = std::time::Instant::now();
+    journal.reader().verify().unwrap().unwrap();
+    println!("verified in {:?}", started.elapsed());
+    drop(journal);
+    drop(dir.open());
+    println!("closed and opened: {} KiB", disk());
+    let mut journal = dir.open();
+    for at in 0..20_000u64 {
+        let writes = (0..16).map(|n| append(session(1), voucher(1, (1_000 + at * 16 + n).into())));
+        journal.commit(NOW, writes.collect()).unwrap();
+        if at % 1_000 == 0 && at <= 4_000 {
+            println!("{} entries more: {} KiB", at * 16, disk());
+        }
+        if at > 4_000 {
+            break;
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn payload_comes_back_as_it_was(data in proptest::option::of(".{0,60}"), leaves in 0u64..9) {
