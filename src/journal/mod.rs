@@ -18,10 +18,12 @@ pub mod outbox;
 mod query;
 mod reader;
 pub mod reclaim;
+pub mod settle;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unjust;
 pub mod watch;
 mod write;
 
@@ -32,6 +34,8 @@ pub use obligation::Obligation;
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
+pub use settle::{Means, Settle};
+pub use unjust::Unjust;
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 

@@ -4,6 +4,7 @@ use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
 use super::reclaim::Reclaim;
+use super::settle::Settle;
 use super::watch::Watch;
 use crate::record::Record;
 use crate::terms::SessionId;
@@ -87,6 +88,9 @@ pub enum Write {
     /// What is left in a channel of ours is to come back, as far as it is time for that; see
     /// [`super::watch`]. Else nothing changes.
     Reclaim(Reclaim),
+    /// A channel's best voucher is to be redeemed, as far as anything is missing; see
+    /// [`super::settle`]. Else nothing changes.
+    Settle(Box<Settle>),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.

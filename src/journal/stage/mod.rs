@@ -7,6 +7,7 @@ mod claims;
 mod deliveries;
 mod reclaim;
 mod redeem;
+mod settle;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -126,6 +127,7 @@ impl<'a> Stage<'a> {
             Write::Included { reference, due_ms } => self.included(&reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
+            Write::Settle(settle) => self.settle(*settle),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }

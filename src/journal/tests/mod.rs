@@ -13,6 +13,7 @@ mod outbox;
 mod power;
 mod reclaim;
 mod refused;
+mod settle;
 mod simulation;
 mod tables;
 mod variants;
