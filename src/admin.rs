@@ -6,7 +6,8 @@
 //! knows no node: whoever serves brings a handler.
 
 use crate::journal::{Answer, Query};
-use sdpp_ledger::Reference;
+use crate::terms::SessionId;
+use sdpp_ledger::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::future::Future;
@@ -56,6 +57,22 @@ pub enum Request {
     Retry(Reference),
     /// Not to do something owed any more, as far as that can still be had.
     Cancel(Reference),
+    /// To settle what a session left behind, or what that would take.
+    Settle(Settling),
+}
+
+/// What is to be settled of a session. Asked again, it is done no second time, and told how far it
+/// is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settling {
+    /// The session.
+    pub session: SessionId,
+    /// Seller: its channel is to be closed too.
+    pub close: bool,
+    /// Nothing is to be done.
+    pub dry_run: bool,
+    /// By transfer: the digest of the evidence that is to be pinned.
+    pub bundle: Option<Digest>,
 }
 
 /// What it answers.
@@ -70,6 +87,8 @@ pub enum Response {
     Retried,
     /// To [`Request::Cancel`]: it is refused, or will be unless it is done before.
     Cancelling,
+    /// To [`Request::Settle`]: what `sdpp dispute settle --json` prints.
+    Settling(serde_json::Value),
     /// It cannot be done, and why.
     Failed(String),
 }
@@ -248,6 +267,7 @@ mod tests {
             Request::Journal(_) => Response::Journal(Answer::Entries { entries: Vec::new() }),
             Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
             Request::Cancel(_) => Response::Cancelling,
+            Request::Settle(_) => Response::Settling(serde_json::json!({ "calls": [] })),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
+use super::dispute::settling;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
 use super::sell::Selling;
@@ -9,6 +10,7 @@ use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
+use crate::actors::reclaim::Reclaiming;
 use crate::actors::sight::Sight;
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
@@ -134,6 +136,7 @@ pub(super) struct Asked {
     offering: Offering,
     sight: Sight,
     ledgers: Vec<OneLedger>,
+    reclaiming: Reclaiming,
 }
 
 struct OneLedger {
@@ -157,6 +160,7 @@ impl Asked {
             offering: selling.offering.clone(),
             sight: running.sight.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
+            reclaiming: running.reclaiming(),
         }
     }
 }
@@ -178,6 +182,10 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
         Request::Cancel(reference) => {
             let write = Write::Cancel { reference };
             commit(&asked, write).await.map(|()| Response::Cancelling)
+        }
+        Request::Settle(ask) => {
+            let answered = settling::answer(&asked.reclaiming, &ask).await;
+            answered.map(Response::Settling).map_err(text)
         }
     };
     answered.unwrap_or_else(Response::Failed)
