@@ -143,6 +143,10 @@ fn written(reader: &Reader, channel: &OnLedger) -> Outcome<Vec<Doing>> {
         .redeems(&channel.id)?
         .into_iter()
         .partition(|row| matches!(row.state, State::Met { .. }));
+    // Of a channel that is over and paid less, nothing more can be had, however often it is tried.
+    let is_over = channel.shown.as_ref().is_some_and(|shown| shown.finalized);
+    let settled = channel.shown.as_ref().map_or(Amount::ZERO, |shown| shown.settled);
+    rows.retain(|row| !is_over || amount(row) <= settled);
     rows.extend(done.into_iter().max_by_key(|row| (amount(row), is_close(row))));
     if let Some(watched) = reader.watched(&channel.id)? {
         for purpose in [Purpose::Settle, Purpose::Close] {
@@ -151,7 +155,6 @@ fn written(reader: &Reader, channel: &OnLedger) -> Outcome<Vec<Doing>> {
             rows.extend(last.filter(|row| matches!(row.state, State::Refused { .. })));
         }
     }
-    let settled = channel.shown.as_ref().map_or(Amount::ZERO, |shown| shown.settled);
     let doing = |row: Obligation| {
         let Act::Do(call) = row.owed.act.clone() else { return None };
         let brings = match row.state {
