@@ -242,3 +242,58 @@ fn a_running_seller_settles_by_itself_and_so_does_one_that_comes_back_to_a_reque
     assert!(exit == 0 && said.contains("came back"), "{said}");
     assert_eq!(gained(&market), (2 * VOUCHED, -2 * VOUCHED));
 }
+
+/// The same buyer where no escrow holds its money: what it paid it paid, and what it owes for the
+/// rest can be shown to anybody.
+#[test]
+fn by_transfer_ninety_are_paid_and_the_pinned_evidence_proves_what_is_owed_for_three() {
+    let Some(market) = market("transfer") else { return };
+    let (mut seller, address) = market.chain.sell();
+    let line = vanished(&market, &address);
+    let paid = (90 * PRICE) as i128;
+    market.until("ninety are paid", || market.gained("seller") == paid);
+    market.seller_settles();
+    drop(line);
+    market.until("the session has ended", || {
+        let ended = &market.book("seller", "sessions")[0]["ended"];
+        *ended == json!("broken")
+    });
+    let (exit, dry) = settled(&market, "seller", &["--dry-run"]);
+    assert_eq!((exit, calls(&dry)), (0, vec![("anchor", "planned")]), "{dry}");
+    assert!(amount(&dry["calls"][0]["cost"]) > 0 && dry["bundle"]["file"].is_null(), "{dry}");
+
+    let file = market.chain.path("evidence.json");
+    let file = file.to_str().unwrap();
+    let (exit, done) = settled(&market, "seller", &["--bundle", file]);
+    assert_eq!((exit, calls(&done)), (0, vec![("anchor", "done")]), "{done}");
+    assert_eq!(done["bundle"]["digest"], dry["bundle"]["digest"], "the same evidence");
+    let debt = &done["verdict"]["debts"][0];
+    assert_eq!((&debt["by"], &debt["to"]), (&json!("buyer"), &json!("seller")), "{done}");
+    assert_eq!(amount(&debt["at_least"]), 3 * PRICE, "{debt}");
+    assert_eq!(amount(&debt["at_most"]), 3 * PRICE, "{debt}");
+    let pinned = market.chain.events("Recorded(address,bytes32,uint16,bytes32)");
+    let tx = done["calls"][0]["tx"].as_str().unwrap();
+    let [(_, _, on_chain)] = &pinned.iter().filter(|(.., one)| one == tx).collect::<Vec<_>>()[..]
+    else {
+        panic!("{tx} is not among {pinned:?}")
+    };
+    let logs = market.chain.rpc("eth_getTransactionReceipt", &json!(on_chain))["logs"].to_string();
+    let digest = done["bundle"]["digest"].as_str().unwrap();
+    assert!(logs.contains(digest.trim_start_matches("0x")), "{digest} is not in {logs}");
+
+    // The same again is there already, whoever has the journal open.
+    seller.signal("TERM");
+    assert!(seller.wait().success());
+    let before = market.sent_by("seller").len();
+    let mut settle = settle(&market, "seller");
+    let (exit, said) = told(settle.args(["--bundle", file]));
+    assert!(exit == 0 && said.contains("there is nothing more to do"), "{said}");
+    assert!(said.contains("The buyer owes the seller 0.000003000000000000 ETH."), "{said}");
+    assert!(said.contains(tx) && said.contains(digest), "{said}");
+    assert_eq!(market.sent_by("seller").len(), before, "nothing is pinned twice");
+    let read = fs::read(file).unwrap();
+    let bundle = sdpp::dispute::Bundle::parse(&read).unwrap();
+    assert_eq!(bundle.digest().to_string(), digest);
+    assert_eq!(gained(&market), (paid, -paid));
+    market.told("seller", "settled");
+}

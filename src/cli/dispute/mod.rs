@@ -1,6 +1,7 @@
 //! `sdpp dispute`: what a session that did not end well comes to, and what is done about it.
 
 mod case;
+mod claim;
 pub(super) mod settle;
 pub(super) mod settling;
 

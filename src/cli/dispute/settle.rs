@@ -1,10 +1,13 @@
 //! `sdpp dispute settle`: carries what a session left behind to the ledger that holds the money.
 
+use super::case::Case;
+use super::claim::Claim;
 use super::settling::{self, Ground};
 use crate::actors::Ledgers as Known;
 use crate::actors::busy::Busy;
 use crate::actors::now_ms;
-use crate::admin::{Client, Request, Response, Settling};
+use crate::admin::{Client, Settling};
+use crate::cli::book::{Book, misfit};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
@@ -12,10 +15,10 @@ use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::journal::{Journal, JournalError, Write};
 use crate::message::Moment;
-use crate::terms::SessionId;
+use crate::terms::{Method, SessionId};
 use clap::Args;
-use sdpp_ledger::Amount;
-use serde_json::Value;
+use sdpp_ledger::{Amount, Key};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,8 +37,10 @@ const UNOWED_AT_MOST: Duration = Duration::from_secs(60);
 /// then, or with --close, the channel is closed with it. A buyer asks the escrow to close the
 /// channel and, run again after the grace period, withdraws what is left. Everything goes through
 /// the journal's outbox: run again after a crash the command goes on, and nothing is done twice.
-/// It waits until all is final, and says so where there is nothing to do. While the node runs that
-/// has the journal open, that node does it.
+/// By transfer no escrow holds the money: the signed bundle of the evidence is written to a file,
+/// its digest is pinned on the ledger that keeps the session's records, and the claim is printed:
+/// who owes whom what, by which signed papers. It waits until all is final, and says so where there
+/// is nothing to do. While the node runs that has the journal open, that node does it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
 pub(super) struct Settle {
@@ -47,6 +52,10 @@ pub(super) struct Settle {
     /// Seller: close the channel too, also where its payer did not ask for that.
     #[arg(long)]
     close: bool,
+    /// By transfer: write the evidence to this file; without it, to one in the current folder that is
+    /// named after the session and the bundle.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// Show the calls, what they cost and what they bring. Nothing is written.
     #[arg(long)]
     dry_run: bool,
@@ -66,7 +75,7 @@ impl Settle {
         match Journal::open_existing(dir) {
             Ok(journal) => in_system(self.ours(config, journal)),
             Err(JournalError::Locked { dir, pid }) => match Client::connect(&dir) {
-                Ok(node) => in_system(self.nodes(node)),
+                Ok(node) => in_system(self.nodes(&config, node)),
                 Err(_) => Err(JournalError::Locked { dir, pid }.into()),
             },
             Err(error) => Err(error.into()),
@@ -79,18 +88,21 @@ impl Settle {
     }
 
     /// With a journal that nobody else has open.
-    async fn ours(self, config: Config, mut journal: Journal) -> Outcome {
+    async fn ours(self, config: Config, journal: Journal) -> Outcome {
         let mut keys = Keyring::default();
         let key = keys.open(&config.identity)?;
         let opened = Ledgers::open(&config, &mut keys).await?;
         let opened: Vec<(&str, &Opened)> = opened.iter().collect();
+        let (reader, mut book) = (journal.reader(), Book::Ours(journal));
+        let method = Case::find(&reader, &self.session)?.terms.currency.method;
+        let (ask, claim) = self.claims(method, &mut book, &key)?;
+        let Book::Ours(mut journal) = book else { return Err(misfit()) };
         let known = opened.iter().map(|(_, opened)| opened.ledger().clone());
         let ledgers: Known = Arc::new(known.map(|one| (one.id().clone(), one)).collect());
-        let (reader, busy, ask) = (journal.reader(), Busy::default(), self.asks());
-        let ground = Ground { reader: &reader, ledgers: &ledgers, busy: &busy };
-        let mut plan = settling::plan(&ground, &ask).await?;
+        let (ground, busy) = (Ground { reader: &reader, ledgers: &ledgers }, Busy::default());
+        let mut plan = settling::plan(&ground, &busy, &ask).await?;
         if ask.dry_run {
-            return self.show(&plan.told(&ask.session));
+            return self.show(plan.told(&ask.session), claim);
         }
         // Before anything else runs: a watch, or the end of a session that was killed, would owe
         // the same in another way.
@@ -112,36 +124,69 @@ impl Settle {
         };
         // What came of it is a fact of the journal too.
         running.look().await;
-        self.show(&told)
+        self.show(told, claim)
     }
 
     /// Through the node that has the journal open.
-    async fn nodes(self, mut node: Client) -> Outcome {
-        let mut asked = async |ask| match node.ask(&Request::Settle(ask)) {
-            Ok(Response::Settling(told)) => Ok(told),
-            Ok(Response::Failed(why)) => Err(Failure::new(Exit::Failed, why)),
-            Ok(_) => Err(Failure::new(Exit::Failed, "the node answered another question")),
-            Err(error) => {
-                let why = format!("the node that has the journal open does not answer: {error}");
-                Err(Failure::new(Exit::Failed, why))
+    async fn nodes(self, config: &Config, node: Client) -> Outcome {
+        let mut book = Book::Nodes(node);
+        let method = book.settle(Settling { dry_run: true, ..self.asks() })?["method"].take();
+        let method = serde_json::from_value(method).map_err(|_| misfit())?;
+        // Only who signs the evidence needs the key.
+        let (ask, claim) = match method {
+            Method::Escrow => (self.asks(), None),
+            Method::Transfer => {
+                let key = Keyring::default().open(&config.identity)?;
+                self.claims(method, &mut book, &key)?
             }
         };
-        let ask = self.asks();
         let told = match ask.dry_run {
-            true => asked(ask).await?,
-            false => until_done(&ask, asked).await?,
+            true => book.settle(ask)?,
+            false => until_done(&ask, async |ask| book.settle(ask)).await?,
         };
-        self.show(&told)
+        self.show(told, claim)
     }
 
-    fn show(&self, told: &Value) -> Outcome {
-        if self.json {
-            out::json(told)?;
-        } else {
-            lines(told, self.dry_run).into_iter().try_for_each(out::line)?;
+    /// What is asked for; without an escrow with the evidence, which is in its file from then on.
+    fn claims(
+        &self,
+        method: Method,
+        book: &mut Book,
+        key: &Key,
+    ) -> Outcome<(Settling, Option<Shown>)> {
+        let ask = self.asks();
+        if method == Method::Escrow {
+            return Ok((ask, None));
         }
-        outcome(told, self.dry_run)
+        let claim = Claim::of(book, self.session, key)?;
+        let file = match self.dry_run {
+            true => None,
+            false => Some(claim.write(self.bundle.as_deref())?),
+        };
+        let bundle = Some(claim.bundle.digest());
+        Ok((Settling { bundle, ..ask }, Some(Shown { claim, file })))
     }
+
+    fn show(&self, mut told: Value, claim: Option<Shown>) -> Outcome {
+        if let Some(Shown { claim: Claim { bundle, verdict }, file }) = claim {
+            told["bundle"] = json!({ "digest": bundle.digest(), "file": file });
+            told["verdict"] = json!(verdict);
+            if !self.json {
+                out::line(verdict.to_string().trim_end())?;
+            }
+        }
+        match self.json {
+            true => out::json(&told)?,
+            false => lines(&told, self.dry_run).into_iter().try_for_each(out::line)?,
+        }
+        outcome(&told, self.dry_run)
+    }
+}
+
+/// A claim, and the file that its bundle stands in; none in a dry run.
+struct Shown {
+    claim: Claim,
+    file: Option<PathBuf>,
 }
 
 /// Asks again and again until nothing is under way and nothing more can be done.
@@ -179,6 +224,10 @@ fn lines(told: &Value, is_dry: bool) -> Vec<String> {
     let mut lines =
         vec![format!("session {session}: we are the {role} of {topic}, paid by {method}")];
     lines.extend(channel_line(told, &money));
+    if let (Some(digest), file) = (told["bundle"]["digest"].as_str(), &told["bundle"]["file"]) {
+        let place = file.as_str().map_or(String::new(), |file| format!(" is in {file}"));
+        lines.push(format!("evidence {digest}{place}"));
+    }
     let calls = told["calls"].as_array().into_iter().flatten();
     let calls: Vec<String> = calls.map(|call| call_line(call, &money)).collect();
     let is_done =

@@ -28,8 +28,6 @@ pub(in crate::cli) struct Ground<'a> {
     pub(in crate::cli) reader: &'a Reader,
     /// Our ledgers.
     pub(in crate::cli) ledgers: &'a Ledgers,
-    /// Channels in use.
-    pub(in crate::cli) busy: &'a Busy,
 }
 
 /// What is to be done, and what is being done or was.
@@ -72,11 +70,11 @@ enum Far {
 /// Answers one that asks, after it had done what is missing, unless it only asks.
 pub(in crate::cli) async fn answer(reclaiming: &Reclaiming, ask: &Settling) -> Outcome<Value> {
     let Reclaiming { reader, ledgers, busy, .. } = reclaiming;
-    let ground = Ground { reader, ledgers, busy };
-    let mut plan = plan(&ground, ask).await?;
+    let ground = Ground { reader, ledgers };
+    let mut plan = plan(&ground, busy, ask).await?;
     if let Some(write) = plan.write.take().filter(|_| !ask.dry_run) {
         carry_out(reclaiming, write).await?;
-        plan = self::plan(&ground, ask).await?;
+        plan = self::plan(&ground, busy, ask).await?;
     }
     Ok(plan.told(&ask.session))
 }
@@ -94,19 +92,19 @@ async fn carry_out(reclaiming: &Reclaiming, write: Write) -> Outcome {
     answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
 }
 
-/// What there is to do about a session.
-pub(super) async fn plan(ground: &Ground<'_>, ask: &Settling) -> Outcome<Plan> {
+/// What there is to do about a session; `busy` are the channels in use.
+pub(super) async fn plan(ground: &Ground<'_>, busy: &Busy, ask: &Settling) -> Outcome<Plan> {
     let case = Case::find(ground.reader, &ask.session)?;
     match (case.terms.currency.method, case.role) {
-        (Method::Escrow, Role::Seller) => redeeming(ground, case, ask).await,
-        (Method::Escrow, Role::Buyer) => taking_back(ground, case).await,
+        (Method::Escrow, Role::Seller) => redeeming(ground, busy, case, ask).await,
+        (Method::Escrow, Role::Buyer) => taking_back(ground, busy, case).await,
         (Method::Transfer, _) => pinning(ground, case, ask).await,
     }
 }
 
 /// The seller's part: its best voucher.
-async fn redeeming(ground: &Ground<'_>, case: Case, ask: &Settling) -> Outcome<Plan> {
-    let Ground { reader, busy, .. } = ground;
+async fn redeeming(ground: &Ground<'_>, busy: &Busy, case: Case, ask: &Settling) -> Outcome<Plan> {
+    let reader = ground.reader;
     let (channel, ledger, view) = look(ground, &case).await?;
     let facts = reader.channel(&channel.id)?.unwrap_or_default();
     let live = ask.close && busy.is_taken(&channel.id);
@@ -167,7 +165,7 @@ fn written(reader: &Reader, channel: &OnLedger) -> Outcome<Vec<Doing>> {
 }
 
 /// The buyer's part: what is left in its channel.
-async fn taking_back(ground: &Ground<'_>, case: Case) -> Outcome<Plan> {
+async fn taking_back(ground: &Ground<'_>, busy: &Busy, case: Case) -> Outcome<Plan> {
     let (channel, ledger, view) = look(ground, &case).await?;
     let watched = ground.reader.watched(&channel.id)?;
     let (mut calls, mut write, mut held) = (Vec::new(), None, None);
@@ -184,7 +182,7 @@ async fn taking_back(ground: &Ground<'_>, case: Case) -> Outcome<Plan> {
         calls.push(Doing { call, brings, far: Far::Written(Box::new(row)) });
     }
     let open = view.filter(|view| !view.is_over && left > Amount::ZERO && !is_under_way);
-    if ground.busy.is_taken(&channel.id) {
+    if busy.is_taken(&channel.id) {
         held = Some("a session is going on in the channel: it is not closed under it");
     } else if let Some(view) = open {
         let ledger_ms = ledger.status().await?.at_ms;
