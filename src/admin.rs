@@ -6,7 +6,8 @@
 //! knows no node: whoever serves brings a handler.
 
 use crate::journal::{Answer, Query, prune};
-use sdpp_ledger::Reference;
+use crate::terms::SessionId;
+use sdpp_ledger::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::future::Future;
@@ -58,6 +59,22 @@ pub enum Request {
     Cancel(Reference),
     /// To prune its journal, or to say what that would drop.
     Prune(prune::Ask),
+    /// To settle what a session left behind, or what that would take.
+    Settle(Settling),
+}
+
+/// What is to be settled of a session. Asked again, it is done no second time, and told how far it
+/// is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settling {
+    /// The session.
+    pub session: SessionId,
+    /// Seller: its channel is to be closed too.
+    pub close: bool,
+    /// Nothing is to be done.
+    pub dry_run: bool,
+    /// By transfer: the digest of the evidence that is to be pinned.
+    pub bundle: Option<Digest>,
 }
 
 /// What it answers.
@@ -74,6 +91,8 @@ pub enum Response {
     Cancelling,
     /// To [`Request::Prune`]: how far it came.
     Pruned(prune::Told),
+    /// To [`Request::Settle`]: what `sdpp dispute settle --json` prints.
+    Settling(serde_json::Value),
     /// It cannot be done, and why.
     Failed(String),
 }
@@ -254,6 +273,7 @@ mod tests {
             Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
             Request::Cancel(_) => Response::Cancelling,
             Request::Prune(_) => Response::Pruned(Told { tally: Tally::default(), rest: None }),
+            Request::Settle(_) => Response::Settling(serde_json::json!({ "calls": [] })),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod crypto;
+pub mod dispute;
 pub mod journal;
 pub mod keystore;
 pub mod message;

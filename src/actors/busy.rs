@@ -62,6 +62,11 @@ impl Busy {
         Some(Taken(self.clone(), channel))
     }
 
+    /// Whether a session has a channel, or it is held.
+    pub fn is_taken(&self, channel: &ChannelId) -> bool {
+        self.held().contains_key(channel)
+    }
+
     /// The channels of one ledger that serve sellers' sessions just now.
     pub fn selling_on(&self, ledger: &LedgerId) -> Vec<ChannelId> {
         let held = self.held();

@@ -102,6 +102,11 @@ impl Fold {
                 return self.found(*role, *peer, menu, order);
             }
             (Ground::ExpectOrder, _) => Err("it belongs to a session without an order".to_owned()),
+            // It may come long after the session's end.
+            (Ground::Under(_, terms), Record::Disputed { bundle, owed }) => {
+                let due = self.due(owed.reference);
+                due.map_or(Ok(()), |due| due.fit(terms.records.as_ref(), bundle))
+            }
             (Ground::Under(role, terms), record) => self.under_terms(*role, terms, record),
         };
         self.ground = ground;

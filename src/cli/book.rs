@@ -3,13 +3,14 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::now_ms;
-use crate::admin::{Client, Request, Response};
+use crate::admin::{Client, Request, Response, Settling};
 use crate::journal::entry::Entry;
 use crate::journal::prune::{Ask, Tally, Told};
 use crate::journal::{Answer, Journal, JournalError, Query, Sweep, Write, obligation};
 use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Reference;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// How many rows are asked for at once; see [`crate::admin::RESPONSE_BYTES_MAX`].
@@ -132,6 +133,15 @@ impl Book {
                 Response::Cancelling => Ok(()),
                 _ => Err(misfit()),
             },
+        }
+    }
+
+    /// Has the node that has the journal open settle something; see [`Settling`].
+    pub(super) fn settle(&mut self, asked: Settling) -> Outcome<Value> {
+        let Book::Nodes(client) = self else { return Err(misfit()) };
+        match ask_node(client, &Request::Settle(asked))? {
+            Response::Settling(told) => Ok(told),
+            _ => Err(misfit()),
         }
     }
 }

@@ -70,7 +70,17 @@ pub(super) struct Running {
 impl Running {
     /// Opens the journal and starts everything; whatever is owed is gone on with at once.
     pub(super) fn start(config: &Config, key: Key, opened: &[(&str, &Opened)]) -> Outcome<Running> {
-        let mut journal = Journal::open(&config.journal.dir, key.public())?;
+        let journal = Journal::open(&config.journal.dir, key.public())?;
+        Running::start_on(config, key, opened, journal)
+    }
+
+    /// The same on a journal that is open.
+    pub(super) fn start_on(
+        config: &Config,
+        key: Key,
+        opened: &[(&str, &Opened)],
+        mut journal: Journal,
+    ) -> Outcome<Running> {
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();

@@ -1,5 +1,6 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
+use super::dispute::settling;
 use super::exit::{Exit, Failure, Outcome};
 use super::journal::prune;
 use super::running::Running;
@@ -10,6 +11,7 @@ use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{Count, Node};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
+use crate::actors::reclaim::Reclaiming;
 use crate::actors::sight::Sight;
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
@@ -135,6 +137,7 @@ pub(super) struct Asked {
     offering: Offering,
     sight: Sight,
     ledgers: Vec<OneLedger>,
+    reclaiming: Reclaiming,
 }
 
 struct OneLedger {
@@ -158,6 +161,7 @@ impl Asked {
             offering: selling.offering.clone(),
             sight: running.sight.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
+            reclaiming: running.reclaiming(),
         }
     }
 }
@@ -183,6 +187,10 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
         Request::Prune(ask) => {
             let told = prune::answer(asked.reader.clone(), &asked.journal, ask).await;
             told.map(Response::Pruned)
+        }
+        Request::Settle(ask) => {
+            let answered = settling::answer(&asked.reclaiming, &ask).await;
+            answered.map(Response::Settling).map_err(text)
         }
     };
     answered.unwrap_or_else(Response::Failed)

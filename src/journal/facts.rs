@@ -41,7 +41,8 @@ pub struct Channel {
 impl Session {
     /// Whether `record`, in entry `seq`, changes what is known here.
     pub(super) fn learn(&mut self, record: &Record, seq: u64) -> Result<bool, WriteError> {
-        if self.ended.is_some() {
+        // A dispute may come at any time after.
+        if self.ended.is_some() && !matches!(record, Record::Disputed { .. }) {
             return Err(WriteError::SessionEnded);
         }
         match record {

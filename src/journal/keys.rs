@@ -75,6 +75,13 @@ pub(super) fn cursor(id: &LedgerId) -> Vec<u8> {
     [b"watch ", id.as_str().as_bytes()].concat()
 }
 
+/// In the tree of single values: how the keys of channels that paid out too much begin.
+pub(super) const UNJUST: &[u8] = b"unjust ";
+
+pub(super) fn unjust(channel: &ChannelId) -> Vec<u8> {
+    [UNJUST, &channel.0].concat()
+}
+
 /// What redeems a voucher of a channel.
 pub(super) fn redeem(channel: &ChannelId, reference: &Reference) -> Vec<u8> {
     [channel.0, reference.0].concat()

@@ -5,6 +5,7 @@ use super::entry::Head;
 use super::obligation::{self, Illegal};
 use super::prune::{Dropped, Pruning};
 use super::reclaim::Reclaim;
+use super::settle::Settle;
 use super::watch::Watch;
 use crate::record::Record;
 use crate::terms::SessionId;
@@ -92,6 +93,9 @@ pub enum Write {
     /// Payload is dropped; see [`super::prune`]. Of a session that has changed since it was looked
     /// at nothing is.
     Prune(Box<Pruning>),
+    /// A channel's best voucher is to be redeemed, as far as anything is missing; see
+    /// [`super::settle`]. Else nothing changes.
+    Settle(Box<Settle>),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.

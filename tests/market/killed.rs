@@ -212,7 +212,7 @@ impl Market {
     }
 
     /// Waits until something is so.
-    fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+    pub fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let since = Instant::now();
         while !is_so() {
             assert!(since.elapsed() < PATIENCE, "never: {what}");
@@ -228,7 +228,7 @@ impl Market {
     }
 
     /// A journal's rows, of the running process where there is one.
-    fn book(&self, side: &str, what: &str) -> Vec<Value> {
+    pub fn book(&self, side: &str, what: &str) -> Vec<Value> {
         let journal = self.chain.path(&format!("{side}-journal"));
         if !journal.exists() {
             return Vec::new();
@@ -241,7 +241,7 @@ impl Market {
     }
 
     /// Asks the chain, past the proxies.
-    fn ask(&self, method: &str, params: &Value) -> Value {
+    pub fn ask(&self, method: &str, params: &Value) -> Value {
         let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let question = question.to_string();
         let asked = proxy::ask(self.port, question.as_bytes());
@@ -251,7 +251,7 @@ impl Market {
     }
 
     /// The transactions of a side that stand on the chain, as its blocks have them.
-    fn sent_by(&self, side: &str) -> Vec<Value> {
+    pub fn sent_by(&self, side: &str) -> Vec<Value> {
         let account = account(side);
         let height = number(&self.ask("eth_blockNumber", &json!([])));
         let block =
@@ -318,11 +318,11 @@ impl Market {
     }
 
     /// Waits until the running seller knows that none of its channels is open any more.
-    fn seller_sees_the_end(&self) {
+    pub fn seller_sees_the_end(&self) {
         self.until_seller(|told| told["channels"] == json!([]));
     }
 
-    fn until_seller(&self, is_so: impl Fn(&Value) -> bool) {
+    pub fn until_seller(&self, is_so: impl Fn(&Value) -> bool) {
         let since = Instant::now();
         loop {
             let mut status = sdpp();

@@ -12,6 +12,11 @@ mod chain;
 mod channels;
 mod crash;
 #[cfg(feature = "ethereum")]
+mod dispute;
+#[cfg(feature = "ethereum")]
+#[path = "../../examples/vanishing_buyer/gate.rs"]
+mod gate;
+#[cfg(feature = "ethereum")]
 mod killed;
 mod place;
 #[cfg(feature = "ethereum")]

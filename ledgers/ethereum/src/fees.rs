@@ -39,6 +39,11 @@ impl Market {
         Ok(Market { base, tip: tip(node).await?.clamp(TIP_MIN, TIP_MAX) })
     }
 
+    /// What one gas costs in the next block, in wei.
+    pub fn price(self) -> u128 {
+        self.base.saturating_add(self.tip)
+    }
+
     /// What a new transaction offers: enough for some six full blocks in a row, and so much less
     /// than the ceiling that it can be raised, or cancelled, once at least.
     ///

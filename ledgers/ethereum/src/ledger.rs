@@ -309,6 +309,10 @@ impl Ledger for EthereumLedger {
         Amount::new(price).checked_mul(SESSION_GAS).ok_or_else(absurd)
     }
 
+    async fn cost(&self, call: &Call) -> Result<Amount> {
+        self.priced(call).await
+    }
+
     fn records(&self) -> Option<&dyn Records> {
         self.chain.escrow.as_ref().map(|_| self as &dyn Records)
     }

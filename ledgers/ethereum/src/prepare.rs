@@ -83,17 +83,42 @@ impl EthereumLedger {
     }
 
     async fn prepared_on(&self, node: Arc<Rpc>, number: u64, call: &Call) -> Answer<Signed> {
+        let (body, spent) = self.body(&node, call).await?;
+        let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
+        self.signed_on(node, number, body, spent, is_batch).await
+    }
+
+    /// A call as the chain takes it, and the token that it takes from our account.
+    async fn body(&self, node: &Arc<Rpc>, call: &Call) -> Answer<(Body, Option<Spent>)> {
         let topped_up = match call {
             Call::TopUp(top_up) => {
-                let channel = self.chain.channel_at(&node, &top_up.channel, json!("pending"));
+                let channel = self.chain.channel_at(node, &top_up.channel, json!("pending"));
                 channel.await?.map_or(Ok(Address::zero()), |c| names::token(&c.asset))?
             }
             _ => Address::zero(),
         };
         let body = abi::body(call, self.chain.escrow_address(), topped_up)?;
-        let spent = spent(call, topped_up)?;
-        let is_batch = matches!(call, Call::SettleMany(_) | Call::CloseMany(_));
-        self.signed_on(node, number, body, spent, is_batch).await
+        Ok((body, spent(call, topped_up)?))
+    }
+
+    /// What a call costs as the chain is about to be, tried out there and not signed; see
+    /// [`sdpp_ledger::Ledger::cost`].
+    pub(crate) async fn priced(&self, call: &Call) -> Result<Amount> {
+        self.chain.nodes.ask(|node| Box::pin(self.priced_on(node, call))).await
+    }
+
+    async fn priced_on(&self, node: Arc<Rpc>, call: &Call) -> Answer<Amount> {
+        let (body, spent) = self.body(&node, call).await?;
+        let number = node.count(self.own.address, json!("pending")).await?;
+        let gas = match self.gas_used_by(&node, &body).await {
+            Err(Trouble::Said { what, data: Some(data) }) => {
+                return Err(self.why_refused(&node, number, spent, &what, &data).await);
+            }
+            answer => answer?,
+        };
+        let price = Market::ask(&node).await?.price();
+        let cost = price.checked_mul(gas.into()).ok_or_else(|| node.trouble("an absurd fee"))?;
+        Ok(Amount::new(cost))
     }
 
     async fn signed_on(
@@ -134,6 +159,12 @@ impl EthereumLedger {
 
     /// The gas for a call as the chain is about to be, and a quarter more, as it goes on.
     async fn gas(&self, node: &Rpc, body: &Body) -> Answer<u64> {
+        let gas = self.gas_used_by(node, body).await?;
+        Ok(gas + gas / 4)
+    }
+
+    /// The gas that a call takes as the chain is about to be.
+    async fn gas_used_by(&self, node: &Rpc, body: &Body) -> Answer<u64> {
         let mut call = json!({
             "from": self.own.address, "value": body.value, "data": hex_text(&body.data),
         });
@@ -145,7 +176,7 @@ impl EthereumLedger {
         if gas > GAS_MAX {
             return Err(node.trouble("an absurd amount of gas"));
         }
-        Ok(gas + gas / 4)
+        Ok(gas)
     }
 
     /// The gas for what has no effect: chains differ, and an account may have code of its own.

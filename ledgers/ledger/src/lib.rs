@@ -86,6 +86,13 @@ pub trait Ledger: Send + Sync {
         Ok(Amount::ZERO)
     }
 
+    /// What a call of our account costs in fees as things stand, in the coin's smallest unit: an
+    /// estimate, and nothing is signed for it. `Refused` where the ledger would refuse the call.
+    async fn cost(&self, call: &Call) -> Result<Amount> {
+        let _ = call;
+        Ok(Amount::ZERO)
+    }
+
     /// The ability to keep records, where the ledger has it.
     fn records(&self) -> Option<&dyn Records>;
 

@@ -8,6 +8,7 @@ mod deliveries;
 mod prune;
 mod reclaim;
 mod redeem;
+mod settle;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -132,6 +133,7 @@ impl<'a> Stage<'a> {
             Write::Watch(watch) => self.watch(*watch),
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Prune(pruning) => self.prune(&pruning),
+            Write::Settle(settle) => self.settle(*settle),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }

@@ -33,6 +33,7 @@ impl Stage<'_> {
             touched.insert(*channel);
         }
         for channel in &touched {
+            self.hold_against_vouched(channel)?;
             self.redeem_threatened(&ledger, channel)?;
         }
         self.put_row("a cursor", Tree::Meta, keys::cursor(&ledger), &next)
@@ -58,6 +59,17 @@ impl Stage<'_> {
         let seq = keys::seq(self.head.seq).to_vec();
         self.put("an index row", Tree::Changes, key, seq)?;
         Ok(true)
+    }
+
+    /// Whether a channel of ours paid out more than we vouched is looked at whenever either grows.
+    fn hold_against_vouched(&mut self, channel: &ChannelId) -> Result<(), Fault> {
+        let Some(row) = self.watched(channel)? else { return Ok(()) };
+        let facts: Option<Channel> = self.row(Tree::Channels, &channel.0)?;
+        let vouched = facts.and_then(|facts| facts.ceiling).unwrap_or_default();
+        match row.is_unjust(vouched) {
+            true => self.put("an index row", Tree::Meta, keys::unjust(channel), Vec::new()),
+            false => Ok(()),
+        }
     }
 
     /// The payer may withdraw soon: the best voucher is owed to us at once.
@@ -91,7 +103,8 @@ impl Stage<'_> {
     pub(super) fn begin_watch(&mut self, record: &Record) -> Result<(), Fault> {
         if let Record::Spent { channel, .. } | Record::Ceiling { channel, .. } = record {
             let is_left = matches!(record, Record::Spent { kept: false, .. });
-            return self.use_channel(channel, is_left);
+            self.use_channel(channel, is_left)?;
+            return self.hold_against_vouched(channel);
         }
         let (channel, row) = match record {
             Record::Voucher { channel, domain, .. } => {
@@ -155,7 +168,7 @@ impl Stage<'_> {
     }
 
     /// The channel, unless it is known to be on another ledger.
-    fn watched_on(
+    pub(super) fn watched_on(
         &mut self,
         ledger: &LedgerId,
         channel: &ChannelId,

@@ -14,6 +14,7 @@ mod power;
 mod prune;
 mod reclaim;
 mod refused;
+mod settle;
 mod simulation;
 mod tables;
 mod variants;

@@ -1,0 +1,269 @@
+//! What a party's signatures prove against it. Nothing here rests on what is missing from a bundle
+//! of the other side: whoever accuses could have left it out.
+
+use super::case::{Case, Signed};
+use super::money::Money;
+use super::papers::{InvoicePaper, Papers, under};
+use super::verdict::{Misdeed, Offence, Paper};
+use crate::message::Exit;
+use crate::terms::Role;
+use sdpp_ledger::{Amount, Digest, TxId, merkle};
+use std::collections::BTreeMap;
+
+/// All that is proven, in a fixed order.
+pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &Money) -> Vec<Misdeed> {
+    let mut found = Found { papers, misdeeds: case.misdeeds.clone() };
+    found.misdeeds.extend(papers.misdeeds.iter().cloned());
+    found.misdeeds.extend(money.misdeeds.iter().cloned());
+    found.invoices();
+    found.leaves(case);
+    found.receipts(case, money.said_paid);
+    found.acks();
+    found.payments(case);
+    found.exits();
+    found.misdeeds.sort();
+    found.misdeeds.dedup();
+    found.misdeeds
+}
+
+struct Found<'p, 'a> {
+    papers: &'p Papers<'a>,
+    misdeeds: Vec<Misdeed>,
+}
+
+impl Found<'_, '_> {
+    fn add(&mut self, by: Role, what: Offence, why: String, proven_by: Vec<Paper>) {
+        self.misdeeds.push(Misdeed { by, what, why, proven_by });
+    }
+
+    fn invoices(&mut self) {
+        let papers = self.papers;
+        for (number, invoices) in &papers.invoices {
+            for invoice in invoices {
+                if let Some(wrong) = &invoice.wrong {
+                    let why = format!("invoice {number} {wrong}");
+                    self.add(Role::Seller, Offence::WrongInvoice, why, vec![paper(invoice.signed)]);
+                }
+            }
+            let differ = |one: &&InvoicePaper<'_>| one.signed.message.data_digest;
+            if let Some((one, other)) = two(invoices.iter(), differ) {
+                let why = format!("signed two different invoices with number {number}");
+                let proven_by = vec![paper(one.signed), paper(other.signed)];
+                self.add(Role::Seller, Offence::DoubleInvoice, why, proven_by);
+            }
+        }
+        // A window that is not full is the last.
+        let last = papers.sound_invoices().next_back();
+        let short = |invoice: &&InvoicePaper<'_>| {
+            let number = invoice.signed.message.number;
+            let full = papers.price.window(number).map(|(_, last)| last);
+            invoice.to < full && last.is_some_and(|last| last.signed.message.number > number)
+        };
+        if let (Some(short), Some(last)) = (papers.sound_invoices().find(short), last) {
+            let (one, other) = (short.signed.message.number, last.signed.message.number);
+            let why = format!("invoiced window {one} before it was full, and then window {other}");
+            let proven_by = vec![paper(short.signed), paper(last.signed)];
+            self.add(Role::Seller, Offence::WrongInvoice, why, proven_by);
+        }
+    }
+
+    fn leaves(&mut self, case: &Case<'_>) {
+        for (seq, signed) in &self.papers.leaves {
+            if let Some(((_, one), (_, other))) = two(signed.iter(), |(leaf, _)| *leaf) {
+                let why = format!("signed two different items as item {seq}");
+                let proven_by = vec![one.clone(), other.clone()];
+                self.add(Role::Seller, Offence::OtherItem, why, proven_by);
+            }
+        }
+        let proofs = case.bodies.iter().flat_map(|body| &body.proofs);
+        for proof in proofs {
+            let Some(invoice) =
+                under(self.papers, proof.invoice, proof.seq, |root, index, count| {
+                    let place = (proof.proof.index, proof.proof.count);
+                    place == (index, count) && proof.proof.verify(&proof.leaf, root)
+                })
+            else {
+                continue;
+            };
+            let signed = self.papers.leaves.get(&proof.seq).into_iter().flatten();
+            for (_, item) in signed.filter(|(leaf, _)| *leaf != proof.leaf) {
+                let (number, seq) = (proof.invoice, proof.seq);
+                let why = format!(
+                    "item {seq}, as it was signed, is not under the root of invoice {number}"
+                );
+                let proven_by = vec![item.clone(), paper(invoice.signed)];
+                self.add(Role::Seller, Offence::OtherItem, why, proven_by);
+            }
+        }
+        self.whole_windows();
+    }
+
+    /// Where every item of a window was signed, they make its root.
+    fn whole_windows(&mut self) {
+        let papers = self.papers;
+        for (number, invoice) in
+            papers.invoices.iter().flat_map(|(n, all)| all.iter().map(move |i| (n, i)))
+        {
+            let (Some((first, _)), Some(to)) = (papers.price.window(*number), invoice.to) else {
+                continue;
+            };
+            let count = usize::try_from(to.saturating_sub(first).saturating_add(1)).ok();
+            let signed: Vec<_> = papers.leaves.range(first..=to.max(first)).collect();
+            let is_whole =
+                Some(signed.len()) == count && signed.iter().all(|(_, all)| all.len() == 1);
+            let leaves: Vec<Digest> =
+                signed.iter().flat_map(|(_, all)| all.first()).map(|(leaf, _)| *leaf).collect();
+            if is_whole && merkle::root(&leaves) != invoice.signed.message.commitment {
+                let why = format!("the root of invoice {number} is not that of the items signed");
+                let items = signed.iter().flat_map(|(_, all)| all.first());
+                let mut proven_by: Vec<Paper> = items.map(|(_, item)| item.clone()).collect();
+                proven_by.push(paper(invoice.signed));
+                proven_by.sort();
+                proven_by.dedup();
+                self.add(Role::Seller, Offence::OtherItem, why, proven_by);
+            }
+        }
+    }
+
+    /// Receipts only grow, and are never for more than was paid. What the buyer never said is held
+    /// against the seller only where the seller itself was heard.
+    fn receipts(&mut self, case: &Case<'_>, said_paid: Amount) {
+        let papers = self.papers;
+        let invoices = papers.invoices.values().flatten();
+        let invoices = invoices.filter_map(|one| Some((one.receipt?, one.signed)));
+        let exits = papers.exits_of(Role::Seller);
+        let exits = exits.filter_map(|one| Some((one.words.as_ref()?.paid_total, one.signed)));
+        let receipts: Vec<(Amount, &Signed<'_>)> = invoices.chain(exits).collect();
+        let goes_back = receipts.windows(2).find(|pair| {
+            let is_next = pair[0].1.message.number != pair[1].1.message.number;
+            is_next && pair[1].0 < pair[0].0
+        });
+        if let Some([(before, one), (after, other)]) = goes_back {
+            let why = format!("receipted {before} and later only {after}");
+            let proven_by = vec![paper(one), paper(other)];
+            self.add(Role::Seller, Offence::FalseReceipt, why, proven_by);
+        }
+        let best = receipts.iter().rev().max_by_key(|(receipt, _)| *receipt);
+        if let Some((receipt, signed)) = best.filter(|(receipt, _)| *receipt > said_paid)
+            && case.hears(Role::Seller)
+        {
+            let why = format!("receipted {receipt}, and {said_paid} was ever said to be paid");
+            self.add(Role::Seller, Offence::FalseReceipt, why, vec![paper(signed)]);
+        }
+    }
+
+    fn acks(&mut self) {
+        let papers = self.papers;
+        for (seq, acks) in &papers.acks {
+            let known = acks.iter().filter(|ack| ack.digest.is_some());
+            if let Some((one, other)) = two(known, |ack| ack.digest) {
+                let why = format!("acknowledged two different things as the items up to {seq}");
+                let proven_by = vec![one.paper.clone(), other.paper.clone()];
+                self.add(Role::Buyer, Offence::DoubleAck, why, proven_by);
+            }
+            if let Some(ack) = acks.iter().find(|ack| !ack.is_ordered) {
+                let why = format!("acknowledged item {seq}, and so many were not ordered");
+                self.add(Role::Buyer, Offence::WrongAck, why, vec![ack.paper.clone()]);
+            }
+        }
+    }
+
+    fn payments(&mut self, case: &Case<'_>) {
+        let papers = self.papers;
+        let mut named: BTreeMap<&TxId, (u64, &Signed<'_>)> = BTreeMap::new();
+        for (number, payments) in &papers.payments {
+            for payment in payments {
+                let total = payment.total();
+                if let Some(why) = self.is_wrong_payment(case, *number, total) {
+                    self.add(Role::Buyer, Offence::WrongPayment, why, vec![paper(payment.signed)]);
+                }
+                let Some(tx) = &payment.tx else { continue };
+                match named.get(tx) {
+                    Some((other, first)) if other != number => {
+                        let why = format!("named {tx} as payment of windows {other} and {number}");
+                        let proven_by = vec![paper(first), paper(payment.signed)];
+                        self.add(Role::Buyer, Offence::WrongPayment, why, proven_by);
+                    }
+                    _ => drop(named.insert(tx, (*number, payment.signed))),
+                }
+            }
+            if let Some((one, other)) = two(payments.iter(), |payment| payment.total()) {
+                let why = format!("says two different things of the payment of window {number}");
+                let proven_by = vec![paper(one.signed), paper(other.signed)];
+                self.add(Role::Buyer, Offence::WrongPayment, why, proven_by);
+            }
+        }
+    }
+
+    /// A payment answers an invoice, for what that asks. Whoever brings the payment may have left
+    /// out the invoice that it answered; the buyer itself would not.
+    fn is_wrong_payment(&self, case: &Case<'_>, number: u64, total: Amount) -> Option<String> {
+        let invoices = self.papers.invoices.get(&number).map_or(&[][..], Vec::as_slice);
+        let answers = |invoice: &InvoicePaper<'_>| invoice.total() == total;
+        if !case.hears(Role::Buyer) || invoices.iter().any(answers) {
+            return None;
+        }
+        match invoices.iter().find(|invoice| invoice.wrong.is_none()) {
+            Some(invoice) => {
+                let asked = invoice.total();
+                Some(format!("answered invoice {number} for {asked} in all with {total}"))
+            }
+            None if self.papers.price.end_of(number, total).is_some() => None,
+            None => {
+                Some(format!("says that {total} is paid with window {number}: no items cost that"))
+            }
+        }
+    }
+
+    fn exits(&mut self) {
+        let papers = self.papers;
+        for by in [Role::Seller, Role::Buyer] {
+            let exits = papers.exits_of(by);
+            if let Some((one, other)) = two(exits, |exit| exit.signed.message.data_digest) {
+                let why = "signed two different exits".to_owned();
+                let proven_by = vec![paper(one.signed), paper(other.signed)];
+                self.add(by, Offence::WrongExit, why, proven_by);
+            }
+        }
+        let last = papers.sound_invoices().next_back();
+        for exit in papers.exits_of(Role::Seller) {
+            let Some(words) = &exit.words else { continue };
+            if let Some(why) = is_wrong_exit(papers, words, last) {
+                let invoice = last.map(|invoice| paper(invoice.signed));
+                let proven_by = [Some(paper(exit.signed)), invoice].into_iter().flatten().collect();
+                self.add(Role::Seller, Offence::WrongExit, why, proven_by);
+            }
+        }
+    }
+}
+
+/// The seller's exit is said when all it sent is invoiced.
+fn is_wrong_exit(
+    papers: &Papers<'_>,
+    words: &Exit,
+    last: Option<&InvoicePaper<'_>>,
+) -> Option<String> {
+    let Exit { items, amount_total, paid_total, .. } = words;
+    if !papers.may_ask(*items, *amount_total) {
+        let why = format!("its exit names {items} items for {amount_total}, not what they cost");
+        return Some(why);
+    }
+    if paid_total > amount_total {
+        return Some(format!("its exit is a receipt for {paid_total} of {amount_total}"));
+    }
+    let last = last.filter(|invoice| invoice.total() > *amount_total)?;
+    let (number, asked) = (last.signed.message.number, last.total());
+    Some(format!("its exit names {amount_total} in all, its invoice {number} {asked}"))
+}
+
+fn paper(signed: &Signed<'_>) -> Paper {
+    signed.paper.clone()
+}
+
+/// The first two that differ in something.
+fn two<T, K: PartialEq>(mut all: impl Iterator<Item = T>, of: impl Fn(&T) -> K) -> Option<(T, T)> {
+    let first = all.next()?;
+    let key = of(&first);
+    let other = all.find(|one| of(one) != key)?;
+    Some((first, other))
+}

@@ -1,0 +1,379 @@
+//! The money of a case: what is due, what is paid for certain, and what only a ledger can tell.
+
+use super::bundle::{LedgerAct, Said};
+use super::case::Case;
+use super::judge::sum;
+use super::papers::{InvoicePaper, Papers};
+use super::verdict::{Condition, Debt, Figure, Misdeed, Offence, Paper, Vouched, Word};
+use crate::message::{Moment, legible};
+use crate::terms::{InEscrow, Method, Purpose, Role};
+use sdpp_ledger::{Amount, ChangeKind, Domain, Reference, Signature, TxId, Voucher};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All of it. Amounts are in the currency's smallest unit.
+#[derive(Default)]
+pub(super) struct Money {
+    pub(super) invoiced: Figure,
+    pub(super) acknowledged: Figure,
+    pub(super) receipted: Figure,
+    /// For what was acknowledged, less the seller's credits.
+    pub(super) due: Amount,
+    /// What the seller's own bundle says that its ledger paid beyond its receipts.
+    pub(super) admitted: Amount,
+    pub(super) best: Option<Best>,
+    pub(super) conditions: Vec<Condition>,
+    /// The payments that the conditions are about.
+    pub(super) claims: Vec<Paper>,
+    /// The most that anybody ever said was paid.
+    pub(super) said_paid: Amount,
+    pub(super) misdeeds: Vec<Misdeed>,
+    pub(super) notes: Vec<String>,
+    /// What the seller can owe at most: its credits, and what it asked for beyond the price.
+    owable: Amount,
+}
+
+/// The best voucher for this session.
+pub(super) struct Best {
+    amount: Amount,
+    worth: Amount,
+    checked: bool,
+    /// The message that it came in; `None` where the seller's bundle holds it by itself.
+    pub(super) paper: Option<Paper>,
+}
+
+impl Money {
+    /// Counts.
+    pub(super) fn count(case: &Case<'_>, papers: &Papers<'_>) -> Money {
+        let (acknowledged, receipted) = (acknowledged(case, papers), receipted(papers));
+        let credited = papers.price.credited();
+        let mut money = Money {
+            invoiced: invoiced(papers),
+            due: acknowledged.amount.saturating_sub(credited),
+            owable: credited.checked_add(overcharged(papers)).unwrap_or(credited),
+            acknowledged,
+            receipted,
+            ..Money::default()
+        };
+        money.vouchers(case, papers);
+        match case.terms.currency.method {
+            Method::Transfer => money.transfers(case, papers),
+            Method::Escrow => money.channel(case),
+        }
+        money.said_paid = money.most_said(papers);
+        money
+    }
+
+    /// Who owes whom.
+    pub(super) fn debts(&self) -> Vec<Debt> {
+        let open = sum(&self.conditions);
+        let certain = self.certain();
+        let at_most = self.due.saturating_sub(certain);
+        let mut debts = Vec::new();
+        if at_most > Amount::ZERO {
+            let at_least = at_most.saturating_sub(open);
+            debts.push(Debt { by: Role::Buyer, to: Role::Seller, at_most, at_least });
+        }
+        // A receipt proves that money came, and not what for: whoever brings it may have left out
+        // what it acknowledged. So the seller owes no more than it signed that it would give back.
+        let worth = self.best.as_ref().map_or(Amount::ZERO, |best| best.worth);
+        let earned =
+            self.due.max(worth.saturating_sub(self.acknowledged.amount.saturating_sub(self.due)));
+        let back = |paid: Amount| paid.saturating_sub(earned).min(self.owable);
+        let (at_least, at_most) = match certain.checked_add(open) {
+            Some(all) => (back(certain), back(all)),
+            None => (back(certain), back(certain)),
+        };
+        if at_most > Amount::ZERO {
+            debts.push(Debt { by: Role::Seller, to: Role::Buyer, at_most, at_least });
+        }
+        debts
+    }
+
+    pub(super) fn vouched(&self) -> Option<Vouched> {
+        let Best { amount, worth, checked, .. } = self.best.as_ref()?;
+        Some(Vouched { cumulative: *amount, worth: *worth, checked: *checked })
+    }
+
+    /// What is paid whatever a ledger says: by the seller's receipts and admissions.
+    fn certain(&self) -> Amount {
+        let receipted = self.receipted.amount;
+        receipted.checked_add(self.admitted).unwrap_or(receipted)
+    }
+
+    fn most_said(&self, papers: &Papers<'_>) -> Amount {
+        let payments = papers.payments.values().flatten().map(|payment| payment.total());
+        let exits = papers.exits_of(Role::Buyer);
+        let exits = exits.filter_map(|exit| Some(exit.words.as_ref()?.paid_total));
+        let worth = self.best.iter().map(|best| best.worth);
+        let admitted = (self.admitted > Amount::ZERO).then(|| self.certain());
+        payments.chain(exits).chain(worth).chain(admitted).max().unwrap_or_default()
+    }
+
+    /// The best voucher on the session's channel.
+    fn vouchers(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
+        let Some(InEscrow { channel, base }) = case.terms.escrow else { return };
+        let buyer = case.terms.buyer.account();
+        let is_good = |domain: &Domain, amount: Amount, signature: &Signature| {
+            let voucher = Voucher { channel, amount };
+            signature.recover(&voucher.digest(domain)).as_ref() == Some(&buyer)
+        };
+        let mut found: Vec<(Amount, Signature, Option<Paper>)> = papers
+            .vouchers
+            .iter()
+            .map(|(voucher, paper)| {
+                (voucher.cumulative_amount, voucher.signature, Some(paper.clone()))
+            })
+            .collect();
+        // A domain that the buyer has signed under is the right one, whoever names it.
+        let mut proven: Option<&Domain> = None;
+        for body in case.bodies.iter().filter(|body| body.role == Role::Seller) {
+            let Some(held) = &body.voucher else { continue };
+            if held.channel != channel || !is_good(&held.domain, held.amount, &held.signature) {
+                self.blame_voucher(held.amount);
+                continue;
+            }
+            proven = Some(&held.domain);
+            found.push((held.amount, held.signature, None));
+        }
+        // The largest first; of two that say the same, the one that a message brought.
+        found.sort_by(|one, other| (other.0, &other.2).cmp(&(one.0, &one.2)));
+        let is_taken = |(amount, signature, _): &&(Amount, Signature, Option<Paper>)| {
+            proven.is_none_or(|domain| is_good(domain, *amount, signature))
+        };
+        let Some((amount, _, paper)) = found.iter().find(is_taken).cloned() else { return };
+        let worth = amount.saturating_sub(base);
+        if worth == Amount::ZERO {
+            self.notes.push(format!(
+                "the voucher for {amount} is worth nothing here: {base} was vouched on the channel \
+                 before this session"
+            ));
+            return;
+        }
+        self.best = Some(Best { amount, worth, checked: proven.is_some(), paper });
+    }
+
+    fn blame_voucher(&mut self, amount: Amount) {
+        let why = format!(
+            "its bundle brings a voucher for {amount} that is not the buyer's on this channel"
+        );
+        let (by, what) = (Role::Seller, Offence::FalseEvidence);
+        self.misdeeds.push(Misdeed { by, what, why, proven_by: Vec::new() });
+    }
+
+    /// By escrow the channel must pay what the best voucher allows.
+    fn channel(&mut self, case: &Case<'_>) {
+        let Some((InEscrow { channel, base }, best)) = case.terms.escrow.zip(self.best.as_ref())
+        else {
+            return;
+        };
+        let settled = case.bodies.iter().filter(|body| body.role == Role::Seller);
+        let settled = settled.flat_map(|body| {
+            let changes = body.ledgers.channel.iter().filter_map(|word| match word.change.kind {
+                ChangeKind::Settled { settled } | ChangeKind::Closed { settled } => Some(settled),
+                _ => None,
+            });
+            changes.chain(body.ledgers.acts.iter().filter_map(redeemed))
+        });
+        let settled = settled.max().unwrap_or_default().min(best.amount).saturating_sub(base);
+        let (amount, worth) = (best.amount, best.worth);
+        self.admitted = settled.saturating_sub(self.receipted.amount);
+        let rest = worth.min(self.due).saturating_sub(self.certain());
+        if worth > self.due {
+            let more = worth.saturating_sub(self.due);
+            self.notes.push(format!(
+                "the voucher is worth {more} more than is due by the papers here: on the ledger it \
+                 is good for all that the buyer signed on it"
+            ));
+        }
+        if rest > Amount::ZERO {
+            self.conditions.push(Condition::Channel {
+                ledger: case.terms.currency.ledger.clone(),
+                channel,
+                pays: amount,
+                amount: rest,
+                said: channel_words(case),
+            });
+        }
+    }
+
+    /// By transfer each window was paid, or was not, by a transaction of its own.
+    fn transfers(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
+        let claims = claims(case, papers);
+        for (window, claim) in claims {
+            let Some((first, _)) = papers.price.window(window) else { continue };
+            let Some(before) = papers.price.owed(first - 1) else { continue };
+            let covered = self.receipted.amount.max(before);
+            let (pays, amount) =
+                (claim.total.saturating_sub(before), claim.total.saturating_sub(covered));
+            if amount == Amount::ZERO {
+                continue;
+            }
+            if let Some(paid) = claim.admitted {
+                let paid = paid.min(amount);
+                self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
+                continue;
+            }
+            let currency = &case.terms.currency;
+            self.claims.extend(claim.papers);
+            self.conditions.push(Condition::Final {
+                window,
+                ledger: currency.ledger.clone(),
+                payee: currency.payee.clone(),
+                reference: case.terms.session.reference(Purpose::Payment, window),
+                pays,
+                amount,
+                txs: claim.txs.into_iter().collect(),
+                said: claim.said,
+            });
+        }
+    }
+}
+
+/// What is said of one window's payment.
+#[derive(Default)]
+struct ClaimOf {
+    total: Amount,
+    txs: BTreeSet<TxId>,
+    papers: Vec<Paper>,
+    said: Vec<Word>,
+    /// The seller's own bundle says that its ledger paid so much.
+    admitted: Option<Amount>,
+}
+
+/// By window: what the buyer's payments say, and what either says that its ledger said.
+fn claims(case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, ClaimOf> {
+    let mut claims: BTreeMap<u64, ClaimOf> = BTreeMap::new();
+    for (number, payments) in &papers.payments {
+        let claim = claims.entry(*number).or_default();
+        for payment in payments {
+            claim.total = claim.total.max(payment.total());
+            claim.txs.extend(payment.tx.clone());
+            claim.papers.push(payment.signed.paper.clone());
+        }
+    }
+    let numbers = papers.payments.keys().chain(papers.invoices.keys());
+    let reference =
+        |number: &u64| (case.terms.session.reference(Purpose::Payment, *number), *number);
+    let numbers: BTreeMap<Reference, u64> = numbers.map(reference).collect();
+    for body in &case.bodies {
+        for act in body.ledgers.acts.iter().filter(|act| act.purpose == Purpose::Payment) {
+            let Some(number) = numbers.get(&act.reference) else { continue };
+            let said = matches!(act.said, Said::Final { .. });
+            if !said && !claims.contains_key(number) {
+                // Owed to a ledger, and neither done nor told.
+                continue;
+            }
+            let claim = claims.entry(*number).or_default();
+            claim.take(act, body.role, papers.invoices.get(number).map_or(&[], Vec::as_slice));
+        }
+    }
+    claims
+}
+
+impl ClaimOf {
+    fn take(&mut self, act: &LedgerAct, word_of: Role, invoices: &[InvoicePaper<'_>]) {
+        if self.total == Amount::ZERO {
+            let sound = invoices.iter().find(|invoice| invoice.wrong.is_none());
+            self.total = sound.map_or(Amount::ZERO, |invoice| invoice.total());
+        }
+        self.txs.extend(act.txs.iter().cloned());
+        let says = match &act.said {
+            Said::Nothing => return,
+            Said::Final { evidence, .. } => {
+                self.txs.insert(evidence.tx.clone());
+                if word_of == Role::Seller {
+                    self.admitted = self.admitted.max(Some(evidence.amount));
+                }
+                let (tx, height) = (&evidence.tx, evidence.height);
+                format!("{tx} is final in block {height} and paid {}", evidence.amount)
+            }
+            Said::Refused { why } => format!("there is no such payment: {}", legible(why)),
+        };
+        self.said.push(Word { word_of, says });
+    }
+}
+
+/// What a voucher's redeeming paid out in all, if it did.
+fn redeemed(act: &LedgerAct) -> Option<Amount> {
+    let redeems = matches!(act.purpose, Purpose::Settle | Purpose::Close);
+    let is_final = matches!(act.said, Said::Final { .. });
+    (redeems && is_final).then_some(act.amount)
+}
+
+/// The last thing that each side says of the channel.
+fn channel_words(case: &Case<'_>) -> Vec<Word> {
+    let word = |body: &&super::bundle::Body| {
+        let last = body.ledgers.channel.last()?;
+        let says = match last.change.kind {
+            ChangeKind::Opened { deposit } => format!("it was opened with {deposit}"),
+            ChangeKind::ToppedUp { deposit } => format!("{deposit} is deposited in it"),
+            ChangeKind::CloseRequested { ready_ms } => {
+                format!("its payer asked to close it, and may withdraw from {}", Moment(ready_ms))
+            }
+            ChangeKind::Settled { settled } => format!("it has paid {settled}"),
+            ChangeKind::Closed { settled } => format!("it is closed, and has paid {settled}"),
+            ChangeKind::Withdrawn => "its payer has withdrawn the rest".to_owned(),
+        };
+        Some(Word { word_of: body.role, says })
+    };
+    case.bodies.iter().filter_map(word).collect()
+}
+
+/// What the seller's sound invoices come to.
+fn invoiced(papers: &Papers<'_>) -> Figure {
+    let most = papers.sound_invoices().max_by_key(|invoice| invoice.total());
+    let figure = |invoice: &InvoicePaper<'_>| Figure {
+        items: invoice.to.unwrap_or_default(),
+        amount: invoice.total(),
+        by: Some(invoice.signed.paper.clone()),
+    };
+    most.map(figure).unwrap_or_default()
+}
+
+/// What the buyer's signature says arrived: acks, payments, its exit. Never more than the seller's
+/// own exit says that it sent.
+fn acknowledged(case: &Case<'_>, papers: &Papers<'_>) -> Figure {
+    let acks = papers.acks.iter().filter_map(|(seq, acks)| {
+        let ack = acks.iter().find(|ack| ack.is_ordered)?;
+        Some((*seq, ack.paper.clone()))
+    });
+    let exits = papers.exits_of(Role::Buyer).filter_map(|exit| {
+        let items = exit.words.as_ref()?.items;
+        papers.price.owed(items).map(|_| (items, exit.signed.paper.clone()))
+    });
+    let Some((items, by)) = exits.chain(acks).max_by_key(|(items, _)| *items) else {
+        return Figure::default();
+    };
+    let sent = papers.exits_of(Role::Seller).filter_map(|exit| Some(exit.words.as_ref()?.items));
+    let items = sent.max().map_or(items, |sent| sent.min(items));
+    let amount = case.terms.owed_for(items).unwrap_or_default();
+    Figure { items, amount, by: (items > 0).then_some(by) }
+}
+
+/// The largest receipt that the seller signed; of those that say the same, the first.
+fn receipted(papers: &Papers<'_>) -> Figure {
+    let invoices = papers.invoices.values().flatten();
+    let invoices = invoices.filter_map(|one| Some((one.receipt?, one.signed)));
+    let exits = papers.exits_of(Role::Seller);
+    let exits = exits.filter_map(|one| Some((one.words.as_ref()?.paid_total, one.signed)));
+    let mut best = Figure::default();
+    for (amount, signed) in invoices.chain(exits) {
+        if amount > best.amount {
+            best = Figure { items: 0, amount, by: Some(signed.paper.clone()) };
+        }
+    }
+    best
+}
+
+/// What the seller asked for beyond the price, and the buyer answered.
+fn overcharged(papers: &Papers<'_>) -> Amount {
+    let beyond = papers.invoices.iter().flat_map(|(number, invoices)| {
+        invoices.iter().filter_map(move |invoice| {
+            let answered = papers.payments.get(number)?.iter();
+            let is_paid = answered.clone().any(|payment| payment.total() == invoice.total());
+            let price = papers.price.owed(invoice.to?)?;
+            is_paid.then(|| invoice.total().saturating_sub(price))
+        })
+    });
+    beyond.max().unwrap_or_default()
+}

@@ -1,0 +1,296 @@
+//! What the signed messages say, read under the terms: each invoice, payment, ack and exit as far
+//! as its words were kept, and what stands in the frame under the signature where they were not.
+
+use super::case::{Case, Signed};
+use super::price::Price;
+use super::verdict::{Misdeed, Offence, Paper};
+use crate::crypto::layout::MessageKind;
+use crate::message::Ack;
+use crate::message::{Body, Data, DataInvoice, Exit, Invoice, PaymentAck, Voucher, reread};
+use crate::terms::{Method, Purpose, Role};
+use sdpp_ledger::{Amount, Digest, TxId};
+use std::collections::BTreeMap;
+
+/// All of them.
+pub(super) struct Papers<'a> {
+    pub(super) price: Price<'a>,
+    /// The seller's bundle is judged: it brings all credit notes.
+    hears_seller: bool,
+    /// By number; more than one where the seller signed more than one.
+    pub(super) invoices: BTreeMap<u64, Vec<InvoicePaper<'a>>>,
+    pub(super) payments: BTreeMap<u64, Vec<PaymentPaper<'a>>>,
+    /// The buyer's words for items, in acks and payments, by seq.
+    pub(super) acks: BTreeMap<u64, Vec<AckPaper>>,
+    /// Exits: the seller's and the buyer's.
+    pub(super) exits: Vec<ExitPaper<'a>>,
+    /// The leaves that the seller signed, by seq.
+    pub(super) leaves: BTreeMap<u64, Vec<(Digest, Paper)>>,
+    /// The vouchers in the buyer's messages of this session.
+    pub(super) vouchers: Vec<(Voucher, Paper)>,
+    /// How many messages are there without their words.
+    pub(super) wordless: usize,
+    pub(super) misdeeds: Vec<Misdeed>,
+}
+
+/// An invoice.
+pub(super) struct InvoicePaper<'a> {
+    pub(super) signed: &'a Signed<'a>,
+    /// Its last seq, where it can be told.
+    pub(super) to: Option<u64>,
+    /// What was paid so far, by the seller's word.
+    pub(super) receipt: Option<Amount>,
+    /// The running digest at its end.
+    pub(super) digest: Option<Digest>,
+    /// Why it is not what was agreed, where it is not.
+    pub(super) wrong: Option<String>,
+}
+
+impl InvoicePaper<'_> {
+    /// What it asks in all.
+    pub(super) fn total(&self) -> Amount {
+        self.signed.message.amount_total
+    }
+}
+
+/// A payment.
+pub(super) struct PaymentPaper<'a> {
+    pub(super) signed: &'a Signed<'a>,
+    /// The transaction that it names.
+    pub(super) tx: Option<TxId>,
+}
+
+impl PaymentPaper<'_> {
+    /// What it says was paid in all.
+    pub(super) fn total(&self) -> Amount {
+        self.signed.message.amount_total
+    }
+}
+
+/// The buyer's word that items arrived.
+pub(super) struct AckPaper {
+    /// The running digest, where it was kept.
+    pub(super) digest: Option<Digest>,
+    /// It is of items that were ordered.
+    pub(super) is_ordered: bool,
+    pub(super) paper: Paper,
+}
+
+/// An exit.
+pub(super) struct ExitPaper<'a> {
+    pub(super) signed: &'a Signed<'a>,
+    pub(super) words: Option<Exit>,
+}
+
+impl<'a> Papers<'a> {
+    /// Reads all that was signed.
+    pub(super) fn read(case: &'a Case<'a>) -> Papers<'a> {
+        let mut papers = Papers {
+            price: Price::of(&case.terms),
+            hears_seller: case.hears(Role::Seller),
+            invoices: BTreeMap::new(),
+            payments: BTreeMap::new(),
+            acks: BTreeMap::new(),
+            exits: Vec::new(),
+            leaves: BTreeMap::new(),
+            vouchers: Vec::new(),
+            wordless: 0,
+            misdeeds: Vec::new(),
+        };
+        // Credits first: what items cost depends on them.
+        case.of(MessageKind::Amend, Role::Seller).for_each(|one| papers.credit(one));
+        for one in &case.signed {
+            match one.message.kind {
+                MessageKind::DataInvoice => papers.invoice(case, one),
+                MessageKind::PaymentAck => papers.payment(case, one),
+                MessageKind::Ack => papers.ack(one),
+                MessageKind::Exit => papers.exit(one),
+                MessageKind::Data => papers.item(one),
+                _ => {}
+            }
+        }
+        papers
+    }
+
+    /// All invoices that are what was agreed, by number.
+    pub(super) fn sound_invoices(&self) -> impl DoubleEndedIterator<Item = &InvoicePaper<'a>> {
+        self.invoices.values().flatten().filter(|invoice| invoice.wrong.is_none())
+    }
+
+    pub(super) fn exits_of(&self, by: Role) -> impl Iterator<Item = &ExitPaper<'a>> {
+        self.exits.iter().filter(move |exit| exit.signed.paper.signed_by == by)
+    }
+
+    /// The words of a message, where they were kept and are those that were signed.
+    fn words<T: Body>(&mut self, one: &Signed<'_>) -> Option<T> {
+        if one.message.data.is_none() {
+            self.wordless += 1;
+            return None;
+        }
+        reread(one.message).map_err(|error| self.blame(one, Offence::Malformed, error)).ok()
+    }
+
+    fn blame(&mut self, one: &Signed<'_>, what: Offence, why: impl ToString) {
+        let (by, why, proven_by) = (one.paper.signed_by, why.to_string(), vec![one.paper.clone()]);
+        self.misdeeds.push(Misdeed { by, what, why, proven_by });
+    }
+
+    /// A credit note binds the seller as soon as it is signed. What it credits, and from where on,
+    /// stands in the frame under its signature.
+    fn credit(&mut self, one: &Signed<'_>) {
+        let (total, word) = (one.message.amount_total, one.message.commitment);
+        let (zeros, seq) = word.0.split_at(24);
+        let seq = seq.try_into().map_or(0, u64::from_be_bytes);
+        if total == Amount::ZERO || zeros.iter().any(|byte| *byte != 0) {
+            return;
+        }
+        if let Err(why) = self.price.credit(seq, total) {
+            let why = format!("its credit note {} is none: {why}", one.message.number);
+            self.blame(one, Offence::WrongCredit, why);
+        }
+    }
+
+    fn invoice(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {
+        let message = one.message;
+        let words: Option<DataInvoice> = self.words(one);
+        let wrong = match &words {
+            Some(words) => self.is_wrong(case, words),
+            // Its range follows from its total, and must.
+            None => self.is_wrong_total(message.number, message.amount_total),
+        };
+        let to = match &words {
+            Some(words) => Some(words.invoice.to),
+            None => self.price.end_of(message.number, message.amount_total),
+        };
+        if let Some(DataInvoice { seq, leaf: Some(leaf), .. }) = &words {
+            self.leaves.entry(*seq).or_default().push((*leaf, one.paper.clone()));
+        }
+        let receipt = words.as_ref().map(|words| words.invoice.paid_total);
+        let digest = words.as_ref().map(|words| words.invoice.digest);
+        let invoice = InvoicePaper { signed: one, to, receipt, digest, wrong };
+        self.invoices.entry(message.number).or_default().push(invoice);
+    }
+
+    /// Why an invoice is not what was agreed.
+    fn is_wrong(&self, case: &Case<'_>, words: &DataInvoice) -> Option<String> {
+        let Invoice { number, from, to, amount, amount_total, .. } = words.invoice;
+        let (invoice, currency) = (&words.invoice, &case.terms.currency);
+        let wrong = |why: String| Some(why);
+        let Some((first, last)) = self.price.window(number) else {
+            return wrong("is for a window that was not ordered".to_owned());
+        };
+        if from != first || to < first || to > last || words.seq != to {
+            return wrong(format!(
+                "is for items {from} to {to}, its window is at most {first} to {last}"
+            ));
+        }
+        let owed = self.price.owed(to);
+        if !self.may_ask(to, amount_total) {
+            let cost = owed.map_or("more than 128 bits can hold".to_owned(), |o| o.to_string());
+            return wrong(format!("asks for {amount_total} in all, {to} items cost {cost}"));
+        }
+        let before = self.price.owed(first - 1);
+        let rest = before.and_then(|before| amount_total.checked_sub(before));
+        if owed == Some(amount_total) && rest != Some(amount) {
+            return wrong(format!("asks for {amount}, and for {amount_total} in all"));
+        }
+        if invoice.currency != currency.name || invoice.payment_address != currency.payee {
+            return wrong(
+                "asks for another currency, or to pay another, than was agreed".to_owned(),
+            );
+        }
+        if invoice.reference != case.terms.session.reference(Purpose::Payment, number) {
+            return wrong("has another reference than was agreed".to_owned());
+        }
+        if invoice.paid_total > amount_total {
+            let said = invoice.paid_total;
+            return wrong(format!("is a receipt for {said}, more than it asks for in all"));
+        }
+        None
+    }
+
+    /// Whether the seller may ask so much in all for so many items: what they cost. Less may be
+    /// asked after a credit note, which a bundle of the buyer's alone could leave out.
+    pub(super) fn may_ask(&self, items: u64, total: Amount) -> bool {
+        match self.price.owed(items) {
+            Some(owed) if self.hears_seller => total == owed,
+            Some(owed) => total <= owed,
+            None => false,
+        }
+    }
+
+    /// The same of an invoice whose words were not kept: its range follows from its total.
+    fn is_wrong_total(&self, number: u64, total: Amount) -> Option<String> {
+        let Some((_, last)) = self.price.window(number) else {
+            return Some("is for a window that was not ordered".to_owned());
+        };
+        let is_price = self.price.end_of(number, total).is_some();
+        let is_wrong = !is_price && (self.hears_seller || !self.may_ask(last, total));
+        is_wrong.then(|| format!("asks for {total} in all, which no items of its window cost"))
+    }
+
+    fn payment(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {
+        let message = one.message;
+        let words: Option<PaymentAck> = self.words(one);
+        let seq = match &words {
+            Some(words) => Some(words.ack.seq),
+            None => self.price.end_of(message.number, message.amount_total),
+        };
+        let digest = words.as_ref().map(|words| words.ack.digest);
+        if let Some(seq) = seq {
+            self.acknowledge(one, seq, digest);
+        }
+        let voucher = words.and_then(|words| words.voucher);
+        self.vouchers.extend(voucher.map(|voucher| (voucher, one.paper.clone())));
+        let is_transfer = case.terms.currency.method == Method::Transfer;
+        let tx = message.verification.parse().ok().filter(|_| is_transfer);
+        let payment = PaymentPaper { signed: one, tx };
+        self.payments.entry(message.number).or_default().push(payment);
+    }
+
+    fn ack(&mut self, one: &'a Signed<'a>) {
+        let words: Option<Ack> = self.words(one);
+        self.acknowledge(one, one.message.number, Some(one.message.commitment));
+        let voucher = words.and_then(|words| words.voucher);
+        self.vouchers.extend(voucher.map(|voucher| (voucher, one.paper.clone())));
+    }
+
+    fn acknowledge(&mut self, one: &Signed<'_>, seq: u64, digest: Option<Digest>) {
+        let is_ordered = self.price.owed(seq).is_some();
+        let ack = AckPaper { digest, is_ordered, paper: one.paper.clone() };
+        self.acks.entry(seq).or_default().push(ack);
+    }
+
+    fn exit(&mut self, one: &'a Signed<'a>) {
+        let words: Option<Exit> = self.words(one);
+        self.exits.push(ExitPaper { signed: one, words });
+    }
+
+    fn item(&mut self, one: &Signed<'_>) {
+        // The leaf stands in the frame; its words only prove that it is an item's.
+        if one.message.data.is_some() && self.words::<Data>(one).is_none() {
+            return;
+        }
+        let leaf = (one.message.commitment, one.paper.clone());
+        self.leaves.entry(one.message.number).or_default().push(leaf);
+    }
+}
+
+/// The invoice under whose root something stands: told the root, the item's place and how many
+/// items there are.
+pub(super) fn under<'p, 'a>(
+    papers: &'p Papers<'a>,
+    number: u64,
+    seq: u64,
+    stands: impl Fn(&Digest, u32, u32) -> bool,
+) -> Option<&'p InvoicePaper<'a>> {
+    let (first, _) = papers.price.window(number)?;
+    papers.invoices.get(&number)?.iter().find(|invoice| {
+        let index = seq.checked_sub(first).and_then(|index| u32::try_from(index).ok());
+        let count = invoice.to.and_then(|to| to.checked_sub(first - 1));
+        let count = count.and_then(|count| u32::try_from(count).ok());
+        match (index, count) {
+            (Some(index), Some(count)) => stands(&invoice.signed.message.commitment, index, count),
+            _ => false,
+        }
+    })
+}
