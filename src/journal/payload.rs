@@ -1,8 +1,8 @@
 //! Payload: what an entry was written with and can do without.
 //!
-//! That is the raw `data` of the messages that each window brings, and the leaves of its items.
-//! All that `audit` counts stands in the entry beside it: in the signed layout, which binds the
-//! data by its digest and the leaves by their root. Menu, order, exits, amends, vouchers and the
+//! That is the raw `data` of invoices, acks, payments and amends, and the leaves of a window's
+//! items. All that `audit` counts stands in the entry beside it: in the signed layout, which binds
+//! the data by its digest and the leaves by their root. Menu, order, exits, vouchers and the
 //! messages that show misconduct are never payload.
 
 use crate::record::{Leaves, Record, SignedMessage};
@@ -76,7 +76,9 @@ impl Payload {
 fn places(record: &mut Record) -> Option<(&mut SignedMessage, Option<&mut Leaves>)> {
     match record {
         Record::Invoice { message, leaves, .. } => Some((message, Some(leaves))),
-        Record::Ack { message } | Record::Payment { message, .. } => Some((message, None)),
+        Record::Ack { message }
+        | Record::Payment { message, .. }
+        | Record::Amend { message, .. } => Some((message, None)),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Pruning takes nothing from a statement but what it says that it could not check again.
 
-use crate::pair::{Setting, Side, ledger};
+use crate::pair::{Setting, Side, key, ledger};
 use crate::{Book, audit, buyer, seller, settings};
 use sdpp::audit::Statement;
 use sdpp::journal::prune::{Kept, Place, Tally};
@@ -151,6 +151,17 @@ fn a_lie_in_what_is_left_is_named_all_the_same() {
         let is_named = |seq| problems.iter().any(|p| p.entry == seq && p.what.contains(what));
         assert!(seq.is_some_and(is_named), "{what}: {problems:?}");
     }
+    // What the buyer signed for another amount than was invoiced pays nothing.
+    let mut entries = honest.clone();
+    let payment = entries.iter_mut().find_map(|entry| match &mut entry.record {
+        Record::Payment { message, .. } => Some(message),
+        _ => None,
+    });
+    let message = payment.unwrap();
+    message.amount_total = Amount::new(1);
+    message.signature = key(2).sign(&message.digest());
+    let problems = audit(&seller(), &entries).problems;
+    assert!(problems[0].what.contains("does not fit its invoice"), "{problems:?}");
     // Data that is missing without having been pruned is no payment.
     let mut entries = honest.clone();
     let is_payment = |entry: &&mut Entry| matches!(entry.record, Record::Payment { .. });

@@ -21,11 +21,14 @@ const SLICE: Duration = Duration::from_secs(2);
 /// Drop what old sessions can do without, and keep the chain.
 ///
 /// Of sessions that ended as complete longer ago than --older, that are paid and settled, in no
-/// dispute, and on no channel that is open, the raw data of invoices, acks and payments and the
-/// leaves of items go, and the signed bytes of their final transactions. All amounts, digests and
-/// signatures stay, and menu, order, exits, vouchers and what the ledgers said: the chain still
+/// dispute, and on no channel that is open, the raw data of invoices, acks, payments and amends and
+/// the leaves of items go, and the signed bytes of their final transactions. All amounts, digests
+/// and signatures stay, and menu, order, exits, vouchers and what the ledgers said: the chain still
 /// verifies, audit states the same figures, and the journal says what was pruned. Items of those
 /// sessions can not be proven one by one any more. It cannot be undone.
+///
+/// The files do not shrink at once: what became free is used again by what is written next, and
+/// until then what was dropped can still stand in them.
 ///
 /// While a node has the journal open it is the node that does it, in small batches between its own
 /// writes.
