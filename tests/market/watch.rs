@@ -179,6 +179,49 @@ fn ended(mut buyer: Running) -> Value {
     serde_json::from_str(&told).unwrap()
 }
 
+/// A buyer's journal that was put back is older than the truth: what its seller has had meanwhile
+/// nobody here remembers, and that is said, whatever command looks next.
+#[test]
+fn a_buyer_is_told_of_money_that_it_does_not_remember_vouching() {
+    let setting = Setting { methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let path = place.path("buyer.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("\"5000\"\n", "\"5000\"\nkeep_channel = true\n");
+    std::fs::write(&path, config).unwrap();
+    let (journal, copy) = (place.journal("buyer"), place.path("copy"));
+    for (paid, is_copied) in [(600, true), (1_200, false)] {
+        assert_done(&place.buy("buyer", "co2", "30").output().unwrap());
+        std::fs::remove_file(place.items("buyer")).unwrap();
+        let began = Instant::now();
+        while place.balance("seller") < paid {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is never settled");
+            std::thread::yield_now();
+        }
+        if is_copied {
+            let cp = std::process::Command::new("cp").arg("-a").args([&journal, &copy]).status();
+            assert!(cp.unwrap().success());
+        }
+    }
+    std::fs::remove_dir_all(&journal).unwrap();
+    std::fs::rename(&copy, &journal).unwrap();
+    let mut close = sdpp();
+    let (exit, said) = told(close.args(["ledger", "close", "--all", "--config"]).arg(&path));
+    assert_eq!(exit, 4, "{said}");
+    assert!(said.contains("an unjust claim") && said.contains("paid out 1200, and 600"), "{said}");
+
+    // The next order does not draw on that channel, and says it again.
+    let bought = place.buy("buyer", "co2", "30").output().unwrap();
+    assert_done(&bought);
+    let said = String::from_utf8(bought.stderr).unwrap();
+    assert!(said.contains("an unjust claim"), "{said}");
+    let mut audit = sdpp();
+    let (exit, said) = told(audit.args(["audit", "--offline", "--journal"]).arg(&journal));
+    assert!(exit == 3 && said.contains("1200 is settled, 600 was vouched"), "{said}");
+    place.close();
+}
+
 fn told_status(place: &Place) -> (i32, String) {
     told(sdpp().args(["status", "--journal"]).arg(place.journal("seller")))
 }
