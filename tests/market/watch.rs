@@ -2,7 +2,8 @@
 
 use crate::place::*;
 use sdpp_ledger::{
-    Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, LedgerError, TxId, prepare,
+    Amount, Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, LedgerError, Redeem, TxId,
+    prepare,
 };
 use sdpp_ledger_embedded::{EmbeddedLedger, RemoteNode};
 use serde_json::Value;
@@ -177,6 +178,42 @@ fn ended(mut buyer: Running) -> Value {
     let mut told = String::new();
     buyer.0.stdout.take().unwrap().read_to_string(&mut told).unwrap();
     serde_json::from_str(&told).unwrap()
+}
+
+/// The seller takes what it holds and closes, while its program sleeps: the buyer sees it by itself.
+#[test]
+fn a_buyer_whose_seller_closes_in_mid_session_vouches_no_more_and_has_its_rest_back() {
+    let setting = Setting { granularity: 3, methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let mut buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
+    let channel = channel_in_use(&place);
+    let list = ["journal", "list", "entries", "--json", "--limit", "100000", "--journal"];
+    let entries = sdpp().args(list).arg(place.journal("seller")).output().unwrap();
+    assert_done(&entries);
+    place.seller().signal("STOP");
+    let vouchers = statements(&entries.stdout).into_iter().map(|entry| entry["record"].clone());
+    let voucher = vouchers.filter(|record| record["record"] == "voucher").last().unwrap();
+    let amount: Amount = serde_json::from_value(voucher["amount"].clone()).unwrap();
+    let signature = serde_json::from_value(voucher["signature"].clone()).unwrap();
+    let redeem = Redeem { channel, amount, signature };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ledger = ledger_of(&place, "seller").await;
+        let number = ledger.next_number().await.unwrap();
+        let signed = prepare(&ledger, number, &Call::Close(redeem)).await.unwrap();
+        ledger.submit(&signed).await.unwrap();
+    });
+    assert_eq!(buyer.wait().unwrap().code(), Some(1));
+    let output = buyer.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["end"], &told["left"]), (&"failed".into(), &serde_json::json!([])), "{told}");
+    assert!(told["why"].as_str().unwrap().contains("the channel that pays is over"), "{told}");
+    place.seller().signal("CONT");
+    place.close();
+    assert_eq!(place.balance("seller"), amount.units());
+    assert_eq!(place.balance("buyer"), 1_000_000 - amount.units(), "and not one unit more");
+    place.audit("buyer");
 }
 
 /// A buyer's journal that was put back is older than the truth: what its seller has had meanwhile
