@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bundles;
+mod commands;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
@@ -16,6 +17,7 @@ use sdpp::dispute::{Body, Bundle, Keys, Offence, Verdict, export, judge};
 use sdpp::journal::Entry;
 use sdpp::message::Moment;
 use sdpp::record::{Act, Record, SignedMessage};
+use sdpp::session::Input;
 use sdpp::terms::{Role, SessionId};
 use sdpp_ledger::{Amount, Call, Digest, Evidence, Key, Reference, TxId, keccak};
 use serde_json::Value;
@@ -196,4 +198,19 @@ fn settings() -> Vec<fn() -> Setting> {
         || Setting::default().by_escrow().under_mac().windows(1, 1),
         || Setting { base: Amount::new(100), ..Setting::default().by_escrow() },
     ]
+}
+
+/// Both sides' lines break.
+fn hang_up(pair: &mut Pair) {
+    pair.tell(pair::Role::Buyer, Input::Hangup);
+    pair.tell(pair::Role::Seller, Input::Hangup);
+    pair.run();
+}
+
+/// An endless stream that broke after so many items were sent and acknowledged.
+fn broke_after(items: u64, setting: Setting) -> Pair {
+    let mut pair = setting.order("co2", None).start();
+    pair.run_to(items).run_without_feeding();
+    hang_up(&mut pair);
+    pair
 }

@@ -4,8 +4,8 @@
 
 use crate::pair::{self, Pair, Setting, key, menu, pinned};
 use crate::{
-    Ledger, both, bundle, bundle_with, debts, entries, keys, lie, nth, offences, settings,
-    sign_again, signed, verdict,
+    Ledger, both, broke_after, bundle, bundle_with, debts, entries, hang_up, keys, lie, nth,
+    offences, settings, sign_again, signed, verdict,
 };
 use sdpp::crypto::layout::MessageKind;
 use sdpp::dispute::{
@@ -18,25 +18,10 @@ use sdpp::terms::{Method, Rate, Role};
 use sdpp_ledger::{Amount, Digest, Voucher, keccak};
 use serde_json::json;
 
-/// No session owes anything after this; both sides' lines break.
-fn hang_up(pair: &mut Pair) {
-    pair.tell(pair::Role::Buyer, Input::Hangup);
-    pair.tell(pair::Role::Seller, Input::Hangup);
-    pair.run();
-}
-
 /// Six items of gas by transfer, paid in full.
 fn paid() -> Pair {
     let mut pair = Setting::default().start();
     pair.run();
-    pair
-}
-
-/// An endless stream that broke after so many items were sent and acknowledged.
-fn broke_after(items: u64, setting: Setting) -> Pair {
-    let mut pair = setting.order("co2", None).start();
-    pair.run_to(items).run_without_feeding();
-    hang_up(&mut pair);
     pair
 }
 
