@@ -3,17 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use actix::{Arbiter, System};
+use actix::prelude::*;
 use async_trait::async_trait;
-use sdpp::actors::busy::Busy;
+use sdpp::actors::busy::{Busy, Serving};
 use sdpp::actors::journal::{Commit, JournalActor};
 use sdpp::actors::ledger::LedgerActor;
+use sdpp::actors::session::{Over, Stop};
 use sdpp::actors::watch::{Pace, WatchActor};
 use sdpp::journal::outbox::Policy;
 use sdpp::journal::watch::Life;
 use sdpp::journal::{Journal, Reader, Watched, Write};
 use sdpp::record::{Act, Owed, Record};
-use sdpp::terms::{Purpose, SessionId};
+use sdpp::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
     Amount, Asset, Call, ChangeKind, ChannelId, Digest, InChannel, Key, Ledger, LedgerError,
     LedgerId, Open, Redeem, TopUp, Voucher, channel_id, prepare,
@@ -78,6 +79,8 @@ struct Place {
     opening: Open,
     /// Further channels that the buyer opens.
     more: Vec<(ChannelId, Open)>,
+    /// Channels that sessions have.
+    busy: Busy,
 }
 
 impl Place {
@@ -103,7 +106,8 @@ impl Place {
         let opening =
             Open { payee, asset: coin, deposit: DEPOSIT, salt: Digest::ZERO, signer: None };
         let dir = tempfile::tempdir().unwrap();
-        Place { node, faulty, counted, dir, channel, opening, more: Vec::new() }
+        let busy = Busy::default();
+        Place { node, faulty, counted, dir, channel, opening, more: Vec::new(), busy }
     }
 
     /// An account's own way to the chain, without faults.
@@ -164,7 +168,7 @@ impl Place {
             let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
             let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
             let pace = Pace { every, at_most, outage: Duration::MAX };
-            WatchActor::start_all(&Arc::new(all), &reader, &journal, &Busy::default(), pace);
+            WatchActor::start_all(&Arc::new(all), &reader, &journal, &self.busy, pace);
             let mut funding = vec![self.funding(self.channel, &self.opening)];
             funding.extend(self.more.iter().map(|(channel, open)| self.funding(*channel, open)));
             journal.send(Commit(funding)).await.unwrap().unwrap();
@@ -415,4 +419,82 @@ fn the_end_of_a_channel_is_a_fact_however_long_nobody_looked() {
         assert_eq!(facts.last(), Some(&ChangeKind::Closed { settled: Amount::new(400) }));
         assert_eq!(watched(place, reader).unwrap().life(), Life::Over);
     });
+}
+
+/// A session that hears what it is told.
+#[derive(Default)]
+struct Heard {
+    stops: Arc<AtomicU64>,
+    overs: Arc<AtomicU64>,
+}
+
+impl Actor for Heard {
+    type Context = Context<Self>;
+}
+
+impl Handler<Stop> for Heard {
+    type Result = ();
+    fn handle(&mut self, _: Stop, _: &mut Context<Self>) {
+        self.stops.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Handler<Over> for Heard {
+    type Result = ();
+    fn handle(&mut self, _: Over, _: &mut Context<Self>) {
+        self.overs.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The buyer's own request is its own affair; what its seller does ends the session.
+#[test]
+fn a_channel_that_is_closed_under_a_buyers_session_ends_it_at_once_and_once() {
+    let place = Place::new(1, 7);
+    place.live(async |place, reader| {
+        opened(place, reader).await;
+        let heard = Heard::default();
+        let (stops, overs) = (Arc::clone(&heard.stops), Arc::clone(&heard.overs));
+        let session = heard.start();
+        let serving = Serving {
+            ledger: place.node.origin().ledger().clone(),
+            stop: session.clone().recipient(),
+            over: session.recipient(),
+            role: Role::Buyer,
+        };
+        let taken = place.busy.take(place.channel, serving).unwrap();
+        place.does(1, Call::RequestClose(place.in_channel())).await;
+        place.does(2, Call::Settle(place.redeem(300))).await;
+        told(reader, 3).await;
+        looked(place).await;
+        place.does(2, Call::Close(place.redeem(400))).await;
+        until(|| overs.load(Ordering::SeqCst) > 0).await;
+        assert!(!place.busy.end(&place.channel), "it was told");
+        drop(taken);
+        assert_eq!((stops.load(Ordering::SeqCst), overs.load(Ordering::SeqCst)), (0, 1));
+    });
+}
+
+/// Whoever has our key can sign for us: that is no secret to the ledger, and must be none to us.
+#[test]
+fn what_was_paid_out_beyond_all_vouchers_is_known_at_once_and_over_restarts() {
+    let place = Place::new(1, 8);
+    let ceiling = |units| {
+        let record = Record::Ceiling { channel: place.channel, amount: Amount::new(units) };
+        Write::Append { session: None, record: Box::new(record) }
+    };
+    place.live(async |place, reader| opened(place, reader).await);
+    let mut journal = Journal::open(&place.dir.path().join("journal"), key(1).public()).unwrap();
+    journal.commit(1, vec![ceiling(300)]).unwrap().remove(0).unwrap();
+    drop(journal);
+    place.live(async |place, reader| {
+        place.does(2, Call::Settle(place.redeem(300))).await;
+        told(reader, 2).await;
+        assert_eq!(reader.unjust().unwrap(), [], "so much was vouched");
+        place.does(2, Call::Close(place.redeem(301))).await;
+        told(reader, 3).await;
+        let found = reader.unjust().unwrap();
+        let [unjust] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((unjust.settled, unjust.vouched), (Amount::new(301), Amount::new(300)));
+    });
+    place.live(async |_, reader| assert_eq!(reader.unjust().unwrap().len(), 1));
 }

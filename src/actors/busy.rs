@@ -3,6 +3,7 @@
 
 use crate::actors::session::{Over, Stop};
 use crate::message::Reason;
+use crate::terms::Role;
 use actix::prelude::*;
 use sdpp_ledger::{ChannelId, LedgerId};
 use std::collections::HashMap;
@@ -19,8 +20,10 @@ pub struct Serving {
     pub ledger: LedgerId,
     /// Ends it in good order.
     pub stop: Recipient<Stop>,
-    /// Seller: ends it at once.
-    pub over: Option<Recipient<Over>>,
+    /// Ends it at once.
+    pub over: Recipient<Over>,
+    /// Which side it is.
+    pub role: Role,
 }
 
 #[derive(Debug)]
@@ -69,12 +72,21 @@ impl Busy {
 
     /// The channels of one ledger that serve sellers' sessions just now.
     pub fn selling_on(&self, ledger: &LedgerId) -> Vec<ChannelId> {
+        self.on(ledger, |serving| serving.role == Role::Seller)
+    }
+
+    /// The channels of one ledger that serve sessions of either side just now.
+    pub fn serving_on(&self, ledger: &LedgerId) -> Vec<ChannelId> {
+        self.on(ledger, |_| true)
+    }
+
+    fn on(&self, ledger: &LedgerId, is_meant: impl Fn(&Serving) -> bool) -> Vec<ChannelId> {
         let held = self.held();
-        let is_meant = |held: &Held| {
+        let serves = |held: &Held| {
             let serving = held.serving.as_ref();
-            serving.is_some_and(|serving| serving.over.is_some() && serving.ledger == *ledger)
+            serving.is_some_and(|serving| serving.ledger == *ledger && is_meant(serving))
         };
-        held.iter().filter(|(_, held)| is_meant(held)).map(|(channel, _)| *channel).collect()
+        held.iter().filter(|(_, held)| serves(held)).map(|(channel, _)| *channel).collect()
     }
 
     /// Asks the session on a channel to end in good order, once. Whether there was one to ask.
@@ -83,12 +95,16 @@ impl Busy {
         self.tell(channel, Told::Stop, stop)
     }
 
-    /// Ends the seller's session on a channel that is over, once. Whether there was one to end.
+    /// The same, where it is a seller's.
+    pub fn stop_selling(&self, channel: &ChannelId, reason: Reason) -> bool {
+        let role = |held: &Held| held.serving.as_ref().map(|serving| serving.role);
+        let is_selling = self.held().get(channel).and_then(role) == Some(Role::Seller);
+        is_selling && self.stop(channel, reason)
+    }
+
+    /// Ends the session on a channel that is over, once. Whether there was one to end.
     pub fn end(&self, channel: &ChannelId) -> bool {
-        let over = |serving: &Serving| {
-            serving.over.iter().for_each(|over| over.do_send(Over));
-        };
-        self.tell(channel, Told::Over, over)
+        self.tell(channel, Told::Over, |serving| serving.over.do_send(Over))
     }
 
     fn tell(&self, channel: &ChannelId, told: Told, say: impl FnOnce(&Serving)) -> bool {

@@ -200,6 +200,7 @@ fn funding(actor: &Actor, id: &LedgerId, ctx: &Ctx<Buying>) -> Result<Option<Fun
     let ledger = side.ledgers.get(id).cloned();
     let ledger = ledger.ok_or_else(|| format!("there is no ledger {id} here"))?;
     let (reader, busy) = (side.reader.clone(), side.busy.clone());
-    let (journal, session) = (actor.journal.clone(), ctx.address().recipient());
+    let session = (ctx.address().recipient(), ctx.address().recipient());
+    let journal = actor.journal.clone();
     Ok(Some(Funding { ledger, journal, reader, busy, session }))
 }

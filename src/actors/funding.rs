@@ -4,7 +4,7 @@
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::journal::{Await, Commit, JournalActor};
 use crate::actors::random_digest;
-use crate::actors::session::Stop;
+use crate::actors::session::{Over, Stop};
 use crate::journal::{Channel as Facts, NewsKind, OpenChannel, PAGE_MAX, Reader, Watched, Write};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, Role, SessionId};
@@ -52,7 +52,7 @@ pub(super) struct Funding {
     pub(super) journal: Addr<JournalActor>,
     pub(super) reader: Reader,
     pub(super) busy: Busy,
-    pub(super) session: Recipient<Stop>,
+    pub(super) session: (Recipient<Stop>, Recipient<Over>),
 }
 
 impl Funding {
@@ -149,6 +149,11 @@ impl Funding {
         }
         let facts = self.reader.channel(channel).map_err(|error| error.to_string())?;
         let Facts { spent, ceiling, .. } = facts.unwrap_or_default();
+        if shown.settled > ceiling.unwrap_or_default() {
+            // Nobody vouched that: either somebody else can sign for us, or we have forgotten it.
+            tracing::error!(%channel, settled = %shown.settled, "it paid out more than was vouched");
+            return Ok(None);
+        }
         // Where a crash hid how much was vouched, the least that it can have been: vouchers add
         // up, so a base that is too low costs us nothing, and the seller shows the right one.
         let base = spent.unwrap_or_default().max(shown.settled);
@@ -194,7 +199,8 @@ impl Funding {
     }
 
     fn serving(&self) -> Serving {
-        Serving { ledger: self.ledger.id().clone(), stop: self.session.clone(), over: None }
+        let (stop, over) = self.session.clone();
+        Serving { ledger: self.ledger.id().clone(), stop, over, role: Role::Buyer }
     }
 
     pub(super) fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {

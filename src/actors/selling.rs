@@ -10,6 +10,7 @@ use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::session::{ChannelView, Input, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
+use crate::terms::Role;
 use actix::prelude::*;
 use sdpp_ledger::{Account, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId};
 use std::collections::BTreeMap;
@@ -172,7 +173,8 @@ fn look(
     let serving = Serving {
         ledger: ledger.id().clone(),
         stop: ctx.address().recipient(),
-        over: Some(ctx.address().recipient()),
+        over: ctx.address().recipient(),
+        role: Role::Seller,
     };
     let asked = async move { ask_for(ledger.as_ref(), &channel).await };
     ctx.spawn(asked.into_actor(actor).map(move |shown, actor, ctx| {
@@ -277,8 +279,8 @@ mod tests {
     /// What a seller makes of an order on the channel, whose signer is account 2.
     fn ordered(side: &mut Selling, signer: u8) -> ChannelView {
         let session = Deaf.start();
-        let (stop, over) = (session.clone().recipient(), Some(session.recipient()));
-        let serving = Serving { ledger: ledger(), stop, over };
+        let (stop, over) = (session.clone().recipient(), session.recipient());
+        let serving = Serving { ledger: ledger(), stop, over, role: Role::Seller };
         let channel = Channel {
             payer: account(2),
             payee: account(1),

@@ -91,7 +91,7 @@ pub struct Ended {
 #[rtype(result = "()")]
 pub struct Stop(pub Reason);
 
-/// Tells a seller's session that the channel that pays for it is over: nothing more can be paid.
+/// Tells a session that the channel that pays for it is over: nothing more can be paid.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Over;

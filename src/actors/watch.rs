@@ -1,15 +1,16 @@
 //! A watch: asks one ledger, again and again, what happened to the channels that we have part in,
-//! and has the journal keep it. It serves the journal, and the sellers' sessions: one whose channel
-//! is closing, or is not watched any more, is asked to end in good order, and one whose channel is
-//! over ends at once. It decides nothing: the journal's table does.
+//! and has the journal keep it. It serves the journal, and the sessions: a seller's whose channel is
+//! closing, or is not watched any more, is asked to end in good order, and one of either side whose
+//! channel is over ends at once. It decides nothing: the journal's table does.
 //!
 //! Mailbox: actix's default; who wants it to look at once writes to it and waits.
 
 use crate::actors::Ledgers;
+use crate::actors::alarm::Alarm;
 use crate::actors::busy::Busy;
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::sight::Sight;
-use crate::journal::watch::{Life, Plan, View, Watch};
+use crate::journal::watch::{Plan, View, Watch};
 use crate::journal::{JournalError, Reader, Write};
 use crate::message::Reason;
 use actix::prelude::*;
@@ -78,6 +79,7 @@ pub struct WatchActor {
     passed: BTreeMap<ChannelId, Passed>,
     /// It was said that channels are not watched any more.
     is_blind: bool,
+    alarm: Alarm,
 }
 
 /// When a channel was asked for in vain.
@@ -130,6 +132,7 @@ impl WatchActor {
                 served: Vec::new(),
                 passed: BTreeMap::new(),
                 is_blind: false,
+                alarm: Alarm::default(),
             };
             watch.start()
         };
@@ -169,7 +172,7 @@ impl WatchActor {
     fn plan(&mut self) -> Result<Plan, JournalError> {
         let Some(escrow) = self.ledger.escrow() else { return Ok(Plan::default()) };
         let id = self.ledger.id();
-        let serving = self.busy.selling_on(id);
+        let serving = self.busy.serving_on(id);
         let mut plan = self.reader.watch_plan(id, escrow.domain(), &serving)?;
         let new: BTreeSet<ChannelId> = plan.new.iter().copied().collect();
         self.passed.retain(|channel, _| new.contains(channel));
@@ -223,7 +226,7 @@ impl WatchActor {
             // Its journal was stopped, in a process that goes on: there is nothing to watch for.
             return ctx.stop();
         }
-        self.end_sessions();
+        self.alarm.look(self.ledger.id(), &self.reader, &self.busy);
         let wait = match turned {
             Turned::More | Turned::Behind { at_once: true } => Duration::ZERO,
             Turned::Quiet | Turned::Behind { at_once: false } => self.pace.every,
@@ -258,24 +261,6 @@ impl WatchActor {
         let Pace { every, at_most, outage } = self.pace;
         let doubled = every.saturating_mul(1 << self.failures.min(16));
         doubled.min(at_most).min((outage / 4).max(every))
-    }
-
-    /// Ends the sessions whose channel pays no more, or soon will not. The state is what counts:
-    /// whatever happened between two looks, and in whatever order it is told, it is in there.
-    fn end_sessions(&self) {
-        for channel in self.busy.selling_on(self.ledger.id()) {
-            // A journal that cannot be read ends every session by itself.
-            let Ok(Some(watched)) = self.reader.watched(&channel) else { continue };
-            match watched.life() {
-                Life::Over if self.busy.end(&channel) => {
-                    tracing::warn!(%channel, "it is closed or withdrawn: its session is ended");
-                }
-                Life::Closing if self.busy.stop(&channel, Reason::ChannelClosing) => {
-                    tracing::warn!(%channel, "its payer asked to close: its session is ended");
-                }
-                Life::Open | Life::Closing | Life::Over => {}
-            }
-        }
     }
 
     /// Ends in good order the sessions whose channel's payer could have asked to close it, unseen

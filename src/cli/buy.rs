@@ -140,7 +140,8 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         _ => running.left().await?,
     };
     report(&ask, told, &teller, &left)?;
-    items.close()
+    items.close()?;
+    running.check_claims()
 }
 
 /// A seller that is gone closes no channel either: what is time for is done. Gives the failure back.

@@ -11,7 +11,7 @@ use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Reader, Remainder, Unsettled};
+use crate::journal::{Journal, Reader, Remainder, Unjust, Unsettled};
 use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ pub(super) struct Running {
     /// Which ledgers' channels are watched.
     pub(super) sight: Sight,
     watches: Vec<Addr<WatchActor>>,
+    /// Claims that were known to be unjust before.
+    known: Vec<Unjust>,
     arbiter: Arbiter,
 }
 
@@ -101,11 +103,23 @@ impl Running {
                 return Err(Failure::usage(why));
             }
         }
+        let known = reader.unjust()?;
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
         let pace = pace(config);
         let (sight, watches) = WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace);
-        let running =
-            Running { busy, sight, key, journal, reader, ledgers, ids, actors, watches, arbiter };
+        let running = Running {
+            busy,
+            sight,
+            key,
+            journal,
+            reader,
+            ledgers,
+            ids,
+            actors,
+            watches,
+            known,
+            arbiter,
+        };
         if let Some(buyer) = &config.buyer {
             let first = Duration::from_millis(buyer.patience_ms);
             let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
@@ -122,6 +136,17 @@ impl Running {
         for look in looks.collect::<Vec<_>>() {
             let _ = tokio::time::timeout(LOOK_AT_MOST, look).await;
         }
+    }
+
+    /// Fails where a seller has had more than we vouched, unless that was known before: the watch
+    /// has said so aloud, and a script must hear of it too.
+    pub(super) fn check_claims(&self) -> Outcome {
+        let unjust = self.reader.unjust()?;
+        let Some(new) = unjust.iter().find(|one| !self.known.contains(one)) else { return Ok(()) };
+        let Unjust { channel, settled, vouched, .. } = new;
+        let why =
+            format!("channel {channel} paid out {settled}, and {vouched} was vouched at the most");
+        Err(Failure::new(Exit::Peer, why))
     }
 
     /// What it takes to get back what is left in channels.

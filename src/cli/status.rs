@@ -15,7 +15,7 @@ use crate::actors::reclaim::Reclaiming;
 use crate::actors::sight::Sight;
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
-use crate::journal::{OpenChannel, Reader, Unsettled, Write, obligation};
+use crate::journal::{OpenChannel, Reader, Unjust, Unsettled, Write, obligation};
 use crate::message::Moment;
 use actix::prelude::*;
 use clap::Args;
@@ -209,6 +209,11 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
         why.extend(blind.map(|_| format!("channels on ledger {} are not watched", ledger.name)));
     }
+    let unjust = asked.reader.unjust().map_err(text)?;
+    why.extend(unjust.iter().map(|one| {
+        let Unjust { channel, settled, vouched, .. } = one;
+        format!("channel {channel} paid out {settled}, and {vouched} was vouched at the most")
+    }));
     why.extend(asked.offering.now().err());
     let left_out = asked.offering.left_out().into_iter();
     let left_out = left_out.map(|LeftOut { currency, method, why }| {
@@ -222,7 +227,13 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "journal": { "entries": counts.head.seq, "head": counts.head.digest },
         "ledgers": ledgers,
         "channels": channels(&asked.reader)?,
+        "unjust": unjust.iter().map(told_unjust).collect::<Vec<_>>(),
     }))
+}
+
+fn told_unjust(unjust: &Unjust) -> Value {
+    let Unjust { channel, ledger, settled, vouched } = unjust;
+    json!({ "channel": channel, "ledger": ledger, "settled": settled, "vouched": vouched })
 }
 
 /// The first open channels, by id.

@@ -108,9 +108,17 @@ impl<'a> Case<'a> {
     pub(super) fn open(bundles: &'a [Bundle], keys: &Keys) -> Result<Case<'a>, JudgeError> {
         let mut bundles: Vec<&Bundle> = bundles.iter().collect();
         bundles.sort_by_key(|bundle| (bundle.body().role == Role::Buyer, bundle.digest()));
-        let [first, rest @ ..] = bundles.as_slice() else { return Err(JudgeError::Count(0)) };
+        for bundle in &bundles {
+            is_exporters(bundle)?;
+        }
+        Case::by(bundles.into_iter().map(Bundle::body).collect(), keys)
+    }
+
+    /// The same of what nobody had to sign: the owner's own journal.
+    pub(super) fn by(bodies: Vec<&'a Body>, keys: &Keys) -> Result<Case<'a>, JudgeError> {
+        let [first, rest @ ..] = bodies.as_slice() else { return Err(JudgeError::Count(0)) };
         if rest.len() > 1 {
-            return Err(JudgeError::Count(bundles.len()));
+            return Err(JudgeError::Count(bodies.len()));
         }
         let terms = ground(first)?;
         for other in rest {
@@ -127,7 +135,6 @@ impl<'a> Case<'a> {
                 return Err(JudgeError::OtherKey { who, found, given });
             }
         }
-        let bodies: Vec<&Body> = bundles.iter().map(|bundle| bundle.body()).collect();
         let (signed, misdeeds) = sort_out(&bodies, &terms);
         Ok(Case { terms, bodies, signed, misdeeds })
     }
@@ -143,9 +150,17 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What a bundle's menu and order make: both signatures, and that they are the exporter's session.
-fn ground(bundle: &Bundle) -> Result<Terms, JudgeError> {
-    let body = bundle.body();
+/// A bundle is signed by the side that it says it is of.
+fn is_exporters(bundle: &Bundle) -> Result<(), JudgeError> {
+    let (by, terms) = (bundle.body().role, ground(bundle.body())?);
+    let owner = if by == Role::Seller { &terms.seller } else { &terms.buyer };
+    let why = || format!("it is not signed by the session's {by}");
+    let is_owners = bundle.exporter() == owner && bundle.body().ledgers.word_of == by;
+    is_owners.then_some(()).ok_or_else(|| JudgeError::Ground { by, why: why() })
+}
+
+/// What menu and order make, once both signatures hold.
+fn ground(body: &Body) -> Result<Terms, JudgeError> {
     let by = body.role;
     let refused = |why: String| JudgeError::Ground { by, why };
     let menu: Menu = reread(&body.menu).map_err(|error| refused(error.to_string()))?;
@@ -168,10 +183,6 @@ fn ground(bundle: &Bundle) -> Result<Terms, JudgeError> {
     }
     if terms.seller == terms.buyer || terms.granularity == 0 {
         return Err(refused("menu and order are none that an honest side accepts".to_owned()));
-    }
-    let owner = if by == Role::Seller { &terms.seller } else { &terms.buyer };
-    if bundle.exporter() != owner || body.ledgers.word_of != by {
-        return Err(refused(format!("it is not signed by the session's {by}")));
     }
     Ok(terms)
 }

@@ -125,17 +125,29 @@ impl Gather {
     /// # Errors
     /// [`ExportError`].
     pub fn finish(
-        mut self,
+        self,
         key: &Key,
         exported_at: Moment,
         disclosures: &[Disclosure],
     ) -> Result<Bundle, ExportError> {
+        Ok(Bundle::sign(self.body(exported_at, disclosures)?, key))
+    }
+
+    /// The same, not signed: for the journal's owner alone.
+    ///
+    /// # Errors
+    /// [`ExportError`].
+    pub fn body(
+        mut self,
+        exported_at: Moment,
+        disclosures: &[Disclosure],
+    ) -> Result<Body, ExportError> {
         let ground = self.ground.take().ok_or(ExportError::NoSession(self.session))?;
         let (role, menu, order) = ground;
         let proofs = self.proofs(disclosures)?;
         self.keep_what_counts();
         let ledgers = LedgerWords { word_of: role, acts: self.acts, channel: self.changes };
-        let body = Body {
+        Ok(Body {
             session: self.session,
             role,
             exported_at,
@@ -145,8 +157,7 @@ impl Gather {
             voucher: self.voucher,
             proofs,
             ledgers,
-        };
-        Ok(Bundle::sign(body, key))
+        })
     }
 
     fn record(&mut self, record: &Record) {

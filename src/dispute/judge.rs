@@ -1,6 +1,6 @@
 //! The judge: from what was signed to who owes whom.
 
-use super::bundle::Bundle;
+use super::bundle::{Body, Bundle};
 use super::case::{Case, JudgeError, Keys};
 use super::misconduct;
 use super::money::Money;
@@ -22,22 +22,33 @@ use sdpp_ledger::{Amount, keccak};
 /// # Errors
 /// Why no verdict can be given.
 pub fn judge(bundles: &[Bundle], keys: &Keys) -> Result<Verdict, JudgeError> {
-    let case = Case::open(bundles, keys)?;
-    let papers = Papers::read(&case);
-    let money = Money::count(&case, &papers);
-    let misconduct = misconduct::find(&case, &papers, &money);
+    Ok(weigh(&Case::open(bundles, keys)?, keys))
+}
+
+/// Judges by one side's own journal, for that side alone: nobody had to sign it.
+///
+/// # Errors
+/// As [`judge`].
+pub fn judge_own(body: &Body, keys: &Keys) -> Result<Verdict, JudgeError> {
+    Ok(weigh(&Case::by(vec![body], keys)?, keys))
+}
+
+fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
+    let papers = Papers::read(case);
+    let money = Money::count(case, &papers);
+    let misconduct = misconduct::find(case, &papers, &money);
     let terms = &case.terms;
     let party = |key, given: bool| Party { key, identity_proven: given };
-    Ok(Verdict {
+    Verdict {
         session: terms.session,
         seller: party(terms.seller, keys.seller.is_some()),
         buyer: party(terms.buyer, keys.buyer.is_some()),
         heard: [Role::Seller, Role::Buyer].into_iter().filter(|role| case.hears(*role)).collect(),
         trade: trade(terms),
-        parting: parting::find(&case, &papers),
-        items: items(&case, &papers),
-        decided_by: decided_by(&case, &money),
-        notes: notes(&case, &papers, &money),
+        parting: parting::find(case, &papers),
+        items: items(case, &papers),
+        decided_by: decided_by(case, &money),
+        notes: notes(case, &papers, &money),
         credited: papers.price.credited(),
         debts: money.debts(),
         unproven: unproven(&money),
@@ -50,7 +61,7 @@ pub fn judge(bundles: &[Bundle], keys: &Keys) -> Result<Verdict, JudgeError> {
         receipted: money.receipted,
         admitted: money.admitted,
         unless: money.conditions,
-    })
+    }
 }
 
 fn trade(terms: &Terms) -> Trade {

@@ -23,7 +23,7 @@ pub use bundle::{
 };
 pub use case::{JudgeError, Keys};
 pub use export::{Disclosure, ExportError, Gather, export};
-pub use judge::judge;
+pub use judge::{judge, judge_own};
 pub use verdict::{
     Condition, Debt, DisclosedItem, Figure, MISDEEDS_MAX, Misdeed, Offence, Paper, Parting, Party,
     Trade, Verdict, Vouched, Word,

@@ -176,6 +176,11 @@ impl Money {
         });
         let settled = settled.max().unwrap_or_default().min(best.amount).saturating_sub(base);
         let (amount, worth) = (best.amount, best.worth);
+        if settled < self.receipted.amount {
+            let why = "the seller's receipts count vouchers that it took as money: to redeem them \
+                       in time is its own business";
+            self.notes.push(why.to_owned());
+        }
         self.admitted = settled.saturating_sub(self.receipted.amount);
         let rest = worth.min(self.due).saturating_sub(self.certain());
         if worth > self.due {

@@ -1,7 +1,8 @@
 //! Questions to a journal and their answers, as values: a command asks a running node with them,
 //! or opens the journal and asks it itself, with the same code.
 //!
-//! No answer brings a salt secret along.
+//! No answer brings a salt secret along: the salt of one item, where its owner wants to disclose
+//! that item, is all that can be asked for.
 
 use super::JournalError;
 use super::delivery::{Delivery, DeliveryId};
@@ -10,8 +11,9 @@ use super::facts::Session;
 use super::obligation::Obligation;
 use super::reader::{Counts, Reader};
 use super::walk::{Pruned, Walked};
+use crate::crypto::salt;
 use crate::terms::SessionId;
-use sdpp_ledger::{LedgerId, PublicKey, Reference};
+use sdpp_ledger::{Digest, LedgerId, PublicKey, Reference};
 use serde::{Deserialize, Serialize};
 
 /// The most rows that one answer brings.
@@ -63,6 +65,13 @@ pub enum Query {
         /// How many.
         limit: usize,
     },
+    /// The salt of one item: what discloses that item, and no other.
+    Salt {
+        /// The session.
+        session: SessionId,
+        /// The item.
+        seq: u64,
+    },
     /// Whether the chain holds.
     Verify,
 }
@@ -97,6 +106,11 @@ pub enum Answer {
     Deliveries {
         /// By ledger, account and number.
         deliveries: Vec<Delivery>,
+    },
+    /// An item's salt; `None` where the session has none.
+    Salt {
+        /// The salt.
+        salt: Option<Digest>,
     },
     /// The chain holds up to its head.
     Holds {
@@ -153,6 +167,11 @@ impl Reader {
             }
             Query::Deliveries { after, limit } => {
                 Answer::Deliveries { deliveries: self.deliveries(after.as_ref(), *limit)? }
+            }
+            // Every item of a session is of its first epoch: none is resumed.
+            Query::Salt { session, seq } => {
+                let secret = self.salt_secret(session, 0)?;
+                Answer::Salt { salt: secret.map(|secret| salt(&secret, *seq)) }
             }
             Query::Verify => match self.walk()? {
                 Ok(Walked { head, pruned }) => Answer::Holds { head, pruned },

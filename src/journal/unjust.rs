@@ -4,16 +4,18 @@
 
 use super::reader::Reader;
 use super::tree::Tree;
-use super::watch::Watched;
+use super::watch::{Home, Watched};
 use super::{JournalError, PAGE_MAX, damaged, keys};
 use crate::terms::Role;
-use sdpp_ledger::{Amount, ChannelId};
+use sdpp_ledger::{Amount, ChannelId, LedgerId};
 
 /// A channel that we pay into, and that paid out too much. Amounts are in its asset's smallest unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unjust {
     /// The channel.
     pub channel: ChannelId,
+    /// Its ledger.
+    pub ledger: LedgerId,
     /// What its seller has had in all, by its ledger.
     pub settled: Amount,
     /// The most that was vouched on it, or was allowed to be.
@@ -46,7 +48,11 @@ impl Reader {
     fn unjust_in(&self, channel: ChannelId) -> Result<Option<Unjust>, JournalError> {
         let Some(row) = self.watched(&channel)? else { return Ok(None) };
         let vouched = self.channel(&channel)?.and_then(|facts| facts.ceiling).unwrap_or_default();
-        let is_unjust = row.is_unjust(vouched);
-        Ok(is_unjust.then_some(Unjust { channel, settled: row.settled, vouched }))
+        let (is_unjust, settled) = (row.is_unjust(vouched), row.settled);
+        Ok(match row.home {
+            Home::Ledger(ledger) if is_unjust => Some(Unjust { channel, ledger, settled, vouched }),
+            // What we pay into we opened on a ledger that we know.
+            Home::Ledger(_) | Home::Domain(_) => None,
+        })
     }
 }

@@ -76,8 +76,8 @@ pub enum Input<'a> {
     Afforded,
     /// Somebody wants this side to end in good order.
     Stop(Reason),
-    /// Seller: the channel that pays is closed or withdrawn for good. Whatever is owed, nothing
-    /// more is paid on it.
+    /// The channel that pays is closed or withdrawn for good. Whatever is owed, nothing more is
+    /// paid on it.
     ChannelOver,
     /// The peer closed the connection, or it broke.
     Hangup,
@@ -309,6 +309,12 @@ impl Outputs {
     fn pop(&mut self) -> Option<Output> {
         self.queue.pop_front()
     }
+}
+
+/// Who ended the channel is not said: its payee may have, by other means.
+fn channel_over() -> Fault {
+    let why = "the channel that pays is over: nothing more can be paid on it";
+    Fault { code: Code::Channel, ..Fault::ours(why) }
 }
 
 /// A message that came where it has no place.

@@ -2,7 +2,8 @@
 
 use crate::place::*;
 use sdpp_ledger::{
-    Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, LedgerError, TxId, prepare,
+    Amount, Call, ChangeKind, ChannelId, Escrow, InChannel, Ledger, LedgerError, Redeem, TxId,
+    prepare,
 };
 use sdpp_ledger_embedded::{EmbeddedLedger, RemoteNode};
 use serde_json::Value;
@@ -177,6 +178,85 @@ fn ended(mut buyer: Running) -> Value {
     let mut told = String::new();
     buyer.0.stdout.take().unwrap().read_to_string(&mut told).unwrap();
     serde_json::from_str(&told).unwrap()
+}
+
+/// The seller takes what it holds and closes, while its program sleeps: the buyer sees it by itself.
+#[test]
+fn a_buyer_whose_seller_closes_in_mid_session_vouches_no_more_and_has_its_rest_back() {
+    let setting = Setting { granularity: 3, methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let mut buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
+    let channel = channel_in_use(&place);
+    let list = ["journal", "list", "entries", "--json", "--limit", "100000", "--journal"];
+    let entries = sdpp().args(list).arg(place.journal("seller")).output().unwrap();
+    assert_done(&entries);
+    place.seller().signal("STOP");
+    let vouchers = statements(&entries.stdout).into_iter().map(|entry| entry["record"].clone());
+    let voucher = vouchers.filter(|record| record["record"] == "voucher").last().unwrap();
+    let amount: Amount = serde_json::from_value(voucher["amount"].clone()).unwrap();
+    let signature = serde_json::from_value(voucher["signature"].clone()).unwrap();
+    let redeem = Redeem { channel, amount, signature };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let ledger = ledger_of(&place, "seller").await;
+        let number = ledger.next_number().await.unwrap();
+        let signed = prepare(&ledger, number, &Call::Close(redeem)).await.unwrap();
+        ledger.submit(&signed).await.unwrap();
+    });
+    assert_eq!(buyer.wait().unwrap().code(), Some(1));
+    let output = buyer.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["end"], &told["left"]), (&"failed".into(), &serde_json::json!([])), "{told}");
+    assert!(told["why"].as_str().unwrap().contains("the channel that pays is over"), "{told}");
+    place.seller().signal("CONT");
+    place.close();
+    assert_eq!(place.balance("seller"), amount.units());
+    assert_eq!(place.balance("buyer"), 1_000_000 - amount.units(), "and not one unit more");
+    place.audit("buyer");
+}
+
+/// A buyer's journal that was put back is older than the truth: what its seller has had meanwhile
+/// nobody here remembers, and that is said, whatever command looks next.
+#[test]
+fn a_buyer_is_told_of_money_that_it_does_not_remember_vouching() {
+    let setting = Setting { methods: "[\"escrow\"]", ..Setting::default() };
+    let mut place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let path = place.path("buyer.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("\"5000\"\n", "\"5000\"\nkeep_channel = true\n");
+    std::fs::write(&path, config).unwrap();
+    let (journal, copy) = (place.journal("buyer"), place.path("copy"));
+    for (paid, is_copied) in [(600, true), (1_200, false)] {
+        assert_done(&place.buy("buyer", "co2", "30").output().unwrap());
+        std::fs::remove_file(place.items("buyer")).unwrap();
+        let began = Instant::now();
+        while place.balance("seller") < paid {
+            assert!(began.elapsed() < Duration::from_secs(60), "it is never settled");
+            std::thread::yield_now();
+        }
+        if is_copied {
+            let cp = std::process::Command::new("cp").arg("-a").args([&journal, &copy]).status();
+            assert!(cp.unwrap().success());
+        }
+    }
+    std::fs::remove_dir_all(&journal).unwrap();
+    std::fs::rename(&copy, &journal).unwrap();
+    let mut close = sdpp();
+    let (exit, said) = told(close.args(["ledger", "close", "--all", "--config"]).arg(&path));
+    assert_eq!(exit, 4, "{said}");
+    assert!(said.contains("an unjust claim") && said.contains("paid out 1200, and 600"), "{said}");
+
+    // The next order does not draw on that channel, and says it again.
+    let bought = place.buy("buyer", "co2", "30").output().unwrap();
+    assert_done(&bought);
+    let said = String::from_utf8(bought.stderr).unwrap();
+    assert!(said.contains("an unjust claim"), "{said}");
+    let mut audit = sdpp();
+    let (exit, said) = told(audit.args(["audit", "--offline", "--journal"]).arg(&journal));
+    assert!(exit == 3 && said.contains("1200 is settled, 600 was vouched"), "{said}");
+    place.close();
 }
 
 fn told_status(place: &Place) -> (i32, String) {

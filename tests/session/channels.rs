@@ -32,7 +32,7 @@ fn spent(pair: &Pair) -> Option<(u128, bool)> {
     }
 }
 
-fn vouchers(pair: &Pair) -> Vec<u128> {
+pub fn vouchers(pair: &Pair) -> Vec<u128> {
     let amount = |m: &serde_json::Value| {
         m["data"]["voucher"]["cumulative_amount"].as_str().map(|text| text.parse().unwrap())
     };

@@ -1,7 +1,9 @@
 //! What a seller asks of the channel that an order names, and what a lying buyer hears.
 
+use crate::channels::vouchers;
 use crate::liars::{ends_with, last_error};
 use crate::pair::*;
+use sdpp::message::Reason;
 use sdpp::record::{End, Record};
 use sdpp::session::{ChannelView, Input, Output};
 use sdpp_ledger::{Amount, Channel};
@@ -96,6 +98,46 @@ fn a_channel_that_is_over_ends_its_session_wherever_it_is() {
         assert!(message.contains("over"), "{message}");
         let last = pair.s.records.last().unwrap();
         assert!(matches!(last, Record::Ended { end: End::Failed, .. }), "{last:?}");
+    }
+}
+
+/// A buyer whose channel is closed under it signs nothing more on it, says so, and has lost nothing
+/// that it did not vouch.
+#[test]
+fn a_buyer_whose_channel_is_over_vouches_no_more() {
+    for items in [1, 4, 5] {
+        let mut pair = Setting::default().by_escrow().start();
+        pair.run_to(items);
+        let vouched = vouchers(&pair);
+        pair.tell(Role::Buyer, Input::ChannelOver);
+        pair.run();
+        assert_eq!(vouchers(&pair), vouched, "nothing more is vouched");
+        let (code, message) = last_error(&pair.b);
+        assert_eq!((code.as_str(), pair.b.end()), ("channel", End::Failed), "{message}");
+        assert_eq!(pair.s.end(), End::Refused, "its seller knows");
+        let [.., Record::Spent { amount, kept: false, .. }, Record::Ended { .. }] =
+            &pair.b.records[..]
+        else {
+            panic!("{:?}", pair.b.records)
+        };
+        assert_eq!(amount.units(), vouched.last().copied().unwrap_or(0));
+    }
+}
+
+/// A seller may close at once when all is paid: what it said before that is heard all the same.
+#[test]
+fn a_buyer_that_is_leaving_hears_its_sellers_exit_though_the_channel_is_over() {
+    for (items, end) in [(4, End::Complete), (5, End::Failed)] {
+        let mut pair = Setting::default().by_escrow().order("co2", None).windows(4, 2).start();
+        pair.run_to(items);
+        pair.run_without_feeding();
+        let vouched = vouchers(&pair);
+        pair.tell(Role::Buyer, Input::Stop(Reason::Stopped));
+        pair.tell(Role::Buyer, Input::ChannelOver);
+        pair.run_without_feeding();
+        // But for an invoice that comes after it nothing is vouched.
+        assert_eq!((pair.b.end(), pair.b.why().contains("over")), (end, end == End::Failed));
+        assert_eq!(vouchers(&pair), vouched);
     }
 }
 

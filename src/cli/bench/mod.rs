@@ -1,5 +1,6 @@
 //! `sdpp bench`: the README's figures, measured again on this machine. One figure, one file.
 
+mod judge;
 mod redeeming;
 mod setting;
 mod settle;
@@ -19,6 +20,7 @@ pub(super) struct Bench {
 #[derive(Debug, Subcommand)]
 enum Figure {
     Settle(settle::Settle),
+    Judge(judge::Judge),
 }
 
 impl Bench {
@@ -26,6 +28,7 @@ impl Bench {
     pub(super) fn run(self) -> Outcome {
         match self.figure {
             Figure::Settle(settle) => settle.run(),
+            Figure::Judge(judge) => judge.run(),
         }
     }
 }

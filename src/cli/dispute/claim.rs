@@ -1,6 +1,7 @@
 //! What can be shown of a session whose money no escrow holds: the signed bundle of its evidence,
 //! and what a judge makes of it.
 
+use super::verified;
 use crate::cli::book::Book;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::dispute::{Bundle, Gather, Keys, Verdict, judge};
@@ -31,7 +32,8 @@ impl Claim {
     pub(super) fn of(book: &mut Book, session: SessionId, key: &Key) -> Outcome<Claim> {
         let (mut gather, mut at_ms) = (Gather::new(session), 0);
         let mut pinned = BTreeSet::new();
-        book.each_entry(None, 0, u64::MAX, |entry| {
+        let (_, head) = verified(book)?;
+        book.each_entry(None, 0, head, |entry| {
             if !is_about(&entry, &mut pinned) {
                 if entry.session == Some(session) {
                     at_ms = at_ms.max(entry.at_ms);

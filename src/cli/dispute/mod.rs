@@ -1,16 +1,27 @@
-//! `sdpp dispute`: what a session that did not end well comes to, and what is done about it.
+//! `sdpp dispute`: evidence out of a journal, a verdict out of evidence, and what is done about it.
 
+mod bundle;
 mod case;
 mod claim;
+mod judge;
+mod list;
 pub(super) mod settle;
 pub(super) mod settling;
+mod show;
 
-use super::exit::Outcome;
+use super::book::{Book, misfit};
+use super::exit::{Exit, Failure, Outcome};
+use crate::dispute::Gather;
+use crate::journal::{Answer, Query};
+use crate::terms::SessionId;
 use clap::{Args, Subcommand};
+use sdpp_ledger::PublicKey;
 
-/// Settle what a session left behind.
+/// Show what a session comes to, export its evidence, judge evidence, and settle what is left.
 #[derive(Args)]
-#[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
+#[command(
+    after_help = "Example:\n  sdpp dispute judge seller.json buyer.json --seller-key 0x02... --buyer-key 0x03..."
+)]
 pub(super) struct Dispute {
     #[command(subcommand)]
     verb: Verb,
@@ -18,13 +29,46 @@ pub(super) struct Dispute {
 
 #[derive(Subcommand)]
 enum Verb {
+    List(list::List),
+    Show(show::Show),
+    Bundle(bundle::Export),
+    Judge(judge::Judge),
     Settle(settle::Settle),
 }
 
 impl Dispute {
+    /// Runs it.
     pub(super) fn run(self) -> Outcome {
         match self.verb {
+            Verb::List(verb) => verb.run(),
+            Verb::Show(verb) => verb.run(),
+            Verb::Bundle(verb) => verb.run(),
+            Verb::Judge(verb) => verb.run(),
             Verb::Settle(verb) => verb.run(),
         }
     }
+}
+
+/// Whose journal it is, and its last entry: evidence comes out of a chain that holds.
+fn verified(book: &mut Book) -> Outcome<(PublicKey, u64)> {
+    let Answer::Counts { identity, .. } = book.ask(&Query::Counts)? else { return Err(misfit()) };
+    match book.ask(&Query::Verify)? {
+        Answer::Holds { head, .. } => Ok((identity, head.seq)),
+        Answer::Broken { broken } => {
+            let why = format!("the chain is broken, so nothing is exported: {broken}");
+            Err(Failure::new(Exit::Wrong, why))
+        }
+        _ => Err(misfit()),
+    }
+}
+
+/// The evidence of a session, out of the whole journal up to an entry: what ledgers said of its
+/// channel belongs to no session.
+fn gather(book: &mut Book, session: SessionId, to: u64) -> Outcome<Gather> {
+    let mut gather = Gather::new(session);
+    book.each_entry(None, 0, to, |entry| {
+        gather.take(&entry);
+        Ok(())
+    })?;
+    Ok(gather)
 }

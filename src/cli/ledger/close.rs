@@ -83,6 +83,8 @@ async fn close(ask: Close, config: Config) -> Outcome {
     let running = Running::start(&config, key, &opened)?;
     let mut chosen = choose(&ask, &running)?;
     if chosen.is_empty() && !ask.json {
+        running.look().await;
+        running.check_claims()?;
         return out::line("this config's journal pays into no open channel");
     }
     let mut signals = Signals::listen()?;
@@ -111,7 +113,8 @@ async fn close(ask: Close, config: Config) -> Outcome {
             refused = refused.and(Err(Failure::new(Exit::Ledger, why)));
         }
     }
-    refused
+    refused?;
+    running.check_claims()
 }
 
 fn choose(ask: &Close, running: &Running) -> Outcome<Vec<Chosen>> {

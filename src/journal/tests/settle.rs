@@ -116,7 +116,7 @@ fn a_channel_that_paid_out_what_nobody_vouched_is_kept_in_mind_until_it_is_expla
     let unjust = |journal: &Journal| journal.reader().unjust().unwrap();
     let of = |settled, vouched| {
         let (settled, vouched) = (Amount::new(settled), Amount::new(vouched));
-        vec![Unjust { channel: CHANNEL, settled, vouched }]
+        vec![Unjust { channel: CHANNEL, ledger: ledger_id(), settled, vouched }]
     };
     let told = |journal: &mut Journal, kind: ChangeKind| {
         done(journal, heard(vec![change(3, kind)], 4));

@@ -13,7 +13,7 @@ pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Code, Codec, Draft, Envelope, Menu, Reason};
 use crate::record::{End, Record, SignedMessage};
-use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
+use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Method, Role, Terms};
 use purse::Purse;
 use sdpp_ledger::{Account, Amount, Key, Reference};
@@ -194,6 +194,7 @@ impl Buyer {
             (_, Event::Other(Input::Hangup)) => {
                 Err(Fault::timed_out("the seller closed the connection, or it broke"))
             }
+            (_, Event::Other(Input::ChannelOver)) => without_channel(state),
             (State::Streaming(_) | State::Leaving(..), _) => self.under_terms(state, event, now_ms),
             _ => self.before_terms(state, event, now_ms),
         }
@@ -384,6 +385,18 @@ impl Buyer {
             self.out.send(fault.frame());
         }
         self.out.push(Output::Close { end, why, progress, again });
+    }
+}
+
+/// The channel pays no more, so nothing is vouched any more. Once we have said `exit` the seller may
+/// close it when all is paid, and its own exit may be on its way.
+fn without_channel(state: &mut State) -> Result<(), Fault> {
+    if let State::Streaming(stream) | State::Leaving(stream, _) = state {
+        stream.channel_is_over();
+    }
+    match state {
+        State::Leaving(..) => Ok(()),
+        _ => Err(channel_over()),
     }
 }
 

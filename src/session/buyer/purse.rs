@@ -3,7 +3,7 @@
 use super::wish::ChannelPlan;
 use crate::message::Voucher;
 use crate::record::Record;
-use crate::session::{Fault, Outputs};
+use crate::session::{Fault, Outputs, channel_over};
 use sdpp_ledger::{Amount, ChannelId, Domain, Key, PublicKey};
 
 /// A channel, and how far vouchers on it may be signed.
@@ -21,6 +21,8 @@ pub(super) struct Purse {
     vouched: Amount,
     plan: ChannelPlan,
     growth: Growth,
+    /// Closed or withdrawn: a voucher on it is worth nothing to anybody.
+    is_over: bool,
 }
 
 /// Whether the deposit grows.
@@ -43,7 +45,17 @@ impl Purse {
         plan: ChannelPlan,
     ) -> Purse {
         let growth = if plan.deposit == Amount::ZERO { Growth::Cannot } else { Growth::Can };
-        Purse { channel, domain, base, deposit, ceiling, vouched: base, plan, growth }
+        Purse {
+            channel,
+            domain,
+            base,
+            deposit,
+            ceiling,
+            vouched: base,
+            plan,
+            growth,
+            is_over: false,
+        }
     }
 
     /// The most that this session can spend from it as it is.
@@ -91,6 +103,16 @@ impl Purse {
         self.growth = Growth::Cannot;
     }
 
+    /// It is closed or withdrawn: nothing more is vouched on it.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    /// Whether it is closed or withdrawn.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Whether we want it for the next session.
     pub(super) fn keeps(&self) -> bool {
         self.plan.keep
@@ -99,7 +121,7 @@ impl Purse {
     /// Whether it stays open when all is well: the seller closes what it can redeem, unless asked
     /// not to.
     pub(super) fn stays_open(&self) -> bool {
-        self.plan.keep || self.vouched == self.base
+        !self.is_over && (self.plan.keep || self.vouched == self.base)
     }
 
     /// Whether it served a session before this one.
@@ -140,6 +162,9 @@ impl Purse {
         key: &Key,
         out: &mut Outputs,
     ) -> Result<Voucher, Fault> {
+        if self.is_over {
+            return Err(channel_over());
+        }
         let too_little = || Fault::ours("the channel's deposit does not cover what is owed");
         let amount = self.base.checked_add(owed).ok_or_else(too_little)?;
         if amount > self.deposit {

@@ -36,6 +36,11 @@ impl Stream {
         self.short_since_ms = self.is_short().then_some(since_ms);
     }
 
+    /// The channel is closed or withdrawn: nothing more is vouched on it.
+    pub(super) fn channel_is_over(&mut self) {
+        self.purse.iter_mut().for_each(Purse::end);
+    }
+
     /// Since when what we owe is held back.
     pub(super) fn short_since_ms(&self) -> Option<u64> {
         self.short_since_ms
@@ -88,6 +93,6 @@ impl Stream {
     /// What becomes of the channel when the session ends so.
     pub(super) fn spent(&self, end: End) -> Option<Record> {
         let purse = self.purse.as_ref()?;
-        Some(purse.spent(end != End::Complete || purse.stays_open()))
+        Some(purse.spent((end != End::Complete && !purse.is_over()) || purse.stays_open()))
     }
 }

@@ -11,9 +11,9 @@ mod stream;
 pub use offer::{Offer, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Code, Codec, Draft, Envelope, Menu, Moment, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, Moment, Reason};
 use crate::record::{End, SignedMessage};
-use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
+use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Role, SessionId};
 use accept::Accepted;
 use std::sync::Arc;
@@ -221,7 +221,7 @@ impl Seller {
                 self.end(state);
                 Ok(())
             }
-            (_, Event::Other(Input::ChannelOver)) => Err(over()),
+            (_, Event::Other(Input::ChannelOver)) => Err(channel_over()),
             (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out("the connection broke")),
             (
                 State::Anchoring(_, _, Some(ending)) | State::Draining(_, ending),
@@ -358,12 +358,6 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
         Event::Other(Input::Channel(view)) => stream.see_channel(&view, now_ms, out),
         _ => Ok(()),
     }
-}
-
-/// Who ended the channel is not said: its payee may have, by other means.
-fn over() -> Fault {
-    let why = "the channel that pays is over: nothing more can be paid on it";
-    Fault { code: Code::Channel, ..Fault::ours(why) }
 }
 
 fn stream_of(state: &mut State) -> Option<&mut Stream> {

@@ -1,0 +1,99 @@
+//! `sdpp dispute list`: the sessions of a journal in which something is not as it should be.
+
+use super::verified;
+use crate::actors::now_ms;
+use crate::cli::book::{Book, ROWS, Where, misfit};
+use crate::cli::exit::Outcome;
+use crate::cli::out;
+use crate::dispute::{Gather, Keys, Verdict, judge_own};
+use crate::journal::{Answer, Placed, Query};
+use crate::message::Moment;
+use crate::record::End;
+use clap::Args;
+use serde_json::json;
+
+/// List the sessions in which something is owed, broke off, or was against the rules.
+///
+/// What happened to channels outside of their sessions is not looked at here: `sdpp dispute show`
+/// says more of one session.
+#[derive(Args)]
+#[command(after_help = "Example:\n  sdpp dispute list --journal seller-journal")]
+pub(super) struct List {
+    #[command(flatten)]
+    book: Where,
+    /// Answer with JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(super) fn run(self) -> Outcome {
+        let mut book = self.book.open()?;
+        let (_, to) = verified(&mut book)?;
+        let mut after = None;
+        loop {
+            let Answer::Sessions { sessions } =
+                book.ask(&Query::Sessions { after, limit: ROWS })?
+            else {
+                return Err(misfit());
+            };
+            let Some(last) = sessions.last() else { return Ok(()) };
+            after = Some(last.id);
+            for placed in &sessions {
+                self.look(&mut book, placed, to)?;
+            }
+        }
+    }
+
+    fn look(&self, book: &mut Book, placed: &Placed, to: u64) -> Outcome {
+        let mut gather = Gather::new(placed.id);
+        book.each_entry(Some(placed.id), 0, to, |entry| {
+            gather.take(&entry);
+            Ok(())
+        })?;
+        let judged = gather.body(Moment(now_ms()), &[]).map_err(|error| error.to_string());
+        let judged = judged
+            .and_then(|body| judge_own(&body, &Keys::default()).map_err(|error| error.to_string()));
+        let ended = placed.session.ended;
+        let is_well = matches!(ended, Some(End::Complete) | None);
+        match judged {
+            Ok(verdict) if is_well && verdict.debts.is_empty() && verdict.misdeeds == 0 => Ok(()),
+            Ok(verdict) => self.line(placed, &verdict),
+            Err(why) if self.json => {
+                out::json(&json!({ "session": placed.id, "state": name(ended), "why": why }))
+            }
+            Err(why) => out::line(format_args!("{}  {}  {why}", placed.id, name(ended))),
+        }
+    }
+
+    fn line(&self, placed: &Placed, verdict: &Verdict) -> Outcome {
+        let (state, role) = (name(placed.session.ended), placed.session.role);
+        if self.json {
+            return out::json(&json!({
+                "session": placed.id, "role": role, "state": state,
+                "seller": verdict.seller.key, "buyer": verdict.buyer.key,
+                "topic": verdict.trade.topic, "currency": verdict.trade.currency,
+                "debts": verdict.debts, "unless": verdict.unless.len(),
+                "misdeeds": verdict.misdeeds,
+            }));
+        }
+        let misconduct = match verdict.misconduct.first() {
+            Some(first) => format!(" Misconduct: the {} {}.", first.by, first.why),
+            None => String::new(),
+        };
+        let sentence = verdict.sentence();
+        out::line(format_args!("{}  {role}  {state}  {sentence}{misconduct}", placed.id))
+    }
+}
+
+fn name(ended: Option<End>) -> &'static str {
+    match ended {
+        None => "open",
+        Some(End::Complete) => "complete",
+        Some(End::Outstanding) => "outstanding",
+        Some(End::Broken) => "broken",
+        Some(End::Misconduct) => "misconduct",
+        Some(End::Refused) => "refused",
+        Some(End::Failed) => "failed",
+    }
+}

@@ -1,0 +1,254 @@
+//! `sdpp dispute` as a person has it: from two journals to a verdict, with the real binary.
+
+use crate::pair::{self, Pair, Setting, key};
+use crate::{broke_after, key_of};
+use sdpp::admin::{Admin, Request, Response};
+use sdpp::journal::{Journal, Write};
+use sdpp::record::Record;
+use sdpp::terms::Role;
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Evidence needs no ledger; a config does.
+const LEDGER: &str = r#"
+[ledgers.local]
+kind = "embedded"
+dir = "ledger"
+
+[currencies.SDP]
+ledger = "local"
+asset = "coin"
+decimals = 6
+methods = ["transfer"]
+
+[buyer]
+currencies = [{ currency = "SDP", max_total = "1" }]
+"#;
+
+/// Both sides' journals and configs.
+struct Desk {
+    dir: tempfile::TempDir,
+    session: String,
+}
+
+/// What a command came to.
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    fn of(pair: &Pair) -> Desk {
+        let dir = tempfile::tempdir().unwrap();
+        let session = pair.s.session.unwrap();
+        let desk = Desk { dir, session: session.to_string() };
+        for (role, side) in [(Role::Seller, &pair.s), (Role::Buyer, &pair.b)] {
+            let mut journal = desk.journal(role);
+            for record in &side.records {
+                let write =
+                    Write::Append { session: Some(session), record: Box::new(record.clone()) };
+                journal.commit(pair::START_MS, vec![write]).unwrap().remove(0).unwrap();
+            }
+            let secret = desk.path(&format!("{role}.key"));
+            let byte = if role == Role::Seller { "01" } else { "02" };
+            fs::write(&secret, byte.repeat(32)).unwrap();
+            fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+            let config = format!(
+                "[identity]\nkey = \"file:{role}.key\"\n[journal]\ndir = \"{role}-journal\"\n{LEDGER}"
+            );
+            fs::write(desk.path(&format!("{role}.toml")), config).unwrap();
+        }
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn journal(&self, role: Role) -> Journal {
+        Journal::open(&self.path(&format!("{role}-journal")), key_of(role).public()).unwrap()
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
+        command.arg("dispute").args(args).current_dir(self.dir.path());
+        command.env_remove("SDPP_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        Ran { code: output.status.code().unwrap(), out, err }
+    }
+
+    fn bundle(&self, role: Role, more: &[&str]) -> Ran {
+        let (journal, config) = (format!("{role}-journal"), format!("{role}.toml"));
+        let output = format!("{role}.json");
+        let args = ["bundle", &self.session, "--journal", &journal, "--config", &config];
+        let _ = fs::remove_file(self.path(&output));
+        self.run(&[&args[..], &["--output", &output], more].concat())
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn ends(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(self, what: &str) -> Ran {
+        assert!(format!("{}{}", self.out, self.err).contains(what), "{}{}", self.out, self.err);
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}", self.out))
+    }
+}
+
+#[test]
+fn two_journals_become_two_files_and_a_verdict() {
+    let desk = Desk::of(&broke_after(7, Setting::default().no_records()));
+    desk.bundle(Role::Seller, &[]).ends(0).says("signed messages, digest 0x");
+    let made = desk.bundle(Role::Buyer, &["--json"]).ends(0).json();
+    assert_eq!((&made["role"], &made["session"]), (&json!("buyer"), &json!(desk.session)));
+    let [seller, buyer] = [1, 2].map(|byte| key(byte).public().to_string());
+    let both =
+        ["judge", "seller.json", "buyer.json", "--seller-key", &seller, "--buyer-key", &buyer];
+    let told = desk.run(&both).ends(0).says("The buyer owes the seller 0.000035 SDP").out;
+    let turned =
+        ["judge", "buyer.json", "seller.json", "--seller-key", &seller, "--buyer-key", &buyer];
+    assert_eq!(desk.run(&turned).ends(0).out, told, "whichever is named first");
+    let verdict = desk.run(&[&both[..], &["--json"]].concat()).ends(0).json();
+    assert_eq!(verdict["seller"], json!({ "key": seller, "identity_proven": true }));
+    assert_eq!(verdict["debts"][0]["at_most"], "35", "amounts are text");
+    assert_eq!(
+        (&verdict["debts"][0]["by"], &verdict["debts"][0]["at_least"]),
+        (&json!("buyer"), &json!("15"))
+    );
+    assert_eq!(verdict["unless"][0]["if"], "final");
+    desk.run(&["judge", "seller.json"]).ends(0).says("identity unproven");
+    desk.run(&["judge", "seller.json", "--buyer-key", &seller])
+        .ends(3)
+        .says("the session's buyer is");
+    desk.run(&["judge", "seller.json", "buyer.json", "seller.json"]).ends(2);
+}
+
+#[test]
+fn a_file_that_was_changed_is_refused_and_misconduct_has_its_own_exit_code() {
+    let mut pair = broke_after(7, Setting::default().no_records());
+    let Some(Record::Ended { evidence, .. }) = pair.s.records.last_mut() else {
+        panic!("it ended")
+    };
+    let other =
+        crate::signed(sdpp::crypto::layout::MessageKind::Ack, pair.s.session.unwrap(), 7, &key(2));
+    evidence.push(other);
+    let desk = Desk::of(&pair);
+    desk.bundle(Role::Seller, &[]).ends(0);
+    desk.run(&["judge", "seller.json"]).ends(4).says("Misconduct: the buyer acknowledged two");
+    let text = fs::read_to_string(desk.path("seller.json")).unwrap();
+    fs::write(desk.path("seller.json"), text.replacen("co2", "co3", 1)).unwrap();
+    desk.run(&["judge", "seller.json"])
+        .ends(3)
+        .says("seller.json is refused: the exporter's signature");
+    desk.run(&["judge", "nothing.json"]).ends(1).says("cannot read");
+}
+
+#[test]
+fn one_item_is_disclosed_out_of_the_file_that_sdpp_buy_wrote() {
+    let mut pair = Setting::default().start();
+    pair.run();
+    let desk = Desk::of(&pair);
+    let items: Vec<Vec<u8>> = pair.b.delivered.iter().map(|(_, item)| item.clone()).collect();
+    fs::write(desk.path("items"), [items.join(&b"\n"[..]), b"\n".to_vec()].concat()).unwrap();
+    desk.bundle(Role::Buyer, &["--item", "3", "--items", "items"]).ends(0);
+    desk.run(&["judge", "buyer.json"])
+        .ends(0)
+        .says("{\\\"ppm\\\":3}")
+        .says("is what the seller sold");
+    desk.bundle(Role::Buyer, &["--item", "9", "--items", "items"]).ends(2).says("has no line 9");
+    fs::write(desk.path("others"), "a\nb\nc\n").unwrap();
+    desk.bundle(Role::Buyer, &["--item", "3", "--items", "others"])
+        .ends(3)
+        .says("is not what was sold");
+    desk.bundle(Role::Buyer, &["--item", "3"]).ends(2);
+}
+
+#[test]
+fn show_and_list_say_what_one_journal_proves() {
+    let desk = Desk::of(&broke_after(7, Setting::default().no_records()));
+    let show = ["show", &desk.session, "--journal", "seller-journal"];
+    desk.run(&show)
+        .ends(0)
+        .says("This is the seller's own journal")
+        .says("The buyer owes the seller");
+    let shown = desk.run(&[&show[..], &["--json"]].concat()).ends(0).json();
+    assert_eq!(shown["heard"], json!(["seller"]));
+    let listed = desk.run(&["list", "--journal", "seller-journal", "--json"]).ends(0).json();
+    assert_eq!((&listed["state"], &listed["session"]), (&json!("broken"), &json!(desk.session)));
+    desk.run(&["list", "--journal", "buyer-journal"]).ends(0).says("broken");
+    let mut well = Setting::default().start();
+    well.run();
+    let nothing = Desk::of(&well).run(&["list", "--journal", "seller-journal"]).ends(0).out;
+    assert_eq!(nothing, "", "a session that ended well is none of these");
+    let other = ["show", &format!("0x{}", "ab".repeat(32)), "--journal", "seller-journal"];
+    desk.run(&other).ends(2).says("no order of session");
+}
+
+/// The same bytes come out of a journal that a node has open: only its own clock differs.
+#[test]
+fn evidence_is_exported_while_the_node_runs_and_no_secret_leaves_it() {
+    let mut pair = Setting::default().start();
+    pair.run();
+    let desk = Desk::of(&pair);
+    let items: Vec<Vec<u8>> = pair.b.delivered.iter().map(|(_, item)| item.clone()).collect();
+    fs::write(desk.path("items"), items.join(&b"\n"[..])).unwrap();
+    let wanted = ["--item", "2", "--items", "items"];
+    desk.bundle(Role::Buyer, &wanted).ends(0);
+    let parse = |desk: &Desk| {
+        let bytes = fs::read(desk.path("buyer.json")).unwrap();
+        sdpp::dispute::Bundle::parse(&bytes).unwrap()
+    };
+    let closed = parse(&desk);
+    let journal = desk.journal(Role::Buyer);
+    let reader = journal.reader();
+    let handler = move |request: Request| {
+        let reader = reader.clone();
+        async move {
+            match request {
+                Request::Journal(query) => Response::Journal(reader.answer(&query).unwrap()),
+                _ => Response::Failed("not asked for here".to_owned()),
+            }
+        }
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let (bound, is_bound) = std::sync::mpsc::channel();
+    let dir = desk.path("buyer-journal");
+    let node = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let admin = Admin::bind(&dir).unwrap();
+            bound.send(()).unwrap();
+            tokio::select! {
+                () = admin.serve(handler) => {}
+                _ = stopped => {}
+            }
+        });
+    });
+    is_bound.recv().unwrap();
+    desk.bundle(Role::Buyer, &wanted).ends(0);
+    let open = parse(&desk);
+    drop(stop);
+    node.join().unwrap();
+    drop(journal);
+    let at = |body: &sdpp::dispute::Body| sdpp::dispute::Body {
+        exported_at: sdpp::message::Moment(0),
+        ..body.clone()
+    };
+    assert_eq!(at(open.body()), at(closed.body()));
+    assert!(open.body().proofs[0].disclosed.is_some());
+}
