@@ -85,6 +85,7 @@ impl Default for Setting {
             outage_ms: 5 * 60 * 1_000,
             redeem_above: BTreeMap::new(),
             redeem_every_ms: None,
+            credit_up_to: BTreeMap::new(),
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,
