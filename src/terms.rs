@@ -268,8 +268,8 @@ impl Credits {
     /// first item of a window that was ordered, credit more than the one before and no more than
     /// what the items before it cost, and not reach back behind the one before.
     pub fn add(&mut self, terms: &Terms, from_seq: u64, total: Amount) -> Result<(), String> {
-        let before = from_seq.checked_sub(1).unwrap_or_default();
-        if before == 0 || before % u64::from(terms.granularity.max(1)) != 0 {
+        let before = from_seq.saturating_sub(1);
+        if before == 0 || !before.is_multiple_of(u64::from(terms.granularity)) {
             return Err(format!("item {from_seq} begins no window after the first"));
         }
         if terms.is_last(before) {

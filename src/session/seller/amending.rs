@@ -314,7 +314,7 @@ impl Stream {
         out.record(Record::Amend { by: Role::Buyer, message });
         let Proposed { number, from_seq, note, .. } = proposed;
         let CreditNote { amount, total, items, ask, .. } = note;
-        ask.into_iter().for_each(|ask| drop(self.amends.asks.remove(&ask)));
+        self.amends.asks.retain(|number, _| Some(*number) != ask);
         self.amends.items.extend(items);
         self.amends.ended(number, NoteEnd::Agreed { from_seq, amount, total });
         Ok(())
@@ -331,8 +331,7 @@ impl Stream {
         let proposed = self.amends.proposed.take_if(is_it);
         let proposed = proposed.ok_or_else(|| bad("the buyer refuses what was not proposed"))?;
         out.record(Record::Amend { by: Role::Buyer, message });
-        let ask = proposed.note.ask;
-        ask.into_iter().for_each(|ask| drop(self.amends.asks.remove(&ask)));
+        self.amends.asks.retain(|number, _| Some(*number) != proposed.note.ask);
         let why = format!("the buyer refuses it: {}", legible(why));
         self.amends.ended(number, NoteEnd::Refused(why));
         Ok(())
