@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("session", &["crypto", "message", "record", "terms"]),
     ("journal", &["crypto", "record", "terms"]),
     ("audit", &["crypto", "journal", "message", "record", "terms"]),
-    ("admin", &["journal"]),
+    ("admin", &["journal", "message", "terms"]),
     ("config", &["keystore", "source", "terms"]),
     ("actors", &["journal", "message", "record", "session", "source", "terms"]),
     (

@@ -11,6 +11,8 @@ mod book;
 mod buy;
 mod config;
 mod demo;
+mod desk;
+mod dispute;
 pub mod exit;
 mod init;
 mod items;
@@ -63,6 +65,7 @@ enum Verb {
     Ledger(ledger::Ledger),
     Journal(journal::Journal),
     Audit(audit::Audit),
+    Dispute(dispute::Dispute),
     Bench(bench::Bench),
 }
 
@@ -113,6 +116,7 @@ impl Verb {
             Verb::Ledger(verb) => verb.run(),
             Verb::Journal(verb) => verb.run(),
             Verb::Audit(verb) => verb.run(),
+            Verb::Dispute(verb) => verb.run(),
             Verb::Bench(verb) => verb.run(),
         }
     }

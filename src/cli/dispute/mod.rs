@@ -1,0 +1,77 @@
+//! `sdpp dispute`: what a session that did not go well comes to, and what is done about it.
+
+mod ask;
+mod credit;
+
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use crate::admin::{Amended, AmendedState, Client, Request, Response};
+use clap::{Args, Subcommand};
+use std::path::Path;
+
+/// Correct what was not delivered as it should be.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  sdpp dispute credit 0xSESSION --items 17,18 --reason late \\\n    --journal seller-journal"
+)]
+pub(super) struct Dispute {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Credit(credit::Credit),
+    Ask(ask::Ask),
+}
+
+impl Dispute {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        match self.verb {
+            Verb::Credit(verb) => verb.run(),
+            Verb::Ask(verb) => verb.run(),
+        }
+    }
+}
+
+/// Asks the process that has a session, and tells what became of it.
+fn amend(journal: &Path, request: &Request, is_json: bool) -> Outcome {
+    let answer = Client::connect(journal).and_then(|mut client| client.ask(request));
+    let answer = answer.map_err(|error| {
+        let dir = journal.display();
+        let why = format!(
+            "no process answers for the journal in {dir}: {error}: where its session is over, \
+             `sdpp dispute bundle` has what proves it"
+        );
+        Failure::new(Exit::Failed, why)
+    })?;
+    let amended = match answer {
+        Response::Amended(amended) => amended,
+        Response::Failed(why) => return Err(Failure::new(Exit::Failed, why)),
+        _ => return Err(Failure::new(Exit::Failed, "it answered another question")),
+    };
+    if is_json {
+        out::json(&amended)?
+    } else {
+        tell(&amended)?
+    }
+    match amended.state {
+        AmendedState::Refused => Err(Failure::new(Exit::Failed, "nothing is credited")),
+        AmendedState::Agreed | AmendedState::Declined | AmendedState::Waiting => Ok(()),
+    }
+}
+
+fn tell(amended: &Amended) -> Outcome {
+    let Amended { number, state, amount, from_seq, why } = amended;
+    let why = why.as_deref().unwrap_or_default();
+    match (state, amount, from_seq) {
+        (AmendedState::Agreed, Some(amount), Some(from_seq)) => out::line(format_args!(
+            "number {number}: {amount} credited, signed by both, netted from item {from_seq} on"
+        )),
+        (AmendedState::Agreed, ..) => out::line(format_args!("number {number}: signed by both")),
+        (AmendedState::Refused, ..) => out::line(format_args!("number {number}: refused: {why}")),
+        (AmendedState::Declined, ..) => out::line(format_args!("number {number}: declined")),
+        (AmendedState::Waiting, ..) => out::line(format_args!("number {number}: {why}")),
+    }
+}
