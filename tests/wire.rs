@@ -318,9 +318,9 @@ fn no_list_of_values_passes_for_an_object() {
     let (total, items, ask) = (amount, vec![1], Some(1));
     let note = CreditNote { amount, total, items, reason: Complaint::Lost, ask };
     is_objects_all_through(&amend(Change::Credit(note)), &[]);
-    let (item, proof) = (Base64(vec![1]), proof.unwrap());
+    let (body, proof) = (Base64(vec![1]), proof.unwrap());
     let (reason, amount) = (Complaint::Wrong, Some(amount));
-    let ask = Ask { seq: 1, reason, amount, item, leaf: digest, invoice: 1, proof };
+    let ask = Ask { seq: 1, reason, amount, body, leaf: digest, invoice: 1, proof };
     is_objects_all_through(&amend(Change::Ask(ask)), &[]);
     is_objects_all_through(&amend(Change::Refused(Refused { why: String::new() })), &[]);
     is_objects_all_through(&amend(Change::Unknown), &[]);

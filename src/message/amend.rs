@@ -62,8 +62,8 @@ pub struct Ask {
     /// How much is asked for, in the currency's smallest unit; left out, what the item costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
-    /// The item as it was opened.
-    pub item: Base64,
+    /// The item as it was opened, sealed again: it is nobody else's business, in a journal neither.
+    pub body: Base64,
     /// Its salted digest.
     pub leaf: Digest,
     /// The number of the invoice that it stands under.

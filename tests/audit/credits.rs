@@ -14,11 +14,14 @@ use sdpp_ledger::Amount;
 fn credited(setting: Setting, amount: u128) -> Pair {
     let mut pair = setting.start();
     pair.run_to(3);
-    let (items, amount) = (vec![1, 2], Some(Amount::new(amount)));
-    let grant = Grant { items, reason: Complaint::Lost, amount, ask: None };
+    let grant = grant(vec![1, 2], Some(Amount::new(amount)));
     pair.seller.credit(grant, pair.now_ms).unwrap();
     pair.run();
     pair
+}
+
+fn grant(items: Vec<u64>, amount: Option<Amount>) -> Grant {
+    Grant { items, reason: Complaint::Lost, amount, ask: None }
 }
 
 fn journal(owner: fn() -> sdpp_ledger::PublicKey) -> (sdpp_ledger::PublicKey, Vec<Entry>) {
@@ -45,6 +48,30 @@ fn a_session_with_a_credit_is_audited_clean_on_both_sides() {
             let one = &report.statements[0];
             assert_eq!((one.invoiced, one.settled), (Amount::new(14), Amount::new(14)));
             assert_eq!((one.credited, one.credit_left), (Amount::new(4), Amount::ZERO));
+        }
+    }
+}
+
+/// Wherever a process is killed between the two signatures, what it has is stated.
+#[test]
+fn every_beginning_of_a_journal_with_credits_is_honest() {
+    for owner in [seller, buyer] {
+        let (owner, entries) = journal(owner);
+        for end in 0..=entries.len() {
+            assert_eq!(audit(&owner, &entries[..end]).problems, [], "after {end}");
+        }
+    }
+    for items in 3..6 {
+        let setting = Setting::default().by_escrow().windows(2, 2).order("co2", None);
+        let mut pair = setting.start();
+        pair.run_to(3);
+        pair.seller.credit(grant(vec![1], None), pair.now_ms).unwrap();
+        pair.run_to(items);
+        pair.tell(crate::pair::Role::Seller, sdpp::session::Input::Hangup);
+        pair.tell(crate::pair::Role::Buyer, sdpp::session::Input::Hangup);
+        pair.run();
+        for (owner, side) in [(seller(), &pair.s), (buyer(), &pair.b)] {
+            assert_eq!(audit(&owner, &Book::of(side, owner)).problems, [], "at {items}");
         }
     }
 }

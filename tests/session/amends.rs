@@ -282,6 +282,29 @@ fn a_person_grants_what_the_buyer_asks_for_or_declines_it() {
     assert_eq!(pair.s.progress().paid, Amount::new(118));
 }
 
+/// The seller has granted a request, and stops before the buyer's signature is here: the note is the
+/// answer, and there is no other.
+#[test]
+fn a_request_that_is_granted_as_the_session_ends_has_one_answer() {
+    let mut setting = setting().windows(4, 4);
+    setting.seller.credit_up_to = BTreeMap::from([("SDP".to_owned(), Amount::new(9))]);
+    let mut pair = setting.start();
+    run_to_invoice(&mut pair, 1);
+    pair.buyer.ask(complaint(&pair, 2)).unwrap();
+    while !types(&pair.s).contains(&"amend".to_owned()) {
+        assert!(pair.step());
+    }
+    pair.muted = Some(Role::Buyer);
+    pair.tell(Role::Seller, sdpp::session::Input::Stop(sdpp::message::Reason::Stopped));
+    let terms = pair.buyer.terms().unwrap().clone();
+    pair.run();
+    pair.muted = None;
+    pair.run();
+    assert_eq!(credits(&pair.b.records, &terms).total(), Amount::new(5));
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+    assert_eq!(types(&pair.s).iter().filter(|kind| *kind == "amend").count(), 1);
+}
+
 #[test]
 fn what_is_not_the_item_is_not_even_asked_for() {
     let mut pair = setting().start();

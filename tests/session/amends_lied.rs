@@ -4,12 +4,13 @@ use crate::amends::*;
 use crate::liars::{ends_with, lie_in};
 use crate::pair::Side as Party;
 use crate::pair::*;
+use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, leaf, salt};
 use sdpp::message::{Ack, Amend, Ask, Base64, Change, Complaint, DataInvoice, Draft};
 use sdpp::record::{End, Record};
 use sdpp::session::Input;
 use sdpp::terms::Role as Side;
-use sdpp_ledger::{Amount, merkle};
+use sdpp_ledger::{Amount, Digest, merkle};
 use serde_json::{Value, json};
 
 fn evidence(side: &Party) -> Vec<sdpp::record::SignedMessage> {
@@ -142,8 +143,9 @@ fn asked(change: impl Fn(&mut Value)) -> Pair {
 #[test]
 fn a_request_with_a_false_proof_is_misconduct() {
     type Case = (fn(&mut Value), &'static str);
-    let cases: [Case; 7] = [
-        (|m| m["change"]["ask"]["item"] = json!("bGll"), "does not lead to the invoiced root"),
+    let cases: [Case; 8] = [
+        (|m| m["change"]["ask"]["body"] = json!("bGll"), "a sealed item does not open"),
+        (|m| m["change"]["ask"]["leaf"] = json!(Digest([9; 32])), "to the invoiced root"),
         (|m| m["change"]["ask"]["proof"]["path"] = json!([]), "does not lead to"),
         (|m| m["change"]["ask"]["seq"] = json!(3), "does not stand in that invoice's window"),
         (|m| m["change"]["ask"]["seq"] = json!(99), "does not stand in that invoice's window"),
@@ -171,6 +173,33 @@ fn a_buyer_proposes_no_credit() {
     ends_with(&mut pair, Role::Buyer, "bad_amend", "a buyer proposes no such change");
 }
 
+/// Another item than the one that was sold, under its own number and with the right proof.
+#[test]
+fn another_item_in_the_place_of_the_one_that_was_sold_is_misconduct() {
+    let mut pair = setting().windows(4, 4).start();
+    run_to_invoice(&mut pair, 2);
+    pair.buyer.ask(complaint(&pair, 2)).unwrap();
+    let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), pair.b.session.unwrap(), 0);
+    let other = keys.from(Side::Buyer).seal(MessageKind::Amend, 1, b"another").unwrap();
+    let body = serde_json::to_value(Base64(other)).unwrap();
+    lie_in::<Amend>(&mut pair, Role::Buyer, |m| m["change"]["ask"]["body"] = body.clone());
+    ends_with(&mut pair, Role::Buyer, "bad_item", "does not lead to the invoiced root");
+}
+
+/// The item is sealed on its way, and no journal has it.
+#[test]
+fn a_request_shows_the_item_to_the_seller_alone() {
+    let mut pair = setting().start();
+    run_to_invoice(&mut pair, 1);
+    pair.buyer.ask(complaint(&pair, 2)).unwrap();
+    pair.run();
+    let plain = serde_json::to_string(&Base64(item(2))).unwrap();
+    for side in [&pair.s, &pair.b] {
+        let kept = serde_json::to_string(&side.records).unwrap();
+        assert!(!kept.contains(plain.trim_matches('"')) && !kept.contains("ppm"));
+    }
+}
+
 /// Every one with a proof that is good: still nobody reads so many.
 #[test]
 fn a_flood_of_requests_ends_the_session() {
@@ -184,8 +213,9 @@ fn a_flood_of_requests_ends_the_session() {
         let (invoice, from) = (seq.div_ceil(4), 4 * ((seq - 1) / 4) + 1);
         let leaves: Vec<_> = (from..from + 4).map(leaf).collect();
         let proof = merkle::prove(&leaves, usize::try_from(seq - from).unwrap()).unwrap();
-        let (reason, amount, item) = (Complaint::Lost, None, Base64(item(seq)));
-        let ask = Ask { seq, reason, amount, item, leaf: leaf(seq), invoice, proof };
+        let body = keys.from(Side::Buyer).seal(MessageKind::Amend, seq, &item(seq)).unwrap();
+        let (reason, amount, body) = (Complaint::Lost, None, Base64(body));
+        let ask = Ask { seq, reason, amount, body, leaf: leaf(seq), invoice, proof };
         let (by, change) = (Side::Buyer, Change::Ask(ask));
         let amend = Amend { number: seq, by, from_seq: 0, change };
         Draft::new(session, &amend).sign(&key(2), "").1
@@ -207,7 +237,7 @@ fn an_invoice_for_other_items_is_convicted_by_the_items_that_were_signed() {
     let lied = |setting: Setting| {
         let mut pair = setting.start();
         run_to_invoice(&mut pair, 1);
-        let other = json!(sdpp_ledger::Digest([9; 32]));
+        let other = json!(Digest([9; 32]));
         lie_in::<DataInvoice>(&mut pair, Role::Seller, |m| m["invoice"]["root"] = other.clone());
         ends_with(&mut pair, Role::Seller, "bad_invoice", "its digest or root");
         evidence(&pair.b)

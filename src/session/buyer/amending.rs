@@ -2,6 +2,7 @@
 //! the seller proposes where it fits. That only ever favours us, so it is signed at once.
 
 use super::stream::Stream;
+use crate::crypto::layout::MessageKind;
 use crate::crypto::{leaf, salt};
 use crate::message::{
     Agreement, Amend, Ask, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope, Refused,
@@ -99,8 +100,10 @@ impl Stream {
         let place = place.filter(|place| leaves.get(*place) == Some(&leaf));
         let proof = place.and_then(|place| merkle::prove(&leaves, place));
         let proof = proof.ok_or_else(|| format!("this is not item {seq} as it was delivered"))?;
-        let (by, item) = (Role::Buyer, Base64(item));
-        let change = Change::Ask(Ask { seq, reason, amount, item, leaf, invoice, proof });
+        let by = Role::Buyer;
+        let sealed = self.keys.from(by).seal(MessageKind::Amend, number, &item);
+        let body = Base64(sealed.map_err(|error| error.to_string())?);
+        let change = Change::Ask(Ask { seq, reason, amount, body, leaf, invoice, proof });
         let draft = Draft::new(self.terms.session, &Amend { number, by, from_seq: 0, change });
         let (message, frame) = draft.sign(&self.key, "");
         out.record(Record::Amend { by, message });

@@ -3,6 +3,7 @@
 //! before the buyer's signature under it is here.
 
 use super::stream::Stream;
+use crate::crypto::layout::MessageKind;
 use crate::crypto::{leaf, salt};
 use crate::message::{
     Agreement, Amend, Ask, Change, Code, Complaint, CreditNote, Draft, Envelope, Refused, Word,
@@ -346,7 +347,7 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         self.count_ask(number)?;
-        let is_known = self.is_sold(ask)?;
+        let is_known = self.is_sold(number, ask)?;
         out.record(Record::Amend { by: Role::Buyer, message });
         if self.amends.phase == Phase::Over {
             return Ok(());
@@ -384,8 +385,8 @@ impl Stream {
     }
 
     /// Whether the item is in a window that we still know; a proof that is none is misconduct.
-    fn is_sold(&self, ask: &Ask) -> Result<bool, Fault> {
-        let Ask { seq, invoice, ref item, ref proof, .. } = *ask;
+    fn is_sold(&self, number: u64, ask: &Ask) -> Result<bool, Fault> {
+        let Ask { seq, invoice, ref body, ref proof, .. } = *ask;
         let wrong =
             |why: &str| Fault::theirs(Code::BadItem, format!("item {seq} was asked for: {why}"));
         if invoice == 0 || invoice > self.windows.closed() {
@@ -402,8 +403,10 @@ impl Stream {
         if (place, count) != (Some(proof.index.into()), proof.count.into()) {
             return Err(wrong("it does not stand in that invoice's window"));
         }
+        let opened = self.keys.from(Role::Buyer).open(MessageKind::Amend, number, &body.0);
+        let item = opened.map_err(|error| wrong(&error.to_string()))?;
         let salt = salt(self.keys.salt_secret(), seq);
-        let leaf = leaf(&self.terms.session, seq, &salt, &item.0);
+        let leaf = leaf(&self.terms.session, seq, &salt, &item);
         if leaf != ask.leaf || !proof.verify(&leaf, &sold.root) {
             return Err(wrong("the proof does not lead to the invoiced root"));
         }
