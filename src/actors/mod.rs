@@ -6,6 +6,7 @@
 //! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
+pub mod amending;
 mod approval;
 pub mod busy;
 pub mod buying;

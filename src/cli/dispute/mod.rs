@@ -1,6 +1,10 @@
-//! `sdpp dispute`: evidence out of a journal, and a verdict out of evidence.
+//! `sdpp dispute`: what a session that did not go well comes to, and what is done about it:
+//! evidence out of a journal, a verdict out of evidence, corrections.
 
+mod amend;
+mod ask;
 mod bundle;
+mod credit;
 mod judge;
 mod list;
 mod show;
@@ -13,7 +17,7 @@ use crate::terms::SessionId;
 use clap::{Args, Subcommand};
 use sdpp_ledger::PublicKey;
 
-/// Show what a session comes to, export its evidence, and judge evidence.
+/// Show what a session comes to, export its evidence, judge evidence, and correct what went wrong.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  sdpp dispute judge seller.json buyer.json --seller-key 0x02... --buyer-key 0x03..."
@@ -29,6 +33,8 @@ enum Verb {
     Show(show::Show),
     Bundle(bundle::Export),
     Judge(judge::Judge),
+    Credit(credit::Credit),
+    Ask(ask::Ask),
 }
 
 impl Dispute {
@@ -39,6 +45,8 @@ impl Dispute {
             Verb::Show(verb) => verb.run(),
             Verb::Bundle(verb) => verb.run(),
             Verb::Judge(verb) => verb.run(),
+            Verb::Credit(verb) => verb.run(),
+            Verb::Ask(verb) => verb.run(),
         }
     }
 }
