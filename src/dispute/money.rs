@@ -207,14 +207,16 @@ impl Money {
         for (window, claim) in claims {
             let Some((first, _)) = papers.price.window(window) else { continue };
             let Some(before) = papers.price.owed(first - 1) else { continue };
+            // A window is paid for what it costs, whatever else a payment says.
+            let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
-            let (pays, amount) =
-                (claim.total.saturating_sub(before), claim.total.saturating_sub(covered));
+            let (pays, amount) = (total.saturating_sub(before), total.saturating_sub(covered));
             if amount == Amount::ZERO {
                 continue;
             }
             if let Some(paid) = claim.admitted {
-                let paid = paid.min(amount);
+                let paid_to = before.checked_add(paid.min(pays)).unwrap_or(before);
+                let paid = paid_to.saturating_sub(covered);
                 self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
                 continue;
             }
@@ -296,6 +298,15 @@ impl ClaimOf {
         };
         self.said.push(Word { word_of, says });
     }
+}
+
+/// The most that can be owed when a window is paid: what is asked with it, or what a full one costs.
+fn most_for(papers: &Papers<'_>, window: u64) -> Amount {
+    let invoices = papers.invoices.get(&window).map_or(&[][..], Vec::as_slice);
+    let sound = invoices.iter().filter(|invoice| invoice.wrong.is_none());
+    let asked = sound.map(InvoicePaper::total).max();
+    let full = || papers.price.window(window).and_then(|(_, last)| papers.price.owed(last));
+    asked.or_else(full).unwrap_or_default()
 }
 
 /// What a voucher's redeeming paid out in all, if it did.
