@@ -20,11 +20,30 @@ pub struct Limits {
 /// The seqs that the buyer has acknowledged, whether or not its seller heard of it.
 type Acked = Arc<(Mutex<u64>, Condvar)>;
 
-/// The buyer at the gate.
+/// Lets a buyer's process through, until it has taken its last item and its ack of the last that it
+/// may acknowledge has left. Gives the line to the seller: as long as that is kept, nobody has hung
+/// up.
 ///
 /// # Errors
-/// When its process ends before it comes, or the system refuses.
-pub fn arrival(listener: &TcpListener, buyer: &mut Child) -> io::Result<TcpStream> {
+/// When a line breaks before, or the buyer's process ends.
+pub fn vanish(
+    listener: &TcpListener,
+    buyer: &mut Child,
+    seller: &str,
+    limits: Limits,
+) -> io::Result<TcpStream> {
+    loop {
+        let line = arrival(listener, buyer)?;
+        match through(&line, seller, limits) {
+            // It only asked for the menu.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            done => return done,
+        }
+    }
+}
+
+/// The buyer at the gate.
+fn arrival(listener: &TcpListener, buyer: &mut Child) -> io::Result<TcpStream> {
     listener.set_nonblocking(true)?;
     loop {
         match listener.accept() {
@@ -34,19 +53,15 @@ pub fn arrival(listener: &TcpListener, buyer: &mut Child) -> io::Result<TcpStrea
             }
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Err(_) if buyer.try_wait()?.is_some() => {
-                return Err(io::Error::other("the buyer ended before it came"));
+                return Err(io::Error::other("the buyer ended before it had taken its items"));
             }
             Err(_) => std::thread::yield_now(),
         }
     }
 }
 
-/// Lets a buyer through, until it has taken its last item and its ack of the last that it may
-/// acknowledge has left. Gives the line to the seller: as long as that is kept, nobody has hung up.
-///
-/// # Errors
-/// When a line breaks before.
-pub fn vanish(buyer: &TcpStream, seller: &str, limits: Limits) -> io::Result<TcpStream> {
+/// One connection of the buyer's.
+fn through(buyer: &TcpStream, seller: &str, limits: Limits) -> io::Result<TcpStream> {
     let seller = TcpStream::connect(seller)?;
     let acked: Acked = Arc::default();
     let (from, to, told) = (buyer.try_clone()?, seller.try_clone()?, Arc::clone(&acked));
@@ -100,8 +115,12 @@ fn up(buyer: TcpStream, mut seller: TcpStream, limits: Limits, acked: &Acked) ->
             acked.1.notify_all();
         }
     }
-    // Nobody waits for what is never said.
-    *acked.0.lock().unwrap_or_else(PoisonError::into_inner) = u64::MAX;
+    // Nobody waits for what is never said; and a buyer that leaves by itself has hung up.
+    let mut last = acked.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if *last < limits.take {
+        *last = u64::MAX;
+        seller.shutdown(Shutdown::Both)?;
+    }
     acked.1.notify_all();
     Ok(())
 }

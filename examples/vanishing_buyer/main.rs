@@ -11,7 +11,7 @@
 
 mod gate;
 
-use gate::{Limits, arrival, vanish};
+use gate::{Limits, vanish};
 use std::env;
 use std::error::Error;
 use std::net::TcpListener;
@@ -53,8 +53,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     buy.env(IS_BUYER, "1").arg("buy").arg(listener.local_addr()?.to_string());
     buy.args([&topic, &quantity, "--trust-on-first-use"]).args(rest);
     let mut buyer = buy.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    let arrived = arrival(&listener, &mut buyer);
-    let vanished = arrived.and_then(|line| vanish(&line, &seller, Limits { take, ack }));
+    let vanished = vanish(&listener, &mut buyer, &seller, Limits { take, ack });
     // Nobody is told, the disk neither: so does a process end that is killed.
     buyer.kill()?;
     buyer.wait()?;

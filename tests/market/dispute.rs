@@ -2,7 +2,7 @@
 //! does it and however often: to the last unit.
 
 use crate::chain::PRICE;
-use crate::gate::{Limits, arrival, vanish};
+use crate::gate::{Limits, vanish};
 use crate::killed::{BEFORE_IT_LEAVES, Market, change};
 use crate::place::{Running, amount, sdpp, told};
 use serde_json::{Value, json};
@@ -43,8 +43,7 @@ fn vanished(market: &Market, address: &str) -> TcpStream {
     buy.args(["--trust-on-first-use", "--currency", "ETH", "--config"]);
     buy.arg(market.chain.path("buyer.toml")).stdout(Stdio::null()).stderr(Stdio::null());
     let mut buyer = Running(buy.spawn().unwrap());
-    let line = arrival(&listener, &mut buyer.0).unwrap();
-    vanish(&line, address, LIMITS).unwrap()
+    vanish(&listener, &mut buyer.0, address, LIMITS).unwrap()
 }
 
 /// The channel that the seller holds a voucher for 93 readings on.
@@ -82,6 +81,16 @@ fn settled(market: &Market, side: &str, more: &[&str]) -> (i32, Value) {
     (output.status.code().unwrap(), told.unwrap_or_else(|error| panic!("{error}: {errors}")))
 }
 
+/// What a side's own journal proves, as `sdpp dispute show` tells it to a program.
+fn shown(market: &Market, side: &str) -> Value {
+    let session = market.book(side, "sessions")[0]["id"].as_str().unwrap().to_owned();
+    let mut show = sdpp();
+    show.args(["dispute", "show", &session, "--json", "--journal"]);
+    let (exit, verdict) = told(show.arg(market.chain.path(&format!("{side}-journal"))));
+    assert_eq!(exit, 0, "{verdict}");
+    serde_json::from_str(&verdict).unwrap()
+}
+
 /// The calls that it names, and how far each is.
 fn calls(told: &Value) -> Vec<(&str, &str)> {
     let text = |value: &'_ Value| value.as_str().map(str::to_owned).unwrap();
@@ -107,6 +116,10 @@ fn time_passes(market: &Market) {
 fn a_seller_that_died_with_its_buyer_is_paid_for_what_was_acknowledged_and_then_closes() {
     let Some(market) = both_gone() else { return };
     assert_eq!(gained(&market), (0, -DEPOSIT), "nothing is settled yet");
+    // The first of two commands shows what is owed, the second has it paid.
+    let verdict = shown(&market, "seller");
+    assert_eq!(amount(&verdict["voucher"]["worth"]), VOUCHED as u128, "{verdict}");
+    assert_eq!(amount(&verdict["unless"][0]["pays"]), VOUCHED as u128, "{verdict}");
     let rows = || market.book("seller", "entries").len();
     let before = rows();
     let (exit, dry) = settled(&market, "seller", &["--dry-run"]);
@@ -117,6 +130,7 @@ fn a_seller_that_died_with_its_buyer_is_paid_for_what_was_acknowledged_and_then_
     let (exit, done) = settled(&market, "seller", &[]);
     assert_eq!((exit, calls(&done)), (0, vec![("settle", "done")]), "{done}");
     assert_eq!(gained(&market), (VOUCHED, -DEPOSIT));
+    assert_eq!(shown(&market, "seller")["debts"], json!([]), "it has what it can prove");
     let cost = amount(&done["calls"][0]["cost"]);
     assert!(foretold.abs_diff(cost) < cost / 2, "{foretold} was foretold, it cost {cost}");
 
@@ -211,6 +225,9 @@ fn a_running_seller_settles_by_itself_and_so_does_one_that_comes_back_to_a_reque
     assert_eq!((exit, calls(&dry)), (0, vec![("settle", "planned")]), "by its node: {dry}");
     drop(line);
     market.until("it settles", || market.gained("seller") == VOUCHED);
+    market.seller_settles();
+    let verdict = shown(&market, "seller");
+    assert_eq!((&verdict["acknowledged"]["items"], &verdict["debts"]), (&json!(93), &json!([])));
     let (exit, done) = settled(&market, "seller", &[]);
     assert_eq!((exit, calls(&done)), (0, vec![("settle", "done")]), "{done}");
     assert_eq!(market.sent_by("seller").len(), 1, "once");

@@ -192,8 +192,8 @@ fn a_buyer_whose_seller_closes_in_mid_session_vouches_no_more_and_has_its_rest_b
     let entries = sdpp().args(list).arg(place.journal("seller")).output().unwrap();
     assert_done(&entries);
     place.seller().signal("STOP");
-    let vouchers = statements(&entries.stdout).into_iter().map(|entry| entry["record"].clone());
-    let voucher = vouchers.filter(|record| record["record"] == "voucher").last().unwrap();
+    let mut vouchers = statements(&entries.stdout).into_iter().map(|entry| entry["record"].clone());
+    let voucher = vouchers.rfind(|record| record["record"] == "voucher").unwrap();
     let amount: Amount = serde_json::from_value(voucher["amount"].clone()).unwrap();
     let signature = serde_json::from_value(voucher["signature"].clone()).unwrap();
     let redeem = Redeem { channel, amount, signature };

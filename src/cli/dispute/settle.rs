@@ -271,18 +271,22 @@ fn channel_line(told: &Value, money: &Money) -> Option<String> {
 
 fn call_line(call: &Value, money: &Money) -> String {
     let name = call["call"].as_str().unwrap_or_default().replace('_', " ");
-    let brings = match call["brings"].as_str() {
-        Some("0") | None => String::new(),
-        Some(_) => format!(" for {}", money.show(&call["brings"])),
+    let is_redeemed = matches!(name.as_str(), "settle" | "close");
+    let amount = money.show(&call["brings"]);
+    let brings = match (call["brings"].as_str(), call["state"].as_str()) {
+        (Some("0") | None, _) => String::new(),
+        // What a voucher gives counts from the channel's first day.
+        (_, Some("done")) if is_redeemed => format!(" up to {amount} in all"),
+        _ => format!(", which brings {amount}"),
     };
     let cost = match call["cost"].as_str() {
         Some("0") | None => String::new(),
-        Some(fee) => format!(", fee {fee} of the ledger's coin"),
+        Some(fee) => format!(", for a fee of {fee} in the smallest unit of the ledger's coin"),
     };
     let (tx, why) = (call["tx"].as_str(), call["why"].as_str());
     match (call["state"].as_str(), tx, why) {
-        (Some("done"), Some(tx), _) => format!("done: {name}{brings} in {tx}{cost}"),
-        (Some("planned"), _, Some(why)) => format!("to do: {name}{brings}: but {why}"),
+        (Some("done"), Some(tx), _) => format!("done: {name}{brings}, in {tx}{cost}"),
+        (Some("planned"), _, Some(why)) => format!("to do: {name}{brings}; but {why}"),
         (Some("planned"), ..) => format!("to do: {name}{brings}{cost}"),
         (Some("refused"), _, Some(why)) => format!("refused: {name}{brings}: {why}"),
         _ => format!("under way: {name}{brings}"),

@@ -421,7 +421,8 @@ fn without_channel(state: &mut State) -> Result<(), Fault> {
         stream.channel_is_over();
     }
     match state {
-        State::Leaving(..) => Ok(()),
+        // Before it is funded none is the session's: one that was looked at is of no use.
+        State::ExpectMenu { .. } | State::Funding(_) | State::Leaving(..) => Ok(()),
         _ => Err(channel_over()),
     }
 }
