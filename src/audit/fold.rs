@@ -3,42 +3,39 @@
 use super::Problem;
 use super::due::Due;
 use super::proof::{Found, are_under_root, is_by};
-use super::statement::{Check, Expected, State, Statement};
+use super::statement::{Check, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
-use crate::message::{Ack, DataInvoice, Exit, Menu, Order, PaymentAck, reread, terms};
-use crate::record::{Act, End, Owed, Record, SignedMessage};
-use crate::terms::{InEscrow, Method, Purpose, Role, SessionId, Terms};
-use sdpp_ledger::{
-    Amount, Call, Claim, Digest, Domain, Evidence, PublicKey, Reference, Signature, Transfer,
-    Voucher, merkle,
-};
+use crate::message::{Menu, Order, reread, terms};
+use crate::record::{End, Record, SignedMessage};
+use crate::terms::{Purpose, Role, SessionId, Terms};
+use sdpp_ledger::{Amount, Digest, PublicKey, Reference, Voucher};
 use std::collections::HashMap;
 
 /// What is known of a session so far.
 pub(super) struct Fold {
-    session: SessionId,
-    identity: PublicKey,
-    began_ms: u64,
+    pub(super) session: SessionId,
+    pub(super) identity: PublicKey,
+    pub(super) began_ms: u64,
     /// Where the fold is.
-    entry: u64,
-    ground: Ground,
-    windows: Vec<Window>,
-    acked: u64,
-    paid: Amount,
-    settled: Amount,
-    state: State,
+    pub(super) entry: u64,
+    pub(super) ground: Ground,
+    pub(super) windows: Vec<Window>,
+    pub(super) acked: u64,
+    pub(super) paid: Amount,
+    pub(super) settled: Amount,
+    pub(super) state: State,
     /// The session's key was given: from there on items flow and vouchers are signed.
-    has_begun: bool,
-    owed: Vec<Due>,
+    pub(super) has_begun: bool,
+    pub(super) owed: Vec<Due>,
     /// Where in `owed` each reference stands.
-    places: HashMap<Reference, usize>,
-    problems: Vec<Problem>,
-    checks: Vec<Check>,
+    pub(super) places: HashMap<Reference, usize>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) checks: Vec<Check>,
 }
 
 /// What the session stands on.
-enum Ground {
+pub(super) enum Ground {
     /// Nothing yet: its order may wait for its anchor.
     ExpectOrder,
     /// Which side we are, and what both signed.
@@ -48,10 +45,10 @@ enum Ground {
 }
 
 /// An invoiced window.
-struct Window {
-    to_seq: u64,
-    digest: Digest,
-    total: Amount,
+pub(super) struct Window {
+    pub(super) to_seq: u64,
+    pub(super) digest: Digest,
+    pub(super) total: Amount,
 }
 
 impl Fold {
@@ -101,17 +98,6 @@ impl Fold {
         self.note(result);
     }
 
-    /// Something is owed. A claim may come again, with another transaction.
-    fn owe(&mut self, owed: &Owed) {
-        if self.due(owed.reference).is_some_and(|due| due.claim_also(owed)) {
-            return;
-        }
-        if self.places.insert(owed.reference, self.owed.len()).is_some() {
-            self.note(Err(format!("{} is owed a second time", owed.reference)));
-        }
-        self.owed.push(Due::new(owed.clone()));
-    }
-
     /// The session's statement, `None` where there never was an order, and all that is wrong.
     pub(super) fn finish(mut self) -> (Option<Statement>, Vec<Problem>) {
         let Ground::Under(role, terms) = std::mem::replace(&mut self.ground, Ground::Baseless)
@@ -156,7 +142,7 @@ impl Fold {
         (Some(statement), self.problems)
     }
 
-    fn note(&mut self, result: Found) {
+    pub(super) fn note(&mut self, result: Found) {
         if let Err(what) = result {
             let (entry, session) = (self.entry, Some(self.session));
             self.problems.push(Problem { entry, session, what });
@@ -164,7 +150,7 @@ impl Fold {
     }
 
     /// The last item that was invoiced, and what all of them cost.
-    fn invoiced(&self) -> (u64, Amount) {
+    pub(super) fn invoiced(&self) -> (u64, Amount) {
         self.windows.last().map_or((0, Amount::ZERO), |window| (window.to_seq, window.total))
     }
 
@@ -246,234 +232,5 @@ impl Fold {
             | Record::Redeeming { .. }
             | Record::Reclaiming { .. } => Ok(()),
         }
-    }
-
-    fn invoice(
-        &mut self,
-        terms: &Terms,
-        message: &SignedMessage,
-        (from_seq, to_seq): (u64, u64),
-        digest: &Digest,
-        owed: Option<&Owed>,
-    ) -> Found {
-        let (items, before) = self.invoiced();
-        let (number, next) = (message.number, self.windows.len() as u64 + 1);
-        let total = terms.owed_for(to_seq).ok_or("the price passes 128 bits")?;
-        let amount = total.saturating_sub(before);
-        // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
-        self.windows.push(Window { to_seq, digest: *digest, total });
-        self.note(is_by("invoice", message, MessageKind::DataInvoice, &terms.seller, self.session));
-        if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
-            return Err(format!("invoice {number} does not follow the one before"));
-        }
-        if to_seq - items > u64::from(terms.granularity) {
-            return Err(format!("invoice {number} is for more than K items"));
-        }
-        if message.amount_total != total {
-            let said = message.amount_total;
-            return Err(format!("invoice {number} asks {said} in all, {total} is agreed"));
-        }
-        if message.data.is_some() {
-            self.is_as_recorded(terms, message, (from_seq, to_seq, amount, *digest))?;
-        }
-        let anchored = self.is_anchored(terms, Purpose::Invoice, number, &message.data_digest);
-        self.note(anchored);
-        match owed.map(|owed| (owed, &owed.act)) {
-            Some((owed, Act::Do(Call::Transfer(transfer)))) => {
-                self.is_agreed(terms, (number, amount), owed, transfer)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The invoice's own words must be what stands beside them.
-    fn is_as_recorded(
-        &self,
-        terms: &Terms,
-        message: &SignedMessage,
-        recorded: (u64, u64, Amount, Digest),
-    ) -> Found {
-        let body: DataInvoice = reread(message).map_err(|e| e.to_string())?;
-        let (invoice, currency) = (&body.invoice, &terms.currency);
-        let number = invoice.number;
-        if (invoice.from, invoice.to, invoice.amount, invoice.digest) != recorded {
-            return Err(format!("invoice {number} is not what was recorded of it"));
-        }
-        if invoice.payment_address != currency.payee || invoice.currency != currency.name {
-            return Err(format!("invoice {number} asks to pay another than was agreed"));
-        }
-        if invoice.reference != self.session.reference(Purpose::Payment, number) {
-            return Err(format!("invoice {number} has another reference than was agreed"));
-        }
-        Ok(())
-    }
-
-    fn ack(&mut self, terms: &Terms, message: &SignedMessage) -> Found {
-        is_by("ack", message, MessageKind::Ack, &terms.buyer, self.session)?;
-        let Ack { seq, digest, .. } = reread(message).map_err(|e| e.to_string())?;
-        let next = self.windows.partition_point(|window| window.to_seq < seq);
-        let ends = |window: &&Window| window.to_seq == seq;
-        if self.windows.get(next).filter(ends).is_some_and(|window| window.digest != digest) {
-            return Err(format!("the ack of item {seq} is of other items than were invoiced"));
-        }
-        self.acked = self.acked.max(seq);
-        Ok(())
-    }
-
-    fn payment(&mut self, terms: &Terms, message: &SignedMessage, owed: Option<&Owed>) -> Found {
-        is_by("payment", message, MessageKind::PaymentAck, &terms.buyer, self.session)?;
-        let PaymentAck { number, amount_total, ack, .. } =
-            reread(message).map_err(|e| e.to_string())?;
-        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        let window = index.and_then(|index| self.windows.get(index));
-        let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
-        let paid_before = before.map_or(Amount::ZERO, |window| window.total);
-        let fits = |window: &Window| {
-            (window.to_seq, window.digest, window.total) == (ack.seq, ack.digest, amount_total)
-        };
-        if !window.is_some_and(fits) {
-            return Err(format!("the payment of window {number} does not fit its invoice"));
-        }
-        let amount = amount_total.saturating_sub(paid_before);
-        self.acked = self.acked.max(ack.seq);
-        self.paid = self.paid.max(amount_total);
-        if terms.currency.method == Method::Escrow {
-            return Ok(());
-        }
-        if let Some(owed) = owed {
-            let Act::Check(Claim { tx, transfer }) = &owed.act else {
-                return Err(format!("the payment of window {number} is not the buyer's own"));
-            };
-            self.is_agreed(terms, (number, amount), owed, transfer)?;
-            if tx.as_str() != message.verification {
-                return Err(format!("the payment of window {number} names another transaction"));
-            }
-        }
-        match self.due(self.session.reference(Purpose::Payment, number)) {
-            Some(_) => Ok(()),
-            None => Err(format!("no transfer stands behind the payment of window {number}")),
-        }
-    }
-
-    /// A transfer must pay exactly this window to the payee of the terms.
-    fn is_agreed(
-        &self,
-        terms: &Terms,
-        (number, amount): (u64, Amount),
-        owed: &Owed,
-        transfer: &Transfer,
-    ) -> Found {
-        let currency = &terms.currency;
-        let reference = self.session.reference(Purpose::Payment, number);
-        let (to, asset) = (currency.payee.clone(), currency.asset.clone());
-        let agreed = Transfer { to, asset, amount, reference };
-        let is_there = owed.ledger == currency.ledger && owed.reference == reference;
-        if *transfer == agreed && is_there {
-            return Ok(());
-        }
-        Err(format!("the transfer for window {number} is not the one that was agreed"))
-    }
-
-    fn voucher(
-        &mut self,
-        terms: &Terms,
-        voucher: &Voucher,
-        domain: &Domain,
-        signature: &Signature,
-    ) -> Found {
-        let Some(InEscrow { channel, base }) = terms.escrow else {
-            return Err("a voucher, and the order names no channel".to_owned());
-        };
-        if channel != voucher.channel {
-            return Err("a voucher on another channel than the order's".to_owned());
-        }
-        if !terms.buyer.verify(&voucher.digest(domain), signature) {
-            return Err("the voucher is not signed by the buyer".to_owned());
-        }
-        let worth = voucher.amount.saturating_sub(base);
-        (self.paid, self.settled) = (self.paid.max(worth), self.settled.max(worth));
-        Ok(())
-    }
-
-    fn exit(&mut self, role: Role, terms: &Terms, by: Role, message: &SignedMessage) -> Found {
-        let key = if by == Role::Seller { &terms.seller } else { &terms.buyer };
-        is_by("exit", message, MessageKind::Exit, key, self.session)?;
-        let (items, invoiced) = self.invoiced();
-        let total = message.amount_total;
-        if by == Role::Buyer {
-            return match total > invoiced {
-                true => Err(format!("the buyer's exit names {total}, {invoiced} was invoiced")),
-                false => Ok(()),
-            };
-        }
-        if total != invoiced {
-            return Err(format!("the seller's exit names {total}, {invoiced} was invoiced"));
-        }
-        let anchored = self.is_anchored(terms, Purpose::Exit, 0, &message.data_digest);
-        self.note(anchored);
-        if message.data.is_none() {
-            return Ok(());
-        }
-        let body: Exit = reread(message).map_err(|e| e.to_string())?;
-        if body.items != items {
-            let said = body.items;
-            return Err(format!("the seller's exit names {said} items, {items} were invoiced"));
-        }
-        let receipt = body.paid_total;
-        // What a buyer has under vouchers is settled by the seller's receipt for them.
-        if role == Role::Buyer && terms.currency.method == Method::Escrow {
-            self.settled = self.settled.max(receipt);
-        }
-        if receipt > invoiced || (role == Role::Seller && receipt > self.settled) {
-            return Err(format!(
-                "the seller's exit is a receipt for {receipt}, more than was paid"
-            ));
-        }
-        Ok(())
-    }
-
-    /// An anchor for this record must hold the record's digest, on the ledger of the terms. That
-    /// there is none is no problem: only the seller's records are anchored, and only where it
-    /// keeps any.
-    fn is_anchored(&mut self, terms: &Terms, purpose: Purpose, number: u64, of: &Digest) -> Found {
-        let reference = self.session.reference(purpose, number);
-        let records = terms.records.clone();
-        self.due(reference).map_or(Ok(()), |due| due.fit(records.as_ref(), of))
-    }
-
-    fn met(
-        &mut self,
-        reference: Reference,
-        evidence: &Evidence,
-        proof: Option<&merkle::Proof>,
-    ) -> Found {
-        let Some(due) = self.due(reference) else {
-            return Err(format!("{reference} is met and was never owed"));
-        };
-        let what = due.meet(evidence, proof)?;
-        let ledger = due.owed.ledger.clone();
-        let amount = match &what {
-            Some(Expected::Paid(claim)) => claim.transfer.amount,
-            _ => Amount::ZERO,
-        };
-        let entry = self.entry;
-        self.checks.extend(what.map(|what| Check { entry, reference, ledger, what }));
-        self.settled = self.settled.checked_add(amount).ok_or("the sum passes 128 bits")?;
-        let (settled, (_, invoiced)) = (self.settled, self.invoiced());
-        if amount > Amount::ZERO && settled > invoiced {
-            return Err(format!("{settled} is settled, {invoiced} was invoiced"));
-        }
-        Ok(())
-    }
-
-    fn refused(&mut self, reference: Reference, why: &str) -> Found {
-        match self.due(reference) {
-            Some(due) => due.refuse(why),
-            None => Err(format!("{reference} is refused and was never owed")),
-        }
-    }
-
-    fn due(&mut self, reference: Reference) -> Option<&mut Due> {
-        self.places.get(&reference).and_then(|place| self.owed.get_mut(*place))
     }
 }

@@ -9,6 +9,8 @@ mod approvals;
 mod channels;
 mod due;
 mod fold;
+mod messages;
+mod outbox;
 mod proof;
 mod remainders;
 mod statement;
