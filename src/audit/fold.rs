@@ -2,15 +2,16 @@
 
 use super::Problem;
 use super::due::Due;
-use super::proof::{Found, are_under_root, is_by};
-use super::statement::{Check, State, Statement};
+use super::proof::{EVIDENCE, Found, ToVerify};
+use super::statement::{Invoiced, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
 use crate::message::{Menu, Order, reread, terms};
 use crate::record::{End, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId, Terms};
-use sdpp_ledger::{Amount, Digest, PublicKey, Reference, Voucher};
-use std::collections::HashMap;
+use sdpp_ledger::{Amount, Digest, LedgerId, PublicKey, Reference, Voucher};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// What is known of a session so far.
 pub(super) struct Fold {
@@ -19,9 +20,17 @@ pub(super) struct Fold {
     pub(super) began_ms: u64,
     /// Where the fold is.
     pub(super) entry: u64,
+    /// When that was, in milliseconds since 1970 UTC.
+    pub(super) at_ms: u64,
     pub(super) ground: Ground,
     pub(super) windows: Vec<Window>,
+    /// Windows whose root and digest follow from their leaves.
+    pub(super) recomputed: u64,
     pub(super) acked: u64,
+    /// Acks of items that are not invoiced yet, by seq.
+    pub(super) early: Vec<Early>,
+    /// The digest up to each of the last items that were invoiced, by seq.
+    pub(super) late: VecDeque<(u64, Digest)>,
     pub(super) paid: Amount,
     pub(super) settled: Amount,
     pub(super) state: State,
@@ -30,8 +39,11 @@ pub(super) struct Fold {
     pub(super) owed: Vec<Due>,
     /// Where in `owed` each reference stands.
     pub(super) places: HashMap<Reference, usize>,
+    /// The ledgers that it is owed to.
+    pub(super) ledgers: Vec<Arc<LedgerId>>,
     pub(super) problems: Vec<Problem>,
-    pub(super) checks: Vec<Check>,
+    /// Signatures that nobody has verified yet.
+    pub(super) to_verify: Vec<ToVerify>,
 }
 
 /// What the session stands on.
@@ -49,6 +61,15 @@ pub(super) struct Window {
     pub(super) to_seq: u64,
     pub(super) digest: Digest,
     pub(super) total: Amount,
+    /// When it was invoiced, in milliseconds since 1970 UTC.
+    pub(super) at_ms: u64,
+}
+
+/// An ack of items that are not invoiced yet.
+pub(super) struct Early {
+    pub(super) entry: u64,
+    pub(super) seq: u64,
+    pub(super) digest: Digest,
 }
 
 impl Fold {
@@ -58,24 +79,29 @@ impl Fold {
             identity,
             began_ms,
             entry: 0,
+            at_ms: began_ms,
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
+            recomputed: 0,
             acked: 0,
+            early: Vec::new(),
+            late: VecDeque::new(),
             paid: Amount::ZERO,
             settled: Amount::ZERO,
             state: State::Open,
             has_begun: false,
             owed: Vec::new(),
             places: HashMap::new(),
+            ledgers: Vec::new(),
             problems: Vec::new(),
-            checks: Vec::new(),
+            to_verify: Vec::new(),
         }
     }
 
     /// Takes the next entry; what is wrong with it is kept as a problem, and the entries after it
     /// are judged on their own.
     pub(super) fn take(&mut self, entry: &Entry) {
-        self.entry = entry.seq;
+        (self.entry, self.at_ms) = (entry.seq, entry.at_ms);
         self.has_begun |= matches!(entry.record, Record::Epoch { .. });
         if let Some(owed) = entry.record.owed() {
             self.owe(owed);
@@ -111,9 +137,11 @@ impl Fold {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
         let terms = *terms;
+        let acked_amount = terms.owed_for(self.acked).unwrap_or(invoiced);
         let statement = Statement {
             session: self.session,
             began_ms: self.began_ms,
+            last_ms: self.at_ms,
             role,
             seller: terms.seller,
             buyer: terms.buyer,
@@ -122,13 +150,19 @@ impl Fold {
             decimals: terms.currency.decimals,
             method: terms.currency.method,
             ledger: terms.currency.ledger,
+            asset: terms.currency.asset,
             payee: terms.currency.payee,
+            price: terms.price,
+            rate: terms.currency.rate,
             escrow: terms.escrow.filter(|_| self.has_begun),
             records: terms.records,
             granularity: terms.granularity,
             items_delivered: items,
             items_acked: self.acked,
+            acked_amount,
             windows: self.windows.len() as u64,
+            windows_recomputed: self.recomputed,
+            invoices: self.invoices(),
             invoiced,
             paid: self.paid,
             settled: self.settled,
@@ -136,17 +170,32 @@ impl Fold {
             state: self.state,
             settlements: self.owed.iter().filter_map(Due::settlement).collect(),
             anchors: self.owed.iter().filter_map(Due::anchor).collect(),
+            payouts: Vec::new(),
             problems: self.problems.clone(),
-            checks: self.checks,
         };
         (Some(statement), self.problems)
     }
 
+    /// What was invoiced when.
+    fn invoices(&self) -> Vec<Invoiced> {
+        let mut before = (0, Amount::ZERO);
+        let invoiced = |window: &Window| {
+            let items = window.to_seq.saturating_sub(before.0);
+            let amount = window.total.saturating_sub(before.1);
+            before = (window.to_seq, window.total);
+            Invoiced { at_ms: window.at_ms, items, amount }
+        };
+        self.windows.iter().map(invoiced).collect()
+    }
+
     pub(super) fn note(&mut self, result: Found) {
         if let Err(what) = result {
-            let (entry, session) = (self.entry, Some(self.session));
-            self.problems.push(Problem { entry, session, what });
+            self.note_at(self.entry, what);
         }
+    }
+
+    pub(super) fn note_at(&mut self, entry: u64, what: String) {
+        self.problems.push(Problem::new(entry, Some(self.session), what));
     }
 
     /// The last item that was invoiced, and what all of them cost.
@@ -160,8 +209,11 @@ impl Fold {
             Role::Seller => (self.identity, peer),
             Role::Buyer => (peer, self.identity),
         };
-        self.note(is_by("menu", menu, MessageKind::Menu, &seller, SessionId::NONE));
-        self.note(is_by("order", order, MessageKind::Order, &buyer, SessionId::NONE));
+        let by = |key| (key, SessionId::NONE);
+        let menu_signed = self.signed("menu", menu, MessageKind::Menu, by(&seller));
+        self.note(menu_signed);
+        let order_signed = self.signed("order", order, MessageKind::Order, by(&buyer));
+        self.note(order_signed);
         match self.terms(menu, order) {
             Ok(terms) if (terms.seller, terms.buyer) == (seller, buyer) => {
                 let anchored = self.is_anchored(&terms, Purpose::Order, 0, &order.data_digest);
@@ -187,14 +239,20 @@ impl Fold {
     }
 
     fn under_terms(&mut self, role: Role, terms: &Terms, record: &Record) -> Found {
-        if self.state != State::Open {
-            return Err("it comes after the session's end".to_owned());
+        match record {
+            // A dispute begins when a session is over, and so may what redeems its best voucher.
+            Record::Disputed { bundle, owed } => return self.dispute(bundle, owed),
+            Record::Redeeming { .. } => return Ok(()),
+            _ if self.state != State::Open => {
+                return Err("it comes after the session's end".to_owned());
+            }
+            _ => {}
         }
         match record {
             Record::Order { .. } => Err("a session has one order".to_owned()),
             Record::Invoice { message, from_seq, to_seq, digest, leaves, owed } => {
-                self.note(are_under_root(message, leaves));
-                self.invoice(terms, message, (*from_seq, *to_seq), digest, owed.as_ref())
+                let (seqs, items) = ((*from_seq, *to_seq), (digest, leaves));
+                self.invoice((role, terms), message, seqs, items, owed.as_ref())
             }
             Record::Ack { message } => self.ack(terms, message),
             Record::Payment { message, owed } => self.payment(terms, message, owed.as_ref()),
@@ -211,10 +269,12 @@ impl Fold {
             Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
+                (self.early, self.late) = Default::default();
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
-                let is_theirs = evidence.iter().all(|message| message.is_by(peer));
-                let why = "the evidence is not signed by the other side";
-                is_theirs.then_some(()).ok_or_else(|| why.to_owned())
+                let at = (self.entry, self.session);
+                let theirs = |one| ToVerify::message(at, EVIDENCE, one, *peer);
+                self.to_verify.extend(evidence.iter().map(theirs));
+                Ok(())
             }
             // The outbox's own records were taken before; the rest proves nothing to anybody.
             Record::Met { .. }

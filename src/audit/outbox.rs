@@ -3,10 +3,10 @@
 use super::due::Due;
 use super::fold::Fold;
 use super::proof::Found;
-use super::statement::{Check, Expected};
 use crate::record::Owed;
 use crate::terms::{Purpose, Terms};
-use sdpp_ledger::{Amount, Digest, Evidence, Reference, merkle};
+use sdpp_ledger::{Amount, Digest, Evidence, LedgerId, Reference, merkle};
+use std::sync::Arc;
 
 impl Fold {
     /// Something is owed. A claim may come again, with another transaction.
@@ -17,7 +17,18 @@ impl Fold {
         if self.places.insert(owed.reference, self.owed.len()).is_some() {
             self.note(Err(format!("{} is owed a second time", owed.reference)));
         }
-        self.owed.push(Due::new(owed.clone()));
+        let ledger = self.ledger(&owed.ledger);
+        self.owed.push(Due::new(owed.clone(), ledger, self.at_ms));
+    }
+
+    /// One copy of a ledger's name for all that is owed there.
+    fn ledger(&mut self, id: &LedgerId) -> Arc<LedgerId> {
+        if let Some(known) = self.ledgers.iter().find(|known| ***known == *id) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(id.clone());
+        self.ledgers.push(Arc::clone(&new));
+        new
     }
 
     /// An anchor for this record must hold the record's digest, on the ledger of the terms. That
@@ -35,23 +46,22 @@ impl Fold {
         self.due(reference).map_or(Ok(()), |due| due.fit(records.as_ref(), of))
     }
 
+    /// A dispute's evidence is anchored wherever its exporter says.
+    pub(super) fn dispute(&mut self, bundle: &Digest, owed: &Owed) -> Found {
+        self.due(owed.reference).map_or(Ok(()), |due| due.fit(None, bundle))
+    }
+
     pub(super) fn met(
         &mut self,
         reference: Reference,
         evidence: &Evidence,
         proof: Option<&merkle::Proof>,
     ) -> Found {
+        let at = (self.entry, self.at_ms);
         let Some(due) = self.due(reference) else {
             return Err(format!("{reference} is met and was never owed"));
         };
-        let what = due.meet(evidence, proof)?;
-        let ledger = due.owed.ledger.clone();
-        let amount = match &what {
-            Some(Expected::Paid(claim)) => claim.transfer.amount,
-            _ => Amount::ZERO,
-        };
-        let entry = self.entry;
-        self.checks.extend(what.map(|what| Check { entry, reference, ledger, what }));
+        let amount = due.meet(at, evidence, proof)?;
         self.settled = self.settled.checked_add(amount).ok_or("the sum passes 128 bits")?;
         let (settled, (_, invoiced)) = (self.settled, self.invoiced());
         if amount > Amount::ZERO && settled > invoiced {
