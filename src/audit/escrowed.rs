@@ -29,8 +29,8 @@ pub struct Escrowed {
     pub payee: Account,
     /// What was deposited.
     pub asset: Asset,
-    /// All that was deposited, for good.
-    pub deposit: Amount,
+    /// All that was deposited, for good; `None` where no ledger told a payee of it yet.
+    pub deposit: Option<Amount>,
     /// All that was paid out, for good.
     pub settled: Amount,
     /// The most that was vouched on it.
@@ -75,8 +75,8 @@ impl Escrowed {
             let (agreed, of) = (&self.payee, &self.asset);
             return Some(format!("it pays {asset} to {payee}, agreed was {of} to {agreed}"));
         }
-        if *deposit < self.deposit {
-            return Some(format!("its deposit is {deposit}, {} was final", self.deposit));
+        if let Some(known) = self.deposit.filter(|known| deposit < known) {
+            return Some(format!("its deposit is {deposit}, {known} was final"));
         }
         if *settled < self.settled {
             return Some(format!("it paid {settled}, {} was final", self.settled));
@@ -97,7 +97,7 @@ impl Escrowed {
     fn news(&self, there: &Channel) -> Option<String> {
         let Channel { deposit, settled, finalized, close_requested_ms, .. } = there;
         let mut news = Vec::new();
-        if *deposit > self.deposit {
+        if self.deposit.is_some_and(|known| *deposit > known) {
             news.push(format!("its deposit is {deposit}"));
         }
         if *settled > self.settled {
@@ -127,7 +127,7 @@ pub(super) struct AllEscrowed {
 struct Known {
     entry: u64,
     funded: Option<(LedgerId, Account, Asset)>,
-    deposit: Amount,
+    deposit: Option<Amount>,
     settled: Amount,
     vouched: Amount,
     is_closing: bool,
@@ -216,9 +216,9 @@ impl Known {
     fn change(&mut self, change: &Change) {
         self.is_certain = true;
         match change.kind {
-            ChangeKind::Opened { deposit } => self.deposit = self.deposit.max(deposit),
+            ChangeKind::Opened { deposit } => self.deposit = self.deposit.max(Some(deposit)),
             ChangeKind::ToppedUp { deposit } => {
-                (self.deposit, self.is_closing) = (self.deposit.max(deposit), false);
+                (self.deposit, self.is_closing) = (self.deposit.max(Some(deposit)), false);
             }
             ChangeKind::CloseRequested { .. } => self.is_closing = true,
             ChangeKind::Settled { settled } => self.settled = self.settled.max(settled),
@@ -233,7 +233,7 @@ impl Known {
     fn done(&mut self, call: &Call) {
         self.is_certain = true;
         match call {
-            Call::Open(open) => self.deposit = self.deposit.max(open.deposit),
+            Call::Open(open) => self.deposit = self.deposit.max(Some(open.deposit)),
             Call::Settle(redeem) => self.settled = self.settled.max(redeem.amount),
             Call::Close(redeem) => {
                 (self.settled, self.is_over) = (self.settled.max(redeem.amount), true);

@@ -282,7 +282,7 @@ fn a_channel_is_held_against_what_its_ledger_says_of_it() {
         role: Side::Seller,
         payee: account("payee"),
         asset: Asset::coin(),
-        deposit: Amount::new(100),
+        deposit: Some(Amount::new(100)),
         settled: Amount::new(10),
         vouched: Amount::new(30),
         is_closing: false,
@@ -323,6 +323,8 @@ fn a_channel_is_held_against_what_its_ledger_says_of_it() {
     ahead(&|c| c.deposit = Amount::new(200), "its deposit is 200");
     ahead(&|c| c.close_requested_ms = Some(1), "its payer asks to close it");
     ahead(&|c| (c.settled, c.finalized) = (Amount::new(30), true), "it paid 30, it is closed");
+    let untold = Escrowed { deposit: None, ..here.clone() };
+    assert_eq!(untold.compare(Some(&there)), Seen::Agrees);
     let over = Escrowed { is_over: true, ..here.clone() };
     assert!(matches!(over.compare(Some(&there)), Seen::Differs(what) if what.contains("is open")));
     assert!(matches!(here.compare(None), Seen::Differs(what) if what.contains("no such channel")));

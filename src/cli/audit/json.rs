@@ -70,7 +70,7 @@ struct Fee {
 #[derive(Serialize)]
 struct ChannelLine<'a> {
     channel: ChannelId,
-    deposit: Amount,
+    deposit: Option<Amount>,
     settled: Amount,
     vouched: Amount,
     closing: bool,

@@ -172,7 +172,8 @@ fn anchors(one: &Statement) -> String {
 
 fn fees(one: &Statement) -> String {
     let fee = |(ledger, fee): (LedgerId, Option<Amount>)| coin(&ledger, fee);
-    one.fees().into_iter().map(fee).collect::<Vec<_>>().join(", ")
+    let is_some = |(_, fee): &(LedgerId, Option<Amount>)| *fee != Some(Amount::ZERO);
+    one.fees().into_iter().filter(is_some).map(fee).collect::<Vec<_>>().join(", ")
 }
 
 /// A fee, in the smallest unit of the ledger's own coin: how many of them make a whole one is not
@@ -209,7 +210,8 @@ fn sums(shown: &Shown<'_>) -> Outcome {
         ]);
     }
     out::table(&rows)?;
-    for ((_, ledger), fee) in totals.fees.iter().filter(|((by, _), _)| *by == By::Currency) {
+    let is_some = |by: &By, fee: &Option<Amount>| *by == By::Currency && *fee != Some(Amount::ZERO);
+    for ((_, ledger), fee) in totals.fees.iter().filter(|((by, _), fee)| is_some(by, fee)) {
         out::line(format!("our fees in all: {}", coin(ledger, *fee)))?;
     }
     out::line("")
