@@ -5,7 +5,7 @@
 //! connection. Everything is bounded: connections, lines, and how long either side waits. It
 //! knows no node: whoever serves brings a handler.
 
-use crate::journal::{Answer, Query};
+use crate::journal::{Answer, Query, prune};
 use sdpp_ledger::Reference;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -56,6 +56,8 @@ pub enum Request {
     Retry(Reference),
     /// Not to do something owed any more, as far as that can still be had.
     Cancel(Reference),
+    /// To prune its journal, or to say what that would drop.
+    Prune(prune::Ask),
 }
 
 /// What it answers.
@@ -70,6 +72,8 @@ pub enum Response {
     Retried,
     /// To [`Request::Cancel`]: it is refused, or will be unless it is done before.
     Cancelling,
+    /// To [`Request::Prune`]: how far it came.
+    Pruned(prune::Told),
     /// It cannot be done, and why.
     Failed(String),
 }
@@ -237,6 +241,7 @@ impl Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::prune::{Tally, Told};
     use crate::journal::{PAGE_MAX, Query};
 
     async fn answer(request: Request) -> Response {
@@ -248,6 +253,7 @@ mod tests {
             Request::Journal(_) => Response::Journal(Answer::Entries { entries: Vec::new() }),
             Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
             Request::Cancel(_) => Response::Cancelling,
+            Request::Prune(_) => Response::Pruned(Told { tally: Tally::default(), rest: None }),
         }
     }
 

@@ -155,6 +155,17 @@ pub enum End {
     Failed,
 }
 
+/// A session whose payload was pruned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedSession {
+    /// Which.
+    pub session: SessionId,
+    /// None of its entries up to this one has payload any more.
+    pub through_seq: u64,
+    /// How many lost theirs just now.
+    pub entries: u64,
+}
+
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -321,6 +332,16 @@ pub enum Record {
         bundle: Digest,
         /// Its anchor.
         owed: Owed,
+    },
+    /// Payload of sessions that are over was pruned: what is missing in the entries that this
+    /// names is missing because somebody wanted it so, and what else is missing is damage.
+    Pruned {
+        /// What ended before this moment was to be pruned, in milliseconds since 1970 UTC.
+        before_ms: u64,
+        /// Whose payload.
+        sessions: Vec<PrunedSession>,
+        /// How many deliveries lost their signed bytes.
+        deliveries: u64,
     },
     /// The outbox: something owed is done, for good, and this is what the ledger says of it.
     Met {

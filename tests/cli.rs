@@ -451,7 +451,7 @@ fn a_journal_that_a_node_has_open_is_read_through_the_node() {
                 Request::Journal(query) => Response::Journal(served.answer(&query).unwrap()),
                 Request::Retry(_) => Response::Retried,
                 Request::Cancel(_) => Response::Cancelling,
-                Request::Status => Response::Status(Value::Null),
+                Request::Prune(_) | Request::Status => Response::Status(Value::Null),
             }
         }
     };

@@ -22,6 +22,10 @@ pub(super) struct Fold {
     pub(super) entry: u64,
     /// When that was, in milliseconds since 1970 UTC.
     pub(super) at_ms: u64,
+    /// Whether the payload of that entry was pruned.
+    pub(super) is_pruned: bool,
+    /// How many were.
+    pub(super) pruned: u64,
     pub(super) ground: Ground,
     pub(super) windows: Vec<Window>,
     /// Windows whose root and digest follow from their leaves.
@@ -80,6 +84,8 @@ impl Fold {
             began_ms,
             entry: 0,
             at_ms: began_ms,
+            is_pruned: false,
+            pruned: 0,
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
             recomputed: 0,
@@ -102,6 +108,8 @@ impl Fold {
     /// are judged on their own.
     pub(super) fn take(&mut self, entry: &Entry) {
         (self.entry, self.at_ms) = (entry.seq, entry.at_ms);
+        self.is_pruned = entry.lacks.is_some();
+        self.pruned += u64::from(self.is_pruned);
         self.has_begun |= matches!(entry.record, Record::Epoch { .. });
         if let Some(owed) = entry.record.owed() {
             self.owe(owed);
@@ -168,6 +176,7 @@ impl Fold {
             settled: self.settled,
             outstanding,
             state: self.state,
+            pruned: self.pruned,
             settlements: self.owed.iter().filter_map(Due::settlement).collect(),
             anchors: self.owed.iter().filter_map(Due::anchor).collect(),
             payouts: Vec::new(),
@@ -284,6 +293,7 @@ impl Fold {
             | Record::Reserved { .. }
             | Record::Amend { .. }
             | Record::Disputed { .. }
+            | Record::Pruned { .. }
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }

@@ -4,7 +4,7 @@ use super::fold::{Early, Fold, Window};
 use super::proof::{Found, ToVerify, VOUCHER, is_of};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::running_digest;
-use crate::message::{Ack, DataInvoice, Exit, PaymentAck, reread};
+use crate::message::{Ack, Cumulative, DataInvoice, Exit, PaymentAck, reread};
 use crate::record::{Act, Leaves, Owed, SignedMessage};
 use crate::terms::{InEscrow, Method, Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{
@@ -160,7 +160,11 @@ impl Fold {
 
     pub(super) fn ack(&mut self, terms: &Terms, message: &SignedMessage) -> Found {
         self.signed("ack", message, MessageKind::Ack, (&terms.buyer, self.session))?;
-        let Ack { seq, digest, .. } = reread(message).map_err(|e| e.to_string())?;
+        if !self.is_pruned {
+            reread::<Ack>(message).map_err(|e| e.to_string())?;
+        }
+        // All that counts stands in the signed layout; a reread message says the same.
+        let (seq, digest) = (message.number, message.commitment);
         let is_early = seq > self.invoiced().0 && self.early.len() < EARLY_MAX;
         if is_early && self.early.last().is_none_or(|last| last.seq <= seq) {
             self.early.push(Early { entry: self.entry, seq, digest });
@@ -185,23 +189,27 @@ impl Fold {
     ) -> Found {
         let by = (&terms.buyer, self.session);
         self.signed("payment", message, MessageKind::PaymentAck, by)?;
-        let PaymentAck { number, amount_total, ack, .. } =
-            reread(message).map_err(|e| e.to_string())?;
+        let (number, amount_total) = (message.number, message.amount_total);
+        let ack = match self.is_pruned {
+            true => None,
+            false => Some(reread::<PaymentAck>(message).map_err(|e| e.to_string())?.ack),
+        };
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let window = index.and_then(|index| self.windows.get(index));
         let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
         let paid_before = before.map_or(Amount::ZERO, |window| window.total);
-        let fits = |window: &Window| {
-            (window.to_seq, window.digest, window.total) == (ack.seq, ack.digest, amount_total)
+        let fits = |window: &&Window| {
+            let acked = |ack: Cumulative| (ack.seq, ack.digest) == (window.to_seq, window.digest);
+            window.total == amount_total && ack.is_none_or(acked)
         };
-        if !window.is_some_and(fits) {
+        let Some(window) = window.filter(fits) else {
             return Err(format!("the payment of window {number} does not fit its invoice"));
-        }
+        };
+        let (to_seq, invoiced_ms) = (window.to_seq, window.at_ms);
         let amount = amount_total.saturating_sub(paid_before);
         let items_before = before.map_or(0, |window| window.to_seq);
-        let invoiced_ms = window.map_or(self.at_ms, |window| window.at_ms);
-        self.pays_for(number, (ack.seq.saturating_sub(items_before), invoiced_ms));
-        self.acked = self.acked.max(ack.seq);
+        self.pays_for(number, (to_seq.saturating_sub(items_before), invoiced_ms));
+        self.acked = self.acked.max(to_seq);
         self.paid = self.paid.max(amount_total);
         if terms.currency.method == Method::Escrow {
             return Ok(());

@@ -70,6 +70,10 @@ pub struct Statement {
     pub outstanding: Amount,
     /// How the session stands.
     pub state: State,
+    /// The payload of so many entries was pruned. Their signatures, amounts and roots were checked
+    /// as ever; the rest of their data, the items that their payments acknowledge, and the leaves
+    /// under the roots could not be.
+    pub pruned: u64,
     /// Each transaction that paid, or should have.
     pub settlements: Vec<Settlement>,
     /// Each anchor that we owe.

@@ -5,7 +5,8 @@ use super::exit::{Exit, Failure, Outcome};
 use crate::actors::now_ms;
 use crate::admin::{Client, Request, Response};
 use crate::journal::entry::Entry;
-use crate::journal::{Answer, Journal, JournalError, Query, Write, obligation};
+use crate::journal::prune::{Ask, Tally, Told};
+use crate::journal::{Answer, Journal, JournalError, Query, Sweep, Write, obligation};
 use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Reference;
@@ -31,6 +32,11 @@ pub(super) enum Book {
 }
 
 impl Where {
+    /// The journal's folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.journal
+    }
+
     /// Opens the journal, or reaches the node that has it open.
     pub(super) fn open(&self) -> Outcome<Book> {
         match Journal::open_existing(&self.journal) {
@@ -48,7 +54,7 @@ impl Book {
     pub(super) fn ask(&mut self, query: &Query) -> Outcome<Answer> {
         match self {
             Book::Ours(journal) => Ok(journal.reader().answer(query)?),
-            Book::Nodes(client) => match ask(client, &Request::Journal(query.clone()))? {
+            Book::Nodes(client) => match ask_node(client, &Request::Journal(query.clone()))? {
                 Response::Journal(answer) => Ok(answer),
                 _ => Err(misfit()),
             },
@@ -86,18 +92,43 @@ impl Book {
                 let event = obligation::Event::Retried;
                 commit(journal, Write::Obligation { reference, event })
             }
-            Book::Nodes(client) => match ask(client, &Request::Retry(reference))? {
+            Book::Nodes(client) => match ask_node(client, &Request::Retry(reference))? {
                 Response::Retried => Ok(()),
                 _ => Err(misfit()),
             },
         }
     }
 
+    /// Prunes it, or finds out what that would drop.
+    pub(super) fn prune(&mut self, mut ask: Ask) -> Outcome<Tally> {
+        let mut sum = Tally::default();
+        match self {
+            Book::Ours(journal) => {
+                let mut sweep = Sweep::new(ask.before_ms, ask.from);
+                while match ask.dry_run {
+                    true => sweep.rehearse(&journal.reader())?,
+                    false => journal.prune(now_ms(), &mut sweep)?,
+                } {}
+                sum.add(sweep.tally().clone());
+            }
+            Book::Nodes(client) => loop {
+                let asked = ask_node(client, &Request::Prune(ask.clone()))?;
+                let Response::Pruned(Told { tally, rest }) = asked else { return Err(misfit()) };
+                sum.add(tally);
+                match rest {
+                    Some(place) => ask.from = place,
+                    None => break,
+                }
+            },
+        }
+        Ok(sum)
+    }
+
     /// Has something owed not be done any more, as far as that can still be had.
     pub(super) fn cancel(&mut self, reference: Reference) -> Outcome {
         match self {
             Book::Ours(journal) => commit(journal, Write::Cancel { reference }),
-            Book::Nodes(client) => match ask(client, &Request::Cancel(reference))? {
+            Book::Nodes(client) => match ask_node(client, &Request::Cancel(reference))? {
                 Response::Cancelling => Ok(()),
                 _ => Err(misfit()),
             },
@@ -119,7 +150,7 @@ pub(super) fn misfit() -> Failure {
     )
 }
 
-fn ask(client: &mut Client, request: &Request) -> Outcome<Response> {
+fn ask_node(client: &mut Client, request: &Request) -> Outcome<Response> {
     match client.ask(request) {
         Ok(Response::Failed(why)) => Err(Failure::new(Exit::Failed, why)),
         Ok(response) => Ok(response),

@@ -1,6 +1,7 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
 use super::exit::{Exit, Failure, Outcome};
+use super::journal::prune;
 use super::running::Running;
 use super::sell::Selling;
 use super::{out, remainders};
@@ -178,6 +179,10 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
         Request::Cancel(reference) => {
             let write = Write::Cancel { reference };
             commit(&asked, write).await.map(|()| Response::Cancelling)
+        }
+        Request::Prune(ask) => {
+            let told = prune::answer(asked.reader.clone(), &asked.journal, ask).await;
+            told.map(Response::Pruned)
         }
     };
     answered.unwrap_or_else(Response::Failed)

@@ -266,17 +266,32 @@ impl Delivery {
     }
 
     /// The bytes that used its number up as they should: to be sent again when the ledger has
-    /// lost them.
+    /// lost them. Pruned ones are gone.
     pub fn spent_by(&self) -> Option<&Signed> {
         let (among, evidence) = match &self.state {
             State::Final { evidence } => (self.own(), evidence),
             State::Cancelled { evidence } => (self.cancelling(), evidence),
             _ => return None,
         };
-        among.iter().find(|signed| is_of(signed, evidence)).or(match among {
+        let found = among.iter().find(|signed| is_of(signed, evidence)).or(match among {
             [only] => Some(only),
             _ => None,
-        })
+        });
+        found.filter(|signed| !signed.raw.is_empty())
+    }
+
+    /// Whether it came to an end that the ledger vouches for, and has bytes left all the same.
+    pub(super) fn is_prunable(&self) -> bool {
+        let is_done = matches!(
+            self.state,
+            State::Final { .. } | State::Reverted { .. } | State::Cancelled { .. }
+        );
+        is_done && self.raw_bytes() > 0
+    }
+
+    /// The length of all that was ever signed under its number, in bytes.
+    pub(super) fn raw_bytes(&self) -> usize {
+        self.variants.iter().map(|signed| signed.raw.len()).sum()
     }
 
     /// Whether its number may be signed for something else, when the ledger waits for it once

@@ -1,9 +1,12 @@
 //! Entries: records in their place in the chain.
 //!
-//! An entry's stored bytes are its canonical form: they are hashed as they are and never made
-//! again from the parsed value. Each entry names the digest of the one before it; the first names
-//! the genesis of whose journal it is.
+//! An entry is stored in two parts. Its *body* is its canonical form: JSON, hashed as it is and
+//! never made again from the parsed value. Each body names the digest of the body before it; the
+//! first names the genesis of whose journal it is. Its *payload*, where it has some, stands apart
+//! and is bound by the digest that the body names it with: so payload can be pruned, and the chain
+//! is the same after it.
 
+use super::payload::Payload;
 use crate::crypto::SaltSecret;
 use crate::record::Record;
 use crate::terms::SessionId;
@@ -24,17 +27,53 @@ pub struct Entry {
     pub prev: Digest,
     /// The fact.
     pub record: Record,
+    /// Keccak-256 of the payload that was pruned from it: raw `data` and leaves that it was
+    /// written with, and that its record does not have any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Digest>,
+}
+
+/// An entry as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// JSON of the entry without its payload: what is hashed.
+    pub(super) body: Vec<u8>,
+    /// Its payload's bytes, where it has some.
+    pub(super) payload: Option<Vec<u8>>,
 }
 
 impl Entry {
-    /// The bytes that are stored and hashed. JSON.
-    pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(self)
+    /// The bytes that are stored. The body is the entry as it will be once it is pruned.
+    pub(super) fn encode(mut self) -> Result<Stored, serde_json::Error> {
+        let payload = Payload::take(&mut self.record).map(|payload| payload.to_bytes());
+        self.lacks = payload.as_ref().map(|bytes| keccak(&[bytes])).or(self.lacks);
+        Ok(Stored { body: serde_json::to_vec(&self)?, payload })
     }
 
-    /// Reads stored bytes.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+    /// Reads a stored body: the entry without its payload.
+    pub(super) fn decode(body: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    /// The same entry with its payload, as far as that is still stored.
+    ///
+    /// # Errors
+    /// What is wrong with it, where it is not the one that the entry was written with.
+    pub(super) fn complete(mut self, payload: Option<&[u8]>) -> Result<Self, &'static str> {
+        let Some(bytes) = payload else { return Ok(self) };
+        if self.lacks.take() != Some(keccak(&[bytes])) {
+            return Err("has another payload than it was written with");
+        }
+        let payload = Payload::read(bytes).ok_or("has a payload that cannot be read")?;
+        payload.put_back(&mut self.record).ok_or("has the payload of another record")?;
+        Ok(self)
+    }
+
+    /// Whether this very record would stand here, pruned or not.
+    pub(super) fn holds(&self, record: Record) -> Result<bool, serde_json::Error> {
+        let other = Entry { record, lacks: None, ..self.clone() };
+        let (this, other) = (self.clone().encode()?, other.encode()?);
+        Ok(this.body == other.body)
     }
 
     /// The same entry for somebody who must not know its secrets: a salt secret reads as zeros.
@@ -46,9 +85,9 @@ impl Entry {
     }
 }
 
-/// The digest of an entry's stored bytes.
-pub fn digest(bytes: &[u8]) -> Digest {
-    keccak(&[bytes])
+/// The digest of an entry: that of its stored body.
+pub fn digest(body: &[u8]) -> Digest {
+    keccak(&[body])
 }
 
 /// What stands before the first entry: `keccak("SDPP/1 journal" || identity (33 bytes))`.
@@ -84,53 +123,4 @@ pub struct Broken {
     pub seq: u64,
     /// What is wrong with it.
     pub what: String,
-}
-
-/// Checks a chain, one entry after the other.
-#[derive(Debug)]
-pub(super) struct Walk {
-    head: Head,
-}
-
-impl Walk {
-    pub(super) fn new(identity: &PublicKey) -> Self {
-        let digest = genesis(identity);
-        Walk { head: Head { seq: 0, digest, at_ms: 0 } }
-    }
-
-    /// Takes the next entry as stored: the seq of its key, and its bytes.
-    pub(super) fn step(&mut self, key_seq: u64, bytes: &[u8]) -> Result<(), Broken> {
-        let seq = self.head.seq + 1;
-        let broken = |what: String| Err(Broken { seq, what });
-        if key_seq != seq {
-            return broken(format!("is missing; the next one there is {key_seq}"));
-        }
-        let entry = match Entry::decode(bytes) {
-            Ok(entry) => entry,
-            // Where, and no more: what stands there may be a secret.
-            Err(e) => return broken(format!("cannot be read at {}:{}", e.line(), e.column())),
-        };
-        if entry.seq != seq {
-            return broken(format!("says that it is entry {}", entry.seq));
-        }
-        if entry.prev != self.head.digest {
-            return broken("does not follow from the entry before it".to_owned());
-        }
-        if entry.at_ms < self.head.at_ms {
-            return broken("is older than the entry before it".to_owned());
-        }
-        self.head = Head { seq, digest: digest(bytes), at_ms: entry.at_ms };
-        Ok(())
-    }
-
-    /// Ends the walk: `head` is what the journal says its last entry is.
-    pub(super) fn end(self, head: Head) -> Result<Head, Broken> {
-        if self.head == head {
-            return Ok(head);
-        }
-        Err(Broken {
-            seq: self.head.seq + 1,
-            what: format!("is missing; the journal's head is entry {}", head.seq),
-        })
-    }
 }

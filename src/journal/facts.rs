@@ -21,6 +21,9 @@ pub struct Session {
     pub epochs: Vec<(u32, u64)>,
     /// How it ended, if it has.
     pub ended: Option<End>,
+    /// Up to which entry its payload was pruned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned_to_seq: Option<u64>,
 }
 
 /// What the journal knows of a payment channel.

@@ -15,6 +15,8 @@ mod folder;
 mod keys;
 pub mod obligation;
 pub mod outbox;
+mod payload;
+pub mod prune;
 mod query;
 mod reader;
 pub mod reclaim;
@@ -22,6 +24,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod walk;
 pub mod watch;
 mod write;
 
@@ -29,9 +32,11 @@ pub use delivery::{Delivery, DeliveryId, Numbers};
 pub use entry::{Broken, Entry, Head};
 pub use facts::{Channel, Session};
 pub use obligation::Obligation;
+pub use prune::{Pruning, Sweep};
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
+pub use walk::{Pruned, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 
@@ -44,7 +49,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tree::{Batch, Store, Tree, TreeError};
 
 /// The format of what is on disk, [`crate::record`] included.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// Why a journal cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +86,10 @@ pub enum JournalError {
         expected: Box<PublicKey>,
     },
     /// It was written by a version of this program with another format.
-    #[error("the journal has format {found}, this program writes format {SCHEMA}")]
+    #[error(
+        "the journal has format {found}, this program reads and writes format {SCHEMA} alone: read \
+         it with the program that wrote it, and begin a new one in another folder"
+    )]
     Schema {
         /// Its format.
         found: String,

@@ -9,6 +9,7 @@ use super::entry::{Broken, Entry, Head};
 use super::facts::Session;
 use super::obligation::Obligation;
 use super::reader::{Counts, Reader};
+use super::walk::{Pruned, Walked};
 use crate::terms::SessionId;
 use sdpp_ledger::{LedgerId, PublicKey, Reference};
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,9 @@ pub enum Answer {
     Holds {
         /// The last entry.
         head: Head,
+        /// What was pruned.
+        #[serde(default)]
+        pruned: Pruned,
     },
     /// The chain is broken.
     Broken {
@@ -150,8 +154,8 @@ impl Reader {
             Query::Deliveries { after, limit } => {
                 Answer::Deliveries { deliveries: self.deliveries(after.as_ref(), *limit)? }
             }
-            Query::Verify => match self.verify()? {
-                Ok(head) => Answer::Holds { head },
+            Query::Verify => match self.walk()? {
+                Ok(Walked { head, pruned }) => Answer::Holds { head, pruned },
                 Err(broken) => Answer::Broken { broken },
             },
         })

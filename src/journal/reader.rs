@@ -1,7 +1,7 @@
 //! Reading the journal: from any thread, and only what is durable.
 
 use super::delivery::{Delivery, DeliveryId, Numbers};
-use super::entry::{self, Broken, Entry, Head, Walk};
+use super::entry::{self, Entry, Head};
 use super::facts::{Channel, Session};
 use super::folder::Mark;
 use super::obligation::Obligation;
@@ -64,13 +64,17 @@ impl Reader {
 
     /// One entry.
     pub fn entry(&self, seq: u64) -> Result<Option<Entry>, JournalError> {
-        self.row(Tree::Entries, &keys::seq(seq))
+        let found = self.0.read(|store| {
+            let key = keys::seq(seq);
+            let Some(body) = store.get(Tree::Entries, &key)? else { return Ok(None) };
+            Ok(Some((key.to_vec(), body, store.get(Tree::Payloads, &key)?)))
+        })?;
+        found.map(whole).transpose()
     }
 
     /// Up to `limit` entries after entry `after`, in order.
     pub fn entries(&self, after: u64, limit: usize) -> Result<Vec<Entry>, JournalError> {
-        let pairs = self.page(Tree::Entries, &[], Some(&keys::seq(after)), limit)?;
-        rows(Tree::Entries, pairs)
+        self.stored(after, limit)?.into_iter().map(whole).collect()
     }
 
     /// Up to `limit` entries of a session after entry `after`, in order.
@@ -80,13 +84,33 @@ impl Reader {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Entry>, JournalError> {
+        let seqs = self.session_seqs(session, after, limit)?.into_iter();
+        seqs.map(|seq| self.entry(seq)?.ok_or_else(|| gone(seq))).collect()
+    }
+
+    /// The same without their payload, pruned or not.
+    pub(super) fn session_bodies(
+        &self,
+        session: &SessionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Entry>, JournalError> {
+        let seqs = self.session_seqs(session, after, limit)?.into_iter();
+        let body = |seq| self.row(Tree::Entries, &keys::seq(seq))?.ok_or_else(|| gone(seq));
+        seqs.map(body).collect()
+    }
+
+    fn session_seqs(
+        &self,
+        session: &SessionId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, JournalError> {
         let start = keys::in_session(session, after);
         let prefix = &session.0.0;
         let index = self.page(Tree::SessionEntries, prefix, Some(&start), limit)?;
         let seqs = index.iter().flat_map(|(_, row)| keys::seqs(row));
-        let seqs = seqs.filter(|seq| *seq > after).take(limit.min(PAGE_MAX));
-        seqs.map(|seq| self.entry(seq)?.ok_or_else(|| damaged(format!("entry {seq} is gone"))))
-            .collect()
+        Ok(seqs.filter(|seq| *seq > after).take(limit.min(PAGE_MAX)).collect())
     }
 
     /// What is known of a session.
@@ -214,29 +238,6 @@ impl Reader {
         Ok(Counts { head: self.head()?, sessions, unsettled })
     }
 
-    /// Walks the whole chain as it is now: the head, or the first entry that is wrong.
-    pub fn verify(&self) -> Result<Result<Head, Broken>, JournalError> {
-        let head = self.head()?;
-        let mut walk = Walk::new(&self.identity());
-        let mut after = 0;
-        while after < head.seq {
-            let pairs = self.page(Tree::Entries, &[], Some(&keys::seq(after)), PAGE_MAX)?;
-            if pairs.is_empty() {
-                break;
-            }
-            for (key, bytes) in pairs {
-                after = keys::tail(&key).unwrap_or(u64::MAX);
-                if after > head.seq {
-                    break;
-                }
-                if let Err(broken) = walk.step(after, &bytes) {
-                    return Ok(Err(broken));
-                }
-            }
-        }
-        Ok(walk.end(head))
-    }
-
     /// Whether a delivery's call is what its obligations, and its head where it has one, make of
     /// it: what audit asks before it looks for the call on the ledger.
     pub fn holds(&self, delivery: &Delivery) -> Result<bool, JournalError> {
@@ -308,6 +309,30 @@ impl Reader {
         self.0.read(|store| Ok(store.scan(tree, prefix, after, limit)?))
     }
 
+    /// Up to `limit` entries after entry `after` as they are stored, each with its payload as it
+    /// is at the same moment.
+    pub(super) fn stored(&self, after: u64, limit: usize) -> Result<Vec<StoredRow>, JournalError> {
+        let (after, limit) = (keys::seq(after), limit.min(PAGE_MAX));
+        let (bodies, payloads) = self.0.read(|store| {
+            let page = |tree| store.scan(tree, &[], Some(&after), limit);
+            Ok((page(Tree::Entries)?, page(Tree::Payloads)?))
+        })?;
+        let mut payloads = payloads.into_iter().peekable();
+        let beside = |(key, body)| {
+            // Both are in order; what belongs to no entry is passed over.
+            while payloads.next_if(|(other, _)| *other < key).is_some() {}
+            let payload = payloads.next_if(|(other, _)| *other == key);
+            (key, body, payload.map(|(_, bytes)| bytes))
+        };
+        Ok(bodies.into_iter().map(beside).collect())
+    }
+
+    /// How many bytes of payload an entry has.
+    pub(super) fn payload_bytes(&self, seq: u64) -> Result<Option<usize>, JournalError> {
+        let payload = self.0.read(|store| Ok(store.get(Tree::Payloads, &keys::seq(seq))?))?;
+        Ok(payload.map(|bytes| bytes.len()))
+    }
+
     pub(super) fn row<T: DeserializeOwned>(
         &self,
         tree: Tree,
@@ -316,6 +341,20 @@ impl Reader {
         let bytes = self.0.read(|store| Ok(store.get(tree, key)?))?;
         bytes.map(|bytes| read_row(tree, &bytes)).transpose()
     }
+}
+
+/// An entry as it is stored: its key, its body, its payload.
+pub(super) type StoredRow = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
+/// An entry with its payload, checked.
+fn whole((_, body, payload): StoredRow) -> Result<Entry, JournalError> {
+    let entry: Entry = read_row(Tree::Entries, &body)?;
+    let seq = entry.seq;
+    entry.complete(payload.as_deref()).map_err(|what| damaged(format!("entry {seq} {what}")))
+}
+
+fn gone(seq: u64) -> JournalError {
+    damaged(format!("entry {seq} is gone"))
 }
 
 fn rows<T: DeserializeOwned>(tree: Tree, pairs: Vec<Pair>) -> Result<Vec<T>, JournalError> {

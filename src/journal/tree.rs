@@ -34,7 +34,7 @@ const LOCK_TRIES: u32 = 200;
 pub(super) enum Tree {
     /// `schema`, `identity`, `head`, and for each ledger with channels the height to read next.
     Meta = 1,
-    /// seq -> the entry's bytes.
+    /// seq -> the entry's body. Never written again, and never removed.
     Entries = 2,
     /// session -> what is known of it.
     Sessions = 3,
@@ -64,6 +64,8 @@ pub(super) enum Tree {
     Changes = 15,
     /// channel, reference -> amount, whether that closes: what redeems a voucher and is not refused.
     Redeems = 16,
+    /// seq -> the entry's payload, until it is pruned.
+    Payloads = 17,
 }
 
 /// Where a value stands.
@@ -204,8 +206,9 @@ impl Store {
                 pieces.insert(piece_key(tree, key, piece), bytes);
             }
         }
-        let is_new = value.is_some() && matches!(tree, Tree::Entries | Tree::SessionEntries);
-        // Entries are never written twice and need no look.
+        let is_new = value.is_some()
+            && matches!(tree, Tree::Entries | Tree::Payloads | Tree::SessionEntries);
+        // Entries and their payload are never written twice and need no look.
         let before = if is_new { 0 } else { self.pieces_of(tree, key)? };
         for old in count..before {
             pieces.remove(piece_key(tree, key, old));

@@ -3,6 +3,7 @@
 use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
+use super::prune::{Dropped, Pruning};
 use super::reclaim::Reclaim;
 use super::watch::Watch;
 use crate::record::Record;
@@ -17,7 +18,8 @@ pub enum Write {
     Append {
         /// The session that it belongs to; the one that it founds in [`Record::Order`].
         session: Option<SessionId>,
-        /// The fact; never [`Record::Met`] or [`Record::Refused`], which the journal appends.
+        /// The fact; never [`Record::Met`], [`Record::Refused`] or [`Record::Pruned`], which the
+        /// journal appends.
         record: Box<Record>,
     },
     /// A signed transaction: from here on, and no earlier, it may be submitted.
@@ -87,6 +89,9 @@ pub enum Write {
     /// What is left in a channel of ours is to come back, as far as it is time for that; see
     /// [`super::watch`]. Else nothing changes.
     Reclaim(Reclaim),
+    /// Payload is dropped; see [`super::prune`]. Of a session that has changed since it was looked
+    /// at nothing is.
+    Prune(Box<Pruning>),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.
@@ -133,6 +138,8 @@ pub struct Written {
     pub news: Vec<News>,
     /// The ledgers that have new work.
     pub ledgers: Vec<LedgerId>,
+    /// What was pruned.
+    pub pruned: Option<Box<Dropped>>,
 }
 
 /// Something that the session which owes it wants to know.
@@ -195,8 +202,8 @@ pub enum WriteError {
         /// What it is claimed to pay.
         by: Reference,
     },
-    /// Only the journal itself records that something is met or refused.
-    #[error("met and refused are appended by the outbox alone")]
+    /// Only the journal itself records that something is met, refused or pruned.
+    #[error("met, refused and pruned are appended by the journal alone")]
     OutboxOnly,
     /// It does not fit.
     #[error("{what} takes {bytes} bytes, more than {max}")]

@@ -10,6 +10,7 @@ mod figures;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
+mod pruned;
 mod remainders;
 
 use lies::lie;
@@ -30,6 +31,10 @@ struct Book {
 
 impl Book {
     fn of(side: &Side, owner: PublicKey) -> Vec<Entry> {
+        Book::written(side, owner).journal.reader().entries(0, 1000).unwrap()
+    }
+
+    fn written(side: &Side, owner: PublicKey) -> Book {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(&dir.path().join("journal"), owner).unwrap();
         let mut book = Book { journal, number: 0, _dir: dir };
@@ -38,7 +43,7 @@ impl Book {
             book.settle();
         }
         assert!(book.journal.reader().verify().unwrap().is_ok());
-        book.journal.reader().entries(0, 1000).unwrap()
+        book
     }
 
     fn commit(&mut self, write: Write) {

@@ -19,6 +19,7 @@ mod place;
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
+mod prune;
 mod reclaim;
 mod redeeming;
 mod trade;

@@ -58,6 +58,8 @@ struct Line<'a> {
     ledgers_asked: bool,
     settlements: Vec<SettlementLine<'a>>,
     anchors: Vec<Anchored<'a>>,
+    /// How many entries have lost their payload.
+    pruned: u64,
     problems: Vec<ProblemLine<'a>>,
 }
 
@@ -153,6 +155,7 @@ impl<'a> Line<'a> {
             ledgers_asked: shown.words.is_some(),
             settlements: settlements(one),
             anchors: anchors(one),
+            pruned: one.pruned,
             problems: problems.collect(),
         }
     }

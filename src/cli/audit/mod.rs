@@ -156,7 +156,7 @@ pub(super) async fn of(reader: &Reader, ledgers: &online::ById) -> Outcome<Repor
 fn verified(book: &mut Book) -> Outcome<(PublicKey, Head)> {
     let Answer::Counts { identity, .. } = book.ask(&Query::Counts)? else { return Err(misfit()) };
     match book.ask(&Query::Verify)? {
-        Answer::Holds { head } => Ok((identity, head)),
+        Answer::Holds { head, .. } => Ok((identity, head)),
         Answer::Broken { broken } => {
             let why = format!("the chain is broken, so nothing is exported: {broken}");
             Err(Failure::new(Exit::Wrong, why))

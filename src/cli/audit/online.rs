@@ -394,6 +394,7 @@ mod tests {
             settled: Amount::ZERO,
             outstanding: Amount::ZERO,
             state: State::Open,
+            pruned: 0,
             settlements: Vec::new(),
             anchors,
             payouts: Vec::new(),

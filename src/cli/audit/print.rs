@@ -135,6 +135,13 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
     for (what, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out::line(format!("  {what:<11}  {value}"))?;
     }
+    if one.pruned > 0 {
+        let (what, count) = ("pruned", one.pruned);
+        out::line(format!(
+            "  {what:<11}  the payload of {count} entries: their signatures, amounts and roots hold, \
+             what else they said and their items' leaves could not be checked again"
+        ))?;
+    }
     out::line("")
 }
 

@@ -1,12 +1,13 @@
 //! `sdpp journal`: the entries and the outbox, while the node runs or while it does not.
 
+pub(super) mod prune;
 mod soak;
 
 use super::book::{Book, ROWS, Where, misfit};
 use super::exit::{Exit, Failure, Outcome};
 use super::out;
 use crate::journal::delivery::Cancel as Wish;
-use crate::journal::{Answer, Delivery, Obligation, Placed, Query};
+use crate::journal::{Answer, Delivery, Obligation, Placed, Pruned, Query};
 use crate::message::Moment;
 use crate::terms::SessionId;
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,7 +15,8 @@ use sdpp_ledger::Reference;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// List, show and verify a journal, try again what a ledger refused, and cancel what is stuck.
+/// List, show, verify and prune a journal, try again what a ledger refused, and cancel what is
+/// stuck.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp journal verify --journal seller-journal")]
 pub(super) struct Journal {
@@ -29,6 +31,7 @@ enum Verb {
     Verify(Verify),
     Retry(Retry),
     Cancel(Cancel),
+    Prune(prune::Prune),
     Soak(soak::Soak),
 }
 
@@ -143,6 +146,7 @@ impl Journal {
                 let line = format!("{reference} will not be done, unless it is done before");
                 if json { out::json(&json!({ "reference": reference })) } else { out::line(line) }
             }
+            Verb::Prune(prune) => prune.run(),
             Verb::Soak(soak) => soak.run(),
         }
     }
@@ -159,7 +163,9 @@ impl List {
                     let session = entry.session.map(|id| format!("  session {id}"));
                     self.print(&entry, || {
                         let session = session.unwrap_or_default();
-                        format!("{:>8}  {}  {record}{session}", entry.seq, Moment(entry.at_ms))
+                        let pruned = if entry.lacks.is_some() { "  pruned" } else { "" };
+                        let (seq, at) = (entry.seq, Moment(entry.at_ms));
+                        format!("{seq:>8}  {at}  {record}{session}{pruned}")
                     })
                 })
             }
@@ -242,8 +248,8 @@ impl Show {
 
 impl Verify {
     fn run(self) -> Outcome {
-        let head = match self.book.open()?.ask(&Query::Verify)? {
-            Answer::Holds { head } => head,
+        let (head, pruned) = match self.book.open()?.ask(&Query::Verify)? {
+            Answer::Holds { head, pruned } => (head, pruned),
             Answer::Broken { broken } => {
                 return Err(Failure::new(Exit::Wrong, format!("the chain is broken: {broken}")));
             }
@@ -254,9 +260,18 @@ impl Verify {
             return Err(Failure::new(Exit::Wrong, why));
         }
         if self.json {
-            return out::json(&json!({ "head": head }));
+            return out::json(&json!({ "head": head, "pruned": pruned }));
         }
-        out::line(format!("the chain holds, from entry 1 to {}: {}", head.seq, head.digest))
+        out::line(format!("the chain holds, from entry 1 to {}: {}", head.seq, head.digest))?;
+        let Pruned { entries, sessions, before_ms } = pruned;
+        if entries == 0 {
+            return Ok(());
+        }
+        let before = Moment(before_ms);
+        out::line(format!(
+            "pruned: the payload of {entries} entries of {sessions} sessions that ended before \
+             {before}"
+        ))
     }
 }
 

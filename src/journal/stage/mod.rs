@@ -5,12 +5,13 @@
 
 mod claims;
 mod deliveries;
+mod prune;
 mod reclaim;
 mod redeem;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
-use super::entry::{self, Entry, Head};
+use super::entry::{self, Entry, Head, Stored};
 use super::facts::{Channel, Session};
 use super::keys;
 use super::obligation::{Event, Illegal, Obligation, State};
@@ -46,6 +47,10 @@ impl From<JournalError> for Fault {
 /// The one record that may stand before its session's order: the order's own anchor goes first.
 fn precedes_order(record: &Record) -> bool {
     matches!(record, Record::Anchoring { owed } if owed.purpose == Purpose::Order)
+}
+
+fn unwritable(error: serde_json::Error) -> JournalError {
+    damaged(format!("a record cannot be written: {error}"))
 }
 
 /// What a batch held at some place: nothing, or a value, or a removal.
@@ -126,6 +131,7 @@ impl<'a> Stage<'a> {
             Write::Included { reference, due_ms } => self.included(&reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
+            Write::Prune(pruning) => self.prune(&pruning),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }
@@ -147,7 +153,9 @@ impl<'a> Stage<'a> {
     // Records.
 
     fn append(&mut self, session: Option<SessionId>, record: Record) -> Result<(), Fault> {
-        if matches!(record, Record::Met { .. } | Record::Refused { .. }) {
+        let is_inner =
+            matches!(record, Record::Met { .. } | Record::Refused { .. } | Record::Pruned { .. });
+        if is_inner {
             return Err(WriteError::OutboxOnly.into());
         }
         self.found(session, &record)?;
@@ -186,6 +194,7 @@ impl<'a> Stage<'a> {
             reserved_to_seq: 0,
             epochs: Vec::new(),
             ended: None,
+            pruned_to_seq: None,
         };
         self.put_row("a session", Tree::Sessions, id.0.0.to_vec(), &session)
     }
@@ -205,7 +214,8 @@ impl<'a> Stage<'a> {
         let Some(entry) = self.row::<Entry>(Tree::Entries, &keys::seq(seq))? else {
             return Err(damaged(format!("entry {seq} is gone")).into());
         };
-        let is_same = entry.session == session && entry.record == *record;
+        let holds = entry.holds(record.clone()).map_err(unwritable)?;
+        let is_same = entry.session == session && holds;
         if !is_same && !self.claim_also(&first, owed, session, record)? {
             let reference = owed.reference;
             return Err(WriteError::ReferenceConflict { reference, entry: seq }.into());
@@ -246,13 +256,18 @@ impl<'a> Stage<'a> {
             session,
             prev: self.head.digest,
             record,
+            lacks: None,
         };
-        let bytes =
-            entry.encode().map_err(|e| damaged(format!("a record cannot be written: {e}")))?;
-        self.head = Head { seq: entry.seq, digest: entry::digest(&bytes), at_ms: entry.at_ms };
-        self.put("a record", Tree::Entries, keys::seq(entry.seq).into(), bytes)?;
+        let (seq, at_ms) = (entry.seq, entry.at_ms);
+        let Stored { body, payload } = entry.encode().map_err(unwritable)?;
+        self.head = Head { seq, digest: entry::digest(&body), at_ms };
+        let key = keys::seq(seq);
+        self.put("a record", Tree::Entries, key.into(), body)?;
+        if let Some(payload) = payload {
+            self.put("a record's payload", Tree::Payloads, key.into(), payload)?;
+        }
         if let Some(session) = session {
-            self.indexed.entry(session).or_default().push(entry.seq);
+            self.indexed.entry(session).or_default().push(seq);
         }
         Ok(())
     }

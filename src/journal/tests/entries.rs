@@ -1,6 +1,7 @@
 //! The chain: what is read is what was written, and nothing passes for it.
 
 use super::*;
+use crate::journal::entry::Stored;
 use crate::journal::tree::{Batch, Tree};
 use proptest::prelude::*;
 
@@ -79,15 +80,19 @@ proptest! {
             session: (seq % 2 == 0).then(|| session(3)),
             prev: Digest([9; 32]),
             record: records[pick].clone(),
+            lacks: None,
         };
-        let bytes = entry.encode().unwrap();
-        prop_assert_eq!(Entry::decode(&bytes).unwrap(), entry);
+        let Stored { body, payload } = entry.clone().encode().unwrap();
+        let bare = Entry::decode(&body).unwrap();
+        prop_assert_eq!(bare.lacks.is_some(), payload.is_some());
+        prop_assert_eq!(bare.clone().encode().unwrap(), Stored { body, payload: None });
+        prop_assert_eq!(bare.complete(payload.as_deref()).unwrap(), entry);
     }
 
     #[test]
     fn hostile_bytes_are_no_entry_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), cut in 0usize..400) {
         let _ = Entry::decode(&bytes);
-        let good = Entry { seq: 1, at_ms: 1, session: None, prev: Digest::ZERO, record: ended("x") }.encode().unwrap();
+        let good = Entry { seq: 1, at_ms: 1, session: None, prev: Digest::ZERO, record: ended("x"), lacks: None }.encode().unwrap().body;
         let mut torn = good[..cut.min(good.len())].to_vec();
         torn.extend(bytes);
         let _ = Entry::decode(&torn);

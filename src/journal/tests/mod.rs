@@ -11,6 +11,7 @@ mod numbers;
 mod open;
 mod outbox;
 mod power;
+mod prune;
 mod reclaim;
 mod refused;
 mod simulation;

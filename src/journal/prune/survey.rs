@@ -1,0 +1,88 @@
+//! How a session stands, by its entries and by what became of what it owes.
+
+use super::rule::Standing;
+use crate::journal::entry::Entry;
+use crate::journal::obligation::State;
+use crate::journal::query::PAGE_MAX;
+use crate::journal::reader::Reader;
+use crate::journal::{JournalError, damaged};
+use crate::record::{Owed, Record};
+use crate::terms::SessionId;
+use sdpp_ledger::{ChannelId, Reference};
+use std::collections::{BTreeMap, HashSet};
+
+/// A session, looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Surveyed {
+    pub(super) standing: Standing,
+    /// Its last entry: whether it changed since shows there.
+    pub(super) last_seq: u64,
+    /// The entries that were written with payload.
+    pub(super) seqs: Vec<u64>,
+}
+
+/// Looks at a session as it is now. Reads all its entries without their payload.
+pub(super) fn survey(reader: &Reader, session: &SessionId) -> Result<Surveyed, JournalError> {
+    let mut look = Look::default();
+    loop {
+        let page = reader.session_bodies(session, look.found.last_seq, PAGE_MAX)?;
+        if page.is_empty() {
+            break;
+        }
+        page.iter().for_each(|entry| look.take(entry));
+    }
+    for reference in &look.owed {
+        let row = reader.obligation(reference)?;
+        let row = row.ok_or_else(|| damaged(format!("the obligation {reference} is gone")))?;
+        look.found.standing.is_unsettled |= !row.state.is_settled();
+        look.found.standing.is_refused |= matches!(row.state, State::Refused { .. });
+    }
+    for channel in &look.channels {
+        // One that nobody watches yet is not known to be over.
+        let is_over = reader.watched(channel)?.is_some_and(|watched| watched.is_over);
+        look.found.standing.is_on_open_channel |= !is_over;
+    }
+    Ok(look.found)
+}
+
+#[derive(Default)]
+struct Look {
+    found: Surveyed,
+    owed: HashSet<Reference>,
+    channels: HashSet<ChannelId>,
+    /// The last item of each window that is not paid yet, by number.
+    windows: BTreeMap<u64, u64>,
+}
+
+impl Look {
+    fn take(&mut self, entry: &Entry) {
+        self.found.last_seq = entry.seq;
+        if entry.lacks.is_some() {
+            self.found.seqs.push(entry.seq);
+        }
+        let owed = entry.record.owed();
+        self.owed.extend(owed.map(|Owed { reference, .. }| *reference));
+        let standing = &mut self.found.standing;
+        match &entry.record {
+            Record::Invoice { message, to_seq, .. } => {
+                standing.due_seq = standing.due_seq.max(*to_seq);
+                self.windows.insert(message.number, *to_seq);
+            }
+            Record::Ack { message } => standing.due_seq = standing.due_seq.max(message.number),
+            Record::Payment { message, .. } => {
+                let later = self.windows.split_off(&message.number.saturating_add(1));
+                let paid = std::mem::replace(&mut self.windows, later);
+                let to_seq = paid.get(&message.number).copied().unwrap_or_default();
+                standing.paid_seq = standing.paid_seq.max(to_seq);
+            }
+            Record::Voucher { channel, .. }
+            | Record::Ceiling { channel, .. }
+            | Record::Spent { channel, .. } => {
+                self.channels.insert(*channel);
+            }
+            Record::Disputed { .. } => standing.is_disputed = true,
+            Record::Ended { end, .. } => standing.ended = Some((*end, entry.at_ms)),
+            _ => {}
+        }
+    }
+}

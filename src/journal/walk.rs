@@ -1,0 +1,186 @@
+//! Walking the chain: each entry follows from the one before it, each payload is the one that its
+//! entry was written with, and what has lost its payload was pruned.
+
+use super::JournalError;
+use super::entry::{Broken, Entry, Head, digest, genesis};
+use super::keys;
+use super::query::PAGE_MAX;
+use super::reader::Reader;
+use crate::record::{PrunedSession, Record};
+use crate::terms::SessionId;
+use sdpp_ledger::PublicKey;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What is wrong with an entry whose payload is gone without a record of it.
+pub(super) const LOST: &str = "has lost its payload, and nobody pruned it";
+
+/// A chain that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walked {
+    /// Its last entry.
+    pub head: Head,
+    /// What was pruned from it.
+    pub pruned: Pruned,
+}
+
+/// What a chain says of what was pruned from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// How many entries have lost their payload.
+    pub entries: u64,
+    /// Of how many sessions.
+    pub sessions: u64,
+    /// All of them ended before this moment, in milliseconds since 1970 UTC; 0 where nothing was
+    /// pruned.
+    pub before_ms: u64,
+}
+
+impl Reader {
+    /// Walks the whole chain as it is now: the head, or the first entry that is wrong.
+    pub fn verify(&self) -> Result<Result<Head, Broken>, JournalError> {
+        Ok(self.walk()?.map(|walked| walked.head))
+    }
+
+    /// The same, and what was pruned from it. Memory: some bytes for each pruned session.
+    pub fn walk(&self) -> Result<Result<Walked, Broken>, JournalError> {
+        let walk = match self.walk_with(Walk::new(&self.identity()))? {
+            Ok(walk) => walk,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        if walk.lost().is_none() {
+            return Ok(Ok(walk.walked()));
+        }
+        // Which entry it was is known once all that was pruned is.
+        let again = Walk::knowing(&self.identity(), walk.pruned);
+        Ok(self.walk_with(again)?.map(Walk::walked))
+    }
+
+    /// Walks up to the head as it is now, and further while what was lost so far may still turn
+    /// out to have been pruned since.
+    fn walk_with(&self, mut walk: Walk) -> Result<Result<Walk, Broken>, JournalError> {
+        loop {
+            let head = self.head()?;
+            while walk.head.seq < head.seq {
+                let rows = self.stored(walk.head.seq, PAGE_MAX)?;
+                let rows = rows.into_iter();
+                let mut rows =
+                    rows.take_while(|(key, ..)| keys::tail(key).is_none_or(|seq| seq <= head.seq));
+                let Some(first) = rows.next() else { break };
+                for (key, body, payload) in std::iter::once(first).chain(rows) {
+                    let seq = keys::tail(&key).unwrap_or(u64::MAX);
+                    if let Err(broken) = walk.step(seq, &body, payload.as_deref()) {
+                        return Ok(Err(broken));
+                    }
+                }
+            }
+            if let Err(broken) = walk.ends_at(head) {
+                return Ok(Err(broken));
+            }
+            if walk.lost().is_none() || self.head()? == head {
+                return Ok(Ok(walk));
+            }
+        }
+    }
+}
+
+/// Checks a chain, one entry after the other.
+#[derive(Debug)]
+struct Walk {
+    head: Head,
+    /// Each session that has lost payload: how many of its entries, and which last.
+    lost: HashMap<Option<SessionId>, (u64, u64)>,
+    /// Up to where each session was pruned.
+    pruned: HashMap<SessionId, u64>,
+    before_ms: u64,
+    /// All that was pruned is known: what else is lost is named where it stands.
+    knows: bool,
+}
+
+impl Walk {
+    fn new(identity: &PublicKey) -> Self {
+        let (lost, pruned) = (HashMap::new(), HashMap::new());
+        let head = Head { seq: 0, digest: genesis(identity), at_ms: 0 };
+        Walk { head, lost, pruned, before_ms: 0, knows: false }
+    }
+
+    fn knowing(identity: &PublicKey, pruned: HashMap<SessionId, u64>) -> Self {
+        Walk { pruned, knows: true, ..Walk::new(identity) }
+    }
+
+    /// Takes the next entry as stored: the seq of its key, its body, its payload.
+    fn step(&mut self, key_seq: u64, body: &[u8], payload: Option<&[u8]>) -> Result<(), Broken> {
+        let seq = self.head.seq + 1;
+        let broken = |what: String| Err(Broken { seq, what });
+        if key_seq != seq {
+            return broken(format!("is missing; the next one there is {key_seq}"));
+        }
+        let entry = match Entry::decode(body) {
+            Ok(entry) => entry,
+            // Where, and no more: what stands there may be a secret.
+            Err(e) => return broken(format!("cannot be read at {}:{}", e.line(), e.column())),
+        };
+        if entry.seq != seq {
+            return broken(format!("says that it is entry {}", entry.seq));
+        }
+        if entry.prev != self.head.digest {
+            return broken("does not follow from the entry before it".to_owned());
+        }
+        if entry.at_ms < self.head.at_ms {
+            return broken("is older than the entry before it".to_owned());
+        }
+        self.head = Head { seq, digest: digest(body), at_ms: entry.at_ms };
+        match entry.complete(payload) {
+            Ok(entry) => self.learn(&entry).or_else(broken),
+            Err(what) => broken(what.to_owned()),
+        }
+    }
+
+    fn learn(&mut self, entry: &Entry) -> Result<(), String> {
+        if entry.lacks.is_some() {
+            let (count, last) = self.lost.entry(entry.session).or_default();
+            (*count, *last) = (*count + 1, entry.seq);
+            if self.knows && !self.is_pruned(entry.session, entry.seq) {
+                return Err(LOST.to_owned());
+            }
+        }
+        if let Record::Pruned { before_ms, sessions, .. } = &entry.record {
+            self.before_ms = self.before_ms.max(*before_ms);
+            for PrunedSession { session, through_seq, .. } in sessions {
+                let through = self.pruned.entry(*session).or_default();
+                *through = (*through).max(*through_seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_pruned(&self, session: Option<SessionId>, seq: u64) -> bool {
+        let through = session.and_then(|session| self.pruned.get(&session));
+        through.is_some_and(|through| seq <= *through)
+    }
+
+    /// A session that has lost payload which was not pruned, as far as is known.
+    fn lost(&self) -> Option<&Option<SessionId>> {
+        let lost = |(session, (_, last)): &(&Option<SessionId>, &(u64, u64))| {
+            !self.is_pruned(**session, *last)
+        };
+        self.lost.iter().find(lost).map(|(session, _)| session)
+    }
+
+    /// Whether the walk ends at what the journal says its last entry is.
+    fn ends_at(&self, head: Head) -> Result<(), Broken> {
+        if self.head == head {
+            return Ok(());
+        }
+        Err(Broken {
+            seq: self.head.seq + 1,
+            what: format!("is missing; the journal's head is entry {}", head.seq),
+        })
+    }
+
+    fn walked(self) -> Walked {
+        let entries = self.lost.values().map(|(count, _)| count).sum();
+        let (sessions, before_ms) = (self.lost.len() as u64, self.before_ms);
+        Walked { head: self.head, pruned: Pruned { entries, sessions, before_ms } }
+    }
+}
