@@ -36,7 +36,7 @@ pub use prune::{Pruning, Sweep};
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
-pub use walk::{Pruned, Walked};
+pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 

@@ -1,28 +1,30 @@
 //! `sdpp audit`: the statement of a journal, each figure proved or named as wrong.
 //!
-//! The chain is walked first: from a broken one nothing is exported, and from one with a false
-//! signature neither. Then all entries go through the fold, one after the other and never all in
-//! memory, and where a config is given the ledgers are asked for what only they can tell. Anything
-//! else that is wrong stands beside the figures that it is about.
+//! All entries go through the fold, one after the other and never all in memory, each once its
+//! place in the chain is checked. From a broken chain nothing is exported, and from one with a
+//! false signature neither; anything else that is wrong stands beside the figures that it is about.
+//! Where a config is given the ledgers are asked for what only they can tell.
 
 mod json;
 mod online;
 mod pick;
+pub(super) mod pool;
 mod print;
+mod reading;
 mod sheet;
 
-use super::book::{Book, ROWS, Where, misfit};
+use super::book::{ROWS, Where};
 use super::exit::{Exit, Failure, Outcome};
 use super::{note, wait_for};
 use crate::audit::Audit as Fold;
 use crate::audit::{Problem, Report};
 use crate::config::Config;
-use crate::journal::{Answer, Head, Query, Reader};
+use crate::journal::Reader;
 use crate::terms::SessionId;
 use clap::{Args, ValueEnum};
 use pick::{Names, Pick};
 use print::Shown;
-use sdpp_ledger::PublicKey;
+use reading::Read;
 use std::path::PathBuf;
 
 /// Verify a journal and print its statement.
@@ -74,8 +76,12 @@ impl Audit {
         let config = self.config.as_deref().map(Config::load).transpose()?;
         let names = Names::of(config.as_ref());
         let mut book = self.book.open()?;
-        let (identity, head) = verified(&mut book)?;
-        let mut report = self.fold(&mut book, identity, head)?;
+        let fold = |identity| match self.session {
+            Some(session) => Fold::of_session(identity, session),
+            None => Fold::new(identity),
+        };
+        let Read { identity, head, audit } = reading::read(&mut book, fold)?;
+        let mut report = audit.finish();
         drop(book);
         genuine(&report.problems)?;
         if self.session.is_some() && report.statements.is_empty() && report.problems.is_empty() {
@@ -105,19 +111,6 @@ impl Audit {
         print::statements(&shown, if self.json { Format::Json } else { self.format })?;
         found(&report.problems)?;
         asked
-    }
-
-    fn fold(&self, book: &mut Book, identity: PublicKey, head: Head) -> Outcome<Report> {
-        let mut fold = match self.session {
-            Some(session) => Fold::of_session(identity, session),
-            None => Fold::new(identity),
-        };
-        // What is appended meanwhile was not verified.
-        book.each_entry(None, 0, head.seq, |entry| {
-            fold.take(&entry);
-            Ok(())
-        })?;
-        Ok(fold.finish())
     }
 
     fn note_unasked(&self, report: &Report) {
@@ -150,19 +143,6 @@ pub(super) async fn of(reader: &Reader, ledgers: &online::ById) -> Outcome<Repor
     let mut report = fold.finish();
     online::ask_all(&mut report, ledgers).await.1?;
     Ok(report)
-}
-
-/// Whose journal it is and where it ends, if its chain holds.
-fn verified(book: &mut Book) -> Outcome<(PublicKey, Head)> {
-    let Answer::Counts { identity, .. } = book.ask(&Query::Counts)? else { return Err(misfit()) };
-    match book.ask(&Query::Verify)? {
-        Answer::Holds { head, .. } => Ok((identity, head)),
-        Answer::Broken { broken } => {
-            let why = format!("the chain is broken, so nothing is exported: {broken}");
-            Err(Failure::new(Exit::Wrong, why))
-        }
-        _ => Err(misfit()),
-    }
 }
 
 /// From a journal with a false signature nothing is exported: what else stands in it may be as
