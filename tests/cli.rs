@@ -589,6 +589,21 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
     assert_eq!(lost.json()[0]["problems"].as_array().unwrap().len(), 3);
 }
 
+/// Nothing is wrong with the history that the bench makes, or it would say so and end.
+#[test]
+fn the_bench_audits_a_journal_that_it_makes() {
+    let shop = Shop::new();
+    let bench = shop.run(&["bench", "audit", "--entries", "300", "--dir", ".", "--json"]).done();
+    let [told] = &bench.json()[..] else { panic!("one object: {}", bench.out) };
+    // Two sessions at least, one of either kind, each with fifty windows of three signatures.
+    assert!(told["entries"].as_u64() >= Some(300), "{told}");
+    assert!(told["signatures"].as_u64() >= Some(2 * 150), "{told}");
+    for figure in ["seconds", "entries_per_s", "signatures_per_s", "bare_per_s", "of_bare"] {
+        assert!(told[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {told}");
+    }
+    assert_eq!(fs::read_dir(shop.dir.path()).unwrap().count(), 0, "nothing stays behind");
+}
+
 #[test]
 fn wrong_usage_is_told_apart_from_failure() {
     let shop = Shop::new();

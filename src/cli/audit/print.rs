@@ -10,7 +10,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::cli::remainders::plain;
 use crate::journal::Head;
-use crate::message::Moment;
+use crate::message::{Moment, legible};
 use crate::terms::{Method, Role};
 use sdpp_ledger::{Amount, LedgerId, PublicKey};
 
@@ -115,13 +115,14 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
             .name(&key.to_string())
             .map_or(key.to_string(), |name| format!("{key} ({name})")),
     };
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.currency);
+    let money =
+        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
     out::line(format!("session {}", one.session))?;
     let lines = [
         ("state", format!("{}, began {}", one.state.name(), Moment(one.began_ms))),
         ("seller", side(Role::Seller, &one.seller)),
         ("buyer", side(Role::Buyer, &one.buyer)),
-        ("topic", one.topic.clone()),
+        ("topic", legible(&one.topic)),
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
         ("windows", windows(one)),
         ("signed for", acknowledged(one)),
@@ -157,7 +158,8 @@ fn windows(one: &Statement) -> String {
 /// What the buyer's signature says arrived: the part of it that no invoice asks for is owed all
 /// the same, and without an invoice nobody is asked for it.
 fn acknowledged(one: &Statement) -> String {
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.currency);
+    let money =
+        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
     let (more, items) = (one.acked_not_invoiced(), one.items_acked);
     let worth = format!("{} worth of items by the buyer", money(one.acked_amount));
     if more == Amount::ZERO {
@@ -213,7 +215,7 @@ fn sums(shown: &Shown<'_>) -> Outcome {
             sums.items.to_string(),
             amount(sums.invoiced),
             amount(sums.settled),
-            format!("{} ({} on {})", money.name, money.asset, money.ledger),
+            format!("{} ({} on {})", legible(&money.name), money.asset, money.ledger),
         ]);
     }
     out::table(&rows)?;
@@ -227,7 +229,7 @@ fn sums(shown: &Shown<'_>) -> Outcome {
 fn label(by: &By, names: &Names) -> (&'static str, String) {
     match by {
         By::Peer(key) => ("peer", names.name(key).unwrap_or(key).to_owned()),
-        By::Topic(topic) => ("topic", topic.clone()),
+        By::Topic(topic) => ("topic", legible(topic)),
         By::Currency => ("currency", String::new()),
         By::Day(at_ms) => ("day", day(*at_ms)),
     }

@@ -14,32 +14,43 @@ pub(super) struct Setting {
     sdpp: &'static str,
     /// Whether the compiler optimised it.
     build: &'static str,
-    /// What the chain's node says that it is.
-    node: String,
+    /// What the chain's node says that it is, where one is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
 }
 
 impl Setting {
     /// Looks at this machine, and asks the ledger's node.
     pub(super) async fn look(ledger: &Opened) -> Outcome<Setting> {
-        let unknown = || "unknown".to_owned();
+        let node = ledger.software().await?.unwrap_or_else(unknown);
+        Ok(Setting { node: Some(node), ..Setting::here() })
+    }
+
+    /// Looks at this machine.
+    pub(super) fn here() -> Setting {
         let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
         let system = System::new_with_specifics(kind);
         let brand = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned());
-        Ok(Setting {
+        Setting {
             cpu: brand.filter(|brand| !brand.is_empty()).unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: System::kernel_long_version(),
             sdpp: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
-            node: ledger.software().await?.unwrap_or_else(unknown),
-        })
+            node: None,
+        }
     }
 
     /// The same for a person.
     pub(super) fn line(&self) -> String {
         let Setting { cpu, cores, kernel, sdpp, build, node } = self;
-        format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}); {node}")
+        let node = node.as_ref().map_or(String::new(), |node| format!("; {node}"));
+        format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}){node}")
     }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
 }
 
 /// The middle of some measurements, and their ends.
