@@ -173,35 +173,37 @@ impl Due {
         }
     }
 
-    /// Its line where it is an anchor.
-    pub(super) fn anchor(&self) -> Option<AnchorLine> {
-        matches!(self.kind, Kind::Anchor(_)).then(|| AnchorLine {
-            reference: self.reference,
-            purpose: self.purpose,
-            ledger: Arc::clone(&self.ledger),
-            evidence: self.told.clone(),
-            refused: self.refused.clone(),
-            ok: self.fits,
-        })
-    }
-
-    /// Its line where it pays, or should.
-    pub(super) fn settlement(&self) -> Option<Settlement> {
+    /// What the statement says of it.
+    pub(super) fn line(self) -> Line {
+        let (reference, purpose, ledger) = (self.reference, self.purpose, self.ledger);
+        let (evidence, refused) = (self.told, self.refused);
         let is_by_voucher = match self.kind {
             Kind::Claim | Kind::Transfer => false,
             Kind::Redeem => true,
-            Kind::Anchor(_) | Kind::Other => return None,
+            Kind::Anchor(_) => {
+                let ok = self.fits;
+                let line = AnchorLine { reference, purpose, ledger, evidence, refused, ok };
+                return Line::Anchor(line);
+            }
+            Kind::Other => return Line::None,
         };
-        Some(Settlement {
-            reference: self.reference,
-            purpose: self.purpose,
-            ledger: Arc::clone(&self.ledger),
+        Line::Settlement(Settlement {
+            reference,
+            purpose,
+            ledger,
             amount: self.amount,
             items: self.items,
             at_ms: self.at_ms,
             is_by_voucher,
-            evidence: self.told.clone(),
-            refused: self.refused.clone(),
+            evidence,
+            refused,
         })
     }
+}
+
+/// A line of a statement.
+pub(super) enum Line {
+    Anchor(AnchorLine),
+    Settlement(Settlement),
+    None,
 }

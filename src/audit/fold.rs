@@ -1,9 +1,9 @@
 //! One session's entries, folded.
 
 use super::Problem;
-use super::due::Due;
+use super::due::{Due, Line};
 use super::proof::{EVIDENCE, Found, ToVerify};
-use super::statement::{Invoiced, State, Statement};
+use super::statement::{AnchorLine, Invoiced, Settlement, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
 use crate::message::{Menu, Order, reread, terms};
@@ -144,6 +144,7 @@ impl Fold {
         if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
+        let (settlements, anchors) = lines(std::mem::take(&mut self.owed));
         let terms = *terms;
         let acked_amount = terms.owed_for(self.acked).unwrap_or(invoiced);
         let statement = Statement {
@@ -177,8 +178,8 @@ impl Fold {
             outstanding,
             state: self.state,
             pruned: self.pruned,
-            settlements: self.owed.iter().filter_map(Due::settlement).collect(),
-            anchors: self.owed.iter().filter_map(Due::anchor).collect(),
+            settlements,
+            anchors,
             payouts: Vec::new(),
             problems: self.problems.clone(),
         };
@@ -303,4 +304,17 @@ impl Fold {
             | Record::Reclaiming { .. } => Ok(()),
         }
     }
+}
+
+/// What is said of all that was owed, in its order.
+fn lines(owed: Vec<Due>) -> (Vec<Settlement>, Vec<AnchorLine>) {
+    let (mut settlements, mut anchors) = (Vec::new(), Vec::new());
+    for due in owed {
+        match due.line() {
+            Line::Anchor(line) => anchors.push(line),
+            Line::Settlement(line) => settlements.push(line),
+            Line::None => {}
+        }
+    }
+    (settlements, anchors)
 }
