@@ -114,6 +114,12 @@ impl Ran {
     }
 
     #[track_caller]
+    fn code(self, code: i32) -> Ran {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
     fn says(&self, what: &str) -> &Ran {
         assert!(format!("{}{}", self.out, self.err).contains(what), "{}{}", self.out, self.err);
         self
@@ -274,7 +280,10 @@ fn a_pipe_that_nobody_reads_is_no_error() {
 fn write_session(dir: &Path, setting: Setting, owner: u8) -> Journal {
     let mut pair = setting.start();
     pair.run();
-    let side = if owner == 1 { &pair.s } else { &pair.b };
+    write_side(dir, if owner == 1 { &pair.s } else { &pair.b }, owner)
+}
+
+fn write_side(dir: &Path, side: &pair::Side, owner: u8) -> Journal {
     let mut journal = Journal::open(dir, key(owner).public()).unwrap();
     for record in &side.records {
         let record = Box::new(record.clone());
@@ -305,8 +314,11 @@ fn the_statement_of_a_session_for_people_programs_and_spreadsheets() {
     assert_eq!(one["anchors"][0]["kind"], "order");
     assert_eq!(one["anchors"][0]["finality"], "pending");
     let csv = shop.run(&["audit", "--journal", "buyer", "--format", "csv"]).done();
-    let (heading, row) = csv.out.split_once('\n').unwrap();
-    assert!(heading.starts_with("session,") && row.contains(",gas,SDP,"), "{}", csv.out);
+    let lines: Vec<&str> = csv.out.lines().collect();
+    let [heading, first, second] = lines[..] else { panic!("a line a payment: {}", csv.out) };
+    assert!(heading.starts_with("session,date,peer,peer_name,role,topic,items,currency,"));
+    assert!(first.contains(",2026-01-01,") && first.contains(",gas,4,SDP,12,0.000012,"), "{first}");
+    assert!(second.contains(",gas,2,SDP,6,0.000006,,sdpp:story,,pending,0x"), "{second}");
     let session = one["session"].as_str().unwrap();
     shop.run(&["audit", "--journal", "buyer", "--session", session]).done().says(session);
     let other = session.replace(['1', '2', '3', '4', '5', '6', '7', '8', '9'], "0");
@@ -327,6 +339,83 @@ fn from_a_broken_chain_nothing_is_exported() {
         assert_eq!(audit.out, "");
     }
     shop.run(&["journal", "verify", "--journal", "j"]).failed(3).says("the chain is broken");
+}
+
+/// The chain holds, and one signature in it is nobody's.
+#[test]
+fn from_a_journal_with_a_false_signature_nothing_is_exported() {
+    let shop = Shop::new();
+    let mut pair = Setting::default().start();
+    pair.run();
+    let mut forged = None;
+    for record in &mut pair.b.records {
+        if let sdpp::record::Record::Invoice { message, .. } = record {
+            message.signature = key(9).sign(&message.digest());
+            forged = forged.or(Some(message.number));
+        }
+    }
+    assert_eq!(forged, Some(1));
+    drop(write_side(&shop.path("j"), &pair.b, 2));
+    shop.run(&["journal", "verify", "--journal", "j"]).done();
+    let session = pair.b.session.unwrap().to_string();
+    let elsewhere = "0x".to_owned() + &"0".repeat(64);
+    let asked = ["--format json", "--format csv", "--totals", "--until 1999-01-01"];
+    for more in asked
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("--session {session}"), format!("--session {elsewhere}")])
+    {
+        let more: Vec<&str> = more.split(' ').collect();
+        let audit = shop.run(&[&["audit", "--journal", "j"], &more[..]].concat()).failed(3);
+        audit.says("nothing is exported: entry 4: the signature of the invoice is false");
+        audit.says("and so is another one");
+        assert_eq!(audit.out, "", "{more:?}");
+    }
+}
+
+/// By a name for the other side, a currency, and days in UTC.
+#[test]
+fn a_statement_is_cut_to_what_is_asked_for_and_summed() {
+    let shop = Shop::new();
+    drop(write_session(&shop.path("j"), Setting::default(), 2));
+    fs::write(shop.path("key"), hex::encode([2; 32])).unwrap();
+    fs::set_permissions(shop.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let peer = key(1).public().to_string();
+    let names = format!("[peers]\n\"=Sensors Ltd\" = \"{peer}\"\n");
+    fs::write(shop.path("buyer.toml"), format!("{BUYER}{names}")).unwrap();
+    let audit = |more: &str| {
+        let more: Vec<&str> = more.split_whitespace().collect();
+        let named = ["audit", "--journal", "j", "--config", "buyer.toml", "--offline"];
+        shop.run(&[&named, &more[..]].concat())
+    };
+    let count = |more: &str| audit(&format!("{more} --json")).done().json().len();
+    assert_eq!(count("--since 2026-01-01 --until 2026-01-01"), 1);
+    assert_eq!(count("--until 2025-12-31"), 0);
+    assert_eq!(count("--until 2026-01-01T00:00:00Z"), 0, "it began that very moment");
+    assert_eq!(count("--since 2026-01-02"), 0);
+    assert_eq!(count("--currency SDP"), 1);
+    assert_eq!(count("--currency ETH"), 0);
+    assert_eq!(count(&format!("--peer {peer}")), 1);
+    assert_eq!(count(&format!("--peer {}", key(2).public())), 0, "that is ourselves");
+    audit("--peer nobody").failed(2).says("[peers] of the config (--config) has no such name");
+    audit("--since tomorrow").code(2).says("expected a day in UTC like 2026-01-31");
+    let whole = audit("--json --totals").done();
+    whole.says("note: no ledger was asked").says("--offline");
+    let [one, totals] = &whole.json()[..] else { panic!("a session and the totals") };
+    assert_eq!((&one["peer_name"], &one["ledgers_asked"]), (&"=Sensors Ltd".into(), &false.into()));
+    let money = totals["totals"]["money"].as_array().unwrap();
+    let by: Vec<_> = money.iter().map(|sum| sum["by"].as_str().unwrap()).collect();
+    assert_eq!(by, ["peer", "topic", "currency", "day"]);
+    assert!(money.iter().all(|sum| sum["invoiced"] == "18" && sum["settled"] == "0"), "{totals}");
+    assert_eq!((&money[3]["of"], &money[2]["direction"]), (&"2026-01-01".into(), &"spent".into()));
+    let csv = audit("--format csv").done();
+    assert!(
+        csv.out.lines().skip(1).all(|line| line.contains(",'=Sensors Ltd,buyer,")),
+        "{}",
+        csv.out
+    );
+    assert_eq!(audit("--format csv --until 2025-12-31").done().out.lines().count(), 1);
+    audit("").done().says("(=Sensors Ltd)").says("signed for   0.000018 SDP");
 }
 
 /// Changes an entry behind the journal's back: its time, by one millisecond.
@@ -489,7 +578,8 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
     // Another chain has never heard of it, and is not the one that the journal names.
     shop.edit("buyer.toml", "chain", "other");
     audit(&["--config", "buyer.toml"]).failed(5).says("the config names none with this id");
-    audit(&["--config", "buyer.toml", "--offline"]).done();
+    let offline = audit(&["--config", "buyer.toml", "--offline"]).done();
+    offline.says("no ledger was asked whether it holds the 3 transactions").says("; --offline");
     // The same chain, cut back to its genesis: what was final is gone.
     shop.edit("buyer.toml", "other", "chain");
     let blocks = shop.path("chain/blocks");
@@ -499,6 +589,21 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
     lost.says("there is no such transaction");
     assert_eq!(lost.json()[0]["anchors"][0]["ok"], false);
     assert_eq!(lost.json()[0]["problems"].as_array().unwrap().len(), 3);
+}
+
+/// Nothing is wrong with the history that the bench makes, or it would say so and end.
+#[test]
+fn the_bench_audits_a_journal_that_it_makes() {
+    let shop = Shop::new();
+    let bench = shop.run(&["bench", "audit", "--entries", "300", "--dir", ".", "--json"]).done();
+    let [told] = &bench.json()[..] else { panic!("one object: {}", bench.out) };
+    // Two sessions at least, one of either kind, each with fifty windows of three signatures.
+    assert!(told["entries"].as_u64() >= Some(300), "{told}");
+    assert!(told["signatures"].as_u64() >= Some(2 * 150), "{told}");
+    for figure in ["seconds", "entries_per_s", "signatures_per_s", "bare_per_s", "of_bare"] {
+        assert!(told[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure}: {told}");
+    }
+    assert_eq!(fs::read_dir(shop.dir.path()).unwrap().count(), 0, "nothing stays behind");
 }
 
 #[test]

@@ -727,3 +727,22 @@ mod on_a_chain {
         assert!(refused.contains("only the payee of a channel"), "{refused}");
     }
 }
+
+#[test]
+fn the_other_sides_have_names_each_of_its_own() {
+    let key = "0x031b84c5567b126440995d3ed5aaba0565d71e1834604819ff9c17f5e9d5dd078f";
+    let named = |peers: &str| parse(&format!("{}\n[peers]\n{peers}", templates::SELLER));
+    let config = named(&format!("\"Sensors Ltd\" = \"{key}\"")).unwrap();
+    assert_eq!(config.peers["Sensors Ltd"].to_string(), key);
+    assert_eq!(parse(&config.show()), Ok(config));
+    for (peers, says) in [
+        (format!("a = \"{key}\"\nb = \"{key}\""), "this key is \"a\" already"),
+        ("a = \"0x03\"".to_owned(), "expected a secp256k1 public key"),
+        (format!("\" a\" = \"{key}\""), "no space at either end"),
+        (format!("\"a\\u001b\" = \"{key}\""), "of ASCII"),
+        (format!("\"\" = \"{key}\""), "1 to 64 letters"),
+    ] {
+        let error = named(&peers).unwrap_err();
+        assert!(error.key.starts_with("peers") && error.what.contains(says), "{error}");
+    }
+}

@@ -102,7 +102,7 @@ impl Channels {
                     "channel {channel} is over and paid {settled}, {best} was vouched: {lost} is \
                      lost"
                 );
-                self.problems.push(Problem { entry, session: *session, what });
+                self.problems.push(Problem::new(entry, *session, what));
             }
         }
         (self.changes, self.problems)
@@ -131,7 +131,7 @@ impl Channels {
                 let what = format!(
                     "channel {channel}: redeeming {amount} is refused ({why}), {settled} is settled"
                 );
-                self.problems.push(Problem { entry, session, what });
+                self.problems.push(Problem::new(entry, session, what));
             }
         }
     }
@@ -168,7 +168,7 @@ impl Channels {
         let vouched = self.vouched.get(&channel).copied().unwrap_or_default();
         if settled > vouched {
             let what = format!("channel {channel}: {settled} is settled, {vouched} was vouched");
-            self.problems.push(Problem { entry, session: None, what });
+            self.problems.push(Problem::new(entry, None, what));
         }
     }
 

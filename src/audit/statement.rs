@@ -2,8 +2,11 @@
 
 use super::Problem;
 use crate::record::End;
-use crate::terms::{InEscrow, Method, Purpose, Role, SessionId};
-use sdpp_ledger::{Account, Amount, Anchor, Claim, Evidence, LedgerId, PublicKey, Reference};
+use crate::terms::{InEscrow, Method, Purpose, Rate, Role, SessionId};
+use sdpp_ledger::{
+    Account, Amount, Anchor, Asset, Claim, Evidence, LedgerId, PublicKey, Reference, Transfer, TxId,
+};
+use std::sync::Arc;
 
 /// One session's statement. Amounts are in the currency's smallest unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub struct Statement {
     pub session: SessionId,
     /// When it began, in milliseconds since 1970 UTC.
     pub began_ms: u64,
+    /// When its last entry was written, likewise.
+    pub last_ms: u64,
     /// Which side this journal is.
     pub role: Role,
     /// The seller's key.
@@ -28,8 +33,14 @@ pub struct Statement {
     pub method: Method,
     /// The ledger that it lives on.
     pub ledger: LedgerId,
+    /// What the currency is there.
+    pub asset: Asset,
     /// Who is paid.
     pub payee: Account,
+    /// The price of one item, in the smallest unit of the menu's default currency.
+    pub price: Amount,
+    /// The currency's units for one of the default currency's.
+    pub rate: Rate,
     /// The channel that it draws on, where it is paid by escrow and has begun.
     pub escrow: Option<InEscrow>,
     /// Where the seller keeps its records.
@@ -40,8 +51,15 @@ pub struct Statement {
     pub items_delivered: u64,
     /// Items that the buyer's signature says arrived.
     pub items_acked: u64,
+    /// What those cost.
+    pub acked_amount: Amount,
     /// Windows that were invoiced.
     pub windows: u64,
+    /// Those whose root and running digest were computed again from their leaves: not all have
+    /// any.
+    pub windows_recomputed: u64,
+    /// What was invoiced when.
+    pub invoices: Vec<Invoiced>,
     /// What was invoiced: less what was credited, as far as a window was left for it.
     pub invoiced: Amount,
     /// What the seller credited, and the buyer has signed.
@@ -64,10 +82,39 @@ pub struct Statement {
     pub settlements: Vec<Settlement>,
     /// Each anchor that we owe.
     pub anchors: Vec<AnchorLine>,
+    /// What its channel paid out for it on the ledger, in order.
+    pub payouts: Vec<Payout>,
     /// What is wrong.
     pub problems: Vec<Problem>,
-    /// What only a ledger can tell.
-    pub checks: Vec<Check>,
+}
+
+impl Statement {
+    /// The other side's key.
+    pub fn peer(&self) -> &PublicKey {
+        if self.role == Role::Seller { &self.buyer } else { &self.seller }
+    }
+
+    /// What the buyer's signature says arrived and no invoice asks for yet.
+    pub fn acked_not_invoiced(&self) -> Amount {
+        self.acked_amount.saturating_sub(self.invoiced)
+    }
+
+    /// What only a ledger can tell: each final transaction and what it must hold.
+    pub fn checks(&self) -> impl Iterator<Item = Check> {
+        let paid = self.settlements.iter().filter(|line| !line.is_by_voucher).filter_map(|line| {
+            let (to, asset) = (self.payee.clone(), self.asset.clone());
+            let transfer = Transfer { to, asset, amount: line.amount, reference: line.reference };
+            let told = line.evidence.as_ref().filter(|told| told.can_be_asked)?;
+            let what = Expected::Paid(Claim { tx: told.tx.clone(), transfer });
+            Some(Check::new(told, line.reference, &line.ledger, what))
+        });
+        let anchored = self.anchors.iter().filter_map(|line| {
+            let told = line.evidence.as_ref().filter(|told| told.can_be_asked)?;
+            let what = Expected::Anchored(told.tx.clone(), *told.stands.clone()?);
+            Some(Check::new(told, line.reference, &line.ledger, what))
+        });
+        paid.chain(anchored)
+    }
 }
 
 /// How a session stands.
@@ -94,6 +141,55 @@ impl State {
     }
 }
 
+/// A window's invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invoiced {
+    /// When it is in the journal, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// How many items.
+    pub items: u64,
+    /// What they cost.
+    pub amount: Amount,
+}
+
+/// What a ledger said of something that is final there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The entry that says so.
+    pub entry: u64,
+    /// When that was, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// The transaction.
+    pub tx: TxId,
+    /// Height of its block.
+    pub height: u64,
+    /// What it moved to the payee, by the ledger.
+    pub amount: Amount,
+    /// Its part of the transaction's fee, in the smallest unit of the ledger's own coin; `None`
+    /// where the other side paid that. Where many share a transaction, each has the same part and
+    /// the first ones one unit more, so that all parts make the fee.
+    pub fee: Option<Amount>,
+    /// What stands on the ledger, where it is an anchor.
+    pub stands: Option<Box<Anchor>>,
+    /// The ledger can be asked for it.
+    pub can_be_asked: bool,
+}
+
+impl Told {
+    pub(super) fn new((entry, at_ms): (u64, u64), evidence: &Evidence, is_ours: bool) -> Self {
+        Told {
+            entry,
+            at_ms,
+            tx: evidence.tx.clone(),
+            height: evidence.height,
+            amount: evidence.amount,
+            fee: is_ours.then_some(evidence.fee),
+            stands: None,
+            can_be_asked: false,
+        }
+    }
+}
+
 /// A payment, or the redeeming of a voucher, and what the ledger said of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settlement {
@@ -101,12 +197,37 @@ pub struct Settlement {
     pub reference: Reference,
     /// What it is for.
     pub purpose: Purpose,
-    /// How much.
+    /// Where.
+    pub ledger: Arc<LedgerId>,
+    /// How much: a voucher's is what its channel pays in all.
     pub amount: Amount,
+    /// How many items a transfer pays for.
+    pub items: u64,
+    /// When it was final or else invoiced, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// It redeems a voucher.
+    pub is_by_voucher: bool,
     /// What the ledger said, once it is final.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<Told>,
     /// Why it will never happen.
-    pub refused: Option<String>,
+    pub refused: Option<Box<str>>,
+}
+
+/// What a channel paid out for one session in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payout {
+    /// When the journal learnt that it is final, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+    /// The transaction.
+    pub tx: TxId,
+    /// What it redeems, where this side does.
+    pub reference: Option<Reference>,
+    /// What the session had out of its channel before it.
+    pub before: Amount,
+    /// What it had after it.
+    pub after: Amount,
+    /// Its part of the fee, in the smallest unit of the ledger's own coin, where this side paid it.
+    pub fee: Option<Amount>,
 }
 
 /// An anchor that we owe for a record.
@@ -116,10 +237,12 @@ pub struct AnchorLine {
     pub reference: Reference,
     /// What the record is.
     pub purpose: Purpose,
+    /// Where.
+    pub ledger: Arc<LedgerId>,
     /// What the ledger said, once it is final.
-    pub evidence: Option<Evidence>,
+    pub evidence: Option<Told>,
     /// Why it will never happen.
-    pub refused: Option<String>,
+    pub refused: Option<Box<str>>,
     /// The record that it is for is in the journal, and it holds that record's digest.
     pub ok: bool,
 }
@@ -132,16 +255,22 @@ pub struct Check {
     /// What was owed.
     pub reference: Reference,
     /// The ledger.
-    pub ledger: LedgerId,
+    pub ledger: Arc<LedgerId>,
     /// What must be there.
     pub what: Expected,
+}
+
+impl Check {
+    fn new(told: &Told, reference: Reference, ledger: &Arc<LedgerId>, what: Expected) -> Self {
+        Check { entry: told.entry, reference, ledger: Arc::clone(ledger), what }
+    }
 }
 
 /// What must be on a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
     /// This transaction holds this anchor.
-    Anchored(sdpp_ledger::TxId, Anchor),
+    Anchored(TxId, Anchor),
     /// This transaction makes this transfer.
     Paid(Claim),
 }

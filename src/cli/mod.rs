@@ -5,7 +5,7 @@
 //! Nothing is decided here that a library user would miss: verbs load, open, ask and print.
 
 mod anvil;
-mod audit;
+pub(in crate::cli) mod audit;
 mod bench;
 mod book;
 mod buy;

@@ -21,6 +21,8 @@ pub(super) struct FileConfig {
     pub topics: BTreeMap<String, TopicFile>,
     pub buyer: Option<BuyerFile>,
     #[serde(default)]
+    pub peers: BTreeMap<String, String>,
+    #[serde(default)]
     pub limits: super::Limits,
 }
 

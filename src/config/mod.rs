@@ -52,6 +52,9 @@ pub struct Config {
     pub topics: BTreeMap<String, Topic>,
     /// What makes this a buyer.
     pub buyer: Option<Buyer>,
+    /// What we call the other sides that we know, for people and books: names to keys.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub peers: BTreeMap<String, PublicKey>,
     /// What a peer cannot make us exceed.
     pub limits: Limits,
 }

@@ -40,7 +40,7 @@ pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
 pub use settle::{Means, Settle};
 pub use unjust::Unjust;
-pub use walk::{Pruned, Walked};
+pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 

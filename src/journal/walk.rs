@@ -5,10 +5,10 @@ use super::JournalError;
 use super::entry::{Broken, Entry, Head, digest, genesis};
 use super::keys;
 use super::query::PAGE_MAX;
-use super::reader::Reader;
+use super::reader::{Reader, StoredRow};
 use crate::record::{PrunedSession, Record};
 use crate::terms::SessionId;
-use sdpp_ledger::PublicKey;
+use sdpp_ledger::{Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -36,7 +36,51 @@ pub struct Pruned {
     pub before_ms: u64,
 }
 
+/// An entry as it is stored. Reading it needs nothing but itself, so any thread can.
+pub struct Raw(StoredRow);
+
+/// An entry as it was read, whose place in the chain is yet to be checked: see [`Walk::take`].
+pub struct Unlinked {
+    key_seq: u64,
+    digest: Digest,
+    entry: Result<Entry, String>,
+    /// What is wrong with its payload.
+    payload: Result<(), &'static str>,
+}
+
+impl Raw {
+    /// Reads it.
+    pub fn read(self) -> Unlinked {
+        let Raw((key, body, payload)) = self;
+        Unlinked::read(keys::tail(&key).unwrap_or(u64::MAX), &body, payload.as_deref())
+    }
+}
+
+impl Unlinked {
+    fn read(key_seq: u64, body: &[u8], payload: Option<&[u8]>) -> Unlinked {
+        // Where, and no more: what stands there may be a secret.
+        let place = |e: serde_json::Error| format!("cannot be read at {}:{}", e.line(), e.column());
+        let unlinked = |entry, payload| Unlinked { key_seq, digest: digest(body), entry, payload };
+        match Entry::decode(body).map_err(place) {
+            Err(what) => unlinked(Err(what), Ok(())),
+            Ok(entry) => match entry.complete(payload) {
+                Ok(entry) => unlinked(Ok(entry), Ok(())),
+                // Its body still has its place in the chain, which may be wrong as well.
+                Err(what) => unlinked(Entry::decode(body).map_err(place), Err(what)),
+            },
+        }
+    }
+}
+
 impl Reader {
+    /// Up to `limit` entries after entry `after`, as they are stored.
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn raw(&self, after: u64, limit: usize) -> Result<Vec<Raw>, JournalError> {
+        Ok(self.stored(after, limit)?.into_iter().map(Raw).collect())
+    }
+
     /// Walks the whole chain as it is now: the head, or the first entry that is wrong.
     pub fn verify(&self) -> Result<Result<Head, Broken>, JournalError> {
         Ok(self.walk()?.map(|walked| walked.head))
@@ -68,8 +112,7 @@ impl Reader {
                     rows.take_while(|(key, ..)| keys::tail(key).is_none_or(|seq| seq <= head.seq));
                 let Some(first) = rows.next() else { break };
                 for (key, body, payload) in std::iter::once(first).chain(rows) {
-                    let seq = keys::tail(&key).unwrap_or(u64::MAX);
-                    if let Err(broken) = walk.step(seq, &body, payload.as_deref()) {
+                    if let Err(broken) = walk.take(Raw((key, body, payload)).read()) {
                         return Ok(Err(broken));
                     }
                 }
@@ -86,7 +129,7 @@ impl Reader {
 
 /// Checks a chain, one entry after the other.
 #[derive(Debug)]
-struct Walk {
+pub struct Walk {
     head: Head,
     /// Each session that has lost payload: how many of its entries, and which last.
     lost: HashMap<Option<SessionId>, (u64, u64)>,
@@ -98,7 +141,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(identity: &PublicKey) -> Self {
+    /// Of one side's journal, from its beginning.
+    pub fn new(identity: &PublicKey) -> Self {
         let (lost, pruned) = (HashMap::new(), HashMap::new());
         let head = Head { seq: 0, digest: genesis(identity), at_ms: 0 };
         Walk { head, lost, pruned, before_ms: 0, knows: false }
@@ -108,32 +152,40 @@ impl Walk {
         Walk { pruned, knows: true, ..Walk::new(identity) }
     }
 
-    /// Takes the next entry as stored: the seq of its key, its body, its payload.
-    fn step(&mut self, key_seq: u64, body: &[u8], payload: Option<&[u8]>) -> Result<(), Broken> {
+    /// Takes the next entry, and gives it back where its place is right.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn take(&mut self, next: Unlinked) -> Result<Entry, Broken> {
         let seq = self.head.seq + 1;
-        let broken = |what: String| Err(Broken { seq, what });
-        if key_seq != seq {
-            return broken(format!("is missing; the next one there is {key_seq}"));
+        let broken = |what: String| Broken { seq, what };
+        if next.key_seq != seq {
+            return Err(broken(format!("is missing; the next one there is {}", next.key_seq)));
         }
-        let entry = match Entry::decode(body) {
-            Ok(entry) => entry,
-            // Where, and no more: what stands there may be a secret.
-            Err(e) => return broken(format!("cannot be read at {}:{}", e.line(), e.column())),
-        };
+        let entry = next.entry.map_err(broken)?;
         if entry.seq != seq {
-            return broken(format!("says that it is entry {}", entry.seq));
+            return Err(broken(format!("says that it is entry {}", entry.seq)));
         }
         if entry.prev != self.head.digest {
-            return broken("does not follow from the entry before it".to_owned());
+            return Err(broken("does not follow from the entry before it".to_owned()));
         }
         if entry.at_ms < self.head.at_ms {
-            return broken("is older than the entry before it".to_owned());
+            return Err(broken("is older than the entry before it".to_owned()));
         }
-        self.head = Head { seq, digest: digest(body), at_ms: entry.at_ms };
-        match entry.complete(payload) {
-            Ok(entry) => self.learn(&entry).or_else(broken),
-            Err(what) => broken(what.to_owned()),
-        }
+        self.head = Head { seq, digest: next.digest, at_ms: entry.at_ms };
+        next.payload.map_err(|what| broken(what.to_owned()))?;
+        self.learn(&entry).map_err(broken)?;
+        Ok(entry)
+    }
+
+    /// Ends it: `head` is what the journal says its last entry is. `Ok(false)` where payload is
+    /// gone that nothing says was pruned: [`Reader::walk`] names the entry.
+    ///
+    /// # Errors
+    /// The first entry that is missing.
+    pub fn end(&self, head: Head) -> Result<bool, Broken> {
+        self.ends_at(head)?;
+        Ok(self.lost().is_none())
     }
 
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {

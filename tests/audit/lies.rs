@@ -23,7 +23,7 @@ macro_rules! nth {
 }
 
 /// What the owner of a key signs, changed and signed again by whoever `by` is.
-fn sign_again(message: &mut SignedMessage, by: &Key, change: impl FnOnce(&mut Value)) {
+pub(crate) fn sign_again(message: &mut SignedMessage, by: &Key, change: impl FnOnce(&mut Value)) {
     let mut data: Value = serde_json::from_str(message.data.as_ref().unwrap()).unwrap();
     change(&mut data);
     let text = data.to_string();

@@ -7,6 +7,7 @@
 mod anvil;
 #[cfg(feature = "ethereum")]
 mod bench;
+mod books;
 #[cfg(feature = "ethereum")]
 mod chain;
 mod channels;

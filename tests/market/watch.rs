@@ -17,7 +17,7 @@ async fn ledger_of(place: &Place, name: &str) -> EmbeddedLedger {
 }
 
 /// The buyer does something behind its own program's back.
-async fn buyer_does(place: &Place, call: Call) -> Result<TxId, LedgerError> {
+pub async fn buyer_does(place: &Place, call: Call) -> Result<TxId, LedgerError> {
     let ledger = ledger_of(place, "buyer").await;
     let number = ledger.next_number().await?;
     let signed = prepare(&ledger, number, &call).await?;

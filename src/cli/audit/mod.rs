@@ -1,44 +1,62 @@
 //! `sdpp audit`: the statement of a journal, each figure proved or named as wrong.
 //!
-//! The chain is walked first: from a broken one nothing is exported. Then all entries go through
-//! the fold, one after the other and never all in memory, and where a config is given the ledgers
-//! are asked for what only they can tell.
+//! All entries go through the fold, one after the other and never all in memory, each once its
+//! place in the chain is checked. From a broken chain nothing is exported, and from one with a
+//! false signature neither; anything else that is wrong stands beside the figures that it is about.
+//! Where a config is given the ledgers are asked for what only they can tell.
 
+mod json;
 mod online;
+mod pick;
+pub(super) mod pool;
 mod print;
+mod reading;
+mod sheet;
 
-use super::book::{Book, ROWS, Where, misfit};
+use super::book::{ROWS, Where};
 use super::exit::{Exit, Failure, Outcome};
 use super::{note, wait_for};
 use crate::audit::Audit as Fold;
 use crate::audit::{Problem, Report};
 use crate::config::Config;
-use crate::journal::{Answer, Head, Query, Reader};
+use crate::journal::Reader;
 use crate::terms::SessionId;
 use clap::{Args, ValueEnum};
-use sdpp_ledger::PublicKey;
+use pick::{Names, Pick};
+use print::Shown;
+use reading::Read;
 use std::path::PathBuf;
 
 /// Verify a journal and print its statement.
 ///
-/// The chain, each signature, each amount and each anchor is checked; the exit code is 3 where
-/// something is wrong. With --config the ledgers are asked as well whether they hold what the
-/// journal says that they hold; no key is needed for that.
+/// The chain, each signature, digest, root, amount and anchor is checked; the exit code is 3 where
+/// something is wrong, and nothing is printed where the chain is broken or a signature is false.
+/// With --config the ledgers are asked as well whether they hold what the journal says that they
+/// hold, and how its channels stand there; no key is needed for that.
 #[derive(Args)]
-#[command(after_help = "Example:\n  sdpp audit --journal seller-journal --config seller.toml")]
+#[command(after_help = "Example:
+  sdpp audit --journal seller-journal --config seller.toml
+  sdpp audit --journal seller-journal --format csv --since 2026-01-01 --until 2026-03-31")]
 pub(super) struct Audit {
     #[command(flatten)]
     book: Where,
     /// This session only.
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
-    /// How to print the statement: JSON is one object for each session, one a line.
+    #[command(flatten)]
+    pick: Pick,
+    /// How to print the statement: JSON is one object for each session, one a line; CSV one line
+    /// for each payment or settlement.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// The config that names the ledgers to ask.
+    /// JSON: a last object with sums by peer, topic, currency and day, which a table of several
+    /// sessions has in any case.
+    #[arg(long)]
+    totals: bool,
+    /// The config that names the ledgers to ask, and the other sides in [peers].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Ask no ledger.
@@ -55,41 +73,60 @@ enum Format {
 
 impl Audit {
     pub(super) fn run(self) -> Outcome {
-        let config = match self.config.as_deref().filter(|_| !self.offline) {
-            Some(file) => Some(Config::load(file)?),
-            None => None,
-        };
+        let config = self.config.as_deref().map(Config::load).transpose()?;
+        let names = Names::of(config.as_ref());
         let mut book = self.book.open()?;
-        let (identity, head) = verified(&mut book)?;
-        let mut report = self.fold(&mut book, identity, head)?;
+        let fold = |identity| match self.session {
+            Some(session) => Fold::of_session(identity, session),
+            None => Fold::new(identity),
+        };
+        let Read { identity, head, audit } = reading::read(&mut book, fold)?;
+        let mut report = audit.finish();
         drop(book);
+        genuine(&report.problems)?;
         if self.session.is_some() && report.statements.is_empty() && report.problems.is_empty() {
             return Err(Failure::usage("the journal has no such session"));
         }
-        let asked = match &config {
-            Some(config) => wait_for(online::ask(&mut report, config)),
+        self.pick.apply(&mut report, &names)?;
+        let (words, asked) = match config.as_ref().filter(|_| !self.offline) {
+            Some(config) => {
+                let asking = async { Ok(online::ask(&mut report, config).await) };
+                let (words, asked) = wait_for(asking)?;
+                (Some(words), asked)
+            }
             None => {
-                note_unasked(&report);
-                Ok(())
+                self.note_unasked(&report);
+                (None, Ok(()))
             }
         };
-        let format = if self.json { Format::Json } else { self.format };
-        print::statements(&report, format, identity, head)?;
+        let shown = Shown {
+            report: &report,
+            identity,
+            head,
+            names: &names,
+            words: words.as_ref(),
+            span: self.pick.span(),
+            with_totals: self.totals,
+        };
+        print::statements(&shown, if self.json { Format::Json } else { self.format })?;
         found(&report.problems)?;
         asked
     }
 
-    fn fold(&self, book: &mut Book, identity: PublicKey, head: Head) -> Outcome<Report> {
-        let mut fold = match self.session {
-            Some(session) => Fold::of_session(identity, session),
-            None => Fold::new(identity),
+    fn note_unasked(&self, report: &Report) {
+        let checks: usize = report.statements.iter().map(|one| one.checks().count()).sum();
+        let channels = report.escrowed.len();
+        if checks + channels == 0 && !self.offline {
+            return;
+        }
+        let why = match self.offline {
+            true => "--offline",
+            false => "--config FILE names the ledgers",
         };
-        // What is appended meanwhile was not verified.
-        book.each_entry(None, 0, head.seq, |entry| {
-            fold.take(&entry);
-            Ok(())
-        })?;
-        Ok(fold.finish())
+        note(format_args!(
+            "note: no ledger was asked whether it holds the {checks} transactions that this \
+             journal says are final, nor how its {channels} channels stand now; {why}"
+        ));
     }
 }
 
@@ -104,31 +141,22 @@ pub(super) async fn of(reader: &Reader, ledgers: &online::ById) -> Outcome<Repor
         entries.iter().for_each(|entry| fold.take(entry));
     }
     let mut report = fold.finish();
-    online::ask_all(&mut report, ledgers).await?;
+    online::ask_all(&mut report, ledgers).await.1?;
     Ok(report)
 }
 
-/// Whose journal it is and where it ends, if its chain holds.
-fn verified(book: &mut Book) -> Outcome<(PublicKey, Head)> {
-    let Answer::Counts { identity, .. } = book.ask(&Query::Counts)? else { return Err(misfit()) };
-    match book.ask(&Query::Verify)? {
-        Answer::Holds { head, .. } => Ok((identity, head)),
-        Answer::Broken { broken } => {
-            let why = format!("the chain is broken, so nothing is exported: {broken}");
-            Err(Failure::new(Exit::Wrong, why))
-        }
-        _ => Err(misfit()),
-    }
-}
-
-fn note_unasked(report: &Report) {
-    let checks: usize = report.statements.iter().map(|statement| statement.checks.len()).sum();
-    if checks > 0 {
-        note(format_args!(
-            "note: no ledger was asked whether it holds the {checks} transactions that this \
-             journal says are final; --config FILE names the ledgers"
-        ));
-    }
+/// From a journal with a false signature nothing is exported: what else stands in it may be as
+/// false.
+fn genuine(problems: &[Problem]) -> Outcome {
+    let mut forged = problems.iter().filter(|problem| problem.is_forged);
+    let Some(Problem { entry, what, .. }) = forged.next() else { return Ok(()) };
+    let more = match forged.count() {
+        0 => String::new(),
+        1 => ", and so is another one".to_owned(),
+        more => format!(", and so are {more} others"),
+    };
+    let why = format!("nothing is exported: entry {entry}: {what}{more}");
+    Err(Failure::new(Exit::Wrong, why))
 }
 
 fn found(problems: &[Problem]) -> Outcome {

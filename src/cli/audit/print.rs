@@ -1,42 +1,70 @@
-//! The statement on paper: for people, for programs, for a spreadsheet.
+//! The statement for people, who need not know what a window or a voucher is.
 
-use super::Format;
-use crate::audit::{AnchorLine, Approval, Approved, Problem, Remainder, Report, Statement};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use super::online::Words;
+use super::pick::Names;
+use super::{Format, json, sheet};
+use crate::audit::{
+    Approval, Approved, By, Escrowed, Problem, Remainder, Report, Seen, Span, Statement, Totals,
+};
+use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::cli::remainders::plain;
 use crate::journal::Head;
-use crate::message::Moment;
-use crate::terms::{Purpose, Role};
-use sdpp_ledger::{Amount, PublicKey, Reference, TxId};
-use serde::Serialize;
+use crate::message::{Moment, legible};
+use crate::terms::{Method, Role};
+use sdpp_ledger::{Amount, LedgerId, PublicKey};
 
-pub(super) fn statements(
-    report: &Report,
-    format: Format,
-    identity: PublicKey,
-    head: Head,
-) -> Outcome {
+/// What is printed, and how.
+pub(super) struct Shown<'a> {
+    pub(super) report: &'a Report,
+    pub(super) identity: PublicKey,
+    pub(super) head: Head,
+    pub(super) names: &'a Names,
+    /// What the ledgers said of channels, where they were asked.
+    pub(super) words: Option<&'a Words>,
+    pub(super) span: Span,
+    /// JSON: the totals as well.
+    pub(super) with_totals: bool,
+}
+
+impl Shown<'_> {
+    pub(super) fn totals(&self) -> Totals {
+        Totals::of(self.report, self.span)
+    }
+}
+
+pub(super) fn statements(shown: &Shown<'_>, format: Format) -> Outcome {
     match format {
-        Format::Json => report.statements.iter().try_for_each(|one| out::json(&Line::new(one))),
-        Format::Csv => csv(&report.statements),
-        Format::Table => {
-            report.statements.iter().try_for_each(table)?;
-            let count = report.statements.len();
-            let sessions = if count == 1 { "session" } else { "sessions" };
-            out::line(format!("journal of {identity}: {count} {sessions}, {} entries", head.seq))?;
-            if report.changes > 0 {
-                out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
-            }
-            report.approvals.iter().try_for_each(approval)?;
-            report.remainders.iter().try_for_each(remainder)?;
-            match report.problems.is_empty() {
-                true => out::line("nothing is wrong"),
-                false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
-                    out::line(format!("wrong in entry {entry}: {what}"))
-                }),
-            }
-        }
+        Format::Json => json::print(shown),
+        Format::Csv => sheet::print(shown),
+        Format::Table => people(shown),
+    }
+}
+
+/// A moment's day in UTC.
+pub(super) fn day(at_ms: u64) -> String {
+    let moment = Moment(at_ms).to_string();
+    moment.split('T').next().unwrap_or_default().to_owned()
+}
+
+fn people(shown: &Shown<'_>) -> Outcome {
+    let Shown { report, identity, head, .. } = shown;
+    report.statements.iter().try_for_each(|one| table(one, shown))?;
+    sums(shown)?;
+    let count = report.statements.len();
+    let sessions = if count == 1 { "session" } else { "sessions" };
+    out::line(format!("journal of {identity}: {count} {sessions}, {} entries", head.seq))?;
+    if report.changes > 0 {
+        out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
+    }
+    report.approvals.iter().try_for_each(approval)?;
+    report.remainders.iter().try_for_each(remainder)?;
+    channels(shown)?;
+    match report.problems.is_empty() {
+        true => out::line("nothing is wrong"),
+        false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
+            out::line(format!("wrong in entry {entry}: {what}"))
+        }),
     }
 }
 
@@ -58,31 +86,55 @@ fn remainder(one: &Remainder) -> Outcome {
     ))
 }
 
-fn table(one: &Statement) -> Outcome {
-    let ours = |role| if one.role == role { " (this journal's owner)" } else { "" };
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.currency);
-    let credited = match one.credit_left {
-        Amount::ZERO => money(one.credited),
-        left => format!("{}, no window was left for {}", money(one.credited), money(left)),
+/// The channels that their ledgers were asked for, and do not tell the same of.
+fn channels(shown: &Shown<'_>) -> Outcome {
+    let Some(words) = shown.words else { return Ok(()) };
+    let mut agree = 0;
+    for (place, Escrowed { channel, ledger, .. }) in shown.report.escrowed.iter().enumerate() {
+        match words.channels.get(&place) {
+            Some((_, Seen::Agrees)) => agree += 1,
+            Some((_, Seen::Ahead(what))) => {
+                out::line(format!("channel {channel}: {ledger} knows more by now: {what}"))?;
+            }
+            // That one is among what is wrong, or could not be asked, which is said too.
+            Some((_, Seen::Differs(_))) | None => {}
+        }
+    }
+    match agree {
+        0 => Ok(()),
+        1 => out::line("1 channel stands on its ledger as it does here"),
+        agree => out::line(format!("{agree} channels stand on their ledgers as they do here")),
+    }
+}
+
+fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
+    let side = |role, key: &PublicKey| match one.role == role {
+        true => format!("{key} (this journal's owner)"),
+        false => shown
+            .names
+            .name(&key.to_string())
+            .map_or(key.to_string(), |name| format!("{key} ({name})")),
     };
-    let (finals, anchors) = (finals(one), one.anchors.len());
-    let records = one.records.as_ref().map_or("no ledger", |ledger| ledger.as_str());
+    let money =
+        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
     out::line(format!("session {}", one.session))?;
     let lines = [
         ("state", format!("{}, began {}", one.state.name(), Moment(one.began_ms))),
-        ("seller", format!("{}{}", one.seller, ours(Role::Seller))),
-        ("buyer", format!("{}{}", one.buyer, ours(Role::Buyer))),
-        ("topic", one.topic.clone()),
+        ("seller", side(Role::Seller, &one.seller)),
+        ("buyer", side(Role::Buyer, &one.buyer)),
+        ("topic", legible(&one.topic)),
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
-        ("windows", format!("{} of at most {} items", one.windows, one.granularity)),
+        ("windows", windows(one)),
+        ("signed for", acknowledged(one)),
         ("invoiced", money(one.invoiced)),
-        ("credited", credited),
+        ("credited", credited(one)),
         ("paid", format!("{} by {} on {}", money(one.paid), one.method, one.ledger)),
         ("settled", money(one.settled)),
         ("outstanding", money(one.outstanding)),
-        ("anchors", format!("{finals}/{anchors} final on {records}")),
+        ("anchors", anchors(one)),
+        ("fees", fees(one)),
     ];
-    for (what, value) in lines {
+    for (what, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         out::line(format!("  {what:<11}  {value}"))?;
     }
     if one.pruned > 0 {
@@ -95,156 +147,102 @@ fn table(one: &Statement) -> Outcome {
     out::line("")
 }
 
-fn csv(statements: &[Statement]) -> Outcome {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
-    for one in statements {
-        writer.serialize(Facts::new(one)).map_err(|error| failed(&error))?;
+fn windows(one: &Statement) -> String {
+    let bare = one.windows.saturating_sub(one.windows_recomputed);
+    let windows = format!("{} of at most {} items", one.windows, one.granularity);
+    match bare {
+        0 => windows,
+        bare => format!("{windows}; {bare} without the leaves to compute its digest from again"),
     }
-    if statements.is_empty() {
+}
+
+/// What the buyer's signature says arrived: the part of it that no invoice asks for is owed all
+/// the same, and without an invoice nobody is asked for it.
+fn acknowledged(one: &Statement) -> String {
+    let money =
+        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
+    let (more, items) = (one.acked_not_invoiced(), one.items_acked);
+    let worth = format!("{} worth of items by the buyer", money(one.acked_amount));
+    if more == Amount::ZERO {
+        return worth;
+    }
+    let items = items.saturating_sub(one.items_delivered);
+    let paid = match one.method == Method::Escrow && one.paid >= one.acked_amount {
+        true => ", and vouched",
+        false => "",
+    };
+    format!("{worth}, of which {} ({items} items) is not invoiced{paid}", money(more))
+}
+
+/// Nothing where nothing was.
+fn credited(one: &Statement) -> String {
+    let money =
+        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
+    match (one.credited, one.credit_left) {
+        (Amount::ZERO, _) => String::new(),
+        (sum, Amount::ZERO) => money(sum),
+        (sum, left) => format!("{}, no window was left for {}", money(sum), money(left)),
+    }
+}
+
+fn anchors(one: &Statement) -> String {
+    let finals = one.anchors.iter().filter(|line| line.evidence.is_some()).count();
+    let records = one.records.as_ref().map_or("no ledger", |ledger| ledger.as_str());
+    format!("{finals}/{} final on {records}", one.anchors.len())
+}
+
+fn fees(one: &Statement) -> String {
+    let fee = |(ledger, fee): (LedgerId, Option<Amount>)| coin(&ledger, fee);
+    let is_some = |(_, fee): &(LedgerId, Option<Amount>)| *fee != Some(Amount::ZERO);
+    one.fees().into_iter().filter(is_some).map(fee).collect::<Vec<_>>().join(", ")
+}
+
+/// A fee, in the smallest unit of the ledger's own coin: how many of them make a whole one is not
+/// in the journal.
+fn coin(ledger: &LedgerId, fee: Option<Amount>) -> String {
+    format!("{} of the coin's smallest unit on {ledger}", whole(fee))
+}
+
+fn whole(sum: Option<Amount>) -> String {
+    sum.map_or("more than 128 bits".to_owned(), |sum| sum.to_string())
+}
+
+/// The totals, where there is more than one session to sum over.
+fn sums(shown: &Shown<'_>) -> Outcome {
+    let totals = shown.totals();
+    if shown.report.statements.len() < 2 && !shown.with_totals {
         return Ok(());
     }
-    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    out::line(String::from_utf8_lossy(&bytes).trim_end())
-}
-
-fn finals(one: &Statement) -> usize {
-    one.anchors.iter().filter(|line| line.evidence.is_some()).count()
-}
-
-/// What both JSON and CSV say of a session. Scripts rely on the names.
-#[derive(Serialize)]
-struct Facts<'a> {
-    session: String,
-    began: Moment,
-    role: Role,
-    peer: &'a PublicKey,
-    seller_key: &'a PublicKey,
-    buyer_key: &'a PublicKey,
-    topic: &'a str,
-    currency: &'a str,
-    decimals: u8,
-    method: crate::terms::Method,
-    ledger: &'a str,
-    payee: &'a str,
-    records: Option<&'a str>,
-    granularity: u32,
-    items_delivered: u64,
-    items_acked: u64,
-    windows: u64,
-    invoiced: Amount,
-    credited: Amount,
-    credit_left: Amount,
-    paid: Amount,
-    settled: Amount,
-    outstanding: Amount,
-    state: &'static str,
-}
-
-impl<'a> Facts<'a> {
-    fn new(one: &'a Statement) -> Self {
-        Facts {
-            session: one.session.to_string(),
-            began: Moment(one.began_ms),
-            role: one.role,
-            peer: if one.role == Role::Seller { &one.buyer } else { &one.seller },
-            seller_key: &one.seller,
-            buyer_key: &one.buyer,
-            topic: &one.topic,
-            currency: &one.currency,
-            decimals: one.decimals,
-            method: one.method,
-            ledger: one.ledger.as_str(),
-            payee: one.payee.as_str(),
-            records: one.records.as_ref().map(|ledger| ledger.as_str()),
-            granularity: one.granularity,
-            items_delivered: one.items_delivered,
-            items_acked: one.items_acked,
-            windows: one.windows,
-            invoiced: one.invoiced,
-            credited: one.credited,
-            credit_left: one.credit_left,
-            paid: one.paid,
-            settled: one.settled,
-            outstanding: one.outstanding,
-            state: one.state.name(),
-        }
+    let heading = ["totals by", "", "", "sessions", "items", "invoiced", "settled", "in"];
+    let mut rows = vec![heading.map(str::to_owned)];
+    for ((by, money), sums) in &totals.money {
+        let (kind, of) = label(by, shown.names);
+        let amount =
+            |sum: Option<Amount>| sum.map_or(whole(None), |sum| sum.to_decimal(money.decimals));
+        rows.push([
+            kind.to_owned(),
+            of,
+            if money.is_income { "sold" } else { "bought" }.to_owned(),
+            sums.sessions.to_string(),
+            sums.items.to_string(),
+            amount(sums.invoiced),
+            amount(sums.settled),
+            format!("{} ({} on {})", legible(&money.name), money.asset, money.ledger),
+        ]);
     }
-}
-
-/// A session in JSON.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    facts: Facts<'a>,
-    settlements: Vec<SettlementLine<'a>>,
-    anchors: Vec<Anchored<'a>>,
-    /// How many entries have lost their payload.
-    pruned: u64,
-    problems: Vec<ProblemLine<'a>>,
-}
-
-#[derive(Serialize)]
-struct SettlementLine<'a> {
-    kind: Purpose,
-    reference: Reference,
-    tx: Option<&'a TxId>,
-    amount: Amount,
-    finality: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Anchored<'a> {
-    kind: Purpose,
-    reference: Reference,
-    tx: Option<&'a TxId>,
-    finality: &'static str,
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct ProblemLine<'a> {
-    entry: u64,
-    what: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn new(one: &'a Statement) -> Self {
-        let settlements = one.settlements.iter().map(|line| SettlementLine {
-            kind: line.purpose,
-            reference: line.reference,
-            tx: line.evidence.as_ref().map(|evidence| &evidence.tx),
-            amount: line.amount,
-            finality: finality(line.evidence.is_some(), line.refused.is_some()),
-            why: line.refused.as_deref(),
-        });
-        let anchors = one.anchors.iter().map(|line: &AnchorLine| Anchored {
-            kind: line.purpose,
-            reference: line.reference,
-            tx: line.evidence.as_ref().map(|evidence| &evidence.tx),
-            finality: finality(line.evidence.is_some(), line.refused.is_some()),
-            ok: line.ok,
-            why: line.refused.as_deref(),
-        });
-        let problems = one.problems.iter().map(|p| ProblemLine { entry: p.entry, what: &p.what });
-        Line {
-            facts: Facts::new(one),
-            settlements: settlements.collect(),
-            anchors: anchors.collect(),
-            pruned: one.pruned,
-            problems: problems.collect(),
-        }
+    out::table(&rows)?;
+    let is_some = |by: &By, fee: &Option<Amount>| *by == By::Currency && *fee != Some(Amount::ZERO);
+    for ((_, ledger), fee) in totals.fees.iter().filter(|((by, _), fee)| is_some(by, fee)) {
+        out::line(format!("our fees in all: {}", coin(ledger, *fee)))?;
     }
+    out::line("")
 }
 
-fn finality(is_final: bool, is_refused: bool) -> &'static str {
-    match (is_final, is_refused) {
-        (true, _) => "final",
-        (false, true) => "refused",
-        (false, false) => "pending",
+fn label(by: &By, names: &Names) -> (&'static str, String) {
+    match by {
+        By::Peer(key) => ("peer", names.name(key).unwrap_or(key).to_owned()),
+        By::Topic(topic) => ("topic", legible(topic)),
+        By::Currency => ("currency", String::new()),
+        By::Day(at_ms) => ("day", day(*at_ms)),
     }
 }

@@ -98,7 +98,7 @@ impl Judge {
         }
         let within = |(read, judged): (&f64, &f64)| 2.0 * read + judged <= SECONDS_AT_MOST;
         let figures = Figures {
-            setting: Setting::here(None),
+            setting: Setting::here(),
             windows: self.windows,
             signatures: body.messages.len(),
             bundle_bytes: files[0].len(),

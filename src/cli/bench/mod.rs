@@ -1,5 +1,7 @@
 //! `sdpp bench`: the README's figures, measured again on this machine. One figure, one file.
 
+mod audit;
+mod history;
 mod judge;
 mod redeeming;
 mod setting;
@@ -19,6 +21,7 @@ pub(super) struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Figure {
+    Audit(audit::Audit),
     Settle(settle::Settle),
     Judge(judge::Judge),
 }
@@ -27,6 +30,7 @@ impl Bench {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
         match self.figure {
+            Figure::Audit(audit) => audit.run(),
             Figure::Settle(settle) => settle.run(),
             Figure::Judge(judge) => judge.run(),
         }

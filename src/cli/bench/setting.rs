@@ -14,7 +14,7 @@ pub(super) struct Setting {
     sdpp: &'static str,
     /// Whether the compiler optimised it.
     build: &'static str,
-    /// What the chain's node says that it is, where the figure needs one.
+    /// What the chain's node says that it is, where one is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
 }
@@ -22,13 +22,12 @@ pub(super) struct Setting {
 impl Setting {
     /// Looks at this machine, and asks the ledger's node.
     pub(super) async fn look(ledger: &Opened) -> Outcome<Setting> {
-        let node = ledger.software().await?;
-        Ok(Setting::here(Some(node.unwrap_or_else(|| "unknown".to_owned()))))
+        let node = ledger.software().await?.unwrap_or_else(unknown);
+        Ok(Setting { node: Some(node), ..Setting::here() })
     }
 
     /// Looks at this machine.
-    pub(super) fn here(node: Option<String>) -> Setting {
-        let unknown = || "unknown".to_owned();
+    pub(super) fn here() -> Setting {
         let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
         let system = System::new_with_specifics(kind);
         let brand = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned());
@@ -38,7 +37,7 @@ impl Setting {
             kernel: System::kernel_long_version(),
             sdpp: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
-            node,
+            node: None,
         }
     }
 
@@ -48,6 +47,10 @@ impl Setting {
         let node = node.as_ref().map_or(String::new(), |node| format!("; {node}"));
         format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}){node}")
     }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
 }
 
 /// The middle of some measurements, and their ends.

@@ -4,6 +4,7 @@
 
 mod ethereum;
 mod ledger;
+mod peers;
 mod role;
 mod secret;
 mod topic;
@@ -40,6 +41,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, base))?;
     let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
+    let peers = peers::peers(written.peers)?;
     let config = Config {
         identity,
         journal: Journal { dir: base.join(written.journal.dir) },
@@ -49,6 +51,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         seller,
         topics,
         buyer,
+        peers,
         limits: written.limits,
     };
     check_limits(&config.limits)?;

@@ -1,0 +1,192 @@
+//! Sums over sessions: by peer, topic, currency and day.
+//!
+//! Never of two currencies: one that has the same name on another ledger, or is another asset
+//! there, is another. Never of what came in and what went out. Fees are in their ledger's own coin
+//! and have sums of their own.
+
+use super::payments::Progress;
+use super::{Cost, Report, Statement};
+use crate::terms::Role;
+use sdpp_ledger::{Amount, Asset, LedgerId};
+use std::collections::BTreeMap;
+
+/// A day's milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A span of time: from a moment on, and before another, in milliseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The first moment in it.
+    pub since_ms: u64,
+    /// The first moment after it.
+    pub until_ms: u64,
+}
+
+impl Span {
+    /// All of time.
+    pub const ALL: Span = Span { since_ms: 0, until_ms: u64::MAX };
+
+    /// Whether a moment is in it.
+    pub fn has(&self, at_ms: u64) -> bool {
+        (self.since_ms..self.until_ms).contains(&at_ms)
+    }
+}
+
+/// What is summed over.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// The other side, by its key's text.
+    Peer(String),
+    /// What was sold.
+    Topic(String),
+    /// All of a currency.
+    Currency,
+    /// A day in UTC, by its first millisecond: of what was settled the day on which that was
+    /// final, of what was invoiced the day of the invoice.
+    Day(u64),
+}
+
+/// A currency, and which way it went.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Money {
+    /// Whether it came in: we are the seller.
+    pub is_income: bool,
+    /// Its name.
+    pub name: String,
+    /// Its ledger.
+    pub ledger: LedgerId,
+    /// What it is there.
+    pub asset: Asset,
+    /// Its decimals.
+    pub decimals: u8,
+}
+
+/// Sums in one currency's smallest unit; `None` where one passes 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sums {
+    /// How many sessions have a part in it.
+    pub sessions: u64,
+    /// Items that were invoiced.
+    pub items: u64,
+    /// What was invoiced.
+    pub invoiced: Option<Amount>,
+    /// What was settled on the ledger, for good.
+    pub settled: Option<Amount>,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let zero = Some(Amount::ZERO);
+        Sums { sessions: 0, items: 0, invoiced: zero, settled: zero }
+    }
+}
+
+/// All sums.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// By what, in which currency.
+    pub money: BTreeMap<(By, Money), Sums>,
+    /// Our fees, by what, in the smallest unit of which ledger's coin. What belongs to no session
+    /// (a channel's opening) is in the day's sum and in the ledger's whole, [`By::Currency`].
+    pub fees: BTreeMap<(By, LedgerId), Option<Amount>>,
+}
+
+impl Totals {
+    /// Of what a report shows, as far as it was in a span of time.
+    pub fn of(report: &Report, span: Span) -> Totals {
+        let mut totals = Totals::default();
+        for statement in &report.statements {
+            totals.add_session(statement, span);
+        }
+        for Cost { ledger, evidence, .. } in &report.costs {
+            if let Some(fee) = evidence.fee.filter(|_| span.has(evidence.at_ms)) {
+                for by in [By::Currency, By::Day(day(evidence.at_ms))] {
+                    totals.add_fee(by, ledger, fee);
+                }
+            }
+        }
+        totals
+    }
+
+    fn add_session(&mut self, one: &Statement, span: Span) {
+        let mut own: BTreeMap<By, Sums> = BTreeMap::new();
+        let mut add = |at_ms: u64, change: &dyn Fn(&mut Sums)| {
+            if span.has(at_ms) {
+                bys(one, at_ms).into_iter().for_each(|by| change(own.entry(by).or_default()));
+            }
+        };
+        add(one.began_ms, &|_| {});
+        for line in &one.invoices {
+            add(line.at_ms, &|sums| {
+                sums.items = sums.items.saturating_add(line.items);
+                sums.invoiced = sum(sums.invoiced, line.amount);
+            });
+        }
+        for line in one.payments().iter().filter(|line| line.progress == Progress::Final) {
+            add(line.at_ms, &|sums| sums.settled = sum(sums.settled, line.amount));
+        }
+        let money = Money {
+            is_income: one.role == Role::Seller,
+            name: one.currency.clone(),
+            ledger: one.ledger.clone(),
+            asset: one.asset.clone(),
+            decimals: one.decimals,
+        };
+        for (by, sums) in own {
+            let all = self.money.entry((by, money.clone())).or_default();
+            all.sessions += 1;
+            all.items = all.items.saturating_add(sums.items);
+            all.invoiced = sums.invoiced.and_then(|amount| sum(all.invoiced, amount));
+            all.settled = sums.settled.and_then(|amount| sum(all.settled, amount));
+        }
+        self.add_fees(one, span);
+    }
+
+    fn add_fees(&mut self, one: &Statement, span: Span) {
+        let settlements = one.settlements.iter().map(|line| (&line.ledger, &line.evidence));
+        let anchors = one.anchors.iter().map(|line| (&line.ledger, &line.evidence));
+        for (ledger, told) in settlements.chain(anchors) {
+            let Some((fee, at_ms)) = told.as_ref().and_then(|told| Some((told.fee?, told.at_ms)))
+            else {
+                continue;
+            };
+            if span.has(at_ms) {
+                bys(one, at_ms).into_iter().for_each(|by| self.add_fee(by, ledger, fee));
+            }
+        }
+    }
+
+    fn add_fee(&mut self, by: By, ledger: &LedgerId, fee: Amount) {
+        let all = self.fees.entry((by, ledger.clone())).or_insert(Some(Amount::ZERO));
+        *all = sum(*all, fee);
+    }
+}
+
+impl Statement {
+    /// Our fees for this session by now, ledger by ledger: payments, redeems and anchors.
+    pub fn fees(&self) -> BTreeMap<LedgerId, Option<Amount>> {
+        let mut totals = Totals::default();
+        totals.add_fees(self, Span::ALL);
+        let of_all = totals.fees.into_iter().filter(|((by, _), _)| *by == By::Currency);
+        of_all.map(|((_, ledger), fee)| (ledger, fee)).collect()
+    }
+}
+
+/// All that something of a session at a moment counts for.
+fn bys(one: &Statement, at_ms: u64) -> [By; 4] {
+    [
+        By::Peer(one.peer().to_string()),
+        By::Topic(one.topic.clone()),
+        By::Currency,
+        By::Day(day(at_ms)),
+    ]
+}
+
+/// The first millisecond of a moment's day in UTC.
+fn day(at_ms: u64) -> u64 {
+    at_ms - at_ms % DAY_MS
+}
+
+fn sum(all: Option<Amount>, more: Amount) -> Option<Amount> {
+    all?.checked_add(more)
+}
