@@ -210,14 +210,14 @@ impl Money {
             // A window is paid for what it costs, whatever else a payment says.
             let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
-            let (pays, amount) = (total.saturating_sub(before), total.saturating_sub(covered));
+            let pays = total.saturating_sub(before);
+            // What the seller itself says that it got is certain; the rest the ledger must tell.
+            let paid = claim.admitted.unwrap_or_default().min(pays);
+            let paid_to = before.checked_add(paid).unwrap_or(before).max(covered);
+            let paid = paid_to.saturating_sub(covered);
+            self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
+            let amount = total.saturating_sub(paid_to);
             if amount == Amount::ZERO {
-                continue;
-            }
-            if let Some(paid) = claim.admitted {
-                let paid_to = before.checked_add(paid.min(pays)).unwrap_or(before);
-                let paid = paid_to.saturating_sub(covered);
-                self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
                 continue;
             }
             let currency = &case.terms.currency;
