@@ -9,8 +9,8 @@ use crate::{
 };
 use sdpp::crypto::layout::MessageKind;
 use sdpp::dispute::{
-    Bundle, ChannelWord, Condition, Disclosure, ExportError, JudgeError, Keys, Offence, export,
-    judge,
+    Bundle, ChannelWord, Condition, Disclosure, ExportError, JudgeError, Keys, Offence, Said,
+    export, judge,
 };
 use sdpp::message::{Complaint, Moment};
 use sdpp::record::{Record, SignedMessage};
@@ -462,6 +462,37 @@ fn a_credit_note_is_taken_off_what_is_due() {
     let found = verdict(&[seller, lie(&buyer, |body| body.messages.push(note))]);
     assert_eq!(offences(&found), [(Role::Seller, Offence::WrongCredit)], "{found}");
     assert_eq!(debts(&found), []);
+}
+
+/// What a payment says that it pays beyond its window takes nothing off the next.
+#[test]
+fn a_payment_that_says_more_than_its_window_costs_pays_no_more() {
+    let pair = broke_after(9, Setting::default().no_records());
+    let [seller, buyer] = both(&pair);
+    let honest = verdict(&[seller.clone(), buyer.clone()]);
+    let more = lie(&buyer, |body| {
+        let payment = nth(body, MessageKind::PaymentAck, 0);
+        sign_again(payment, &key(2), |data| data["amount_total"] = json!("39"));
+    });
+    let found = verdict(&[seller, more]);
+    assert_eq!(debts(&found), debts(&honest), "{found}");
+    assert!(offences(&found).contains(&(Role::Buyer, Offence::WrongPayment)), "{found}");
+}
+
+/// A seller that admits less than was paid leaves the rest to the ledger.
+#[test]
+fn a_payment_that_is_admitted_in_part_stays_a_condition_for_the_rest() {
+    let pair = broke_after(4, Setting::default().no_records());
+    let [seller, buyer] = both(&pair);
+    let less = lie(&seller, |body| {
+        for act in &mut body.ledgers.acts {
+            if let Said::Final { evidence, .. } = &mut act.said {
+                evidence.amount = Amount::new(2);
+            }
+        }
+    });
+    let found = verdict(&[less, buyer]);
+    assert_eq!((found.admitted.units(), debts(&found)), (2, vec![(Role::Buyer, 18, 0)]), "{found}");
 }
 
 /// Signed by both, netted in the next window: both books and all papers are net of it.
