@@ -3,7 +3,7 @@
 use super::bundle::{LedgerAct, Said};
 use super::case::Case;
 use super::judge::sum;
-use super::papers::{InvoicePaper, Papers};
+use super::papers::{InvoicePaper, Papers, PaymentPaper};
 use super::verdict::{Condition, Debt, Figure, Misdeed, Offence, Paper, Vouched, Word};
 use crate::message::{Moment, legible};
 use crate::terms::{InEscrow, Method, Purpose, Role};
@@ -210,14 +210,14 @@ impl Money {
             // A window is paid for what it costs, whatever else a payment says.
             let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
-            let (pays, amount) = (total.saturating_sub(before), total.saturating_sub(covered));
+            let pays = total.saturating_sub(before);
+            // What the seller itself says that it got is certain; the rest the ledger must tell.
+            let paid = claim.admitted.unwrap_or_default().min(pays);
+            let paid_to = before.checked_add(paid).unwrap_or(before).max(covered);
+            let paid = paid_to.saturating_sub(covered);
+            self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
+            let amount = total.saturating_sub(paid_to);
             if amount == Amount::ZERO {
-                continue;
-            }
-            if let Some(paid) = claim.admitted {
-                let paid_to = before.checked_add(paid.min(pays)).unwrap_or(before);
-                let paid = paid_to.saturating_sub(covered);
-                self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
                 continue;
             }
             let currency = &case.terms.currency;
@@ -383,13 +383,14 @@ fn receipted(papers: &Papers<'_>) -> Figure {
 
 /// What the seller asked for beyond the price, and the buyer answered.
 fn overcharged(papers: &Papers<'_>) -> Amount {
-    let beyond = papers.invoices.iter().flat_map(|(number, invoices)| {
-        invoices.iter().filter_map(move |invoice| {
-            let answered = papers.payments.get(number)?.iter();
-            let is_paid = answered.clone().any(|payment| payment.total() == invoice.total());
-            let price = papers.price.owed(invoice.to?)?;
-            is_paid.then(|| invoice.total().saturating_sub(price))
-        })
-    });
-    beyond.max().unwrap_or_default()
+    let mut most = Amount::ZERO;
+    for (number, payments) in &papers.payments {
+        let paid: BTreeSet<Amount> = payments.iter().map(PaymentPaper::total).collect();
+        let invoices = papers.invoices.get(number).map_or(&[][..], Vec::as_slice);
+        for invoice in invoices.iter().filter(|invoice| paid.contains(&invoice.total())) {
+            let price = invoice.to.and_then(|to| papers.price.owed(to));
+            most = price.map_or(most, |price| most.max(invoice.total().saturating_sub(price)));
+        }
+    }
+    most
 }

@@ -11,6 +11,11 @@ use crate::terms::{Method, Purpose, Role};
 use sdpp_ledger::{Amount, Digest, TxId};
 use std::collections::BTreeMap;
 
+/// The most messages with one number that are held against each other one by one: an honest side
+/// signs one, or as many payments as it raises fees. Whoever signs more is convicted by the first
+/// two, and takes nobody's time with the rest.
+pub(super) const SAME_MAX: usize = 16;
+
 /// All of them.
 pub(super) struct Papers<'a> {
     pub(super) price: Price<'a>,
@@ -267,7 +272,7 @@ pub(super) fn under<'p, 'a>(
     stands: impl Fn(&Digest, u32, u32) -> bool,
 ) -> Option<&'p InvoicePaper<'a>> {
     let (first, _) = papers.price.window(number)?;
-    papers.invoices.get(&number)?.iter().find(|invoice| {
+    papers.invoices.get(&number)?.iter().take(SAME_MAX).find(|invoice| {
         let index = seq.checked_sub(first).and_then(|index| u32::try_from(index).ok());
         let count = invoice.to.and_then(|to| to.checked_sub(first - 1));
         let count = count.and_then(|count| u32::try_from(count).ok());
