@@ -34,8 +34,9 @@ impl Alarm {
         if self.said.insert(*channel, *settled) != Some(*settled) {
             tracing::error!(
                 %channel, %ledger, %settled, %vouched,
-                "an unjust claim: more was paid out than was ever vouched; keep this journal, move \
-                 what the key that signs vouchers can spend, and order nothing from that seller"
+                "an unjust claim, or a journal that is older than the truth: more was paid out than \
+                 was ever vouched; keep this journal, move what the key that signs vouchers can \
+                 spend, and order nothing from that seller until it is explained"
             );
         }
     }

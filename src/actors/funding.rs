@@ -150,9 +150,13 @@ impl Funding {
         let facts = self.reader.channel(channel).map_err(|error| error.to_string())?;
         let Facts { spent, ceiling, .. } = facts.unwrap_or_default();
         if shown.settled > ceiling.unwrap_or_default() {
-            // Nobody vouched that: either somebody else can sign for us, or we have forgotten it.
-            tracing::error!(%channel, settled = %shown.settled, "it paid out more than was vouched");
-            return Ok(None);
+            // From here on it counts as vouched, and nobody would learn of it any more.
+            let (settled, vouched) = (shown.settled, ceiling.unwrap_or_default());
+            tracing::error!(
+                %channel, %settled, %vouched,
+                "an unjust claim, or a journal that is older than the truth: more was paid out than \
+                 was ever vouched"
+            );
         }
         // Where a crash hid how much was vouched, the least that it can have been: vouchers add
         // up, so a base that is too low costs us nothing, and the seller shows the right one.

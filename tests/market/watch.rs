@@ -248,7 +248,7 @@ fn a_buyer_is_told_of_money_that_it_does_not_remember_vouching() {
     assert_eq!(exit, 4, "{said}");
     assert!(said.contains("an unjust claim") && said.contains("paid out 1200, and 600"), "{said}");
 
-    // The next order does not draw on that channel, and says it again.
+    // The next order says it again.
     let bought = place.buy("buyer", "co2", "30").output().unwrap();
     assert_done(&bought);
     let said = String::from_utf8(bought.stderr).unwrap();
