@@ -66,7 +66,11 @@ fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
 
 fn trade(terms: &Terms) -> Trade {
     let currency = &terms.currency;
+    // Where a thousand cost a thousand times as much, nothing is rounded away.
+    let one = terms.owed_for(1);
+    let is_whole = |one: &Amount| one.checked_mul(1_000) == terms.owed_for(1_000);
     Trade {
+        item: one.filter(is_whole),
         topic: terms.topic.clone(),
         quantity: terms.quantity,
         price: terms.price,
