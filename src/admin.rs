@@ -6,8 +6,9 @@
 //! knows no node: whoever serves brings a handler.
 
 use crate::journal::{Answer, Query};
+use crate::message::{Base64, Complaint};
 use crate::terms::SessionId;
-use sdpp_ledger::{Digest, Reference};
+use sdpp_ledger::{Amount, Digest, Reference};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::future::Future;
@@ -30,8 +31,8 @@ const NAME: &str = "admin.sock";
 /// The longest path that a Unix socket can have, in bytes.
 const PATH_BYTES_MAX: usize = 107;
 
-/// The longest request, in bytes.
-pub const REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// The longest request, in bytes: an item that is complained of fits.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest response, in bytes. 64 of the journal's largest rows fit: ask for no more at once.
 pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -59,6 +60,41 @@ pub enum Request {
     Cancel(Reference),
     /// To settle what a session left behind, or what that would take.
     Settle(Settling),
+    /// Seller: to credit items of a session that runs.
+    Credit {
+        /// The session.
+        session: SessionId,
+        /// The items.
+        items: Vec<u64>,
+        /// What is wrong with them.
+        reason: Complaint,
+        /// How much, in the currency's smallest unit; `None` for what they cost.
+        amount: Option<Amount>,
+        /// The buyer's request that this grants.
+        ask: Option<u64>,
+    },
+    /// Seller: not to credit what the buyer asks for.
+    Decline {
+        /// The session.
+        session: SessionId,
+        /// The request's number.
+        ask: u64,
+        /// What the buyer is told.
+        why: String,
+    },
+    /// Buyer: to ask for the credit of an item, in a session that runs.
+    Ask {
+        /// The session.
+        session: SessionId,
+        /// The item.
+        seq: u64,
+        /// What is wrong with it.
+        reason: Complaint,
+        /// How much, in the currency's smallest unit; `None` for what it costs.
+        amount: Option<Amount>,
+        /// Its bytes as they were delivered.
+        item: Base64,
+    },
 }
 
 /// What is to be settled of a session. Asked again, it is done no second time, and told how far it
@@ -89,8 +125,39 @@ pub enum Response {
     Cancelling,
     /// To [`Request::Settle`]: what `sdpp dispute settle --json` prints.
     Settling(serde_json::Value),
+    /// To [`Request::Credit`], [`Request::Decline`] and [`Request::Ask`]: what happened.
+    Amended(Amended),
     /// It cannot be done, and why.
     Failed(String),
+}
+
+/// What became of a credit note or of a request for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amended {
+    /// The number of the note or request.
+    pub number: u64,
+    /// How it stands.
+    pub state: AmendedState,
+    /// Where both have signed it: how much is credited, in the currency's smallest unit.
+    pub amount: Option<Amount>,
+    /// Where both have signed it: the first item that it is in force for.
+    pub from_seq: Option<u64>,
+    /// Why it is refused, or what else there is to say.
+    pub why: Option<String>,
+}
+
+/// How a credit note or a request for one stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmendedState {
+    /// Both sides have signed it.
+    Agreed,
+    /// It is refused.
+    Refused,
+    /// The request was declined, as asked.
+    Declined,
+    /// There is no answer yet.
+    Waiting,
 }
 
 /// The socket of a running node. Dropping it removes the file.
@@ -266,8 +333,7 @@ mod tests {
             }
             Request::Journal(_) => Response::Journal(Answer::Entries { entries: Vec::new() }),
             Request::Retry(reference) => Response::Failed(format!("{reference}: not refused")),
-            Request::Cancel(_) => Response::Cancelling,
-            Request::Settle(_) => Response::Settling(serde_json::json!({ "calls": [] })),
+            _ => Response::Cancelling,
         }
     }
 

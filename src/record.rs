@@ -29,6 +29,10 @@ pub const FURTHER_TXS_MAX: usize = 8;
 /// can be proven without all the others.
 pub const LEAVES_MAX: usize = 4 * 1024;
 
+/// The most messages that are kept as evidence with a session's end. Items that were signed are
+/// kept for a window of fewer alone, so that an entry stays within what the journal takes.
+pub const EVIDENCE_MAX: usize = 256;
+
 /// The leaves of a window's items in their order: what proofs of single items under its root are
 /// made from. Empty where there are more than [`LEAVES_MAX`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -268,7 +272,9 @@ pub enum Record {
         end: End,
         /// A sentence for people.
         why: String,
-        /// The messages that show the other side's misconduct, where some do.
+        /// The messages that show the other side's misconduct, where some do: an invoice that
+        /// contradicts the items comes with the signed items of its window. At most
+        /// [`EVIDENCE_MAX`].
         evidence: Vec<SignedMessage>,
         /// Seller: redeeming the best voucher, where the method is escrow.
         owed: Option<Owed>,

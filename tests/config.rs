@@ -98,6 +98,15 @@ fn when_vouchers_are_redeemed_early_is_as_the_example_shows() {
 }
 
 #[test]
+fn what_is_credited_without_a_person_is_as_the_example_shows() {
+    let config = parse(&changed("# credit_up_to", "credit_up_to")).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()));
+    let credits = |config: Config| config.seller.unwrap().credit_up_to;
+    assert_eq!(credits(config)["SDP"], sdpp_ledger::Amount::new(30));
+    assert!(credits(parse(templates::SELLER).unwrap()).is_empty());
+}
+
+#[test]
 fn whatever_loads_can_be_shown() {
     for number in ["9223372036854775807", "9223372036854775808", "18446744073709551615"] {
         let text = changed("connections_max = 256", &format!("connections_max = {number}"));
@@ -158,6 +167,20 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "outage_s = 300\nredeem_above = { SDP = \"0\" }",
         "SDP = \"0\"",
         "seller.redeem_above.SDP",
+        "at least 1",
+    ),
+    (
+        "outage_s = 300",
+        "outage_s = 300\ncredit_up_to = { SPD = 5 }",
+        "SPD = 5",
+        "seller.credit_up_to.SPD",
+        "name one of SDP",
+    ),
+    (
+        "outage_s = 300",
+        "outage_s = 300\ncredit_up_to = { SDP = \"0\" }",
+        "SDP = \"0\"",
+        "seller.credit_up_to.SDP",
         "at least 1",
     ),
     (

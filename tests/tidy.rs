@@ -18,7 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("journal", &["crypto", "record", "terms"]),
     ("audit", &["crypto", "journal", "message", "record", "terms"]),
     ("dispute", &["crypto", "journal", "message", "record", "terms"]),
-    ("admin", &["journal", "terms"]),
+    ("admin", &["journal", "message", "terms"]),
     ("config", &["keystore", "source", "terms"]),
     ("actors", &["journal", "message", "record", "session", "source", "terms"]),
     (

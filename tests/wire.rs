@@ -12,9 +12,11 @@ use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::crypto::{leaf, running_digest, salt};
-use sdpp::message::{Ack, Body, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread};
+use sdpp::message::{
+    Ack, Body, Complaint, Data, DataInvoice, Draft, Envelope, Hello, Menu, Order, reread,
+};
 use sdpp::record::Record;
-use sdpp::session::Output;
+use sdpp::session::{Complain, Output};
 use sdpp::terms::{Purpose, SessionId};
 use sdpp_ledger::{Amount, Digest, Key, keccak};
 use serde_json::{Value, json};
@@ -37,6 +39,11 @@ fn is_vector(name: &str, made: &str) {
 fn lines(setting: Setting) -> String {
     let mut pair = setting.start();
     pair.run();
+    said(&pair)
+}
+
+/// The same of a session that was led by hand.
+fn said(pair: &Pair) -> String {
     let mut text = String::new();
     for (who, side) in [("seller", &pair.s), ("buyer", &pair.b)] {
         for output in &side.log {
@@ -58,6 +65,23 @@ fn the_papers_run_is_the_same_bytes_each_time() {
     let mut kept = Setting::default().by_escrow().no_records();
     kept.wish.currencies[0].channels.keep = true;
     is_vector("kept-channel.txt", &lines(kept));
+}
+
+/// The buyer complains of two items of the first window: one is credited at once, the other waits
+/// for a person and is refused when the session ends.
+#[test]
+fn a_credit_note_is_the_same_bytes_each_time() {
+    let mut setting = Setting::default().anchored_after().no_records();
+    setting.seller.credit_up_to.insert("SDP".to_owned(), Amount::new(3));
+    let mut pair = setting.start();
+    run_to_invoice(&mut pair, 1);
+    for (seq, reason, amount) in [(2, Complaint::Wrong, None), (3, Complaint::Late, Some(2))] {
+        let amount = amount.map(Amount::new);
+        pair.buyer.ask(Complain { reason, amount, ..complaint(&pair, seq) }).unwrap();
+    }
+    pair.run();
+    assert_eq!(pair.s.progress().paid, Amount::new(15));
+    is_vector("credited.txt", &said(&pair));
 }
 
 #[test]
@@ -290,8 +314,40 @@ fn no_list_of_values_passes_for_an_object() {
     is_objects_all_through(&exit, &[]);
     let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
     is_objects_all_through(&keeps, &[]);
+    let amend = |change| Amend { number: 1, by: sdpp::terms::Role::Seller, from_seq: 1, change };
+    let (total, items, ask) = (amount, vec![1], Some(1));
+    let note = CreditNote { amount, total, items, reason: Complaint::Lost, ask };
+    is_objects_all_through(&amend(Change::Credit(note)), &[]);
+    let (body, proof) = (Base64(vec![1]), proof.unwrap());
+    let (reason, amount) = (Complaint::Wrong, Some(amount));
+    let ask = Ask { seq: 1, reason, amount, body, leaf: digest, invoice: 1, proof };
+    is_objects_all_through(&amend(Change::Ask(ask)), &[]);
+    is_objects_all_through(&amend(Change::Refused(Refused { why: String::new() })), &[]);
+    is_objects_all_through(&amend(Change::Unknown), &[]);
     let error = ErrorMessage { code: Code::Busy, message: String::new(), voucher: None };
     is_objects_all_through(&error, &[]);
+}
+
+/// A change is one thing: whoever reads another one of two would agree to something else.
+#[test]
+fn a_change_has_one_name() {
+    use sdpp::message::{Amend, Change};
+    let read = |change: Value| {
+        let data = json!({"number": 1, "by": "seller", "from_seq": 5, "change": change});
+        let line = json!({
+            "message_type": "amend", "data": data, "signature": "", "verification": ""
+        });
+        let line = line.to_string();
+        Envelope::parse(line.as_bytes()).unwrap().unproven::<Amend>().map(|amend| amend.change)
+    };
+    assert_eq!(read(json!({})), Ok(Change::Unknown));
+    assert_eq!(read(json!({"granularity": 8})), Ok(Change::Unknown), "of a later version");
+    let refused = json!({"why": "no"});
+    let credit = json!({"amount": "1", "total": "1", "items": [1], "reason": "late"});
+    assert!(matches!(read(json!({"credit": credit})), Ok(Change::Credit(_))));
+    let two = read(json!({"refused": refused, "credit": credit})).unwrap_err().to_string();
+    assert!(two.contains("a change is one thing"), "{two}");
+    assert!(read(json!([])).is_err() && read(json!("credit")).is_err());
 }
 
 fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {

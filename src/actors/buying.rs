@@ -1,12 +1,13 @@
 //! The buyer's side of a session's actor: hands items on, and has the channel funded that pays.
 
 use crate::actors::Ledgers;
+use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::afford;
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
-use crate::session::{Buyer, Input, Output, Progress};
+use crate::session::{Answer, Buyer, Input, Output, Progress};
 use actix::prelude::*;
 use sdpp_ledger::{Account, Amount, Asset, ChannelId, LedgerId};
 use tokio::sync::{mpsc, oneshot};
@@ -48,6 +49,8 @@ pub struct Buying {
     pub delivered: Vec<Event>,
     /// What was told last.
     pub told: Progress,
+    /// Who waits for the seller's answer to a complaint.
+    pub asked: Waiting<Answer>,
 }
 
 impl Core for Buyer {
@@ -104,6 +107,7 @@ impl Side for Buying {
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         let progress = actor.core.progress();
         let Some(side) = actor.side.as_mut() else { return };
+        side.asked.tell(|number| actor.core.answer(number));
         let mut events = std::mem::take(&mut side.delivered);
         if progress != side.told {
             side.told = progress;

@@ -127,6 +127,8 @@ fn begin(
         sight: shop.sight,
         source: Feed::default(),
         holds: None,
+        notes: Default::default(),
+        stands: None,
     };
     let silence_max = Some(shop.first_message);
     SessionActor::start_on(stream, core, side, shop.journal, silence_max)

@@ -7,6 +7,7 @@
 //! for each window may.
 
 mod alarm;
+pub mod amending;
 mod approval;
 pub mod busy;
 pub mod buying;

@@ -1,12 +1,14 @@
 //! The node: knows every session, counts connections, and ends them in good order. It serves the
 //! listener, the sessions as they end, and commands that ask how it is.
 //!
-//! Mailbox: actix's default of 16 for those who wait; sessions that end write past it, one message
-//! each.
+//! Mailbox: actix's default of 16 for those who wait; sessions write past it, one message each when
+//! they begin and end, and one when what their buyer asks for changes.
 
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::message::Reason;
+use crate::session::OpenAsk;
+use crate::terms::SessionId;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -35,6 +37,7 @@ pub struct Node {
 struct Connection {
     from: IpAddr,
     session: Option<Addr<SessionActor<Selling>>>,
+    stands: Option<Standing>,
 }
 
 /// A connection wants in.
@@ -53,6 +56,31 @@ pub struct Started {
     pub id: u64,
     /// Its actor.
     pub session: Addr<SessionActor<Selling>>,
+}
+
+/// A session has its terms, or what its buyer asks for has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Standing {
+    /// Its connection.
+    pub id: u64,
+    /// The session.
+    pub session: SessionId,
+    /// What the buyer wants credited and nobody has answered.
+    pub asks: Vec<OpenAsk>,
+}
+
+/// Asks for the actor of a session; `None` where it is over, or was never here.
+#[derive(Message)]
+#[rtype(result = "Option<Addr<SessionActor<Selling>>>")]
+pub struct Find(pub SessionId);
+
+/// Asks what buyers want credited and nobody has answered, of so many sessions at most.
+#[derive(Message)]
+#[rtype(result = "Vec<Standing>")]
+pub struct AllAsked {
+    /// The most.
+    pub at_most: usize,
 }
 
 /// A session is over.
@@ -120,7 +148,7 @@ impl Node {
         }
         *here += 1;
         self.next_id += 1;
-        self.connections.insert(self.next_id, Connection { from, session: None });
+        self.connections.insert(self.next_id, Connection { from, session: None, stands: None });
         Ok(self.next_id)
     }
 
@@ -163,6 +191,35 @@ impl Handler<Started> for Node {
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
         }
+    }
+}
+
+impl Handler<Standing> for Node {
+    type Result = ();
+
+    fn handle(&mut self, stands: Standing, _: &mut Context<Self>) {
+        if let Some(connection) = self.connections.get_mut(&stands.id) {
+            connection.stands = Some(stands);
+        }
+    }
+}
+
+impl Handler<Find> for Node {
+    type Result = Option<Addr<SessionActor<Selling>>>;
+
+    fn handle(&mut self, Find(session): Find, _: &mut Context<Self>) -> Self::Result {
+        let is_it = |one: &&Connection| one.stands.as_ref().is_some_and(|s| s.session == session);
+        self.connections.values().find(is_it)?.session.clone()
+    }
+}
+
+impl Handler<AllAsked> for Node {
+    type Result = MessageResult<AllAsked>;
+
+    fn handle(&mut self, AllAsked { at_most }: AllAsked, _: &mut Context<Self>) -> Self::Result {
+        let stands = self.connections.values().filter_map(|one| one.stands.as_ref());
+        let asked = stands.filter(|stands| !stands.asks.is_empty());
+        MessageResult(asked.take(at_most).cloned().collect())
     }
 }
 

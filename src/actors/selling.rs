@@ -2,13 +2,14 @@
 //! for them, and looks at channels.
 
 use crate::actors::Ledgers;
+use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Serving, Taken};
-use crate::actors::node::{Leave, Node};
+use crate::actors::node::{Leave, Node, Standing};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::journal::Reader;
 use crate::message::Voucher;
-use crate::session::{ChannelView, Input, Output, Progress, Seller};
+use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::terms::Role;
 use actix::prelude::*;
@@ -46,6 +47,10 @@ pub struct Selling {
     pub source: Feed,
     /// The channel that this session holds.
     pub holds: Option<Taken>,
+    /// Who waits for what becomes of a credit note.
+    pub notes: Waiting<NoteEnd>,
+    /// What the node knows of the session.
+    pub stands: Option<Standing>,
 }
 
 /// Where the source is.
@@ -97,6 +102,7 @@ impl Side for Selling {
     }
 
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        tell(actor);
         let wants = actor.core.wants().min(ITEMS_AT_ONCE);
         let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
         let Some(side) = actor.side.as_mut() else { return };
@@ -116,6 +122,17 @@ impl Side for Selling {
 
     fn ended(self, ended: Ended) {
         self.node.do_send(Leave { id: self.id, ended });
+    }
+}
+
+/// Tells who waits for it what is new: the node, and people who credit.
+fn tell(actor: &mut Actor) {
+    let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
+    side.notes.tell(|number| actor.core.note(number));
+    let stands = Standing { id: side.id, session, asks: actor.core.asks() };
+    if side.stands.as_ref() != Some(&stands) {
+        side.stands = Some(stands.clone());
+        side.node.do_send(stands);
     }
 }
 
@@ -318,6 +335,8 @@ mod tests {
             sight: Sight::new(Duration::MAX),
             source: Feed::default(),
             holds: None,
+            notes: Waiting::default(),
+            stands: None,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);

@@ -157,6 +157,13 @@ impl<S: Side> SessionActor<S> {
         self.drive(ctx);
     }
 
+    /// Says something to the core that it answers at once, and does what it then wants.
+    pub fn consult<T>(&mut self, say: impl FnOnce(&mut S::Core) -> T, ctx: &mut Ctx<S>) -> T {
+        let answer = say(&mut self.core);
+        self.drive(ctx);
+        answer
+    }
+
     /// This side cannot go on: what the core still wanted is dropped, and it is told.
     pub fn fail(&mut self, why: String, ctx: &mut Ctx<S>) {
         if self.failed {

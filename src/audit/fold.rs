@@ -1,6 +1,7 @@
 //! One session's entries, folded.
 
 use super::Problem;
+use super::credits::Credited;
 use super::due::Due;
 use super::proof::{Found, are_under_root, is_by};
 use super::statement::{Check, Expected, State, Statement};
@@ -24,6 +25,7 @@ pub(super) struct Fold {
     entry: u64,
     ground: Ground,
     windows: Vec<Window>,
+    credited: Credited,
     acked: u64,
     paid: Amount,
     settled: Amount,
@@ -63,6 +65,7 @@ impl Fold {
             entry: 0,
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
+            credited: Credited::default(),
             acked: 0,
             paid: Amount::ZERO,
             settled: Amount::ZERO,
@@ -129,6 +132,7 @@ impl Fold {
         if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
+        let (credited, credit_left) = self.credited.totals(&terms, items);
         let terms = *terms;
         let statement = Statement {
             session: self.session,
@@ -149,6 +153,8 @@ impl Fold {
             items_acked: self.acked,
             windows: self.windows.len() as u64,
             invoiced,
+            credited,
+            credit_left,
             paid: self.paid,
             settled: self.settled,
             outstanding,
@@ -216,6 +222,10 @@ impl Fold {
                 self.invoice(terms, message, (*from_seq, *to_seq), digest, owed.as_ref())
             }
             Record::Ack { message } => self.ack(terms, message),
+            Record::Amend { by, message } => {
+                let (items, _) = self.invoiced();
+                self.credited.take(terms, *by, message, items)
+            }
             Record::Payment { message, owed } => self.payment(terms, message, owed.as_ref()),
             Record::Voucher { channel, domain, amount, signature } => {
                 let voucher = Voucher { channel: *channel, amount: *amount };
@@ -241,7 +251,6 @@ impl Fold {
             | Record::Anchoring { .. }
             | Record::Epoch { .. }
             | Record::Reserved { .. }
-            | Record::Amend { .. }
             | Record::Disputed { .. }
             | Record::Ceiling { .. }
             | Record::Spent { .. }
@@ -263,7 +272,8 @@ impl Fold {
     ) -> Found {
         let (items, before) = self.invoiced();
         let (number, next) = (message.number, self.windows.len() as u64 + 1);
-        let total = terms.owed_for(to_seq).ok_or("the price passes 128 bits")?;
+        let agreed = self.credited.owed_for(terms, to_seq);
+        let total = agreed.ok_or("the price passes 128 bits")?;
         let amount = total.saturating_sub(before);
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
         self.windows.push(Window { to_seq, digest: *digest, total });

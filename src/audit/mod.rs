@@ -7,6 +7,7 @@
 
 mod approvals;
 mod channels;
+mod credits;
 mod due;
 mod fold;
 mod proof;

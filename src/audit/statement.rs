@@ -42,8 +42,12 @@ pub struct Statement {
     pub items_acked: u64,
     /// Windows that were invoiced.
     pub windows: u64,
-    /// What was invoiced.
+    /// What was invoiced: less what was credited, as far as a window was left for it.
     pub invoiced: Amount,
+    /// What the seller credited, and the buyer has signed.
+    pub credited: Amount,
+    /// What of that no window was left for: the seller owes it to the buyer.
+    pub credit_left: Amount,
     /// What was paid, by the buyer's signed word.
     pub paid: Amount,
     /// What is in hand for good: final on the ledger, or under a voucher that the channel covers.

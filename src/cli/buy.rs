@@ -1,5 +1,6 @@
 //! `sdpp buy`: buys items from a seller.
 
+use super::desk::{BuyersDesk, Desk};
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::remainders::Teller;
@@ -109,6 +110,8 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
+    let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
+    let desk = BuyersDesk::open(&config.journal.dir, desk);
     let policy = running.reclaim_policy(&config, buyer);
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
@@ -117,6 +120,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         Ok(begun) => begun,
         Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
     };
+    desk.serve(session.actor.clone());
     let bar = || Bar::new(ask.quantity.0, money.clone());
     let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
     if ended.again {
@@ -126,6 +130,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
             Ok(session) => session,
             Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
         };
+        desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest).await?;
     }
     running.take_back(&policy).await?;
@@ -240,6 +245,7 @@ pub(super) async fn start(
         done: told,
         delivered: Vec::new(),
         told: Standing::default(),
+        asked: Default::default(),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
     Ok(Session { actor: actor.map_err(failed)?, events, done })

@@ -11,6 +11,7 @@ mod book;
 mod buy;
 mod config;
 mod demo;
+mod desk;
 mod dispute;
 pub mod exit;
 mod init;

@@ -1,21 +1,22 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
+use super::desk::{self, Desk};
 use super::dispute::settling;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
 use super::sell::Selling;
 use super::{out, remainders};
-use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::ledger::{AskHealth, LedgerActor};
-use crate::actors::node::{Count, Node};
+use crate::actors::node::{AllAsked, Count, Node};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
 use crate::actors::reclaim::Reclaiming;
 use crate::actors::sight::Sight;
 use crate::admin::{Client, Request, Response};
 use crate::journal::watch::Home;
-use crate::journal::{OpenChannel, Reader, Unjust, Unsettled, Write, obligation};
+use crate::journal::{OpenChannel, Reader, Unjust, Unsettled};
 use crate::message::Moment;
+use crate::session::Grant;
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Ledger, LedgerId};
@@ -23,6 +24,9 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The most sessions whose buyers' requests are shown.
+const ASKING_SHOWN: usize = 100;
 
 /// The most open channels that are shown.
 const CHANNELS_SHOWN: usize = 100;
@@ -51,8 +55,10 @@ impl Status {
             let dir = self.journal.display();
             Failure::new(Exit::Failed, format!("no node answers for the journal in {dir}: {error}"))
         })?;
-        let Response::Status(status) = status else {
-            return Err(Failure::new(Exit::Failed, "the node answered another question"));
+        let status = match status {
+            Response::Status(status) => status,
+            Response::Failed(why) => return Err(Failure::new(Exit::Failed, why)),
+            _ => return Err(Failure::new(Exit::Failed, "the node answered another question")),
         };
         if self.json { out::json(&status) } else { show(&status) }
     }
@@ -96,6 +102,14 @@ fn show(status: &Value) -> Outcome {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
         out::line(format_args!("off menu  {currency} by {method}: {why}"))?;
     }
+    for ask in status["asks"].as_array().into_iter().flatten() {
+        let [session, number, item] = ["session", "ask", "item"].map(|key| text(&ask[key]));
+        let [reason, amount] = ["reason", "amount"].map(|key| text(&ask[key]));
+        out::line(format_args!(
+            "asked     {amount} back for item {item}, {reason}: `sdpp dispute credit {session} \
+             --ask {number} --items {item} --reason {reason}` grants it"
+        ))?;
+    }
     status["channels"].as_array().into_iter().flatten().try_for_each(show_channel)
 }
 
@@ -130,8 +144,7 @@ fn whole_s(ms: u64) -> Duration {
 
 /// What a node's socket is answered from.
 pub(super) struct Asked {
-    reader: Reader,
-    journal: Addr<JournalActor>,
+    desk: Desk,
     node: Addr<Node>,
     offering: Offering,
     sight: Sight,
@@ -154,8 +167,7 @@ impl Asked {
             Some(OneLedger { name: name.clone(), id: id.clone(), ledger, actor: actor.clone() })
         };
         Asked {
-            reader: running.reader.clone(),
-            journal: running.journal.clone(),
+            desk: Desk { reader: running.reader.clone(), journal: running.journal.clone() },
             node: selling.node.clone(),
             offering: selling.offering.clone(),
             sight: running.sight.clone(),
@@ -167,32 +179,27 @@ impl Asked {
 
 /// Answers one request.
 pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
+    let (desk, node) = (&asked.desk, &asked.node);
     let answered = match request {
-        Request::Journal(query) => {
-            let reader = asked.reader.clone();
-            // Walking a long chain takes its time, and must not hold up what runs here.
-            let answer = tokio::task::spawn_blocking(move || reader.answer(&query)).await;
-            answer.map_err(text).and_then(|answer| answer.map_err(text)).map(Response::Journal)
-        }
         Request::Status => status(&asked).await.map(Response::Status),
-        Request::Retry(reference) => {
-            let write = Write::Obligation { reference, event: obligation::Event::Retried };
-            commit(&asked, write).await.map(|()| Response::Retried)
+        Request::Credit { session, items, reason, amount, ask } => {
+            let grant = Grant { items, reason, amount, ask };
+            desk::credit(node, session, grant).await.map(Response::Amended)
         }
-        Request::Cancel(reference) => {
-            let write = Write::Cancel { reference };
-            commit(&asked, write).await.map(|()| Response::Cancelling)
+        Request::Decline { session, ask, why } => {
+            desk::decline(node, session, ask, why).await.map(Response::Amended)
         }
         Request::Settle(ask) => {
             let answered = settling::answer(&asked.reclaiming, &ask).await;
             answered.map(Response::Settling).map_err(text)
         }
+        request => desk.answer(request).await,
     };
     answered.unwrap_or_else(Response::Failed)
 }
 
 async fn status(asked: &Asked) -> Result<Value, String> {
-    let counts = asked.reader.counts().map_err(text)?;
+    let counts = asked.desk.reader.counts().map_err(text)?;
     let crowd = asked.node.send(Count).await.map_err(text)?;
     let (mut ledgers, mut why) = (serde_json::Map::new(), Vec::new());
     for ledger in &asked.ledgers {
@@ -204,7 +211,7 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
         why.extend(blind.map(|_| format!("channels on ledger {} are not watched", ledger.name)));
     }
-    let unjust = asked.reader.unjust().map_err(text)?;
+    let unjust = asked.desk.reader.unjust().map_err(text)?;
     why.extend(unjust.iter().map(|one| {
         let Unjust { channel, settled, vouched, .. } = one;
         format!("channel {channel} paid out {settled}, and {vouched} was vouched at the most")
@@ -221,7 +228,8 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },
         "journal": { "entries": counts.head.seq, "head": counts.head.digest },
         "ledgers": ledgers,
-        "channels": channels(&asked.reader)?,
+        "asks": asks(asked).await?,
+        "channels": channels(&asked.desk.reader)?,
         "unjust": unjust.iter().map(told_unjust).collect::<Vec<_>>(),
     }))
 }
@@ -229,6 +237,24 @@ async fn status(asked: &Asked) -> Result<Value, String> {
 fn told_unjust(unjust: &Unjust) -> Value {
     let Unjust { channel, ledger, settled, vouched } = unjust;
     json!({ "channel": channel, "ledger": ledger, "settled": settled, "vouched": vouched })
+}
+
+/// What buyers want credited and nobody has answered.
+async fn asks(asked: &Asked) -> Result<Vec<Value>, String> {
+    let all = asked.node.send(AllAsked { at_most: ASKING_SHOWN }).await.map_err(text)?;
+    let asks = all.into_iter().flat_map(|stands| {
+        let of_one = move |ask: crate::session::OpenAsk| {
+            json!({
+                "session": stands.session,
+                "ask": ask.number,
+                "item": ask.seq,
+                "reason": ask.reason,
+                "amount": ask.amount,
+            })
+        };
+        stands.asks.into_iter().map(of_one)
+    });
+    Ok(asks.collect())
 }
 
 /// The first open channels, by id.
@@ -281,12 +307,6 @@ impl OneLedger {
         });
         (shown, error.or(trouble.map(|trouble| trouble.what)))
     }
-}
-
-async fn commit(asked: &Asked, write: Write) -> Result<(), String> {
-    let committed = asked.journal.send(Commit(vec![write])).await.map_err(text)?;
-    let answers = committed.map_err(text)?;
-    answers.into_iter().try_for_each(|answer| answer.map(|_| ())).map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -106,6 +106,8 @@ pub(super) struct SellerFile {
     #[serde(default)]
     pub redeem_above: BTreeMap<String, Units>,
     pub redeem_every_s: Option<u64>,
+    #[serde(default)]
+    pub credit_up_to: BTreeMap<String, Units>,
 }
 
 #[derive(serde::Deserialize)]

@@ -228,6 +228,10 @@ pub struct Seller {
     /// How long a voucher may be in hand before that, in seconds; `None` for as long as its
     /// session lasts.
     pub redeem_every_s: Option<u64>,
+    /// How much is credited in one session without a person, where a buyer asks for it with the
+    /// proof of an item: by the currency's name, in its smallest unit, at least 1. Nothing where
+    /// none is given.
+    pub credit_up_to: BTreeMap<String, Amount>,
 }
 
 /// What is sold under one name.

@@ -181,8 +181,9 @@ impl Gather {
                 self.digests.entry(message.number).or_default().insert(message.commitment);
                 self.messages.push(message.clone());
             }
-            Record::Exit { message, .. } => self.messages.push(message.clone()),
-            Record::Amend { message, .. } => self.messages.push(without_items(message)),
+            Record::Amend { message, .. } | Record::Exit { message, .. } => {
+                self.messages.push(message.clone());
+            }
             Record::Ended { evidence, .. } => {
                 for message in evidence.iter().filter(|m| m.kind == MessageKind::Ack) {
                     self.digests.entry(message.number).or_default().insert(message.commitment);
@@ -269,13 +270,6 @@ impl Gather {
     fn act(&mut self, reference: &Reference) -> Option<&mut LedgerAct> {
         self.places.get(reference).and_then(|place| self.acts.get_mut(*place))
     }
-}
-
-/// A change, without the words of one that credits nothing: a request for a credit brings the item
-/// along, which nobody asked us to disclose. Its signature holds over their digest.
-fn without_items(message: &SignedMessage) -> SignedMessage {
-    let credits = message.amount_total > Amount::ZERO;
-    SignedMessage { data: message.data.clone().filter(|_| credits), ..message.clone() }
 }
 
 /// The amount that is moved, what is anchored, and the transaction that was named.

@@ -4,7 +4,7 @@ use super::bundle::{Body, Bundle};
 use super::case::{Case, JudgeError, Keys};
 use super::misconduct;
 use super::money::Money;
-use super::papers::{InvoicePaper, Papers, under};
+use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
 use super::parting;
 use super::verdict::{
     Condition, DisclosedItem, Figure, MISDEEDS_MAX, Paper, Party, Trade, Verdict,
@@ -66,7 +66,11 @@ fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
 
 fn trade(terms: &Terms) -> Trade {
     let currency = &terms.currency;
+    // Where a thousand cost a thousand times as much, nothing is rounded away.
+    let one = terms.owed_for(1);
+    let is_whole = |one: &Amount| one.checked_mul(1_000) == terms.owed_for(1_000);
     Trade {
+        item: one.filter(is_whole),
         topic: terms.topic.clone(),
         quantity: terms.quantity,
         price: terms.price,
@@ -169,7 +173,7 @@ fn disagreements<'p>(
         let number = invoice.signed.message.number;
         let acks = papers.acks.get(&invoice.to?).map_or(&[][..], Vec::as_slice);
         let is_other = |digest| invoice.digest.is_some_and(|invoiced| invoiced != digest);
-        if acks.iter().filter_map(|ack| ack.digest).any(is_other) {
+        if acks.iter().take(SAME_MAX).filter_map(|ack| ack.digest).any(is_other) {
             return Some(format!(
                 "the seller's invoice {number} is for other items than the buyer acknowledged up \
                  to its end: one of the two signed what is not so, and nothing here tells which"
@@ -177,7 +181,8 @@ fn disagreements<'p>(
         }
         let answers = |invoice: &InvoicePaper<'_>, total| invoice.total() == total;
         let payments = papers.payments.get(&number).map_or(&[][..], Vec::as_slice);
-        let other = payments.iter().find(|payment| !answers(invoice, payment.total()))?;
+        let mut payments = payments.iter().take(SAME_MAX);
+        let other = payments.find(|payment| !answers(invoice, payment.total()))?;
         let is_only_heard = !case.hears(Role::Buyer);
         is_only_heard.then(|| {
             let (asked, said) = (invoice.total(), other.total());

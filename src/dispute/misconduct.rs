@@ -3,7 +3,7 @@
 
 use super::case::{Case, Signed};
 use super::money::Money;
-use super::papers::{InvoicePaper, Papers, under};
+use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
 use super::verdict::{Misdeed, Offence, Paper};
 use crate::message::Exit;
 use crate::terms::Role;
@@ -85,7 +85,7 @@ impl Found<'_, '_> {
             else {
                 continue;
             };
-            let signed = self.papers.leaves.get(&proof.seq).into_iter().flatten();
+            let signed = self.papers.leaves.get(&proof.seq).into_iter().flatten().take(SAME_MAX);
             for (_, item) in signed.filter(|(leaf, _)| *leaf != proof.leaf) {
                 let (number, seq) = (proof.invoice, proof.seq);
                 let why = format!(
@@ -102,11 +102,14 @@ impl Found<'_, '_> {
     fn whole_windows(&mut self) {
         let papers = self.papers;
         for (number, invoice) in
-            papers.invoices.iter().flat_map(|(n, all)| all.iter().map(move |i| (n, i)))
+            papers.invoices.iter().flat_map(|(n, all)| all.iter().take(2).map(move |i| (n, i)))
         {
-            let (Some((first, _)), Some(to)) = (papers.price.window(*number), invoice.to) else {
+            let (Some((first, last)), Some(to)) = (papers.price.window(*number), invoice.to) else {
                 continue;
             };
+            if to > last {
+                continue;
+            }
             let count = usize::try_from(to.saturating_sub(first).saturating_add(1)).ok();
             let signed: Vec<_> = papers.leaves.range(first..=to.max(first)).collect();
             let is_whole =
@@ -172,11 +175,12 @@ impl Found<'_, '_> {
         let papers = self.papers;
         let mut named: BTreeMap<&TxId, (u64, &Signed<'_>)> = BTreeMap::new();
         for (number, payments) in &papers.payments {
-            for payment in payments {
-                let total = payment.total();
-                if let Some(why) = self.is_wrong_payment(case, *number, total) {
+            for payment in payments.iter().take(SAME_MAX) {
+                if let Some(why) = self.is_wrong_payment(case, *number, payment.total()) {
                     self.add(Role::Buyer, Offence::WrongPayment, why, vec![paper(payment.signed)]);
                 }
+            }
+            for payment in payments {
                 let Some(tx) = &payment.tx else { continue };
                 match named.get(tx) {
                     Some((other, first)) if other != number => {

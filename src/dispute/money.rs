@@ -3,7 +3,7 @@
 use super::bundle::{LedgerAct, Said};
 use super::case::Case;
 use super::judge::sum;
-use super::papers::{InvoicePaper, Papers};
+use super::papers::{InvoicePaper, Papers, PaymentPaper};
 use super::verdict::{Condition, Debt, Figure, Misdeed, Offence, Paper, Vouched, Word};
 use crate::message::{Moment, legible};
 use crate::terms::{InEscrow, Method, Purpose, Role};
@@ -207,15 +207,17 @@ impl Money {
         for (window, claim) in claims {
             let Some((first, _)) = papers.price.window(window) else { continue };
             let Some(before) = papers.price.owed(first - 1) else { continue };
+            // A window is paid for what it costs, whatever else a payment says.
+            let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
-            let (pays, amount) =
-                (claim.total.saturating_sub(before), claim.total.saturating_sub(covered));
+            let pays = total.saturating_sub(before);
+            // What the seller itself says that it got is certain; the rest the ledger must tell.
+            let paid = claim.admitted.unwrap_or_default().min(pays);
+            let paid_to = before.checked_add(paid).unwrap_or(before).max(covered);
+            let paid = paid_to.saturating_sub(covered);
+            self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
+            let amount = total.saturating_sub(paid_to);
             if amount == Amount::ZERO {
-                continue;
-            }
-            if let Some(paid) = claim.admitted {
-                let paid = paid.min(amount);
-                self.admitted = self.admitted.checked_add(paid).unwrap_or(self.admitted);
                 continue;
             }
             let currency = &case.terms.currency;
@@ -298,6 +300,15 @@ impl ClaimOf {
     }
 }
 
+/// The most that can be owed when a window is paid: what is asked with it, or what a full one costs.
+fn most_for(papers: &Papers<'_>, window: u64) -> Amount {
+    let invoices = papers.invoices.get(&window).map_or(&[][..], Vec::as_slice);
+    let sound = invoices.iter().filter(|invoice| invoice.wrong.is_none());
+    let asked = sound.map(InvoicePaper::total).max();
+    let full = || papers.price.window(window).and_then(|(_, last)| papers.price.owed(last));
+    asked.or_else(full).unwrap_or_default()
+}
+
 /// What a voucher's redeeming paid out in all, if it did.
 fn redeemed(act: &LedgerAct) -> Option<Amount> {
     let redeems = matches!(act.purpose, Purpose::Settle | Purpose::Close);
@@ -372,13 +383,14 @@ fn receipted(papers: &Papers<'_>) -> Figure {
 
 /// What the seller asked for beyond the price, and the buyer answered.
 fn overcharged(papers: &Papers<'_>) -> Amount {
-    let beyond = papers.invoices.iter().flat_map(|(number, invoices)| {
-        invoices.iter().filter_map(move |invoice| {
-            let answered = papers.payments.get(number)?.iter();
-            let is_paid = answered.clone().any(|payment| payment.total() == invoice.total());
-            let price = papers.price.owed(invoice.to?)?;
-            is_paid.then(|| invoice.total().saturating_sub(price))
-        })
-    });
-    beyond.max().unwrap_or_default()
+    let mut most = Amount::ZERO;
+    for (number, payments) in &papers.payments {
+        let paid: BTreeSet<Amount> = payments.iter().map(PaymentPaper::total).collect();
+        let invoices = papers.invoices.get(number).map_or(&[][..], Vec::as_slice);
+        for invoice in invoices.iter().filter(|invoice| paid.contains(&invoice.total())) {
+            let price = invoice.to.and_then(|to| papers.price.owed(to));
+            most = price.map_or(most, |price| most.max(invoice.total().saturating_sub(price)));
+        }
+    }
+    most
 }

@@ -11,6 +11,11 @@ use crate::terms::{Method, Purpose, Role};
 use sdpp_ledger::{Amount, Digest, TxId};
 use std::collections::BTreeMap;
 
+/// The most messages with one number that are held against each other one by one: an honest side
+/// signs one, or as many payments as it raises fees. Whoever signs more is convicted by the first
+/// two, and takes nobody's time with the rest.
+pub(super) const SAME_MAX: usize = 16;
+
 /// All of them.
 pub(super) struct Papers<'a> {
     pub(super) price: Price<'a>,
@@ -84,8 +89,9 @@ pub(super) struct ExitPaper<'a> {
 impl<'a> Papers<'a> {
     /// Reads all that was signed.
     pub(super) fn read(case: &'a Case<'a>) -> Papers<'a> {
+        let (price, misdeeds) = Price::of(case);
         let mut papers = Papers {
-            price: Price::of(&case.terms),
+            price,
             hears_seller: case.hears(Role::Seller),
             invoices: BTreeMap::new(),
             payments: BTreeMap::new(),
@@ -94,10 +100,8 @@ impl<'a> Papers<'a> {
             leaves: BTreeMap::new(),
             vouchers: Vec::new(),
             wordless: 0,
-            misdeeds: Vec::new(),
+            misdeeds,
         };
-        // Credits first: what items cost depends on them.
-        case.of(MessageKind::Amend, Role::Seller).for_each(|one| papers.credit(one));
         for one in &case.signed {
             match one.message.kind {
                 MessageKind::DataInvoice => papers.invoice(case, one),
@@ -132,21 +136,6 @@ impl<'a> Papers<'a> {
     fn blame(&mut self, one: &Signed<'_>, what: Offence, why: impl ToString) {
         let (by, why, proven_by) = (one.paper.signed_by, why.to_string(), vec![one.paper.clone()]);
         self.misdeeds.push(Misdeed { by, what, why, proven_by });
-    }
-
-    /// A credit note binds the seller as soon as it is signed. What it credits, and from where on,
-    /// stands in the frame under its signature.
-    fn credit(&mut self, one: &Signed<'_>) {
-        let (total, word) = (one.message.amount_total, one.message.commitment);
-        let (zeros, seq) = word.0.split_at(24);
-        let seq = seq.try_into().map_or(0, u64::from_be_bytes);
-        if total == Amount::ZERO || zeros.iter().any(|byte| *byte != 0) {
-            return;
-        }
-        if let Err(why) = self.price.credit(seq, total) {
-            let why = format!("its credit note {} is none: {why}", one.message.number);
-            self.blame(one, Offence::WrongCredit, why);
-        }
     }
 
     fn invoice(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {
@@ -208,14 +197,13 @@ impl<'a> Papers<'a> {
         None
     }
 
-    /// Whether the seller may ask so much in all for so many items: what they cost. Less may be
-    /// asked after a credit note, which a bundle of the buyer's alone could leave out.
+    /// Whether the seller may ask so much in all for so many items: what they cost. A bundle of the
+    /// buyer's alone could leave out a credit note, or that the buyer refused it.
     pub(super) fn may_ask(&self, items: u64, total: Amount) -> bool {
-        match self.price.owed(items) {
-            Some(owed) if self.hears_seller => total == owed,
-            Some(owed) => total <= owed,
-            None => false,
+        if self.hears_seller {
+            return self.price.owed(items) == Some(total);
         }
+        self.price.gross(items).is_some_and(|gross| total <= gross)
     }
 
     /// The same of an invoice whose words were not kept: its range follows from its total.
@@ -284,7 +272,7 @@ pub(super) fn under<'p, 'a>(
     stands: impl Fn(&Digest, u32, u32) -> bool,
 ) -> Option<&'p InvoicePaper<'a>> {
     let (first, _) = papers.price.window(number)?;
-    papers.invoices.get(&number)?.iter().find(|invoice| {
+    papers.invoices.get(&number)?.iter().take(SAME_MAX).find(|invoice| {
         let index = seq.checked_sub(first).and_then(|index| u32::try_from(index).ok());
         let count = invoice.to.and_then(|to| to.checked_sub(first - 1));
         let count = count.and_then(|count| u32::try_from(count).ok());

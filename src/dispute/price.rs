@@ -1,63 +1,89 @@
-//! What items cost under the terms and the seller's credit notes. All money of a verdict is
-//! counted here.
+//! What items cost under the terms and the credit notes. All money of a verdict is counted here.
 
-use crate::terms::Terms;
+use super::case::{Case, Signed};
+use super::verdict::{Misdeed, Offence};
+use crate::crypto::layout::MessageKind;
+use crate::message::{Agreement, Amend, Change, Word, reread};
+use crate::terms::{Role, Terms};
 use sdpp_ledger::Amount;
+use std::collections::BTreeMap;
 
 /// What items cost.
 pub(super) struct Price<'a> {
     terms: &'a Terms,
-    /// In the order in which they come into force.
-    credits: Vec<Credit>,
-}
-
-/// A credit note that is in force.
-struct Credit {
-    from_seq: u64,
-    /// All credits so far, this one included.
-    total: Amount,
-    /// What was owed before it: it takes nothing back of that.
-    floor: Amount,
+    agreement: Agreement,
+    credited: Amount,
 }
 
 impl<'a> Price<'a> {
-    /// By the terms alone.
-    pub(super) fn of(terms: &'a Terms) -> Price<'a> {
-        Price { terms, credits: Vec::new() }
+    /// By the terms, and by what was signed of credits; with what is wrong with that.
+    pub(super) fn of(case: &'a Case<'a>) -> (Price<'a>, Vec<Misdeed>) {
+        let (agreement, credited) = (Agreement::default(), Amount::ZERO);
+        let mut price = Price { terms: &case.terms, agreement, credited };
+        let mut misdeeds = Vec::new();
+        let mut refused: BTreeMap<u64, &Signed<'_>> = BTreeMap::new();
+        for answer in case.of(MessageKind::Amend, Role::Buyer).filter(|one| is_refusal(one)) {
+            refused.insert(answer.message.number, answer);
+        }
+        // The buyer's answer is the very words that the seller has proposed, under its own signature.
+        let answers = |note: &Signed<'_>| {
+            let digest = note.paper.digest;
+            case.of(MessageKind::Amend, Role::Buyer).find(move |one| one.paper.digest == digest)
+        };
+        for note in case.of(MessageKind::Amend, Role::Seller) {
+            match price.agreement.take(&case.terms, Role::Seller, note.message) {
+                // It follows on what was agreed before, and who brings it may have left that out.
+                Err(why) if case.hears(Role::Seller) => misdeeds.push(blame(note, &why)),
+                Err(_) => {}
+                Ok(Word::Proposed) => {
+                    let (answer, refusal) = (answers(note), refused.get(&note.message.number));
+                    if let (Some(answer), Some(refusal)) = (answer, refusal) {
+                        let why = format!(
+                            "agreed to credit note {0} and refused it",
+                            note.message.number
+                        );
+                        let mut misdeed = blame(answer, &why);
+                        misdeed.proven_by.push(refusal.paper.clone());
+                        misdeeds.push(misdeed);
+                    }
+                    price.settle(note, answer, refusal.is_some());
+                }
+                Ok(Word::Agreed | Word::Other) => {}
+            }
+        }
+        (price, misdeeds)
     }
 
-    /// Takes a credit note in: from `from_seq` on `total` is credited in all.
-    ///
-    /// # Errors
-    /// Why it is none.
-    pub(super) fn credit(&mut self, from_seq: u64, total: Amount) -> Result<(), String> {
-        let before = from_seq.saturating_sub(1);
-        if from_seq == 0 || !before.is_multiple_of(u64::from(self.terms.granularity)) {
-            return Err(format!("item {from_seq} begins no window"));
+    /// A note changes prices once both have signed it, and binds the seller before: unless the buyer
+    /// has refused it.
+    fn settle(&mut self, note: &Signed<'_>, answer: Option<&Signed<'_>>, is_refused: bool) {
+        if is_refused {
+            return;
         }
-        if self.credits.last().is_some_and(|last| last.from_seq > from_seq || last.total >= total) {
-            return Err(format!("{total} from item {from_seq} on takes one before it back"));
+        self.credited = self.credited.max(note.message.amount_total);
+        if let Some(answer) = answer {
+            // The same words under the buyer's signature: the agreement has checked them before.
+            let _ = self.agreement.take(self.terms, Role::Buyer, answer.message);
         }
-        let floor = self.owed(before).ok_or("the price passes 128 bits")?;
-        self.credits.push(Credit { from_seq, total, floor });
-        Ok(())
     }
 
-    /// All that was credited.
+    /// All that the seller has signed that it credits.
     pub(super) fn credited(&self) -> Amount {
-        self.credits.last().map_or(Amount::ZERO, |credit| credit.total)
+        self.credited
     }
 
-    /// What the first `items` items cost in all: never less than what was owed before a credit came
-    /// into force. `None` beyond 128 bits, and beyond what was ordered.
+    /// What the first `items` items cost in all, net of the credits that both have signed. `None`
+    /// beyond 128 bits, and beyond what was ordered.
     pub(super) fn owed(&self, items: u64) -> Option<Amount> {
         if self.terms.quantity.is_some_and(|quantity| items > quantity) {
             return None;
         }
-        let price = self.terms.owed_for(items)?;
-        let begun = self.credits.partition_point(|credit| credit.from_seq <= items);
-        let credit = begun.checked_sub(1).and_then(|last| self.credits.get(last));
-        Some(credit.map_or(price, |credit| price.saturating_sub(credit.total).max(credit.floor)))
+        self.agreement.credits().owed_for(self.terms, items)
+    }
+
+    /// The same without any credit.
+    pub(super) fn gross(&self, items: u64) -> Option<Amount> {
+        self.owed(items).and(self.terms.owed_for(items))
     }
 
     /// The first seq of a window, and the last that it can have.
@@ -85,65 +111,13 @@ impl<'a> Price<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+/// A buyer's word that it does not take a credit note.
+fn is_refusal(one: &Signed<'_>) -> bool {
+    let body = reread::<Amend>(one.message);
+    body.is_ok_and(|body| body.by == Role::Seller && matches!(body.change, Change::Refused(_)))
+}
 
-    use super::*;
-    use crate::terms::{Currency, Method, Rate, SessionId};
-    use sdpp_ledger::{Asset, Key};
-
-    fn terms() -> Terms {
-        let key = |byte| Key::from_bytes(&[byte; 32]).unwrap().public();
-        let rate = Rate { numerator: Amount::new(1), denominator: Amount::new(2) };
-        Terms {
-            session: SessionId::NONE,
-            seller: key(1),
-            buyer: key(2),
-            topic: "gas".to_owned(),
-            quantity: Some(10),
-            price: Amount::new(3),
-            currency: Currency {
-                name: "SDP".to_owned(),
-                symbol: "SDP".to_owned(),
-                decimals: 6,
-                ledger: "sdpp:story".parse().unwrap(),
-                asset: Asset::coin(),
-                method: Method::Transfer,
-                payee: key(1).account(),
-                rate,
-            },
-            granularity: 4,
-            credit_windows: 1,
-            signed_items: true,
-            escrow: None,
-            records: None,
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_window_follows_from_what_was_owed_there() {
-        let terms = terms();
-        let price = Price::of(&terms);
-        let owed: Vec<u128> = (0..=10).map(|items| price.owed(items).unwrap().units()).collect();
-        assert_eq!(owed, [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15]);
-        assert_eq!(price.owed(11), None, "ten were ordered");
-        assert_eq!(price.end_of(1, Amount::new(6)), Some(4));
-        assert_eq!(price.end_of(3, Amount::new(15)), Some(10));
-        assert_eq!(price.end_of(3, Amount::new(13)), Some(9));
-        assert_eq!(price.end_of(1, Amount::new(5)), None);
-        assert_eq!(price.end_of(4, Amount::new(15)), None);
-        assert_eq!(price.window(u64::MAX), None);
-    }
-
-    #[test]
-    fn a_credit_takes_nothing_back_of_what_was_owed_before_it() {
-        let terms = terms();
-        let mut price = Price::of(&terms);
-        price.credit(5, Amount::new(4)).unwrap();
-        let owed: Vec<u128> = (4..=10).map(|items| price.owed(items).unwrap().units()).collect();
-        assert_eq!(owed, [6, 6, 6, 6, 8, 9, 11]);
-        assert!(price.credit(5, Amount::new(4)).is_err(), "the same again is no more");
-        assert!(price.credit(6, Amount::new(9)).is_err(), "no window begins there");
-    }
+fn blame(one: &Signed<'_>, why: &str) -> Misdeed {
+    let (by, what) = (one.paper.signed_by, Offence::WrongCredit);
+    Misdeed { by, what, why: format!("in its amend: {why}"), proven_by: vec![one.paper.clone()] }
 }

@@ -2,6 +2,7 @@
 //! who owes whom, by which paper, and what would change it.
 
 use super::verdict::{Condition, Debt, Figure, Paper, Party, Verdict, Word};
+use crate::crypto::layout::MessageKind;
 use crate::message::legible;
 use crate::terms::Role;
 use sdpp_ledger::Amount;
@@ -9,7 +10,15 @@ use std::fmt::{self, Display, Formatter};
 
 impl Display for Paper {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "the {}'s {}", self.signed_by, self.kind)?;
+        // The wire's names, where people have a word for it.
+        let kind = match self.kind {
+            MessageKind::DataInvoice => "invoice".to_owned(),
+            MessageKind::PaymentAck => "word of payment".to_owned(),
+            MessageKind::Ack => "acknowledgement of item".to_owned(),
+            MessageKind::Data => "item".to_owned(),
+            kind => kind.to_string(),
+        };
+        write!(f, "the {}'s {kind}", self.signed_by)?;
         if self.number > 0 {
             write!(f, " {}", self.number)?;
         }
@@ -21,13 +30,20 @@ impl Display for Verdict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Session {}", self.session)?;
         self.tell_parties(f)?;
-        self.tell_papers(f)?;
         self.tell_debts(f)?;
+        self.tell_papers(f)?;
         self.tell_misconduct(f)?;
         self.tell_parting(f)?;
         self.tell_items(f)?;
         for note in &self.notes {
             writeln!(f, "Note: {note}.")?;
+        }
+        if self.misdeeds > 0 || self.parting.is_some() || !self.unless.is_empty() {
+            let decimals = self.trade.decimals;
+            writeln!(
+                f,
+                "Note: amounts without a currency are in its smallest unit; it has {decimals} decimals."
+            )?;
         }
         writeln!(f, "Decided by:")?;
         self.decided_by.iter().try_for_each(|paper| writeln!(f, "  {paper}"))
@@ -46,25 +62,26 @@ impl Verdict {
 
     fn owes(&self, Debt { by, to, at_most, at_least }: &Debt) -> String {
         let (most, least) = (self.money(*at_most), self.money(*at_least));
-        let conditions = match self.unless.len() {
-            0 => "",
-            1 => " the condition below holds",
-            _ => " the conditions below hold",
-        };
-        match (by, at_most == at_least, *at_least == Amount::ZERO) {
-            (_, true, _) => format!("The {by} owes the {to} {most}."),
-            (Role::Buyer, false, true) => {
-                format!("The {by} owes the {to} {most}, and nothing as far as{conditions}.")
+        let owes = format!("The {by} owes the {to}");
+        let then = if *at_least == Amount::ZERO { "nothing".to_owned() } else { least };
+        let hold = self.hold();
+        match by {
+            _ if at_most == at_least => format!("{owes} {most}."),
+            Role::Buyer => format!("{owes} {most}, unless {hold}: then it owes {then}."),
+            Role::Seller => format!("{owes} {then}, unless {hold}: then it owes {most}."),
+        }
+    }
+
+    /// The conditions, in the middle of a sentence.
+    fn hold(&self) -> String {
+        match self.unless.as_slice() {
+            [Condition::Final { txs, .. }] if txs.len() == 1 => {
+                let tx = txs.first().map_or("", |tx| tx.as_str());
+                format!("transaction {tx} is final")
             }
-            (Role::Buyer, false, false) => {
-                format!("The {by} owes the {to} {most}, and {least} where{conditions}.")
-            }
-            (Role::Seller, false, true) => {
-                format!("The {by} owes the {to} {most} where{conditions}.")
-            }
-            (Role::Seller, false, false) => {
-                format!("The {by} owes the {to} {least}, and {most} where{conditions}.")
-            }
+            [Condition::Channel { channel, .. }] => format!("channel {channel} pays it out"),
+            [_] => "the condition below holds".to_owned(),
+            _ => "all the conditions below hold".to_owned(),
         }
     }
 
@@ -85,17 +102,19 @@ impl Verdict {
         writeln!(f, "{}", party(Role::Buyer, &self.buyer))?;
         let trade = &self.trade;
         let quantity = match trade.quantity {
-            Some(quantity) => format!("{quantity} items"),
-            None => "items without end".to_owned(),
+            Some(quantity) => format!("up to {quantity} items"),
+            None => "as many items as there are".to_owned(),
+        };
+        let item = match trade.item {
+            Some(item) => format!("{} an item", self.money(item)),
+            None => format!("{} of the menu's own unit an item, at the menu's rate", trade.price),
         };
         writeln!(
             f,
-            "The buyer ordered {quantity} of {:?} from the seller, in windows of {}, each {} units of \
-             the menu's default currency, to be paid in {} by {} on {} to {}.",
+            "The seller sold the buyer {quantity} of {:?} for {item}, to be paid after every {} items \
+             by {} on {} to {}.",
             legible(&trade.topic),
             trade.granularity,
-            trade.price,
-            legible(&trade.currency),
             trade.method,
             trade.ledger,
             trade.payee,
@@ -110,36 +129,35 @@ impl Verdict {
             by.map_or(String::new(), |by| format!(", by {by}"))
         };
         writeln!(f, "What was signed:")?;
+        let mut row = |what: &str, value: String| writeln!(f, "  {what:<34} {value}");
         let (invoiced, acked) = (&self.invoiced, &self.acknowledged);
-        let rows = [
-            ("invoiced", Some(invoiced.items), invoiced.amount, figure(invoiced)),
-            ("acknowledged", Some(acked.items), acked.amount, figure(acked)),
-            ("receipted", None, self.receipted.amount, figure(&self.receipted)),
-        ];
-        for (what, items, amount, by) in rows {
-            let items = items.map_or(String::new(), |items| format!("{items} items, "));
-            writeln!(f, "  {what:<13} {items}{}{by}", self.money(amount))?;
-        }
-        if self.credited > Amount::ZERO {
-            writeln!(
-                f,
-                "  {:<13} {}, by the seller's credit notes",
-                "credited",
-                self.money(self.credited)
+        let items = |one: &Figure| {
+            format!("{} items, {}{}", one.items, self.money(one.amount), figure(one))
+        };
+        row("asked for, by the seller", items(invoiced))?;
+        row("arrived, by the buyer's signature", items(acked))?;
+        let receipted = &self.receipted;
+        let paid = format!("{}{}", self.money(receipted.amount), figure(receipted));
+        row("paid, by the seller's signature", paid)?;
+        if self.admitted > Amount::ZERO {
+            let word = "its own bundle says that its ledger has it";
+            row(
+                "paid beyond that, by the seller",
+                format!("{}: {word}", self.money(self.admitted)),
             )?;
         }
-        if self.admitted > Amount::ZERO {
-            let word = "by the seller's own bundle, which says that its ledger paid it";
-            writeln!(f, "  {:<13} {}, {word}", "admitted", self.money(self.admitted))?;
+        if self.credited > Amount::ZERO {
+            row("taken off, by credit notes", self.money(self.credited))?;
         }
         if let Some(voucher) = &self.voucher {
             let (all, worth) = (self.money(voucher.cumulative), self.money(voucher.worth));
-            let checked =
-                if voucher.checked { "" } else { "; only its escrow can tell whether it is good" };
-            writeln!(
-                f,
-                "  {:<13} {all} in all, {worth} of it in this session{checked}",
-                "vouched"
+            let checked = match voucher.checked {
+                true => "",
+                false => "; only its escrow can tell whether it is good",
+            };
+            row(
+                "vouched, by the buyer",
+                format!("{all} in all, {worth} in this session{checked}"),
             )?;
         }
         Ok(())

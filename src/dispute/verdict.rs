@@ -76,6 +76,8 @@ pub struct Trade {
     pub quantity: Option<u64>,
     /// What one item costs, in the default currency's smallest unit.
     pub price: Amount,
+    /// What one item costs in the currency that is paid in, where that is a whole amount.
+    pub item: Option<Amount>,
     /// K.
     pub granularity: u32,
     /// The currency's name.

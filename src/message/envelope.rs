@@ -208,6 +208,14 @@ impl Draft {
         Draft { kind: T::KIND, session, facts: body.facts(), data }
     }
 
+    /// The same bytes of `data` that the other side has signed, to be signed by us too: both stand
+    /// under one layout. `None` where they were too long to keep.
+    pub fn same_as(message: &SignedMessage) -> Option<Self> {
+        let SignedMessage { kind, session, number, commitment, amount_total, .. } = *message;
+        let facts = Facts { number, commitment, amount_total };
+        Some(Draft { kind, session, facts, data: message.data.clone()? })
+    }
+
     /// Keccak-256 of the raw bytes of `data`: what is anchored.
     pub fn data_digest(&self) -> Digest {
         keccak(&[self.data.as_bytes()])

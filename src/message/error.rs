@@ -66,6 +66,8 @@ pub enum Code {
     BadInvoice,
     /// A payment is short, pays somebody else, or was used before.
     BadPayment,
+    /// A change inside the session does not fit it.
+    BadAmend,
     /// Nothing came for longer than this side waits.
     TimedOut,
     /// This side cannot go on, by its own fault.

@@ -1,6 +1,8 @@
 //! The wire: frames, the signed envelope, and one file for each listing of the paper. The only
 //! place that knows wire names. PROTOCOL.md is this folder in words.
 
+mod agreement;
+mod amend;
 mod codec;
 mod data;
 mod envelope;
@@ -15,6 +17,8 @@ mod session_key;
 mod strict;
 mod text;
 
+pub use agreement::{Agreement, Word};
+pub use amend::{Amend, Ask, Change, Complaint, CreditNote, Refused};
 pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
 pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};

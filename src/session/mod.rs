@@ -8,14 +8,19 @@ mod buyer;
 mod seller;
 mod windows;
 
-pub use buyer::{Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
-pub use seller::{Offer, Seller, SellerPolicy, SellerRandomness};
+pub use buyer::{
+    Answer, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, PinnedCurrency, Wish,
+};
+pub use seller::{Grant, NoteEnd, Offer, OpenAsk, Seller, SellerPolicy, SellerRandomness};
 
 use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, Voucher, WireError, legible};
 use crate::record::{End, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
 use std::collections::VecDeque;
+
+/// The most requests for a credit note that a session has open at once.
+const ASKS_OPEN_MAX: usize = 16;
 
 /// What happened, told to a session.
 #[derive(Debug)]
@@ -240,6 +245,12 @@ impl Fault {
     /// The messages that show it.
     fn shown_by(self, evidence: impl IntoIterator<Item = SignedMessage>) -> Self {
         Fault { evidence: evidence.into_iter().collect(), ..self }
+    }
+
+    /// One more, before those that show it already.
+    fn shown_first_by(self, message: Option<SignedMessage>) -> Self {
+        let evidence = message.into_iter().chain(self.evidence);
+        Fault { evidence: evidence.collect(), ..self }
     }
 
     fn frame(&self) -> Vec<u8> {

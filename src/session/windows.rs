@@ -55,6 +55,14 @@ impl Windows {
         self.items - self.open_items() != self.closed * u64::from(granularity)
     }
 
+    /// The first seq of the next window that has not begun.
+    pub(super) fn next_from(&self, granularity: u32) -> u64 {
+        match self.open_items() {
+            0 => self.items + 1,
+            open => (self.items - open).saturating_add(u64::from(granularity)).saturating_add(1),
+        }
+    }
+
     /// Adds the next item's leaf.
     pub(super) fn push(&mut self, leaf: Digest) {
         self.items += 1;

@@ -6,6 +6,7 @@
 mod channels;
 #[macro_use]
 mod lies;
+mod credits;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;

@@ -9,13 +9,14 @@ use crate::{
 };
 use sdpp::crypto::layout::MessageKind;
 use sdpp::dispute::{
-    Bundle, Condition, Disclosure, ExportError, JudgeError, Keys, Offence, export, judge,
+    Bundle, ChannelWord, Condition, Disclosure, ExportError, JudgeError, Keys, Offence, Said,
+    export, judge,
 };
-use sdpp::message::Moment;
+use sdpp::message::{Complaint, Moment};
 use sdpp::record::{Record, SignedMessage};
-use sdpp::session::Input;
+use sdpp::session::{Grant, Input};
 use sdpp::terms::{Method, Rate, Role};
-use sdpp_ledger::{Amount, Digest, Voucher, keccak};
+use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId, Digest, Voucher, keccak};
 use serde_json::json;
 
 /// Six items of gas by transfer, paid in full.
@@ -114,10 +115,7 @@ fn a_seller_that_vanishes_after_the_payment_is_owed_it_unless_the_ledger_has_it(
     assert!(said.iter().all(|word| word.word_of == Role::Buyer), "the seller says nothing of it");
     let parting = verdict.parting.clone().unwrap();
     assert_eq!((parting.window, parting.proven_for), (Some(1), None), "{parting:?}");
-    assert!(
-        verdict.to_string().contains("nothing as far as the condition below holds"),
-        "{verdict}"
-    );
+    assert!(verdict.sentence().ends_with("is final: then it owes nothing."), "{verdict}");
     let alone = crate::verdict(&[buyer]);
     assert_eq!(debts(&alone), [(Role::Buyer, 12, 0)]);
 }
@@ -461,6 +459,86 @@ fn a_credit_note_is_taken_off_what_is_due() {
     let found = verdict(&[seller, lie(&buyer, |body| body.messages.push(note))]);
     assert_eq!(offences(&found), [(Role::Seller, Offence::WrongCredit)], "{found}");
     assert_eq!(debts(&found), []);
+}
+
+/// What a payment says that it pays beyond its window takes nothing off the next.
+#[test]
+fn a_payment_that_says_more_than_its_window_costs_pays_no_more() {
+    let pair = broke_after(9, Setting::default().no_records());
+    let [seller, buyer] = both(&pair);
+    let honest = verdict(&[seller.clone(), buyer.clone()]);
+    let more = lie(&buyer, |body| {
+        let payment = nth(body, MessageKind::PaymentAck, 0);
+        sign_again(payment, &key(2), |data| data["amount_total"] = json!("39"));
+    });
+    let found = verdict(&[seller, more]);
+    assert_eq!(debts(&found), debts(&honest), "{found}");
+    assert!(offences(&found).contains(&(Role::Buyer, Offence::WrongPayment)), "{found}");
+}
+
+/// A seller that admits less than was paid leaves the rest to the ledger.
+#[test]
+fn a_payment_that_is_admitted_in_part_stays_a_condition_for_the_rest() {
+    let pair = broke_after(4, Setting::default().no_records());
+    let [seller, buyer] = both(&pair);
+    let less = lie(&seller, |body| {
+        for act in &mut body.ledgers.acts {
+            if let Said::Final { evidence, .. } = &mut act.said {
+                evidence.amount = Amount::new(2);
+            }
+        }
+    });
+    let found = verdict(&[less, buyer]);
+    assert_eq!((found.admitted.units(), debts(&found)), (2, vec![(Role::Buyer, 18, 0)]), "{found}");
+}
+
+/// Signed by both, netted in the next window: both books and all papers are net of it.
+#[test]
+fn a_credit_note_that_both_signed_is_netted_and_leaves_nothing_owed() {
+    for by_escrow in [false, true] {
+        let setting = Setting::default().anchored_after().no_records().order("co2", Some(24));
+        let mut pair = if by_escrow { setting.by_escrow() } else { setting }.start();
+        pair.run_to(6);
+        let (items, amount) = (vec![2, 3], Some(Amount::new(26)));
+        let grant = Grant { items, reason: Complaint::Late, amount, ask: None };
+        pair.seller.credit(grant, pair.now_ms).unwrap();
+        pair.run();
+        let [seller, buyer] = both(&pair);
+        for bundles in [vec![seller.clone(), buyer.clone()], vec![seller], vec![buyer.clone()]] {
+            let found = verdict(&bundles);
+            assert_eq!((found.credited.units(), found.due.units()), (26, 94), "{found}");
+            assert_eq!((debts(&found), offences(&found)), (vec![], vec![]), "{found}");
+            assert_eq!(found.parting, None);
+        }
+        // Who leaves the note out makes itself owe more, and the seller no liar.
+        let without = verdict(&[lie(&buyer, |body| {
+            body.messages.retain(|message| message.kind != MessageKind::Amend);
+        })]);
+        assert_eq!(debts(&without), [(Role::Buyer, 26, 26)], "{without}");
+        assert_eq!(offences(&without), [], "{without}");
+    }
+}
+
+/// What each side says of the channel is its word, and stands under its name.
+#[test]
+fn what_the_ledger_said_of_the_channel_is_told_as_each_sides_word() {
+    let pair = broke_after(7, Setting::default().no_records().by_escrow());
+    let [seller, buyer] = [Role::Seller, Role::Buyer].map(|role| {
+        let kind = match role {
+            Role::Seller => ChangeKind::CloseRequested { ready_ms: 1_767_225_600_000 },
+            Role::Buyer => ChangeKind::Withdrawn,
+        };
+        lie(&bundle_with(&pair, role, Ledger::Silent), |body| {
+            let tx = "0x02".parse().unwrap();
+            let change = Change { channel: ChannelId([5; 32]), kind, tx, height: 1, at_ms: 1 };
+            body.ledgers.channel.push(ChannelWord { ledger: pair::ledger(), change });
+        })
+    });
+    let found = verdict(&[seller, buyer]);
+    let told = found.to_string();
+    assert!(told.contains("The seller says of it: its payer asked to close it"), "{told}");
+    assert!(told.contains("The buyer says of it: its payer has withdrawn the rest"), "{told}");
+    assert_eq!(debts(&found), [(Role::Buyer, 20, 0)], "no word of either changes what is owed");
 }
 
 #[test]

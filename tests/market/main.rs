@@ -11,6 +11,7 @@ mod bench;
 mod chain;
 mod channels;
 mod crash;
+mod credits;
 #[cfg(feature = "ethereum")]
 mod dispute;
 #[cfg(feature = "ethereum")]

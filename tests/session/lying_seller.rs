@@ -4,35 +4,50 @@ use crate::pair::*;
 use proptest::prelude::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, leaf, running_digest, salt};
-use sdpp::message::{Base64, Data, DataInvoice, Draft, Invoice, Moment};
+use sdpp::message::{
+    Amend, Base64, Change, Complaint, CreditNote, Data, DataInvoice, Draft, Invoice, Moment,
+};
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{Input, Output};
-use sdpp::terms::{Purpose, Rate, Role as Side, SessionId};
+use sdpp::terms::{Credits, Purpose, Rate, Role as Side, SessionId, Terms};
 use sdpp_ledger::{Amount, Call, Digest, merkle};
 
 /// What it has sent so far. Everything fits, unless a story changes it.
 pub struct LyingSeller {
     session: SessionId,
     keys: Keys,
-    /// So many items cost 5.
-    per: u128,
     seq: u64,
     digest: Digest,
     leaves: Vec<Digest>,
     invoices: u64,
     invoiced: u128,
+    notes: u64,
+    credits: Credits,
+    terms: Terms,
 }
 
 impl LyingSeller {
     /// Takes the honest seller's place in a session by transfer or escrow under signatures.
-    pub fn take_over(pair: &mut Pair, per: u128) -> LyingSeller {
+    pub fn take_over(pair: &mut Pair) -> LyingSeller {
         while pair.buyer.terms().is_none() {
             assert!(pair.step());
         }
         let session = pair.b.session.unwrap();
         let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), session, 0);
         let (digest, leaves) = (session.0, Vec::new());
-        LyingSeller { session, keys, per, seq: 0, digest, leaves, invoices: 0, invoiced: 0 }
+        let terms = pair.buyer.terms().unwrap().clone();
+        LyingSeller {
+            session,
+            keys,
+            seq: 0,
+            digest,
+            leaves,
+            invoices: 0,
+            invoiced: 0,
+            notes: 0,
+            credits: Credits::default(),
+            terms,
+        }
     }
 
     fn seal(&mut self, kind: MessageKind) -> (Base64, Digest) {
@@ -56,13 +71,29 @@ impl LyingSeller {
         Draft::new(self.session, &data).sign(&key(1), "").1
     }
 
+    /// A credit note of so much from the next window on, with more in all than that gives.
+    pub fn credit(&mut self, amount: u128, more: u128) -> Vec<u8> {
+        let open = self.leaves.len() as u64;
+        let window = if open == 0 { 0 } else { u64::from(self.terms.granularity) };
+        let from_seq = self.seq - open + window + 1;
+        let amount = Amount::new(amount);
+        let total = self.credits.total().checked_add(amount).unwrap();
+        let _ = self.credits.add(&self.terms, from_seq, total);
+        let total = total.checked_add(Amount::new(more)).unwrap();
+        let (items, reason, ask) = (vec![1], Complaint::Lost, None);
+        let change = Change::Credit(CreditNote { amount, total, items, reason, ask });
+        self.notes += 1;
+        let amend = Amend { number: self.notes, by: Side::Seller, from_seq, change };
+        Draft::new(self.session, &amend).sign(&key(1), "").1
+    }
+
     /// An invoice for all since the last one, with one more item or without, after a change.
     pub fn invoice(&mut self, with_item: bool, change: impl FnOnce(&mut Invoice)) -> Vec<u8> {
         let (body, leaf) = match with_item {
             true => Some(self.seal(MessageKind::DataInvoice)).unzip(),
             false => (None, None),
         };
-        let total = 5 * u128::from(self.seq) / self.per;
+        let total = self.credits.owed_for(&self.terms, self.seq).unwrap().units();
         self.invoices += 1;
         let leaves = std::mem::take(&mut self.leaves);
         let mut invoice = Invoice {
@@ -112,6 +143,8 @@ enum Step {
     Invoice(bool, u128),
     /// As many items as make a window, and its invoice.
     Window,
+    /// So much is credited, and so much more said to be.
+    Credit(u128, u128),
     /// The ledger takes the buyer's payments.
     Ledger,
     Stop,
@@ -123,6 +156,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<bool>().prop_map(|with_item| Step::Invoice(with_item, 0)),
         1 => (any::<bool>(), 1u128..20).prop_map(|(item, more)| Step::Invoice(item, more)),
         12 => Just(Step::Window),
+        2 => (1u128..15).prop_map(|amount| Step::Credit(amount, 0)),
+        1 => (0u128..3, 0u128..3).prop_map(|(amount, more)| Step::Credit(amount, more)),
         8 => Just(Step::Ledger),
         1 => Just(Step::Stop),
     ];
@@ -163,7 +198,7 @@ proptest! {
         let credit = u128::from(granularity * credit_windows);
         let max_total = (credit * 5 + more) / per;
         let mut pair = start_at(per, escrow, max_total, (granularity, credit_windows));
-        let mut liar = LyingSeller::take_over(&mut pair, per);
+        let mut liar = LyingSeller::take_over(&mut pair);
         let mut unread = Vec::new();
         for step in steps {
             match step {
@@ -179,6 +214,7 @@ proptest! {
                     (1..granularity).for_each(|_| unread.extend(liar.data()));
                     unread.extend(liar.invoice(true, |_| ()));
                 }
+                Step::Credit(amount, more) => unread.extend(liar.credit(amount, more)),
                 Step::Ledger => while pair.settle_one() {},
                 Step::Stop => pair.tell(Role::Buyer, Input::Stop(sdpp::message::Reason::Stopped)),
             }
@@ -191,7 +227,8 @@ proptest! {
         pair.tell(Role::Buyer, Input::Read(&unread));
         while pair.drain_outputs(Role::Buyer) {}
         prop_assert!(spent(&pair) <= Amount::new(max_total), "{} spent", spent(&pair));
-        let (delivered, paid) = (pair.b.delivered.len() as u128, spent(&pair).units() * per / 5);
+        let (delivered, given) = (pair.b.delivered.len() as u128, liar.credits.total().units());
+        let paid = (spent(&pair).units() + given) * per / 5;
         let rounded = per / 5;
         prop_assert!(delivered <= paid + credit + rounded, "{delivered} delivered, {paid} paid");
     }
@@ -201,7 +238,7 @@ proptest! {
 #[test]
 fn after_an_invoice_for_less_than_a_window_nothing_but_an_exit_is_taken() {
     let mut pair = start(false, 1000, (4, 2));
-    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    let mut liar = LyingSeller::take_over(&mut pair);
     let frames = [liar.invoice(true, |_| ()), liar.invoice(true, |_| ())].concat();
     pair.tell(Role::Buyer, Input::Read(&frames));
     while pair.drain_outputs(Role::Buyer) {}
@@ -217,7 +254,7 @@ fn after_an_invoice_for_less_than_a_window_nothing_but_an_exit_is_taken() {
 #[test]
 fn more_than_is_on_credit_is_not_taken() {
     let mut pair = start(false, 1000, (2, 2));
-    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    let mut liar = LyingSeller::take_over(&mut pair);
     for _ in 0..2 {
         let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
         pair.tell(Role::Buyer, Input::Read(&frames));
@@ -232,7 +269,7 @@ fn more_than_is_on_credit_is_not_taken() {
 #[test]
 fn what_is_paid_after_our_exit_gives_no_more_credit() {
     let mut pair = start(false, 1000, (2, 1));
-    let mut liar = LyingSeller::take_over(&mut pair, 1);
+    let mut liar = LyingSeller::take_over(&mut pair);
     pair.tell(Role::Buyer, Input::Stop(sdpp::message::Reason::Stopped));
     for _ in 0..2 {
         let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
@@ -249,7 +286,7 @@ fn what_is_paid_after_our_exit_gives_no_more_credit() {
 fn a_seller_that_ignores_our_exit_is_not_paid_beyond_the_ceiling() {
     for in_one_read in [false, true] {
         let mut pair = start(false, 42, (2, 1));
-        let mut liar = LyingSeller::take_over(&mut pair, 1);
+        let mut liar = LyingSeller::take_over(&mut pair);
         let mut frames = Vec::new();
         for _ in 0..50 {
             frames.extend([liar.data(), liar.invoice(true, |_| ())].concat());
@@ -273,7 +310,7 @@ fn a_seller_that_ignores_our_exit_is_not_paid_beyond_the_ceiling() {
 fn windows_that_cost_nothing_do_not_lead_past_the_ceiling() {
     for escrow in [false, true] {
         let mut pair = start_at(20, escrow, 1, (2, 1));
-        let mut liar = LyingSeller::take_over(&mut pair, 20);
+        let mut liar = LyingSeller::take_over(&mut pair);
         for _ in 0..6 {
             let frames = [liar.data(), liar.invoice(true, |_| ())].concat();
             pair.tell(Role::Buyer, Input::Read(&frames));

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod amends;
+mod amends_lied;
 mod channels;
 mod channels_shown;
 mod liars;

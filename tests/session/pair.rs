@@ -1,11 +1,11 @@
 //! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
 //! a story wants, and nothing that takes time.
 
-use sdpp::message::{CurrencyOffer, Menu, Moment, Reason, RecordsOffer, Voucher};
+use sdpp::message::{Complaint, CurrencyOffer, Menu, Moment, Reason, RecordsOffer, Voucher};
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
-    Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Input, Offer, Output, PinnedCurrency,
-    Progress, Seller, SellerPolicy, SellerRandomness, Wish,
+    Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
+    PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
 };
 use sdpp::terms::{Method, Rate, SessionId};
 use sdpp_ledger::{
@@ -85,6 +85,7 @@ impl Default for Setting {
             outage_ms: 5 * 60 * 1_000,
             redeem_above: BTreeMap::new(),
             redeem_every_ms: None,
+            credit_up_to: BTreeMap::new(),
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,
@@ -215,6 +216,8 @@ pub struct Pair {
     pub known: Option<Amount>,
     /// Whose vouchers the seller shows.
     pub vouches: u8,
+    /// What this side sends does not arrive while this is set.
+    pub muted: Option<Role>,
     /// How many bytes a read brings at most.
     pub read_max: usize,
     /// Items left in the source; `None` for a source that never ends.
@@ -268,6 +271,7 @@ impl Pair {
             holds: Amount::new(u128::MAX),
             known: None,
             vouches: 2,
+            muted: None,
             read_max: usize::MAX,
             source: None,
             produced: 0,
@@ -493,6 +497,9 @@ impl Pair {
     }
 
     pub fn carry(&mut self, from: Role) -> bool {
+        if self.muted == Some(from) {
+            return false;
+        }
         let read_max = self.read_max;
         let wire = &mut self.side(from).wire;
         let bytes: Vec<u8> = wire.drain(..wire.len().min(read_max)).collect();
@@ -574,4 +581,28 @@ pub fn sent(side: &Side) -> Vec<serde_json::Value> {
 
 pub fn types(side: &Side) -> Vec<String> {
     sent(side).iter().map(|m| m["message_type"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What the buyer's journal has of an item, and the item.
+pub fn complaint(pair: &Pair, seq: u64) -> Complain {
+    let of_window = |record: &Record| match record {
+        Record::Invoice { message, from_seq, to_seq, leaves, .. }
+            if (*from_seq..=*to_seq).contains(&seq) =>
+        {
+            Some((message.number, *from_seq, leaves.as_slice().to_vec()))
+        }
+        _ => None,
+    };
+    let window = pair.b.records.iter().find_map(of_window);
+    let (invoice, from_seq, leaves) = window.expect("the item is invoiced");
+    let reason = Complaint::Wrong;
+    Complain { seq, reason, amount: None, item: item(seq), invoice, from_seq, leaves }
+}
+
+/// Runs until the buyer has taken so many invoices.
+pub fn run_to_invoice(pair: &mut Pair, number: usize) {
+    let is_invoice = |record: &&Record| matches!(record, Record::Invoice { .. });
+    while pair.b.records.iter().filter(is_invoice).count() < number {
+        assert!(pair.step(), "so many windows are not invoiced");
+    }
 }

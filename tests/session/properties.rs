@@ -1,10 +1,12 @@
 //! What holds whatever happens: in random settings, with random stops and a ledger that comes
 //! and goes.
 
+use crate::amends::{credits, grant};
 use crate::pair::*;
 use proptest::prelude::*;
 use sdpp::record::{End, Record};
 use sdpp::session::Output;
+use sdpp::terms::Terms;
 use sdpp_ledger::{Amount, Call};
 
 #[derive(Debug, Clone)]
@@ -21,26 +23,29 @@ struct Chance {
     ceiling: Option<u128>,
     /// The channel begins with what may be out on credit and so much more, and is topped up.
     small: Option<u128>,
-    /// At which step: the ledger goes or comes, a side is stopped, or what a buyer adds to its
-    /// channel comes at once or late.
+    /// What a buyer that complains is credited without a person.
+    credit_up_to: u128,
+    /// At which step: the ledger goes or comes, a side is stopped, what a buyer adds to its
+    /// channel comes at once or late, items are credited, or complained of.
     events: Vec<(usize, u8)>,
 }
 
 fn chances() -> impl Strategy<Value = Chance> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let events = prop::collection::vec((0usize..200, 0u8..6), 0..4);
+    let events = prop::collection::vec((0usize..200, 0u8..8), 0..6);
     let small = prop::option::of(0u128..40);
     let quantity = prop::option::of(1u64..30);
     let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
     let ceiling = prop::option::of(0u128..120);
-    (flags, 1u32..6, 1u32..4, quantity, read_max, (ceiling, small), events).prop_map(
+    let money = (ceiling, small, 0u128..40);
+    (flags, 1u32..6, 1u32..4, quantity, read_max, money, events).prop_map(
         |(
             (escrow, signed, before, records),
             granularity,
             credit_windows,
             quantity,
             read_max,
-            (ceiling, small),
+            (ceiling, small, credit_up_to),
             events,
         )| {
             Chance {
@@ -54,6 +59,7 @@ fn chances() -> impl Strategy<Value = Chance> {
                 read_max,
                 ceiling,
                 small,
+                credit_up_to,
                 events,
             }
         },
@@ -68,6 +74,7 @@ fn start(chance: &Chance) -> Pair {
     setting = if chance.before { setting } else { setting.anchored_after() };
     setting = if chance.records { setting } else { setting.no_records() };
     setting.wish.max_total = ceiling(chance);
+    setting.seller.credit_up_to.insert("SDP".to_owned(), Amount::new(chance.credit_up_to));
     if let Some(more) = chance.small {
         setting.deposit = Amount::new(least(chance) + more);
         setting.wish.currencies[0].channels.deposit = Amount::new(more + 1);
@@ -92,8 +99,10 @@ fn least(chance: &Chance) -> u128 {
 /// Runs to the end, checking after each step.
 fn run(chance: &Chance) -> Pair {
     let mut pair = start(chance);
-    let (mut at, mut checked) = (0, (0, 0));
+    let (mut at, mut checked, mut agreed) = (0, (0, 0), None);
     while !pair.is_over() {
+        let terms = pair.buyer.terms().cloned();
+        agreed = terms.or(agreed);
         for (_, event) in chance.events.iter().filter(|(step, _)| *step == at) {
             match event {
                 0 => pair.ledger_down = true,
@@ -101,6 +110,13 @@ fn run(chance: &Chance) -> Pair {
                 2 => pair.tell(Role::Seller, stop()),
                 3 => pair.tell(Role::Buyer, stop()),
                 4 => pair.tops_up = false,
+                6 => {
+                    let sent = pair.seller.progress().items;
+                    let items: Vec<u64> = (sent / 2..=sent).collect();
+                    let amount = Some(u128::from(3 * sent + 1));
+                    let _ = pair.seller.credit(grant(&items, amount), pair.now_ms);
+                }
+                7 => complain(&mut pair),
                 _ => {
                     pair.tops_up = true;
                     pair.shown = Some(pair.deposit);
@@ -129,7 +145,38 @@ fn run(chance: &Chance) -> Pair {
     }
     pair.ledger_down = false;
     pair.run();
+    if let Some(terms) = agreed {
+        what_is_invoiced_is_what_items_cost_less_what_was_credited(&pair, &terms);
+    }
     pair
+}
+
+/// No rounding drift, no credit forgotten or netted twice, whatever was agreed when.
+fn what_is_invoiced_is_what_items_cost_less_what_was_credited(pair: &Pair, terms: &Terms) {
+    for side in [&pair.s, &pair.b] {
+        let credits = credits(&side.records, terms);
+        let mut before = Amount::ZERO;
+        for record in &side.records {
+            let Record::Invoice { message, to_seq, .. } = record else { continue };
+            assert_eq!(Some(message.amount_total), credits.owed_for(terms, *to_seq));
+            assert!(before <= message.amount_total, "totals never go back");
+            before = message.amount_total;
+        }
+        if side.end() == End::Complete {
+            assert_eq!((side.progress().owed, side.progress().paid), (before, before));
+        }
+    }
+}
+
+/// The buyer complains of the last item that it was invoiced for.
+fn complain(pair: &mut Pair) {
+    let last = pair.b.records.iter().rev().find_map(|record| match record {
+        Record::Invoice { to_seq, .. } => Some(*to_seq),
+        _ => None,
+    });
+    if let Some(seq) = last {
+        let _ = pair.buyer.ask(complaint(pair, seq));
+    }
 }
 
 fn stop<'a>() -> sdpp::session::Input<'a> {
@@ -139,8 +186,10 @@ fn stop<'a>() -> sdpp::session::Input<'a> {
 fn unpaid_items_stay_within_credit(pair: &Pair, chance: &Chance) {
     let sent = sent(&pair.s).iter().filter(|m| !m["data"]["leaf"].is_null()).count() as u128;
     let credit = u128::from(chance.granularity) * u128::from(chance.credit_windows);
-    let paid = paid(pair).units() / 5;
-    assert!(sent <= paid + credit, "{sent} items are out, {paid} are paid, credit is {credit}");
+    let Some(terms) = pair.buyer.terms() else { return };
+    let old = u64::try_from(sent.saturating_sub(credit)).unwrap();
+    let (paid, owed) = (paid(pair), credits(&pair.b.records, terms).owed_for(terms, old).unwrap());
+    assert!(owed <= paid, "{sent} items are out, {owed} are due, {paid} are paid");
 }
 
 /// What the seller has in hand: transfers on the ledger, or the best voucher.
@@ -177,6 +226,7 @@ fn nothing_leaves_before_its_entry(side: &Side, what: &str) {
                 Record::Ceiling { amount, .. } => ceiling = *amount,
                 Record::Invoice { message, .. }
                 | Record::Payment { message, .. }
+                | Record::Amend { message, .. }
                 | Record::Exit { message, .. } => known.push(message.signature.to_string()),
                 _ => {}
             },
@@ -189,7 +239,7 @@ fn nothing_leaves_before_its_entry(side: &Side, what: &str) {
                         assert!(amount.parse::<Amount>().unwrap() <= ceiling, "{what}: {line}");
                     }
                     match message["message_type"].as_str().unwrap() {
-                        "order" | "data_invoice" | "payment_ack" | "exit" => {
+                        "order" | "data_invoice" | "payment_ack" | "amend" | "exit" => {
                             assert!(known.contains(&signature), "{what}: no entry for {line}");
                         }
                         "session_key" => assert!(known.contains(&"session_key".to_owned())),

@@ -61,6 +61,10 @@ fn remainder(one: &Remainder) -> Outcome {
 fn table(one: &Statement) -> Outcome {
     let ours = |role| if one.role == role { " (this journal's owner)" } else { "" };
     let money = |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), one.currency);
+    let credited = match one.credit_left {
+        Amount::ZERO => money(one.credited),
+        left => format!("{}, no window was left for {}", money(one.credited), money(left)),
+    };
     let (finals, anchors) = (finals(one), one.anchors.len());
     let records = one.records.as_ref().map_or("no ledger", |ledger| ledger.as_str());
     out::line(format!("session {}", one.session))?;
@@ -72,6 +76,7 @@ fn table(one: &Statement) -> Outcome {
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
         ("windows", format!("{} of at most {} items", one.windows, one.granularity)),
         ("invoiced", money(one.invoiced)),
+        ("credited", credited),
         ("paid", format!("{} by {} on {}", money(one.paid), one.method, one.ledger)),
         ("settled", money(one.settled)),
         ("outstanding", money(one.outstanding)),
@@ -121,6 +126,8 @@ struct Facts<'a> {
     items_acked: u64,
     windows: u64,
     invoiced: Amount,
+    credited: Amount,
+    credit_left: Amount,
     paid: Amount,
     settled: Amount,
     outstanding: Amount,
@@ -148,6 +155,8 @@ impl<'a> Facts<'a> {
             items_acked: one.items_acked,
             windows: one.windows,
             invoiced: one.invoiced,
+            credited: one.credited,
+            credit_left: one.credit_left,
             paid: one.paid,
             settled: one.settled,
             outstanding: one.outstanding,

@@ -5,12 +5,15 @@ use crate::actors::now_ms;
 use crate::cli::book::{Book, ROWS, Where, misfit};
 use crate::cli::exit::Outcome;
 use crate::cli::out;
-use crate::dispute::{Gather, Keys, Verdict, judge_own};
+use crate::crypto::layout::MessageKind;
+use crate::dispute::{Body, Gather, Keys, Verdict, judge_own};
 use crate::journal::{Answer, Placed, Query};
-use crate::message::Moment;
+use crate::message::{Amend, Change, Moment, reread};
 use crate::record::End;
+use crate::terms::Role;
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// List the sessions in which something is owed, broke off, or was against the rules.
 ///
@@ -51,14 +54,15 @@ impl List {
             gather.take(&entry);
             Ok(())
         })?;
-        let judged = gather.body(Moment(now_ms()), &[]).map_err(|error| error.to_string());
-        let judged = judged
+        let body = gather.body(Moment(now_ms()), &[]).map_err(|error| error.to_string());
+        let asks = body.as_ref().map(waiting).unwrap_or_default();
+        let judged = body
             .and_then(|body| judge_own(&body, &Keys::default()).map_err(|error| error.to_string()));
         let ended = placed.session.ended;
-        let is_well = matches!(ended, Some(End::Complete) | None);
+        let is_well = matches!(ended, Some(End::Complete) | None) && asks.is_empty();
         match judged {
             Ok(verdict) if is_well && verdict.debts.is_empty() && verdict.misdeeds == 0 => Ok(()),
-            Ok(verdict) => self.line(placed, &verdict),
+            Ok(verdict) => self.line(placed, &verdict, &asks),
             Err(why) if self.json => {
                 out::json(&json!({ "session": placed.id, "state": name(ended), "why": why }))
             }
@@ -66,7 +70,7 @@ impl List {
         }
     }
 
-    fn line(&self, placed: &Placed, verdict: &Verdict) -> Outcome {
+    fn line(&self, placed: &Placed, verdict: &Verdict, asks: &[u64]) -> Outcome {
         let (state, role) = (name(placed.session.ended), placed.session.role);
         if self.json {
             return out::json(&json!({
@@ -74,7 +78,7 @@ impl List {
                 "seller": verdict.seller.key, "buyer": verdict.buyer.key,
                 "topic": verdict.trade.topic, "currency": verdict.trade.currency,
                 "debts": verdict.debts, "unless": verdict.unless.len(),
-                "misdeeds": verdict.misdeeds,
+                "misdeeds": verdict.misdeeds, "asks": asks,
             }));
         }
         let misconduct = match verdict.misconduct.first() {
@@ -82,8 +86,27 @@ impl List {
             None => String::new(),
         };
         let sentence = verdict.sentence();
-        out::line(format_args!("{}  {role}  {state}  {sentence}{misconduct}", placed.id))
+        let asks = match asks.len() {
+            0 => String::new(),
+            count => format!(" {count} of the buyer's requests for a credit are not answered."),
+        };
+        out::line(format_args!("{}  {role}  {state}  {sentence}{misconduct}{asks}", placed.id))
     }
+}
+
+/// The numbers of the buyer's requests for a credit that the seller has not answered.
+fn waiting(body: &Body) -> Vec<u64> {
+    let (mut asked, mut answered) = (BTreeSet::new(), BTreeSet::new());
+    for message in body.messages.iter().filter(|one| one.kind == MessageKind::Amend) {
+        let Ok(amend) = reread::<Amend>(message) else { continue };
+        match amend.change {
+            Change::Ask(_) => drop(asked.insert(amend.number)),
+            Change::Credit(note) => answered.extend(note.ask),
+            Change::Refused(_) if amend.by == Role::Buyer => drop(answered.insert(amend.number)),
+            Change::Refused(_) | Change::Unknown => {}
+        }
+    }
+    asked.difference(&answered).copied().collect()
 }
 
 fn name(ended: Option<End>) -> &'static str {

@@ -1,8 +1,12 @@
-//! `sdpp dispute`: evidence out of a journal, a verdict out of evidence, and what is done about it.
+//! `sdpp dispute`: what a session that did not go well comes to, and what is done about it:
+//! evidence out of a journal, a verdict out of evidence, corrections, and settling what is left.
 
+mod amend;
+mod ask;
 mod bundle;
 mod case;
 mod claim;
+mod credit;
 mod judge;
 mod list;
 pub(super) mod settle;
@@ -17,7 +21,7 @@ use crate::terms::SessionId;
 use clap::{Args, Subcommand};
 use sdpp_ledger::PublicKey;
 
-/// Show what a session comes to, export its evidence, judge evidence, and settle what is left.
+/// Show what a session comes to, export and judge its evidence, correct what went wrong, settle.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  sdpp dispute judge seller.json buyer.json --seller-key 0x02... --buyer-key 0x03..."
@@ -34,6 +38,8 @@ enum Verb {
     Bundle(bundle::Export),
     Judge(judge::Judge),
     Settle(settle::Settle),
+    Credit(credit::Credit),
+    Ask(ask::Ask),
 }
 
 impl Dispute {
@@ -45,6 +51,8 @@ impl Dispute {
             Verb::Bundle(verb) => verb.run(),
             Verb::Judge(verb) => verb.run(),
             Verb::Settle(verb) => verb.run(),
+            Verb::Credit(verb) => verb.run(),
+            Verb::Ask(verb) => verb.run(),
         }
     }
 }

@@ -65,7 +65,23 @@ pub(super) fn seller(
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
         redeem_above: redeem_above(written.redeem_above, currencies)?,
         redeem_every_s: every_s.transpose()?,
+        credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
     })
+}
+
+fn credit_up_to(
+    written: BTreeMap<String, Units>,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<BTreeMap<String, Amount>> {
+    let one = |(name, units): (String, Units)| {
+        let at = ["seller", "credit_up_to", name.as_str()];
+        known(&at, name.clone(), currencies, "currencies")?;
+        match units.0 {
+            Amount::ZERO => Err(wrong(&at, "expected at least 1; leave it out to credit nothing")),
+            amount => Ok((name, amount)),
+        }
+    };
+    written.into_iter().map(one).collect()
 }
 
 fn redeem_above(

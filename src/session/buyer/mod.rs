@@ -1,5 +1,6 @@
 //! The buyer's side of one session.
 
+mod amending;
 mod ordering;
 mod paying;
 mod purse;
@@ -8,6 +9,7 @@ mod said;
 mod stream;
 mod wish;
 
+pub use amending::{Answer, Complain};
 pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
@@ -133,6 +135,30 @@ impl Buyer {
     pub fn handle_timeout(&mut self, now_ms: u64) {
         if self.poll_timeout().is_some_and(|deadline| now_ms >= deadline) {
             self.step(Event::Timeout, now_ms);
+        }
+    }
+
+    /// Asks the seller to credit an item, with the proof that we were invoiced for it. Gives the
+    /// number of the request; what becomes of it tells [`Buyer::answer`].
+    ///
+    /// # Errors
+    /// Why it is not asked for, as a sentence.
+    pub fn ask(&mut self, complain: Complain) -> Result<u64, String> {
+        match &mut self.state {
+            State::Streaming(stream) => stream.ask(complain, &mut self.out),
+            _ => Err("the session has no windows to come: \
+                      `sdpp dispute bundle` has what proves it"
+                .to_owned()),
+        }
+    }
+
+    /// The seller's answer to a request; `None` while there is none.
+    pub fn answer(&self, number: u64) -> Option<Answer> {
+        match &self.state {
+            State::Streaming(stream) | State::Leaving(stream, _) => {
+                stream.amends.answer(number).cloned()
+            }
+            _ => None,
         }
     }
 

@@ -109,9 +109,9 @@ impl Stream {
 
     pub(super) fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<Voucher, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
-        let owed = self.terms.owed_for(items).ok_or_else(too_much)?;
+        let owed = self.owed_for(items).ok_or_else(too_much)?;
         self.within_ceiling(owed)?;
-        let ahead = self.terms.owed_for(items.saturating_add(self.terms.credit_items()));
+        let ahead = self.owed_for(items.saturating_add(self.terms.credit_items()));
         let limit = self.limit();
         let ahead = ahead.unwrap_or(limit).min(limit);
         let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;

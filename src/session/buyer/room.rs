@@ -21,7 +21,7 @@ impl Stream {
     fn cost_ahead(&self) -> Option<Amount> {
         let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
         let ahead = self.windows.items().saturating_add(self.terms.credit_items().min(left));
-        self.terms.owed_for(ahead)
+        self.owed_for(ahead)
     }
 
     /// Whether to pay for what came would give the seller credit that the channel does not have,
@@ -58,7 +58,7 @@ impl Stream {
 
     /// The most that this session can come to cost.
     fn spendable(&self) -> Amount {
-        let ordered = self.terms.quantity.and_then(|all| self.terms.owed_for(all));
+        let ordered = self.terms.quantity.and_then(|all| self.owed_for(all));
         ordered.map_or(self.ceiling, |cost| cost.min(self.ceiling))
     }
 
@@ -67,7 +67,7 @@ impl Stream {
         let spendable = self.spendable();
         let next = self.terms.credit_items() + u64::from(self.terms.granularity);
         let next = self.terms.owed_for(next)?;
-        let owed = self.terms.owed_for(self.windows.items())?;
+        let owed = self.owed_for(self.windows.items())?;
         let purse = self.purse.as_mut()?;
         let amount = purse.top_up(owed, next, spendable)?;
         let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.channel);

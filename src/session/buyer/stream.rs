@@ -1,6 +1,7 @@
 //! The buyer's session once it has the session's key: items and invoices in, acks and payments
 //! out.
 
+use super::amending::Amends;
 use super::paying::Unpaid;
 use super::purse::Purse;
 use super::said::Said;
@@ -10,7 +11,7 @@ use crate::message::{
     Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
     Reason,
 };
-use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
+use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Purpose, Role, Terms};
@@ -22,11 +23,14 @@ use std::collections::VecDeque;
 pub(super) struct Stream {
     pub(super) key: Key,
     pub(super) terms: Terms,
-    keys: Keys,
+    pub(super) keys: Keys,
     pub(super) windows: Windows,
     pub(super) purse: Option<Purse>,
     /// The most that we want this session to cost.
     pub(super) ceiling: Amount,
+    /// The items of the open window as the seller signed them, while they are few enough to be
+    /// kept: against an invoice that says otherwise.
+    items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
     acked_seq: u64,
     /// Up to where an ack with a voucher was sent.
@@ -41,6 +45,7 @@ pub(super) struct Stream {
     pub(super) said: Said,
     invoiced: Amount,
     pub(super) paid: Amount,
+    pub(super) amends: Amends,
 }
 
 impl Stream {
@@ -60,6 +65,7 @@ impl Stream {
             windows,
             purse,
             ceiling,
+            items: Vec::new(),
             acked_seq: 0,
             vouched_seq: 0,
             short_since_ms: None,
@@ -68,6 +74,7 @@ impl Stream {
             said: Said::default(),
             invoiced: Amount::ZERO,
             paid: Amount::ZERO,
+            amends: Amends::default(),
         }
     }
 
@@ -87,7 +94,7 @@ impl Stream {
     /// What the seller can have heard of as paid, when it has heard all that we sent.
     pub(super) fn credited(&self) -> Amount {
         let vouched = match self.purse {
-            Some(_) if self.terms.signed_items => self.terms.owed_for(self.vouched_seq),
+            Some(_) if self.terms.signed_items => self.owed_for(self.vouched_seq),
             _ => None,
         };
         self.paid.max(vouched.unwrap_or_default())
@@ -104,6 +111,7 @@ impl Stream {
         match envelope.kind() {
             MessageKind::Data => self.hear_data(envelope, paid, out),
             MessageKind::DataInvoice => self.hear_invoice(envelope, paid, out),
+            MessageKind::Amend => self.hear_amend(envelope, out),
             kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
         }
     }
@@ -185,7 +193,16 @@ impl Stream {
         self.is_due(seq, paid)
             .and_then(|()| self.take_item(MessageKind::Data, seq, &body, leaf, out))
             .and_then(|()| self.still_open(seq))
-            .map_err(|fault| fault.shown_by(data.message))
+            .map_err(|fault| fault.shown_by(data.message.clone()))?;
+        self.keep_item(data.message);
+        Ok(())
+    }
+
+    /// Keeps an item as it was signed, by its digest alone: what it is stands in its leaf.
+    fn keep_item(&mut self, message: Option<SignedMessage>) {
+        if u64::from(self.terms.granularity) <= EVIDENCE_MAX as u64 {
+            self.items.extend(message.map(|message| SignedMessage { data: None, ..message }));
+        }
     }
 
     /// An item may come now: it is the next, nothing was closed for good before it, and the
@@ -200,7 +217,7 @@ impl Stream {
             return Err(Fault::theirs(Code::BadInvoice, why));
         }
         let credit = self.terms.credit_items();
-        if self.terms.owed_for(seq.saturating_sub(credit)).is_none_or(|owed| owed > paid) {
+        if self.owed_for(seq.saturating_sub(credit)).is_none_or(|owed| owed > paid) {
             let why = format!("item {seq}: more than {credit} items are not paid");
             return Err(Fault::theirs(Code::BadItem, why));
         }
@@ -252,7 +269,7 @@ impl Stream {
         let invoice = verified.body;
         let due = if invoice.body.is_some() { self.is_due(invoice.seq, paid) } else { Ok(()) };
         due.and_then(|()| self.take_invoice(invoice, message, out))
-            .map_err(|fault| fault.shown_by(evidence))
+            .map_err(|fault| fault.shown_first_by(evidence))
     }
 
     fn take_invoice(
@@ -275,7 +292,11 @@ impl Stream {
             return Err(bad(format!("invoice {} is for no items", invoice.number)));
         }
         let window = self.windows.close();
-        self.check_invoice(seq, &invoice, &window).map_err(bad)?;
+        let items = std::mem::take(&mut self.items);
+        self.check_invoice(seq, &invoice, &window).map_err(|why| {
+            let is_of_others = (invoice.digest, invoice.root) != (window.digest, window.root);
+            bad(why).shown_by(items.into_iter().filter(|_| is_of_others))
+        })?;
         self.within_ceiling(invoice.amount_total)?;
         self.invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
@@ -306,7 +327,7 @@ impl Stream {
     fn check_invoice(&self, seq: u64, invoice: &Invoice, window: &Window) -> Result<(), String> {
         let number = window.number;
         let differs = |what: &str| Err(format!("invoice {number}: {what} is not what was agreed"));
-        let due = self.terms.owed_for(window.to_seq);
+        let due = self.owed_for(window.to_seq);
         if (invoice.number, invoice.from, invoice.to) != (number, window.from_seq, window.to_seq)
             || seq != window.to_seq
         {
@@ -345,6 +366,11 @@ impl Stream {
             act: Act::Do(Call::Transfer(Transfer { to, asset, amount, reference })),
             held: false,
         })
+    }
+
+    /// What so many items cost, less what was credited; `None` beyond 128 bits.
+    pub(super) fn owed_for(&self, items: u64) -> Option<Amount> {
+        self.amends.agreement.credits().owed_for(&self.terms, items)
     }
 
     fn cumulative(&self) -> Cumulative {

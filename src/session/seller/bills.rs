@@ -258,6 +258,7 @@ impl Stream {
         match envelope.kind() {
             MessageKind::Ack => self.hear_ack(envelope, now_ms, out),
             MessageKind::PaymentAck => self.hear_payment(envelope, now_ms, out),
+            MessageKind::Amend => self.hear_amend(envelope, out),
             kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
         }
     }

@@ -1,6 +1,7 @@
 //! The seller's side of one session.
 
 mod accept;
+mod amending;
 mod bills;
 mod offer;
 mod purse;
@@ -8,6 +9,7 @@ mod redeeming;
 mod steps;
 mod stream;
 
+pub use amending::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
@@ -75,6 +77,8 @@ enum Event<'a> {
     Message(Envelope<'a>),
     Items(Vec<Vec<u8>>),
     Other(Input<'a>),
+    /// A person has granted something.
+    Granted,
     Timeout,
 }
 
@@ -153,6 +157,39 @@ impl Seller {
         self.stream().map(|stream| stream.terms.session)
     }
 
+    /// A person wants items credited: the note goes to the buyer at the next window's beginning.
+    /// Gives its number; what becomes of it tells [`Seller::note`].
+    ///
+    /// # Errors
+    /// Why there will be no such note, as a sentence.
+    pub fn credit(&mut self, grant: Grant, now_ms: u64) -> Result<u64, String> {
+        let number = self.open_stream()?.want(grant)?;
+        self.step(Event::Granted, now_ms);
+        Ok(number)
+    }
+
+    /// A person does not want to credit what the buyer asks for.
+    ///
+    /// # Errors
+    /// When it has no such request open, as a sentence.
+    pub fn decline(&mut self, ask: u64, why: &str, now_ms: u64) -> Result<(), String> {
+        let mut out = std::mem::replace(&mut self.out, Outputs::new());
+        let declined = self.open_stream().and_then(|stream| stream.decline(ask, why, &mut out));
+        self.out = out;
+        self.step(Event::Granted, now_ms);
+        declined
+    }
+
+    /// What became of a credit note; `None` while it is under way.
+    pub fn note(&self, number: u64) -> Option<NoteEnd> {
+        self.stream().and_then(|stream| stream.amends.note(number)).cloned()
+    }
+
+    /// What the buyer asks for and nobody has answered, the oldest first.
+    pub fn asks(&self) -> Vec<OpenAsk> {
+        self.stream().map(|stream| stream.amends.asks().cloned().collect()).unwrap_or_default()
+    }
+
     /// Where the session stands, for people.
     pub fn progress(&self) -> Progress {
         self.stream().map(Stream::progress).unwrap_or_default()
@@ -165,6 +202,16 @@ impl Seller {
             | State::Draining(stream, _)
             | State::ExpectExit(stream, _) => Some(stream),
             _ => None,
+        }
+    }
+
+    /// The stream while windows follow.
+    fn open_stream(&mut self) -> Result<&mut Stream, String> {
+        match &mut self.state {
+            State::Streaming(stream) | State::Anchoring(stream, _, None) => Ok(stream),
+            _ => Err("the session has no windows to come: \
+                      `sdpp dispute bundle` has what proves it"
+                .to_owned()),
         }
     }
 
@@ -268,7 +315,7 @@ impl Seller {
                 self.out.push(Output::Close { end: End::Broken, why, progress, again: false });
                 Ok(())
             }
-            (_, Event::Items(_) | Event::Other(_)) => Ok(()),
+            (_, Event::Items(_) | Event::Granted | Event::Other(_)) => Ok(()),
         }
     }
 

@@ -38,6 +38,10 @@ pub struct SellerPolicy {
     /// How long a voucher may be in hand, in milliseconds, before it is redeemed while its session
     /// goes on. The shell's default is as long as the session lasts.
     pub redeem_every_ms: Option<u64>,
+    /// How much may be credited without a person in one session, in a currency's smallest unit, to
+    /// a buyer that asks with the proof of an item; by the currency's name. Nothing where none is
+    /// given.
+    pub credit_up_to: BTreeMap<String, Amount>,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.

@@ -66,6 +66,7 @@ impl Seller {
         let State::Streaming(stream) = state else {
             return Ok(());
         };
+        stream.end_amends(&mut self.out);
         let pending = stream.close_part_window(now_ms, &mut self.out)?;
         if let Some(pending) = pending {
             wait_for_anchor(state, pending, Some(ending));
@@ -83,6 +84,10 @@ impl Seller {
             State::Streaming(stream) if stream.is_complete() => {
                 self.drain(state, Ending::new(Reason::Complete, now_ms), now_ms)
             }
+            State::Streaming(stream) => {
+                stream.propose(now_ms, &mut self.out);
+                Ok(())
+            }
             State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
             _ => Ok(()),
         }
@@ -90,6 +95,7 @@ impl Seller {
 
     pub(super) fn say_exit(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
         if let State::Draining(mut stream, ending) = std::mem::replace(state, State::Closed) {
+            stream.amends_over();
             stream.say_exit(&ending, &mut self.out);
             *state = State::ExpectExit(stream, Ending { since_ms: now_ms, ..ending });
             if ending.heard {

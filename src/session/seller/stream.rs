@@ -2,6 +2,7 @@
 //! What comes in is in `bills.rs`.
 
 use super::accept::Accepted;
+use super::amending::Amends;
 use super::bills::{Bill, Bills, Unacked};
 use super::purse::Purse;
 use super::{Ending, Offer};
@@ -28,6 +29,7 @@ pub(super) struct Stream {
     /// Where records stand that the buyer was not told of yet.
     pub(super) untold: Vec<Anchored>,
     pub(super) purse: Option<Purse>,
+    pub(super) amends: Amends,
 }
 
 /// An invoice that waits for its anchor's transaction.
@@ -83,7 +85,8 @@ impl Stream {
         out.send(frame);
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
-        Ok(Stream { offer, terms, keys, windows, bills, untold: Vec::new(), purse })
+        let (untold, amends) = (Vec::new(), Amends::default());
+        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends })
     }
 
     /// How many items may be sent just now.
@@ -97,7 +100,8 @@ impl Stream {
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
         let window = u64::from(self.terms.granularity) - self.windows.open_items();
-        credit.min(ordered).min(window)
+        let unsigned = self.amends.stops_at().saturating_sub(1 + sent);
+        credit.min(ordered).min(window).min(unsigned)
     }
 
     /// How long items may flow on as things stand: until a payment is late, the buyer was silent
@@ -106,7 +110,8 @@ impl Stream {
         let policy = &self.offer.policy;
         let silent_ms = self.bills.silent_since_ms().map(|since| since + policy.patience_ms);
         let final_ms = self.bills.claimed_since_ms().map(|since| since + policy.finality_ms);
-        let all = [self.bills.next_due_ms(), silent_ms, final_ms, self.wakes_ms()];
+        let signed_ms = self.amends.unanswered_since_ms().map(|since| since + policy.patience_ms);
+        let all = [self.bills.next_due_ms(), silent_ms, final_ms, signed_ms, self.wakes_ms()];
         all.into_iter().flatten().min()
     }
 
@@ -115,13 +120,14 @@ impl Stream {
         if let Some(late) = self.bills.late(now_ms) {
             return Err(late);
         }
-        let patience_ms = self.offer.policy.patience_ms;
-        match self.bills.silent_since_ms() {
-            Some(since_ms) if since_ms + patience_ms <= now_ms => {
-                Err(Fault::timed_out("items are out, and nothing is acknowledged"))
-            }
-            _ => Ok(()),
+        let is_long = |since_ms: &u64| since_ms + self.offer.policy.patience_ms <= now_ms;
+        if self.bills.silent_since_ms().as_ref().is_some_and(is_long) {
+            return Err(Fault::timed_out("items are out, and nothing is acknowledged"));
         }
+        if self.amends.unanswered_since_ms().as_ref().is_some_and(is_long) {
+            return Err(Fault::timed_out("a credit note is out, and the buyer does not answer it"));
+        }
+        Ok(())
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -273,8 +279,7 @@ impl Stream {
 
     fn draft(&mut self, last: Option<LastItem>, now_ms: u64) -> Result<Drafted, Fault> {
         let window = self.windows.close();
-        let too_much = || Fault::ours("the price of this session passes 128 bits");
-        let amount_total = self.terms.owed_for(window.to_seq).ok_or_else(too_much)?;
+        let amount_total = self.owed_for(window.to_seq)?;
         let amount = amount_total.saturating_sub(self.bills.billed());
         // An invoice that waits for its anchor is not late before it has left.
         let waits = if self.offer.policy.anchor_before { 2 } else { 1 };
@@ -314,6 +319,7 @@ impl Stream {
     ) {
         let Drafted { draft, brings_item, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
+        self.amends.sold(&window);
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
         let leaves = Leaves::of(leaves);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
@@ -342,10 +348,11 @@ impl Stream {
         draft.tag(self.keys.from(Role::Seller).mac())
     }
 
-    /// What so many items cost.
+    /// What so many items cost, less what was credited.
     pub(super) fn owed_for(&self, items: u64) -> Result<Amount, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
-        self.terms.owed_for(items).ok_or_else(too_much)
+        let credits = self.amends.agreement.credits();
+        credits.owed_for(&self.terms, items).ok_or_else(too_much)
     }
 }
 

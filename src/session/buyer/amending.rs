@@ -1,0 +1,200 @@
+//! Credit notes, as the buyer has them: it asks for one with the proof of the item, and signs what
+//! the seller proposes where it fits. That only ever favours us, so it is signed at once.
+
+use super::stream::Stream;
+use crate::crypto::layout::MessageKind;
+use crate::crypto::{leaf, salt};
+use crate::message::{
+    Agreement, Amend, Ask, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope, Refused,
+    Word, legible,
+};
+use crate::record::{Record, SignedMessage};
+use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
+use crate::terms::{AMENDS_MAX, Role};
+use sdpp_ledger::{Amount, Digest, merkle};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many answers are remembered for whoever asked.
+const ANSWERS_KEPT: usize = 16;
+
+/// What we complain of, with what the journal has of its window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complain {
+    /// The item.
+    pub seq: u64,
+    /// What is wrong with it.
+    pub reason: Complaint,
+    /// How much is asked for, in the currency's smallest unit; `None` for what the item costs.
+    pub amount: Option<Amount>,
+    /// The item's bytes as they were delivered.
+    pub item: Vec<u8>,
+    /// The number of its window's invoice.
+    pub invoice: u64,
+    /// The first seq of that window.
+    pub from_seq: u64,
+    /// All leaves of that window.
+    pub leaves: Vec<Digest>,
+}
+
+/// What the seller says to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// So much is credited, and both have signed it.
+    Credited {
+        /// By this note, in the currency's smallest unit.
+        amount: Amount,
+        /// The first item that it is in force for.
+        from_seq: u64,
+    },
+    /// Nothing is, and why.
+    Refused(String),
+}
+
+/// The credit notes of a session, as the buyer has them.
+#[derive(Debug, Default)]
+pub(super) struct Amends {
+    pub(super) agreement: Agreement,
+    /// Proposals that were heard.
+    heard: u64,
+    /// Requests that were sent.
+    sent: u64,
+    /// Requests that are not answered, and their items.
+    open: BTreeMap<u64, u64>,
+    answers: VecDeque<(u64, Answer)>,
+}
+
+impl Amends {
+    /// The seller's answer to a request; `None` while there is none, or it is long forgotten.
+    pub(super) fn answer(&self, number: u64) -> Option<&Answer> {
+        self.answers.iter().rev().find(|(of, _)| *of == number).map(|(_, answer)| answer)
+    }
+
+    fn answered(&mut self, number: u64, answer: Answer) -> Result<(), Fault> {
+        let open = self.open.remove(&number);
+        open.ok_or_else(|| bad(format!("it answers request {number}, which is not open")))?;
+        if self.answers.len() == ANSWERS_KEPT {
+            self.answers.pop_front();
+        }
+        self.answers.push_back((number, answer));
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Asks the seller to credit an item; gives the number of the request.
+    ///
+    /// # Errors
+    /// Why it is not asked for, as a sentence.
+    pub(super) fn ask(&mut self, complain: Complain, out: &mut Outputs) -> Result<u64, String> {
+        let Complain { seq, reason, amount, item, invoice, from_seq, leaves } = complain;
+        let number = self.amends.sent + 1;
+        if number > AMENDS_MAX || self.amends.open.len() >= ASKS_OPEN_MAX {
+            return Err("too much is asked for already: wait for the answers".to_owned());
+        }
+        if self.amends.open.values().any(|open| *open == seq) {
+            return Err(format!("item {seq} is asked for already"));
+        }
+        let salt = salt(self.keys.salt_secret(), seq);
+        let leaf = leaf(&self.terms.session, seq, &salt, &item);
+        let place = seq.checked_sub(from_seq).and_then(|place| usize::try_from(place).ok());
+        let place = place.filter(|place| leaves.get(*place) == Some(&leaf));
+        let proof = place.and_then(|place| merkle::prove(&leaves, place));
+        let proof = proof.ok_or_else(|| format!("this is not item {seq} as it was delivered"))?;
+        let by = Role::Buyer;
+        let sealed = self.keys.from(by).seal(MessageKind::Amend, number, &item);
+        let body = Base64(sealed.map_err(|error| error.to_string())?);
+        let change = Change::Ask(Ask { seq, reason, amount, body, leaf, invoice, proof });
+        let draft = Draft::new(self.terms.session, &Amend { number, by, from_seq: 0, change });
+        let (message, frame) = draft.sign(&self.key, "");
+        out.record(Record::Amend { by, message });
+        out.send(frame);
+        self.amends.sent = number;
+        self.amends.open.insert(number, seq);
+        Ok(number)
+    }
+
+    /// Takes the seller's word about a change.
+    pub(super) fn hear_amend(
+        &mut self,
+        envelope: &Envelope<'_>,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let verified = envelope.signed_by::<Amend>(&self.terms.seller, self.terms.session)?;
+        let message = verified.message.ok_or_else(|| Fault::ours("an amend without signature"))?;
+        let evidence = message.clone();
+        let Amend { number, by, from_seq, change } = verified.body;
+        match (by, change) {
+            (Role::Seller, Change::Credit(note)) => {
+                self.hear_credit((number, from_seq), note, message, out)
+            }
+            (Role::Seller, Change::Unknown) => {
+                self.count(number)?;
+                out.record(Record::Amend { by, message });
+                self.refuse(number, from_seq, out);
+                Ok(())
+            }
+            (Role::Buyer, Change::Refused(Refused { why })) => {
+                self.amends.answered(number, Answer::Refused(legible(&why)))?;
+                out.record(Record::Amend { by: Role::Seller, message });
+                Ok(())
+            }
+            _ => Err(bad("the seller's amend proposes nothing and answers nothing")),
+        }
+        .map_err(|fault| fault.shown_by([evidence]))
+    }
+
+    /// A credit note that fits is signed as it came, to the byte.
+    fn hear_credit(
+        &mut self,
+        (number, from_seq): (u64, u64),
+        note: CreditNote,
+        message: SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        self.count(number)?;
+        let wrong = |why: String| bad(format!("credit note {number}: {why}"));
+        if from_seq != self.windows.next_from(self.terms.granularity) {
+            return Err(wrong(format!("item {from_seq} does not begin the next window")));
+        }
+        let draft = Draft::same_as(&message).ok_or_else(|| wrong("it is too long".to_owned()))?;
+        let proposed = self.amends.agreement.take(&self.terms, Role::Seller, &message);
+        if proposed.map_err(bad)? != Word::Proposed {
+            return Err(wrong("it credits nothing".to_owned()));
+        }
+        let CreditNote { amount, ask, .. } = note;
+        if let Some(ask) = ask {
+            self.amends.answered(ask, Answer::Credited { amount, from_seq })?;
+        }
+        let (answer, frame) = draft.sign(&self.key, &message.verification);
+        let agreed = self.amends.agreement.take(&self.terms, Role::Buyer, &answer).map_err(bad)?;
+        debug_assert_eq!(agreed, Word::Agreed, "it is the same layout");
+        out.record(Record::Amend { by: Role::Seller, message });
+        out.record(Record::Amend { by: Role::Buyer, message: answer });
+        out.send(frame);
+        Ok(())
+    }
+
+    fn count(&mut self, number: u64) -> Result<(), Fault> {
+        if number != self.amends.heard + 1 {
+            let next = self.amends.heard + 1;
+            return Err(bad(format!("the seller's amend {number} comes where {next} is due")));
+        }
+        if number > AMENDS_MAX {
+            return Err(unexpected("one more amend", Some(self.terms.session)));
+        }
+        self.amends.heard = number;
+        Ok(())
+    }
+
+    fn refuse(&mut self, number: u64, from_seq: u64, out: &mut Outputs) {
+        let change = Change::Refused(Refused { why: "this buyer knows no such change".to_owned() });
+        let amend = Amend { number, by: Role::Seller, from_seq, change };
+        let (message, frame) = Draft::new(self.terms.session, &amend).sign(&self.key, "");
+        out.record(Record::Amend { by: Role::Buyer, message });
+        out.send(frame);
+    }
+}
+
+fn bad(why: impl Into<String>) -> Fault {
+    Fault::theirs(Code::BadAmend, why)
+}
