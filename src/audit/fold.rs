@@ -30,6 +30,8 @@ pub(super) struct Fold {
     pub(super) ground: Ground,
     pub(super) windows: Vec<Window>,
     pub(super) credited: Credited,
+    /// What is left of them when the session is over, and where the last one ended.
+    over: (Vec<Invoiced>, (u64, Amount)),
     /// Windows whose root and digest follow from their leaves.
     pub(super) recomputed: u64,
     pub(super) acked: u64,
@@ -91,6 +93,7 @@ impl Fold {
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
             credited: Credited::default(),
+            over: (Vec::new(), (0, Amount::ZERO)),
             recomputed: 0,
             acked: 0,
             early: Vec::new(),
@@ -147,6 +150,10 @@ impl Fold {
         if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
             self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
         }
+        let invoices = match self.windows.is_empty() {
+            true => std::mem::take(&mut self.over.0),
+            false => self.invoices(),
+        };
         let (settlements, anchors) = lines(std::mem::take(&mut self.owed));
         let (credited, credit_left) = self.credited.totals(&terms, items);
         let terms = *terms;
@@ -173,9 +180,9 @@ impl Fold {
             items_delivered: items,
             items_acked: self.acked,
             acked_amount,
-            windows: self.windows.len() as u64,
+            windows: invoices.len() as u64,
             windows_recomputed: self.recomputed,
-            invoices: self.invoices(),
+            invoices,
             invoiced,
             credited,
             credit_left,
@@ -190,6 +197,14 @@ impl Fold {
             problems: self.problems.clone(),
         };
         (Some(statement), self.problems)
+    }
+
+    /// The session is over: no message is held against its windows any more, and a journal has
+    /// very many sessions.
+    fn let_go(&mut self) {
+        self.over = (self.invoices(), self.invoiced());
+        (self.windows, self.early, self.late) = Default::default();
+        self.owed.shrink_to_fit();
     }
 
     /// What was invoiced when.
@@ -216,7 +231,7 @@ impl Fold {
 
     /// The last item that was invoiced, and what all of them cost.
     pub(super) fn invoiced(&self) -> (u64, Amount) {
-        self.windows.last().map_or((0, Amount::ZERO), |window| (window.to_seq, window.total))
+        self.windows.last().map_or(self.over.1, |window| (window.to_seq, window.total))
     }
 
     /// The order: both signatures, and the terms that follow from them.
@@ -289,7 +304,7 @@ impl Fold {
             Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
-                (self.early, self.late) = Default::default();
+                self.let_go();
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
                 let at = (self.entry, self.session);
                 let theirs = |one| ToVerify::message(at, EVIDENCE, one, *peer);

@@ -55,6 +55,11 @@ use tree::{Batch, Store, Tree, TreeError};
 /// The format of what is on disk, [`crate::record`] included.
 const SCHEMA: u32 = 2;
 
+/// How much of it is kept in memory by who writes it, and by who opens one that is there: that one
+/// reads most of it once.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+const CACHE_BYTES_ONCE: u64 = 16 * 1024 * 1024;
+
 /// Why a journal cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -185,7 +190,7 @@ impl Journal {
 
     fn start(dir: &Path, maker: Option<PublicKey>) -> Result<Journal, JournalError> {
         let mut folder = Folder::claim(dir, maker.is_some())?;
-        let store = Store::open(dir)?;
+        let store = Store::open(dir, if maker.is_some() { CACHE_BYTES } else { CACHE_BYTES_ONCE })?;
         let mark = folder.read_mark().map_err(|e| io_in(&folder, e))?;
         let is_new = mark.is_none() && store.last(Tree::Meta)?.is_none();
         let identity = match maker {

@@ -106,8 +106,8 @@ pub(super) struct Watch {
 
 impl Store {
     /// Opens or creates the trees in a folder, and makes durable what sled wrote in doing so.
-    pub(super) fn open(dir: &Path) -> Result<Self, TreeError> {
-        let db = open_when_unlocked(dir)?;
+    pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, TreeError> {
+        let db = open_when_unlocked(dir, cache_bytes)?;
         let file = File::options().write(true).open(dir.join("db"))?;
         folder::close_and_sync(dir)?;
         Ok(Store {
@@ -237,9 +237,9 @@ impl Store {
     }
 }
 
-fn open_when_unlocked(dir: &Path) -> Result<sled::Db, TreeError> {
+fn open_when_unlocked(dir: &Path, cache_bytes: u64) -> Result<sled::Db, TreeError> {
     for _ in 0..LOCK_TRIES {
-        match open_once(dir) {
+        match open_once(dir, cache_bytes) {
             Err(TreeError::Locked) => std::thread::sleep(Duration::from_millis(10)),
             other => return other,
         }
@@ -247,10 +247,10 @@ fn open_when_unlocked(dir: &Path) -> Result<sled::Db, TreeError> {
     Err(TreeError::Locked)
 }
 
-fn open_once(dir: &Path) -> Result<sled::Db, TreeError> {
+fn open_once(dir: &Path, cache_bytes: u64) -> Result<sled::Db, TreeError> {
     let config = sled::Config::new()
         .path(dir)
-        .cache_capacity(64 * 1024 * 1024)
+        .cache_capacity(cache_bytes)
         // Nothing is left to flush between batches.
         .flush_every_ms(None);
     caught(|| Ok(config.open()?))
