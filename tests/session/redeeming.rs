@@ -53,6 +53,18 @@ fn nothing_waits_until_it_is_redeemed() {
     assert!(is_record(&pair.s.log[at - 1], &is_voucher));
 }
 
+/// A seller that is killed in mid-window can show for which items its voucher was given.
+#[test]
+fn an_ack_is_on_disk_with_the_voucher_that_it_brought() {
+    let mut pair = setting(Some(10)).windows(8, 1).start();
+    pair.run_to(3).run_without_feeding();
+    let is_ack = |r: &&Record| matches!(r, Record::Ack { message } if message.number == 3);
+    let is_voucher =
+        |r: &&Record| matches!(r, Record::Voucher { amount, .. } if amount.units() == 115);
+    let ack = pair.s.log.iter().position(|output| is_record(output, &is_ack)).unwrap();
+    assert!(is_record(&pair.s.log[ack + 1], &is_voucher), "nothing leaves between the two");
+}
+
 fn is_record(output: &Output, is_it: &dyn Fn(&&Record) -> bool) -> bool {
     matches!(output, Output::Record { record, .. } if is_it(&&**record))
 }

@@ -330,7 +330,7 @@ impl Stream {
             .acknowledge(Cumulative { seq, digest }, now_ms)
             .map_err(|fault| fault.shown_by(ack.message.clone()))?;
         if let (true, Some(message)) = (fresh, ack.message) {
-            self.keep_ack(message, seq, out);
+            self.keep_ack(message, seq, voucher.is_some(), out);
         }
         match voucher {
             Some(voucher) => {
@@ -341,10 +341,11 @@ impl Stream {
         }
     }
 
-    /// An ack that covers an unpaid window is evidence: it goes to disk at once. Others wait.
-    fn keep_ack(&mut self, message: SignedMessage, seq: u64, out: &mut Outputs) {
+    /// An ack that covers an unpaid window is evidence, and so is one that brings a voucher: it says
+    /// for what. Such goes to disk at once, others wait.
+    fn keep_ack(&mut self, message: SignedMessage, seq: u64, vouches: bool, out: &mut Outputs) {
         let covers = |bill: &Bill| bill.payment == Payment::Due && bill.window_end.seq <= seq;
-        if self.bills.open.iter().any(covers) {
+        if vouches || self.bills.open.iter().any(covers) {
             self.bills.unkept_ack = None;
             out.record(Record::Ack { message });
         } else {
