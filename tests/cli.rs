@@ -577,7 +577,8 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
     assert_eq!(asked.err, "");
     // Another chain has never heard of it, and is not the one that the journal names.
     shop.edit("buyer.toml", "chain", "other");
-    audit(&["--config", "buyer.toml"]).failed(5).says("the config names none with this id");
+    let part = audit(&["--config", "buyer.toml"]).failed(5);
+    part.says("the config names none with this id").says("its ledgers hold was not all checked");
     let offline = audit(&["--config", "buyer.toml", "--offline"]).done();
     offline.says("no ledger was asked whether it holds the 3 transactions").says("; --offline");
     // The same chain, cut back to its genesis: what was final is gone.

@@ -24,6 +24,11 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How many entries are read at once.
 const ENTRIES: usize = 256;
 
+/// What is said to whoever asks another process than the one that does it.
+const NOT_HERE: &str = "the process that has this journal open does not do that: a running `sdpp sell` \
+                        answers `sdpp status` and `sdpp dispute credit`, a running `sdpp buy` answers \
+                        `sdpp dispute ask`";
+
 /// A journal that is open here.
 #[derive(Clone)]
 pub(super) struct Desk {
@@ -52,7 +57,7 @@ impl Desk {
                 self.commit(Write::Cancel { reference }).await?;
                 Ok(Response::Cancelling)
             }
-            _ => Err("this process does not do that".to_owned()),
+            _ => Err(NOT_HERE.to_owned()),
         }
     }
 
@@ -163,7 +168,9 @@ fn complain(
     loop {
         let entries = reader.session_entries(&session, after, ENTRIES).map_err(text)?;
         let Some(last) = entries.last() else {
-            return Err(format!("item {seq} is not invoiced yet in session {session}"));
+            let is_there = after > 0;
+            let early = || format!("item {seq} is not invoiced yet in session {session}");
+            return Err(if is_there { early() } else { over(session) });
         };
         after = last.seq;
         for entry in entries {
@@ -187,7 +194,9 @@ async fn wait<T>((number, end): OnItsWay<T>, tell: impl FnOnce(u64, T) -> Amende
     let why = match tokio::time::timeout(ANSWER_WAIT, end).await {
         Ok(Ok(end)) => return tell(number, end),
         Ok(Err(_)) => "the session ended before the answer came: `sdpp audit` shows what is agreed",
-        Err(_) => "it is on its way, and nobody has answered yet",
+        Err(_) => {
+            "it is on its way, and nobody has answered yet: `sdpp audit` shows what is agreed"
+        }
     };
     let (state, why) = (AmendedState::Waiting, Some(why.to_owned()));
     Amended { number, state, amount: None, from_seq: None, why }
@@ -205,7 +214,8 @@ fn refused(number: u64, why: String) -> Amended {
 
 fn over(session: SessionId) -> String {
     format!(
-        "session {session} does not run here, so no window follows to net a credit in:          `sdpp dispute bundle` has what proves it"
+        "session {session} does not run here, so no window follows to net a credit in: \
+         `sdpp dispute bundle` has what proves it"
     )
 }
 

@@ -330,6 +330,18 @@ fn channel_words(case: &Case<'_>) -> Vec<Word> {
             ChangeKind::Closed { settled } => format!("it is closed, and has paid {settled}"),
             ChangeKind::Withdrawn => "its payer has withdrawn the rest".to_owned(),
         };
+        // What it paid before its end counts, and is what the condition asks for.
+        let changes = body.ledgers.channel.iter().map(|word| &word.change.kind);
+        let paid = changes.filter_map(|kind| match kind {
+            ChangeKind::Settled { settled } => Some(settled),
+            _ => None,
+        });
+        let is_later =
+            matches!(last.change.kind, ChangeKind::CloseRequested { .. } | ChangeKind::Withdrawn);
+        let says = match paid.max().filter(|_| is_later) {
+            Some(paid) => format!("it has paid {paid}, and {says}"),
+            None => says,
+        };
         Some(Word { word_of: body.role, says })
     };
     case.bodies.iter().filter_map(word).collect()

@@ -531,15 +531,19 @@ fn what_the_ledger_said_of_the_channel_is_told_as_each_sides_word() {
             Role::Buyer => ChangeKind::Withdrawn,
         };
         lie(&bundle_with(&pair, role, Ledger::Silent), |body| {
-            let tx = "0x02".parse().unwrap();
-            let change = Change { channel: ChannelId([5; 32]), kind, tx, height: 1, at_ms: 1 };
-            body.ledgers.channel.push(ChannelWord { ledger: pair::ledger(), change });
+            let settled = ChangeKind::Settled { settled: Amount::new(93) };
+            for kind in (role == Role::Buyer).then_some(settled).into_iter().chain([kind]) {
+                let tx = "0x02".parse().unwrap();
+                let change = Change { channel: ChannelId([5; 32]), kind, tx, height: 1, at_ms: 1 };
+                body.ledgers.channel.push(ChannelWord { ledger: pair::ledger(), change });
+            }
         })
     });
     let found = verdict(&[seller, buyer]);
     let told = found.to_string();
     assert!(told.contains("The seller says of it: its payer asked to close it"), "{told}");
-    assert!(told.contains("The buyer says of it: its payer has withdrawn the rest"), "{told}");
+    let word = "The buyer says of it: it has paid 93, and its payer has withdrawn the rest";
+    assert!(told.contains(word), "{told}");
     assert_eq!(debts(&found), [(Role::Buyer, 20, 0)], "no word of either changes what is owed");
 }
 

@@ -43,7 +43,7 @@ fn a_ledger_that_is_ahead_of_the_books_is_a_note_and_no_problem() {
         assert!(text.contains("nothing is wrong"), "{text}");
     }
     let (exit, text) = audited(&place, "seller", &["--offline"]);
-    assert!(exit == 0 && text.contains("nor how its 1 channels stand now; --offline"), "{text}");
+    assert!(exit == 0 && text.contains("nor how its 1 channel stands now; --offline"), "{text}");
 }
 
 /// Whoever audits a seller that sells on sees one moment of it, and all of that.

@@ -79,6 +79,25 @@ fn items_are_credited_while_the_session_runs_and_both_audits_say_so() {
         let told = String::from_utf8(told.stdout).unwrap();
         assert!(told.contains("refused: it is true"), "{told}");
 
+        // Who asks the wrong side, or for another session, is told where to go.
+        let stranger = format!("0x{}", "ab".repeat(32));
+        let items = place.items("buyer").to_str().unwrap().to_owned();
+        let words = ["ask", "--item", "7", "--reason", "late", "--items", &items];
+        let credit = ["credit", "--items", "7", "--reason", "late"];
+        for (side, session, words, next) in [
+            ("seller", &session, &words[..], "a running `sdpp buy` answers `sdpp dispute ask`"),
+            ("buyer", &session, &credit[..], "a running `sdpp sell` answers"),
+            (
+                "buyer",
+                &stranger,
+                &words[..],
+                "does not run here, so no window follows to net a credit in: `sdpp",
+            ),
+        ] {
+            let (code, why) = crate::place::told(&mut dispute(&place, side, session, words));
+            assert!(code == 1 && why.contains(next), "{code}: {why}");
+        }
+
         // What is credited is netted once its window is invoiced.
         let netted = usize::try_from(granted["from_seq"].as_u64().unwrap()).unwrap() + 20;
         while place.lines("buyer") < netted {

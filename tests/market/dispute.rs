@@ -313,4 +313,15 @@ fn by_transfer_ninety_are_paid_and_the_pinned_evidence_proves_what_is_owed_for_t
     assert_eq!(bundle.digest().to_string(), digest);
     assert_eq!(gained(&market), (paid, -paid));
     market.told("seller", "settled");
+
+    // The buyer was killed before it wrote how the session ended. Its first settlement writes that,
+    // and it is no other evidence for the next.
+    let file = market.chain.path("buyers-evidence.json");
+    let file = file.to_str().unwrap();
+    let digests = [(); 2].map(|()| {
+        let (exit, done) = settled(&market, "buyer", &["--bundle", file]);
+        assert_eq!((exit, calls(&done)), (0, vec![("anchor", "done")]), "{done}");
+        done["bundle"]["digest"].clone()
+    });
+    assert_eq!(digests[0], digests[1]);
 }

@@ -105,6 +105,7 @@ impl Audit {
             head,
             names: &names,
             words: words.as_ref(),
+            is_part: asked.is_err(),
             span: self.pick.span(),
             with_totals: self.totals,
         };
@@ -123,9 +124,12 @@ impl Audit {
             true => "--offline",
             false => "--config FILE names the ledgers",
         };
+        let transactions = if checks == 1 { "transaction" } else { "transactions" };
+        let are = if checks == 1 { "is" } else { "are" };
+        let stand = if channels == 1 { "channel stands" } else { "channels stand" };
         note(format_args!(
-            "note: no ledger was asked whether it holds the {checks} transactions that this \
-             journal says are final, nor how its {channels} channels stand now; {why}"
+            "note: no ledger was asked whether it holds the {checks} {transactions} that this \
+             journal says {are} final, nor how its {channels} {stand} now; {why}"
         ));
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Shown<'a> {
     pub(super) names: &'a Names,
     /// What the ledgers said of channels, where they were asked.
     pub(super) words: Option<&'a Words>,
+    /// Whether a ledger that was to be asked did not answer.
+    pub(super) is_part: bool,
     pub(super) span: Span,
     /// JSON: the totals as well.
     pub(super) with_totals: bool,
@@ -55,12 +57,16 @@ fn people(shown: &Shown<'_>) -> Outcome {
     let sessions = if count == 1 { "session" } else { "sessions" };
     out::line(format!("journal of {identity}: {count} {sessions}, {} entries", head.seq))?;
     if report.changes > 0 {
-        out::line(format!("{} changes of its channels, told by ledgers", report.changes))?;
+        let changes = if report.changes == 1 { "change" } else { "changes" };
+        out::line(format!("{} {changes} of its channels, told by ledgers", report.changes))?;
     }
     report.approvals.iter().try_for_each(approval)?;
     report.remainders.iter().try_for_each(remainder)?;
     channels(shown)?;
     match report.problems.is_empty() {
+        true if shown.is_part => {
+            out::line("nothing is wrong in the journal; what its ledgers hold was not all checked")
+        }
         true => out::line("nothing is wrong"),
         false => report.problems.iter().try_for_each(|Problem { entry, what, .. }| {
             out::line(format!("wrong in entry {entry}: {what}"))

@@ -35,7 +35,7 @@ impl Claim {
         let (_, head) = verified(book)?;
         book.each_entry(None, 0, head, |entry| {
             if !is_about(&entry, &mut pinned) {
-                if entry.session == Some(session) {
+                if entry.session == Some(session) && !is_bare_end(&entry) {
                     at_ms = at_ms.max(entry.at_ms);
                 }
                 gather.take(&entry);
@@ -76,6 +76,12 @@ impl Claim {
         let digest = short(self.bundle.digest().to_string());
         PathBuf::from(format!("dispute-{session}-{digest}.json"))
     }
+}
+
+/// Whether an entry says that its session ended, and no more. Whoever opens the journal of a process
+/// that was killed writes it, and so makes no other evidence of what was pinned before.
+fn is_bare_end(entry: &Entry) -> bool {
+    matches!(&entry.record, Record::Ended { evidence, .. } if evidence.is_empty())
 }
 
 /// Whether an entry is about pinning evidence, which is no evidence itself.
