@@ -23,6 +23,16 @@ pub struct Keys {
     pub buyer: Option<PublicKey>,
 }
 
+impl Keys {
+    /// One party knows its own key, and takes the other's from the evidence.
+    pub fn of(role: Role, key: PublicKey) -> Keys {
+        match role {
+            Role::Seller => Keys { seller: Some(key), buyer: None },
+            Role::Buyer => Keys { seller: None, buyer: Some(key) },
+        }
+    }
+}
+
 /// Why no verdict can be given.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JudgeError {

@@ -93,7 +93,7 @@ impl Verdict {
     fn tell_parties(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let party = |who: Role, Party { key, identity_proven }: &Party| {
             let known = match identity_proven {
-                true => "the key that you gave",
+                true => "the key that you know this party by",
                 false => "identity unproven: nobody gave this party's key to compare with",
             };
             format!("  {who:<6} {key} ({known})")

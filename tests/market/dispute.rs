@@ -4,7 +4,7 @@
 use crate::chain::PRICE;
 use crate::gate::{Limits, vanish};
 use crate::killed::{BEFORE_IT_LEAVES, Market, change};
-use crate::place::{Running, amount, sdpp, told};
+use crate::place::{Place, Running, Setting, amount, assert_done, sdpp, told};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -304,7 +304,7 @@ fn by_transfer_ninety_are_paid_and_the_pinned_evidence_proves_what_is_owed_for_t
     let before = market.sent_by("seller").len();
     let mut settle = settle(&market, "seller");
     let (exit, said) = told(settle.args(["--bundle", file]));
-    assert!(exit == 0 && said.contains("there is nothing more to do"), "{said}");
+    assert!(exit == 0 && said.contains(&format!("sdpp dispute judge {file}")), "{said}");
     assert!(said.contains("The buyer owes the seller 0.000003000000000000 ETH."), "{said}");
     assert!(said.contains(tx) && said.contains(digest), "{said}");
     assert_eq!(market.sent_by("seller").len(), before, "nothing is pinned twice");
@@ -324,4 +324,27 @@ fn by_transfer_ninety_are_paid_and_the_pinned_evidence_proves_what_is_owed_for_t
         done["bundle"]["digest"].clone()
     });
     assert_eq!(digests[0], digests[1]);
+}
+
+/// An anchor costs a fee, and of a session that is even it proves nothing that anybody asks.
+#[test]
+fn of_a_session_that_is_even_nothing_is_pinned_unless_somebody_asks() {
+    let mut place = Place::open(Setting::default());
+    place.buyer("buyer", 1_000_000);
+    assert_done(&place.buy("buyer", "memory", "6").output().unwrap());
+    place.close();
+    let session = place.audit("seller")[0]["session"].as_str().unwrap().to_owned();
+    let settle = |more: &[&str]| {
+        let mut sdpp = sdpp();
+        sdpp.args(["dispute", "settle", &session, "--json", "--config"]);
+        let output = sdpp.arg(place.path("seller.toml")).args(more).output().unwrap();
+        assert_done(&output);
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let told = settle(&[]);
+    assert_eq!((&told["calls"], &told["verdict"]["debts"]), (&json!([]), &json!([])), "{told}");
+    let file = place.path("even.json");
+    let told = settle(&["--bundle", file.to_str().unwrap()]);
+    assert_eq!(told["calls"][0]["state"], "done", "{told}");
+    assert!(file.exists());
 }

@@ -44,9 +44,15 @@ impl Claim {
         })?;
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
         let bundle = gather.finish(key, Moment(at_ms), &[]).map_err(|error| failed(&error))?;
-        let verdict = judge(std::slice::from_ref(&bundle), &Keys::default());
+        let keys = Keys::of(bundle.body().role, key.public());
+        let verdict = judge(std::slice::from_ref(&bundle), &keys);
         let verdict = verdict.map_err(|error| Failure::new(Exit::Wrong, error))?;
         Ok(Claim { bundle, verdict })
+    }
+
+    /// Whether somebody owes something or broke the rules: else the evidence is of use to nobody.
+    pub(super) fn says_something(&self) -> bool {
+        !self.verdict.debts.is_empty() || self.verdict.misdeeds > 0
     }
 
     /// Writes the bundle, where it does not stand there already. Gives the file's path.

@@ -159,6 +159,10 @@ impl Settle {
             return Ok((ask, None));
         }
         let claim = Claim::of(book, self.session, key)?;
+        // An anchor costs a fee: who wants one for a session that is even names the bundle's file.
+        if !claim.says_something() && self.bundle.is_none() {
+            return Ok((ask, Some(Shown { claim, file: None })));
+        }
         let file = match self.dry_run {
             true => None,
             false => Some(claim.write(self.bundle.as_deref())?),
@@ -244,7 +248,14 @@ fn lines(told: &Value, is_dry: bool) -> Vec<String> {
             ));
         }
         _ if is_done && is_dry => lines.push("there is nothing to do".to_owned()),
-        _ if is_done => lines.push("there is nothing more to do".to_owned()),
+        _ if is_done => match told["bundle"]["file"].as_str() {
+            // No contract collects it.
+            Some(file) => lines.push(format!(
+                "whoever you show it to judges for itself: sdpp dispute judge {file} --seller-key K \
+                 --buyer-key K"
+            )),
+            None => lines.push("there is nothing more to do".to_owned()),
+        },
         _ => {}
     }
     lines

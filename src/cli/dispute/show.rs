@@ -30,7 +30,7 @@ impl Show {
         let (identity, to) = verified(&mut book)?;
         let body = gather(&mut book, self.session, to)?.body(Moment(now_ms()), &[]);
         let body = body.map_err(Failure::usage)?;
-        let verdict = judge_own(&body, &Keys::default());
+        let verdict = judge_own(&body, &Keys::of(body.role, identity));
         let verdict = verdict.map_err(|error| Failure::new(Exit::Wrong, error))?;
         if self.json {
             return out::json(&verdict);
