@@ -80,6 +80,12 @@ impl Seller {
 
     /// Moves on where nothing more is to be waited for.
     pub(super) fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Streaming(stream) = state
+            && let Some(pending) = stream.send_ready(now_ms, &mut self.out)?
+        {
+            wait_for_anchor(state, pending, None);
+            return Ok(());
+        }
         match state {
             State::Streaming(stream) if stream.is_complete() => {
                 self.drain(state, Ending::new(Reason::Complete, now_ms), now_ms)
@@ -166,7 +172,7 @@ pub(super) fn greet(
 }
 
 /// The invoice waits for its anchor.
-pub(super) fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
+fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
     if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
         *state = State::Anchoring(stream, Box::new(pending), ending);
     }
