@@ -224,6 +224,32 @@ fn a_note_and_either_sides_exit_may_cross() {
     }
 }
 
+/// The buyer stops before it hears of a note: it signs it all the same, and the seller's exit waits
+/// for that, so that both books say the same; but not for ever.
+#[test]
+fn a_note_that_crosses_the_buyers_exit_stands_in_both_books() {
+    for escrow in [false, true] {
+        for answers in [true, false] {
+            let setting = setting().windows(4, 2);
+            let mut pair = if escrow { setting.by_escrow() } else { setting }.start();
+            pair.run_to(8).run_without_feeding();
+            let terms = pair.buyer.terms().unwrap().clone();
+            credit(&mut pair, &[1], None).unwrap();
+            pair.tell(Role::Buyer, sdpp::session::Input::Stop(sdpp::message::Reason::Stopped));
+            while pair.drain_outputs(Role::Buyer) || pair.carry(Role::Buyer) {}
+            pair.muted = (!answers).then_some(Role::Buyer);
+            pair.run_without_feeding();
+            if !answers {
+                pair.wait();
+            }
+            assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+            let total = |side: &crate::pair::Side| credits(&side.records, &terms).total().units();
+            let totals = (total(&pair.s), total(&pair.b));
+            assert_eq!(totals, (if answers { 5 } else { 0 }, 5), "escrow: {escrow}");
+        }
+    }
+}
+
 #[test]
 fn what_can_not_be_netted_is_said_to_whoever_wants_it() {
     let mut pair = setting().start();

@@ -94,7 +94,12 @@ impl Seller {
                 stream.propose(now_ms, &mut self.out);
                 Ok(())
             }
-            State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
+            // The buyer's signature under a note that is out is on its way: both books have it then.
+            State::Draining(stream, _)
+                if stream.bills.all_paid() && stream.amends.unanswered_since_ms().is_none() =>
+            {
+                self.say_exit(state, now_ms)
+            }
             _ => Ok(()),
         }
     }
