@@ -4,8 +4,9 @@ use super::case::{Case, Signed};
 use super::verdict::{Misdeed, Offence};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Agreement, Amend, Change, Word, reread};
+use crate::record::SignedMessage;
 use crate::terms::{Role, Terms};
-use sdpp_ledger::Amount;
+use sdpp_ledger::{Amount, Digest};
 use std::collections::BTreeMap;
 
 /// What items cost.
@@ -111,8 +112,13 @@ impl<'a> Price<'a> {
     }
 }
 
-/// A buyer's word that it does not take a credit note.
+/// A buyer's word that it does not take a credit note. Where its words were pruned, or too long to be
+/// kept, its layout says so: nothing else that a buyer signs commits to nothing.
 fn is_refusal(one: &Signed<'_>) -> bool {
+    let SignedMessage { data, commitment, amount_total, .. } = one.message;
+    if data.is_none() {
+        return (*commitment, *amount_total) == (Digest::ZERO, Amount::ZERO);
+    }
     let body = reread::<Amend>(one.message);
     body.is_ok_and(|body| body.by == Role::Seller && matches!(body.change, Change::Refused(_)))
 }

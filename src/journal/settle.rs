@@ -24,6 +24,8 @@ pub struct Settle {
     pub view: View,
     /// It is to be closed with that, also where nothing more is redeemed.
     pub close: bool,
+    /// A session is going on in it: better vouchers may follow, so it is not closed under it.
+    pub live: bool,
 }
 
 /// How a voucher is redeemed.
@@ -37,14 +39,21 @@ pub enum Means {
 
 impl Watched {
     /// The table: how the best voucher is to be redeemed now, at a person's word. It is closed
-    /// with where that is wanted, or where its payer wants it anyway and the one call does both.
-    pub(super) fn must_settle(&self, best: Option<Amount>, close: bool) -> Option<Means> {
+    /// with where that is wanted, or where its payer wants it anyway and the one call does both;
+    /// but not under a session, which may still bring better ones.
+    pub(super) fn must_settle(
+        &self,
+        best: Option<Amount>,
+        close: bool,
+        live: bool,
+    ) -> Option<Means> {
         if self.side != Role::Seller || self.is_over {
             return None;
         }
         let is_more = best? > self.settled.max(self.redeemed);
+        let closes = !live && (close || (is_more && self.ready_ms.is_some()));
         // Of a seller's row: closing it is owed already.
-        match (is_more, close || (is_more && self.ready_ms.is_some()), self.is_left) {
+        match (is_more, closes, self.is_left) {
             (_, true, false) => Some(Means::Close),
             (true, _, _) => Some(Means::Settle),
             (false, ..) => None,
@@ -58,7 +67,7 @@ impl Reader {
         let Some(row) = self.watched(&settle.channel)? else { return Ok(None) };
         let best = self.channel(&settle.channel)?.and_then(|facts| facts.voucher);
         let row = row.next(Word::Seen(&settle.view));
-        Ok(row.must_settle(best.map(|(amount, _)| amount), settle.close))
+        Ok(row.must_settle(best.map(|(amount, _)| amount), settle.close, settle.live))
     }
 
     /// All that was ever owed to redeem vouchers of a channel and was not refused, by reference.

@@ -494,6 +494,32 @@ fn a_payment_that_is_admitted_in_part_stays_a_condition_for_the_rest() {
     assert_eq!((found.admitted.units(), debts(&found)), (2, vec![(Role::Buyer, 18, 0)]), "{found}");
 }
 
+/// A buyer that has refused a note, and signs it when the session was paid in full, gains nothing
+/// by it: also where the refusal's words were pruned, or were too long to be kept.
+#[test]
+fn a_refusal_counts_by_its_layout_when_its_words_are_gone() {
+    let setting = Setting::default().anchored_after().no_records().order("co2", Some(24));
+    let mut pair = setting.start();
+    pair.run();
+    let [seller, buyer] = both(&pair);
+    let session = seller.body().session;
+    let mut note = signed(MessageKind::Amend, session, 1, &key(1));
+    note.commitment = Digest::ZERO;
+    (note.commitment.0[31], note.amount_total) = (9, Amount::new(6));
+    note.signature = key(1).sign(&note.digest());
+    let agreed = SignedMessage { signature: key(2).sign(&note.digest()), ..note.clone() };
+    let mut refusal = signed(MessageKind::Amend, session, 1, &key(2));
+    refusal.commitment = Digest::ZERO;
+    refusal.signature = key(2).sign(&refusal.digest());
+    let seller = lie(&seller, |body| body.messages.extend([note.clone(), refusal]));
+    let buyer = lie(&buyer, |body| body.messages.extend([note, agreed]));
+    let found = verdict(&[seller.clone(), buyer]);
+    assert_eq!(offences(&found), [(Role::Buyer, Offence::WrongCredit)], "{found}");
+    assert_eq!((found.credited, debts(&found)), (Amount::ZERO, vec![]), "{found}");
+    let alone = verdict(&[seller]);
+    assert_eq!((offences(&alone), debts(&alone)), (vec![], vec![]), "{alone}");
+}
+
 /// Signed by both, netted in the next window: both books and all papers are net of it.
 #[test]
 fn a_credit_note_that_both_signed_is_netted_and_leaves_nothing_owed() {

@@ -174,6 +174,29 @@ fn no_item_that_a_note_is_in_force_for_leaves_before_the_buyer_has_signed() {
     assert_eq!(pair.s.end(), End::Complete);
 }
 
+/// A source that is live is asked long before it answers, and somebody may credit meanwhile.
+#[test]
+fn items_that_were_asked_for_before_a_note_wait_for_the_buyers_signature_too() {
+    for (setting, granularity) in settings().map(|setting| (setting, 4)).chain([(setting(), 1)]) {
+        let mut pair = setting.windows(granularity, 4).start();
+        pair.run_to(4);
+        while pair.drain_outputs(Role::Seller) || pair.settle_one() {}
+        let asked = pair.seller.wants();
+        assert_eq!(asked, u64::from(granularity));
+        credit(&mut pair, &[1], None).unwrap();
+        let items: Vec<Vec<u8>> = (0..asked).map(|ahead| item(5 + ahead)).collect();
+        pair.produced += asked;
+        pair.tell(Role::Seller, sdpp::session::Input::Items(items));
+        assert_eq!((pair.seller.progress().items, pair.seller.wants()), (4, 0));
+        pair.run();
+        assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+        assert_eq!(pair.s.progress().paid, Amount::new(115));
+        let delivered: Vec<u64> = pair.b.delivered.iter().map(|(seq, _)| *seq).collect();
+        assert!(delivered.into_iter().eq(1..=24), "each once, in their order");
+        assert!(pair.b.delivered.iter().all(|(seq, bytes)| *bytes == item(*seq)));
+    }
+}
+
 #[test]
 fn a_buyer_that_does_not_answer_a_note_ends_the_session() {
     let mut pair = setting().by_escrow().windows(4, 4).start();
@@ -198,6 +221,32 @@ fn a_note_and_either_sides_exit_may_cross() {
         let items = u128::from(pair.s.progress().items);
         assert_eq!(pair.s.progress().paid, Amount::new(items * 5));
         assert_eq!(pair.b.progress().owed, pair.s.progress().owed);
+    }
+}
+
+/// The buyer stops before it hears of a note: it signs it all the same, and the seller's exit waits
+/// for that, so that both books say the same; but not for ever.
+#[test]
+fn a_note_that_crosses_the_buyers_exit_stands_in_both_books() {
+    for escrow in [false, true] {
+        for answers in [true, false] {
+            let setting = setting().windows(4, 2);
+            let mut pair = if escrow { setting.by_escrow() } else { setting }.start();
+            pair.run_to(8).run_without_feeding();
+            let terms = pair.buyer.terms().unwrap().clone();
+            credit(&mut pair, &[1], None).unwrap();
+            pair.tell(Role::Buyer, sdpp::session::Input::Stop(sdpp::message::Reason::Stopped));
+            while pair.drain_outputs(Role::Buyer) || pair.carry(Role::Buyer) {}
+            pair.muted = (!answers).then_some(Role::Buyer);
+            pair.run_without_feeding();
+            if !answers {
+                pair.wait();
+            }
+            assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+            let total = |side: &crate::pair::Side| credits(&side.records, &terms).total().units();
+            let totals = (total(&pair.s), total(&pair.b));
+            assert_eq!(totals, (if answers { 5 } else { 0 }, 5), "escrow: {escrow}");
+        }
     }
 }
 
@@ -280,6 +329,39 @@ fn a_person_grants_what_the_buyer_asks_for_or_declines_it() {
     assert!(matches!(pair.buyer.answer(first), Some(Answer::Credited { .. })));
     pair.run();
     assert_eq!(pair.s.progress().paid, Amount::new(118));
+}
+
+/// Our own rule has granted it, or another person declines it: whoever comes second is told, and
+/// the session goes on.
+#[test]
+fn a_request_has_one_answer_whoever_grants_it() {
+    let mut setting = setting().windows(4, 4);
+    setting.seller.credit_up_to = BTreeMap::from([("SDP".to_owned(), Amount::new(5))]);
+    let mut pair = setting.start();
+    run_to_invoice(&mut pair, 1);
+    let first = pair.buyer.ask(complaint(&pair, 2)).unwrap();
+    let second = pair.buyer.ask(complaint(&pair, 3)).unwrap();
+    while !types(&pair.s).contains(&"amend".to_owned()) || pair.seller.asks().len() < 2 {
+        assert!(pair.step());
+    }
+    let of = |ask| Grant { ask: Some(ask), ..grant(&[2], Some(5)) };
+    let late = pair.seller.credit(of(first), pair.now_ms).unwrap();
+    run_to_invoice(&mut pair, 3);
+    let refused = Some(NoteEnd::Refused("the buyer's request was answered meanwhile".to_owned()));
+    assert_eq!(pair.seller.note(late), refused);
+    // The one that waits for a person is granted behind another note, and declined before its turn.
+    pair.muted = Some(Role::Buyer);
+    credit(&mut pair, &[1], Some(1)).unwrap();
+    let late = pair.seller.credit(of(second), pair.now_ms).unwrap();
+    pair.seller.decline(second, "no", pair.now_ms).unwrap();
+    pair.muted = None;
+    while pair.seller.note(late).is_none() {
+        assert!(pair.step());
+    }
+    assert_eq!(pair.seller.note(late), refused);
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+    assert_eq!(pair.s.progress().paid, Amount::new(120 - 5 - 1));
 }
 
 /// The seller has granted a request, and stops before the buyer's signature is here: the note is the

@@ -79,7 +79,16 @@ pub(in crate::cli) async fn answer(reclaiming: &Reclaiming, ask: &Settling) -> O
     Ok(plan.told(&ask.session))
 }
 
-async fn carry_out(reclaiming: &Reclaiming, write: Write) -> Outcome {
+async fn carry_out(reclaiming: &Reclaiming, mut write: Write) -> Outcome {
+    // Until it is written no session may begin on a channel that is about to be closed.
+    let _held = match &mut write {
+        Write::Settle(settle) => {
+            let held = reclaiming.busy.hold(settle.channel);
+            settle.live = held.is_none();
+            held
+        }
+        _ => None,
+    };
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
     if let Write::Reclaim(Reclaim { channel, .. }) = &write {
         // As the journal has it by now: no session may take the channel meanwhile.
@@ -107,10 +116,10 @@ async fn redeeming(ground: &Ground<'_>, busy: &Busy, case: Case, ask: &Settling)
     let reader = ground.reader;
     let (channel, ledger, view) = look(ground, &case).await?;
     let facts = reader.channel(&channel.id)?.unwrap_or_default();
-    let live = ask.close && busy.is_taken(&channel.id);
+    let live = busy.is_taken(&channel.id);
     let settle = view.map(|view| {
         let (channel, ledger) = (channel.id, ledger.id().clone());
-        Settle { channel, ledger, view, close: ask.close && !live }
+        Settle { channel, ledger, view, close: ask.close, live }
     });
     let (mut calls, mut write) = (written(reader, &channel)?, None);
     if let (Some(settle), Some((amount, signature))) = (settle, facts.voucher)
@@ -125,7 +134,8 @@ async fn redeeming(ground: &Ground<'_>, busy: &Busy, case: Case, ask: &Settling)
         calls.push(planned(ledger.as_ref(), call, brings).await);
         write = Some(Write::Settle(Box::new(settle)));
     }
-    let held = live.then_some("a session is going on in the channel: it is not closed under it");
+    let is_held = live && (ask.close || channel.ready_ms.is_some());
+    let held = is_held.then_some("a session is going on in the channel: it is not closed under it");
     Ok(Plan { case, channel: Some(channel), write, calls, held })
 }
 

@@ -296,19 +296,22 @@ impl Sweep {
     /// Puts into a batch what is left of the session that is being pruned, as far as it fits.
     fn fill(&mut self, reader: &Reader, batch: &mut Pruning) -> Result<(), JournalError> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
-        let mut seqs = Vec::new();
+        let (session, mut seqs) = (current.session, Vec::new());
         while let Some(seq) = current.next_seq() {
             if batch.is_full_beside(seqs.len()) {
                 break;
             }
             current.at += 1;
-            let bytes = reader.payload_bytes(seq)?;
-            // Pruning it now would hide that somebody else did.
-            batch.bytes += bytes.ok_or_else(|| damaged(format!("entry {seq} {LOST}")))? as u64;
+            match reader.payload_bytes(seq)? {
+                Some(bytes) => batch.bytes += bytes as u64,
+                // Another sweep was quicker.
+                None if is_pruned(reader, &session, seq)? => continue,
+                // Pruning it now would hide that somebody else did.
+                None => return Err(damaged(format!("entry {seq} {LOST}"))),
+            }
             seqs.push(seq);
         }
         let Surveyed { last_seq, .. } = current.surveyed;
-        let session = current.session;
         let is_all = current.next_seq().is_none();
         let through_seq = if is_all { last_seq } else { seqs.last().copied().unwrap_or_default() };
         if !is_all {
@@ -374,4 +377,10 @@ impl Sweep {
         }
         self.remembered.insert(session, reason);
     }
+}
+
+/// Whether a session was pruned up to this entry.
+fn is_pruned(reader: &Reader, session: &SessionId, seq: u64) -> Result<bool, JournalError> {
+    let known = reader.session(session)?;
+    Ok(known.and_then(|known| known.pruned_to_seq).is_some_and(|through| seq <= through))
 }

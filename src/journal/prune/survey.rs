@@ -8,7 +8,7 @@ use crate::journal::reader::Reader;
 use crate::journal::{JournalError, damaged};
 use crate::record::{Owed, Record};
 use crate::terms::SessionId;
-use sdpp_ledger::{ChannelId, Reference};
+use sdpp_ledger::{Amount, ChannelId, Reference};
 use std::collections::{BTreeMap, HashSet};
 
 /// A session, looked at.
@@ -52,6 +52,8 @@ struct Look {
     channels: HashSet<ChannelId>,
     /// The last item of each window that is not paid yet, by number.
     windows: BTreeMap<u64, u64>,
+    /// What the last invoice asked for in all.
+    billed: Amount,
 }
 
 impl Look {
@@ -66,7 +68,14 @@ impl Look {
         match &entry.record {
             Record::Invoice { message, to_seq, .. } => {
                 standing.due_seq = standing.due_seq.max(*to_seq);
-                self.windows.insert(message.number, *to_seq);
+                let is_free = message.amount_total == self.billed;
+                self.billed = message.amount_total;
+                match self.windows.last_entry() {
+                    // Nobody says that he paid what costs nothing: it is paid with those before it.
+                    Some(mut before) if is_free => *before.get_mut() = *to_seq,
+                    None if is_free => standing.paid_seq = *to_seq,
+                    _ => drop(self.windows.insert(message.number, *to_seq)),
+                }
             }
             Record::Ack { message } => standing.due_seq = standing.due_seq.max(message.number),
             Record::Payment { message, .. } => {

@@ -12,7 +12,7 @@ use sdpp_ledger::{Call, Digest, Redeem};
 impl Stage<'_> {
     /// Owes the best voucher, where anything is missing; else nothing changes.
     pub(super) fn settle(&mut self, settle: Settle) -> Result<(), Fault> {
-        let Settle { channel, ledger, view, close } = settle;
+        let Settle { channel, ledger, view, close, live } = settle;
         let Some(row) = self.watched_on(&ledger, &channel)? else { return Ok(()) };
         let facts: Option<Channel> = self.row(Tree::Channels, &channel.0)?;
         let Some((amount, signature)) = facts.and_then(|facts| facts.voucher) else {
@@ -20,7 +20,7 @@ impl Stage<'_> {
         };
         // What the ledger shows decides, and is kept by the watch alone, with the facts behind it.
         let seen = row.clone().next(Word::Seen(&view));
-        let Some(means) = seen.must_settle(Some(amount), close) else { return Ok(()) };
+        let Some(means) = seen.must_settle(Some(amount), close, live) else { return Ok(()) };
         let redeems = row.redeems.saturating_add(1);
         let redeem = Redeem { channel, amount, signature };
         let (purpose, call) = match means {

@@ -18,11 +18,13 @@ struct Told<'a> {
     journal: &'a mut Journal,
     id: SessionId,
     windows: u64,
+    /// What was invoiced in all.
+    total: u128,
 }
 
 impl<'a> Told<'a> {
     fn new(journal: &'a mut Journal, n: u8) -> Self {
-        let mut told = Told { journal, id: session(n), windows: 0 };
+        let mut told = Told { journal, id: session(n), windows: 0, total: 0 };
         told.record(order());
         told
     }
@@ -33,8 +35,20 @@ impl<'a> Told<'a> {
 
     fn invoiced(mut self) -> Self {
         self.windows += 1;
+        self.total += 7;
+        self.window()
+    }
+
+    /// A window that costs nothing.
+    fn free(mut self) -> Self {
+        self.windows += 1;
+        self.window()
+    }
+
+    fn window(mut self) -> Self {
         let mut record = invoice(self.windows, None);
-        let Record::Invoice { leaves, .. } = &mut record else { unreachable!() };
+        let Record::Invoice { message: signed, leaves, .. } = &mut record else { unreachable!() };
+        signed.amount_total = Amount::new(self.total);
         *leaves = Leaves::of((0..5u64).map(|n| keccak(&[&n.to_be_bytes()])).collect());
         self.record(record);
         self.record(Record::Ack { message: message(MessageKind::Ack, self.windows) });
@@ -140,6 +154,34 @@ fn each_reason_to_keep_a_session_holds_alone() {
         assert_eq!(kept(&standing, NOW + 1), Some(reason), "{standing:?}");
     }
     assert_eq!(kept(&free, NOW), Some(Kept::Recent), "what ended at the cut is not before it");
+}
+
+/// A topic that is given away, and windows that a credit note covers: nobody says that he paid them.
+#[test]
+fn windows_that_cost_nothing_are_paid_with_those_before_them() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    Told::new(&mut journal, 1).free().free().over();
+    Told::new(&mut journal, 2).paid().free().paid().free().free().over();
+    Told::new(&mut journal, 3).free().paid().over();
+    Told::new(&mut journal, 4).paid().invoiced().free().over();
+    let tally = prune(&mut journal);
+    assert_eq!((tally.sessions, tally.kept), (3, [(Kept::Unpaid, 1)].into()));
+}
+
+#[test]
+fn two_sweeps_at_once_are_in_nobodys_way() {
+    let (_dir, mut journal) = large();
+    let (mut one, mut other) =
+        (Sweep::new(CUT, Place::Sessions(None)), Sweep::new(CUT, Place::Sessions(None)));
+    // One has looked at a session, and the other drops it.
+    assert!(journal.prune(CUT, &mut one).unwrap());
+    while journal.prune(CUT, &mut other).unwrap() {}
+    while journal.prune(CUT, &mut one).unwrap() {}
+    let entries = one.tally().entries + other.tally().entries;
+    assert_eq!(entries, pruned_seqs(&journal).len() as u64);
+    assert!(journal.reader().verify().unwrap().is_ok());
+    assert!(one.tally().entries < entries && other.tally().entries < entries);
 }
 
 /// One session for each reason, and one for none.

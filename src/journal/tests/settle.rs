@@ -10,7 +10,12 @@ use sdpp_ledger::{Anchor, ChangeKind};
 
 /// Wishes a channel settled that its ledger shows so; how that is done, if anything is.
 fn settle_as(journal: &mut Journal, view: View, close: bool) -> Option<Means> {
-    let settle = Settle { channel: CHANNEL, ledger: ledger_id(), view, close };
+    settle_while(journal, view, close, false)
+}
+
+/// The same while a session is going on in it, or not.
+fn settle_while(journal: &mut Journal, view: View, close: bool, live: bool) -> Option<Means> {
+    let settle = Settle { channel: CHANNEL, ledger: ledger_id(), view, close, live };
     let foretold = journal.reader().must_settle(&settle).unwrap();
     let before = journal.reader().redeems(&CHANNEL).unwrap().len();
     let written = done(journal, Write::Settle(Box::new(settle)));
@@ -63,6 +68,18 @@ fn a_channel_is_closed_where_that_is_wished_and_once() {
     assert_eq!(closes.count(), 2, "a session's own close is its own affair");
 }
 
+/// Its last window may still be paid: a channel that is closed takes no better voucher.
+#[test]
+fn a_channel_is_not_closed_under_a_session() {
+    let (_dir, mut journal) = vouched(5);
+    assert_eq!(settle_while(&mut journal, closing(), true, true), Some(Means::Settle));
+    assert_eq!(settle_while(&mut journal, closing(), true, true), None, "it is owed already");
+    done(&mut journal, append(session(1), voucher(7, 9)));
+    assert_eq!(settle_while(&mut journal, closing(), false, true), Some(Means::Settle));
+    assert!(!watched(&journal).is_left);
+    assert_eq!(settle_while(&mut journal, closing(), true, false), Some(Means::Close));
+}
+
 #[test]
 fn a_refusal_is_tried_again_at_the_next_word() {
     let (_dir, mut journal) = vouched(5);
@@ -71,7 +88,8 @@ fn a_refusal_is_tried_again_at_the_next_word() {
     let event = obligation::Event::Refused { why: "no".to_owned() };
     done(&mut journal, Write::Obligation { reference, event });
     assert_eq!(journal.reader().redeems(&CHANNEL).unwrap(), []);
-    let settle = Settle { channel: CHANNEL, ledger: ledger_id(), view: view(50), close: true };
+    let (channel, ledger, view) = (CHANNEL, ledger_id(), view(50));
+    let settle = Settle { channel, ledger, view, close: true, live: false };
     assert_eq!(journal.reader().must_settle(&settle).unwrap(), Some(Means::Close));
     done(&mut journal, Write::Settle(Box::new(settle)));
     let [again] = &journal.reader().redeems(&CHANNEL).unwrap()[..] else { panic!("not one") };

@@ -224,6 +224,12 @@ impl Stream {
             && let Some(grant) = self.amends.next()
         {
             let (number, ask) = (self.amends.sent + 1, grant.ask);
+            if ask.is_some_and(|ask| !self.amends.asks.contains_key(&ask)) {
+                // Our own rule or another person was first, and a request has one answer.
+                let why = "the buyer's request was answered meanwhile".to_owned();
+                self.amends.ended(number, NoteEnd::Refused(why));
+                continue;
+            }
             if let Err(why) = self.propose_one(number, grant, now_ms, out) {
                 self.amends.ended(number, NoteEnd::Refused(why.clone()));
                 ask.into_iter().for_each(|ask| self.refuse(ask, &why, out));

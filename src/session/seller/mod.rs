@@ -19,7 +19,7 @@ use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unex
 use crate::terms::{Role, SessionId};
 use accept::Accepted;
 use std::sync::Arc;
-use steps::{greet, wait_for_anchor};
+use steps::greet;
 use stream::{Pending, Stream};
 
 /// The longest line taken from somebody who has not ordered, in bytes.
@@ -332,14 +332,7 @@ impl Seller {
             return Ok(());
         }
         match (&mut *state, event) {
-            (State::Streaming(stream), Event::Items(items)) => {
-                for item in items {
-                    if let Some(pending) = stream.send(&item, now_ms, &mut self.out)? {
-                        wait_for_anchor(state, pending, None);
-                        return Ok(());
-                    }
-                }
-            }
+            (State::Streaming(stream), Event::Items(items)) => stream.ready.extend(items),
             // Items that were fetched while the session was already ending are nobody's.
             (_, Event::Items(_)) => {}
             (State::Streaming(_), Event::Other(Input::SourceEnded)) => {

@@ -80,6 +80,12 @@ impl Seller {
 
     /// Moves on where nothing more is to be waited for.
     pub(super) fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Streaming(stream) = state
+            && let Some(pending) = stream.send_ready(now_ms, &mut self.out)?
+        {
+            wait_for_anchor(state, pending, None);
+            return Ok(());
+        }
         match state {
             State::Streaming(stream) if stream.is_complete() => {
                 self.drain(state, Ending::new(Reason::Complete, now_ms), now_ms)
@@ -88,7 +94,12 @@ impl Seller {
                 stream.propose(now_ms, &mut self.out);
                 Ok(())
             }
-            State::Draining(stream, _) if stream.bills.all_paid() => self.say_exit(state, now_ms),
+            // The buyer's signature under a note that is out is on its way: both books have it then.
+            State::Draining(stream, _)
+                if stream.bills.all_paid() && stream.amends.unanswered_since_ms().is_none() =>
+            {
+                self.say_exit(state, now_ms)
+            }
             _ => Ok(()),
         }
     }
@@ -166,7 +177,7 @@ pub(super) fn greet(
 }
 
 /// The invoice waits for its anchor.
-pub(super) fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
+fn wait_for_anchor(state: &mut State, pending: Pending, ending: Option<Ending>) {
     if let State::Streaming(stream) = std::mem::replace(state, State::Closed) {
         *state = State::Anchoring(stream, Box::new(pending), ending);
     }

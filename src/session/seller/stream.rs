@@ -16,6 +16,7 @@ use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
 use crate::terms::{Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A session's items and money, as the seller has them.
@@ -30,6 +31,9 @@ pub(super) struct Stream {
     pub(super) untold: Vec<Anchored>,
     pub(super) purse: Option<Purse>,
     pub(super) amends: Amends,
+    /// Items that the source gave and that have not left: they were asked for before a credit note
+    /// was proposed, and wait with it for the buyer's signature.
+    pub(super) ready: VecDeque<Vec<u8>>,
 }
 
 /// An invoice that waits for its anchor's transaction.
@@ -85,8 +89,8 @@ impl Stream {
         out.send(frame);
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
-        let (untold, amends) = (Vec::new(), Amends::default());
-        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends })
+        let (untold, amends, ready) = (Vec::new(), Amends::default(), VecDeque::new());
+        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready })
     }
 
     /// How many items may be sent just now.
@@ -101,7 +105,8 @@ impl Stream {
         // Never beyond the open window: its invoice may have to wait for an anchor.
         let window = u64::from(self.terms.granularity) - self.windows.open_items();
         let unsigned = self.amends.stops_at().saturating_sub(1 + sent);
-        credit.min(ordered).min(window).min(unsigned)
+        let room = credit.min(ordered).min(window).min(unsigned);
+        room.saturating_sub(self.ready.len() as u64)
     }
 
     /// How long items may flow on as things stand: until a payment is late, the buyer was silent
@@ -143,8 +148,25 @@ impl Stream {
         }
     }
 
+    /// Sends what the source gave, up to the first item that a credit note is in force for which
+    /// the buyer has not signed: it may have been proposed while the source was asked.
+    pub(super) fn send_ready(
+        &mut self,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<Option<Pending>, Fault> {
+        while self.windows.items() + 1 < self.amends.stops_at()
+            && let Some(item) = self.ready.pop_front()
+        {
+            if let Some(pending) = self.send(&item, now_ms, out)? {
+                return Ok(Some(pending));
+            }
+        }
+        Ok(None)
+    }
+
     /// Sends an item; the last of a window with its invoice, or that invoice has to wait.
-    pub(super) fn send(
+    fn send(
         &mut self,
         item: &[u8],
         now_ms: u64,
