@@ -120,6 +120,9 @@ impl<'a> Papers<'a> {
                 _ => {}
             }
         }
+        // What the buyer took comes first: no flood of others with its number hides it.
+        let is_others = |invoice: &InvoicePaper<'_>| !invoice.signed.held.has(Role::Buyer);
+        papers.invoices.values_mut().for_each(|same| same.sort_by_key(is_others));
         papers
     }
 

@@ -2,12 +2,13 @@
 
 use crate::pair::{self, Pair, Setting, key};
 use crate::{
-    Ledger, both, broke_after, bundle_with, debts, lie, nth, offences, sign_again, signed, verdict,
+    Ledger, both, broke_after, bundle_with, debts, entries, lie, nth, offences, sign_again, signed,
+    verdict,
 };
 use sdpp::crypto::layout::MessageKind;
-use sdpp::dispute::{Bundle, ChannelWord, Condition, Offence};
-use sdpp::message::Complaint;
-use sdpp::record::SignedMessage;
+use sdpp::dispute::{Bundle, ChannelWord, Condition, Disclosure, Offence, export};
+use sdpp::message::{Complaint, Moment};
+use sdpp::record::{Record, SignedMessage};
 use sdpp::session::Grant;
 use sdpp::terms::Role;
 use sdpp_ledger::{Amount, Change, ChangeKind, Digest, Voucher};
@@ -212,4 +213,32 @@ fn a_note_that_was_refused_credits_nothing_when_words_are_pruned() {
         "{found}"
     );
     assert_eq!(offences(&found), [], "{found}");
+}
+
+#[test]
+fn a_seller_that_signs_a_flood_of_invoices_does_not_hide_what_it_sold() {
+    let mut pair = Setting::default().start();
+    pair.run();
+    let [seller, buyer] = both(&pair);
+    let secret = pair.b.records.iter().find_map(|record| match record {
+        Record::Epoch { salt_secret, .. } => Some(salt_secret.clone()),
+        _ => None,
+    });
+    let salt = sdpp::crypto::salt(&secret.unwrap(), 3);
+    let entries = entries(&pair.b, &pair, Ledger::Speaks);
+    let disclosure = Disclosure { seq: 3, item: pair::item(3), salt };
+    let at = Moment(pair::START_MS);
+    let shown = export(&entries, buyer.body().session, &key(2), at, &[disclosure]).unwrap();
+    let flood = lie(&seller, |body| {
+        let invoice = nth(body, MessageKind::DataInvoice, 0).clone();
+        for other in 0..64u8 {
+            let mut more = invoice.clone();
+            let root = Digest([other; 32]);
+            sign_again(&mut more, &key(1), |data| data["invoice"]["root"] = json!(root));
+            body.messages.push(more);
+        }
+    });
+    let found = verdict(&[flood, shown]);
+    assert!(found.items[0].proven, "{found}");
+    assert!(offences(&found).contains(&(Role::Seller, Offence::DoubleInvoice)), "{found}");
 }
