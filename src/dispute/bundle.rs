@@ -10,9 +10,11 @@ use sdpp_ledger::{
     Amount, Change, ChannelId, Digest, Domain, Evidence, Key, LedgerId, PublicKey, Reference,
     Signature, TxId, keccak, merkle,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
 /// The longest file that is read, in bytes: 10,000 windows, each of whose invoices brings an item
 /// as long as any that is kept, fit.
@@ -20,6 +22,10 @@ pub const BUNDLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The most messages in a bundle, and the most rows of each other kind.
 pub const ROWS_MAX: usize = 500_000;
+
+/// The most transactions that are named for one thing owed. A short name takes many times its own
+/// bytes in memory, so these are counted as they are read.
+const TXS_MAX: usize = 64;
 
 /// What a bundle says that it is.
 const VERSION: &str = "SDPP/1 bundle 1";
@@ -124,7 +130,8 @@ pub struct LedgerAct {
     pub amount: Amount,
     /// What is anchored.
     pub digest: Option<Digest>,
-    /// The transactions that were named for it.
+    /// The transactions that were named for it, at most [`TXS_MAX`].
+    #[serde(deserialize_with = "few")]
     pub txs: Vec<TxId>,
     /// What the ledger said.
     pub said: Said,
@@ -269,6 +276,31 @@ fn written(value: &impl Serialize) -> String {
     // Plain structs, lists and texts, which serde_json always writes.
     #[allow(clippy::expect_used)]
     serde_json::to_string(value).expect("a bundle has text keys only")
+}
+
+fn few<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TxId>, D::Error> {
+    struct Few;
+
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<TxId>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {TXS_MAX} transactions")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            let mut txs = Vec::new();
+            while let Some(tx) = all.next_element()? {
+                if txs.len() == TXS_MAX {
+                    return Err(de::Error::invalid_length(TXS_MAX + 1, &self));
+                }
+                txs.push(tx);
+            }
+            Ok(txs)
+        }
+    }
+
+    deserializer.deserialize_seq(Few)
 }
 
 fn within_limits(body: &Body) -> Result<(), BundleError> {

@@ -57,7 +57,8 @@ impl Found<'_, '_> {
         let short = |invoice: &&InvoicePaper<'_>| {
             let number = invoice.signed.message.number;
             let full = papers.price.window(number).map(|(_, last)| last);
-            invoice.to < full && last.is_some_and(|last| last.signed.message.number > number)
+            let is_short = invoice.to.zip(full).is_some_and(|(to, full)| to < full);
+            is_short && last.is_some_and(|last| last.signed.message.number > number)
         };
         if let (Some(short), Some(last)) = (papers.sound_invoices().find(short), last) {
             let (one, other) = (short.signed.message.number, last.signed.message.number);

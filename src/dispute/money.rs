@@ -3,7 +3,7 @@
 use super::bundle::{LedgerAct, Said};
 use super::case::Case;
 use super::judge::sum;
-use super::papers::{InvoicePaper, Papers, PaymentPaper};
+use super::papers::{InvoicePaper, Papers, PaymentPaper, VoucherPaper};
 use super::verdict::{Condition, Debt, Figure, Misdeed, Offence, Paper, Vouched, Word};
 use crate::message::{Moment, legible};
 use crate::terms::{InEscrow, Method, Purpose, Role};
@@ -21,6 +21,11 @@ pub(super) struct Money {
     /// What the seller's own bundle says that its ledger paid beyond its receipts.
     pub(super) admitted: Amount,
     pub(super) best: Option<Best>,
+    /// What the vouchers in messages of this session are worth: one that the seller's bundle holds
+    /// by itself may be of a later session.
+    brought: Amount,
+    /// The largest voucher that the seller's own bundle has.
+    sellers: Amount,
     pub(super) conditions: Vec<Condition>,
     /// The payments that the conditions are about.
     pub(super) claims: Vec<Paper>,
@@ -30,6 +35,17 @@ pub(super) struct Money {
     pub(super) notes: Vec<String>,
     /// What the seller can owe at most: its credits, and what it asked for beyond the price.
     owable: Amount,
+}
+
+/// A voucher that somebody holds.
+#[derive(Clone)]
+struct Held {
+    amount: Amount,
+    signature: Signature,
+    /// The message that it came in; `None` where the seller's bundle holds it by itself.
+    paper: Option<Paper>,
+    /// The seller's bundle has it.
+    is_sellers: bool,
 }
 
 /// The best voucher for this session.
@@ -57,7 +73,7 @@ impl Money {
         money.vouchers(case, papers);
         match case.terms.currency.method {
             Method::Transfer => money.transfers(case, papers),
-            Method::Escrow => money.channel(case),
+            Method::Escrow => money.channel(case, papers),
         }
         money.said_paid = money.most_said(papers);
         money
@@ -75,9 +91,8 @@ impl Money {
         }
         // A receipt proves that money came, and not what for: whoever brings it may have left out
         // what it acknowledged. So the seller owes no more than it signed that it would give back.
-        let worth = self.best.as_ref().map_or(Amount::ZERO, |best| best.worth);
-        let earned =
-            self.due.max(worth.saturating_sub(self.acknowledged.amount.saturating_sub(self.due)));
+        let credited = self.acknowledged.amount.saturating_sub(self.due);
+        let earned = self.due.max(self.brought.saturating_sub(credited));
         let back = |paid: Amount| paid.saturating_sub(earned).min(self.owable);
         let (at_least, at_most) = match certain.checked_add(open) {
             Some(all) => (back(certain), back(all)),
@@ -117,13 +132,13 @@ impl Money {
             let voucher = Voucher { channel, amount };
             signature.recover(&voucher.digest(domain)).as_ref() == Some(&buyer)
         };
-        let mut found: Vec<(Amount, Signature, Option<Paper>)> = papers
-            .vouchers
-            .iter()
-            .map(|(voucher, paper)| {
-                (voucher.cumulative_amount, voucher.signature, Some(paper.clone()))
-            })
-            .collect();
+        let brought = |one: &VoucherPaper| Held {
+            amount: one.voucher.cumulative_amount,
+            signature: one.voucher.signature,
+            paper: Some(one.paper.clone()),
+            is_sellers: one.is_sellers,
+        };
+        let mut found: Vec<Held> = papers.vouchers.iter().map(brought).collect();
         // A domain that the buyer has signed under is the right one, whoever names it.
         let mut proven: Option<&Domain> = None;
         for body in case.bodies.iter().filter(|body| body.role == Role::Seller) {
@@ -133,14 +148,27 @@ impl Money {
                 continue;
             }
             proven = Some(&held.domain);
-            found.push((held.amount, held.signature, None));
+            let (amount, signature) = (held.amount, held.signature);
+            found.push(Held { amount, signature, paper: None, is_sellers: true });
         }
         // The largest first; of two that say the same, the one that a message brought.
-        found.sort_by(|one, other| (other.0, &other.2).cmp(&(one.0, &one.2)));
-        let is_taken = |(amount, signature, _): &&(Amount, Signature, Option<Paper>)| {
-            proven.is_none_or(|domain| is_good(domain, *amount, signature))
-        };
-        let Some((amount, _, paper)) = found.iter().find(is_taken).cloned() else { return };
+        found.sort_by(|one, other| (other.amount, &other.paper).cmp(&(one.amount, &one.paper)));
+        let is_taken =
+            |one: &&Held| proven.is_none_or(|domain| is_good(domain, one.amount, &one.signature));
+        let (mut best, mut sellers, mut brought) = (None, None, None);
+        for one in &found {
+            let is_wanted = best.is_none()
+                || (sellers.is_none() && one.is_sellers)
+                || (brought.is_none() && one.paper.is_some());
+            if is_wanted && is_taken(&one) {
+                best = best.or(Some(one));
+                sellers = sellers.or(one.is_sellers.then_some(one.amount));
+                brought = brought.or(one.paper.as_ref().map(|_| one.amount));
+            }
+        }
+        self.sellers = sellers.unwrap_or_default();
+        self.brought = brought.unwrap_or_default().saturating_sub(base);
+        let Some(Held { amount, paper, .. }) = best.cloned() else { return };
         let worth = amount.saturating_sub(base);
         if worth == Amount::ZERO {
             self.notes.push(format!(
@@ -160,12 +188,11 @@ impl Money {
         self.misdeeds.push(Misdeed { by, what, why, proven_by: Vec::new() });
     }
 
-    /// By escrow the channel must pay what the best voucher allows.
-    fn channel(&mut self, case: &Case<'_>) {
-        let Some((InEscrow { channel, base }, best)) = case.terms.escrow.zip(self.best.as_ref())
-        else {
-            return;
-        };
+    /// By escrow the channel must pay what the best voucher allows, and whatever the buyer may have
+    /// vouched in words that nobody brings.
+    fn channel(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
+        let Some(InEscrow { channel, base }) = case.terms.escrow else { return };
+        let worth = self.best.as_ref().map_or(Amount::ZERO, |best| best.worth);
         let settled = case.bodies.iter().filter(|body| body.role == Role::Seller);
         let settled = settled.flat_map(|body| {
             let changes = body.ledgers.channel.iter().filter_map(|word| match word.change.kind {
@@ -174,15 +201,19 @@ impl Money {
             });
             changes.chain(body.ledgers.acts.iter().filter_map(redeemed))
         });
-        let settled = settled.max().unwrap_or_default().min(best.amount).saturating_sub(base);
-        let (amount, worth) = (best.amount, best.worth);
-        if settled < self.receipted.amount {
+        // What it paid beyond the seller's vouchers of this session was for a later one.
+        let settled = settled.max().unwrap_or_default().min(self.sellers).saturating_sub(base);
+        if settled < self.receipted.amount && worth > Amount::ZERO {
             let why = "the seller's receipts count vouchers that it took as money: to redeem them \
                        in time is its own business";
             self.notes.push(why.to_owned());
         }
         self.admitted = settled.saturating_sub(self.receipted.amount);
-        let rest = worth.min(self.due).saturating_sub(self.certain());
+        let exits = papers.exits_of(Role::Buyer);
+        let said = exits.filter_map(|exit| Some(exit.words.as_ref()?.paid_total));
+        let vouched = said.chain([worth, papers.may_be_vouched]).max().unwrap_or_default();
+        let covers = vouched.min(self.due);
+        let rest = covers.saturating_sub(self.certain());
         if worth > self.due {
             let more = worth.saturating_sub(self.due);
             self.notes.push(format!(
@@ -194,7 +225,7 @@ impl Money {
             self.conditions.push(Condition::Channel {
                 ledger: case.terms.currency.ledger.clone(),
                 channel,
-                pays: amount,
+                pays: base.checked_add(covers).unwrap_or(Amount::new(u128::MAX)),
                 amount: rest,
                 said: channel_words(case),
             });

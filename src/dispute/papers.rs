@@ -19,8 +19,6 @@ pub(super) const SAME_MAX: usize = 16;
 /// All of them.
 pub(super) struct Papers<'a> {
     pub(super) price: Price<'a>,
-    /// The seller's bundle is judged: it brings all credit notes.
-    hears_seller: bool,
     /// By number; more than one where the seller signed more than one.
     pub(super) invoices: BTreeMap<u64, Vec<InvoicePaper<'a>>>,
     pub(super) payments: BTreeMap<u64, Vec<PaymentPaper<'a>>>,
@@ -31,7 +29,9 @@ pub(super) struct Papers<'a> {
     /// The leaves that the seller signed, by seq.
     pub(super) leaves: BTreeMap<u64, Vec<(Digest, Paper)>>,
     /// The vouchers in the buyer's messages of this session.
-    pub(super) vouchers: Vec<(Voucher, Paper)>,
+    pub(super) vouchers: Vec<VoucherPaper>,
+    /// What the buyer's messages that are there without their words may have vouched.
+    pub(super) may_be_vouched: Amount,
     /// How many messages are there without their words.
     pub(super) wordless: usize,
     pub(super) misdeeds: Vec<Misdeed>,
@@ -71,6 +71,14 @@ impl PaymentPaper<'_> {
     }
 }
 
+/// A voucher in a message of this session.
+pub(super) struct VoucherPaper {
+    pub(super) voucher: Voucher,
+    /// The seller's bundle has it.
+    pub(super) is_sellers: bool,
+    pub(super) paper: Paper,
+}
+
 /// The buyer's word that items arrived.
 pub(super) struct AckPaper {
     /// The running digest, where it was kept.
@@ -92,13 +100,13 @@ impl<'a> Papers<'a> {
         let (price, misdeeds) = Price::of(case);
         let mut papers = Papers {
             price,
-            hears_seller: case.hears(Role::Seller),
             invoices: BTreeMap::new(),
             payments: BTreeMap::new(),
             acks: BTreeMap::new(),
             exits: Vec::new(),
             leaves: BTreeMap::new(),
             vouchers: Vec::new(),
+            may_be_vouched: Amount::ZERO,
             wordless: 0,
             misdeeds,
         };
@@ -106,12 +114,15 @@ impl<'a> Papers<'a> {
             match one.message.kind {
                 MessageKind::DataInvoice => papers.invoice(case, one),
                 MessageKind::PaymentAck => papers.payment(case, one),
-                MessageKind::Ack => papers.ack(one),
+                MessageKind::Ack => papers.ack(case, one),
                 MessageKind::Exit => papers.exit(one),
                 MessageKind::Data => papers.item(one),
                 _ => {}
             }
         }
+        // What the buyer took comes first: no flood of others with its number hides it.
+        let is_others = |invoice: &InvoicePaper<'_>| !invoice.signed.held.has(Role::Buyer);
+        papers.invoices.values_mut().for_each(|same| same.sort_by_key(is_others));
         papers
     }
 
@@ -200,7 +211,7 @@ impl<'a> Papers<'a> {
     /// Whether the seller may ask so much in all for so many items: what they cost. A bundle of the
     /// buyer's alone could leave out a credit note, or that the buyer refused it.
     pub(super) fn may_ask(&self, items: u64, total: Amount) -> bool {
-        if self.hears_seller {
+        if self.price.is_exact() {
             return self.price.owed(items) == Some(total);
         }
         self.price.gross(items).is_some_and(|gross| total <= gross)
@@ -212,7 +223,7 @@ impl<'a> Papers<'a> {
             return Some("is for a window that was not ordered".to_owned());
         };
         let is_price = self.price.end_of(number, total).is_some();
-        let is_wrong = !is_price && (self.hears_seller || !self.may_ask(last, total));
+        let is_wrong = !is_price && (self.price.is_exact() || !self.may_ask(last, total));
         is_wrong.then(|| format!("asks for {total} in all, which no items of its window cost"))
     }
 
@@ -227,19 +238,41 @@ impl<'a> Papers<'a> {
         if let Some(seq) = seq {
             self.acknowledge(one, seq, digest);
         }
-        let voucher = words.and_then(|words| words.voucher);
-        self.vouchers.extend(voucher.map(|voucher| (voucher, one.paper.clone())));
+        if let Some(seq) = seq {
+            self.voucher(case, one, seq, words.and_then(|words| words.voucher));
+        }
         let is_transfer = case.terms.currency.method == Method::Transfer;
         let tx = message.verification.parse().ok().filter(|_| is_transfer);
         let payment = PaymentPaper { signed: one, tx };
         self.payments.entry(message.number).or_default().push(payment);
     }
 
-    fn ack(&mut self, one: &'a Signed<'a>) {
+    fn ack(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {
         let words: Option<Ack> = self.words(one);
         self.acknowledge(one, one.message.number, Some(one.message.commitment));
-        let voucher = words.and_then(|words| words.voucher);
-        self.vouchers.extend(voucher.map(|voucher| (voucher, one.paper.clone())));
+        self.voucher(case, one, one.message.number, words.and_then(|words| words.voucher));
+    }
+
+    /// The voucher of a message that acknowledges items: for what they cost, and no more. A larger
+    /// one is none of this session's, whoever shows it.
+    fn voucher(&mut self, case: &Case<'_>, one: &Signed<'_>, seq: u64, voucher: Option<Voucher>) {
+        let Some(escrow) = case.terms.escrow else { return };
+        if one.message.data.is_none() {
+            let owed = self.price.owed(seq).unwrap_or_default();
+            self.may_be_vouched = self.may_be_vouched.max(owed);
+        }
+        let Some(voucher) = voucher else { return };
+        let worth = voucher.cumulative_amount.saturating_sub(escrow.base);
+        match self.price.gross(seq) {
+            Some(most) if worth > most => {
+                let why = format!("vouched {worth} for {seq} items that cost {most}");
+                self.blame(one, Offence::WrongPayment, why);
+            }
+            _ => {
+                let (is_sellers, paper) = (one.held.has(Role::Seller), one.paper.clone());
+                self.vouchers.push(VoucherPaper { voucher, is_sellers, paper });
+            }
+        }
     }
 
     fn acknowledge(&mut self, one: &Signed<'_>, seq: u64, digest: Option<Digest>) {

@@ -1,11 +1,11 @@
 //! What items cost under the terms and the credit notes. All money of a verdict is counted here.
 
 use super::case::{Case, Signed};
+use super::papers::SAME_MAX;
 use super::verdict::{Misdeed, Offence};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Agreement, Amend, Change, Word, reread};
-use crate::record::SignedMessage;
-use crate::terms::{Role, Terms};
+use crate::terms::{AMENDS_MAX, Role, Terms};
 use sdpp_ledger::{Amount, Digest};
 use std::collections::BTreeMap;
 
@@ -14,42 +14,36 @@ pub(super) struct Price<'a> {
     terms: &'a Terms,
     agreement: Agreement,
     credited: Amount,
+    /// What the seller asks must be exactly this: it was heard, and brings all credit notes; and the
+    /// buyer has not both taken and refused one, so that the seller could have followed either.
+    is_exact: bool,
 }
 
 impl<'a> Price<'a> {
     /// By the terms, and by what was signed of credits; with what is wrong with that.
     pub(super) fn of(case: &'a Case<'a>) -> (Price<'a>, Vec<Misdeed>) {
+        let answers = Answers::of(case);
+        let notes = answers.notes(case);
+        let contradicts = |note: &&Signed<'_>| answers.agreed(note).zip(answers.refused(note));
+        let is_exact = case.hears(Role::Seller) && notes.iter().find_map(contradicts).is_none();
         let (agreement, credited) = (Agreement::default(), Amount::ZERO);
-        let mut price = Price { terms: &case.terms, agreement, credited };
+        let mut price = Price { terms: &case.terms, agreement, credited, is_exact };
         let mut misdeeds = Vec::new();
-        let mut refused: BTreeMap<u64, &Signed<'_>> = BTreeMap::new();
-        for answer in case.of(MessageKind::Amend, Role::Buyer).filter(|one| is_refusal(one)) {
-            refused.insert(answer.message.number, answer);
-        }
-        // The buyer's answer is the very words that the seller has proposed, under its own signature.
-        let answers = |note: &Signed<'_>| {
-            let digest = note.paper.digest;
-            case.of(MessageKind::Amend, Role::Buyer).find(move |one| one.paper.digest == digest)
-        };
-        for note in case.of(MessageKind::Amend, Role::Seller) {
+        for note in &notes {
+            if let Some((answer, refusal)) = contradicts(note) {
+                let number = note.message.number;
+                let why = format!("agreed to credit note {number} and refused it");
+                let mut misdeed = blame(answer, &why);
+                misdeed.proven_by.push(refusal.paper.clone());
+                misdeeds.push(misdeed);
+            }
             match price.agreement.take(&case.terms, Role::Seller, note.message) {
                 // It follows on what was agreed before, and who brings it may have left that out.
-                Err(why) if case.hears(Role::Seller) => misdeeds.push(blame(note, &why)),
-                Err(_) => {}
-                Ok(Word::Proposed) => {
-                    let (answer, refusal) = (answers(note), refused.get(&note.message.number));
-                    if let (Some(answer), Some(refusal)) = (answer, refusal) {
-                        let why = format!(
-                            "agreed to credit note {0} and refused it",
-                            note.message.number
-                        );
-                        let mut misdeed = blame(answer, &why);
-                        misdeed.proven_by.push(refusal.paper.clone());
-                        misdeeds.push(misdeed);
-                    }
-                    price.settle(note, answer, refusal.is_some());
+                Err(why) if is_exact => misdeeds.push(blame(note, &why)),
+                Ok(Word::Proposed) if answers.refused(note).is_none() => {
+                    price.settle(note, answers.agreed(note));
                 }
-                Ok(Word::Agreed | Word::Other) => {}
+                Err(_) | Ok(_) => {}
             }
         }
         (price, misdeeds)
@@ -57,15 +51,17 @@ impl<'a> Price<'a> {
 
     /// A note changes prices once both have signed it, and binds the seller before: unless the buyer
     /// has refused it.
-    fn settle(&mut self, note: &Signed<'_>, answer: Option<&Signed<'_>>, is_refused: bool) {
-        if is_refused {
-            return;
-        }
+    fn settle(&mut self, note: &Signed<'_>, answer: Option<&Signed<'_>>) {
         self.credited = self.credited.max(note.message.amount_total);
         if let Some(answer) = answer {
             // The same words under the buyer's signature: the agreement has checked them before.
             let _ = self.agreement.take(self.terms, Role::Buyer, answer.message);
         }
+    }
+
+    /// Whether what the seller asks must be exactly what this says.
+    pub(super) fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     /// All that the seller has signed that it credits.
@@ -112,14 +108,57 @@ impl<'a> Price<'a> {
     }
 }
 
-/// A buyer's word that it does not take a credit note. Where its words were pruned, or too long to be
-/// kept, its layout says so: nothing else that a buyer signs commits to nothing.
-fn is_refusal(one: &Signed<'_>) -> bool {
-    let SignedMessage { data, commitment, amount_total, .. } = one.message;
-    if data.is_none() {
-        return (*commitment, *amount_total) == (Digest::ZERO, Amount::ZERO);
+/// What the buyer said to the seller's credit notes.
+struct Answers<'p, 'a> {
+    /// The very words that the seller has proposed, under the buyer's own signature; by digest.
+    agreed: BTreeMap<Digest, &'p Signed<'a>>,
+    /// By the note's number.
+    refused: BTreeMap<u64, &'p Signed<'a>>,
+}
+
+impl<'p, 'a> Answers<'p, 'a> {
+    fn of(case: &'p Case<'a>) -> Self {
+        let (mut agreed, mut refused) = (BTreeMap::new(), BTreeMap::new());
+        for answer in case.of(MessageKind::Amend, Role::Buyer) {
+            agreed.insert(answer.paper.digest, answer);
+            if is_refusal(answer) {
+                refused.insert(answer.message.number, answer);
+            }
+        }
+        Answers { agreed, refused }
     }
-    let body = reread::<Amend>(one.message);
+
+    fn agreed(&self, note: &Signed<'_>) -> Option<&'p Signed<'a>> {
+        self.agreed.get(&note.paper.digest).copied()
+    }
+
+    fn refused(&self, note: &Signed<'_>) -> Option<&'p Signed<'a>> {
+        self.refused.get(&note.message.number).copied()
+    }
+
+    /// The seller's credit notes in their order. Of some with one number, the one that the buyer has
+    /// agreed to comes first: whoever signs another beside it takes nothing of it back. And no more
+    /// than a session can have: whoever signs a flood of them takes nobody's time with it.
+    fn notes(&self, case: &'p Case<'a>) -> Vec<&'p Signed<'a>> {
+        let notes = case.of(MessageKind::Amend, Role::Seller);
+        let is_note = |note: &&Signed<'_>| {
+            note.message.amount_total > Amount::ZERO && note.message.number <= AMENDS_MAX
+        };
+        let mut notes: Vec<_> = notes.filter(is_note).collect();
+        notes.sort_by_key(|note| (note.message.number, self.agreed(note).is_none()));
+        let same = notes.chunk_by(|one, next| one.message.number == next.message.number);
+        same.flat_map(|same| same.iter().copied().take(SAME_MAX)).collect()
+    }
+}
+
+/// A buyer's word that it does not take a credit note. Where its words were pruned, the frame under
+/// its signature has neither item nor amount, as nothing else of the buyer's has.
+fn is_refusal(one: &Signed<'_>) -> bool {
+    let message = one.message;
+    if message.data.is_none() {
+        return (message.commitment, message.amount_total) == (Digest::ZERO, Amount::ZERO);
+    }
+    let body = reread::<Amend>(message);
     body.is_ok_and(|body| body.by == Role::Seller && matches!(body.change, Change::Refused(_)))
 }
 

@@ -98,3 +98,18 @@ fn a_body_with_a_key_twice_or_a_key_too_many_is_refused() {
     let again = lie(&bundle, |_| {});
     assert_eq!(again, bundle, "signing again makes the same bundle");
 }
+
+/// A name of one letter takes many times its bytes in memory: so many of them fill it.
+#[test]
+fn a_flood_of_transactions_is_refused() {
+    let mut pair = Setting::default().no_records().order("gas", Some(1)).start();
+    pair.run();
+    let flood = |count: usize| {
+        lie(&bundle(&pair, Role::Buyer), |body| {
+            body.ledgers.acts[0].txs = vec!["a".parse().unwrap(); count];
+        })
+    };
+    assert!(Bundle::parse(&flood(64).write()).is_ok());
+    let error = Bundle::parse(&flood(65).write()).unwrap_err().to_string();
+    assert!(error.contains("at most 64 transactions"), "{error}");
+}

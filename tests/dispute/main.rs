@@ -5,6 +5,7 @@
 
 mod bundles;
 mod commands;
+mod liars;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;

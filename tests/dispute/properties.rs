@@ -6,11 +6,11 @@ use crate::{Ledger, bundle_with, key_of, lie, nth, sign_again, signed, verdict};
 use proptest::prelude::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::dispute::{Body, Bundle, ChannelWord, Said, Verdict};
-use sdpp::message::{Complaint, Exit, PaymentAck, reread};
-use sdpp::record::Record;
+use sdpp::message::{Ack, Complaint, Exit, PaymentAck, reread};
+use sdpp::record::{Record, SignedMessage};
 use sdpp::session::{Grant, Input};
 use sdpp::terms::Role;
-use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId, Digest, Evidence, keccak};
+use sdpp_ledger::{Amount, Change, ChangeKind, ChannelId, Digest, Evidence, Voucher, keccak};
 use serde_json::json;
 
 /// What a history is like.
@@ -110,6 +110,17 @@ fn said_paid(records: &[Record]) -> u128 {
     records.iter().filter_map(paid).max().unwrap_or(0)
 }
 
+/// What the buyer has vouched in acks, above what was vouched before: it keeps no copy of them.
+fn vouched(history: &History, records: &[Record]) -> u128 {
+    let vouched = |record: &Record| match record {
+        Record::Ack { message } => reread::<Ack>(message).unwrap().voucher,
+        _ => None,
+    };
+    let all = records.iter().filter_map(vouched);
+    let best = all.map(|voucher| voucher.cumulative_amount.units()).max();
+    best.unwrap_or(0).saturating_sub(history.base)
+}
+
 /// What the seller has signed that it credits.
 fn credited(records: &[Record]) -> u128 {
     let credit = |record: &Record| match record {
@@ -140,7 +151,7 @@ fn tell(body: &mut Body, role: Role, (which, at, number): Lie) {
     let own = key_of(role);
     let session = body.session;
     let count = body.messages.len().max(1);
-    match which % 14 {
+    match which % 16 {
         0 => drop(
             (at < count && !body.messages.is_empty()).then(|| body.messages.remove(at % count)),
         ),
@@ -204,6 +215,32 @@ fn tell(body: &mut Body, role: Role, (which, at, number): Lie) {
                 message.amount_total = Amount::new(u128::from(number % 99));
             }
         }
+        13 => {
+            // What it agreed to, refused; or a word for nothing.
+            let mut refusal = signed(MessageKind::Amend, session, 1 + number % 2, &own);
+            refusal.commitment = Digest::ZERO;
+            refusal.signature = own.sign(&refusal.digest());
+            body.messages.push(refusal);
+        }
+        14 => {
+            // A voucher of a later session on the channel, which settled it.
+            if let Some(held) = &mut body.voucher {
+                held.amount =
+                    held.amount.checked_add(Amount::new(u128::from(number % 99))).unwrap();
+                let voucher = Voucher { channel: held.channel, amount: held.amount };
+                held.signature = voucher.sign(&held.domain, &key(2));
+            }
+        }
+        15 if body.messages.iter().any(|message| message.kind == MessageKind::Amend) => {
+            // A smaller note beside the one that is there.
+            let note = nth(body, MessageKind::Amend, 0).clone();
+            let amount_total =
+                Amount::new(u128::from(1 + number % 3).min(note.amount_total.units()));
+            let data_digest = keccak(&[&number.to_be_bytes()]);
+            let mut less = SignedMessage { data: None, data_digest, amount_total, ..note };
+            less.signature = own.sign(&less.digest());
+            body.messages.push(less);
+        }
         _ => sign_one_again(body, role, (at, number), which % 2 == 0),
     }
 }
@@ -265,7 +302,7 @@ proptest! {
             let (at_most, at_least) = debt(&found, Role::Buyer);
             prop_assert!(at_most <= due, "{} items: {found}", acked);
             if bundles.len() == 2 {
-                let paid = said_paid(&pair.b.records);
+                let paid = said_paid(&pair.b.records).max(vouched(&history, &pair.s.records));
                 prop_assert!(at_most <= net, "{net}: {found}");
                 prop_assert!(at_least <= net.saturating_sub(paid), "{net}: {found}");
             }
