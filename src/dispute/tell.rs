@@ -62,7 +62,13 @@ impl Verdict {
 
     fn owes(&self, Debt { by, to, at_most, at_least }: &Debt) -> String {
         let (most, least) = (self.money(*at_most), self.money(*at_least));
-        let owes = format!("The {by} owes the {to}");
+        // Who has paid may have left out what the payment was for.
+        let owes = match by {
+            Role::Seller if !self.heard.contains(by) => {
+                format!("By the {to}'s evidence alone, the {by} owes the {to}")
+            }
+            _ => format!("The {by} owes the {to}"),
+        };
         let then = if *at_least == Amount::ZERO { "nothing".to_owned() } else { least };
         let hold = self.hold();
         match by {

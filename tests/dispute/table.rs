@@ -452,9 +452,13 @@ fn a_credit_note_is_taken_off_what_is_due() {
     (note.commitment.0[31], note.amount_total) = (5, Amount::new(6));
     note.signature = key(1).sign(&note.digest());
     let with_note = lie(&buyer, |body| body.messages.push(note.clone()));
-    let found = verdict(&[seller.clone(), with_note]);
+    let found = verdict(&[seller.clone(), with_note.clone()]);
     assert_eq!((found.credited.units(), found.due.units()), (6, 14));
     assert_eq!(debts(&found), [(Role::Seller, 6, 6)], "{found}");
+    assert!(found.sentence().starts_with("The seller owes the buyer"), "{found}");
+    // The sentence itself says that nobody heard the seller.
+    let alone = verdict(&[with_note]).sentence();
+    assert!(alone.contains("By the buyer's evidence alone, the seller owes"), "{alone}");
     // A note that reaches into a window is none.
     note.commitment.0[31] = 3;
     note.signature = key(1).sign(&note.digest());

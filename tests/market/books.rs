@@ -124,9 +124,14 @@ mod on_a_chain {
         };
         assert_eq!(held, had - fee_by("currency"), "{side}: {totals}");
         assert_eq!(fee_by("currency"), fee_by("day"), "{totals}");
-        let (_, csv) = audited(chain, side, &["--format", "csv"]);
+        let (_, text) = audited(chain, side, &["--format", "csv"]);
+        let (csv, note) = text.split_once("note: of our fees, ").unwrap();
         let lines: Vec<Vec<&str>> =
             csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+        // No unit is left out without a word.
+        let rest: u128 = note.split(' ').next().unwrap().parse().unwrap();
+        let in_lines = lines.iter().filter_map(|line| line[10].parse::<u128>().ok());
+        assert_eq!(in_lines.sum::<u128>() + rest, fee_by("currency"), "{text}");
         let of = |currency: &str| {
             let lines = lines.iter().filter(|line| line[7] == currency);
             lines.map(|line| (line[6], line[8], line[13])).collect::<Vec<_>>()

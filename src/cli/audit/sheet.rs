@@ -1,12 +1,13 @@
 //! The statement for an accountant: CSV, one line for each payment or settlement.
 
 use super::print::{Shown, day};
-use crate::audit::{Payment, Statement};
+use crate::audit::{By, Payment, Statement};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::out;
+use crate::cli::{note, out};
 use crate::terms::Role;
-use sdpp_ledger::{Amount, Reference};
+use sdpp_ledger::{Amount, LedgerId, Reference};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A line. `amount` and `amount_units` are the same, in whole coins and in the smallest unit;
 /// `fee` is in the smallest unit of the ledger's own coin.
@@ -58,7 +59,30 @@ pub(super) fn print(shown: &Shown<'_>) -> Outcome {
         }
     }
     let bytes = writer.into_inner().map_err(|error| Failure::new(Exit::Failed, error))?;
-    out::line(String::from_utf8_lossy(&bytes).trim_end())
+    out::line(String::from_utf8_lossy(&bytes).trim_end())?;
+    left_out(shown);
+    Ok(())
+}
+
+/// Says which of our fees no line has: those of anchors, and of opening, closing and withdrawing.
+fn left_out(shown: &Shown<'_>) {
+    let mut lines: BTreeMap<&LedgerId, Amount> = BTreeMap::new();
+    for one in &shown.report.statements {
+        for line in one.payments().iter().filter(|line| shown.span.has(line.at_ms)) {
+            let sum = lines.entry(&one.ledger).or_default();
+            *sum = line.fee.and_then(|fee| sum.checked_add(fee)).unwrap_or(*sum);
+        }
+    }
+    for ((by, ledger), all) in &shown.totals().fees {
+        let Some(all) = all.filter(|_| *by == By::Currency) else { continue };
+        let rest = all.saturating_sub(lines.get(ledger).copied().unwrap_or_default());
+        if rest > Amount::ZERO {
+            note(format_args!(
+                "note: of our fees, {rest} of the coin's smallest unit on {ledger} went into anchors \
+                 and channels and stand in no line here; --format json --totals has all of them"
+            ));
+        }
+    }
 }
 
 fn row<'a>(one: &'a Statement, line: &'a Payment, shown: &Shown<'_>) -> Row<'a> {

@@ -1,6 +1,6 @@
 //! `sdpp dispute bundle`: one side's evidence of one session, in a file that it signs.
 
-use super::{gather, verified};
+use super::{gather, make, verified};
 use crate::actors::now_ms;
 use crate::cli::book::{Book, Where, misfit};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -15,7 +15,7 @@ use clap::Args;
 use sdpp_ledger::Digest;
 use serde_json::json;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// Write the evidence of a session into one file that proves itself.
@@ -64,11 +64,7 @@ impl Export {
         drop(book);
         let bundle = gather.finish(&key, Moment(now_ms()), &disclosures).map_err(unexported)?;
         let bytes = bundle.write();
-        let file = File::create_new(&self.output).and_then(|mut file| {
-            file.write_all(&bytes)?;
-            file.sync_all()
-        });
-        file.map_err(Failure::io("make the new file", &self.output))?;
+        make(&self.output, &bytes).map_err(Failure::io("make the new file", &self.output))?;
         let (digest, messages) = (bundle.digest(), bundle.body().messages.len());
         let path = self.output.display();
         if self.json {

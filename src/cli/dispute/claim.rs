@@ -1,7 +1,7 @@
 //! What can be shown of a session whose money no escrow holds: the signed bundle of its evidence,
 //! and what a judge makes of it.
 
-use super::verified;
+use super::{make, verified};
 use crate::cli::book::Book;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::dispute::{Bundle, Gather, Keys, Verdict, judge};
@@ -11,8 +11,8 @@ use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::{Key, Reference};
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How many hex digits of a session and of a bundle stand in a file's name.
@@ -59,11 +59,8 @@ impl Claim {
     pub(super) fn write(&self, file: Option<&Path>) -> Outcome<PathBuf> {
         let path = file.map_or_else(|| self.name(), Path::to_owned);
         let bytes = self.bundle.write();
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut file) => {
-                let written = file.write_all(&bytes).and_then(|()| file.sync_all());
-                written.map_err(Failure::io("write", &path))?;
-            }
+        match make(&path, &bytes) {
+            Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if fs::read(&path).map_err(Failure::io("read", &path))? != bytes {
                     let why = format!("{} is there and is another file", path.display());

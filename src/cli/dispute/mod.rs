@@ -20,6 +20,9 @@ use crate::journal::{Answer, Query};
 use crate::terms::SessionId;
 use clap::{Args, Subcommand};
 use sdpp_ledger::PublicKey;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 /// Show what a session comes to, export its evidence, judge evidence, correct what went wrong, and
 /// settle what is left.
@@ -58,6 +61,20 @@ impl Dispute {
     }
 }
 
+/// Makes a new file, whole or not at all: a crash leaves none under its name.
+fn make(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.try_exists()? {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    let mut part = path.file_name().unwrap_or_default().to_owned();
+    part.push(".part");
+    let part = path.with_file_name(part);
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(part, path)
+}
+
 /// Whose journal it is, and its last entry: evidence comes out of a chain that holds.
 fn verified(book: &mut Book) -> Outcome<(PublicKey, u64)> {
     let Answer::Counts { identity, .. } = book.ask(&Query::Counts)? else { return Err(misfit()) };
@@ -80,4 +97,21 @@ fn gather(book: &mut Book, session: SessionId, to: u64) -> Outcome<Gather> {
         Ok(())
     })?;
     Ok(gather)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_whole_and_never_over_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("evidence.json");
+        // What a crash left behind is in nobody's way.
+        fs::write(dir.path().join("evidence.json.part"), "torn, and longer").unwrap();
+        make(&path, b"whole").unwrap();
+        assert_eq!(make(&path, b"other").unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }
