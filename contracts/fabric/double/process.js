@@ -11,6 +11,7 @@ const { setTimeout: sleep } = require("node:timers/promises");
 
 const HOME = path.join(__dirname, "..");
 const START_MS = 60_000;
+const STOP_MS = 2_000;
 const TRIES = 5;
 const LOG_BYTES_MAX = 65_536;
 
@@ -67,7 +68,8 @@ class Chaincode {
   /** Ends it, by its process id. */
   async stop() {
     this.process.kill("SIGTERM");
-    const isOver = await Promise.race([this.exited.then(() => true), sleep(2_000, false)]);
+    const late = sleep(STOP_MS, false, { ref: false });
+    const isOver = await Promise.race([this.exited.then(() => true), late]);
     if (!isOver) {
       this.process.kill("SIGKILL");
       await this.exited;
