@@ -57,12 +57,15 @@ class Peer {
     this.isUnplugged = false;
   }
 
-  /** Ends the connection. */
+  /** Ends the connection, and with it what runs. */
   close() {
     this.connecting = null;
     this.stream?.cancel();
     this.client?.close();
     this.client = this.stream = null;
+    for (const [tx, run] of this.running) {
+      run.reject(new ChaincodeError(notExecuted(tx, "error sending: chaincode stream terminated")));
+    }
   }
 
   // A peer connects when it needs to, and says it in these words when it cannot.
@@ -101,12 +104,8 @@ class Peer {
   }
 
   lost(stream) {
-    if (this.stream !== stream) {
-      return;
-    }
-    this.close();
-    for (const [tx, run] of this.running) {
-      run.reject(new ChaincodeError(notExecuted(tx, "error sending: chaincode stream terminated")));
+    if (this.stream === stream) {
+      this.close();
     }
   }
 
