@@ -77,7 +77,7 @@ class Organisation {
   }
 }
 
-/** The account that the chaincode gives a client: what it computes from the client's certificate. */
+/** The account that the chaincode gives a client, by what stands in its certificate. */
 function accountOf(client) {
   const issuer = client.organisation.name;
   const id = `x509::${slashed([["OU", "client"], ["CN", client.name]])}::${slashed(issuer)}`;

@@ -2,7 +2,7 @@
 // how the gateway shows it. In memory only.
 "use strict";
 
-const { createHash } = require("node:crypto");
+const { createHash, randomBytes } = require("node:crypto");
 const der = require("./der");
 const { json } = require("./go");
 
@@ -26,7 +26,9 @@ class Chain {
   append(entries) {
     const number = this.blocks.length;
     const previous = number > 0 ? this.blocks[number - 1].hash : Buffer.alloc(32);
-    const data = createHash("sha256").update(json(entries.map(({ tx }) => rawEnvelope(tx)))).digest();
+    // The first holds what this chain is told from others by, as a configuration would be.
+    const content = number > 0 ? json(entries.map(({ tx }) => rawEnvelope(tx))) : randomBytes(32);
+    const data = createHash("sha256").update(content).digest();
     const header = der.sequence(der.integer(number), der.octets(previous), der.octets(data));
     const hash = createHash("sha256").update(header).digest();
     const block = { number, previous, data, hash, entries };

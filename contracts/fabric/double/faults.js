@@ -1,8 +1,8 @@
-// What can be made to go wrong. A fault is armed over the admin port, fits the next calls that it is
-// for, as many times as it says, and is then used up.
+// What can be made to go wrong. A fault is armed over the admin port, fits the next calls that it
+// is for, as many times as it says, and is then used up.
 "use strict";
 
-/** Texts that the real gateway answered with, by their short names. `refuse` takes any other too. */
+/** Texts that the real gateway answered with, by short names. `refuse` takes any other too. */
 const TEXTS = {
   CONNECTION_FAILED:
     "CreateAndSendTransaction failed: SendTransaction failed: calling orderer " +

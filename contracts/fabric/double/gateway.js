@@ -199,7 +199,10 @@ function routesOf(gateway) {
   const { identities, streams } = gateway;
   const { chain } = gateway.transactions.channel;
   const shown = (value) => ({ body: value, indent: true });
-  const withBody = (serve) => async (asked) => shown(serve(await bodyOf(asked.request), asked.name));
+  const withBody = (serve) => async (asked) => {
+    const body = await bodyOf(asked.request);
+    return shown(serve(body, asked.name));
+  };
   const block = (asked) => {
     if (!/^\d{1,15}$/.test(asked.name)) {
       throw new Refusal(400, "Invalid block number");

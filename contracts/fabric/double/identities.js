@@ -40,7 +40,8 @@ class Identities {
       throw new Refusal(500, "failed to register user: the double takes no such name, or no more");
     }
     const secret = body.secret || randomBytes(9).toString("base64url");
-    this.registered.set(name, { name, secret, type, attributes: texts(attributes), maxEnrollments });
+    const identity = { name, secret, type, attributes: texts(attributes), maxEnrollments };
+    this.registered.set(name, identity);
     return { name, secret };
   }
 

@@ -9,7 +9,7 @@ const { json } = require("./go");
 const CLIENTS_MAX = 100;
 const MESSAGE_BYTES_MAX = 65_536;
 
-/** The websocket clients of a gateway. Emits `listening` when one has something to say or to get. */
+/** The websocket clients of a gateway. Emits `listening` when one has said something. */
 class Listeners extends EventEmitter {
   constructor(receipts) {
     super();
@@ -29,7 +29,8 @@ class Listeners extends EventEmitter {
 
   /** A client that listens to a topic and has no batch to acknowledge. */
   first(topic) {
-    return [...this.clients].find((client) => client.topics.has(topic) && !client.waiting.has(topic));
+    const isFree = ({ topics, waiting }) => topics.has(topic) && !waiting.has(topic);
+    return [...this.clients].find(isFree);
   }
 
   /** Ends all connections. */

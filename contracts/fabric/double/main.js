@@ -72,9 +72,9 @@ function writeTls(dir, tls) {
 }
 
 // Written whole or not at all: who waits for the file reads it at once.
-function tell(dir, { url, faults, channel, chaincode, signers, chaincodeProcess }) {
-  const pids = { double: process.pid, chaincode: chaincodeProcess.pid };
-  const network = { double: true, url, faults, channel, chaincode, signers, pids };
+function tell(dir, { url, faults, channel, chaincode, genesis, signers, chaincodeProcess }) {
+  const pids = { gateway: process.pid, chaincode: chaincodeProcess.pid };
+  const network = { double: true, url, faults, channel, chaincode, genesis, signers, pids };
   write(path.join(dir, "network.json"), `${JSON.stringify(network, null, 2)}\n`);
   console.log(`double: THIS IS NO FABRIC NETWORK but a test double; nothing of it is durable`);
   console.log(`double: gateway at ${url}, faults at ${faults}, channel ${channel}`);

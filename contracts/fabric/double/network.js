@@ -57,7 +57,7 @@ async function assemble(options, chaincode) {
     name: options.channel,
     chaincode: options.chaincode,
     organisations,
-    collections: collections(),
+    collections: options.collections ?? deployed(),
     peers: { address: chaincode.address, chaincodeId: chaincode.id },
     faults,
     limits: options,
@@ -88,6 +88,7 @@ async function assemble(options, chaincode) {
     faults: await admin.listen(),
     channel: options.channel,
     chaincode: options.chaincode,
+    genesis: channel.chain.blocks[0].hash.toString("hex"),
     signers: [...signers.values()].map(shown),
     chaincodeProcess: chaincode.process,
     tls: guard.client,
@@ -111,7 +112,7 @@ function shown(client) {
 }
 
 // The collections that the chaincode is deployed with, and whose clients each is for.
-function collections() {
+function deployed() {
   const file = path.join(__dirname, "../collections_config.json");
   return JSON.parse(fs.readFileSync(file, "utf8")).map(({ name, policy }) => ({
     name,

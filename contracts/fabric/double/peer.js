@@ -1,6 +1,6 @@
 // One organisation's peer towards the chaincode: it connects to the chaincode's service and talks
-// the official protocol with it (gRPC, `protos.Chaincode/Connect`), so that the chaincode runs under
-// the official shim and cannot tell that this is no peer.
+// the official protocol with it (gRPC, `protos.Chaincode/Connect`), so the chaincode runs under the
+// official shim and cannot tell that this is no peer.
 "use strict";
 
 const grpc = require("@grpc/grpc-js");

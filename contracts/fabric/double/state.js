@@ -43,11 +43,12 @@ class Part {
   range(start, end, most = Infinity) {
     const rows = [];
     const stop = ordered(end);
-    for (let at = this.place(ordered(start)); at < this.keys.length && rows.length < most; at += 1) {
-      if (stop !== "" && this.keys[at] >= stop) {
+    const first = this.place(ordered(start));
+    for (const key of this.keys.slice(first, first + most)) {
+      if (stop !== "" && key >= stop) {
         break;
       }
-      rows.push(this.values.get(this.keys[at]));
+      rows.push(this.values.get(key));
     }
     return rows;
   }

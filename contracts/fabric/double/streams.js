@@ -269,7 +269,8 @@ class Stream {
     if (!listener) {
       return false;
     }
-    const answer = await listener.deliver(this.info.websocket.topic, batch.map(({ entry }) => entry));
+    const entries = batch.map(({ entry }) => entry);
+    const answer = await listener.deliver(this.info.websocket.topic, entries);
     if (answer === "error" && this.info.errorHandling === "block") {
       await this.until(() => false, this.info.blockedRetryDelaySec * 1000);
       return false;

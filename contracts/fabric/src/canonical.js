@@ -3,7 +3,7 @@
 "use strict";
 
 const { createHash } = require("node:crypto");
-const { fail, quoted } = require("./fail");
+const { fail } = require("./fail");
 
 /** The deepest nesting of a body. */
 const DEPTH_MAX = 16;
@@ -46,7 +46,8 @@ function parsed(text, what, bytesMax) {
   try {
     return JSON.parse(text);
   } catch {
-    return fail("BAD_ARGUMENT", `${what} is not JSON: ${quoted(text)}`);
+    // Not repeated: it may be private.
+    return fail("BAD_ARGUMENT", `${what} is not JSON`);
   }
 }
 

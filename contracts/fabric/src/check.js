@@ -83,7 +83,8 @@ function kind(text) {
 /** An MSP id. */
 function msp(text) {
   if (!MSP.test(text)) {
-    fail("BAD_IDENTITY", `MSP ids are 1 to 40 letters, digits, dots and dashes, got ${quoted(text)}`);
+    const rule = "1 to 40 letters, digits, dots and dashes";
+    fail("BAD_IDENTITY", `MSP ids are ${rule}, got ${quoted(text)}`);
   }
   return text;
 }

@@ -69,7 +69,7 @@ async function dischargeIou(ctx, reference, debtor, iou) {
 }
 
 /** Sets off what the caller owes `other` against what `other` owes the caller, in the order of the
- * lists and down to zero on one side. Both sides lose as much debt as claim, so either may do it. */
+ * lists and down to zero on one side. Either loses as much debt as claim, so either may do it. */
 async function netIous(ctx, reference, other, unit, mine, theirs) {
   const rows = new Rows(ctx);
   const most = check.LIMITS.iousInNetting;

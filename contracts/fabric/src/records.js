@@ -36,7 +36,7 @@ async function putRecord(ctx, reference, chain, seq, kind, text) {
   return append(new Rows(ctx), reference, { chain, seq, kind, digest, body });
 }
 
-/** Puts a record whose body and salt only the collection's members get; all see the salted digest. */
+/** Puts a record whose body and salt only the collection's members get; all see its digest. */
 async function putPrivateRecord(ctx, reference, chain, seq, kind) {
   const body = parsed(transient(ctx, "body"), "body", check.LIMITS.bodyBytes);
   const salt = transient(ctx, "salt");
@@ -125,6 +125,7 @@ function bodyKey(ctx, row) {
   return ctx.stub.createCompositeKey("body", [row.owner, row.reference]);
 }
 
+/** Where a row is: whose it is, and its reference. */
 function place(owner, reference) {
   return [check.account(owner, "owner"), check.name(reference, "reference")];
 }

@@ -65,9 +65,9 @@ class Rows {
     return new Date(ms).toISOString();
   }
 
-  /** Does something once under the caller's own reference. `terms` is all that it is about: the same
-   * again is answered with the stored row and changes nothing, other terms are a conflict. `act`
-   * does it, and may give fields that the row has besides. */
+  /** Does something once under the caller's own reference. `terms` is all that it is about: the
+   * same again is answered with the stored row and changes nothing, other terms are a conflict.
+   * `act` does it, and may give fields that the row has besides. */
   async once(type, reference, terms, act = async () => ({})) {
     const owner = this.caller.account;
     const hash = sha256(canonical(terms));

@@ -30,7 +30,7 @@ test("twenty payers pay one payee at once: 20 of 20 valid, each at its first try
   assert.equal(await payee.total(asset), 200n);
 });
 
-test("one payer's spends wait for each other: few of twenty are valid, and money adds up", async () => {
+test("one payer's spends wait for each other: few of twenty are valid, money adds up", async () => {
   const [payer, payee] = await rig.newClients(2);
   await fund(payer, 100);
   const pay = () => payer.trySubmit("Pay", fresh(), payee.account, asset, "5");

@@ -33,7 +33,7 @@ test("frozen after it is in a block: the same time-out, and applied", async () =
   assert.equal(await isThere(reference), true);
 });
 
-test("frozen until after the time-out: not applied when it is answered, and then it is", async () => {
+test("frozen until after the time-out: not applied when it is answered, later it is", async () => {
   await rig.fault({ fault: "freeze", when: "late", ms: 100 });
   const { reference, answer } = await timed();
   sameText(answer, "orderer frozen");
@@ -63,7 +63,7 @@ test("a closed socket says nothing of what became of the call", async () => {
   }
 });
 
-test("refused in the words of an orderer that is down, has no leader, or in any others", async () => {
+test("refused in the words of an orderer that is down or has no leader, or in others", async () => {
   for (const [text, name] of [
     ["CONNECTION_FAILED", "orderer down"],
     ["SERVICE_UNAVAILABLE", "no leader"],
@@ -99,7 +99,7 @@ test("three conflicts are overcome, four are told", async () => {
   }
 });
 
-test("too many in flight: what is waited for by nobody is limited, and it can be made so", async () => {
+test("too many in flight: a limit on what nobody waits for, and it can be made so", async () => {
   await rig.fault({ fault: "freeze", when: "before", times: 3 });
   const path = `/transactions${rig.as("seller", "&fly-sync=false")}`;
   const send = () => {
@@ -154,7 +154,7 @@ test("a fault is for the function that it names, as often as it says", async () 
   await seller.submit("AnchorRoot", root, "1");
 });
 
-test("restarted, the gateway is where it was, with the same ledger and no work under way", async () => {
+test("restarted, the gateway is where it was, on the same ledger, nothing under way", async () => {
   const [reference, kept, id] = [fresh(), fresh(), fresh("id")];
   await seller.submit("Anchor", kept, freshDigest());
   const asked = freeze(id, reference);

@@ -131,7 +131,7 @@ test("two that owe each other net it down to what is left on one side", async ()
   assert.equal((await ann.refusal(...again)).code, "IOU_CLOSED");
 });
 
-test("a netting names open IOUs between its two parties in its unit, and nothing else", async () => {
+test("a netting names open IOUs between its two parties in its unit, nothing else", async () => {
   const unit = newUnit();
   const mine = await owes(ann, bob, unit, 1);
   const theirs = await owes(bob, ann, unit, 1);

@@ -144,15 +144,17 @@ test("nobody pays what it does not have, and all of it can be paid", async () =>
 });
 
 test("nobody is paid who opened no account, nor itself", async () => {
-  const { code } = await payer.refusal("Pay", fresh(), `${payer.msp}:${"0".repeat(64)}`, asset, "1");
+  const nobody = `${payer.msp}:${"0".repeat(64)}`;
+  const { code } = await payer.refusal("Pay", fresh(), nobody, asset, "1");
   assert.equal(code, "NO_SUCH_ACCOUNT");
   const own = await payer.refusal("Pay", fresh(), payer.account, asset, "1");
   assert.equal(own.code, "BAD_ARGUMENT");
-  const minted = await admin.refusal("Mint", fresh(), `${payer.msp}:${"0".repeat(64)}`, asset, "1");
+  const minted = await admin.refusal("Mint", fresh(), nobody, asset, "1");
   assert.equal(minted.code, "NO_SUCH_ACCOUNT");
 });
 
-for (const amount of ["0", "-1", "1.5", "01", "", " 1", "1e3", "0x10", `${MOST + 1n}`, "9".repeat(40)]) {
+const TOO_MUCH = [`${MOST + 1n}`, "9".repeat(40)];
+for (const amount of ["0", "-1", "1.5", "01", "", " 1", "1e3", "0x10", ...TOO_MUCH]) {
   test(`an amount of ${JSON.stringify(amount)} is refused`, async () => {
     const { code } = await payer.refusal("Pay", fresh(), payee.account, asset, amount);
     assert.equal(code, "BAD_ARGUMENT");

@@ -216,8 +216,11 @@ class Client {
   }
 }
 
-const CHAINCODE_SAID =
-  /^(Failed to submit: )?Transaction processing for endorser \[[^\]]+\]: Chaincode status Code: \(500\) UNKNOWN\. Description: ([A-Z_]+): (.*)$/s;
+const CHAINCODE_SAID = new RegExp(
+  "^(Failed to submit: )?Transaction processing for endorser \\[[^\\]]+\\]: " +
+    "Chaincode status Code: \\(500\\) UNKNOWN\\. Description: ([A-Z_]+): (.*)$",
+  "s",
+);
 
 function refusalOf({ status, text, body }, prefix) {
   const found = CHAINCODE_SAID.exec(body?.error ?? "");

@@ -284,7 +284,8 @@ function shapeOf(value) {
 
 function later(headers, func, ...args) {
   const path = `/transactions${rig.as("seller", "&fly-sync=false")}`;
-  return rig.request("POST", path, { headers: { type: "SendTransaction", ...headers }, func, args });
+  const own = { type: "SendTransaction", ...headers };
+  return rig.request("POST", path, { headers: own, func, args });
 }
 
 async function receipt(id) {
