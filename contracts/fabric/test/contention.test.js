@@ -8,13 +8,14 @@ const { setTimeout: sleep } = require("node:timers/promises");
 const { Rig, fresh } = require("./rig");
 
 const MANY = 20;
+const ROUNDS = 10;
 let rig;
 let admin;
 let asset;
 
 before(async () => {
   // Long enough that what is sent at once is in one block.
-  rig = await Rig.open({ blockMs: 80 });
+  rig = await Rig.open({ blockMs: 40 });
   admin = await rig.newAdmin();
   asset = `${admin.msp}/T${fresh("").slice(1, 9)}`;
 });
@@ -89,13 +90,13 @@ test("a sweep by names and payments that come in meanwhile are all valid", async
 
 test("a range that is read while a payment comes in is a phantom", async () => {
   const [payee, ...payers] = await rig.newClients(7);
-  await Promise.all(payers.map((payer) => fund(payer, 3)));
+  await Promise.all(payers.map((payer) => fund(payer, ROUNDS)));
   let codes = [];
-  for (let round = 0; round < 3 && !codes.includes("PHANTOM_READ_CONFLICT"); round += 1) {
+  for (let round = 0; round < ROUNDS && !codes.includes("PHANTOM_READ_CONFLICT"); round += 1) {
     const pays = payers.map((payer) => payer.submit("Pay", fresh(), payee.account, asset, "1"));
     // A question, submitted as if it were none: that is why no function here reads a range. It is
     // the quicker to endorse, so it comes a little later to stand behind a payment in a block.
-    const lists = [10, 25, 40].map(async (ms) => {
+    const lists = [5, 10, 20].map(async (ms) => {
       await sleep(ms);
       return payee.trySubmit("ListCredits", payee.account, asset);
     });
@@ -106,6 +107,6 @@ test("a range that is read while a payment comes in is a phantom", async () => {
 });
 
 async function fund(client, amount) {
-  await admin.submit("Mint", fresh(), client.account, asset, `${amount}`);
-  await client.sweep(asset);
+  const tx = await admin.submit("Mint", fresh(), client.account, asset, `${amount}`);
+  await client.submit("Sweep", fresh(), asset, JSON.stringify([tx]));
 }

@@ -7,7 +7,7 @@ const { after, afterEach, before, test } = require("node:test");
 const recorded = require("./recorded.json");
 const { Rig, fresh, freshDigest } = require("./rig");
 
-const WAIT_MS = 250;
+const WAIT_MS = 150;
 let rig;
 let seller;
 
@@ -34,12 +34,12 @@ test("frozen after it is in a block: the same time-out, and applied", async () =
 });
 
 test("frozen until after the time-out: not applied when it is answered, later it is", async () => {
-  await rig.fault({ fault: "freeze", when: "late", ms: 100 });
+  await rig.fault({ fault: "freeze", when: "late", ms: 200 });
   const { reference, answer } = await timed();
   sameText(answer, "orderer frozen");
   assert.equal(await isThere(reference), false);
   while (!(await isThere(reference))) {
-    // It comes in 100 ms; the test's own time-out is the end of waiting.
+    // It comes in 200 ms; the test's own time-out is the end of waiting.
   }
 });
 

@@ -169,6 +169,6 @@ async function isOwed(debtor, holder, unit, amount) {
 }
 
 async function fund(client, amount) {
-  await admin.submit("Mint", fresh(), client.account, asset, `${amount}`);
-  await client.sweep(asset);
+  const tx = await admin.submit("Mint", fresh(), client.account, asset, `${amount}`);
+  await client.submit("Sweep", fresh(), asset, JSON.stringify([tx]));
 }
