@@ -13,6 +13,7 @@ const { Hangup, Refusal } = require("./transactions");
 const DOUBLE = "a test double: no peer, no orderer, nothing is durable";
 const NO_TIMES = { timeReceived: "", timeElapsed: 0, requestOffset: "", requestId: "" };
 const TOO_MANY = "Too many in-flight transactions";
+const CONNECTIONS_MAX = 1_000;
 
 /** The gateway's server. */
 class Gateway {
@@ -24,6 +25,7 @@ class Gateway {
     this.life = 0;
     const handle = (request, response) => this.handle(request, response);
     this.server = guard.tls ? https.createServer(guard.tls, handle) : http.createServer(handle);
+    this.server.maxConnections = CONNECTIONS_MAX;
     this.server.on("upgrade", (...asked) => this.upgrade(...asked));
     this.routes = routesOf(this);
   }
@@ -87,7 +89,8 @@ class Gateway {
     if (error instanceof Refusal) {
       return send(response, { status: error.status, body: { error: error.message } });
     }
-    if (!(error instanceof Hangup)) {
+    // A client that went away gets no answer, and that is no fault of the double.
+    if (!(error instanceof Hangup) && !request.destroyed) {
       console.error(`double: ${request.method} ${request.url}: ${error.stack}`);
     }
     return request.socket.destroy();

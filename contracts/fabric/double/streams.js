@@ -7,6 +7,7 @@ const { Refusal } = require("./transactions");
 
 const BATCH_MAX = 1000;
 const STREAMS_MAX = 100;
+const SUBSCRIPTIONS_MAX = 1_000;
 
 /** The streams and subscriptions of a gateway. */
 class Streams {
@@ -60,6 +61,9 @@ class Streams {
       if (!spec[name]) {
         throw new Refusal(400, `Missing required parameter "${name}"`);
       }
+    }
+    if (this.subscriptions.size >= SUBSCRIPTIONS_MAX) {
+      throw new Refusal(500, `the double keeps ${SUBSCRIPTIONS_MAX} subscriptions`);
     }
     const subscription = new Subscription(spec, this.stream(spec.stream));
     this.subscriptions.set(subscription.info.id, subscription);

@@ -48,14 +48,16 @@ test("nobody owes itself, a stranger, nothing, or without an account", async () 
 });
 
 test("a holder passes an IOU on, once, and then has it no more", async () => {
-  const [unit, iou, pass] = [newUnit(), await owes(ann, bob, "u", 12), fresh()];
-  assert.notEqual(unit, "u");
+  const [unit, pass] = [newUnit(), fresh()];
+  const iou = await owes(ann, bob, unit, 12);
   const args = ["PassIou", pass, ann.account, iou, carl.account];
   const tx = await bob.submit(...args);
   await bob.submit(...args);
   const row = await bob.row("pass", pass);
   const said = [row.amount, row.unit, row.to, row.tx];
-  assert.deepEqual(said, ["12", "u", carl.account, tx]);
+  assert.deepEqual(said, ["12", unit, carl.account, tx]);
+  await isOwed(ann, carl, unit, 12n);
+  assert.equal((await bob.query("GetIous", bob.account, unit)).held.total, "0");
   assert.equal((await ann.query("GetIou", ann.account, iou)).holder, carl.account);
   const back = await bob.refusal("PassIou", fresh(), ann.account, iou, bob.account);
   assert.equal(back.code, "NOT_ALLOWED");
@@ -144,6 +146,7 @@ test("a netting names open IOUs between its two parties in its unit, nothing els
   assert.equal((await net([theirs], [mine])).code, "NOT_FOUND");
   assert.equal((await net([mine], [])).code, "TOO_MANY");
   assert.equal((await net([mine, mine], [theirs])).code, "BAD_ARGUMENT");
+  assert.equal((await net([mine], [5])).code, "BAD_ARGUMENT");
   const many = Array.from({ length: 51 }, (_, at) => `iou-${at}`);
   assert.equal((await net([mine], many)).code, "TOO_MANY");
   await bob.submit("PassIou", fresh(), ann.account, mine, carl.account);

@@ -68,6 +68,15 @@ test("the other organisation's admin mints its own money and not ours", only(isR
   await admin2.submit(...mint("Org2MSP/USD"));
 });
 
+test("clients of two organisations pay each other in either's money", only(isReal), async () => {
+  const buyer = await rig.client("buyer").begin();
+  assert.equal(buyer.msp, "Org2MSP");
+  await fund(buyer, 50);
+  await buyer.submit("Pay", fresh(), payee.account, asset, "20");
+  await payer.submit("Pay", fresh(), buyer.account, asset, "1");
+  assert.equal(await buyer.total(asset), 31n);
+});
+
 test("minted money is its owner's once it is swept, and is minted once", async () => {
   const [client, reference] = [await rig.newClient(), fresh()];
   const mint = ["Mint", reference, client.account, asset];
