@@ -96,7 +96,7 @@ test("a range that is read while a payment comes in is a phantom", async () => {
     const pays = payers.map((payer) => payer.submit("Pay", fresh(), payee.account, asset, "1"));
     // A question, submitted as if it were none: that is why no function here reads a range. It is
     // the quicker to endorse, so it comes a little later to stand behind a payment in a block.
-    const lists = [5, 10, 20].map(async (ms) => {
+    const lists = [5, 20, 60, 120].map(async (ms) => {
       await sleep(ms);
       return payee.trySubmit("ListCredits", payee.account, asset);
     });

@@ -14,8 +14,6 @@ const { Receipts } = require("../double/receipts");
 const { Simulation, State } = require("../double/state");
 const { Rig, fresh } = require("./rig");
 
-const LIMITS = { blockMs: 5, blockTransactions: 2 };
-
 test("certificates are X.509 that others read, and chain to their organisation", () => {
   const [one, two] = ["org1.com", "org2.com"].map((domain) => new Organisation("OrgMSP", domain));
   const client = one.client("ann", { "sdpp.admin": "true" });
@@ -93,6 +91,7 @@ test("a range with a row more, fewer or other is a phantom, as far as it was rea
     [(state) => write(state, "k15", "1"), "PHANTOM_READ_CONFLICT"],
     [(state) => write(state, "k1", null), "PHANTOM_READ_CONFLICT"],
     [(state) => write(state, "k2", "other"), "PHANTOM_READ_CONFLICT"],
+    [(state) => write(state, "k9", "1"), "PHANTOM_READ_CONFLICT"],
     [(state) => write(state, "j", "1"), "VALID"],
     [(state) => write(state, "l", "1"), "VALID"],
   ]) {
@@ -139,12 +138,14 @@ test("endorsers that do not agree endorse nothing", async () => {
   await assert.rejects(endorse(channelOf([told("1"), told("2")])), /ENDORSEMENT_MISMATCH/);
 });
 
-test("a block is cut when it is full, or a while after its first transaction", async () => {
-  const channel = channelOf([answer("1")]);
-  const txs = await Promise.all([endorse(channel), endorse(channel), endorse(channel)]);
-  const placed = await Promise.all(txs.map((tx) => channel.order(tx)));
-  assert.deepEqual(placed.map(({ number }) => number), [1, 1, 2]);
-  assert.ok(placed.every(({ code }) => code === "VALID"));
+test("a block is cut when it is full, without waiting", async () => {
+  const channel = channelOf([answer("1")], { blockMs: 3_600_000, blockTransactions: 2 });
+  assert.deepEqual(await placesOf(channel, 4), [1, 1, 2, 2]);
+});
+
+test("a block that is not full is cut a while after its first transaction", async () => {
+  const channel = channelOf([answer("1")], { blockMs: 5, blockTransactions: 2 });
+  assert.deepEqual(await placesOf(channel, 3), [1, 1, 2]);
 });
 
 test("only a member's clients read and write a collection", async () => {
@@ -185,10 +186,10 @@ function write(state, key, value) {
 }
 
 // A channel whose peers answer as they are told, without chaincode.
-function channelOf(answers) {
+function channelOf(answers, limits) {
   const organisations = answers.map(() => ({}));
   const shared = { name: "c", chaincode: "cc", collections: [], peers: {} };
-  const channel = new Channel({ ...shared, organisations, faults: new Faults(), limits: LIMITS });
+  const channel = new Channel({ ...shared, organisations, faults: new Faults(), limits });
   channel.peers = answers.map((simulate) => ({ simulate: async () => simulate(channel.state) }));
   return channel;
 }
@@ -199,6 +200,14 @@ function answer(written, event) {
     simulation.put("", "key", Buffer.from(written));
     return { simulation, payload: Buffer.alloc(0), event };
   };
+}
+
+// The blocks in which so many transactions come to stand that are ordered at once.
+async function placesOf(channel, count) {
+  const txs = await Promise.all(Array.from({ length: count }, () => endorse(channel)));
+  const placed = await Promise.all(txs.map((tx) => channel.order(tx)));
+  assert.ok(placed.every(({ code }) => code === "VALID"));
+  return placed.map(({ number }) => number);
 }
 
 function endorse(channel) {
