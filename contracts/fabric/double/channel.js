@@ -94,8 +94,8 @@ class Channel extends EventEmitter {
     const commit = () => this.state.commit(tx.simulation, `${number}:${at}`);
     const code = isMadeTo ? "MVCC_READ_CONFLICT" : commit();
     this.counts[code] += 1;
-    // What was read is needed no more; blocks are kept for long.
-    tx.simulation = null;
+    // Blocks are kept for long: without what nobody asks for again.
+    tx.simulation = tx.proposal.signed = tx.proposal.input = null;
     return code;
   }
 }

@@ -285,10 +285,11 @@ class Stream {
   async listener() {
     const { topic } = this.info.websocket;
     const wake = () => this.wake();
+    const free = () => (this.info.suspended ? undefined : this.listeners.first(topic));
     this.listeners.on("listening", wake);
-    await this.until(() => this.listeners.first(topic));
+    await this.until(free);
     this.listeners.off("listening", wake);
-    return this.listeners.first(topic);
+    return free();
   }
 
   // Waits until something is so, the stream is stopped, or the time is over.

@@ -96,6 +96,17 @@ test("a batch that is refused or never acknowledged comes again", async () => {
   assert.equal((await another.batch())[0].transactionId, tx);
 });
 
+test("a suspended stream tells nothing until it goes on", async () => {
+  const { topic, stream } = await subscribed();
+  const listener = await listen(topic);
+  await rig.request("POST", `${stream.path}/suspend`);
+  const tx = await anchor();
+  assert.equal(await listener.silence(), true);
+  const resumed = await rig.request("POST", `${stream.path}/resume`);
+  assert.deepEqual([resumed.status, resumed.body.resumed], [200, "true"]);
+  assert.equal((await listener.batch())[0].transactionId, tx);
+});
+
 test("a stream that skips lets go of what is refused", async () => {
   const { topic } = await subscribed({ errorHandling: "skip" });
   const txs = [await anchor(), await anchor()];

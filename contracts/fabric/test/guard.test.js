@@ -88,7 +88,9 @@ test("a body that is too large, or no object, is not read", async () => {
   for (const body of ["[]", "5", "null", '{"headers":5}', '{"headers":{"signer":5}}']) {
     await assert.rejects(rig.request("POST", query, body), /fetch failed/);
   }
-  const map = { func: "WhoAmI", args: [], transientMap: { salt: 5 } };
+  const nested = { func: "WhoAmI", args: [["x"]] };
+  await assert.rejects(rig.request("POST", query, nested), /fetch failed/);
+  const map = { func: "WhoAmI", args: [], transientMap: { salt: ["x"] } };
   const submit = `/transactions${rig.as("seller")}`;
   await assert.rejects(rig.request("POST", submit, map), /fetch failed/);
   const odd = { func: "WhoAmI", args: "none" };

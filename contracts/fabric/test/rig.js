@@ -37,7 +37,8 @@ class Rig {
 
   constructor(network) {
     this.network = network;
-    this.headers = {};
+    const authorization = isReal && env.SDPP_FABRIC_AUTHORIZATION;
+    this.headers = authorization ? { authorization } : {};
   }
 
   /** Ends what was started. */
