@@ -166,7 +166,7 @@ test("events can be made to come twice, and late", async () => {
     assert.equal((await listener.batch())[0].transactionId, tx);
     listener.send({ type: "ack", topic });
   }
-  await rig.fault({ fault: "events", when: "late", ms: 150 });
+  await rig.fault({ fault: "events", when: "late", ms: 600 });
   const late = await anchor();
   assert.equal(await listener.silence(), true);
   assert.equal((await listener.batch())[0].transactionId, late);

@@ -34,12 +34,12 @@ test("frozen after it is in a block: the same time-out, and applied", async () =
 });
 
 test("frozen until after the time-out: not applied when it is answered, later it is", async () => {
-  await rig.fault({ fault: "freeze", when: "late", ms: 200 });
+  await rig.fault({ fault: "freeze", when: "late", ms: 500 });
   const { reference, answer } = await timed();
   sameText(answer, "orderer frozen");
   assert.equal(await isThere(reference), false);
   while (!(await isThere(reference))) {
-    // It comes in 200 ms; the test's own time-out is the end of waiting.
+    // It comes in 500 ms; the test's own time-out is the end of waiting.
   }
 });
 
@@ -159,7 +159,7 @@ test("restarted, the gateway is where it was, on the same ledger, nothing under 
   await seller.submit("Anchor", kept, freshDigest());
   const asked = freeze(id, reference);
   await asked.begun;
-  const restarted = rig.admin("POST", "/restart", { downMs: 100 });
+  const restarted = rig.admin("POST", "/restart", { downMs: 500 });
   await assert.rejects(asked.waited, /fetch failed/);
   await assert.rejects(rig.lookup("chaininfo"), /fetch failed/);
   assert.equal((await restarted).status, 200);

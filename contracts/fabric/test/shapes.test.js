@@ -149,12 +149,19 @@ test("what nobody waits for is answered at once, and its receipt comes later", a
   const sent = await later({ id }, "Anchor", fresh(), freshDigest());
   sameShape(sent, "async");
   assert.deepEqual(sent.body, { sent: true, id });
-  const early = await rig.request("GET", `/receipts/${id}`);
-  assert.deepEqual([early.status, early.body], sameAnswer("no receipt yet"));
   sameShape(await receipt(id), "receipt");
   const list = await rig.request("GET", `/receipts?limit=2`);
   assert.match(list.body[0]._sequenceKey, /^z[0-9A-HJKMNP-TV-Z]{26}$/);
   assert.deepEqual(shapeOf(list.body[0]), shapeOf(recorded.receipts.answer.body[0]));
+});
+
+test("there is no receipt of what is under way", async () => {
+  await rig.fault({ fault: "freeze" });
+  const id = fresh("id");
+  await later({ id }, "Anchor", fresh(), freshDigest());
+  const early = await rig.request("GET", `/receipts/${id}`);
+  assert.deepEqual([early.status, early.body], sameAnswer("no receipt yet"));
+  assert.match((await receipt(id)).body.errorMessage, /TIMEOUT/);
 });
 
 test("an error's receipt has the recorded shape and the request in it", async () => {
