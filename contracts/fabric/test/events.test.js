@@ -70,6 +70,18 @@ test("nothing more comes before a batch is acknowledged", async () => {
   assert.equal((await listener.batch())[0].transactionId, txs[1]);
 });
 
+test("two streams of one topic take turns with a listener", async () => {
+  const { topic } = await subscribed();
+  await subscribed({ websocket: { topic } });
+  const listener = await listen(topic);
+  const tx = await anchor();
+  for (let streams = 2; streams > 0; streams -= 1) {
+    assert.equal((await listener.batch())[0].transactionId, tx);
+    assert.equal(await listener.silence(), true);
+    listener.send({ type: "ack", topic });
+  }
+});
+
 test("events come in batches of the stream's size, in order", async () => {
   const { topic } = await subscribed({ batchSize: 3, batchTimeoutMS: 400 });
   const txs = [];
