@@ -269,7 +269,9 @@ class Stream {
 
   // Whether a batch is done with: acknowledged, or refused by a client of a stream that skips.
   async deliver(batch) {
-    const listener = await this.listener();
+    await this.untilFree();
+    // Looked up again at once, as another stream of this topic may have been woken too.
+    const listener = this.free();
     if (!listener) {
       return false;
     }
@@ -282,14 +284,15 @@ class Stream {
     return answer !== "gone";
   }
 
-  async listener() {
-    const { topic } = this.info.websocket;
+  free() {
+    return this.info.suspended ? undefined : this.listeners.first(this.info.websocket.topic);
+  }
+
+  async untilFree() {
     const wake = () => this.wake();
-    const free = () => (this.info.suspended ? undefined : this.listeners.first(topic));
     this.listeners.on("listening", wake);
-    await this.until(free);
+    await this.until(() => this.free());
     this.listeners.off("listening", wake);
-    return free();
   }
 
   // Waits until something is so, the stream is stopped, or the time is over.
