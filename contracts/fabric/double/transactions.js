@@ -82,14 +82,16 @@ class Transactions {
     if (this.faults.take("close", { on, when: "before", func })) {
       throw new Hangup();
     }
-    if (this.faults.take("freeze", { on, when: "before", func })) {
-      await this.timeOut(on);
+    const frozen = this.faults.take("freeze", { on, when: "before", func });
+    if (frozen) {
+      await this.timeOut(on, frozen.ms);
     }
   }
 
   async after(func) {
-    if (this.faults.take("freeze", { when: "after", func })) {
-      await this.timeOut("submit");
+    const frozen = this.faults.take("freeze", { when: "after", func });
+    if (frozen) {
+      await this.timeOut("submit", frozen.ms);
     }
     if (this.faults.take("close", { when: "after", func })) {
       throw new Hangup();
@@ -103,8 +105,8 @@ class Transactions {
     return this.timeOut("submit");
   }
 
-  async timeOut(on) {
-    await sleep(this.limits.waitMs);
+  async timeOut(on, ms) {
+    await sleep(ms || this.limits.waitMs);
     throw new Refusal(500, `${on === "submit" ? "Failed to submit: " : ""}${TEXTS.TIMEOUT}`);
   }
 

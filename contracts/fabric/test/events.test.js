@@ -83,11 +83,13 @@ test("two streams of one topic take turns with a listener", async () => {
 });
 
 test("events come in batches of the stream's size, in order", async () => {
-  const { topic } = await subscribed({ batchSize: 3, batchTimeoutMS: 400 });
+  const { height } = (await rig.lookup("chaininfo")).body.result;
   const txs = [];
   for (let left = 4; left > 0; left -= 1) {
     txs.push(await anchor());
   }
+  // From then on: so all four are there at once.
+  const { topic } = await subscribed({ batchSize: 3 }, { fromBlock: `${height}` });
   const listener = await listen(topic);
   const first = await listener.batch();
   listener.send({ type: "ack", topic });

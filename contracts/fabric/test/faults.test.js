@@ -8,6 +8,7 @@ const recorded = require("./recorded.json");
 const { Rig, fresh, freshDigest } = require("./rig");
 
 const WAIT_MS = 150;
+const FROZEN_MS = 1_500;
 let rig;
 let seller;
 
@@ -136,6 +137,7 @@ test("a chaincode that is down is told in the recorded words, and comes back", a
 
 test("questions and look-ups fail too", async () => {
   await rig.fault({ fault: "refuse", on: "query", text: "no peer" });
+  await seller.submit("Anchor", fresh(), freshDigest());
   const asked = await seller.tryQuery("WhoAmI");
   assert.deepEqual([asked.status, asked.body.error], [500, "no peer"]);
   await rig.fault({ fault: "close", on: "lookup" });
@@ -164,7 +166,7 @@ test("restarted, the gateway is where it was, on the same ledger, nothing under 
   await assert.rejects(rig.lookup("chaininfo"), /fetch failed/);
   assert.equal((await restarted).status, 200);
   assert.equal(await isThere(kept), true);
-  await new Promise((resolve) => setTimeout(resolve, 2 * WAIT_MS));
+  await new Promise((resolve) => setTimeout(resolve, FROZEN_MS));
   assert.equal((await rig.request("GET", `/receipts/${id}`)).status, 404);
 });
 
@@ -204,7 +206,7 @@ function freeze(id, reference) {
       func,
       args,
     });
-  const armed = rig.fault({ fault: "freeze", when: "before", times: 2 });
+  const armed = rig.fault({ fault: "freeze", when: "before", times: 2, ms: FROZEN_MS });
   const waited = armed.then(() => send("true", "Anchor", reference, freshDigest()));
   const begun = armed.then(async () => {
     await send("false", "Anchor", fresh(), freshDigest());

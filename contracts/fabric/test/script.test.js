@@ -62,18 +62,19 @@ test("the double's command can ask for a token and for certificates", async () =
   const args = [main, "--dir", own, "--tls", "--block-ms", "5"];
   const env = { ...process.env, SDPP_DOUBLE_BEARER: "a-token" };
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });
-  const said = await new Promise((resolve) => child.stdout.once("data", resolve));
-  assert.match(`${said}`, /^double: THIS IS NO FABRIC NETWORK/);
-  const { url, pids } = JSON.parse(fs.readFileSync(path.join(own, "network.json"), "utf8"));
-  assert.match(url, /^https:/);
-  const file = (name) => fs.readFileSync(path.join(own, `tls-${name}.pem`), "utf8");
-  const [ca, client] = [new X509Certificate(file("ca")), new X509Certificate(file("cert"))];
-  assert.equal(client.checkIssued(ca), true);
-  assert.match(file("key"), /PRIVATE KEY/);
-  const { mode } = fs.statSync(path.join(own, "tls-key.pem"));
-  assert.equal(mode & 0o077, 0, "others can read the key");
-  child.kill("SIGTERM");
-  await Promise.all(Object.values(pids).map(gone));
+  try {
+    const said = await new Promise((resolve) => child.stdout.once("data", resolve));
+    assert.match(`${said}`, /^double: THIS IS NO FABRIC NETWORK/);
+    assert.match(JSON.parse(read(own, "network.json")).url, /^https:/);
+    const ca = new X509Certificate(read(own, "tls-ca.pem"));
+    assert.equal(new X509Certificate(read(own, "tls-cert.pem")).checkIssued(ca), true);
+    assert.match(read(own, "tls-key.pem"), /PRIVATE KEY/);
+    const { mode } = fs.statSync(path.join(own, "tls-key.pem"));
+    assert.equal(mode & 0o077, 0, "others can read the key");
+  } finally {
+    child.kill("SIGTERM");
+  }
+  await Promise.all(Object.values(JSON.parse(read(own, "network.json")).pids).map(gone));
 });
 
 test("the double's command refuses what it does not understand", async () => {
@@ -99,7 +100,11 @@ function run(command, args, env = process.env) {
 }
 
 function network() {
-  return JSON.parse(fs.readFileSync(path.join(dir, "network.json"), "utf8"));
+  return JSON.parse(read(dir, "network.json"));
+}
+
+function read(folder, name) {
+  return fs.readFileSync(path.join(folder, name), "utf8");
 }
 
 async function hasMoney({ url, channel, chaincode, signers }) {
