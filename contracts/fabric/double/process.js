@@ -39,11 +39,13 @@ class Chaincode {
     this.port = port;
     this.log = "";
     const cli = require.resolve("fabric-shim/cli.js");
-    const args = [cli, "server", "--chaincode-address", this.address, "--chaincode-id", id];
+    const leash = path.join(__dirname, "leash.js");
+    const options = ["--chaincode-address", this.address, "--chaincode-id", id];
+    const args = ["--require", leash, cli, "server", ...options];
     this.process = spawn(process.execPath, args, {
       cwd: HOME,
       env: { PATH: process.env.PATH, CORE_CHAINCODE_LOGGING_LEVEL: "CRITICAL" },
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: "pipe",
     });
     this.exited = new Promise((resolve) => this.process.once("exit", resolve));
     for (const stream of [this.process.stdout, this.process.stderr]) {
