@@ -112,9 +112,9 @@ test("a batch that is refused or never acknowledged comes again", async () => {
 
 test("a suspended stream tells nothing until it goes on", async () => {
   const { topic, stream } = await subscribed();
-  const listener = await listen(topic);
-  await rig.request("POST", `${stream.path}/suspend`);
   const tx = await anchor();
+  await rig.request("POST", `${stream.path}/suspend`);
+  const listener = await listen(topic);
   assert.equal(await listener.silence(), true);
   const resumed = await rig.request("POST", `${stream.path}/resume`);
   assert.deepEqual([resumed.status, resumed.body.resumed], [200, "true"]);
