@@ -203,17 +203,19 @@ class Client {
     return { status: found.status, event: found.actions[0].event, transaction: found, block: body };
   }
 
-  /** The codes of all that is in the blocks of these transactions. */
+  /** The codes of all that the clients of these transactions have in the blocks of these: others
+   * may be at work on the same network. */
   async codesAround(txs) {
-    const codes = new Map();
+    const seen = new Map();
     for (const tx of txs) {
-      if (!codes.has(tx)) {
+      if (!seen.has(tx)) {
         const { block } = await this.inBlock(tx);
-        const all = block.result.block.transactions;
-        all.forEach(({ tx_id: id, status }) => codes.set(id, status));
+        block.result.block.transactions.forEach((other) => seen.set(other.tx_id, other));
       }
     }
-    return [...new Set(codes.values())];
+    const ours = new Set(txs.map((tx) => seen.get(tx).creator.cert));
+    const codes = [...seen.values()].filter(({ creator }) => ours.has(creator.cert));
+    return [...new Set(codes.map(({ status }) => status))];
   }
 }
 
