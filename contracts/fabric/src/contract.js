@@ -5,6 +5,7 @@
 const { Contract } = require("fabric-contract-api");
 const { canonical } = require("./canonical");
 const check = require("./check");
+const { needsDirect } = require("./direct");
 const { fail, quoted } = require("./fail");
 const ious = require("./ious");
 const money = require("./money");
@@ -118,6 +119,11 @@ class Settlement extends Contract {
       fail("BAD_ARGUMENT", `no such type of row: ${quoted(type)}`);
     }
     return new Rows(ctx).need(type, ...records.place(owner, reference));
+  }
+
+  /** Each function is for clients, not for other chaincodes. */
+  async beforeTransaction(ctx) {
+    needsDirect(ctx.stub);
   }
 
   /** Answers are canonical too: what endorsers answer must be the same bytes. As a text, since an

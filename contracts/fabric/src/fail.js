@@ -14,6 +14,7 @@ const CODES = new Set([
   "IOU_CLOSED",
   "NOTHING_TO_NET",
   "NOT_ALLOWED",
+  "NOT_DIRECT",
   "NOT_FOUND",
   "NO_SUCH_ACCOUNT",
   "OUT_OF_ORDER",
