@@ -1,6 +1,6 @@
 // Who calls, as the peer proved it. A client cannot choose its account: it is made of the MSP that
 // vouches for its certificate and of the certificate's subject and issuer, so it stays the same
-// when the certificate is renewed.
+// when the certificate is renewed with these as they were.
 "use strict";
 
 const { sha256 } = require("./canonical");
