@@ -55,6 +55,21 @@ test("only an admin mints", async () => {
   );
 });
 
+test("who is an admin no more gets the row of what it minted, and mints nothing else", async () => {
+  const [former, client] = [await rig.newAdmin(), await rig.newClient()];
+  const mint = ["Mint", fresh(), client.account, asset, "6"];
+  const tx = await former.submit(...mint);
+  const renewed = await rig.request("POST", `/identities/${former.name}/reenroll`, {});
+  assert.equal(renewed.status, 200);
+  assert.equal((await former.query("WhoAmI")).admin, false);
+  await former.submit(...mint);
+  assert.equal((await former.row("mint", mint[1])).tx, tx);
+  assert.equal(await client.total(asset), 6n);
+  assert.equal((await former.refusal(...mint.with(4, "7"))).code, "CONFLICT");
+  assert.equal((await former.refusal(...mint.with(1, fresh()))).code, "NOT_ALLOWED");
+  assert.equal(await client.total(asset), 6n);
+});
+
 test("no admin mints another organisation's money", async () => {
   const { code } = await admin.refusal("Mint", fresh(), payee.account, "Elsewhere/USD", "1");
   assert.equal(code, "NOT_ALLOWED");
