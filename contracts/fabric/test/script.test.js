@@ -32,6 +32,13 @@ test("up, again, killed, up again, down", async () => {
   await hasMoney(first);
   assert.equal((await script("up")).code, 0);
   assert.deepEqual(network(), first, "up again began anew");
+  const link = path.join(dir, "link");
+  fs.symlinkSync(dir, link);
+  for (const same of [`${dir}/`, `${dir}//.`, path.relative(HOME, dir), link]) {
+    assert.match((await script("status", same)).said, /: up/, same);
+    assert.equal((await script("up", same)).code, 0);
+    assert.deepEqual(network(), first, `up in ${same} began anew`);
+  }
   const { said } = await script("status");
   assert.ok(said.includes(`${first.url}, process ${first.pids.gateway}`), said);
 
@@ -86,14 +93,14 @@ test("the double's command refuses what it does not understand", async () => {
   }
 });
 
-function script(word) {
-  const env = { ...process.env, SDPP_FABRIC_DIR: dir, SDPP_FABRIC_BLOCK_MS: "10" };
+function script(word, where = dir) {
+  const env = { ...process.env, SDPP_FABRIC_DIR: where, SDPP_FABRIC_BLOCK_MS: "10" };
   return run(SCRIPT, [word], env);
 }
 
 function run(command, args, env = process.env) {
   return new Promise((resolve) => {
-    execFile(command, args, { env }, (error, stdout, stderr) =>
+    execFile(command, args, { cwd: HOME, env }, (error, stdout, stderr) =>
       resolve({ code: error ? error.code : 0, said: stdout + stderr }));
   });
 }
