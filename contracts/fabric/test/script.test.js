@@ -3,7 +3,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { execFile, spawn } = require("node:child_process");
+const { execFile, spawn, spawnSync } = require("node:child_process");
 const { X509Certificate } = require("node:crypto");
 const fs = require("node:fs");
 const os = require("node:os");
@@ -55,6 +55,36 @@ test("up, again, killed, up again, down", async () => {
   assert.match(down.said, /stopped/);
   await Promise.all(Object.values(second.pids).map(gone));
   assert.match((await script("down")).said, /not up/);
+});
+
+test("down leaves alone a process that got its number since", async () => {
+  const own = fs.mkdtempSync(path.join(dir, "stale-"));
+  const other = spawn("sleep", ["600"], { stdio: "ignore" });
+  try {
+    // Such a line each, as the double writes it.
+    const stale = JSON.stringify({ pids: { gateway: other.pid } }, null, 2);
+    fs.writeFileSync(path.join(own, "network.json"), stale);
+    assert.match((await script("down", own)).said, /not up/);
+    assert.equal(other.exitCode ?? other.signalCode, null);
+    process.kill(other.pid, 0);
+  } finally {
+    other.kill("SIGKILL");
+  }
+});
+
+const flock = spawnSync("flock", ["--version"]).error ? "needs flock" : false;
+test("down waits for who is at work there", { skip: flock }, async () => {
+  const own = fs.mkdtempSync(path.join(dir, "locked-"));
+  const lock = path.join(own, "lock");
+  const holder = spawn("flock", [lock, "sh", "-c", "echo held; read word"]);
+  await new Promise((resolve) => holder.stdout.once("data", resolve));
+  let isLetGo = false;
+  const down = script("down", own).then(({ said }) => [said.trim(), isLetGo]);
+  // It has no way to say that it waits: long enough for one that would not.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  isLetGo = true;
+  holder.stdin.end("on\n");
+  assert.deepEqual(await down, ["fabric: not up", true]);
 });
 
 test("another word is refused with what can be said", async () => {
