@@ -6,7 +6,7 @@ use crate::actors::now_ms;
 use crate::admin::{Client, Request, Response, Settling};
 use crate::journal::entry::Entry;
 use crate::journal::prune::{Ask, Tally, Told};
-use crate::journal::{Answer, Journal, JournalError, Query, Sweep, Write, obligation};
+use crate::journal::{Answer, Journal, JournalError, Placed, Query, Sweep, Write, obligation};
 use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Reference;
@@ -84,6 +84,24 @@ impl Book {
             entries.into_iter().try_for_each(&mut look)?;
         }
         Ok(())
+    }
+
+    /// All sessions, by id; handed on one by one, never all in memory.
+    pub(super) fn each_session(
+        &mut self,
+        mut look: impl FnMut(&mut Self, &Placed) -> Outcome,
+    ) -> Outcome {
+        let mut after = None;
+        loop {
+            let Answer::Sessions { sessions } =
+                self.ask(&Query::Sessions { after, limit: ROWS })?
+            else {
+                return Err(misfit());
+            };
+            let Some(last) = sessions.last() else { return Ok(()) };
+            after = Some(last.id);
+            sessions.iter().try_for_each(|placed| look(self, placed))?;
+        }
     }
 
     /// Has something tried again that a ledger refused.

@@ -121,8 +121,7 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
             .name(&key.to_string())
             .map_or(key.to_string(), |name| format!("{key} ({name})")),
     };
-    let money =
-        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
+    let money = |amount| money(one, amount);
     out::line(format!("session {}", one.session))?;
     let lines = [
         ("state", format!("{}, began {}", one.state.name(), Moment(one.began_ms))),
@@ -153,6 +152,10 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
     out::line("")
 }
 
+fn money(one: &Statement, amount: Amount) -> String {
+    format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency))
+}
+
 fn windows(one: &Statement) -> String {
     let bare = one.windows.saturating_sub(one.windows_recomputed);
     let windows = format!("{} of at most {} items", one.windows, one.granularity);
@@ -165,8 +168,7 @@ fn windows(one: &Statement) -> String {
 /// What the buyer's signature says arrived: the part of it that no invoice asks for is owed all
 /// the same, and without an invoice nobody is asked for it.
 fn acknowledged(one: &Statement) -> String {
-    let money =
-        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
+    let money = |amount| money(one, amount);
     let (more, items) = (one.acked_not_invoiced(), one.items_acked);
     let worth = format!("{} worth of items by the buyer", money(one.acked_amount));
     if more == Amount::ZERO {
@@ -182,8 +184,7 @@ fn acknowledged(one: &Statement) -> String {
 
 /// Nothing where nothing was.
 fn credited(one: &Statement) -> String {
-    let money =
-        |amount: Amount| format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency));
+    let money = |amount| money(one, amount);
     match (one.credited, one.credit_left) {
         (Amount::ZERO, _) => String::new(),
         (sum, Amount::ZERO) => money(sum),

@@ -2,12 +2,12 @@
 
 use super::verified;
 use crate::actors::now_ms;
-use crate::cli::book::{Book, ROWS, Where, misfit};
+use crate::cli::book::{Book, Where};
 use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::crypto::layout::MessageKind;
 use crate::dispute::{Body, Gather, Keys, Verdict, judge_own};
-use crate::journal::{Answer, Placed, Query};
+use crate::journal::Placed;
 use crate::message::{Amend, Change, Moment, reread};
 use crate::record::End;
 use crate::terms::Role;
@@ -33,19 +33,7 @@ impl List {
     pub(super) fn run(self) -> Outcome {
         let mut book = self.book.open()?;
         let (_, to) = verified(&mut book)?;
-        let mut after = None;
-        loop {
-            let Answer::Sessions { sessions } =
-                book.ask(&Query::Sessions { after, limit: ROWS })?
-            else {
-                return Err(misfit());
-            };
-            let Some(last) = sessions.last() else { return Ok(()) };
-            after = Some(last.id);
-            for placed in &sessions {
-                self.look(&mut book, placed, to)?;
-            }
-        }
+        book.each_session(|book, placed| self.look(book, placed, to))
     }
 
     fn look(&self, book: &mut Book, placed: &Placed, to: u64) -> Outcome {

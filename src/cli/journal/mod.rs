@@ -176,23 +176,13 @@ impl List {
     }
 
     fn sessions(&self, book: &mut Book) -> Outcome {
-        let mut after = None;
-        loop {
-            let Answer::Sessions { sessions } =
-                book.ask(&Query::Sessions { after, limit: ROWS })?
-            else {
-                return Err(misfit());
-            };
-            let Some(last) = sessions.last() else { return Ok(()) };
-            after = Some(last.id);
-            for row in &sessions {
-                let Placed { id, session } = row;
-                let ended = session.ended.map_or("open".to_owned(), |end| name_of(&end));
-                self.print(row, || {
-                    format!("{id}  {ended}  as {}, entry {}", session.role, session.first_seq)
-                })?;
-            }
-        }
+        book.each_session(|_, row| {
+            let Placed { id, session } = row;
+            let ended = session.ended.map_or("open".to_owned(), |end| name_of(&end));
+            self.print(row, || {
+                format!("{id}  {ended}  as {}, entry {}", session.role, session.first_seq)
+            })
+        })
     }
 
     fn obligations(&self, book: &mut Book) -> Outcome {
