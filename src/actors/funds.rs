@@ -43,7 +43,9 @@ pub async fn lack(
     asset: &Asset,
     amount: Amount,
 ) -> Result<Option<Lack>, LedgerError> {
-    let Some(payments) = ledger.payments() else { return Ok(None) };
+    if ledger.payments().is_none() {
+        return Ok(None);
+    }
     let (coin, fees) = (Asset::coin(), ledger.reserve().await?);
     let of = |asset: &Asset, needs, fees, holds| Lack {
         ledger: ledger.id().clone(),
@@ -57,13 +59,13 @@ pub async fn lack(
     // Nobody holds more than there can be.
     let needs = for_coin.checked_add(fees).unwrap_or(Amount::new(u128::MAX));
     if needs > Amount::ZERO {
-        let holds = payments.balance(ledger.account(), &coin).await?;
+        let holds = ledger.spendable(&coin).await?;
         if holds < needs {
             return Ok(Some(of(&coin, needs, fees, holds)));
         }
     }
     if *asset != coin && amount > Amount::ZERO {
-        let holds = payments.balance(ledger.account(), asset).await?;
+        let holds = ledger.spendable(asset).await?;
         if holds < amount {
             return Ok(Some(of(asset, amount, Amount::ZERO, holds)));
         }

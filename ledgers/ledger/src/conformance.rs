@@ -62,12 +62,6 @@ pub trait Rig: Send + Sync {
 
     /// Lets time pass on the ledger.
     async fn pass(&self, time: Duration);
-
-    /// Whether a transaction carries its account's number, so that two with one number exclude
-    /// each other. Not so where a gateway signs.
-    fn has_numbers(&self) -> bool {
-        true
-    }
 }
 
 /// Tells every story.

@@ -42,7 +42,7 @@ pub type Result<T, E = LedgerError> = std::result::Result<T, E>;
 /// One ledger as seen by one signing account.
 ///
 /// Implementations are used by exactly one caller for each account, which gives out the
-/// `number`s (nonces) in order; see [`Ledger::next_number`].
+/// `number`s (nonces) in order; see [`Ledger::next_number`] and [`Ledger::has_numbers`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Which ledger this is: CAIP-2 where one exists.
@@ -54,8 +54,31 @@ pub trait Ledger: Send + Sync {
     /// How the ledger is now. An error means that it cannot be reached.
     async fn status(&self) -> Result<Status>;
 
-    /// The lowest number that the ledger, its pool included, has not seen used by our account.
+    /// Whether a transaction carries its account's number: then two with one number exclude each
+    /// other, and none happens before those with smaller numbers. Where it does not, the numbers
+    /// are the caller's own names for what it has prepared: they may come in any order and have
+    /// gaps, what they name may be submitted at the same time, and nobody is asked for the next.
+    fn has_numbers(&self) -> bool {
+        true
+    }
+
+    /// The lowest number that the ledger, its pool included, has not seen used by our account;
+    /// zero where there are no numbers.
     async fn next_number(&self) -> Result<u64>;
+
+    /// Told before each preparation: all that is prepared and has not ended, the newest bytes of
+    /// each. What a ledger has to keep apart for these (an object that only one transaction may
+    /// spend) it knows from here alone, also after a restart.
+    fn note_live(&self, signed: &[Signed]) {
+        let _ = signed;
+    }
+
+    /// Waits until the ledger tells by itself that something happened under references, of our
+    /// doing or to us, and names up to 256 of them; for ever where it does not tell. Whatever is
+    /// not told is found by asking, so what is lost here costs time and nothing else.
+    async fn heard(&self) -> Vec<Reference> {
+        std::future::pending().await
+    }
 
     /// Hands over what was prepared, any number of times; `Ok` means the ledger has it now or had
     /// it before. Returns the transaction's id, which a gateway that signs tells only here.
@@ -91,6 +114,15 @@ pub trait Ledger: Send + Sync {
     async fn cost(&self, call: &Call) -> Result<Amount> {
         let _ = call;
         Ok(Amount::ZERO)
+    }
+
+    /// How much of an asset our account can pay with, in its smallest unit; what it holds, unless
+    /// the ledger pays with something else than holdings.
+    async fn spendable(&self, asset: &Asset) -> Result<Amount> {
+        match self.payments() {
+            Some(payments) => payments.balance(self.account(), asset).await,
+            None => Ok(Amount::ZERO),
+        }
     }
 
     /// The ability to keep records, where the ledger has it.

@@ -103,7 +103,7 @@ pub async fn what_cannot_be_paid_is_refused(rig: &dyn Rig) {
 /// the other never can.
 pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
     let payer = rig.payer();
-    if payer.payments().is_none() || !rig.has_numbers() {
+    if payer.payments().is_none() || !payer.has_numbers() {
         return;
     }
     let first = answered(payer.next_number().await);

@@ -1,0 +1,3 @@
+//! Hyperledger Fabric as a ledger of sdpp, through a REST gateway.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! A double of an IOTA node for tests.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! IOTA as a ledger of sdpp.
+
+#![forbid(unsafe_code)]
