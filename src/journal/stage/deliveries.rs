@@ -320,7 +320,7 @@ fn named_by(event: delivery::Event) -> Option<TxId> {
     use delivery::Event;
     match event {
         Event::Sent { tx } => Some(tx),
-        Event::Final { evidence } | Event::Reverted { evidence, .. } => Some(evidence.tx),
+        Event::Final { evidence } => Some(evidence.tx),
         _ => None,
     }
 }
