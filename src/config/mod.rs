@@ -10,6 +10,7 @@ mod file;
 pub mod ledgers;
 mod place;
 mod resolve;
+mod shown;
 pub mod templates;
 
 pub use endpoint::EndpointFrom;
@@ -36,7 +37,7 @@ const EMBEDDED_POLL_MS: u64 = 50;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The key that signs messages.
-    #[serde(serialize_with = "show_key")]
+    #[serde(serialize_with = "shown::key")]
     pub identity: KeyFrom,
     /// Where the journal is.
     pub journal: Journal,
@@ -73,7 +74,7 @@ pub struct LedgerConfig {
     #[serde(flatten)]
     pub at: LedgerAt,
     /// The key that signs there; the identity's unless another is named.
-    #[serde(flatten, serialize_with = "show_key")]
+    #[serde(flatten, serialize_with = "shown::key")]
     pub key: KeyFrom,
     /// How long an answer may take, in milliseconds.
     pub patience_ms: u64,
@@ -245,7 +246,7 @@ pub struct Topic {
     /// The unit of the readings, for people.
     pub units: String,
     /// Where the items come from.
-    #[serde(serialize_with = "show_origin")]
+    #[serde(serialize_with = "shown::origin")]
     pub source: Origin,
 }
 
@@ -437,47 +438,4 @@ fn suggest(message: &str) -> String {
 
 fn is_one_to_one(rate: &Rate) -> bool {
     rate.numerator == rate.denominator
-}
-
-fn show_key<S: serde::Serializer>(key: &KeyFrom, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        key: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        keystore: Option<&'a Path>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        password: Option<String>,
-    }
-    let (keystore, password) = match key {
-        KeyFrom::Keystore { dir, password, .. } => {
-            (Some(dir.as_path()), Some(password.to_string()))
-        }
-        KeyFrom::File(_) | KeyFrom::Env(_) => (None, None),
-    };
-    Shown { key: key.to_string(), keystore, password }.serialize(serializer)
-}
-
-fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
-    use crate::source::{Format, Sensor, WhenSlow};
-    #[derive(Serialize)]
-    #[serde(tag = "kind", rename_all = "snake_case")]
-    enum Shown<'a> {
-        Host { sensor: Sensor, interval_ms: u128, when_slow: WhenSlow },
-        File { path: &'a Path, format: Format },
-        Stdin { when_slow: WhenSlow },
-        Command { command: &'a [String], when_slow: WhenSlow },
-    }
-    let shown = match origin {
-        Origin::Host(host) => Shown::Host {
-            sensor: host.sensor,
-            interval_ms: host.interval.as_millis(),
-            when_slow: host.when_slow,
-        },
-        Origin::File(file) => Shown::File { path: &file.path, format: file.format },
-        Origin::Stdin { when_slow } => Shown::Stdin { when_slow: *when_slow },
-        Origin::Command(command) => {
-            Shown::Command { command: &command.argv, when_slow: command.when_slow }
-        }
-    };
-    shown.serialize(serializer)
 }
