@@ -6,6 +6,7 @@
 //! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
 mod endpoint;
+mod fabric;
 mod file;
 pub mod ledgers;
 mod place;
@@ -14,6 +15,7 @@ mod shown;
 pub mod templates;
 
 pub use endpoint::EndpointFrom;
+pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -73,9 +75,10 @@ pub struct LedgerConfig {
     /// Which, and where.
     #[serde(flatten)]
     pub at: LedgerAt,
-    /// The key that signs there; the identity's unless another is named.
-    #[serde(flatten, serialize_with = "shown::key")]
-    pub key: KeyFrom,
+    /// The key that signs there; the identity's unless another is named. `None` where no key of
+    /// ours does: a gateway signs.
+    #[serde(flatten, serialize_with = "shown::key_if_any")]
+    pub key: Option<KeyFrom>,
     /// How long an answer may take, in milliseconds.
     pub patience_ms: u64,
 }
@@ -88,6 +91,8 @@ pub enum LedgerAt {
     Embedded(Embedded),
     /// An EVM chain.
     Ethereum(Ethereum),
+    /// A channel of Hyperledger Fabric, through a gateway.
+    Fabric(Box<Fabric>),
 }
 
 impl LedgerAt {
@@ -96,6 +101,7 @@ impl LedgerAt {
         match self {
             LedgerAt::Embedded(_) => EMBEDDED_POLL_MS,
             LedgerAt::Ethereum(chain) => chain.poll_ms,
+            LedgerAt::Fabric(fabric) => fabric.poll_ms,
         }
     }
 }
@@ -161,13 +167,21 @@ impl CurrencyConfig {
     /// Who is paid, where `own` is our account on the currency's ledger.
     ///
     /// # Errors
-    /// A sentence, where vouchers would be for an account that cannot redeem them.
+    /// A sentence, where vouchers or promises would be for an account that is not ours: nobody here
+    /// could redeem them.
     pub fn payee<'a>(&'a self, own: &'a Account) -> Result<&'a Account, String> {
         let payee = self.payee.as_ref().unwrap_or(own);
         if payee != own && self.methods.contains(&Method::Escrow) {
             return Err(format!(
                 "{payee} is not the account that signs on {} ({own}), and only the payee of a \
                  channel can redeem its vouchers: remove \"escrow\" from methods, or the payee",
+                self.ledger
+            ));
+        }
+        if payee != own && Fabric::unit_of(&self.asset).is_some() {
+            return Err(format!(
+                "{payee} is not our account on {} ({own}), and an IOU pays its holder alone: \
+                 remove the payee",
                 self.ledger
             ));
         }

@@ -24,6 +24,17 @@ pub(super) fn key<S: Serializer>(key: &KeyFrom, serializer: S) -> Result<S::Ok, 
     Shown { key: key.to_string(), keystore, password }.serialize(serializer)
 }
 
+/// A key, where there is one.
+pub(super) fn key_if_any<S: Serializer>(
+    from: &Option<KeyFrom>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match from {
+        Some(from) => key(from, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Where the items of a topic come from.
 pub(super) fn origin<S: Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
