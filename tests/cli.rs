@@ -569,7 +569,7 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
         backoff_base_ms: 1,
         backoff_max_ms: 1,
     };
-    let mut outbox = Outbox::new(ledger.id().clone(), ledger.account().clone(), policy);
+    let mut outbox = Outbox::new(ledger.as_ref(), policy);
     let mut now_ms = pair::START_MS;
     while let Some(due_ms) = outbox.next_due(&journal.reader()).unwrap() {
         now_ms = now_ms.max(due_ms);
