@@ -95,9 +95,13 @@ impl World {
         }
     }
 
-    /// Whether it prepares what the operator cancelled meanwhile: nothing leaves.
+    /// Whether it is a wish that comes too late, or prepares what the operator cancelled meanwhile:
+    /// nothing leaves.
     fn is_unwanted(&mut self, write: &Write) -> bool {
-        let Write::Prepare(prepare) = write else { return false };
+        let prepare = match write {
+            Write::Prepare(prepare) => prepare,
+            write => return matches!(write, Write::Cancel { .. }),
+        };
         let reader = self.journal().reader();
         let is_cancelled = |reference| {
             let row = reader.obligation(reference).unwrap().unwrap();
