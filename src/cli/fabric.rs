@@ -23,7 +23,8 @@ const NETWORK_BYTES_MAX: u64 = 64 * 1024;
 /// Where it is, and who can sign there.
 #[derive(Deserialize)]
 pub(super) struct Network {
-    url: String,
+    /// The gateway's URL.
+    pub(super) url: String,
     channel: String,
     chaincode: String,
     signers: Vec<Signer>,

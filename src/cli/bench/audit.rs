@@ -1,7 +1,7 @@
 //! `sdpp bench audit`: how fast a journal is audited, beside what its signatures alone would take.
 
 use super::history::{History, Told};
-use super::setting::Setting;
+use super::setting::{Setting, memory};
 use crate::actors::now_ms;
 use crate::cli::audit::pool::on_all_cores;
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -10,10 +10,9 @@ use crate::journal::{Journal, Write};
 use clap::Args;
 use sdpp_ledger::{Digest, Key, Signature, keccak};
 use serde::Serialize;
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How many signatures are verified bare, before the audit and after it: a second's worth or so.
@@ -177,7 +176,7 @@ fn audited(journal: &Path) -> Outcome<(f64, Option<f64>)> {
     let mut child = audit.spawn().map_err(failed)?;
     let mut peak = None;
     let status = loop {
-        peak = memory(&child).or(peak);
+        peak = memory(&child.id().to_string(), "VmHWM").or(peak);
         match child.try_wait().map_err(failed)? {
             Some(status) => break status,
             None => std::thread::sleep(LOOK_EVERY),
@@ -193,12 +192,4 @@ fn audited(journal: &Path) -> Outcome<(f64, Option<f64>)> {
         true => Ok((seconds, peak)),
         false => Err(Failure::new(Exit::Wrong, format!("sdpp audit: {status}: {said}"))),
     }
-}
-
-/// The most memory that a process had so far, in MiB.
-fn memory(child: &Child) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }

@@ -1,6 +1,8 @@
 //! `sdpp bench`: the README's figures, measured again on this machine. One figure, one file.
 
 mod audit;
+#[cfg(feature = "fabric")]
+mod fabric;
 mod history;
 mod judge;
 mod redeeming;
@@ -24,6 +26,8 @@ enum Figure {
     Audit(audit::Audit),
     Settle(settle::Settle),
     Judge(judge::Judge),
+    #[cfg(feature = "fabric")]
+    Fabric(fabric::Fabric),
 }
 
 impl Bench {
@@ -33,6 +37,8 @@ impl Bench {
             Figure::Audit(audit) => audit.run(),
             Figure::Settle(settle) => settle.run(),
             Figure::Judge(judge) => judge.run(),
+            #[cfg(feature = "fabric")]
+            Figure::Fabric(fabric) => fabric.run(),
         }
     }
 }

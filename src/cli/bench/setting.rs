@@ -3,6 +3,7 @@
 use crate::cli::exit::Outcome;
 use crate::config::ledgers::Opened;
 use serde::Serialize;
+use std::fs;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
 /// The machine and the programs that were measured.
@@ -49,6 +50,15 @@ impl Setting {
     }
 }
 
+/// What the system tells of a process's memory under this name, in MiB: `VmRSS`, what it has, or
+/// `VmHWM`, the most that it had so far.
+pub(super) fn memory(process: &str, name: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
 fn unknown() -> String {
     "unknown".to_owned()
 }
@@ -56,7 +66,7 @@ fn unknown() -> String {
 /// The middle of some measurements, and their ends.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Spread {
-    median: f64,
+    pub(super) median: f64,
     min: f64,
     max: f64,
 }
