@@ -20,6 +20,8 @@ mod dispute;
 mod gate;
 #[cfg(feature = "ethereum")]
 mod killed;
+#[cfg(feature = "fabric")]
+mod network;
 mod place;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
