@@ -339,7 +339,7 @@ impl Told {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
@@ -378,6 +378,17 @@ mod tests {
         };
         let newest = "58ee38d5dc12a215e787796d557c6ece5065496a87529a335fa2340c76963707";
         assert_eq!(block.hash().as_deref(), Some(newest));
+    }
+
+    /// A valid transaction of our chaincode in which a function told of the row that it wrote.
+    pub(crate) fn placed(function: &'static Function) -> Placed {
+        let row = json!({
+            "type": function.row, "owner": format!("Org1MSP:{:064}", 1), "reference": "0x01",
+        });
+        let payload = STANDARD.encode(row.to_string());
+        let told = json!({ "eventName": function.event, "payload": payload });
+        let placed = entry(told).placed(1, "", "sdpp").unwrap();
+        Placed { function: function.name.to_owned(), ..placed }
     }
 
     fn entry(event: Value) -> Entry {
