@@ -1,8 +1,8 @@
 //! Several endpoints of one chain: which to ask, by what each said last of its chain and head.
 //! An endpoint that is on another chain is left out until it is back on ours.
 
-use crate::rpc::{Answer, Endpoint, Rpc, Trouble};
-use sdpp_ledger::LedgerError;
+use crate::rpc::{Answer, Rpc, Trouble};
+use sdpp_ledger::{Endpoint, LedgerError};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -4,13 +4,13 @@ use crate::abi::{self, Made};
 use crate::endpoints::Endpoints;
 use crate::fees::Market;
 use crate::names;
-use crate::rpc::{Answer, Endpoint, Rpc, Trouble};
+use crate::rpc::{Answer, Rpc, Trouble};
 use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Call, ChannelId, Domain, Escrow, Finality, Key, Ledger, LedgerError, LedgerId,
-    Payments, Records, Result, Signed, Status, TxId, Voucher,
+    Account, Amount, Call, ChannelId, Domain, Endpoint, Escrow, Finality, Key, Ledger, LedgerError,
+    LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
 };
 use serde_json::json;
 use std::fmt;

@@ -34,5 +34,5 @@ mod view;
 
 pub use deploy::Deployed;
 pub use ledger::{EthereumLedger, Settings, TxView};
-pub use rpc::{Endpoint, EndpointError};
+pub use sdpp_ledger::{Endpoint, EndpointError};
 pub use token::Token;

@@ -2,14 +2,12 @@
 //! What comes back is a stranger's; what is said of an endpoint never shows more of its URL than
 //! scheme, host and port, as the rest may hold a key.
 
-use reqwest::{Client, Response, StatusCode, Url};
-use sdpp_ledger::LedgerError;
+use reqwest::{Client, Response, StatusCode};
+use sdpp_ledger::{Endpoint, LedgerError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -22,82 +20,12 @@ const ANSWER_MAX: usize = 256 * 1024;
 /// The longest error that is read, in bytes.
 const ERROR_MAX: usize = 64 * 1024;
 
-/// The most of a node's own words that is passed on, in characters.
-const WORDS_MAX: usize = 200;
-
 /// How long an idle connection is kept: shorter than nodes keep theirs, as a question that meets
 /// a closed one is an outage.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// The longest wait that a node can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-
-/// Where a node answers JSON-RPC over HTTP. In text it is scheme, host and port alone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Endpoint(Url);
-
-/// Why a text is not an endpoint; it does not repeat the text, which may hold a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an endpoint is a URL that begins with http:// or https://, like http://127.0.0.1:8545")]
-pub struct EndpointError;
-
-impl FromStr for Endpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let url = Url::parse(text).map_err(|_| EndpointError)?;
-        let is_http = matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
-        if is_http { Ok(Endpoint(url)) } else { Err(EndpointError) }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.0.host_str().unwrap_or_default();
-        write!(f, "{}://{host}", self.0.scheme())?;
-        self.0.port_or_known_default().map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Endpoint {
-    fn is_loopback(&self) -> bool {
-        match self.0.host_str().unwrap_or_default() {
-            "localhost" | "[::1]" => true,
-            host => host.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback()),
-        }
-    }
-
-    /// A stranger's words, short, in one line, in the direction that they are written in, and
-    /// without what of our URL is secret.
-    pub fn clean(&self, words: &str) -> String {
-        let mut text = words.to_owned();
-        let segments = self.0.path_segments().into_iter().flatten();
-        let written = self.0.query().unwrap_or_default().split(['&', '=']);
-        let values = self.0.query_pairs().map(|(_, value)| value.into_owned());
-        let own = [self.0.password().unwrap_or_default(), self.0.username()];
-        let secrets = segments.chain(own).chain(written).map(str::to_owned).chain(values);
-        for secret in secrets.filter(|secret| secret.len() > 5) {
-            text = text.replace(&secret, "***");
-        }
-        text.chars().map(|c| if is_visible(c) { c } else { ' ' }).take(WORDS_MAX).collect()
-    }
-}
-
-/// Whether a character neither moves a terminal's cursor nor steers how others are shown.
-fn is_visible(c: char) -> bool {
-    let steers = matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
-    );
-    !c.is_control() && !steers
-}
 
 /// Why a question has no answer.
 #[derive(Debug)]
@@ -219,7 +147,7 @@ impl Rpc {
     }
 
     async fn exchange(&self, question: String, max: usize) -> Answer<(StatusCode, Vec<u8>)> {
-        let request = self.http.post(self.endpoint.0.clone());
+        let request = self.http.post(self.endpoint.url().clone());
         let request = request.header("content-type", "application/json").body(question);
         let mut response = request.send().await.map_err(|e| self.broken(&e))?;
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -345,26 +273,6 @@ fn retry_after(response: &Response) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_endpoint_shows_nothing_of_its_path() {
-        let text = "https://user:hunter22@node.example/v3/0123456789abcdef?key=topsecret";
-        let endpoint: Endpoint = text.parse().unwrap();
-        assert_eq!(format!("{endpoint} {endpoint:?}"), ["https://node.example:443"; 2].join(" "));
-        let echoed = endpoint.clean("no project 0123456789abcdef of user hunter22, topsecret\n!");
-        assert_eq!(echoed, "no project *** of user ***, *** !");
-        let steered = endpoint.clean("Geth\u{202e}1.0\u{200b}\u{1b}[2J");
-        assert_eq!(steered, "Geth 1.0  [2J");
-        let encoded: Endpoint = "http://node.example/?key=top%2Fsecret".parse().unwrap();
-        assert_eq!(encoded.clean("top/secret top%2Fsecret"), "*** ***");
-    }
-
-    #[test]
-    fn what_is_no_http_url_is_no_endpoint() {
-        for bad in ["", "127.0.0.1:8545", "ws://127.0.0.1:8545", "file:///etc/passwd", "http://"] {
-            assert_eq!(bad.parse::<Endpoint>(), Err(EndpointError), "{bad:?} was taken");
-        }
-    }
 
     fn node() -> Rpc {
         Rpc::new("http://127.0.0.1:1".parse().unwrap(), Duration::from_secs(1)).unwrap()

@@ -16,6 +16,8 @@ mod bytes;
 mod call;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "endpoint")]
+mod endpoint;
 mod error;
 mod finality;
 mod id;
@@ -26,6 +28,8 @@ mod voucher;
 pub use amount::{Amount, AmountError};
 pub use bytes::{ChannelId, Digest, ParseBytesError, Reference, keccak};
 pub use call::{Anchor, Approve, Batch, Call, Claim, InChannel, Open, Redeem, TopUp, Transfer};
+#[cfg(feature = "endpoint")]
+pub use endpoint::{Endpoint, EndpointError, clean};
 pub use error::LedgerError;
 pub use finality::{Evidence, Finality, Inclusion, Row, Signed};
 pub use id::{Account, Asset, IdError, LedgerId, TxId};
