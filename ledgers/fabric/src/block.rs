@@ -66,6 +66,13 @@ impl Placed {
         self.code == "VALID"
     }
 
+    /// Whether it says for good what validation made of it. The gateway leaves this out elsewhere:
+    /// what has no code is not invalid, it is not told.
+    fn is_validated(&self) -> bool {
+        let is_code = |byte: u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+        !self.code.is_empty() && self.code.bytes().all(is_code) && self.code != "NOT_VALIDATED"
+    }
+
     fn of_configuration(tx: &TxId, height: u64, block: &str) -> Self {
         Placed {
             tx: tx.clone(),
@@ -164,6 +171,9 @@ impl Gateway {
             found = Some(Arc::new(Placed::of_configuration(tx, block.block_number, &hash)));
         }
         let found = found.ok_or_else(|| odd("has not what it was asked for"))?;
+        if !found.is_validated() {
+            return Err(odd("does not say whether it is valid"));
+        }
         kept.keep(&found);
         Ok(Some(found))
     }

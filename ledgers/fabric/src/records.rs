@@ -118,7 +118,6 @@ mod tests {
         assert_eq!(code(&Placed { chaincode: None, ..paid.clone() }), "OtherChaincode");
         let invalid = Placed { code: "MVCC_READ_CONFLICT".to_owned(), ..paid.clone() };
         assert_eq!(code(&invalid), "Invalid");
-        assert_eq!(code(&Placed { code: String::new(), ..paid.clone() }), "Invalid");
         assert_eq!(code(&Placed { event: None, ..paid.clone() }), "Repeated");
         assert_eq!(code(&placed(&MINT)), "NotATransfer");
         let asked = Placed { function: "GetInfo".to_owned(), event: None, ..paid };
