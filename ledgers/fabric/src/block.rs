@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many transactions of blocks that were read are kept.
 const KEPT_MAX: usize = 4_096;
 
+/// The longest text that is kept of one, in characters; references and names are not longer.
+const TEXT_MAX: usize = 128;
+
 /// What Fabric calls a transaction that clients sign and chaincodes make.
 const ENDORSED: &str = "ENDORSER_TRANSACTION";
 
@@ -68,6 +71,21 @@ impl Placed {
     fn is_validated(&self) -> bool {
         let is_code = |byte: u8| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_');
         !self.code.is_empty() && self.code.bytes().all(is_code) && self.code != "NOT_VALIDATED"
+    }
+
+    fn of_configuration(tx: &TxId, height: u64, block: &str) -> Self {
+        Placed {
+            tx: tx.clone(),
+            height,
+            block: block.to_owned(),
+            code: "VALID".to_owned(),
+            at_ms: 0,
+            chaincode: None,
+            msp: String::new(),
+            function: String::new(),
+            call: None,
+            event: None,
+        }
     }
 
     /// The evidence that it happened, and moved so much.
@@ -120,6 +138,11 @@ impl Gateway {
         if let Some(placed) = kept.find(tx) {
             return Ok(Some(placed));
         }
+        let _turn = self.reader().await?;
+        // Whoever waited finds what another has read meanwhile: one block tells of many.
+        if let Some(placed) = kept.find(tx) {
+            return Ok(Some(placed));
+        }
         let asked: Answer<Shown> = self.lookup(&["blockByTxId", names::tx(tx)?]).await;
         let block = match asked {
             Ok(shown) => shown.block,
@@ -131,7 +154,9 @@ impl Gateway {
         let hash = block.hash().ok_or_else(|| odd("has no hash"))?;
         let is_asked = |placed: &Placed| placed.tx == *tx;
         let mut found: Option<Arc<Placed>> = None;
+        let mut others = 0;
         for entry in block.transactions.into_iter().flatten().flatten() {
+            others += 1;
             let Some(placed) = entry.placed(block.block_number, &hash, chaincode) else { continue };
             let is_first = !found.as_ref().is_some_and(|found| found.is_valid());
             // One id may be there twice, and is valid once at most.
@@ -140,6 +165,10 @@ impl Gateway {
             } else if placed.is_valid() && placed.chaincode.as_ref() == Some(chaincode) {
                 kept.keep(&Arc::new(placed));
             }
+        }
+        if found.is_none() && others == 0 {
+            // A block of configuration shows nothing of the one transaction that it has.
+            found = Some(Arc::new(Placed::of_configuration(tx, block.block_number, &hash)));
         }
         let found = found.ok_or_else(|| odd("has not what it was asked for"))?;
         if !found.is_validated() {
@@ -265,7 +294,7 @@ impl Entry {
         let action = if actions.len() == 1 { actions.pop() } else { None };
         let is_endorsed = self.r#type == ENDORSED;
         let named = action.as_ref().and_then(|action| action.chaincode_id.as_ref());
-        let chaincode = named.filter(|_| is_endorsed).map(|id| id.name.clone());
+        let chaincode = named.filter(|_| is_endorsed).map(|id| short(id.name.clone()));
         let is_ours = chaincode.as_deref() == Some(ours);
         let (input, event) = action.map_or((None, None), |action| (action.input, action.event));
         let args = input.unwrap_or(Input { args: Vec::new() }).args;
@@ -276,15 +305,20 @@ impl Entry {
             tx,
             height,
             block: block.to_owned(),
-            code: self.status,
+            code: short(self.status),
             at_ms: u64::try_from(self.timestamp / 1_000_000).unwrap_or(0),
             chaincode,
-            msp: self.creator.map(|creator| creator.msp_id).unwrap_or_default(),
+            msp: short(self.creator.map(|creator| creator.msp_id).unwrap_or_default()),
             call: if is_ours { request.call() } else { None },
-            function: request.func,
+            function: short(request.func),
             event: event.and_then(|event| event.told()),
         })
     }
+}
+
+/// As much of a text that anybody may have written as is kept.
+fn short(text: String) -> String {
+    if text.len() <= TEXT_MAX { text } else { text.chars().take(TEXT_MAX).collect() }
 }
 
 impl Event {
@@ -309,13 +343,13 @@ impl Told {
         Some(Told {
             function: function.filter(|function| function.event == name),
             owner: text("owner").filter(|owner| names::is_account(owner))?.parse().ok()?,
-            reference: text("reference")?.to_owned(),
+            reference: text("reference").filter(|name| name.len() <= TEXT_MAX)?.to_owned(),
         })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
 
@@ -354,6 +388,17 @@ mod tests {
         };
         let newest = "58ee38d5dc12a215e787796d557c6ece5065496a87529a335fa2340c76963707";
         assert_eq!(block.hash().as_deref(), Some(newest));
+    }
+
+    /// A valid transaction of our chaincode in which a function told of the row that it wrote.
+    pub(crate) fn placed(function: &'static Function) -> Placed {
+        let row = json!({
+            "type": function.row, "owner": format!("Org1MSP:{:064}", 1), "reference": "0x01",
+        });
+        let payload = STANDARD.encode(row.to_string());
+        let told = json!({ "eventName": function.event, "payload": payload });
+        let placed = entry(told).placed(1, "", "sdpp").unwrap();
+        Placed { function: function.name.to_owned(), ..placed }
     }
 
     fn entry(event: Value) -> Entry {

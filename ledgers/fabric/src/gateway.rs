@@ -6,17 +6,20 @@ use crate::call::Request;
 use crate::class::{self, Meaning};
 use crate::settings::{Login, Settings, misconfigured};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, Url};
-use sdpp_ledger::{Endpoint, LedgerError, clean};
+use sdpp_ledger::{Endpoint, LedgerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::error::Error;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The longest answer that is read, in bytes: with a block, and any other.
-const BLOCK_MAX: usize = 32 * 1024 * 1024;
+const BLOCK_MAX: usize = 64 * 1024 * 1024;
 const ANSWER_MAX: usize = 2 * 1024 * 1024;
+
+/// How many blocks are read at once, as they may be long.
+const READERS: usize = 2;
 
 /// How long an idle connection is kept: shorter than gateways keep theirs, as a submission that
 /// meets a closed one is a doubt.
@@ -100,7 +103,9 @@ pub(crate) struct Gateway {
     http: Client,
     settings: Settings,
     /// One for each submission that may be under way.
-    slots: Arc<Semaphore>,
+    slots: Semaphore,
+    /// One for each block that may be read at once.
+    readers: Semaphore,
 }
 
 /// An answer to a question: the rest of it is passed over.
@@ -146,9 +151,9 @@ impl Gateway {
         }
         let why = "no HTTP client can be made of these certificates";
         let http = builder.build().map_err(|_| misconfigured(why))?;
-        let slots =
-            Arc::new(Semaphore::new(settings.in_flight_max.clamp(1, Semaphore::MAX_PERMITS)));
-        Ok(Gateway { http, settings, slots })
+        let slots = Semaphore::new(settings.in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
+        let readers = Semaphore::new(READERS);
+        Ok(Gateway { http, settings, slots, readers })
     }
 
     /// Where, as whom, and how long.
@@ -168,6 +173,12 @@ impl Gateway {
         let asked = self.http.post(url).body(body.to_string());
         let told: Told<T> = self.ask(asked, &request.func, ANSWER_MAX).await?;
         Ok(told.result)
+    }
+
+    /// Waits for its turn to read a block.
+    pub async fn reader(&self) -> Answer<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.readers.acquire().await.map_err(|_| Trouble::doubt("nothing is read any more"))
     }
 
     /// Asks for something of the channel itself: a block, its height.
@@ -305,10 +316,8 @@ impl Gateway {
         let failed: Option<Failed> = serde_json::from_str(body).ok();
         match (status.as_u16(), failed) {
             (401 | 407, _) => self.setup("the gateway asks for a login, or for another one"),
-            (403 | 404 | 405 | 501, _) => {
-                let what = format!("{}: HTTP {status}: no path of ours there", self.endpoint());
-                Trouble::Closed { what }
-            }
+            (403, _) => self.closed(status, "it does not let us do this"),
+            (404 | 405 | 501, _) => self.closed(status, "FabConnect would have this path"),
             (429 | 503, _) => {
                 let what = format!("{}: HTTP {status}", self.endpoint());
                 Trouble::Doubt { what, retry_after: retry_after.or(Some(LATER)) }
@@ -342,6 +351,10 @@ impl Gateway {
         Trouble::doubt(self.of_gateway(what))
     }
 
+    fn closed(&self, status: StatusCode, why: &str) -> Trouble {
+        Trouble::Closed { what: self.of_gateway(&format!("HTTP {status}: {why}")) }
+    }
+
     fn setup(&self, mend: &str) -> Trouble {
         Trouble::Setup { what: self.of_gateway(mend) }
     }
@@ -352,13 +365,21 @@ impl Gateway {
 
     /// The gateway's words, fit to be shown.
     pub fn clean(&self, words: &str) -> String {
-        let login = self.settings.login.as_ref().map(Login::secret);
-        clean(&self.endpoint().clean(words), login.into_iter())
+        let login = self.settings.login.as_ref().map(Login::secrets).unwrap_or_default();
+        self.endpoint().clean_of(words, login.iter().map(|secret| secret.as_str()))
     }
 
-    /// The error's own text holds the URL, so it is not passed on.
+    /// The error's own text holds the URL, so only what caused it is passed on.
     fn broken(&self, error: &reqwest::Error) -> Trouble {
-        self.doubt(if error.is_connect() { "no connection" } else { "the connection broke" })
+        let what = if error.is_connect() { "no connection" } else { "the connection broke" };
+        let mut cause = error.source();
+        while let Some(deeper) = cause.and_then(Error::source) {
+            cause = Some(deeper);
+        }
+        match cause {
+            Some(cause) => self.doubt(&format!("{what}: {cause}")),
+            None => self.doubt(what),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which gateway, channel and chaincode, as whom, and what is accepted there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sdpp_ledger::{Amount, Endpoint, LedgerError, Result};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,6 +76,8 @@ impl Settings {
         let is_open = url.scheme() == "http" && !self.gateway.is_loopback();
         let shows_login = is_open && self.login.is_some();
         needs(!shows_login, "a login goes to another machine over https:// alone")?;
+        let is_sound = self.login.as_ref().is_none_or(Login::is_sound);
+        needs(is_sound, "a token is visible ASCII without blanks, and a user's name has no colon")?;
         for (what, name) in
             [("channel", &self.channel), ("chaincode", &self.chaincode), ("signer", &self.signer)]
         {
@@ -105,11 +109,24 @@ pub(crate) fn misconfigured(why: impl Into<String>) -> LedgerError {
 }
 
 impl Login {
-    /// What must not be repeated anywhere.
-    pub(crate) fn secret(&self) -> &str {
+    /// What must not be repeated anywhere: as it is, and as it goes over the wire.
+    pub(crate) fn secrets(&self) -> Vec<Zeroizing<String>> {
         match self {
-            Login::Bearer(token) => token,
-            Login::Basic { password, .. } => password,
+            Login::Bearer(token) => vec![token.clone()],
+            Login::Basic { user, password } => {
+                let sent = Zeroizing::new(format!("{user}:{}", password.as_str()));
+                vec![password.clone(), Zeroizing::new(STANDARD.encode(sent.as_bytes()))]
+            }
+        }
+    }
+
+    /// Whether it can be sent at all.
+    fn is_sound(&self) -> bool {
+        match self {
+            Login::Bearer(token) => {
+                !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())
+            }
+            Login::Basic { user, .. } => !user.is_empty() && !user.contains([':', '\n', '\r']),
         }
     }
 }
@@ -187,6 +204,7 @@ pub(crate) mod tests {
             Settings { gateway: "http://ann:x@127.0.0.1/".parse().unwrap(), ..settings() },
             Settings { gateway: "http://127.0.0.1/?key=1".parse().unwrap(), ..settings() },
             Settings { channel: String::new(), ..settings() },
+            Settings { login: Some(Login::Bearer(Zeroizing::new("a b".to_owned()))), ..settings() },
             Settings { signer: "a\nb".to_owned(), ..settings() },
             Settings { ious_from: vec!["Org1MSP:12".to_owned()], ..settings() },
             Settings {

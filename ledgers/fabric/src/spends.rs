@@ -8,6 +8,7 @@
 use crate::call::{Request, SWEEP};
 use crate::gateway::{Answer, Trouble};
 use crate::ledger::FabricLedger;
+use crate::names;
 use crate::rows::{Credit, Credits};
 use sdpp_ledger::Amount;
 use sha2::{Digest as _, Sha256};
@@ -62,6 +63,10 @@ impl FabricLedger {
         match gateway.submit(&request).await {
             // Another process of this account swept one of them: the list is another one now.
             Err(trouble) if trouble.is("NotFound") => Ok(true),
+            // It says nothing of the payment, which may still be made.
+            Err(Trouble::Refused { code, why }) => {
+                Err(gateway.doubt(&format!("a sweep was refused: {code}: {why}")))
+            }
             answer => answer.map(|()| true),
         }
     }
@@ -69,6 +74,7 @@ impl FabricLedger {
 
 /// The sweep of the largest credits of a list.
 fn sweeping(asset: &str, mut credits: Vec<Credit>) -> Option<Request> {
+    credits.retain(|credit| names::is_hash(&credit.tx));
     credits.sort_by(|a, b| b.amount.cmp(&a.amount).then_with(|| a.tx.cmp(&b.tx)));
     credits.truncate(CREDITS_MAX);
     let mut txs: Vec<&str> = credits.iter().map(|credit| credit.tx.as_str()).collect();

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// The most of a stranger's own words that is passed on, in characters.
 const WORDS_MAX: usize = 200;
@@ -58,12 +59,19 @@ impl Endpoint {
     /// A stranger's words, short, in one line, in the direction that they are written in, and
     /// without what of our URL is secret; see [`clean`].
     pub fn clean(&self, words: &str) -> String {
+        self.clean_of(words, std::iter::empty())
+    }
+
+    /// The same, and without these secrets either.
+    pub fn clean_of<'a>(&self, words: &str, more: impl Iterator<Item = &'a str>) -> String {
         let segments = self.0.path_segments().into_iter().flatten();
         let written = self.0.query().unwrap_or_default().split(['&', '=']);
-        let values: Vec<_> = self.0.query_pairs().map(|(_, value)| value).collect();
         let own = [self.0.password().unwrap_or_default(), self.0.username()];
-        let secrets = segments.chain(own).chain(written);
-        clean(words, secrets.chain(values.iter().map(|value| value.as_ref())))
+        let values = self.0.query_pairs().map(|(_, value)| value.into_owned());
+        let plain = segments.chain(own).chain(written).map(str::to_owned);
+        let plain = plain.chain(more.map(str::to_owned));
+        let secrets: Vec<_> = plain.chain(values).map(Zeroizing::new).collect();
+        clean(words, secrets.iter().map(|secret| secret.as_str()))
     }
 }
 
@@ -102,6 +110,8 @@ mod tests {
         assert_eq!(steered, "Geth 1.0  [2J");
         let encoded: Endpoint = "http://node.example/?key=top%2Fsecret".parse().unwrap();
         assert_eq!(encoded.clean("top/secret top%2Fsecret"), "*** ***");
+        let far = format!("{}hunter22", "x".repeat(WORDS_MAX - 4));
+        assert!(!encoded.clean_of(&far, ["hunter22"].into_iter()).contains("hunt"));
     }
 
     #[test]
