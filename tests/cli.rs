@@ -175,7 +175,7 @@ fn a_served_ledger_is_funded_and_asked() {
     let status = shop.run(&["ledger", "status", "--config", "buyer.toml"]).done();
     status.says("its head is of ").says(" ago, final at depth 1");
     let fund = ["ledger", "fund", "1500000", "--config", "buyer.toml"];
-    shop.run(&fund).done().says("holds 1500000");
+    shop.run(&fund).done().says("was given 1.500000 SDP on local and holds 1.500000 SDP");
     shop.run(&["ledger", "balance", "--config", "buyer.toml"]).done().says("1.500000 SDP");
     let args = ["ledger", "balance", "--config", "seller.toml", "--json"];
     assert_eq!(shop.run(&args).done().json()[0]["amount"], "0");
@@ -569,7 +569,7 @@ async fn audit_asks_the_ledgers_whether_they_hold_what_the_journal_says() {
         backoff_base_ms: 1,
         backoff_max_ms: 1,
     };
-    let mut outbox = Outbox::new(ledger.id().clone(), ledger.account().clone(), policy);
+    let mut outbox = Outbox::new(ledger.as_ref(), policy);
     let mut now_ms = pair::START_MS;
     while let Some(due_ms) = outbox.next_due(&journal.reader()).unwrap() {
         now_ms = now_ms.max(due_ms);

@@ -25,10 +25,13 @@ fn changed(from: &str, to: &str) -> String {
 #[test]
 fn every_example_loads_and_what_is_shown_means_the_same() {
     let mut count = 0;
-    for file in std::fs::read_dir(examples()).unwrap() {
+    let folders = [examples(), examples().join("ledgers")];
+    for file in folders.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap()) {
         let path = file.unwrap().path();
-        let is_chain = path.to_str().unwrap().contains("ethereum");
-        if is_chain && !cfg!(feature = "ethereum") {
+        let is_of = |kind| path.to_str().unwrap().contains(kind);
+        let is_built =
+            [("ethereum", cfg!(feature = "ethereum")), ("fabric", cfg!(feature = "fabric"))];
+        if is_built.iter().any(|(kind, is_built)| is_of(kind) && !is_built) {
             continue;
         }
         if path.extension().is_some_and(|extension| extension == "toml") {
@@ -39,7 +42,8 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
             count += 1;
         }
     }
-    assert_eq!(count, if cfg!(feature = "ethereum") { 4 } else { 2 });
+    let of = |is_built, count| if is_built { count } else { 0 };
+    assert_eq!(count, 2 + of(cfg!(feature = "ethereum"), 2) + of(cfg!(feature = "fabric"), 1));
 }
 
 #[test]
@@ -55,7 +59,7 @@ fn what_is_written_differently_is_shown_too() {
         panic!("the ledger is in this process");
     };
     assert_eq!((dir, genesis.len()), (&examples().join("l"), 1));
-    assert_eq!(config.ledgers["local"].key, KeyFrom::Env("K".to_owned()));
+    assert_eq!(config.ledgers["local"].key, Some(KeyFrom::Env("K".to_owned())));
     assert_eq!(parse(&config.show()), Ok(config));
 }
 
@@ -507,7 +511,7 @@ fn a_key_may_be_named_for_one_ledger() {
         "address = \"127.0.0.1:9630\"\nkey = \"keystore:payments\"",
     );
     let config = parse(&text).unwrap();
-    let KeyFrom::Keystore { dir, name, password } = &config.ledgers["local"].key else {
+    let Some(KeyFrom::Keystore { dir, name, password }) = &config.ledgers["local"].key else {
         panic!("it is in the keystore");
     };
     assert_eq!((dir, name.as_str()), (&examples().join("keys"), "payments"));
@@ -518,7 +522,7 @@ fn a_key_may_be_named_for_one_ledger() {
     assert_eq!(parse(&stray).unwrap_err().key, "identity.password");
     let own = text.replace("payments\"", "payments\"\nkeystore = \"k\"\npassword = \"file:p\"");
     let own = parse(&own).unwrap();
-    let KeyFrom::Keystore { dir, password, .. } = &own.ledgers["local"].key else {
+    let Some(KeyFrom::Keystore { dir, password, .. }) = &own.ledgers["local"].key else {
         panic!("it is in a keystore of its own");
     };
     assert_eq!(dir, &examples().join("k"));
@@ -575,7 +579,7 @@ mod on_a_chain {
     fn chain(config: &Config) -> &Ethereum {
         match &config.ledgers["chain"].at {
             LedgerAt::Ethereum(chain) => chain,
-            LedgerAt::Embedded(_) => panic!("it is a chain"),
+            _ => panic!("it is a chain"),
         }
     }
 
@@ -725,6 +729,268 @@ mod on_a_chain {
         assert_eq!(config.currencies["USDX"].payee(&cold), Ok(&cold));
         let refused = config.currencies["USDX"].payee(&own).unwrap_err();
         assert!(refused.contains("only the payee of a channel"), "{refused}");
+    }
+}
+
+#[cfg(not(feature = "fabric"))]
+#[test]
+fn a_program_without_fabric_says_so() {
+    let error = Config::load(&examples().join("ledgers/fabric.toml")).unwrap_err();
+    assert_eq!(error.key, "ledgers.consortium.kind", "{error}");
+    assert!(error.what.contains("built without Fabric"), "{error}");
+}
+
+#[cfg(feature = "fabric")]
+mod on_fabric {
+    use super::*;
+    use sdpp::config::{EndpointFrom, Fabric, LoginFrom, SecretFrom};
+    use sdpp_ledger::Amount;
+
+    const ON_FABRIC: &str = include_str!("../config/ledgers/fabric.toml");
+    const GATEWAY: &str = "gateway = \"http://127.0.0.1:3000\"";
+    const OWE: &str = "owe_at_most = { \"Org1MSP/USD\" = \"100000000\" }";
+    const FROM: &str = "ious_from = [\"Org2MSP\"]";
+
+    /// The example with one change; `from` must be in it.
+    fn changed(from: &str, to: &str) -> String {
+        assert!(ON_FABRIC.contains(from), "the example has no {from:?}");
+        ON_FABRIC.replacen(from, to, 1)
+    }
+
+    fn fabric(config: &Config) -> &Fabric {
+        match &config.ledgers["consortium"].at {
+            LedgerAt::Fabric(fabric) => fabric,
+            _ => panic!("it is a channel of Fabric"),
+        }
+    }
+
+    #[test]
+    fn a_channel_has_the_defaults_that_the_example_states() {
+        let short = [
+            "patience_ms = 10000 ",
+            "commit_patience_ms = ",
+            "in_flight = ",
+            "events = ",
+            "poll_ms = ",
+        ];
+        let short = short.iter().fold(ON_FABRIC.to_owned(), |text, line| {
+            assert!(text.contains(line), "{line}");
+            text.replacen(line, &format!("# {line}"), 1)
+        });
+        assert_eq!(parse(&short), parse(ON_FABRIC));
+    }
+
+    #[test]
+    fn a_gateway_signs_so_no_key_does() {
+        let config = parse(ON_FABRIC).unwrap();
+        assert_eq!(config.ledgers["consortium"].key, None);
+        assert!(!config.show().split("[ledgers.").nth(1).unwrap().contains("key ="));
+        for key in ["key = \"keystore:x\"", "keystore = \"keys\""] {
+            let error = parse(&changed(GATEWAY, &format!("{GATEWAY}\n{key}"))).unwrap_err();
+            let name = key.split(' ').next().unwrap();
+            assert_eq!(error.key, format!("ledgers.consortium.{name}"), "{error}");
+            assert!(error.what.contains("the gateway does"), "{error}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_with_a_channel_is_named_by_line_and_key() {
+        let account = format!("Org1MSP:{}", "a".repeat(64));
+        let twice = format!("ious_from = [\"{account}\", \"Org2MSP\", \"{account}\"]");
+        let payee = |text: &str| format!("payee = \"{text}\"");
+        let with = |line: &str| format!("{GATEWAY}\n{line}");
+        let remote = "gateway = \"http://gateway.example:3000\"";
+        // Each change, the key that the error names, and a part of what it says.
+        let wrong: &[(&str, &str, &str, &str)] = &[
+            (GATEWAY, "", "ledgers.consortium", "where is it?"),
+            (GATEWAY, "gateway = \"ftp://h\"", "ledgers.consortium.gateway", "env:NAME"),
+            (GATEWAY, "gateway = \"http://\"", "ledgers.consortium.gateway", "env:NAME"),
+            (GATEWAY, "gateway = 5", "ledgers.consortium.gateway", "env:NAME"),
+            ("channel = \"sdpp\"", "", "ledgers.consortium", "which channel?"),
+            ("chaincode = \"sdpp\"", "", "ledgers.consortium", "which chaincode?"),
+            ("signer = \"user1\"", "", "ledgers.consortium", "which signer?"),
+            ("channel = \"sdpp\"", "channel = \"a b\"", "ledgers.consortium.channel", "letters"),
+            ("\"user1\"", "\"\"", "ledgers.consortium.signer", "visible ASCII"),
+            ("in_flight = 8", "in_flight = 0", "ledgers.consortium.in_flight", "write 1 to 256"),
+            ("poll_ms = 1000", "poll_ms = 1", "ledgers.consortium.poll_ms", "write 10 to"),
+            (
+                "commit_patience_ms = 75000",
+                "commit_patience_ms = 1",
+                "ledgers.consortium.commit_patience_ms",
+                "write 100 to",
+            ),
+            (GATEWAY, &with("depth = 1"), "ledgers.consortium.depth", "no such key"),
+            (GATEWAY, &with("escrow = \"0x\""), "ledgers.consortium.escrow", "no such key"),
+            (GATEWAY, &with("user = \"u\""), "ledgers.consortium.user", "go together"),
+            (GATEWAY, &with("password = \"env:P\""), "ledgers.consortium.password", "go together"),
+            (
+                GATEWAY,
+                &with("token = \"env:T\"\nuser = \"u\"\npassword = \"env:P\""),
+                "ledgers.consortium.token",
+                "remove one of them",
+            ),
+            (
+                GATEWAY,
+                &with("user = \"u:v\"\npassword = \"env:P\""),
+                "ledgers.consortium.user",
+                "colon",
+            ),
+            (
+                GATEWAY,
+                &format!("{remote}\ntoken = \"env:T\""),
+                "ledgers.consortium.gateway",
+                "write https://",
+            ),
+            (GATEWAY, &with("tls_ca = \"ca.pem\""), "ledgers.consortium.tls_ca", "https://"),
+            (
+                GATEWAY,
+                "gateway = \"https://h\"\ntls_certificate = \"c\"",
+                "ledgers.consortium.tls_certificate",
+                "go together",
+            ),
+            (FROM, "ious_from = [\"Org 2\"]", "ledgers.consortium.ious_from.0", "an MSP id"),
+            (FROM, &twice, "ledgers.consortium.ious_from.0", "in the list already"),
+            (
+                OWE,
+                "owe_at_most = { \"Org1MSP/USD\" = 0 }",
+                "ledgers.consortium.owe_at_most.Org1MSP/USD",
+                "at least 1",
+            ),
+            (
+                OWE,
+                "owe_at_most = { \"U S D\" = 1 }",
+                "ledgers.consortium.owe_at_most.U S D",
+                "what IOUs are counted in",
+            ),
+            ("asset = \"Org1MSP/USD\"", "", "currencies.USD.asset", "has no coin"),
+            (
+                "asset = \"Org1MSP/USD\"",
+                "asset = \"coin\"",
+                "currencies.USD.asset",
+                "asset = \"Org1MSP/USD\"",
+            ),
+            (
+                "asset = \"iou:Org1MSP/USD\"",
+                "asset = \"iou:\"",
+                "currencies.USD-IOU.asset",
+                "iou:Org1MSP/USD",
+            ),
+            (
+                "methods = [\"transfer\"]                      # there",
+                "methods = [\"transfer\", \"escrow\"] # there",
+                "currencies.USD.methods",
+                "no escrow on this ledger",
+            ),
+            (
+                "# payee = \"Org1MSP:...\"",
+                &payee("0x00000000000000000000000000000000000000aa"),
+                "currencies.USD.payee",
+                "an MSP id, a colon and 64",
+            ),
+            ("# payee = \"Org1MSP:...\"", &payee("Org1MSP:AB"), "currencies.USD.payee", "64"),
+        ];
+        for (from, to, key, what) in wrong {
+            let error = parse(&changed(from, to)).expect_err(to);
+            assert_eq!(error.key, *key, "{to}: {error}");
+            assert!(error.what.contains(what) && error.line.is_some(), "{to}: {error}");
+        }
+        let config = parse(&changed("# payee = \"Org1MSP:...\"", &payee(&account))).unwrap();
+        assert_eq!(config.currencies["USD"].payee, Some(account.parse().unwrap()));
+    }
+
+    /// Neither has a default: whose promises are worth something is for a person to say.
+    #[test]
+    fn a_seller_says_whose_promises_it_takes_and_a_buyer_how_much_it_may_promise() {
+        for nothing in ["", "ious_from = []"] {
+            let error = parse(&changed(FROM, nothing)).unwrap_err();
+            assert_eq!(error.key, "ledgers.consortium.ious_from", "{error}");
+            assert!(error.what.contains("write ious_from = [\"Org1MSP\"]"), "{error}");
+        }
+        for nothing in ["", "owe_at_most = {}", "owe_at_most = { EUR = \"5\" }"] {
+            let error = parse(&changed(OWE, nothing)).unwrap_err();
+            assert_eq!(error.key, "ledgers.consortium.owe_at_most", "{error}");
+            assert!(error.what.contains("{ \"Org1MSP/USD\" = \"1000000\" }"), "{error}");
+        }
+        // Who only sells owes nothing, and who only buys takes no IOUs.
+        let (seller, _) = ON_FABRIC.split_once("\n[buyer]\n").unwrap();
+        let config = parse(&seller.replacen(OWE, "", 1)).unwrap();
+        assert!(fabric(&config).owe_at_most.is_empty());
+        let (before, _) = ON_FABRIC.split_once("\n[seller]\n").unwrap();
+        let (_, buyer) = ON_FABRIC.split_once("\n[buyer]\n").unwrap();
+        let config = parse(&format!("{before}\n[buyer]\n{buyer}").replacen(FROM, "", 1)).unwrap();
+        assert!(fabric(&config).ious_from.is_empty());
+        assert_eq!(fabric(&config).owe_at_most["Org1MSP/USD"], Amount::new(100_000_000));
+        // Whoever pays in account money alone needs neither.
+        let (before, after) = ON_FABRIC.split_once("[currencies.USD-IOU]").unwrap();
+        let (_, after) = after.split_once("[records]").unwrap();
+        let money = format!("{before}[records]{after}").replacen("\"USD-IOU\"", "\"USD\"", 1);
+        let (money, _) = money.rsplit_once("[[buyer.currencies]]").unwrap();
+        parse(&money.replacen(OWE, "", 1).replacen(FROM, "", 1)).unwrap();
+    }
+
+    #[test]
+    fn a_secret_of_a_gateway_is_refused_and_not_echoed_and_stands_elsewhere() {
+        let secret = "9aa3d95b3bc440fa88ea12eaa4456161";
+        let user = "user = \"u\"\npassword";
+        let forms = [
+            format!("gateway = \"https://h?key={secret}\""),
+            format!("gateway = \"https://user:{secret}@h\""),
+            format!("gateway = \"https://h#{secret}\""),
+            format!("{GATEWAY}\ntoken = \"{secret}\""),
+            format!("{GATEWAY}\ntoken = [\"{secret}\"]"),
+            format!("{GATEWAY}\n{user} = \"{secret}\""),
+            format!("{GATEWAY}\ntls_certificate = \"c\"\ntls_key = \"{secret}\""),
+        ];
+        for form in forms {
+            let error = parse(&changed(GATEWAY, &form)).expect_err(&form);
+            for text in [error.to_string(), format!("{error:?}")] {
+                assert!(!text.contains(secret), "{text}");
+            }
+            assert!(error.what.contains("has been in the open"), "{error}");
+        }
+        let elsewhere = "gateway = \"https://h/fab/connect/\"\nuser = \"u\"\n\
+                         password = \"env:P\"\ntls_ca = \"ca.pem\"\n\
+                         tls_certificate = \"c.pem\"\ntls_key = \"file:k.pem\"";
+        let config = parse(&changed(GATEWAY, elsewhere)).unwrap();
+        let meant = fabric(&config);
+        assert_eq!(meant.gateway, EndpointFrom::Url("https://h/fab/connect".to_owned()));
+        let password = SecretFrom::Env("P".to_owned());
+        assert_eq!(meant.login, Some(LoginFrom::Basic { user: "u".to_owned(), password }));
+        let tls_key = SecretFrom::File(examples().join("k.pem"));
+        assert_eq!(meant.tls.as_ref().unwrap().tls_key, tls_key);
+        assert_eq!(meant.files().len(), 3, "{:?}", meant.files());
+        assert_eq!(parse(&config.show()), Ok(config.clone()));
+        for place in ["env:URL", "file:url"] {
+            let text = format!("gateway = \"{place}\"\ntoken = \"file:token\"");
+            let config = parse(&changed(GATEWAY, &text)).unwrap();
+            assert_eq!(parse(&config.show()), Ok(config));
+        }
+    }
+
+    #[test]
+    fn other_ledgers_have_no_key_of_a_gateway() {
+        let keys = [
+            GATEWAY,
+            "channel = \"c\"",
+            "chaincode = \"c\"",
+            "signer = \"s\"",
+            "token = \"env:T\"",
+            "user = \"u\"",
+            "tls_ca = \"p\"",
+            "tls_certificate = \"p\"",
+            "tls_key = \"env:K\"",
+            "commit_patience_ms = 1000",
+            "in_flight = 1",
+            "events = true",
+            "ious_from = []",
+            "owe_at_most = {}",
+        ];
+        for key in keys {
+            let to = format!("kind = \"embedded\"\n{key}");
+            let error = parse(&super::changed("kind = \"embedded\"", &to)).unwrap_err();
+            let name = key.split(' ').next().unwrap();
+            assert_eq!(error.key, format!("ledgers.local.{name}"), "{error}");
+        }
     }
 }
 

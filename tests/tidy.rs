@@ -65,7 +65,11 @@ const MUST_NOT_SAY: &[(&str, &[&str], &str)] = &[
     ("journal", &["sled::"], "src/journal/tree.rs"),
     ("journal", &["actix", "tokio", "SystemTime", "getrandom", "std::net"], ""),
     ("", &["sled::"], "src/journal/tree.rs"),
-    ("", &["sdpp_ledger_embedded", "sdpp_ledger_ethereum"], "src/config/ledgers"),
+    (
+        "",
+        &["sdpp_ledger_embedded", "sdpp_ledger_ethereum", "sdpp_ledger_fabric"],
+        "src/config/ledgers",
+    ),
     ("", &["ethers", "ethers_core"], ""),
     ("", &["todo!", "unimplemented!", "FIXME", "TODO", "dbg!"], ""),
 ];

@@ -1,15 +1,16 @@
 //! A ledger's actor: carries the outbox of one signing account, so that one place gives its
-//! numbers. It serves the journal, which wakes it, and decides nothing: [`Outbox`] does.
+//! numbers. It serves the journal, which wakes it, and hears what its ledger tells; it decides
+//! nothing: [`Outbox`] does.
 //!
-//! Mailbox: actix's default; what is sent to it are wake-ups, and one that is lost while it turns
-//! is made up for by looking again.
+//! Mailbox: actix's default; what is sent to it are wake-ups, and one that is lost is made up for
+//! when a turn ends. All that wait there lead to one plan.
 
 use crate::actors::journal::{Commit, JournalActor, Serve, Wake};
 use crate::actors::now_ms;
 use crate::journal::Reader;
-use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, perform};
+use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, Turn, take};
 use actix::prelude::*;
-use sdpp_ledger::Ledger;
+use sdpp_ledger::{Ledger, Reference};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,26 +20,25 @@ pub struct LedgerActor {
     outbox: Outbox,
     reader: Reader,
     journal: Addr<JournalActor>,
-    turn: Turn,
+    /// A plan is about to be made.
+    is_planning: bool,
     timer: Option<SpawnHandle>,
     health: Health,
-}
-
-/// Whether a turn is under way.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    /// None: the next wake-up begins one.
-    Idle,
-    /// One is.
-    Turning,
-    /// One is, and there was a wake-up since it began.
-    Again,
 }
 
 /// Asks for the oldest thing that the ledger does not do for us, if there is one.
 #[derive(Message)]
 #[rtype(result = "Option<Trouble>")]
 pub struct AskHealth;
+
+/// What there is to ask is asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Plan;
+
+/// How long the ledger is not listened to after it told something, in milliseconds: what it tells
+/// all the time leads to no more plans than that.
+const MOMENT_MS: u64 = 20;
 
 /// How long to wait before the journal is read again after it could not be, in milliseconds.
 const JOURNAL_AGAIN_MS: u64 = 1_000;
@@ -51,34 +51,60 @@ impl LedgerActor {
         reader: Reader,
         journal: Addr<JournalActor>,
     ) -> Addr<LedgerActor> {
-        let outbox = Outbox::new(ledger.id().clone(), ledger.account().clone(), policy);
-        let (turn, timer, health) = (Turn::Idle, None, Health::default());
-        LedgerActor { ledger, outbox, reader, journal, turn, timer, health }.start()
+        let outbox = Outbox::new(ledger.as_ref(), policy);
+        let (is_planning, timer, health) = (false, None, Health::default());
+        LedgerActor { ledger, outbox, reader, journal, is_planning, timer, health }.start()
     }
 
+    /// Has a plan made after all that waits in the mailbox by then.
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        if self.turn != Turn::Idle {
-            self.turn = Turn::Again;
-            return;
+        if !std::mem::replace(&mut self.is_planning, true) {
+            ctx.notify(Plan);
         }
+    }
+
+    fn plan(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        match self.outbox.plan(&self.reader, now_ms()) {
-            Ok(steps) if steps.is_empty() => self.sleep(ctx),
-            Ok(steps) => {
-                self.turn = Turn::Turning;
-                let asked = ask(self.ledger.clone(), steps).into_actor(self);
-                ctx.spawn(asked.then(|answers, actor, _| actor.commit(answers)).map(
-                    |(), actor, ctx| {
-                        actor.turn = Turn::Idle;
-                        actor.begin(ctx);
-                    },
-                ));
+        match self.outbox.turns(&self.reader, now_ms()) {
+            Ok(turns) => {
+                turns.into_iter().for_each(|turn| self.turn(turn, ctx));
+                self.sleep(ctx);
             }
             Err(error) => {
                 tracing::error!(%error, ledger = %self.ledger.id(), "the outbox cannot be read");
                 self.wake_at(now_ms() + JOURNAL_AGAIN_MS, ctx);
+            }
+        }
+    }
+
+    fn turn(&mut self, Turn { id, steps }: Turn, ctx: &mut Context<Self>) {
+        let ledger = self.ledger.clone();
+        let asked = async move { take(ledger.as_ref(), steps).await }.into_actor(self);
+        let committed = asked.then(|answers, actor, _| actor.commit(answers));
+        ctx.spawn(committed.map(move |(), actor, ctx| {
+            actor.outbox.end(id);
+            actor.begin(ctx);
+        }));
+    }
+
+    /// Waits until the ledger tells something, and after a moment again.
+    fn listen(&mut self, ctx: &mut Context<Self>) {
+        let ledger = self.ledger.clone();
+        let heard = async move { ledger.heard().await }.into_actor(self);
+        ctx.spawn(heard.map(|references, actor, ctx| {
+            actor.hear(&references, ctx);
+            ctx.run_later(Duration::from_millis(MOMENT_MS), |actor, ctx| actor.listen(ctx));
+        }));
+    }
+
+    fn hear(&mut self, references: &[Reference], ctx: &mut Context<Self>) {
+        match self.outbox.hear(&self.reader, references) {
+            Ok(()) => self.begin(ctx),
+            // It is found when it is due.
+            Err(error) => {
+                tracing::error!(%error, ledger = %self.ledger.id(), "the outbox cannot be read");
             }
         }
     }
@@ -138,16 +164,6 @@ impl LedgerActor {
     }
 }
 
-/// Asks a ledger one thing after the other.
-async fn ask(ledger: Arc<dyn Ledger>, steps: Vec<Step>) -> Vec<(Step, Answer)> {
-    let mut answers = Vec::with_capacity(steps.len());
-    for step in steps {
-        let answer = perform(ledger.as_ref(), &step).await;
-        answers.push((step, answer));
-    }
-    answers
-}
-
 /// Any number will do where the system gives none: it only spreads waits.
 fn getrandom_u64() -> u64 {
     crate::actors::random::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
@@ -159,6 +175,7 @@ impl Actor for LedgerActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let (ledger, recipient) = (self.ledger.id().clone(), ctx.address().recipient());
         self.journal.do_send(Serve { ledger, recipient });
+        self.listen(ctx);
     }
 }
 
@@ -167,6 +184,15 @@ impl Handler<Wake> for LedgerActor {
 
     fn handle(&mut self, _: Wake, ctx: &mut Context<Self>) {
         self.begin(ctx);
+    }
+}
+
+impl Handler<Plan> for LedgerActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Plan, ctx: &mut Context<Self>) {
+        self.is_planning = false;
+        self.plan(ctx);
     }
 }
 

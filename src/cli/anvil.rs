@@ -67,14 +67,18 @@ pub(super) async fn reach(config: &Config, keys: &mut Keyring) -> Outcome<Opened
     }
 }
 
-/// Gives an account what it needs of a ledger's coin, unless it has that much.
-pub(super) async fn fund(giver: &Opened, account: &Account, need: Amount) -> Outcome {
+/// Gives an account what it needs of an asset, unless it has that much.
+pub(super) async fn fund(
+    giver: &Opened,
+    account: &Account,
+    asset: &Asset,
+    need: Amount,
+) -> Outcome {
     let none = || Failure::new(Exit::Ledger, "this ledger moves no money");
     let payments = giver.ledger().payments().ok_or_else(none)?;
-    let coin = Asset::coin();
-    let has = payments.balance(account, &coin).await?;
+    let has = payments.balance(account, asset).await?;
     match need.checked_sub(has) {
-        Some(more) if more > Amount::ZERO => Ok(giver.fund(account, &coin, more).await?),
+        Some(more) if more > Amount::ZERO => Ok(giver.fund(account, asset, more).await?),
         _ => Ok(()),
     }
 }

@@ -1,12 +1,15 @@
 //! `sdpp config`: whether a config holds together, and what it means.
 
 use super::exit::{Exit, Failure, Outcome};
+use super::holdings::{Holding, holdings};
 use super::{out, wait_for};
 use crate::config::ledgers::{Keyring, Opened, Token};
-use crate::config::{Config as Meant, CurrencyConfig, EndpointFrom, LedgerAt, LedgerConfig};
+use crate::config::{Config as Meant, CurrencyConfig, LedgerAt};
 use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
 use sdpp_ledger::Account;
+use serde::Serialize;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Check a config, or show what it means.
@@ -26,8 +29,8 @@ enum Verb {
 /// Check that everything a config refers to is there.
 ///
 /// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
-/// asked as well: whether they are the ones that are meant, their contract the right one, and
-/// their tokens what the currencies say.
+/// asked as well: whether they are the ones that are meant, their contract the right one, their
+/// tokens what the currencies say; and who we are there. Nothing is written to any.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
 struct Check {
@@ -72,9 +75,10 @@ impl Check {
             ..failure
         };
         offline(&config).map_err(in_file)?;
-        if self.online {
-            wait_for(online(&config)).map_err(in_file)?;
-        }
+        let reached = match self.online {
+            true => wait_for(online(&config)).map_err(in_file)?,
+            false => Vec::new(),
+        };
         let (seller, buyer) = (config.seller.is_some(), config.buyer.is_some());
         if self.json {
             return out::json(&serde_json::json!({
@@ -82,7 +86,7 @@ impl Check {
                 "topics": config.topics.keys().collect::<Vec<_>>(),
                 "currencies": config.currencies.keys().collect::<Vec<_>>(),
                 "ledgers": config.ledgers.keys().collect::<Vec<_>>(),
-                "online": self.online,
+                "online": self.online, "reached": reached,
             }));
         }
         let who = match (seller, buyer) {
@@ -91,7 +95,8 @@ impl Check {
             _ => "a buyer",
         };
         let asked = if self.online { ", all ledgers answer" } else { "" };
-        out::line(format!("{} is good: {who}{asked}", self.file.display()))
+        out::line(format!("{} is good: {who}{asked}", self.file.display()))?;
+        reached.iter().try_for_each(out::line)
     }
 }
 
@@ -100,22 +105,20 @@ fn offline(config: &Meant) -> Outcome {
     let ledgers = config
         .ledgers
         .iter()
-        .map(|(name, LedgerConfig { key, .. })| (format!("ledgers.{name}.key"), key));
+        .filter_map(|(name, ledger)| Some((format!("ledgers.{name}.key"), ledger.key.as_ref()?)));
     for (place, key) in
         std::iter::once(("identity.key".to_owned(), &config.identity)).chain(ledgers)
     {
         is_there(key).map_err(|error| Failure::usage(format!("{place}: {error}")))?;
     }
     for (name, ledger) in &config.ledgers {
-        let LedgerAt::Ethereum(chain) = &ledger.at else { continue };
-        for endpoint in &chain.endpoints {
-            let EndpointFrom::File(path) = endpoint else { continue };
-            let missing = |error| Failure::usage(format!("ledgers.{name}.endpoints: {error}"));
+        for (key, path) in files(&ledger.at) {
+            let missing = |error| Failure::usage(format!("ledgers.{name}.{key}: {error}"));
             is_file(path).map_err(missing)?;
         }
     }
     for (name, currency) in &config.currencies {
-        let key = config.ledgers.get(&currency.ledger).map(|ledger| &ledger.key);
+        let key = config.ledgers.get(&currency.ledger).and_then(|ledger| ledger.key.as_ref());
         // Other keys show their account only when they are opened.
         if let Some(own) = key.map(account_of).transpose()?.flatten() {
             check_payee(name, currency, &own)?;
@@ -126,6 +129,17 @@ fn offline(config: &Meant) -> Outcome {
         checked.map_err(|error| Failure::usage(format!("topics.{name}.source: {error}")))?;
     }
     Ok(())
+}
+
+/// The files beside keys that a ledger's config names, by key.
+fn files(at: &LedgerAt) -> Vec<(&'static str, &Path)> {
+    match at {
+        LedgerAt::Embedded(_) => Vec::new(),
+        LedgerAt::Ethereum(chain) => {
+            chain.endpoints.iter().filter_map(|from| Some(("endpoints", from.file()?))).collect()
+        }
+        LedgerAt::Fabric(fabric) => fabric.files(),
+    }
 }
 
 /// Whether a key and what opens it are there. What a variable holds shows when it is used.
@@ -162,9 +176,31 @@ fn check_payee(name: &str, currency: &CurrencyConfig, own: &Account) -> Outcome 
     currency.payee(own).map(drop).map_err(wrong)
 }
 
-async fn online(config: &Meant) -> Outcome {
+/// Who we are on a ledger.
+#[derive(Serialize)]
+struct Reached {
+    ledger: String,
+    account: Account,
+    /// Whether the account can be paid.
+    is_open: bool,
+    holds: Vec<Holding>,
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reached { ledger, account, is_open, holds } = self;
+        write!(f, "{ledger}  account {account}")?;
+        if !is_open {
+            f.write_str("  not open yet: `sdpp sell` and `sdpp buy` open it")?;
+        }
+        holds.iter().try_for_each(|held| write!(f, "  holds {held}"))
+    }
+}
+
+async fn online(config: &Meant) -> Outcome<Vec<Reached>> {
     let mut keys = Keyring::default();
     keys.open(&config.identity)?;
+    let mut reached = Vec::new();
     for name in config.ledgers.keys() {
         let opened = Opened::open(config, name, &mut keys).await?;
         let at = |error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}"));
@@ -175,8 +211,15 @@ async fn online(config: &Meant) -> Outcome {
                 check_token(currency, meant, &token)?;
             }
         }
+        let (ledger, account) = (name.clone(), opened.ledger().account().clone());
+        let is_open = opened.is_open().await.map_err(at)?;
+        let holds = match is_open {
+            true => holdings(config, name, &opened, &account).await.map_err(at)?,
+            false => Vec::new(),
+        };
+        reached.push(Reached { ledger, account, is_open, holds });
     }
-    Ok(())
+    Ok(reached)
 }
 
 /// Whether the ledger means what the config means by a currency.

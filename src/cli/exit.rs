@@ -119,11 +119,14 @@ impl From<OpenError> for Failure {
                 Failure { exit, why: format!("the key of ledger {ledger}: {why}") }
             }
             OpenError::Endpoint { .. }
+            | OpenError::Unread { .. }
+            | OpenError::NoKey { .. }
+            | OpenError::NoKeys { .. }
             | OpenError::NotBuilt { .. }
             | OpenError::NoSuchLedger { .. } => Failure::usage(error),
-            OpenError::Closed { .. } | OpenError::Unreachable { .. } => {
-                Failure::new(Exit::Ledger, error)
-            }
+            OpenError::Closed { .. }
+            | OpenError::Account { .. }
+            | OpenError::Unreachable { .. } => Failure::new(Exit::Ledger, error),
         }
     }
 }

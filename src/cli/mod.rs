@@ -14,6 +14,8 @@ mod demo;
 mod desk;
 mod dispute;
 pub mod exit;
+mod fabric;
+mod holdings;
 mod init;
 mod items;
 mod journal;

@@ -262,6 +262,7 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
         raise_after_ms: RAISE_AFTER_MS,
         in_flight_max: match at {
             Some(LedgerAt::Embedded(_)) => 64,
+            Some(LedgerAt::Fabric(fabric)) => fabric.in_flight,
             // What geth's pool keeps of one account even when it is full.
             Some(LedgerAt::Ethereum(_)) | None => 16,
         },

@@ -3,13 +3,13 @@
 use crate::keystore::{self, KeystoreError};
 use serde::{Serialize, Serializer};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Where the URL of an endpoint comes from. Holds no secret, so it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointFrom {
-    /// Here: `SCHEME://HOST` or `SCHEME://HOST:PORT`, and nothing behind it.
+    /// Here: `SCHEME://HOST` or `SCHEME://HOST:PORT`; a gateway may have a path behind it.
     Url(String),
     /// A file that others cannot read.
     File(PathBuf),
@@ -18,6 +18,14 @@ pub enum EndpointFrom {
 }
 
 impl EndpointFrom {
+    /// The file that it is in, where it is in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            EndpointFrom::File(path) => Some(path),
+            EndpointFrom::Url(_) | EndpointFrom::Env(_) => None,
+        }
+    }
+
     /// Fetches the URL.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ pub(super) struct JournalFile {
 pub(super) enum LedgerKind {
     Embedded,
     Ethereum,
+    Fabric,
 }
 
 /// All kinds in one, so that an error can say which key does not go with which kind, at its line.
@@ -60,6 +61,20 @@ pub(super) struct LedgerFile {
     pub escrow: Option<String>,
     pub depth: Option<u64>,
     pub fee_ceiling: Option<Units>,
+    pub gateway: Option<SecretText>,
+    pub channel: Option<String>,
+    pub chaincode: Option<String>,
+    pub signer: Option<String>,
+    pub token: Option<SecretText>,
+    pub user: Option<String>,
+    pub tls_ca: Option<PathBuf>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<SecretText>,
+    pub commit_patience_ms: Option<u64>,
+    pub in_flight: Option<u64>,
+    pub events: Option<bool>,
+    pub ious_from: Option<Vec<String>>,
+    pub owe_at_most: Option<BTreeMap<String, Units>>,
     pub poll_ms: Option<u64>,
     pub key: Option<SecretText>,
     pub keystore: Option<PathBuf>,

@@ -6,81 +6,31 @@
 //! says which, where and what to do.
 
 mod embedded;
+mod error;
 #[cfg(feature = "ethereum")]
 mod ethereum;
+#[cfg(feature = "fabric")]
+mod fabric;
+mod told;
 
 pub use embedded::{ChainRules, FAUCET, Served};
+pub use error::OpenError;
+pub use told::{Asks, Deployed, Token, Transaction};
 
-use super::{Config, Embedded, EndpointFrom, LedgerAt, LedgerConfig};
+use super::{Config, Embedded, EndpointFrom, Fabric, LedgerAt, LedgerConfig};
 use crate::keystore::{KeyFrom, KeystoreError};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Channel, ChannelId, Finality, Key, Ledger, LedgerError, TxId,
-    keccak,
+    Account, Amount, Asset, Channel, ChannelId, Key, Ledger, LedgerError, TxId, keccak,
 };
-use sdpp_ledger_embedded::{EmbeddedLedger, Node, TxRecord};
+use sdpp_ledger_embedded::{EmbeddedLedger, Node};
 #[cfg(feature = "ethereum")]
 use sdpp_ledger_ethereum::EthereumLedger;
+#[cfg(feature = "fabric")]
+use sdpp_ledger_fabric::FabricLedger;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Why a ledger cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its key cannot be.
-    #[error("the key of ledger {ledger}: {source}")]
-    Key {
-        /// The ledger's name in the config.
-        ledger: String,
-        /// What is wrong with the key.
-        source: KeystoreError,
-    },
-    /// The folder that it lives in cannot be.
-    #[error("ledger {ledger} in {folder}: {why}")]
-    Closed {
-        /// The ledger's name in the config.
-        ledger: String,
-        /// Its folder.
-        folder: String,
-        /// What is wrong and what to do.
-        why: String,
-    },
-    /// Nobody answers where it should be, or somebody else does.
-    #[error("ledger {ledger} at {address}: {source}: {hint}")]
-    Unreachable {
-        /// The ledger's name in the config.
-        ledger: String,
-        /// Where it should be.
-        address: String,
-        /// What came back.
-        source: LedgerError,
-        /// What to do.
-        hint: String,
-    },
-    /// Where it should be asked is not told.
-    #[error("an endpoint of ledger {ledger}: {source}")]
-    Endpoint {
-        /// The ledger's name in the config.
-        ledger: String,
-        /// What is wrong with the place that its URL comes from.
-        source: KeystoreError,
-    },
-    /// This program was built without that kind of ledger.
-    #[error("ledger {ledger}: this sdpp was built without its kind: build one with all features")]
-    NotBuilt {
-        /// The ledger's name in the config.
-        ledger: String,
-    },
-    /// The config names no such ledger.
-    #[error("the config has no ledger {name:?}: name one of {known}")]
-    NoSuchLedger {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        known: String,
-    },
-}
 
 /// Keys that were opened, so that one which is used in several places is unlocked once: its
 /// owner is asked for the password once, and unlocking is slow on purpose.
@@ -118,66 +68,25 @@ enum Kind {
     Embedded(Arc<dyn Node>),
     #[cfg(feature = "ethereum")]
     Ethereum(EthereumLedger),
-}
-
-/// A transaction as a ledger tells of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transaction {
-    /// Its id.
-    pub tx: TxId,
-    /// Who signed it.
-    pub from: Account,
-    /// The signer's number in it.
-    pub number: u64,
-    /// What it asks for.
-    pub asks: Asks,
-    /// How final it is.
-    pub finality: Finality,
-}
-
-/// What a transaction asks a ledger for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asks {
-    /// Something that we could have asked for.
-    Call(Call),
-    /// Something else.
-    Other {
-        /// Of whom; `None` where it makes a contract.
-        to: Option<Account>,
-        /// What it brings along, in the coin's smallest unit.
-        value: Amount,
-    },
-}
-
-/// Something that was put on a ledger, for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deployed {
-    /// The transaction that did it.
-    pub tx: TxId,
-    /// Where it is now.
-    pub contract: Account,
-    /// Height of its block.
-    pub height: u64,
-}
-
-/// What a ledger says of a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// What people write behind an amount.
-    pub symbol: String,
-    /// How many decimals a whole one has.
-    pub decimals: u8,
+    #[cfg(feature = "fabric")]
+    Fabric(FabricLedger),
 }
 
 impl Ledgers {
-    /// Opens all ledgers of a config.
+    /// Opens all ledgers of a config for sessions: where a currency of ours lives and accounts have
+    /// to be opened there first, ours is.
     ///
     /// # Errors
     /// [`OpenError`] for the first that cannot be opened.
     pub async fn open(config: &Config, keys: &mut Keyring) -> Result<Self, OpenError> {
         let mut opened = BTreeMap::new();
         for name in config.ledgers.keys() {
-            opened.insert(name.clone(), Opened::open(config, name, keys).await?);
+            let one = Opened::open(config, name, keys).await?;
+            if config.currencies.values().any(|currency| currency.ledger == *name) {
+                let failed = |source| OpenError::Account { ledger: name.clone(), source };
+                one.open_account().await.map_err(failed)?;
+            }
+            opened.insert(name.clone(), one);
         }
         Ok(Ledgers(opened))
     }
@@ -195,19 +104,18 @@ impl Ledgers {
 }
 
 impl Opened {
-    /// Opens one ledger of a config.
+    /// Opens one ledger of a config. Nothing is written there.
     ///
     /// # Errors
     /// [`OpenError`] says which, where and what to do.
     pub async fn open(config: &Config, name: &str, keys: &mut Keyring) -> Result<Self, OpenError> {
         let written = known(config, name)?;
-        let source = keys.open(&written.key);
-        let key = source.map_err(|source| OpenError::Key { ledger: name.to_owned(), source })?;
-        Self::with_key(name, written, key).await
+        Self::with_key(name, written, unlocked(name, written, keys)?).await
     }
 
     /// Opens one ledger to look at it: no key of ours is unlocked, so nothing that it could sign
-    /// would be of use to anybody.
+    /// would be of use to anybody. Where a gateway signs there is no key, and it is as
+    /// [`Opened::open`].
     ///
     /// # Errors
     /// As [`Opened::open`].
@@ -215,7 +123,7 @@ impl Opened {
         // Any key will do: this digest is a number below the curve's order.
         #[allow(clippy::expect_used)]
         let nobody = Key::from_bytes(&keccak(&[b"nobody"]).0).expect("it is a secret key");
-        Self::with_key(name, known(config, name)?, nobody).await
+        Self::with_key(name, known(config, name)?, Some(nobody)).await
     }
 
     /// As [`Opened::open`], but whatever contract the config names: to deploy another.
@@ -231,24 +139,36 @@ impl Opened {
         if let LedgerAt::Ethereum(chain) = &mut written.at {
             chain.escrow = None;
         }
-        let key = keys.open(&written.key);
-        let key = key.map_err(|source| OpenError::Key { ledger: name.to_owned(), source })?;
+        let key = unlocked(name, &written, keys)?;
         Self::with_key(name, &written, key).await
     }
 
-    async fn with_key(name: &str, written: &LedgerConfig, key: Key) -> Result<Self, OpenError> {
+    async fn with_key(
+        name: &str,
+        written: &LedgerConfig,
+        key: Option<Key>,
+    ) -> Result<Self, OpenError> {
+        let key = || key.ok_or_else(|| OpenError::NoKey { ledger: name.to_owned() });
         match &written.at {
             LedgerAt::Embedded(place) => {
+                let key = key()?;
                 let node = embedded::open(name, place, written.patience_ms).await?;
                 Ok(Opened::on_node(node, key))
             }
             #[cfg(feature = "ethereum")]
             LedgerAt::Ethereum(chain) => {
-                let ledger = ethereum::connect(name, chain, written.patience_ms, key).await?;
+                let ledger = ethereum::connect(name, chain, written.patience_ms, key()?).await?;
                 Ok(Opened::on_chain(ledger))
+            }
+            #[cfg(feature = "fabric")]
+            LedgerAt::Fabric(gateway) => {
+                let ledger = fabric::connect(name, gateway, written.patience_ms).await?;
+                Ok(Opened { ledger: Arc::new(ledger.clone()), kind: Kind::Fabric(ledger) })
             }
             #[cfg(not(feature = "ethereum"))]
             LedgerAt::Ethereum(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
+            #[cfg(not(feature = "fabric"))]
+            LedgerAt::Fabric(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
         }
     }
 
@@ -263,11 +183,16 @@ impl Opened {
     }
 
     /// The same ledger as another account sees it: where seller and buyer live in one process.
-    pub fn signed_by(&self, key: Key) -> Opened {
+    ///
+    /// # Errors
+    /// [`OpenError::NoKeys`] where no key signs.
+    pub fn signed_by(&self, key: Key) -> Result<Opened, OpenError> {
         match &self.kind {
-            Kind::Embedded(node) => Opened::on_node(Arc::clone(node), key),
+            Kind::Embedded(node) => Ok(Opened::on_node(Arc::clone(node), key)),
             #[cfg(feature = "ethereum")]
-            Kind::Ethereum(ledger) => Opened::on_chain(ledger.signed_by(key)),
+            Kind::Ethereum(ledger) => Ok(Opened::on_chain(ledger.signed_by(key))),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => Err(OpenError::NoKeys { ledger: ledger.id().to_string() }),
         }
     }
 
@@ -276,11 +201,49 @@ impl Opened {
         &self.ledger
     }
 
-    /// Gives an account money: out of nothing where the ledger has a faucet, else from our own,
-    /// and then it is final when this returns. Asked twice it gives twice.
+    /// Opens our account where a ledger wants that before it can be paid. Again it does nothing.
     ///
     /// # Errors
     /// What the ledger answers; so for all of these.
+    pub async fn open_account(&self) -> Result<(), LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(()),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => Ok(()),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => ledger.open_account().await,
+        }
+    }
+
+    /// Whether our account can be paid.
+    pub async fn is_open(&self) -> Result<bool, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(true),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => Ok(true),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => ledger.is_open().await,
+        }
+    }
+
+    /// What an account owes in open promises of an asset; `None` where money is no promise.
+    #[cfg_attr(not(feature = "fabric"), allow(unused_variables))]
+    pub async fn owed(
+        &self,
+        account: &Account,
+        asset: &Asset,
+    ) -> Result<Option<Amount>, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => Ok(None),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => fabric::owed(ledger, account, asset).await,
+        }
+    }
+
+    /// Gives an account money: out of nothing where the ledger has a faucet, else from our own,
+    /// and then it is final when this returns. Asked twice it gives twice.
     pub async fn fund(
         &self,
         account: &Account,
@@ -291,6 +254,8 @@ impl Opened {
             Kind::Embedded(node) => node.fund(account, asset, amount).await,
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ethereum::send(ledger, account, asset, amount).await,
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => fabric::give(ledger, account, asset, amount).await,
         }
     }
 
@@ -300,6 +265,8 @@ impl Opened {
             Kind::Embedded(node) => Ok(node.tx(tx).await?.map(Transaction::from)),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => Ok(ledger.transaction(tx).await?.map(Transaction::from)),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => Ok(ledger.transaction(tx).await?.map(Transaction::from)),
         }
     }
 
@@ -315,7 +282,9 @@ impl Opened {
                 Ok(records.into_iter().map(Transaction::from).collect())
             }
             #[cfg(feature = "ethereum")]
-            Kind::Ethereum(_) => Err(ethereum::keeps_no_list("transactions: name one by its id")),
+            Kind::Ethereum(_) => Err(keeps_no_list("transactions: name one by its id")),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Err(keeps_no_list("transactions: name one by its id")),
         }
     }
 
@@ -327,7 +296,9 @@ impl Opened {
         match &self.kind {
             Kind::Embedded(node) => node.channels(account).await,
             #[cfg(feature = "ethereum")]
-            Kind::Ethereum(_) => Err(ethereum::keeps_no_list("channels: the journal does")),
+            Kind::Ethereum(_) => Err(keeps_no_list("channels: the journal does")),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Ok(Vec::new()),
         }
     }
 
@@ -338,6 +309,8 @@ impl Opened {
     pub async fn deploy_escrow(&self, grace_period: Duration) -> Result<Deployed, LedgerError> {
         match &self.kind {
             Kind::Embedded(_) => Err(nothing_to_deploy()),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.deploy_escrow(grace_period).await.map(Deployed::from),
         }
@@ -354,6 +327,8 @@ impl Opened {
     ) -> Result<Deployed, LedgerError> {
         match &self.kind {
             Kind::Embedded(_) => Err(nothing_to_deploy()),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => {
                 let deployed = ledger.deploy_token(symbol, symbol, decimals, supply).await;
@@ -367,6 +342,8 @@ impl Opened {
     pub async fn gas_used(&self, tx: &TxId) -> Result<Option<u64>, LedgerError> {
         match &self.kind {
             Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.gas_used(tx).await,
         }
@@ -378,6 +355,8 @@ impl Opened {
             Kind::Embedded(_) => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.software().await.map(Some),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(ledger) => ledger.software().await.map(Some),
         }
     }
 
@@ -387,20 +366,13 @@ impl Opened {
     pub async fn token(&self, asset: &Asset) -> Result<Option<Token>, LedgerError> {
         match &self.kind {
             Kind::Embedded(_) => Ok(None),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(_) if *asset == Asset::coin() => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.token(asset).await.map(|token| Some(token.into())),
         }
-    }
-}
-
-impl From<TxRecord> for Transaction {
-    fn from(record: TxRecord) -> Self {
-        let finality = record.finality();
-        let TxRecord { tx, from, number, call, .. } = record;
-        let asks = Asks::Call(call);
-        Transaction { tx, from, number, asks, finality }
     }
 }
 
@@ -416,6 +388,10 @@ impl fmt::Display for LedgerAt {
                 join(f, &chain.endpoints)?;
                 chain.escrow.as_ref().map_or(Ok(()), |escrow| write!(f, ", escrow {escrow}"))
             }
+            LedgerAt::Fabric(fabric) => {
+                let Fabric { gateway, channel, chaincode, .. } = fabric.as_ref();
+                write!(f, "channel {channel}, chaincode {chaincode} at {gateway}")
+            }
         }
     }
 }
@@ -425,6 +401,22 @@ fn known<'a>(config: &'a Config, name: &str) -> Result<&'a LedgerConfig, OpenErr
         name: name.to_owned(),
         known: config.ledgers.keys().cloned().collect::<Vec<_>>().join(", "),
     })
+}
+
+/// The key that signs there, unlocked, where one does.
+fn unlocked(
+    name: &str,
+    written: &LedgerConfig,
+    keys: &mut Keyring,
+) -> Result<Option<Key>, OpenError> {
+    let key = written.key.as_ref().map(|from| keys.open(from)).transpose();
+    key.map_err(|source| OpenError::Key { ledger: name.to_owned(), source })
+}
+
+/// What a ledger does not answer without an index of its own.
+#[cfg(any(feature = "ethereum", feature = "fabric"))]
+fn keeps_no_list(of: &str) -> LedgerError {
+    LedgerError::refused("NotListed", format!("this ledger lists no account's {of}"))
 }
 
 fn nothing_to_deploy() -> LedgerError {

@@ -6,13 +6,16 @@
 //! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
 mod endpoint;
+mod fabric;
 mod file;
 pub mod ledgers;
 mod place;
 mod resolve;
+mod shown;
 pub mod templates;
 
 pub use endpoint::EndpointFrom;
+pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -36,7 +39,7 @@ const EMBEDDED_POLL_MS: u64 = 50;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Config {
     /// The key that signs messages.
-    #[serde(serialize_with = "show_key")]
+    #[serde(serialize_with = "shown::key")]
     pub identity: KeyFrom,
     /// Where the journal is.
     pub journal: Journal,
@@ -72,9 +75,10 @@ pub struct LedgerConfig {
     /// Which, and where.
     #[serde(flatten)]
     pub at: LedgerAt,
-    /// The key that signs there; the identity's unless another is named.
-    #[serde(flatten, serialize_with = "show_key")]
-    pub key: KeyFrom,
+    /// The key that signs there; the identity's unless another is named. `None` where no key of
+    /// ours does: a gateway signs.
+    #[serde(flatten, serialize_with = "shown::key_if_any")]
+    pub key: Option<KeyFrom>,
     /// How long an answer may take, in milliseconds.
     pub patience_ms: u64,
 }
@@ -87,6 +91,8 @@ pub enum LedgerAt {
     Embedded(Embedded),
     /// An EVM chain.
     Ethereum(Ethereum),
+    /// A channel of Hyperledger Fabric, through a gateway.
+    Fabric(Box<Fabric>),
 }
 
 impl LedgerAt {
@@ -95,6 +101,7 @@ impl LedgerAt {
         match self {
             LedgerAt::Embedded(_) => EMBEDDED_POLL_MS,
             LedgerAt::Ethereum(chain) => chain.poll_ms,
+            LedgerAt::Fabric(fabric) => fabric.poll_ms,
         }
     }
 }
@@ -160,13 +167,21 @@ impl CurrencyConfig {
     /// Who is paid, where `own` is our account on the currency's ledger.
     ///
     /// # Errors
-    /// A sentence, where vouchers would be for an account that cannot redeem them.
+    /// A sentence, where vouchers or promises would be for an account that is not ours: nobody here
+    /// could redeem them.
     pub fn payee<'a>(&'a self, own: &'a Account) -> Result<&'a Account, String> {
         let payee = self.payee.as_ref().unwrap_or(own);
         if payee != own && self.methods.contains(&Method::Escrow) {
             return Err(format!(
                 "{payee} is not the account that signs on {} ({own}), and only the payee of a \
                  channel can redeem its vouchers: remove \"escrow\" from methods, or the payee",
+                self.ledger
+            ));
+        }
+        if payee != own && Fabric::unit_of(&self.asset).is_some() {
+            return Err(format!(
+                "{payee} is not our account on {} ({own}), and an IOU pays its holder alone: \
+                 remove the payee",
                 self.ledger
             ));
         }
@@ -245,7 +260,7 @@ pub struct Topic {
     /// The unit of the readings, for people.
     pub units: String,
     /// Where the items come from.
-    #[serde(serialize_with = "show_origin")]
+    #[serde(serialize_with = "shown::origin")]
     pub source: Origin,
 }
 
@@ -437,47 +452,4 @@ fn suggest(message: &str) -> String {
 
 fn is_one_to_one(rate: &Rate) -> bool {
     rate.numerator == rate.denominator
-}
-
-fn show_key<S: serde::Serializer>(key: &KeyFrom, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        key: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        keystore: Option<&'a Path>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        password: Option<String>,
-    }
-    let (keystore, password) = match key {
-        KeyFrom::Keystore { dir, password, .. } => {
-            (Some(dir.as_path()), Some(password.to_string()))
-        }
-        KeyFrom::File(_) | KeyFrom::Env(_) => (None, None),
-    };
-    Shown { key: key.to_string(), keystore, password }.serialize(serializer)
-}
-
-fn show_origin<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
-    use crate::source::{Format, Sensor, WhenSlow};
-    #[derive(Serialize)]
-    #[serde(tag = "kind", rename_all = "snake_case")]
-    enum Shown<'a> {
-        Host { sensor: Sensor, interval_ms: u128, when_slow: WhenSlow },
-        File { path: &'a Path, format: Format },
-        Stdin { when_slow: WhenSlow },
-        Command { command: &'a [String], when_slow: WhenSlow },
-    }
-    let shown = match origin {
-        Origin::Host(host) => Shown::Host {
-            sensor: host.sensor,
-            interval_ms: host.interval.as_millis(),
-            when_slow: host.when_slow,
-        },
-        Origin::File(file) => Shown::File { path: &file.path, format: file.format },
-        Origin::Stdin { when_slow } => Shown::Stdin { when_slow: *when_slow },
-        Origin::Command(command) => {
-            Shown::Command { command: &command.argv, when_slow: command.when_slow }
-        }
-    };
-    shown.serialize(serializer)
 }

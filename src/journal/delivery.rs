@@ -121,7 +121,7 @@ pub enum State {
     Dead {
         /// Why.
         why: String,
-        /// Another transaction used the number up; if not, it is free for another delivery.
+        /// Another transaction took its place; if not, its number is free for another delivery.
         number_spent: bool,
     },
 }
@@ -161,7 +161,7 @@ pub enum Event {
         /// Where.
         evidence: Evidence,
     },
-    /// Another transaction used its number up, for good.
+    /// Another transaction used up its number, or what it spends, for good.
     Replaced,
     /// It was signed again under its number: send the newest variant.
     Resigned,
@@ -206,7 +206,7 @@ impl State {
             (_, Event::Reverted { why, evidence }) => Ok(State::Reverted { why, evidence }),
             (_, Event::Cancelled { evidence }) => Ok(State::Cancelled { evidence }),
             (_, Event::Replaced) => Ok(State::Dead {
-                why: "another transaction used its number".to_owned(),
+                why: "another transaction took its place".to_owned(),
                 number_spent: true,
             }),
         }

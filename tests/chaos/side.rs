@@ -256,7 +256,7 @@ fn outbox(ledger: &EthereumLedger, dice: &mut Dice) -> Outbox {
         backoff_base_ms: 50,
         backoff_max_ms: 1_000,
     };
-    Outbox::new(ledger.id().clone(), ledger.account().clone(), policy)
+    Outbox::new(ledger, policy)
 }
 
 fn may_crash(dice: &mut Dice, is_calm: bool) -> Result<(), Crash> {

@@ -4,7 +4,7 @@
 
 const assert = require("node:assert/strict");
 const { execFile, spawn, spawnSync } = require("node:child_process");
-const { X509Certificate } = require("node:crypto");
+const { X509Certificate, createECDH } = require("node:crypto");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
@@ -30,7 +30,16 @@ test("up, again, killed, up again, down", async () => {
   const first = network();
   assert.equal(first.double, true);
   await hasMoney(first);
+  const configs = () => ["seller.toml", "buyer.toml", "seller.key"].map((name) => read(dir, name));
+  const written = configs();
+  configsSay(first);
+  for (const side of ["seller", "buyer"]) {
+    fs.mkdirSync(path.join(dir, `${side}-journal`));
+    const { mode } = fs.statSync(path.join(dir, `${side}.key`));
+    assert.equal(mode & 0o077, 0, "others can read the key");
+  }
   assert.equal((await script("up")).code, 0);
+  assert.deepEqual(configs(), written, "up again wrote others");
   assert.deepEqual(network(), first, "up again began anew");
   const link = path.join(dir, "link");
   fs.symlinkSync(dir, link);
@@ -50,6 +59,13 @@ test("up, again, killed, up again, down", async () => {
   assert.equal(second.url, first.url);
   assert.notEqual(second.genesis, first.genesis);
   await hasMoney(second);
+  configsSay(second);
+  assert.equal(read(dir, "seller.key"), written[2], "another ledger made another seller");
+  for (const side of ["seller", "buyer"]) {
+    const of = `${side}-journal-of-${first.genesis.slice(0, 12)}`;
+    assert.equal(fs.existsSync(path.join(dir, of)), true, `${side}: a journal of no ledger`);
+    assert.equal(fs.existsSync(path.join(dir, `${side}-journal`)), false);
+  }
 
   const down = await script("down");
   assert.match(down.said, /stopped/);
@@ -122,6 +138,21 @@ test("the double's command refuses what it does not understand", async () => {
     assert.match(said, /^double: /);
   }
 });
+
+// That both configs are for this network, and that the buyer knows the seller's key.
+function configsSay({ url, channel, chaincode }) {
+  const [seller, buyer] = ["seller", "buyer"].map((side) => read(dir, `${side}.toml`));
+  for (const [side, text] of Object.entries({ seller, buyer })) {
+    const at = { gateway: url, channel, chaincode, signer: side };
+    for (const [key, value] of Object.entries(at)) {
+      assert.ok(text.includes(`\n${key} = "${value}"\n`), `${side}: ${key}\n${text}`);
+    }
+  }
+  const ecdh = createECDH("secp256k1");
+  ecdh.setPrivateKey(read(dir, "seller.key").trim().slice(2), "hex");
+  const known = `"127.0.0.1:9620" = "0x${ecdh.getPublicKey("hex", "compressed")}"`;
+  assert.ok(buyer.includes(known), buyer);
+}
 
 function script(word, where = dir) {
   const env = { ...process.env, SDPP_FABRIC_DIR: where, SDPP_FABRIC_BLOCK_MS: "10" };

@@ -306,8 +306,11 @@ async fn what_is_under_our_reference_and_something_else_is_never_taken_for_ours(
         let (_, args) = rig::asked_of_chaincode(&signed);
         let other = [args[0].as_str(), &args[1], &args[2], "9"];
         market.gateway.submit("buyer", func, &other).await;
-        let submitted = market.buyer.submit(&signed).await;
-        is_refused(&submitted, "Conflict");
+        is_refused(&market.buyer.submit(&signed).await, "Conflict");
+        // Also where it is in doubt whether what stands there is of an earlier submission.
+        market.double.faults.arm(json!({ "fault": "close", "func": func }));
+        is_unavailable(&market.buyer.submit(&signed).await);
+        is_refused(&market.buyer.submit(&signed).await, "Conflict");
         match market.buyer.finality(&signed).await {
             Ok(Finality::Reverted { why, evidence }) => {
                 assert!(why.contains("Conflict") && evidence.amount == Amount::ZERO, "{why}");

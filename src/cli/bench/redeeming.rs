@@ -73,7 +73,7 @@ impl Redeeming {
         let channels = count + ALONE;
         let need = FOR_GAS + DEPOSIT * channels as u128;
         for key in [&payer, &seller] {
-            fund(operator, &key.public().account(), Amount::new(need)).await?;
+            fund(operator, &key.public().account(), &Asset::coin(), Amount::new(need)).await?;
         }
         let mut together = vouchers(operator, &payer, &seller, channels).await?;
         let alone = together.split_off(count);
@@ -81,7 +81,7 @@ impl Redeeming {
         let dir = made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
         let path = dir.path().join("seller.toml");
         fs::write(&path, seller_toml(anvil)?).map_err(Failure::io("write", &path))?;
-        let ledger = operator.signed_by(seller.clone());
+        let ledger = operator.signed_by(seller.clone())?;
         let seller = Running::start(&Config::load(&path)?, seller, &[(ANVIL, &ledger)])?;
         Ok(Redeeming { seller, ledger, together, alone, depth: anvil.depth(), _dir: dir })
     }
@@ -176,7 +176,7 @@ async fn vouchers(
     seller: &Key,
     count: usize,
 ) -> Outcome<Vec<Redeem>> {
-    let opened = operator.signed_by(payer.clone());
+    let opened = operator.signed_by(payer.clone())?;
     let (ledger, escrow) = (opened.ledger(), escrow(&opened)?);
     let (payee, coin) = (seller.public().account(), Asset::coin());
     let first = ledger.next_number().await?;

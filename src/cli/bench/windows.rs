@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::config::ledgers::Opened;
 use crate::record::End;
 use crate::session::Wish;
-use sdpp_ledger::{Amount, Key};
+use sdpp_ledger::{Amount, Asset, Key};
 use serde::Serialize;
 use std::fs;
 use std::path::Path;
@@ -73,9 +73,9 @@ async fn session(shared: &str, operator: Option<&Opened>) -> Outcome<f64> {
     };
     let need = Amount::new(if operator.is_some() { ETHER } else { DEPOSIT });
     for key in [&seller_key, &buyer_key] {
-        fund(&giver, &key.public().account(), need).await?;
+        fund(&giver, &key.public().account(), &Asset::coin(), need).await?;
     }
-    let ledgers = [giver.signed_by(seller_key.clone()), giver.signed_by(buyer_key.clone())];
+    let ledgers = [giver.signed_by(seller_key.clone())?, giver.signed_by(buyer_key.clone())?];
     let selling_side = Running::start(&seller, seller_key, &[(name, &ledgers[0])])?;
     let buying_side = Running::start(&buyer, buyer_key, &[(name, &ledgers[1])])?;
     let selling = Selling::start(&seller, &selling_side).await?;

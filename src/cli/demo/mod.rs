@@ -37,6 +37,8 @@ enum OnLedger {
     Embedded,
     /// The Ethereum chain that `scripts/anvil up` starts: paid in its ether, by escrow.
     Anvil,
+    /// The double of a Fabric network that `scripts/fabric up` starts: paid in its account money.
+    Fabric,
 }
 
 /// Sells readings of this host to a buyer in the same process, over real TCP on loopback, paid
@@ -68,6 +70,7 @@ impl Demo {
         let on = match self.ledger {
             OnLedger::Embedded => stage::embedded(self.items),
             OnLedger::Anvil => stage::anvil(self.items)?,
+            OnLedger::Fabric => stage::fabric(self.items)?,
         };
         let dir = self.folder()?;
         let stage = Stage::set(&dir, self.granularity, on)?;
@@ -99,6 +102,9 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
     let buying_side = Running::start(&buyer, buyer_key, &[(name, &buyers_ledger)])?;
     let selling = Selling::start(&seller, &selling_side).await?;
     let say = Story { json: demo.json };
+    for line in on.double {
+        say.line(format_args!("double   {line}"))?;
+    }
     say.line(format_args!(
         "seller   {} listens on {}",
         selling_side.key.public(),
@@ -129,7 +135,8 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
         let why = format!("{} obligations are still open on {}", unsettled.count, unsettled.ledger);
         return Err(Failure::new(Exit::Ledger, why));
     }
-    tell(&demo, &dir, &ended, &books, seconds)
+    let told = Told { ended: &ended, books: &books, seconds, is_double: !on.double.is_empty() };
+    tell(&demo, &dir, &told)
 }
 
 async fn trade(
@@ -178,8 +185,19 @@ impl Story {
     }
 }
 
+/// What came of it.
+struct Told<'a> {
+    ended: &'a Ended,
+    /// The seller's and the buyer's.
+    books: &'a [Report; 2],
+    seconds: f64,
+    /// Whether the ledger only behaves like one.
+    is_double: bool,
+}
+
 /// Tells what came of it, and fails unless both books are clean and everything is paid.
-fn tell(demo: &Demo, dir: &Path, ended: &Ended, books: &[Report; 2], seconds: f64) -> Outcome {
+fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
+    let Told { ended, books, seconds, is_double } = *told;
     let wrong = |why: String| Failure::new(Exit::Wrong, why);
     let [seller, buyer] = books;
     for (side, book) in [("seller", seller), ("buyer", buyer)] {
@@ -208,9 +226,15 @@ fn tell(demo: &Demo, dir: &Path, ended: &Ended, books: &[Report; 2], seconds: f6
             "anchored": anchored,
             "journal": { "seller": journals[0], "buyer": journals[1] },
             "seconds": seconds,
+            "double": is_double,
         }))?;
     } else {
         summary(&sold, anchored, anchors.len(), seconds, dir)?;
+        if is_double {
+            out::line(
+                "\nPlayed on a double of a Fabric network, which proves nothing of a real one.",
+            )?;
+        }
     }
     let paid = sold.invoiced == sold.settled && bought.invoiced == bought.settled;
     if ended.end != End::Complete || !paid || anchored != anchors.len() {

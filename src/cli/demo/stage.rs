@@ -2,18 +2,19 @@
 
 use super::TOPIC;
 use crate::actors::random_key;
-use crate::cli::anvil::{ANVIL, Anvil, fund, reach};
+use crate::cli::anvil::{self, ANVIL, Anvil, fund};
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::fabric::{self, DOUBLE, FABRIC, Network};
 use crate::config::Config;
-use crate::config::ledgers::{Keyring, Opened};
-use sdpp_ledger::{Amount, Key};
+use crate::config::ledgers::{Keyring, OpenError, Opened};
+use sdpp_ledger::{Amount, Asset, Key};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// What a reading costs on the embedded ledger, in its smallest unit.
-const EMBEDDED_PRICE: u128 = 3;
+/// What a reading costs on the embedded ledger and on Fabric, in the smallest unit.
+const PRICE: u128 = 3;
 /// What a reading costs on a chain, in wei: a millionth of an ether.
 const CHAIN_PRICE: u128 = 1_000_000_000_000;
 /// What each side gets on a chain for its transactions, in wei: an ether, far more than they cost.
@@ -23,16 +24,24 @@ const FOR_GAS: u128 = 1_000_000_000_000_000_000;
 pub(super) struct On {
     /// Its name in the configs.
     pub(super) ledger: &'static str,
-    /// What both configs say of ledger, currency and records.
+    /// What each config says of the ledger, seller's and buyer's.
+    ledgers: [String; 2],
+    /// What both say of currency and records.
     shared: String,
     /// What a reading costs, in the currency's smallest unit.
     price: u128,
     /// What the buyer's config says of its money.
     spending: String,
-    /// What each side must have at first, seller and buyer.
+    /// What each side must have at first, seller and buyer, and of what.
     need: [Amount; 2],
-    /// Whose money it is; `None` where there is a faucet.
+    asset: Asset,
+    /// Whose money it is, on a ledger that others have started; `None` on one in this process,
+    /// which has a faucet and is opened once.
     operator: Option<Config>,
+    /// How to say that it is not there.
+    not_up: fn(&str) -> Failure,
+    /// What a person must know about it, where it only behaves like the ledger it stands for.
+    pub(super) double: &'static [&'static str],
 }
 
 /// Keys and configs of both sides, in one folder.
@@ -55,11 +64,15 @@ pub(super) struct Open {
 pub(super) fn embedded(items: u64) -> On {
     On {
         ledger: "local",
-        shared: embedded_toml().to_owned() + &records("local"),
-        price: EMBEDDED_PRICE,
+        ledgers: [EMBEDDED, EMBEDDED].map(str::to_owned),
+        shared: SDP.to_owned() + &records("local"),
+        price: PRICE,
         spending: "currency = \"SDP\", max_total = \"1000000000\"".to_owned(),
-        need: [Amount::ZERO, Amount::new(u128::from(items) * EMBEDDED_PRICE * 2)],
+        need: [Amount::ZERO, Amount::new(u128::from(items) * PRICE * 2)],
+        asset: Asset::coin(),
         operator: None,
+        not_up: |why| Failure::new(Exit::Ledger, why),
+        double: &[],
     }
 }
 
@@ -69,11 +82,39 @@ pub(super) fn anvil(items: u64) -> Outcome<On> {
     let cost = u128::from(items) * CHAIN_PRICE;
     Ok(On {
         ledger: ANVIL,
+        ledgers: [String::new(), String::new()],
         shared: anvil.toml()? + &records(ANVIL),
         price: CHAIN_PRICE,
         spending: format!("currency = \"ETH\", max_total = \"{cost}\", deposit = \"{cost}\""),
         need: [Amount::new(FOR_GAS), Amount::new(cost + FOR_GAS)],
+        asset: Asset::coin(),
         operator: Some(anvil.operator),
+        not_up: anvil::not_up,
+        double: &[],
+    })
+}
+
+/// The double of a Fabric network that `scripts/fabric up` has started; pays in account money.
+pub(super) fn fabric(items: u64) -> Outcome<On> {
+    let network = Network::find()?;
+    let (maker, asset) = network.maker()?;
+    let cost = u128::from(items) * PRICE;
+    let currency = usd(&asset);
+    let spending = format!("currency = \"USD\", max_total = \"{cost}\"");
+    let operator = buyer_text(&(network.toml(maker) + &currency), &spending);
+    let nowhere = Path::new("/");
+    let operator = Config::parse(&operator, &nowhere.join("operator.toml"), nowhere)?;
+    Ok(On {
+        ledger: FABRIC,
+        ledgers: ["seller", "buyer"].map(|signer| network.toml(signer)),
+        shared: currency + &records(FABRIC),
+        price: PRICE,
+        spending,
+        need: [Amount::ZERO, Amount::new(cost)],
+        asset,
+        operator: Some(operator),
+        not_up: fabric::not_up,
+        double: &DOUBLE,
     })
 }
 
@@ -99,21 +140,23 @@ impl Stage {
         let seller_key = keys.open(&self.seller.identity)?;
         let buyer_key = keys.open(&self.buyer.identity)?;
         let sellers_ledger = self.reach(&self.seller, &mut keys).await?;
-        let buyers_ledger = sellers_ledger.signed_by(buyer_key.clone());
-        let giver = match &self.on.operator {
-            Some(operator) => self.reach(operator, &mut keys).await?,
-            None => sellers_ledger.clone(),
+        let (buyers_ledger, giver) = match &self.on.operator {
+            Some(operator) => {
+                (self.reach(&self.buyer, &mut keys).await?, self.reach(operator, &mut keys).await?)
+            }
+            None => (sellers_ledger.signed_by(buyer_key.clone())?, sellers_ledger.clone()),
         };
-        for (key, need) in [&seller_key, &buyer_key].into_iter().zip(self.on.need) {
-            fund(&giver, &key.public().account(), need).await?;
+        for (side, need) in [&sellers_ledger, &buyers_ledger].into_iter().zip(self.on.need) {
+            side.open_account().await?;
+            fund(&giver, side.ledger().account(), &self.on.asset, need).await?;
         }
         Ok(Open { seller_key, buyer_key, sellers_ledger, buyers_ledger })
     }
 
     async fn reach(&self, config: &Config, keys: &mut Keyring) -> Outcome<Opened> {
-        match self.on.operator {
-            Some(_) => reach(config, keys).await,
-            None => Ok(Opened::open(config, self.on.ledger, keys).await?),
+        match Opened::open(config, self.on.ledger, keys).await {
+            Err(error @ OpenError::Unreachable { .. }) => Err((self.on.not_up)(&error.to_string())),
+            opened => Ok(opened?),
         }
     }
 }
@@ -129,18 +172,30 @@ fn write_key(path: &Path) -> Outcome {
     file.write_all(text.as_bytes()).map_err(Failure::io("write", path))
 }
 
-fn embedded_toml() -> &'static str {
-    r#"
+const EMBEDDED: &str = r#"
 [ledgers.local]
 kind = "embedded"
 dir = "ledger"
+"#;
 
+const SDP: &str = r#"
 [currencies.SDP]
 ledger = "local"
 asset = "coin"
 decimals = 6
 methods = ["transfer"]
+"#;
+
+fn usd(asset: &Asset) -> String {
+    format!(
+        r#"
+[currencies.USD]
+ledger = "{FABRIC}"
+asset = "{asset}"
+decimals = 6
+methods = ["transfer"]
 "#
+    )
 }
 
 fn records(ledger: &str) -> String {
@@ -155,7 +210,7 @@ anchor = "before"
 }
 
 fn seller_toml(granularity: u32, on: &On) -> String {
-    let On { shared, price, .. } = on;
+    let On { shared, price, ledgers: [ledger, _], .. } = on;
     format!(
         r#"# The demo's seller.
 [identity]
@@ -163,7 +218,7 @@ key = "file:seller.key"
 
 [journal]
 dir = "seller-journal"
-{shared}
+{ledger}{shared}
 [seller]
 listen = "127.0.0.1:0"
 granularity = {granularity}
@@ -177,7 +232,10 @@ source = {{ kind = "host", sensor = "memory", interval_ms = 10 }}
 }
 
 fn buyer_toml(on: &On) -> String {
-    let On { shared, spending, .. } = on;
+    buyer_text(&(on.ledgers[1].clone() + &on.shared), &on.spending)
+}
+
+fn buyer_text(shared: &str, spending: &str) -> String {
     format!(
         r#"# The demo's buyer.
 [identity]

@@ -8,9 +8,11 @@ mod shown;
 use super::exit::{Exit, Failure, Outcome};
 use super::{out, wait_for};
 use crate::actors::now_ms;
+use crate::cli::holdings::{Holding, assets, holdings, named};
 use crate::config::ledgers::{Keyring, Opened};
-use crate::config::{Config, LedgerAt};
+use crate::config::{Config, Fabric, LedgerAt};
 use crate::journal::{Journal, JournalError};
+use crate::keystore::KeyFrom;
 use crate::message::Moment;
 use clap::{Args, Subcommand};
 use sdpp_ledger::{Account, Amount, Asset, LedgerError, TxId};
@@ -71,7 +73,8 @@ struct Balance {
 /// Give an account money: asked twice it gives twice.
 ///
 /// An embedded ledger's faucet creates it. On a chain it comes from the account of the config's
-/// own key, and the command waits until that is final.
+/// own key; on Fabric it is made where we are an admin of its organisation, and else comes from our
+/// account. The command waits until that is final.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp ledger fund 1000000 --config buyer.toml")]
 struct Fund {
@@ -82,9 +85,9 @@ struct Fund {
     /// For whom; our own account if not said.
     #[arg(long)]
     account: Option<Account>,
-    /// What; the ledger's own coin if not said.
-    #[arg(long, default_value = "coin")]
-    asset: Asset,
+    /// What; if not said the ledger's own coin, or where it has none the config's only money there.
+    #[arg(long)]
+    asset: Option<Asset>,
 }
 
 /// Show a transaction, or an account's newest ones.
@@ -127,6 +130,15 @@ struct Which {
     json: bool,
 }
 
+/// What an account holds, as one line of JSON.
+#[derive(Serialize)]
+struct Held<'a> {
+    ledger: &'a str,
+    account: &'a Account,
+    #[serde(flatten)]
+    held: &'a Holding,
+}
+
 /// The ledgers that a command is about.
 struct Chosen {
     config: Config,
@@ -158,16 +170,10 @@ impl Balance {
             let opened = chosen.open(&name).await?;
             let ledger = opened.ledger();
             let account = self.account.as_ref().unwrap_or(ledger.account());
-            let Some(payments) = ledger.payments() else { continue };
-            for (asset, symbol, decimals) in chosen.assets(&name) {
-                let amount = payments.balance(account, &asset).await.map_err(at(&name))?;
-                chosen.print(
-                    &format!("{name}  {account}  {} {symbol}", amount.to_decimal(decimals)),
-                    &json!({
-                        "ledger": name, "account": account, "asset": asset, "amount": amount,
-                        "symbol": symbol, "decimals": decimals,
-                    }),
-                )?;
+            let held = holdings(&chosen.config, &name, &opened, account).await;
+            for held in held.map_err(at(&name))? {
+                let shown = Held { ledger: &name, account, held: &held };
+                chosen.print(&format!("{name}  {account}  {held}"), &shown)?;
             }
         }
         Ok(())
@@ -179,16 +185,22 @@ impl Fund {
         let mut chosen = self.which.choose()?;
         let name = chosen.only()?;
         let _journal = chosen.hold_journal(&name)?;
+        let asset = chosen.asset(&name, self.asset)?;
         let opened = chosen.open(&name).await?;
-        let account = self.account.as_ref().unwrap_or(opened.ledger().account());
-        opened.fund(account, &self.asset, self.amount).await.map_err(at(&name))?;
+        let own = opened.ledger().account();
+        let account = self.account.as_ref().unwrap_or(own);
+        if account == own {
+            opened.open_account().await.map_err(at(&name))?;
+        }
+        opened.fund(account, &asset, self.amount).await.map_err(at(&name))?;
         let balance = match opened.ledger().payments() {
-            Some(payments) => payments.balance(account, &self.asset).await.map_err(at(&name))?,
+            Some(payments) => payments.balance(account, &asset).await.map_err(at(&name))?,
             None => Amount::ZERO,
         };
-        let (asset, amount) = (&self.asset, self.amount);
+        let (amount, of) = (self.amount, named(&chosen.config, &name, &asset));
+        let [given, holds] = [amount, balance].map(|amount| of.money(amount));
         chosen.print(
-            &format!("{account} was given {amount} of {asset} on {name} and holds {balance}"),
+            &format!("{account} was given {given} on {name} and holds {holds}"),
             &json!({
                 "ledger": name, "account": account, "asset": asset, "amount": amount,
                 "balance": balance,
@@ -287,7 +299,7 @@ impl Chosen {
     fn hold_journal(&self, name: &str) -> Outcome<Option<Journal>> {
         match self.config.ledgers.get(name).map(|ledger| &ledger.at) {
             Some(LedgerAt::Ethereum(_)) => {}
-            Some(LedgerAt::Embedded(_)) | None => return Ok(None),
+            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) | None => return Ok(None),
         }
         let dir = &self.config.journal.dir;
         match Journal::open_existing(dir) {
@@ -307,33 +319,42 @@ impl Chosen {
         }
     }
 
-    /// The assets that the config knows on a ledger, with symbol and decimals. A chain's coin is
-    /// always among them, since every transaction costs some.
-    fn assets(&self, ledger: &str) -> Vec<(Asset, String, u8)> {
-        let mut assets: Vec<(Asset, String, u8)> = Vec::new();
-        for currency in self.config.currencies.values().filter(|c| c.ledger == ledger) {
-            if assets.iter().all(|(asset, ..)| *asset != currency.asset) {
-                let symbol = currency.symbol.clone();
-                assets.push((currency.asset.clone(), symbol, currency.decimals));
-            }
+    /// What is to be given on a ledger: what was said, or what there is only one of.
+    fn asset(&self, ledger: &str, said: Option<Asset>) -> Outcome<Asset> {
+        if let Some(asset) = said {
+            return Ok(asset);
         }
-        let chain = self.config.ledgers.get(ledger).map(|ledger| &ledger.at);
-        let decimals = if let Some(LedgerAt::Ethereum(_)) = chain { 18 } else { 0 };
-        let coin = Asset::coin();
-        if assets.is_empty() || decimals > 0 && assets.iter().all(|(asset, ..)| *asset != coin) {
-            assets.push((coin, "coin".to_owned(), decimals));
+        let has_coin = match self.config.ledgers.get(ledger).map(|ledger| &ledger.at) {
+            Some(LedgerAt::Fabric(_)) => false,
+            Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_)) | None => true,
+        };
+        if has_coin {
+            return Ok(Asset::coin());
         }
-        assets
+        let known = assets(&self.config, ledger).into_iter().map(|of| of.asset);
+        let money: Vec<Asset> = known.filter(|asset| Fabric::unit_of(asset).is_none()).collect();
+        match <[Asset; 1]>::try_from(money) {
+            Ok([asset]) => Ok(asset),
+            Err(_) => Err(Failure::usage("say what with --asset, such as --asset Org1MSP/USD")),
+        }
     }
 
     fn list(&self) -> Outcome {
         for name in &self.names {
             let Some(ledger) = self.config.ledgers.get(name) else { continue };
-            let (place, key, patience_ms) =
-                (ledger.at.to_string(), ledger.key.to_string(), ledger.patience_ms);
+            let (place, patience_ms) = (ledger.at.to_string(), ledger.patience_ms);
+            let (key, signer) = (ledger.key.as_ref().map(KeyFrom::to_string), signer(&ledger.at));
+            let by = match (&key, signer) {
+                (Some(key), _) => format!("signed with {key}"),
+                (None, Some(signer)) => format!("its gateway signs as {signer}"),
+                (None, None) => "signed by nobody".to_owned(),
+            };
             self.print(
-                &format!("{name}  {place}  signed with {key}"),
-                &json!({ "ledger": name, "at": place, "key": key, "patience_ms": patience_ms }),
+                &format!("{name}  {place}  {by}"),
+                &json!({
+                    "ledger": name, "at": place, "key": key, "signer": signer,
+                    "patience_ms": patience_ms,
+                }),
             )?;
         }
         Ok(())
@@ -361,7 +382,10 @@ impl Chosen {
         let opened = self.open(name).await?;
         let ledger = opened.ledger();
         let status = ledger.status().await.map_err(at(name))?;
-        let next_number = ledger.next_number().await.map_err(at(name))?;
+        let next_number = match ledger.has_numbers() {
+            true => Some(ledger.next_number().await.map_err(at(name))?),
+            false => None,
+        };
         let (id, account) = (ledger.id(), ledger.account());
         let (height, depth) = (status.height, status.depth);
         let time = Moment(status.at_ms);
@@ -372,21 +396,32 @@ impl Chosen {
         let contract = escrow.map(|escrow| &escrow.domain().contract);
         let grace_period_s = escrow.map(|escrow| escrow.grace_period().as_secs());
         let told = contract.map_or(String::new(), |contract| format!("  escrow {contract}"));
+        let number = next_number.map_or(String::new(), |next| format!(", next number {next}"));
+        let is_open = opened.is_open().await.map_err(at(name))?;
+        let closed = if is_open { "" } else { ", not open yet" };
         self.print(
             &format!(
                 "{name}  {id}  height {height} at {time}, its head is of {age} ago, final at depth \
-                 {depth}  account {account}, next number {next_number}{told}"
+                 {depth}  account {account}{number}{closed}{told}"
             ),
             &json!({
                 "ledger": name, "id": id, "height": height, "at": time, "head_age_s": age_s,
-                "depth": depth, "account": account, "next_number": next_number, "escrow": contract,
-                "grace_period_s": grace_period_s,
+                "depth": depth, "account": account, "next_number": next_number, "is_open": is_open,
+                "escrow": contract, "grace_period_s": grace_period_s,
             }),
         )
     }
 
     fn print(&self, line: &str, json: &impl Serialize) -> Outcome {
         if self.json { out::json(json) } else { out::line(line) }
+    }
+}
+
+/// Whom a gateway signs for, where one does.
+fn signer(at: &LedgerAt) -> Option<&str> {
+    match at {
+        LedgerAt::Fabric(fabric) => Some(&fabric.signer),
+        LedgerAt::Embedded(_) | LedgerAt::Ethereum(_) => None,
     }
 }
 

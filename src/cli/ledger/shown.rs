@@ -11,7 +11,8 @@ pub(super) struct ShownTx<'a> {
     ledger: &'a str,
     tx: &'a TxId,
     from: &'a Account,
-    number: u64,
+    /// None where the ledger has no numbers.
+    number: Option<u64>,
     finality: &'static str,
     height: Option<u64>,
     /// Why it had no effect.
@@ -21,6 +22,9 @@ pub(super) struct ShownTx<'a> {
     /// Of whom it asks something else, and what it brings along.
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<Other<'a>>,
+    /// Which function of a chaincode it calls, where that is no call of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -41,22 +45,30 @@ impl<'a> ShownTx<'a> {
                 ("reverted", Some(evidence.height), Some(why.as_str()))
             }
         };
-        let (call, other) = match asks {
-            Asks::Call(call) => (Some(call), None),
-            Asks::Other { to, value } => (None, Some(Other { to: to.as_ref(), value: *value })),
-        };
-        ShownTx { ledger, tx, from, number: *number, finality, height, why, call, other }
+        let (mut call, mut other, mut function) = (None, None, None);
+        match asks {
+            Asks::Call(asked) => call = Some(asked),
+            Asks::Other { to, value } => other = Some(Other { to: to.as_ref(), value: *value }),
+            Asks::Function(name) => function = Some(name.as_str()),
+        }
+        let number = *number;
+        ShownTx { ledger, tx, from, number, finality, height, why, call, other, function }
     }
 }
 
 impl fmt::Display for ShownTx<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ShownTx { ledger, tx, from, number, finality, .. } = self;
-        write!(f, "{ledger}  {tx}  {finality}  number {number} of {from}  ")?;
-        match (self.call, &self.other) {
-            (Some(call), _) => tell(f, call),
-            (None, Some(Other { to: Some(to), value })) => write!(f, "calls {to} with {value}"),
-            (None, _) => f.write_str("makes a contract"),
+        let ShownTx { ledger, tx, from, finality, .. } = self;
+        write!(f, "{ledger}  {tx}  {finality}  ")?;
+        match self.number {
+            Some(number) => write!(f, "number {number} of {from}  "),
+            None => write!(f, "of {from}  "),
+        }?;
+        match (self.call, &self.other, self.function) {
+            (Some(call), ..) => tell(f, call),
+            (None, Some(Other { to: Some(to), value }), _) => write!(f, "calls {to} with {value}"),
+            (None, Some(Other { to: None, .. }), _) => f.write_str("makes a contract"),
+            (None, None, function) => write!(f, "calls {}", function.unwrap_or("nothing")),
         }?;
         self.why.map_or(Ok(()), |why| write!(f, "  without effect: {why}"))
     }

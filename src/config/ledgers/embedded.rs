@@ -1,9 +1,11 @@
 //! The embedded ledger: opened in this process, reached in another, or served to others.
 
-use super::OpenError;
+use super::{Asks, OpenError, Transaction};
 use crate::config::Embedded;
 use sdpp_ledger::{Account, Amount, Asset, LedgerError, LedgerId};
-use sdpp_ledger_embedded::{Allocation, Genesis, LocalNode, Node, RemoteNode, system_clock};
+use sdpp_ledger_embedded::{
+    Allocation, Genesis, LocalNode, Node, RemoteNode, TxRecord, system_clock,
+};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -131,5 +133,14 @@ fn founded(coins: impl IntoIterator<Item = (Account, Amount)>, rules: ChainRules
         faucet,
         allocations: coins.into_iter().map(first).collect(),
         ..Genesis::default()
+    }
+}
+
+impl From<TxRecord> for Transaction {
+    fn from(record: TxRecord) -> Self {
+        let finality = record.finality();
+        let TxRecord { tx, from, number, call, .. } = record;
+        let (number, asks) = (Some(number), Asks::Call(call));
+        Transaction { tx, from, number, asks, finality }
     }
 }

@@ -58,11 +58,6 @@ pub(super) async fn send(
     ledger.send_and_wait(&call).await.map(drop)
 }
 
-/// What a chain does not answer without an index of its own.
-pub(super) fn keeps_no_list(of: &str) -> LedgerError {
-    LedgerError::refused("NotListed", format!("a chain lists no account's {of}"))
-}
-
 fn endpoint(from: &EndpointFrom) -> Result<Endpoint, KeystoreError> {
     let why = "it is no URL such as https://HOST/PATH";
     let wrong = || KeystoreError::Secret { place: from.to_string(), why };
@@ -73,7 +68,7 @@ impl From<sdpp_ledger_ethereum::TxView> for Transaction {
     fn from(view: sdpp_ledger_ethereum::TxView) -> Self {
         let sdpp_ledger_ethereum::TxView { tx, from, number, to, value, call, finality } = view;
         let asks = call.map_or(Asks::Other { to, value }, Asks::Call);
-        Transaction { tx, from, number, asks, finality }
+        Transaction { tx, from, number: Some(number), asks, finality }
     }
 }
 

@@ -4,7 +4,7 @@ use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
 use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
 use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
-use super::{Outcome, ethereum};
+use super::{Outcome, ethereum, fabric};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset};
@@ -20,7 +20,12 @@ pub(super) fn ledger(
     let at = |key: &'static str| ["ledgers", name, key];
     only_keys_of_kind(name, &written)?;
     Ok(LedgerConfig {
-        key: ledger_key(name, &written, identity, base)?,
+        key: match written.kind {
+            LedgerKind::Embedded | LedgerKind::Ethereum => {
+                Some(ledger_key(name, &written, identity, base)?)
+            }
+            LedgerKind::Fabric => None,
+        },
         patience_ms: within(
             &at("patience_ms"),
             written.patience_ms.unwrap_or(10_000),
@@ -29,6 +34,7 @@ pub(super) fn ledger(
         at: match written.kind {
             LedgerKind::Embedded => LedgerAt::Embedded(embedded(name, written, base)?),
             LedgerKind::Ethereum => LedgerAt::Ethereum(ethereum::chain(name, written, base)?),
+            LedgerKind::Fabric => LedgerAt::Fabric(Box::new(fabric::gateway(name, written, base)?)),
         },
     })
 }
@@ -50,8 +56,14 @@ pub(super) fn currency(
         return Err(wrong(&at("decimals"), "no amount has more than 38 decimals"));
     }
     let asset = written.asset.as_deref().unwrap_or("coin");
+    let ledger = known(&at("ledger"), written.ledger, ledgers, "ledgers")?;
+    let place = ledgers.get(&ledger).map(|ledger| &ledger.at);
+    let account = match place {
+        Some(LedgerAt::Fabric(_)) => fabric::account,
+        Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_)) | None => account,
+    };
     let meant = CurrencyConfig {
-        ledger: known(&at("ledger"), written.ledger, ledgers, "ledgers")?,
+        ledger,
         asset: asset.parse::<Asset>().map_err(|e| wrong(&at("asset"), e))?,
         symbol: match written.symbol {
             Some(symbol) => visible(&at("symbol"), &symbol)?,
@@ -59,40 +71,60 @@ pub(super) fn currency(
         },
         decimals: written.decimals,
         methods: methods(&at("methods"), written.methods)?,
-        // Every ledger so far writes its accounts alike.
         payee: written.payee.map(|payee| account(&at("payee"), &payee)).transpose()?,
         rate: match written.rate {
             Some(written) => rate(name, &written)?,
             None => Rate::ONE,
         },
     };
-    match ledgers.get(&meant.ledger).map(|ledger| &ledger.at) {
+    match place {
         Some(LedgerAt::Ethereum(chain)) => ethereum::currency(name, &meant, chain)?,
+        Some(LedgerAt::Fabric(_)) => fabric::currency(name, &meant)?,
         Some(LedgerAt::Embedded(_)) | None => {}
     }
     Ok(meant)
 }
 
 fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
-    let embedded = written.kind == LedgerKind::Embedded;
-    let stray = [
-        ("dir", written.dir.is_some(), embedded),
-        ("genesis", written.genesis.is_some(), embedded),
-        ("address", written.address.is_some(), embedded),
-        ("chain_id", written.chain_id.is_some(), !embedded),
-        ("endpoints", written.endpoints.is_some(), !embedded),
-        ("escrow", written.escrow.is_some(), !embedded),
-        ("depth", written.depth.is_some(), !embedded),
-        ("fee_ceiling", written.fee_ceiling.is_some(), !embedded),
-        ("poll_ms", written.poll_ms.is_some(), !embedded),
+    use LedgerKind::{Embedded, Ethereum, Fabric};
+    let keys: [(&str, bool, &[LedgerKind]); 26] = [
+        ("dir", written.dir.is_some(), &[Embedded]),
+        ("genesis", written.genesis.is_some(), &[Embedded]),
+        ("address", written.address.is_some(), &[Embedded]),
+        ("chain_id", written.chain_id.is_some(), &[Ethereum]),
+        ("endpoints", written.endpoints.is_some(), &[Ethereum]),
+        ("escrow", written.escrow.is_some(), &[Ethereum]),
+        ("depth", written.depth.is_some(), &[Ethereum]),
+        ("fee_ceiling", written.fee_ceiling.is_some(), &[Ethereum]),
+        ("gateway", written.gateway.is_some(), &[Fabric]),
+        ("channel", written.channel.is_some(), &[Fabric]),
+        ("chaincode", written.chaincode.is_some(), &[Fabric]),
+        ("signer", written.signer.is_some(), &[Fabric]),
+        ("token", written.token.is_some(), &[Fabric]),
+        ("user", written.user.is_some(), &[Fabric]),
+        ("tls_ca", written.tls_ca.is_some(), &[Fabric]),
+        ("tls_certificate", written.tls_certificate.is_some(), &[Fabric]),
+        ("tls_key", written.tls_key.is_some(), &[Fabric]),
+        ("commit_patience_ms", written.commit_patience_ms.is_some(), &[Fabric]),
+        ("in_flight", written.in_flight.is_some(), &[Fabric]),
+        ("events", written.events.is_some(), &[Fabric]),
+        ("ious_from", written.ious_from.is_some(), &[Fabric]),
+        ("owe_at_most", written.owe_at_most.is_some(), &[Fabric]),
+        ("poll_ms", written.poll_ms.is_some(), &[Ethereum, Fabric]),
+        ("key", written.key.is_some(), &[Embedded, Ethereum]),
+        ("keystore", written.keystore.is_some(), &[Embedded, Ethereum]),
+        ("password", written.password.is_some(), &[Embedded, Ethereum, Fabric]),
     ];
-    match stray.iter().find(|(_, is_written, belongs)| *is_written && !belongs) {
-        Some((key, ..)) => {
-            let what = "this kind of ledger has no such key: remove it, or change the kind";
-            Err(wrong(&["ledgers", name, key], what))
+    let stray = keys.iter().find(|(_, is_written, of)| *is_written && !of.contains(&written.kind));
+    let Some((key, ..)) = stray else { return Ok(()) };
+    let what = match (*key, written.kind) {
+        ("key" | "keystore", Fabric) => {
+            "no key of ours signs on this kind of ledger: the gateway does, as the identity that \
+             signer names; remove it"
         }
-        None => Ok(()),
-    }
+        _ => "this kind of ledger has no such key: remove it, or change the kind",
+    };
+    Err(wrong(&["ledgers", name, key], what))
 }
 
 fn embedded(name: &str, written: LedgerFile, base: &Path) -> Outcome<Embedded> {

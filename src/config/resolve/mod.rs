@@ -3,6 +3,7 @@
 //! whole shows.
 
 mod ethereum;
+mod fabric;
 mod ledger;
 mod peers;
 mod role;
@@ -56,6 +57,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     };
     check_limits(&config.limits)?;
     check_roles(&config)?;
+    fabric::check_ious(&config)?;
     Ok(config)
 }
 

@@ -1,5 +1,6 @@
 //! Where secrets come from. A secret that is written out is refused and not repeated.
 
+use super::super::SecretFrom;
 use super::super::file::{SecretText, SignerFile};
 use super::value::wrong;
 use super::{Outcome, Wrong};
@@ -69,6 +70,15 @@ fn password(at: &[&str], text: &SecretText, base: &Path) -> Outcome<PasswordFrom
             Ok(PasswordFrom::Prompt)
         }
         _ => Err(literal_secret(at, "\"file:PATH\", \"env:NAME\" or \"prompt\"")),
+    }
+}
+
+/// A secret that is no signing key: it is in a file or a variable.
+pub(super) fn elsewhere(at: &[&str], text: &SecretText, base: &Path) -> Outcome<SecretFrom> {
+    match split(text) {
+        Some(("file", path)) => Ok(SecretFrom::File(base.join(path))),
+        Some(("env", name)) if is_variable(name) => Ok(SecretFrom::Env(name.to_owned())),
+        _ => Err(literal_secret(at, "\"file:PATH\" or \"env:NAME\"")),
     }
 }
 

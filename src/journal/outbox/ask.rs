@@ -20,8 +20,8 @@ pub enum Step {
         head: Option<Head>,
         /// The account's next number by the journal.
         numbers: Numbers,
-        /// The numbers of what is on its way.
-        live: Vec<u64>,
+        /// What is on its way: the newest bytes of each.
+        live: Vec<Signed>,
         /// A smaller number that nothing of ours uses, if the ledger still waits for it.
         at: Option<u64>,
         /// Whether the ledger has to be asked for its own next number first.
@@ -134,6 +134,7 @@ impl Gap {
 pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
     match step {
         Step::Prepare { call, numbers, live, at, ask, .. } => {
+            ledger.note_live(live);
             let number = match ask {
                 true => number(ledger, numbers, live, *at).await,
                 false => Ok(numbers.next),
@@ -167,10 +168,11 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
 async fn number(
     ledger: &dyn Ledger,
     numbers: &Numbers,
-    live: &[u64],
+    live: &[Signed],
     at: Option<u64>,
 ) -> Result<u64, Answer> {
-    match gap(ledger, numbers.next, live).await {
+    let live: Vec<u64> = live.iter().map(|signed| signed.number).collect();
+    match gap(ledger, numbers.next, &live).await {
         Ok((_, Some(gap))) if at == Some(gap.free) => Ok(gap.free),
         Ok((_, Some(gap))) => Err(Answer::Gap(gap)),
         Ok((free, None)) => Ok(numbers.next.max(free)),

@@ -1,11 +1,11 @@
 //! What a ledger did not do for us lately: a trouble belongs to what it was asked for, and is over
 //! when that same thing is answered, or is not to be asked for any more.
 
+use super::subject::Subject;
 use super::{Answer, Outbox, Step};
-use crate::journal::obligation::{Obligation, State};
+use crate::journal::JournalError;
 use crate::journal::reader::Reader;
-use crate::journal::{Delivery, JournalError};
-use sdpp_ledger::{Finality, LedgerError, Reference};
+use sdpp_ledger::{Finality, LedgerError};
 use std::collections::BTreeMap;
 
 /// The most things that are remembered as not answered. More say no more.
@@ -24,17 +24,6 @@ pub struct Trouble {
     pub since_ms: u64,
     /// What the ledger said last instead.
     pub what: String,
-}
-
-/// What a ledger was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    /// To sign what is owed under this reference, or to check it.
-    Owed(Reference),
-    /// To take the delivery with this number, or to say how final it is.
-    Way(u64),
-    /// A higher fee for the delivery with this number, or its cancellation.
-    Fee(u64),
 }
 
 impl Health {
@@ -63,16 +52,7 @@ impl Health {
         journal: &Reader,
     ) -> Result<(), JournalError> {
         for subject in self.troubles.keys().copied().collect::<Vec<_>>() {
-            let is_asked = match subject {
-                Subject::Owed(reference) => {
-                    journal.obligation(&reference)?.is_some_and(|row| is_asked_for(&row))
-                }
-                Subject::Way(number) | Subject::Fee(number) => {
-                    let row: Option<Delivery> = journal.delivery(&outbox.id(number))?;
-                    row.is_some_and(|row| row.state.is_live())
-                }
-            };
-            if !is_asked {
+            if !subject.is_open(outbox, journal)? {
                 self.troubles.remove(&subject);
             }
         }
@@ -80,7 +60,7 @@ impl Health {
     }
 
     fn suffer(&mut self, step: &Step, what: String, now_ms: u64) {
-        let subjects = subjects(step);
+        let subjects = Subject::of(step);
         // Of what shares a transaction one stands for all.
         let known = subjects.iter().find(|subject| self.troubles.contains_key(subject));
         let Some(subject) = known.or(subjects.first()).copied() else { return };
@@ -93,7 +73,7 @@ impl Health {
     }
 
     fn recover(&mut self, step: &Step, answer: &Answer) {
-        for subject in subjects(step) {
+        for subject in Subject::of(step) {
             self.troubles.remove(&subject);
         }
         // What is in a block, or over, needs no higher fee.
@@ -120,22 +100,4 @@ fn outage(answer: &Answer) -> Option<String> {
         LedgerError::Unavailable { what, .. } => Some(what),
         LedgerError::Refused { .. } => None,
     }
-}
-
-fn subjects(step: &Step) -> Vec<Subject> {
-    match step {
-        Step::Prepare { references, .. } => references.iter().copied().map(Subject::Owed).collect(),
-        Step::Check { reference, .. } => vec![Subject::Owed(*reference)],
-        Step::Submit { delivery, .. } | Step::Finality { delivery, .. } => {
-            vec![Subject::Way(delivery.number)]
-        }
-        Step::Raise { delivery, .. } | Step::Cancel { delivery, .. } => {
-            vec![Subject::Fee(delivery.number)]
-        }
-        Step::Fill { signed } => vec![Subject::Way(signed.number)],
-    }
-}
-
-fn is_asked_for(row: &Obligation) -> bool {
-    matches!(row.state, State::Open { .. } | State::Watching)
 }

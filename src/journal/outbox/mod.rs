@@ -1,44 +1,45 @@
 //! The outbox: what to ask of a ledger next, and what the answer means for the journal.
 //!
-//! Pure but for [`perform`], which asks. One turn is: [`Outbox::plan`] from what is durable,
-//! [`perform`] each step, and commit what [`Outbox::outcome`] makes of the answer before the next
-//! step. Whatever is lost in between is planned again, so a restart needs no code of its own.
+//! Pure but for [`take`] and [`perform`], which ask. One turn is: [`Outbox::turns`] from what is
+//! durable, [`take`] it, commit what [`Outbox::outcome`] makes of the answers, and
+//! [`Outbox::end`]. Whatever is lost in between is planned again, so a restart needs no code of
+//! its own.
+//!
+//! On a ledger with numbers two transactions with one number exclude each other, and that is why
+//! nothing happens twice. Where there are none it is because an obligation boards one delivery and
+//! leaves it only when the ledger has shown that its bytes are done, or can never happen any more:
+//! refused and never heard of, or *replaced*. Until then the same bytes go out, however often, and
+//! they take effect once. So many may be on their way at once, in any order; what one transaction
+//! alone may spend a ledger keeps apart by what it is told before it prepares
+//! ([`sdpp_ledger::Ledger::note_live`]). Their numbers name deliveries and nothing else.
 
 mod ask;
+mod checking;
 mod health;
 mod outcome;
 mod pack;
+mod preparing;
 mod refusal;
+mod subject;
+mod turns;
 
 pub use ask::{Answer, Gap, Step, perform};
 pub use health::{Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
 pub(in crate::journal) use refusal::{THREATENED_AGAIN_MS, again_after_ms};
+pub use turns::{Turn, take};
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
-use super::obligation::{Obligation, redeem_in};
+use super::obligation::Obligation;
 use super::reader::Reader;
 use super::write::{Prepare, Write};
 use super::{JournalError, damaged, keys};
-use crate::terms::Purpose;
 use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned};
-use pack::{Share, may_share_with, share_of};
-use sdpp_ledger::{Account, Finality, LedgerError, LedgerId, Reference, Signed};
-
-/// The most claims that one plan checks: the rest is due in the next. They are questions about
-/// what a stranger named, so what is ours goes before them and does not wait long for them.
-const CHECKS_AT_MOST: usize = 8;
-
-/// The same beside something that is ours: claims get their turn all the same.
-const CHECKS_BESIDE: usize = 1;
-
-/// The most anchors under one root.
-const ANCHORS_AT_MOST: usize = 1024;
-
-/// The most vouchers in one transaction. With [`VARIANT_BYTES_MAX`] of variants it still fits a
-/// row.
-const REDEEMS_AT_MOST: usize = 100;
+use sdpp_ledger::{Account, Finality, Ledger, LedgerError, LedgerId, Reference, Signed};
+use std::collections::BTreeSet;
+use subject::Subject;
+use turns::UnderWay;
 
 /// The most variants of one delivery; from then on only an operator's cancellation comes on top.
 /// Far from what it takes: a ledger raises what the price has passed, and by an eighth at least it
@@ -82,6 +83,8 @@ pub struct Outbox {
     ledger: LedgerId,
     account: Account,
     policy: Policy,
+    /// See [`Ledger::has_numbers`].
+    has_numbers: bool,
     /// The ledger was asked for its next number since we started, and since it last showed that
     /// somebody else uses our numbers.
     asked: bool,
@@ -89,16 +92,29 @@ pub struct Outbox {
     gap: Option<u64>,
     /// The last such number that was filled.
     filled: Option<u64>,
+    under_way: UnderWay,
+    /// What the ledger told of and was not asked about since.
+    told: BTreeSet<Subject>,
 }
 
 impl Outbox {
-    /// The outbox of an account on a ledger.
-    pub fn new(ledger: LedgerId, account: Account, policy: Policy) -> Self {
-        Outbox { ledger, account, policy, asked: false, gap: None, filled: None }
+    /// The outbox of the account that signs on a ledger.
+    pub fn new(ledger: &dyn Ledger, policy: Policy) -> Self {
+        Outbox {
+            ledger: ledger.id().clone(),
+            account: ledger.account().clone(),
+            policy,
+            has_numbers: ledger.has_numbers(),
+            asked: false,
+            gap: None,
+            filled: None,
+            under_way: UnderWay::default(),
+            told: BTreeSet::new(),
+        }
     }
 
-    /// What to ask now, in order. At most one thing is prepared: its number is certain only when
-    /// the one before is taken.
+    /// What to ask now, in order, but for what is being asked. Where there are numbers at most one
+    /// thing is prepared: its number is certain only when the one before is taken.
     ///
     /// # Errors
     /// As all of [`Reader`]'s methods.
@@ -110,39 +126,44 @@ impl Outbox {
         let at = gap.filter(|(_, row)| row.as_ref().is_none_or(Delivery::leaves_number));
         let at = at.map(|(number, _)| number);
         let live = self.live(journal)?;
-        let numbers: Vec<u64> = live.iter().map(|row| row.id.number).collect();
+        let numbers: Vec<u64> = live.iter().map(|(_, number)| *number).collect();
         // All that is on its way waits for what fills a gap.
-        let may_prepare = at.is_some() || self.may_prepare(&live);
-        for row in live.into_iter().filter(|row| is_due(row.due_ms, now_ms)) {
-            steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
-        }
-        if may_prepare {
-            steps.extend(self.prepare(journal, numbers, at, now_ms)?);
-        }
-        let checks = if steps.is_empty() { CHECKS_AT_MOST } else { CHECKS_BESIDE };
-        for (due_ms, key) in journal.due(&self.ledger, keys::WATCHING, checks)? {
-            if is_due(due_ms, now_ms) {
-                steps.extend(check(obligation(journal, key)?));
+        let room = if at.is_some() { 1 } else { self.room(journal, &live)? };
+        for (due_ms, number) in &live {
+            let is_told = self.told.contains(&Subject::Way(*number));
+            let is_wanted = is_told || is_due(*due_ms, now_ms);
+            if is_wanted && !self.under_way.has_delivery(*number) {
+                let row = self.delivery(journal, *number)?;
+                steps.extend(self.step_of(journal, row, &numbers, now_ms)?);
             }
         }
+        if room > 0 {
+            steps.extend(self.prepares(journal, &numbers, at, room, now_ms)?);
+        }
+        steps.extend(self.checks(journal, self.checks_at_most(steps.len()), now_ms)?);
         Ok(steps)
     }
 
     /// When [`Outbox::plan`] has something to ask next, in milliseconds since 1970 UTC, unless
-    /// the journal is written before; `None` when nothing is on its way and nothing is due.
+    /// the journal is written before; `None` when nothing is on its way and nothing is due, but
+    /// for what is being asked.
     ///
     /// # Errors
     /// As all of [`Reader`]'s methods.
     pub fn next_due(&self, journal: &Reader) -> Result<Option<u64>, JournalError> {
-        let live = self.live(journal)?;
-        let mut due: Vec<u64> = live.iter().map(|row| row.due_ms).collect();
-        let mut kinds = vec![keys::WATCHING];
-        if self.gap.is_some() || self.may_prepare(&live) {
-            kinds.push(keys::OPEN);
+        if self.is_waiting() {
+            return Ok(None);
         }
-        for kind in kinds {
-            let first = journal.due(&self.ledger, kind, 1)?;
+        let live = self.live(journal)?;
+        let is_idle = |number: &u64| !self.under_way.has_delivery(*number);
+        let idle = live.iter().filter(|(_, number)| is_idle(number));
+        let mut due: Vec<u64> = idle.map(|(due_ms, _)| *due_ms).collect();
+        if self.gap.is_some() || self.room(journal, &live)? > 0 {
+            let first = journal.due(&self.ledger, keys::OPEN, 1)?;
             due.extend(first.into_iter().map(|(due_ms, _)| due_ms));
+        }
+        if self.checks_at_most(0) > 0 {
+            due.extend(self.watching(journal, 1)?.first().map(|(due_ms, _)| *due_ms));
         }
         Ok(due.into_iter().min())
     }
@@ -206,13 +227,14 @@ impl Outbox {
         (self.gap, self.asked) = (Some(gap.free), false);
     }
 
-    /// This account's deliveries that may still happen.
-    fn live(&self, journal: &Reader) -> Result<Vec<Delivery>, JournalError> {
+    /// This account's deliveries that may still happen: when each is to be looked at, in
+    /// milliseconds since 1970 UTC, and its number.
+    fn live(&self, journal: &Reader) -> Result<Vec<(u64, u64)>, JournalError> {
         let mut live = Vec::new();
-        for (_, key) in journal.due(&self.ledger, keys::LIVE, usize::MAX)? {
+        for (due_ms, key) in journal.due(&self.ledger, keys::LIVE, usize::MAX)? {
             let number = keys::tail(&key).ok_or_else(|| damaged("a due row"))?;
             if key == keys::in_account(&self.account, number) {
-                live.push(self.delivery(journal, number)?);
+                live.push((due_ms, number));
             }
         }
         Ok(live)
@@ -246,6 +268,10 @@ impl Outbox {
             return Ok(None);
         };
         let variants = row.own().to_vec();
+        if self.told.contains(&Subject::Way(row.id.number)) && row.state.is_live() {
+            let (delivery, tries) = (row.id, row.tries);
+            return Ok(Some(Step::Finality { delivery, variants, tries }));
+        }
         if row.cancel == Cancel::Wished && is_starved(&row) && row.tries.is_multiple_of(2) {
             let (delivery, tries) = (row.id, row.tries);
             return Ok(Some(Step::Cancel { delivery, variants, tries }));
@@ -271,96 +297,11 @@ impl Outbox {
         let after_ms = first_ms.saturating_mul(1 << row.raises().min(32)).min(WAIT_MS_MAX);
         let bytes = |variants: &[Signed]| variants.iter().map(|one| one.raw.len()).sum::<usize>();
         let newest = row.variants.last().map(std::slice::from_ref).unwrap_or_default();
-        row.own().len() < VARIANTS_MAX
+        self.has_numbers
+            && row.own().len() < VARIANTS_MAX
             && bytes(&row.variants) + bytes(newest) <= VARIANT_BYTES_MAX
             && row.cancel != Cancel::Wished
             && is_due(since_ms.saturating_add(after_ms), now_ms)
-    }
-
-    /// The ledger must have taken each number before the next is prepared: one that it refuses is
-    /// then the largest, can be given back, and leaves no gap that others wait behind for ever.
-    fn may_prepare(&self, live: &[Delivery]) -> bool {
-        live.len() < self.policy.in_flight_max && live.iter().all(|row| row.state.is_accepted())
-    }
-
-    fn prepare(
-        &self,
-        journal: &Reader,
-        live: Vec<u64>,
-        at: Option<u64>,
-        now_ms: u64,
-    ) -> Result<Option<Step>, JournalError> {
-        let batch = self.batch(journal, now_ms)?;
-        let Some(first) = batch.first() else {
-            return Ok(None);
-        };
-        let head = match self.takes_head(&batch) {
-            true => Some(journal.head()?),
-            false => None,
-        };
-        let tries = first.tries;
-        let references = batch.iter().map(|row| row.owed.reference).collect();
-        let packed = pack(&batch, head, &journal.identity());
-        let numbers = journal.numbers(&self.ledger, &self.account)?;
-        Ok(packed.map(|packed| Step::Prepare {
-            call: packed.call,
-            references,
-            head,
-            ask: !self.asked || numbers.given_back,
-            numbers,
-            live,
-            at,
-            tries,
-        }))
-    }
-
-    /// The obligations that the next transaction meets: the most urgent, and as many more as may
-    /// share its transaction.
-    fn batch(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
-        let mut batch: Vec<Obligation> = Vec::new();
-        let mut at_most = 1;
-        for row in self.by_urgency(journal, now_ms)? {
-            if batch.is_empty() {
-                at_most = share_of(&row).map_or(1, |share| self.at_most(share));
-                batch.push(row);
-            } else if may_share_with(&row, &batch) {
-                batch.push(row);
-            }
-            if batch.len() == at_most {
-                break;
-            }
-        }
-        Ok(batch)
-    }
-
-    /// What is due, as far as is looked at: first what redeems from channels that their payers may
-    /// empty soon, then what is due first.
-    fn by_urgency(&self, journal: &Reader, now_ms: u64) -> Result<Vec<Obligation>, JournalError> {
-        let look_at = 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
-        let mut rows = Vec::new();
-        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
-            if is_due(due_ms, now_ms) {
-                let row = obligation(journal, key)?;
-                rows.push((ready_ms(journal, &row)?, row));
-            }
-        }
-        rows.sort_by_key(|(ready_ms, _)| *ready_ms);
-        Ok(rows.into_iter().map(|(_, row)| row).collect())
-    }
-
-    fn at_most(&self, share: Share) -> usize {
-        match share {
-            Share::Root => self.policy.anchors_at_most.clamp(1, ANCHORS_AT_MOST),
-            Share::Settle | Share::Close => self.policy.redeems_at_most.clamp(1, REDEEMS_AT_MOST),
-        }
-    }
-
-    /// The journal's head rides along where there is a root anyway, and with each session's last
-    /// anchor, its exit.
-    fn takes_head(&self, batch: &[Obligation]) -> bool {
-        let is_last = |row: &Obligation| row.owed.purpose == Purpose::Exit;
-        batch.iter().all(|row| share_of(row) == Some(Share::Root))
-            && (self.policy.anchors_at_most > 1 || batch.iter().any(is_last))
     }
 }
 
@@ -383,17 +324,4 @@ fn obligation(journal: &Reader, reference: Vec<u8>) -> Result<Obligation, Journa
     let reference = reference.try_into().map_err(|_| damaged("a due row"))?;
     let row = journal.obligation(&Reference(reference))?;
     row.ok_or_else(|| damaged("a due row without its obligation"))
-}
-
-/// From when on the payer may take what this redeems; at the end of time where it did not ask to.
-fn ready_ms(journal: &Reader, row: &Obligation) -> Result<u64, JournalError> {
-    let Some((redeem, _)) = redeem_in(&row.owed) else { return Ok(u64::MAX) };
-    let watched = journal.watched(&redeem.channel)?;
-    Ok(watched.and_then(|watched| watched.ready_ms).unwrap_or(u64::MAX))
-}
-
-fn check(row: Obligation) -> Option<Step> {
-    let (reference, claims) = (row.owed.reference, row.claims());
-    let (since_ms, tries) = (row.at_ms, row.tries);
-    (!claims.is_empty()).then_some(Step::Check { reference, claims, since_ms, tries })
 }

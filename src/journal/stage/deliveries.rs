@@ -103,7 +103,7 @@ impl Stage<'_> {
         row.state = old.state.clone().next(event.clone())?;
         row.due_ms = due_ms;
         row.tries = 0;
-        if let delivery::Event::Sent { tx } = event {
+        if let Some(tx) = named_by(event) {
             self.learn_tx(&mut row, tx)?;
         }
         self.put_delivery(Some(&old), &row)?;
@@ -185,7 +185,8 @@ impl Stage<'_> {
         self.put_delivery(Some(&old), &row)
     }
 
-    /// A gateway that signs tells the transaction's id only when it takes it.
+    /// A gateway that signs tells the transaction's id only when it takes it; where that answer was
+    /// lost, when it is found.
     fn learn_tx(&mut self, row: &mut Delivery, tx: TxId) -> Result<(), Fault> {
         match row.variants.last_mut() {
             Some(signed) if signed.tx.is_none() => signed.tx = Some(tx.clone()),
@@ -311,6 +312,16 @@ impl Stage<'_> {
             self.tell(&owed, NewsKind::Signed(tx.clone()));
         }
         Ok(())
+    }
+}
+
+/// The transaction that an event names.
+fn named_by(event: delivery::Event) -> Option<TxId> {
+    use delivery::Event;
+    match event {
+        Event::Sent { tx } => Some(tx),
+        Event::Final { evidence } | Event::Reverted { evidence, .. } => Some(evidence.tx),
+        _ => None,
     }
 }
 

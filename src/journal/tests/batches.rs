@@ -11,7 +11,7 @@ use sdpp_ledger::Evidence;
 fn node(redeems_at_most: usize) -> Node {
     let mut node = Node::new(1);
     let policy = Policy { redeems_at_most, ..policy(1) };
-    node.outbox = Outbox::new(ledger_id(), account(1), policy);
+    node.outbox = Outbox::new(&node.toy, policy);
     node
 }
 

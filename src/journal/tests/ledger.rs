@@ -1,6 +1,7 @@
 //! A small ledger that loses requests, answers, pools and blocks, and asks changing fees, by a
 //! seed.
 
+use super::unnumbered::{Coin, Kind, Unnumbered};
 use super::*;
 use async_trait::async_trait;
 use sdpp_ledger::{
@@ -58,14 +59,17 @@ pub(super) struct Toy {
 }
 
 pub(super) struct Chain {
-    pool: BTreeMap<u64, Vec<u8>>,
+    pub(super) pool: BTreeMap<u64, Vec<u8>>,
     pub(super) blocks: Vec<Vec<Mined>>,
     /// No reorg takes what was once deep enough, however many come in a row.
     final_height: usize,
     reorgs: u64,
-    dice: Dice,
+    pub(super) dice: Dice,
     pub(super) faulty: bool,
+    pub(super) kind: Kind,
+    /// A gateway that signs: the transaction's id is told when it is submitted.
     pub(super) gateway: bool,
+    pub(super) unnumbered: Unnumbered,
     pub(super) refuses_roots: bool,
     pub(super) refuses_batches: bool,
     /// A batch is mined and comes to nothing as a whole.
@@ -83,13 +87,23 @@ pub(super) struct Chain {
 #[derive(Clone)]
 pub(super) struct Mined {
     pub(super) number: u64,
-    raw: Vec<u8>,
+    pub(super) raw: Vec<u8>,
     /// `None` in what only uses its number up.
     pub(super) call: Option<Call>,
     fee: u128,
+    /// What it spends, where only one transaction may.
+    pub(super) coin: Option<Coin>,
 }
 
 impl Toy {
+    /// A ledger of another kind than one with numbers.
+    pub(super) fn without_numbers(seed: u64, faulty: bool, kind: Kind) -> Self {
+        let toy = Toy::new(seed, faulty);
+        toy.chain().kind = kind;
+        toy.chain().gateway = kind == Kind::Gateway;
+        toy
+    }
+
     pub(super) fn new(seed: u64, faulty: bool) -> Self {
         Toy {
             id: ledger_id(),
@@ -102,7 +116,9 @@ impl Toy {
                 reorgs: 0,
                 dice: Dice(seed ^ 0x1ed6e5),
                 faulty,
+                kind: Kind::Numbers,
                 gateway: false,
+                unnumbered: Unnumbered::default(),
                 refuses_roots: false,
                 refuses_batches: false,
                 reverts_batches: false,
@@ -122,6 +138,9 @@ impl Toy {
 impl Chain {
     /// A block with all that follows on the last number, and an empty one for depth.
     pub(super) fn mine(&mut self) {
+        if self.kind != Kind::Numbers {
+            return self.mine_unnumbered();
+        }
         let mut block = Vec::new();
         let mut next = self.next();
         while let Some(mined) = self.pool.get(&next).map(|raw| read(raw)) {
@@ -161,7 +180,7 @@ impl Chain {
         let number = self.next();
         let digest = keccak(&[&self.dice.roll().to_be_bytes()]);
         let anchor = Anchor::One { reference: Reference(digest.0), digest };
-        let raw = write(number, Some(Call::Anchor(anchor)), 0, CEILING);
+        let raw = write(number, Some(Call::Anchor(anchor)), 0, CEILING, None);
         self.pool.remove(&number);
         self.blocks.push(vec![read(&raw)]);
     }
@@ -190,7 +209,7 @@ impl Chain {
         self.mined().last().map_or(5, |mined| mined.number + 1)
     }
 
-    fn evidence(&self, raw: &[u8], height: usize) -> Evidence {
+    pub(super) fn evidence(&self, raw: &[u8], height: usize) -> Evidence {
         let call = serde_json::from_slice(raw).ok().and_then(|raw: Raw| raw.1);
         let (amount, rows) = call.as_ref().map_or((Amount::ZERO, Vec::new()), moved);
         Evidence {
@@ -223,10 +242,13 @@ impl Chain {
         }
     }
 
-    fn take(&mut self, signed: &Signed) -> Result<()> {
+    fn take(&mut self, signed: &Signed) -> Result<TxId> {
         let mined = read(&signed.raw);
         if mined.call.as_ref().is_some_and(|call| units(call) == REJECTED) {
             return Err(LedgerError::refused("Rejected", "for good"));
+        }
+        if self.kind != Kind::Numbers {
+            return self.take_unnumbered(mined);
         }
         if self.picky && mined.fee < self.price {
             return Err(LedgerError::unavailable("it offers too little"));
@@ -240,10 +262,10 @@ impl Chain {
         if !is_mined && mined.fee > offered {
             self.pool.insert(signed.number, mined.raw);
         }
-        Ok(())
+        Ok(tx_of(&signed.raw))
     }
 
-    fn reverts(&self, call: &Call) -> bool {
+    pub(super) fn reverts(&self, call: &Call) -> bool {
         match call {
             Call::Settle(redeem) | Call::Close(redeem) => redeem.amount.units() == SKIPPED,
             Call::SettleMany(_) | Call::CloseMany(_) => self.reverts_batches,
@@ -252,6 +274,9 @@ impl Chain {
     }
 
     fn look(&self, signed: &Signed) -> Finality {
+        if self.kind != Kind::Numbers {
+            return self.look_unnumbered(&read(&signed.raw));
+        }
         for (height, block) in self.blocks.iter().enumerate() {
             let Some(mined) = block.iter().find(|m| m.number == signed.number) else {
                 continue;
@@ -294,7 +319,16 @@ impl Ledger for Toy {
         Ok(Status { height: self.chain().blocks.len() as u64, at_ms: NOW, depth: DEPTH as u64 })
     }
 
+    fn has_numbers(&self) -> bool {
+        self.chain().kind == Kind::Numbers
+    }
+
+    fn note_live(&self, signed: &[Signed]) {
+        self.chain().unnumbered.live = signed.iter().map(|one| read(&one.raw)).collect();
+    }
+
     async fn next_number(&self) -> Result<u64> {
+        assert!(self.has_numbers(), "nobody asks for numbers that are not there");
         let mut chain = self.chain();
         chain.request()?;
         let mut next = chain.next();
@@ -307,8 +341,8 @@ impl Ledger for Toy {
     async fn submit(&self, signed: &Signed) -> Result<TxId> {
         let mut chain = self.chain();
         chain.request()?;
-        chain.take(signed)?;
-        chain.answer(tx_of(&signed.raw))
+        let tx = chain.take(signed)?;
+        chain.answer(tx)
     }
 
     async fn finality(&self, signed: &Signed) -> Result<Finality> {
@@ -319,6 +353,7 @@ impl Ledger for Toy {
     }
 
     async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
+        assert!(self.has_numbers(), "no fee is raised where there are no numbers");
         let newest = read(&variants.last().unwrap().raw);
         let price = {
             let mut chain = self.chain();
@@ -333,6 +368,9 @@ impl Ledger for Toy {
     }
 
     async fn cancel(&self, variants: &[Signed]) -> Result<Signed> {
+        if !self.has_numbers() {
+            return Err(LedgerError::refused("NotCancellable", "it takes nothing back"));
+        }
         let newest = read(&variants.last().unwrap().raw);
         let price = {
             let mut chain = self.chain();
@@ -383,7 +421,8 @@ impl Toy {
         let mut chain = self.chain();
         // No two signatures over the same are alike, so that a second one shows.
         let salt = chain.dice.roll();
-        let raw = write(number, call, salt, fee);
+        let coin = chain.pick()?;
+        let raw = write(number, call, salt, fee, coin);
         let tx = (!chain.gateway).then(|| tx_of(&raw));
         chain.answer(Signed { number, tx, raw, fee: Amount::new(fee) })
     }
@@ -455,17 +494,23 @@ impl Escrow for Toy {
     }
 }
 
-/// Number, call, salt and fee.
-type Raw = (u64, Option<Call>, u64, u128);
+/// Number, call, salt, fee, and what it spends.
+type Raw = (u64, Option<Call>, u64, u128, Option<Coin>);
 
-fn write(number: u64, call: Option<Call>, salt: u64, fee: u128) -> Vec<u8> {
-    let raw: Raw = (number, call, salt, fee);
+pub(super) fn write(
+    number: u64,
+    call: Option<Call>,
+    salt: u64,
+    fee: u128,
+    coin: Option<Coin>,
+) -> Vec<u8> {
+    let raw: Raw = (number, call, salt, fee, coin);
     serde_json::to_vec(&raw).unwrap()
 }
 
-fn read(raw: &[u8]) -> Mined {
-    let (number, call, _, fee): Raw = serde_json::from_slice(raw).unwrap();
-    Mined { number, raw: raw.to_vec(), call, fee }
+pub(super) fn read(raw: &[u8]) -> Mined {
+    let (number, call, _, fee, coin): Raw = serde_json::from_slice(raw).unwrap();
+    Mined { number, raw: raw.to_vec(), call, fee, coin }
 }
 
 /// What a call moves in all, and row by row.

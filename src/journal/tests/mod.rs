@@ -17,6 +17,8 @@ mod refused;
 mod settle;
 mod simulation;
 mod tables;
+mod turns;
+mod unnumbered;
 mod variants;
 mod watch;
 
@@ -29,6 +31,7 @@ use sdpp_ledger::{
     Account, Amount, Anchor, Asset, Call, ChannelId, Claim, Digest, Domain, Key, LedgerId, Redeem,
     Reference, Signature, Transfer, TxId, keccak,
 };
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 

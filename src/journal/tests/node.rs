@@ -1,10 +1,11 @@
 //! What the outbox's stories are told with: a node, and a ledger that behaves unless told not to.
 
 use super::ledger::{Toy, now};
+use super::unnumbered::Kind;
 use super::*;
 use crate::journal::delivery::State as Way;
 use crate::journal::obligation::State;
-use crate::journal::outbox::{self, Outbox, Policy, Step, perform};
+use crate::journal::outbox::{self, Outbox, Policy, Step, Turn, perform};
 use sdpp_ledger::Evidence;
 
 /// A node that takes its outbox's turns.
@@ -31,14 +32,23 @@ pub(super) fn policy(anchors_at_most: usize) -> Policy {
 
 impl Node {
     pub(super) fn new(anchors_at_most: usize) -> Self {
+        Node::on(Toy::new(1, false), anchors_at_most)
+    }
+
+    /// The same on a ledger without numbers.
+    pub(super) fn without_numbers(kind: Kind) -> Self {
+        Node::on(Toy::without_numbers(1, false, kind), 1)
+    }
+
+    fn on(toy: Toy, anchors_at_most: usize) -> Self {
         let dir = Dir::new();
         let mut journal = dir.open();
         done(&mut journal, append(session(1), order()));
         Node {
             _dir: dir,
             journal,
-            outbox: Outbox::new(ledger_id(), account(1), policy(anchors_at_most)),
-            toy: Toy::new(1, false),
+            outbox: Outbox::new(&toy, policy(anchors_at_most)),
+            toy,
             now_ms: NOW,
             news: Vec::new(),
         }
@@ -61,6 +71,26 @@ impl Node {
             let news = answer.unwrap().news;
             self.news.extend(news.into_iter().map(|news| news.kind));
         }
+    }
+
+    /// Begins all turns that may be taken now.
+    pub(super) fn turns(&mut self) -> Vec<Turn> {
+        let reader = self.journal.reader();
+        self.outbox.turns(&reader, self.now_ms).unwrap()
+    }
+
+    /// Takes a turn and makes it durable.
+    pub(super) fn take(&mut self, Turn { id, steps }: Turn) {
+        for (step, answer) in now(outbox::take(&self.toy, steps)) {
+            self.answer(step, answer);
+        }
+        self.outbox.end(id);
+    }
+
+    /// The ledger tells of these.
+    pub(super) fn hear(&mut self, references: &[Reference]) {
+        let reader = self.journal.reader();
+        self.outbox.hear(&reader, references).unwrap();
     }
 
     /// Turns until nothing is due at once; then a block and some time.
@@ -94,7 +124,7 @@ impl Node {
 
     /// As after a kill: all that is not on disk is gone.
     pub(super) fn restart(&mut self) {
-        self.outbox = Outbox::new(ledger_id(), account(1), policy(1));
+        self.outbox = Outbox::new(&self.toy, policy(1));
     }
 
     pub(super) fn state(&self, reference: &Reference) -> State {

@@ -216,7 +216,7 @@ fn an_outage_is_waited_for_on_disk_with_the_same_bytes() {
         waits.push(next.unwrap() - node.now_ms);
         node.now_ms = next.unwrap();
         // A restart forgets no wait.
-        node.outbox = Outbox::new(ledger_id(), account(1), policy(1));
+        node.outbox = Outbox::new(&node.toy, policy(1));
     }
     assert_eq!(waits, [250, 500, 1_000, 2_000, 4_000]);
     bytes.dedup();

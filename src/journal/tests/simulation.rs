@@ -1,9 +1,10 @@
 //! The outbox against a flaky ledger, with a crash between any two steps, by a seed.
 
 use super::ledger::{Dice, Mined, POISON, REJECTED, REVERTS, SKIPPED, Toy, now};
+use super::unnumbered::Kind;
 use super::*;
 use crate::journal::delivery::{Event, State};
-use crate::journal::outbox::{Answer, Outbox, Policy, Step, perform};
+use crate::journal::outbox::{Answer, Outbox, Policy, Step, Turn, perform};
 use sdpp_ledger::{Evidence, Finality, LedgerError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,10 @@ enum Plant {
     ForgetReorgs,
     SubmitRaiseBeforeCommit,
     CountSkippedAsMet,
+    BelieveRefusals,
+    ForgetWhatIsAsked,
+    ForgetWhatIsOnItsWay,
+    TakeOneNumberTwice,
 }
 
 struct World {
@@ -27,29 +32,40 @@ struct World {
     now_ms: u64,
     plant: Plant,
     crashes: u32,
+    /// What is asked at the same time, where there are no numbers, and the answers where they are
+    /// there.
+    under_way: Vec<(Turn, Option<Vec<Answer>>)>,
+    /// A write that the journal refused.
+    refused: Option<String>,
 }
 
 struct Crash;
 
 impl World {
-    fn new(seed: u64, plant: Plant) -> Self {
+    fn new(seed: u64, kind: Kind, plant: Plant) -> Self {
         // No power is cut here, so nothing is lost in memory.
         let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let mut dice = Dice(seed);
-        let toy = Toy::new(seed, true);
-        toy.chain().gateway = dice.one_in(3);
+        let toy = match kind {
+            Kind::Numbers => Toy::new(seed, true),
+            kind => Toy::without_numbers(seed, true, kind),
+        };
+        toy.chain().gateway |= dice.one_in(3);
+        toy.chain().unnumbered.forgetful = dice.one_in(2);
         toy.chain().refuses_roots = dice.one_in(4);
         toy.chain().refuses_batches = dice.one_in(4);
         toy.chain().picky = dice.one_in(2);
         let mut world = World {
             journal: None,
-            outbox: outbox(&mut dice),
+            outbox: outbox(&toy, &mut dice),
             dir,
             toy,
             dice,
             now_ms: NOW,
             plant,
             crashes: 0,
+            under_way: Vec::new(),
+            refused: None,
         };
         world.restart();
         world
@@ -59,7 +75,8 @@ impl World {
         self.journal = None;
         let path = self.dir.path().join("journal");
         self.journal = Some(Journal::open(&path, us()).unwrap());
-        self.outbox = outbox(&mut self.dice);
+        self.outbox = outbox(&self.toy, &mut self.dice);
+        self.under_way.clear();
     }
 
     fn journal(&mut self) -> &mut Journal {
@@ -68,9 +85,25 @@ impl World {
 
     fn commit(&mut self, writes: Vec<Write>) {
         let at = self.now_ms;
-        for answer in self.journal().commit(at, writes).unwrap() {
-            answer.unwrap();
+        let answers = self.journal().commit(at, writes.clone()).unwrap();
+        for (write, answer) in writes.iter().zip(answers) {
+            if let Err(error) = answer
+                && !self.is_unwanted(write)
+            {
+                self.refused.get_or_insert(error.to_string());
+            }
         }
+    }
+
+    /// Whether it prepares what the operator cancelled meanwhile: nothing leaves.
+    fn is_unwanted(&mut self, write: &Write) -> bool {
+        let Write::Prepare(prepare) = write else { return false };
+        let reader = self.journal().reader();
+        let is_cancelled = |reference| {
+            let row = reader.obligation(reference).unwrap().unwrap();
+            matches!(row.state, obligation::State::Refused { why } if why.contains("cancelled"))
+        };
+        prepare.references.iter().any(is_cancelled)
     }
 
     fn may_crash(&mut self) -> Result<(), Crash> {
@@ -99,6 +132,77 @@ impl World {
             self.commit(writes);
         }
         Ok(count)
+    }
+
+    /// Some moments as an actor has them that takes many turns at once: answers come in any order,
+    /// and some not for long.
+    fn moments(&mut self) -> Result<usize, Crash> {
+        for _ in 0..1 + self.dice.roll() % 8 {
+            self.may_crash()?;
+            let count = u64::try_from(self.under_way.len()).unwrap();
+            let at = usize::try_from(self.dice.roll() % (count + 1)).unwrap();
+            match self.under_way.get(at) {
+                None => self.begin(),
+                Some((_, None)) => self.take(at)?,
+                Some((_, Some(_))) => self.end(at)?,
+            }
+        }
+        Ok(self.under_way.len())
+    }
+
+    fn begin(&mut self) {
+        let reader = self.journal().reader();
+        let turns = self.outbox.turns(&reader, self.now_ms).unwrap();
+        for mut turn in turns {
+            if self.plant == Plant::ForgetWhatIsAsked {
+                self.outbox.end(turn.id);
+            }
+            for step in &mut turn.steps {
+                if let (Plant::TakeOneNumberTwice, Step::Prepare { numbers, .. }) =
+                    (self.plant, step)
+                {
+                    *numbers = reader.numbers(&ledger_id(), &account(1)).unwrap();
+                }
+            }
+            self.under_way.push((turn, None));
+        }
+    }
+
+    fn take(&mut self, at: usize) -> Result<(), Crash> {
+        let mut steps = self.under_way[at].0.steps.clone();
+        if self.plant == Plant::ForgetWhatIsOnItsWay {
+            for step in &mut steps {
+                if let Step::Prepare { live, .. } = step {
+                    live.clear();
+                }
+            }
+        }
+        let answers: Vec<(Step, Answer)> = now(crate::journal::outbox::take(&self.toy, steps));
+        for (step, answer) in &answers {
+            if self.plant == Plant::SubmitBeforeCommit {
+                self.sabotage(step, answer, &mut Vec::new())?;
+            }
+        }
+        self.under_way[at].1 = Some(answers.into_iter().map(|(_, answer)| answer).collect());
+        Ok(())
+    }
+
+    fn end(&mut self, at: usize) -> Result<(), Crash> {
+        let (Turn { id, steps }, answers) = self.under_way.swap_remove(at);
+        let mut writes = Vec::new();
+        for (step, answer) in steps.into_iter().zip(answers.unwrap()) {
+            let jitter = self.dice.roll();
+            let mut of_step =
+                self.outbox.outcome(step.clone(), answer.clone(), self.now_ms, jitter);
+            if self.plant != Plant::SubmitBeforeCommit {
+                self.sabotage(&step, &answer, &mut of_step)?;
+            }
+            writes.extend(of_step);
+        }
+        self.commit(writes);
+        self.may_crash()?;
+        self.outbox.end(id);
+        Ok(())
     }
 
     fn ask(&self, step: &Step) -> Answer {
@@ -152,6 +256,14 @@ impl World {
                 *writes = vec![Write::Delivery { id, event, due_ms }];
             }
             (
+                Plant::BelieveRefusals,
+                Step::Submit { delivery, .. },
+                Answer::Submitted(Err(LedgerError::Refused { .. })),
+            ) => {
+                let (id, event, due_ms) = (delivery.clone(), Event::Unknown, self.now_ms);
+                writes.push(Write::Delivery { id, event, due_ms });
+            }
+            (
                 Plant::ForgetReorgs,
                 Step::Finality { delivery, .. },
                 Answer::Finality(Ok(Finality::Unknown | Finality::Pending(None))),
@@ -170,6 +282,16 @@ impl World {
 
     fn weather(&mut self) {
         let faulty = self.toy.chain().faulty;
+        if self.toy.chain().kind != Kind::Numbers {
+            if faulty && self.dice.one_in(8) {
+                self.toy.chain().forget_pool();
+            }
+            if faulty && self.dice.one_in(8) {
+                let coin = self.dice.roll() % 5;
+                self.toy.chain().spend(coin);
+            }
+            return self.toy.chain().mine();
+        }
         if faulty && self.dice.one_in(6) {
             self.toy.chain().reorg();
         }
@@ -203,7 +325,9 @@ impl World {
                 // A wish may come too late, and nothing else may be refused.
                 assert!(taken.is_ok() || is_late, "{taken:?}");
             }
-            if self.turn().is_err() {
+            let is_numbered = self.toy.chain().kind == Kind::Numbers;
+            let went = if is_numbered { self.turn() } else { self.moments() };
+            if went.is_err() {
                 self.restart();
             }
             self.weather();
@@ -230,7 +354,7 @@ impl World {
     }
 }
 
-fn outbox(dice: &mut Dice) -> Outbox {
+fn outbox(toy: &Toy, dice: &mut Dice) -> Outbox {
     let policy = Policy {
         anchors_at_most: 1 + dice.roll() as usize % 4,
         redeems_at_most: 1 + dice.roll() as usize % 4,
@@ -240,14 +364,14 @@ fn outbox(dice: &mut Dice) -> Outbox {
         backoff_base_ms: 50,
         backoff_max_ms: 1_000,
     };
-    Outbox::new(ledger_id(), account(1), policy)
+    Outbox::new(toy, policy)
 }
 
 /// A payment of so much is cancelled while it is on its way.
 const UNWANTED: u128 = 40;
 
 /// A session's worth of things owed; the payments of `POISON` and the like end refused.
-fn arrivals() -> Vec<Write> {
+fn arrivals(kind: Kind) -> Vec<Write> {
     let s = session(1);
     let pay = |number, units| {
         let mut owed = payment(s, number);
@@ -259,7 +383,14 @@ fn arrivals() -> Vec<Write> {
         append(s, invoice(number, Some(settle(s, number, channel, units))))
     };
     let anchored = |number, held| append(s, invoice(number, Some(anchor(s, number, held))));
-    vec![
+    let vouchers = vec![
+        redeemed(20, 1, 100),
+        redeemed(21, 2, 200),
+        redeemed(22, 2, 300),
+        redeemed(23, 3, SKIPPED),
+        redeemed(24, 4, 400),
+    ];
+    let mut writes = vec![
         append(s, order()),
         anchored(1, true),
         pay(1, 10),
@@ -272,25 +403,28 @@ fn arrivals() -> Vec<Write> {
         append(s, claim(s, 101, tx("bad-1"))),
         pay(5, REVERTS),
         anchored(4, true),
-        redeemed(20, 1, 100),
-        redeemed(21, 2, 200),
-        redeemed(22, 2, 300),
-        redeemed(23, 3, SKIPPED),
-        redeemed(24, 4, 400),
+    ];
+    if kind == Kind::Numbers {
+        writes.extend(vouchers);
+    }
+    writes.extend([
         pay(6, 30),
         pay(7, UNWANTED),
         Write::Cancel { reference: s.reference(Purpose::Payment, 7) },
         append(s, ended("enough")),
-    ]
+    ]);
+    writes
 }
 
 /// What is wrong at the end, if anything.
-fn run(seed: u64, plant: Plant) -> Result<(), String> {
-    let mut world = World::new(seed, plant);
-    let arrivals = arrivals();
-    world.live(40, arrivals);
+fn run(seed: u64, kind: Kind, plant: Plant) -> Result<(), String> {
+    let mut world = World::new(seed, kind, plant);
+    world.live(40, arrivals(kind));
     world.toy.chain().faulty = false;
     for _ in 0..200 {
+        if let Some(why) = world.refused {
+            return Err(format!("a write was refused: {why}"));
+        }
         if world.is_settled() {
             break;
         }
@@ -390,6 +524,9 @@ fn check_ledger(world: &mut World) -> Result<(), String> {
     if wanted != 4 {
         return Err(format!("{wanted} payments took effect, not 4"));
     }
+    if chain.unnumbered.equivocated {
+        return Err("two transactions that spend one coin arrived".to_owned());
+    }
     for (number, arrived) in &chain.arrived {
         let (ledger, account) = (ledger_id(), account(1));
         let row = reader.delivery(&DeliveryId { ledger, account, number: *number }).unwrap();
@@ -423,14 +560,28 @@ fn effects(mined: &Mined) -> Vec<Digest> {
 /// `SDPP_SEEDS=5000` makes a longer night of it.
 #[test]
 fn each_obligation_is_met_once_whatever_breaks() {
+    nights(Kind::Numbers);
+}
+
+#[test]
+fn each_obligation_is_met_once_where_a_gateway_knows_references_alone() {
+    nights(Kind::Gateway);
+}
+
+#[test]
+fn each_obligation_is_met_once_where_coins_are_spent() {
+    nights(Kind::Coins);
+}
+
+fn nights(kind: Kind) {
     let seeds = std::env::var("SDPP_SEEDS").map_or(100, |text| text.parse().unwrap());
     let started = std::time::Instant::now();
     std::thread::scope(|scope| {
         for part in 0..4 {
             scope.spawn(move || {
                 for seed in (part..seeds).step_by(4) {
-                    if let Err(wrong) = run(seed, Plant::Nothing) {
-                        panic!("seed {seed}: {wrong}");
+                    if let Err(wrong) = run(seed, kind, Plant::Nothing) {
+                        panic!("{kind:?}, seed {seed}: {wrong}");
                     }
                 }
             });
@@ -441,16 +592,26 @@ fn each_obligation_is_met_once_whatever_breaks() {
 
 #[test]
 fn each_planted_fault_is_found() {
+    use Kind::{Coins, Gateway, Numbers};
     let plants = [
-        Plant::SubmitBeforeCommit,
-        Plant::SignAgainWhenUnavailable,
-        Plant::ForgetReorgs,
-        Plant::SubmitRaiseBeforeCommit,
-        Plant::CountSkippedAsMet,
+        (Numbers, Plant::SubmitBeforeCommit),
+        (Numbers, Plant::SignAgainWhenUnavailable),
+        (Numbers, Plant::ForgetReorgs),
+        (Numbers, Plant::SubmitRaiseBeforeCommit),
+        (Numbers, Plant::CountSkippedAsMet),
+        (Gateway, Plant::SubmitBeforeCommit),
+        (Gateway, Plant::SignAgainWhenUnavailable),
+        (Gateway, Plant::BelieveRefusals),
+        (Gateway, Plant::ForgetWhatIsAsked),
+        (Gateway, Plant::TakeOneNumberTwice),
+        (Coins, Plant::SubmitBeforeCommit),
+        (Coins, Plant::SignAgainWhenUnavailable),
+        (Coins, Plant::ForgetWhatIsAsked),
+        (Coins, Plant::ForgetWhatIsOnItsWay),
     ];
-    for plant in plants {
-        let found = (0..200).find_map(|seed| Some((seed, run(seed, plant).err()?)));
-        let (seed, wrong) = found.unwrap_or_else(|| panic!("nobody noticed {plant:?}"));
-        println!("{plant:?}: seed {seed}: {wrong}");
+    for (kind, plant) in plants {
+        let found = (0..200).find_map(|seed| Some((seed, run(seed, kind, plant).err()?)));
+        let (seed, wrong) = found.unwrap_or_else(|| panic!("nobody noticed {kind:?} {plant:?}"));
+        println!("{kind:?} {plant:?}: seed {seed}: {wrong}");
     }
 }

@@ -1,0 +1,155 @@
+//! Turns: what is asked of a ledger at the same time, and what it told by itself.
+//!
+//! On a ledger with numbers there is one turn at a time, with all that is to be asked. Where
+//! nothing depends on the order each step is a turn of its own, so that one that hangs holds up
+//! nothing else; only what is prepared is prepared in one turn, for a preparation must know of all
+//! those before it.
+
+use super::subject::Subject;
+use super::{Answer, Outbox, Step, perform};
+use crate::journal::JournalError;
+use crate::journal::reader::Reader;
+use sdpp_ledger::{Ledger, Reference, Signed};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most things that a ledger told of and that were not asked about yet; further ones are found
+/// by asking when they are due.
+const TOLD_MAX: usize = 1024;
+
+/// Steps that are asked one after the other, and whose answers become durable together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Its name; see [`Outbox::end`].
+    pub id: u64,
+    /// What to ask, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Takes a turn: asks for each of its steps. What one of them prepares the next ones know of.
+pub async fn take(ledger: &dyn Ledger, steps: Vec<Step>) -> Vec<(Step, Answer)> {
+    let mut answers = Vec::with_capacity(steps.len());
+    let mut fresh: Vec<Signed> = Vec::new();
+    for mut step in steps {
+        if let Step::Prepare { live, .. } = &mut step {
+            live.extend(fresh.iter().cloned());
+        }
+        let answer = perform(ledger, &step).await;
+        if let Answer::Prepared(Ok(signed)) = &answer {
+            fresh.push(signed.clone());
+        }
+        answers.push((step, answer));
+    }
+    answers
+}
+
+impl Outbox {
+    /// What to ask now, in turns that may all be taken at the same time. Nothing of it is planned
+    /// again before [`Outbox::end`].
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn turns(&mut self, journal: &Reader, now_ms: u64) -> Result<Vec<Turn>, JournalError> {
+        if self.is_waiting() {
+            return Ok(Vec::new());
+        }
+        self.forget_told(journal)?;
+        let steps = self.plan(journal, now_ms)?;
+        for subject in steps.iter().flat_map(Subject::of) {
+            self.told.remove(&subject);
+        }
+        let is_lone = |step: &Step| !self.has_numbers && !matches!(step, Step::Prepare { .. });
+        let (lone, together): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(is_lone);
+        let groups = lone.into_iter().map(|step| vec![step]).chain([together]);
+        Ok(groups.filter(|steps| !steps.is_empty()).map(|steps| self.begin(steps)).collect())
+    }
+
+    /// What came of a turn is durable, or is lost: what it was about may be asked again.
+    pub fn end(&mut self, turn: u64) {
+        self.under_way.turns.remove(&turn);
+    }
+
+    /// The ledger told that something happened under these references: what waits there is asked
+    /// about in the next plan. Nothing is written, and what is lost of it is found in its time.
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn hear(&mut self, journal: &Reader, references: &[Reference]) -> Result<(), JournalError> {
+        for reference in references {
+            if self.told.len() >= TOLD_MAX {
+                break;
+            }
+            self.told.extend(Subject::told_by(self, journal, reference)?);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more may be asked for the moment: a turn is under way, and those that
+    /// follow depend on it.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.has_numbers && !self.under_way.turns.is_empty()
+    }
+
+    fn begin(&mut self, steps: Vec<Step>) -> Turn {
+        let id = self.under_way.next_id;
+        self.under_way.next_id = id.wrapping_add(1);
+        self.under_way.turns.insert(id, About::of(&steps));
+        Turn { id, steps }
+    }
+
+    /// Forgets what the ledger told of and what came to its end since.
+    fn forget_told(&mut self, journal: &Reader) -> Result<(), JournalError> {
+        for subject in self.told.iter().copied().collect::<Vec<_>>() {
+            if !subject.is_open(self, journal)? {
+                self.told.remove(&subject);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The turns that are under way. In memory alone: after a restart none is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnderWay {
+    next_id: u64,
+    turns: BTreeMap<u64, About>,
+}
+
+/// What a turn is about.
+#[derive(Debug, Clone, Default)]
+struct About {
+    subjects: BTreeSet<Subject>,
+    prepares: bool,
+    checks: usize,
+}
+
+impl About {
+    fn of(steps: &[Step]) -> About {
+        About {
+            subjects: steps.iter().flat_map(Subject::of).collect(),
+            prepares: steps.iter().any(|step| matches!(step, Step::Prepare { .. })),
+            checks: steps.iter().filter(|step| matches!(step, Step::Check { .. })).count(),
+        }
+    }
+}
+
+impl UnderWay {
+    /// Whether anything is being asked about the delivery with this number.
+    pub(super) fn has_delivery(&self, number: u64) -> bool {
+        self.has(&Subject::Way(number)) || self.has(&Subject::Fee(number))
+    }
+
+    /// Whether anything is being asked about this.
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.turns.values().any(|about| about.subjects.contains(subject))
+    }
+
+    /// Whether anything is being prepared.
+    pub(super) fn prepares(&self) -> bool {
+        self.turns.values().any(|about| about.prepares)
+    }
+
+    /// How many claims are being checked.
+    pub(super) fn checks(&self) -> usize {
+        self.turns.values().map(|about| about.checks).sum()
+    }
+}
