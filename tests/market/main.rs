@@ -7,6 +7,8 @@
 mod anvil;
 #[cfg(feature = "ethereum")]
 mod bench;
+#[cfg(feature = "fabric")]
+mod bench_fabric;
 mod books;
 #[cfg(feature = "ethereum")]
 mod chain;

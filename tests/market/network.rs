@@ -12,11 +12,11 @@ use tempfile::TempDir;
 const PRICE: u128 = 100;
 
 /// A network of this story's own; its processes end with it.
-struct Network(TempDir);
+pub struct Network(TempDir);
 
 impl Network {
     /// `None`, said aloud, where there are no tools for it. CI must have them.
-    fn up() -> Option<Network> {
+    pub fn up() -> Option<Network> {
         let is_there = |tool: &str| {
             Command::new(tool).arg("--version").output().is_ok_and(|o| o.status.success())
         };
@@ -38,7 +38,7 @@ impl Network {
         script.env("SDPP_FABRIC_DIR", self.0.path()).output().unwrap()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
