@@ -28,7 +28,8 @@ pub enum Finality {
     Pending(Option<Inclusion>),
     /// Done, for good.
     Final(Evidence),
-    /// Its number was used up, for good, by another transaction: it can never happen.
+    /// Its number, or what it alone may spend, was used up, for good, by another transaction: it
+    /// can never happen.
     Replaced,
     /// In a block, for good, without effect: it happened and did nothing.
     Reverted {
