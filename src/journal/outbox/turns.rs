@@ -9,7 +9,7 @@ use super::subject::Subject;
 use super::{Answer, Outbox, Step, perform};
 use crate::journal::JournalError;
 use crate::journal::reader::Reader;
-use sdpp_ledger::{Ledger, Reference, Signed};
+use sdpp_ledger::{Ledger, LedgerError, Reference, Signed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most things that a ledger told of and that were not asked about yet; further ones are found
@@ -25,17 +25,25 @@ pub struct Turn {
     pub steps: Vec<Step>,
 }
 
-/// Takes a turn: asks for each of its steps. What one of them prepares the next ones know of.
+/// Takes a turn: asks for each of its steps. What one of them prepares the next ones know of, and
+/// where one cannot be prepared for now the next ones are not tried: they wait behind it for
+/// nothing, and what was prepared before waits with them. They are planned again.
 pub async fn take(ledger: &dyn Ledger, steps: Vec<Step>) -> Vec<(Step, Answer)> {
     let mut answers = Vec::with_capacity(steps.len());
     let mut fresh: Vec<Signed> = Vec::new();
+    let mut is_away = false;
     for mut step in steps {
         if let Step::Prepare { live, .. } = &mut step {
+            if is_away {
+                continue;
+            }
             live.extend(fresh.iter().cloned());
         }
         let answer = perform(ledger, &step).await;
-        if let Answer::Prepared(Ok(signed)) = &answer {
-            fresh.push(signed.clone());
+        match &answer {
+            Answer::Prepared(Ok(signed)) => fresh.push(signed.clone()),
+            Answer::Prepared(Err(LedgerError::Unavailable { .. })) => is_away = true,
+            _ => {}
         }
         answers.push((step, answer));
     }

@@ -34,7 +34,7 @@ struct World {
     crashes: u32,
     /// What is asked at the same time, where there are no numbers, and the answers where they are
     /// there.
-    under_way: Vec<(Turn, Option<Vec<Answer>>)>,
+    under_way: Vec<(Turn, Option<Vec<(Step, Answer)>>)>,
     /// A write that the journal refused.
     refused: Option<String>,
 }
@@ -187,14 +187,14 @@ impl World {
                 self.sabotage(step, answer, &mut Vec::new())?;
             }
         }
-        self.under_way[at].1 = Some(answers.into_iter().map(|(_, answer)| answer).collect());
+        self.under_way[at].1 = Some(answers);
         Ok(())
     }
 
     fn end(&mut self, at: usize) -> Result<(), Crash> {
-        let (Turn { id, steps }, answers) = self.under_way.swap_remove(at);
+        let (Turn { id, .. }, answers) = self.under_way.swap_remove(at);
         let mut writes = Vec::new();
-        for (step, answer) in steps.into_iter().zip(answers.unwrap()) {
+        for (step, answer) in answers.unwrap() {
             let jitter = self.dice.roll();
             let mut of_step =
                 self.outbox.outcome(step.clone(), answer.clone(), self.now_ms, jitter);

@@ -1,12 +1,12 @@
 //! Many turns at once, where transactions have no numbers, and what a ledger tells by itself.
 
 use super::ledger::{REJECTED, now};
-use super::node::Node;
+use super::node::{Node, policy};
 use super::unnumbered::Kind;
 use super::*;
 use crate::journal::delivery::State as Way;
 use crate::journal::obligation::State;
-use crate::journal::outbox::{self, Step, Turn};
+use crate::journal::outbox::{self, Outbox, Policy, Step, Turn};
 use sdpp_ledger::{Ledger, LedgerError};
 
 fn gateway() -> Node {
@@ -220,6 +220,24 @@ fn a_preparation_knows_of_all_that_is_on_its_way() {
     owe_many(&mut node, 4, 1);
     node.turns().into_iter().for_each(|turn| node.take(turn));
     assert_eq!(coins(&node), [(0, 0), (1, 0), (2, 0), (3, 0)], "and after a restart");
+}
+
+#[test]
+fn an_outage_ends_a_preparation_and_holds_up_nothing_that_was_prepared() {
+    let mut node = Node::without_numbers(Kind::Coins);
+    let policy = Policy { in_flight_max: 8, ..policy(1) };
+    node.outbox = Outbox::new(&node.toy, policy);
+    owe_many(&mut node, 1, 7);
+    let turn = node.turns().remove(0);
+    let answers = now(outbox::take(&node.toy, turn.steps.clone()));
+    assert_eq!((turn.steps.len(), answers.len()), (7, 6), "there are five coins");
+    for (step, answer) in answers {
+        node.answer(step, answer);
+    }
+    node.outbox.end(turn.id);
+    assert_eq!(numbers(&node), [0, 1, 2, 3, 4]);
+    let turns = node.turns();
+    assert_eq!(turns.len(), 6, "five are handed over, and the seventh has its turn: {turns:?}");
 }
 
 #[test]
