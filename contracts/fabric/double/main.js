@@ -10,7 +10,13 @@ const path = require("node:path");
 const { parseArgs } = require("node:util");
 const { startNetwork } = require("./network");
 
-const NUMBERS = { port: 65_535, "block-ms": 60_000, "wait-ms": 600_000, "in-flight": 1_000 };
+const NUMBERS = {
+  port: 65_535,
+  "block-ms": 60_000,
+  "wait-ms": 600_000,
+  "retry-ms": 60_000,
+  "in-flight": 1_000,
+};
 
 async function main() {
   const { dir, ...options } = optionsOf(process.argv.slice(2));

@@ -81,7 +81,8 @@ impl FabricLedger {
         let asked = Request::new("GetAccount", &[self.own.account.as_str()]);
         let told: Answer<Value> = self.own.gateway.query(&asked).await;
         match told {
-            Ok(_) => Ok(true),
+            Ok(told) if told["account"] == self.own.account.as_str() => Ok(true),
+            Ok(_) => Err(self.own.gateway.doubt("an account that is not ours").into()),
             Err(trouble) if trouble.is("NotFound") => Ok(false),
             Err(trouble) => Err(trouble.into()),
         }

@@ -8,7 +8,7 @@ use crate::gateway::Answer;
 use crate::ledger::FabricLedger;
 use crate::rows::Row;
 use async_trait::async_trait;
-use sdpp_ledger::{Amount, Anchor, Call, Finality, Records, Result, Signed, TxId};
+use sdpp_ledger::{Amount, Anchor, Call, Finality, Records, Result, Signed, TxId, clean};
 use std::sync::Arc;
 
 #[async_trait]
@@ -54,27 +54,7 @@ impl FabricLedger {
             return Ok(None);
         };
         let chaincode = &self.own.gateway.settings().chaincode;
-        if placed.chaincode.as_ref() != Some(chaincode) {
-            return refused("OtherChaincode", format!("{tx} is not of chaincode {chaincode}"));
-        }
-        if !placed.is_valid() {
-            let code = self.own.gateway.clean(&placed.code);
-            return refused("Invalid", format!("the block has {tx} as {code}"));
-        }
-        let (function, told) = match &placed.event {
-            Some(told @ Told { function: Some(function), .. })
-                if events.contains(&function.event) =>
-            {
-                (*function, told)
-            }
-            None if Function::named(&placed.function)
-                .is_some_and(|f| events.contains(&f.event)) =>
-            {
-                let why = format!("{tx} repeats what was done before, and did nothing");
-                return refused("Repeated", why);
-            }
-            _ => return refused(otherwise, format!("{tx} did something else")),
-        };
+        let (function, told) = did(&placed, chaincode, events, otherwise)?;
         let Told { owner, reference, .. } = told;
         let row = self.own.gateway.row(function, owner.as_str(), reference).await?;
         // The block came from a peer that is ahead of the one that was asked for the row.
@@ -83,5 +63,64 @@ impl FabricLedger {
             return refused("Repeated", format!("{} did it, not {tx}", row.tx));
         }
         Ok(Some(Written { row, placed }))
+    }
+}
+
+/// What a transaction did, where it is valid, of our chaincode, and told one of these events.
+fn did<'a>(
+    placed: &'a Placed,
+    chaincode: &str,
+    events: &[&str],
+    otherwise: &str,
+) -> Answer<(&'static Function, &'a Told)> {
+    let tx = &placed.tx;
+    if placed.chaincode.as_deref() != Some(chaincode) {
+        return refused("OtherChaincode", format!("{tx} is not of the chaincode {chaincode}"));
+    }
+    if !placed.is_valid() {
+        let code = clean(&placed.code, std::iter::empty());
+        return refused("Invalid", format!("the block has {tx} as {code}"));
+    }
+    let called = Function::named(&placed.function);
+    match (&placed.event, called) {
+        (Some(told), _) => match told.function {
+            Some(function) if events.contains(&function.event) => Ok((function, told)),
+            _ => refused(otherwise, format!("{tx} did something else")),
+        },
+        (None, Some(function)) if events.contains(&function.event) => {
+            refused("Repeated", format!("{tx} repeats what was done before, and did nothing"))
+        }
+        (None, _) => refused(otherwise, format!("{tx} did something else")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::tests::placed;
+    use crate::call::{MINT, PAY};
+    use crate::gateway::Trouble;
+
+    fn code(placed: &Placed) -> String {
+        match did(placed, "sdpp", &["Paid", "Owed"], "NotATransfer") {
+            Ok((function, told)) => format!("{} {}", function.name, told.reference),
+            Err(Trouble::Refused { code, .. }) => code,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_what_its_block_and_its_event_say() {
+        let paid = placed(&PAY);
+        assert_eq!(code(&paid), "Pay 0x01");
+        let other = Placed { chaincode: Some("other".to_owned()), ..paid.clone() };
+        assert_eq!(code(&other), "OtherChaincode");
+        assert_eq!(code(&Placed { chaincode: None, ..paid.clone() }), "OtherChaincode");
+        let invalid = Placed { code: "MVCC_READ_CONFLICT".to_owned(), ..paid.clone() };
+        assert_eq!(code(&invalid), "Invalid");
+        assert_eq!(code(&Placed { event: None, ..paid.clone() }), "Repeated");
+        assert_eq!(code(&placed(&MINT)), "NotATransfer");
+        let asked = Placed { function: "GetInfo".to_owned(), event: None, ..paid };
+        assert_eq!(code(&asked), "NotATransfer");
     }
 }

@@ -42,7 +42,7 @@ use std::time::Duration;
 /// ledger, as every story takes fresh references and salts.
 #[async_trait]
 pub trait Rig: Send + Sync {
-    /// An account that holds at least 1,000,000 of [`Rig::asset`], and coin for its fees.
+    /// An account that can pay at least 1,000,000 of [`Rig::asset`], and coin for its fees.
     fn payer(&self) -> &dyn Ledger;
 
     /// Another account; coin for its fees is enough.

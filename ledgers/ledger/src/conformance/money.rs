@@ -9,7 +9,7 @@ pub async fn a_transfer_becomes_final(rig: &dyn Rig) {
     let Some(payments) = payer.payments() else {
         return;
     };
-    let (rich, poor) = (balance(rig, payer).await, balance(rig, payee).await);
+    let (rich, poor) = (spendable(rig, payer).await, balance(rig, payee).await);
     let transfer = transfer(rig, 1_000);
     let number = answered(payer.next_number().await);
     let mut signed = answered(payments.transfer(number, &transfer).await);
@@ -36,7 +36,7 @@ pub async fn a_transfer_becomes_final(rig: &dyn Rig) {
     let again = answered(payer.finality(&signed).await);
     assert_eq!(again, Finality::Final(evidence.clone()), "final is for good");
     let fee = if rig.asset() == Asset::coin() { evidence.fee } else { Amount::ZERO };
-    let spent = less(rich, balance(rig, payer).await);
+    let spent = less(rich, spendable(rig, payer).await);
     assert_eq!(spent, sum(transfer.amount, fee), "what the payer spent");
     let got = less(balance(rig, payee).await, poor);
     assert_eq!(got, transfer.amount, "what the payee got");
@@ -92,7 +92,7 @@ pub async fn what_cannot_be_paid_is_refused(rig: &dyn Rig) {
         return;
     }
     let poor = balance(rig, rig.payee()).await;
-    let too_much = sum(balance(rig, payer).await, Amount::new(1));
+    let too_much = sum(spendable(rig, payer).await, Amount::new(1));
     let call = Call::Transfer(Transfer { amount: too_much, ..transfer(rig, 0) });
     refused(rig, payer, &call, "InsufficientFunds").await;
     assert_eq!(balance(rig, rig.payee()).await, poor, "nothing was paid");
@@ -128,6 +128,11 @@ pub async fn numbers_are_used_once_each(rig: &dyn Rig) {
     assert!(matches!(second, Finality::Final(_)), "the second: {second:?}");
     let next = answered(payer.next_number().await);
     assert_eq!(next, first + 2, "the next number");
+}
+
+/// What one can pay with, which is no holding where a ledger pays with promises.
+async fn spendable(rig: &dyn Rig, of: &dyn Ledger) -> Amount {
+    answered(of.spendable(&rig.asset()).await)
 }
 
 pub(super) async fn balance(rig: &dyn Rig, of: &dyn Ledger) -> Amount {
