@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sdpp_ledger::{Account, Amount, Call, Evidence, TxId};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -154,9 +155,8 @@ impl Gateway {
         let hash = block.hash().ok_or_else(|| odd("has no hash"))?;
         let is_asked = |placed: &Placed| placed.tx == *tx;
         let mut found: Option<Arc<Placed>> = None;
-        let mut others = 0;
+        let is_configuration = block.transactions.is_none() && block.config.is_some();
         for entry in block.transactions.into_iter().flatten().flatten() {
-            others += 1;
             let Some(placed) = entry.placed(block.block_number, &hash, chaincode) else { continue };
             let is_first = !found.as_ref().is_some_and(|found| found.is_valid());
             // One id may be there twice, and is valid once at most.
@@ -166,8 +166,8 @@ impl Gateway {
                 kept.keep(&Arc::new(placed));
             }
         }
-        if found.is_none() && others == 0 {
-            // A block of configuration shows nothing of the one transaction that it has.
+        if is_configuration {
+            // Such a block has one transaction, and does not show its id.
             found = Some(Arc::new(Placed::of_configuration(tx, block.block_number, &hash)));
         }
         let found = found.ok_or_else(|| odd("has not what it was asked for"))?;
@@ -202,6 +202,9 @@ struct Block {
     /// None of a block of configuration.
     #[serde(default)]
     transactions: Option<Vec<Option<Entry>>>,
+    /// Only of a block of configuration.
+    #[serde(default)]
+    config: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -385,6 +388,7 @@ pub(crate) mod tests {
                 .into(),
             data_hash: "5ad39945e4275157caae61813d694f07a02f23bf084b563c1cccf4de78a176ea".into(),
             transactions: None,
+            config: None,
         };
         let newest = "58ee38d5dc12a215e787796d557c6ece5065496a87529a335fa2340c76963707";
         assert_eq!(block.hash().as_deref(), Some(newest));

@@ -77,7 +77,10 @@ impl Settings {
         let shows_login = is_open && self.login.is_some();
         needs(!shows_login, "a login goes to another machine over https:// alone")?;
         let is_sound = self.login.as_ref().is_none_or(Login::is_sound);
-        needs(is_sound, "a token is visible ASCII without blanks, and a user's name has no colon")?;
+        needs(
+            is_sound,
+            "a login's token is visible ASCII without blanks, its user has a name without colon",
+        )?;
         for (what, name) in
             [("channel", &self.channel), ("chaincode", &self.chaincode), ("signer", &self.signer)]
         {
