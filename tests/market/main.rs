@@ -28,6 +28,8 @@ mod gate;
 mod gateway;
 #[cfg(feature = "ethereum")]
 mod killed;
+#[cfg(feature = "fabric")]
+mod network;
 mod place;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
