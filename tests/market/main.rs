@@ -17,9 +17,17 @@ mod crash;
 mod credits;
 #[cfg(feature = "ethereum")]
 mod dispute;
+#[cfg(feature = "fabric")]
+#[path = "../../ledgers/fabric/tests/rig/double.rs"]
+mod double;
+#[cfg(all(feature = "ethereum", feature = "fabric"))]
+mod fabric;
 #[cfg(feature = "ethereum")]
 #[path = "../../examples/vanishing_buyer/gate.rs"]
 mod gate;
+#[cfg(feature = "fabric")]
+#[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
+mod gateway;
 #[cfg(feature = "ethereum")]
 mod killed;
 #[cfg(feature = "fabric")]

@@ -59,7 +59,9 @@ impl Gateway {
         chaincode: String,
         authorization: Option<String>,
     ) -> Gateway {
-        Gateway { url, channel, chaincode, authorization, http: reqwest::Client::new() }
+        // No connection is kept: a gateway closes an idle one whenever it likes.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Gateway { url, channel, chaincode, authorization, http }
     }
 
     /// Submits what must become valid: its transaction.
