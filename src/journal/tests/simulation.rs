@@ -34,12 +34,15 @@ struct World {
     crashes: u32,
     /// What is asked at the same time, where there are no numbers, and the answers where they are
     /// there.
-    under_way: Vec<(Turn, Option<Vec<(Step, Answer)>>)>,
+    under_way: Vec<(Turn, Option<Answers>)>,
     /// A write that the journal refused.
     refused: Option<String>,
 }
 
 struct Crash;
+
+/// What came of a turn.
+type Answers = Vec<(Step, Answer)>;
 
 impl World {
     fn new(seed: u64, kind: Kind, plant: Plant) -> Self {
@@ -181,7 +184,7 @@ impl World {
                 }
             }
         }
-        let answers: Vec<(Step, Answer)> = now(crate::journal::outbox::take(&self.toy, steps));
+        let answers: Answers = now(crate::journal::outbox::take(&self.toy, steps));
         for (step, answer) in &answers {
             if self.plant == Plant::SubmitBeforeCommit {
                 self.sabotage(step, answer, &mut Vec::new())?;
