@@ -16,6 +16,9 @@ use sdpp_ledger::{Asset, Key, Ledger};
 use sdpp_ledger_fabric::{FabricLedger, Login, Settings};
 use std::time::Duration;
 
+/// Longer than a real gateway waits for a transaction, where nobody set that otherwise.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(75);
+
 /// The conformance suite's rig: clients of its own at a gateway.
 struct FabricRig {
     gateway: Gateway,
@@ -38,6 +41,7 @@ impl FabricRig {
         let mut ledgers = Vec::new();
         for signer in &signers {
             let settings = with_login(settings(&gateway, &signer.name), &gateway);
+            let settings = Settings { commit_patience: COMMIT_PATIENCE, ..settings };
             let settings = with_ious(settings, &money, 10_000_000, &[&signers[0].account]);
             ledgers.push(connected(settings).await);
         }
