@@ -261,8 +261,9 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
         redeems_at_most: ledger.escrow().map_or(1, <dyn Escrow>::rows_at_most),
         raise_after_ms: RAISE_AFTER_MS,
         in_flight_max: match at {
-            Some(LedgerAt::Embedded(_)) => 64,
-            Some(LedgerAt::Fabric(fabric)) => fabric.in_flight,
+            // How many the gateway is given at once is the ledger's affair: what waits there for
+            // others of its account must not keep a record from being sent.
+            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) => 64,
             // What geth's pool keeps of one account even when it is full.
             Some(LedgerAt::Ethereum(_)) | None => 16,
         },

@@ -10,7 +10,7 @@ use rig::{
     signed,
 };
 use sdpp_ledger::{Call, Evidence, Ledger};
-use sdpp_ledger_fabric::FabricLedger;
+use sdpp_ledger_fabric::{FabricLedger, Settings};
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
@@ -74,6 +74,20 @@ async fn twenty_ious_and_anchors_of_one_buyer_wait_for_nobody() {
     nothing_was_invalid(&market.double);
     let ious = market.buyer.ious(market.buyer.account(), MONEY).await.unwrap();
     assert_eq!((ious.owed.count, ious.owed.total.units()), (20, 7 * MANY as u128));
+}
+
+/// Payments that wait for their turn take nothing from others that the gateway is given at once.
+#[tokio::test]
+async fn a_queue_of_payments_holds_up_no_record() {
+    let Some(market) = Market::open_with(&["--block-ms", "100"]).await else { return };
+    let buyer = Settings { in_flight_max: 2, ..settings(&market.gateway, "buyer") };
+    let buyer = connected(buyer).await;
+    let pay = |_| (buyer.clone(), Call::Transfer(market.transfer(MONEY, 7)));
+    let payments = tokio::spawn(at_once((0..8).map(pay).collect()));
+    let records = at_once(vec![(buyer.clone(), anchor()), (buyer.clone(), anchor())]).await;
+    let last = payments.await.unwrap().iter().map(|one| one.height).max().unwrap();
+    let recorded = records.iter().map(|one| one.height).max().unwrap();
+    assert!(recorded + 3 < last, "records in {recorded}, the last payment in {last}");
 }
 
 /// Somebody with money in its balance.
