@@ -148,11 +148,17 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
             Answer::Submitted(ledger.submit(signed).await)
         }
         Step::Finality { variants, .. } => Answer::Finality(finality(ledger, variants).await),
-        Step::Raise { variants, next, live, .. } => match gap(ledger, *next, live).await {
-            Ok((_, Some(gap))) => Answer::Gap(gap),
-            Ok((_, None)) => Answer::Raised(ledger.raise(variants).await),
-            Err(error) => Answer::Raised(Err(error)),
-        },
+        Step::Raise { variants, next, live, .. } => {
+            let gap = match ledger.has_numbers() {
+                true => gap(ledger, *next, live).await.map(|(_, gap)| gap),
+                false => Ok(None),
+            };
+            match gap {
+                Ok(Some(gap)) => Answer::Gap(gap),
+                Ok(None) => Answer::Raised(ledger.raise(variants).await),
+                Err(error) => Answer::Raised(Err(error)),
+            }
+        }
         Step::Cancel { variants, .. } => Answer::Cancelled(ledger.cancel(variants).await),
         Step::Check { claims, .. } => Answer::Finality(match ledger.payments() {
             Some(payments) => paid(payments, claims).await,

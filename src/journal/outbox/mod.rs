@@ -297,8 +297,7 @@ impl Outbox {
         let after_ms = first_ms.saturating_mul(1 << row.raises().min(32)).min(WAIT_MS_MAX);
         let bytes = |variants: &[Signed]| variants.iter().map(|one| one.raw.len()).sum::<usize>();
         let newest = row.variants.last().map(std::slice::from_ref).unwrap_or_default();
-        self.has_numbers
-            && row.own().len() < VARIANTS_MAX
+        row.own().len() < VARIANTS_MAX
             && bytes(&row.variants) + bytes(newest) <= VARIANT_BYTES_MAX
             && row.cancel != Cancel::Wished
             && is_due(since_ms.saturating_add(after_ms), now_ms)

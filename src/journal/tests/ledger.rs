@@ -90,7 +90,7 @@ pub(super) struct Mined {
     pub(super) raw: Vec<u8>,
     /// `None` in what only uses its number up.
     pub(super) call: Option<Call>,
-    fee: u128,
+    pub(super) fee: u128,
     /// What it spends, where only one transaction may.
     pub(super) coin: Option<Coin>,
 }
@@ -188,9 +188,26 @@ impl Chain {
     /// Another price; what offers less falls out of the pool where it is picky.
     pub(super) fn reprice(&mut self, price: u128) {
         self.price = price;
+        if self.kind == Kind::Coins {
+            self.begin_epoch();
+        }
         if self.picky {
             self.pool.retain(|_, raw| read(raw).fee >= price);
         }
+    }
+
+    fn sign(
+        &mut self,
+        number: u64,
+        call: Option<Call>,
+        fee: u128,
+        coin: Option<Coin>,
+    ) -> Result<Signed> {
+        // No two signatures over the same are alike, so that a second one shows.
+        let salt = self.dice.roll();
+        let raw = write(number, call, salt, fee, coin);
+        let tx = (!self.gateway).then(|| tx_of(&raw));
+        self.answer(Signed { number, tx, raw, fee: Amount::new(fee) })
     }
 
     /// Forgets all blocks, however deep.
@@ -353,7 +370,9 @@ impl Ledger for Toy {
     }
 
     async fn raise(&self, variants: &[Signed]) -> Result<Option<Signed>> {
-        assert!(self.has_numbers(), "no fee is raised where there are no numbers");
+        if self.chain().kind == Kind::Gateway {
+            return Ok(None);
+        }
         let newest = read(&variants.last().unwrap().raw);
         let price = {
             let mut chain = self.chain();
@@ -364,7 +383,8 @@ impl Ledger for Toy {
         if newest.fee >= price || fee > CEILING {
             return Ok(None);
         }
-        self.sign_for(newest.number, newest.call, fee).map(Some)
+        let mut chain = self.chain();
+        chain.sign(newest.number, newest.call, fee, newest.coin).map(Some)
     }
 
     async fn cancel(&self, variants: &[Signed]) -> Result<Signed> {
@@ -419,12 +439,8 @@ impl Toy {
 
     fn sign_for(&self, number: u64, call: Option<Call>, fee: u128) -> Result<Signed> {
         let mut chain = self.chain();
-        // No two signatures over the same are alike, so that a second one shows.
-        let salt = chain.dice.roll();
         let coin = chain.pick()?;
-        let raw = write(number, call, salt, fee, coin);
-        let tx = (!chain.gateway).then(|| tx_of(&raw));
-        chain.answer(Signed { number, tx, raw, fee: Amount::new(fee) })
+        chain.sign(number, call, fee, coin)
     }
 }
 

@@ -297,6 +297,10 @@ impl World {
                 let coin = self.dice.roll() % 5;
                 self.toy.chain().spend(coin);
             }
+            if faulty && self.dice.one_in(5) {
+                let price = [1, 1, 5, 15, 40][self.dice.roll() as usize % 5];
+                self.toy.chain().reprice(price);
+            }
             return self.toy.chain().mine();
         }
         if faulty && self.dice.one_in(6) {

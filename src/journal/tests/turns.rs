@@ -1,6 +1,6 @@
 //! Many turns at once, where transactions have no numbers, and what a ledger tells by itself.
 
-use super::ledger::{REJECTED, now};
+use super::ledger::{REJECTED, now, read};
 use super::node::{Node, policy};
 use super::unnumbered::Kind;
 use super::*;
@@ -97,8 +97,11 @@ fn a_submission_that_hangs_holds_up_nothing_else() {
     assert!(matches!(node.state(&slow), State::Riding { .. }));
     node.toy.chain().mine();
     node.take(hanging);
-    node.now_ms += 1_000;
-    node.turns().into_iter().for_each(|turn| node.take(turn));
+    // So late it is asked first whether it offers enough.
+    for _ in 0..2 {
+        node.now_ms += 1_000;
+        node.turns().into_iter().for_each(|turn| node.take(turn));
+    }
     assert!(matches!(node.state(&slow), State::Met { .. }));
 }
 
@@ -193,14 +196,23 @@ fn a_refusal_of_what_was_done_is_not_believed() {
 }
 
 #[test]
-fn no_fee_is_raised_and_no_number_asked_for() {
+fn a_price_that_rises_is_paid_with_the_same_coin_and_no_number_is_asked_for() {
     let mut node = Node::without_numbers(Kind::Coins);
-    owe_many(&mut node, 1, 1);
+    let reference = owe_many(&mut node, 1, 1)[0];
     node.turns().into_iter().for_each(|turn| node.take(turn));
-    node.turns().into_iter().for_each(|turn| node.take(turn));
-    node.now_ms += 10 * 60_000;
-    // The small ledger fails this story when it is asked for a number or a higher fee.
-    assert_eq!(kinds(&node.turns()), [["finality"]]);
+    node.toy.chain().reprice(5);
+    // The small ledger fails this story when it is asked for a number.
+    for _ in 0..10 {
+        node.turns().into_iter().for_each(|turn| node.take(turn));
+        node.toy.chain().mine();
+        node.now_ms += 3_000;
+    }
+    assert!(matches!(node.state(&reference), State::Met { .. }));
+    let rows = node.deliveries();
+    let [row] = &rows[..] else { panic!("not one: {rows:?}") };
+    assert_eq!(row.variants.len(), 2, "signed again once");
+    let coins = row.variants.iter().map(|signed| read(&signed.raw).coin);
+    assert_eq!(coins.collect::<Vec<_>>(), [Some((0, 0)); 2]);
 }
 
 #[test]

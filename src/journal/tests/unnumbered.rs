@@ -79,14 +79,19 @@ impl Chain {
 
     fn take_coin(&mut self, one: Mined) -> Result<TxId> {
         let coin = one.coin.unwrap();
+        let tx = tx_of(&one.raw);
+        if self.is_spent(coin) {
+            return match self.mined().any(|mined| mined.raw == one.raw) {
+                true => Ok(tx),
+                false => Err(LedgerError::refused("Stale", "the coin was spent")),
+            };
+        }
+        if one.fee < self.price {
+            return Err(LedgerError::unavailable("it offers less than the price of the day"));
+        }
         let first = self.unnumbered.arrived.entry(coin).or_insert_with(|| one.raw.clone());
         self.unnumbered.equivocated |= *first != one.raw;
-        let tx = tx_of(&one.raw);
-        if !self.is_spent(coin) {
-            self.pool.insert(one.number, one.raw);
-        } else if !self.mined().any(|mined| mined.raw == one.raw) {
-            return Err(LedgerError::refused("Stale", "the coin was spent"));
-        }
+        self.pool.insert(one.number, one.raw);
         Ok(tx)
     }
 
@@ -125,6 +130,12 @@ impl Chain {
             _ if self.pool.values().any(|raw| *raw == one.raw) => Finality::Pending(None),
             _ => Finality::Unknown,
         }
+    }
+
+    /// Prices change between epochs, and with an epoch ends what was not done in it.
+    pub(super) fn begin_epoch(&mut self) {
+        self.unnumbered.arrived.clear();
+        self.pool.clear();
     }
 
     /// Somebody else signs with our key, and is first.
