@@ -78,13 +78,18 @@ impl FabricLedger {
     /// # Errors
     /// `Unavailable`.
     pub async fn is_open(&self) -> Result<bool> {
-        let asked = Request::new("GetAccount", &[self.own.account.as_str()]);
-        let told: Answer<Value> = self.own.gateway.query(&asked).await;
+        Ok(self.has_account(self.own.account.as_str()).await?)
+    }
+
+    /// Whether an account is open.
+    pub(crate) async fn has_account(&self, account: &str) -> Answer<bool> {
+        let told: Answer<Value> =
+            self.own.gateway.query(&Request::new("GetAccount", &[account])).await;
         match told {
-            Ok(told) if told["account"] == self.own.account.as_str() => Ok(true),
-            Ok(_) => Err(self.own.gateway.doubt("an account that is not ours").into()),
+            Ok(told) if told["account"] == account => Ok(true),
+            Ok(_) => Err(self.own.gateway.doubt("another account than was asked for")),
             Err(trouble) if trouble.is("NotFound") => Ok(false),
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(trouble),
         }
     }
 
