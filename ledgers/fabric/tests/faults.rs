@@ -10,7 +10,7 @@ use rig::{
     FIRST, IOUS, MONEY, Market, PATIENCE, Signer, anchor, asked_of_chaincode, connected, evidence,
     is_refused, is_unavailable, landed, settings, signed, transfer, with_ious,
 };
-use sdpp_ledger::{Call, Finality, Ledger, LedgerError, Payments, Signed};
+use sdpp_ledger::{Amount, Call, Finality, Ledger, LedgerError, Payments, Signed};
 use sdpp_ledger_fabric::FabricLedger;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -379,4 +379,18 @@ async fn credits_that_are_counted_and_not_listed_refuse_no_payment() {
     proxy.calm();
     landed(&ledger, &signed).await;
     assert_eq!(market.seller_has().await, FIRST + 10);
+}
+
+/// Each call gives anew, so what came of one is found out before anybody is told to give again.
+#[tokio::test]
+async fn a_gift_that_was_made_and_not_answered_is_found() {
+    let Some(market) = Market::open().await else { return };
+    let commit_patience = Duration::from_secs(2);
+    let admin = settings(&market.gateway, "admin");
+    let admin = connected(sdpp_ledger_fabric::Settings { commit_patience, ..admin }).await;
+    market.double.faults.arm(json!({ "fault": "freeze", "when": "after", "func": "Mint" }));
+    let (seller, amount) = (market.seller.account(), Amount::new(9));
+    let given = admin.give(seller, &MONEY.parse().unwrap(), amount).await.unwrap();
+    assert_eq!(given.amount, amount);
+    assert_eq!(market.seller_has().await, FIRST + 9);
 }
