@@ -78,13 +78,18 @@ impl FabricLedger {
     /// # Errors
     /// `Unavailable`.
     pub async fn is_open(&self) -> Result<bool> {
-        let asked = Request::new("GetAccount", &[self.own.account.as_str()]);
-        let told: Answer<Value> = self.own.gateway.query(&asked).await;
+        Ok(self.has_account(self.own.account.as_str()).await?)
+    }
+
+    /// Whether an account is open.
+    pub(crate) async fn has_account(&self, account: &str) -> Answer<bool> {
+        let told: Answer<Value> =
+            self.own.gateway.query(&Request::new("GetAccount", &[account])).await;
         match told {
-            Ok(told) if told["account"] == self.own.account.as_str() => Ok(true),
-            Ok(_) => Err(self.own.gateway.doubt("an account that is not ours").into()),
+            Ok(told) if told["account"] == account => Ok(true),
+            Ok(_) => Err(self.own.gateway.doubt("another account than was asked for")),
             Err(trouble) if trouble.is("NotFound") => Ok(false),
-            Err(trouble) => Err(trouble.into()),
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -125,7 +130,7 @@ impl FabricLedger {
     }
 
     /// Gives somebody something, and waits until that is final: makes it where we may make this
-    /// money, else pays it. Each call gives anew.
+    /// money, else pays it; a promise counts towards what our account may owe. Each call gives anew.
     ///
     /// # Errors
     /// `Unavailable` where it was in doubt for too long, `Refused` as a payment is.
@@ -134,14 +139,14 @@ impl FabricLedger {
         let no_chance = |_| LedgerError::unavailable("the system gives no random bytes");
         getrandom::getrandom(&mut bytes).map_err(no_chance)?;
         let (to, asset, reference) = (to.clone(), asset.clone(), Reference(bytes));
-        let call = Call::Transfer(Transfer { to, asset, amount, reference });
-        let mut request = Request::of(&call)?;
-        if let Call::Transfer(Transfer { asset, .. }) = &call
-            && let Kind::Money(money) = names::kind(asset)?
-            && self.own.admin
-            && names::msp_of(money) == self.own.msp
-        {
-            request.func = MINT.name.to_owned();
+        let transfer = Transfer { to, asset, amount, reference };
+        let mut request = Request::of(&Call::Transfer(transfer.clone()))?;
+        match names::kind(&transfer.asset)? {
+            Kind::Money(money) if self.own.admin && names::msp_of(money) == self.own.msp => {
+                request.func = MINT.name.to_owned();
+            }
+            Kind::Money(_) => {}
+            Kind::Iou(unit) => self.may_owe(unit, &transfer).await?,
         }
         let deadline = self.deadline();
         loop {
@@ -185,8 +190,10 @@ impl FabricLedger {
         Ok(Ious { held: debts.held.into(), owed: debts.owed.into() })
     }
 
+    /// Until when something is tried: there is time for one that is never answered, for finding out
+    /// what became of it, and for another.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.own.gateway.settings().commit_patience
+        Instant::now() + self.own.gateway.settings().commit_patience.saturating_mul(2)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::finality::refused;
 use crate::gateway::{Answer, Trouble};
 use crate::ledger::FabricLedger;
 use crate::names::{self, Kind};
-use crate::rows::{Balance, Debts, Row};
+use crate::rows::{Balance, Debtors, Debts, Row};
 use async_trait::async_trait;
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Claim, Finality, LedgerError, Payments, Reference, Result,
@@ -98,7 +98,7 @@ impl FabricLedger {
     }
 
     /// Refuses a promise beyond the limit of its unit.
-    async fn may_owe(&self, unit: &str, transfer: &Transfer) -> Answer<()> {
+    pub(crate) async fn may_owe(&self, unit: &str, transfer: &Transfer) -> Answer<()> {
         let most = self.owe_at_most(unit);
         let short = |owed: &str| {
             let amount = transfer.amount;
@@ -108,18 +108,23 @@ impl FabricLedger {
         if transfer.amount > most {
             return Err(short("0"));
         }
-        let owed = self.debts_of(self.own.account.as_str(), unit).await?.owed;
+        let own = self.own.account.as_str();
+        let mut owed = self.debts_of(own, unit).await?.owed;
+        let mut waiting = Vec::new();
+        for promise in self.promises_in(unit, &transfer.reference) {
+            if !self.is_promised(&owed, &promise.reference.to_string()).await? {
+                waiting.push(promise.amount);
+            }
+        }
+        if !owed.is_whole() {
+            // What was found to be promised is in a sum that is asked for after that.
+            owed = self.debts_of(own, unit).await?.owed;
+        }
         if owed.more {
             return Err(short("more than can be added up"));
         }
-        let mut total = Some(owed.total);
-        for promise in self.promises_in(unit, &transfer.reference) {
-            let text = promise.reference.to_string();
-            let is_listed = owed.ious.iter().any(|debt| debt.reference == text);
-            if !is_listed && !self.is_promised(&owed, &text).await? {
-                total = total.and_then(|total| total.checked_add(promise.amount));
-            }
-        }
+        let add = |total: Option<Amount>, amount| total?.checked_add(amount);
+        let total = waiting.into_iter().fold(Some(owed.total), add);
         let told = total.map_or_else(|| "too much".to_owned(), |total| total.to_string());
         match total.and_then(|total| total.checked_add(transfer.amount)) {
             Some(total) if total <= most => Ok(()),
@@ -127,10 +132,12 @@ impl FabricLedger {
         }
     }
 
-    /// Whether a promise stands on the ledger that the first ones of a list are not.
-    async fn is_promised(&self, owed: &crate::rows::Debtors, reference: &str) -> Answer<bool> {
-        let listed = u64::try_from(owed.ious.len()).unwrap_or(u64::MAX);
-        if owed.count <= listed {
+    /// Whether a promise stands on the ledger.
+    async fn is_promised(&self, owed: &Debtors, reference: &str) -> Answer<bool> {
+        if owed.ious.iter().any(|debt| debt.reference == reference) {
+            return Ok(true);
+        }
+        if owed.is_whole() {
             return Ok(false);
         }
         let row = self.own.gateway.row(&OWE, self.own.account.as_str(), reference).await?;

@@ -81,6 +81,13 @@ pub(crate) struct Debt {
     pub reference: String,
 }
 
+impl Debtors {
+    /// Whether all of them are listed.
+    pub fn is_whole(&self) -> bool {
+        !self.more && u64::try_from(self.ious.len()).is_ok_and(|listed| self.count <= listed)
+    }
+}
+
 impl Gateway {
     /// The row of a function under an account's reference, where there is one.
     pub async fn row(

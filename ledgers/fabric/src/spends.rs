@@ -27,7 +27,13 @@ impl FabricLedger {
         match gateway.submit(request).await {
             Err(short) if short.is("InsufficientFunds") => {
                 self.sweep_for(request, short).await?;
-                gateway.submit(request).await
+                match gateway.submit(request).await {
+                    // Our own peer has it: an endorser that refuses is behind.
+                    Err(short) if short.is("InsufficientFunds") => {
+                        Err(gateway.doubt("an endorser does not know of the whole balance yet"))
+                    }
+                    answer => answer,
+                }
             }
             answer => answer,
         }
@@ -48,7 +54,8 @@ impl FabricLedger {
                 return Err(short);
             }
             if !self.sweep(asset).await? {
-                return Err(short);
+                // They were counted a moment ago: whoever lists none is ahead, or behind.
+                return Err(self.own.gateway.doubt("the credits that wait are not listed"));
             }
         }
         Err(self.own.gateway.doubt("many credits wait, and were not all swept yet"))

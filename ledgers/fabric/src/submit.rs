@@ -37,6 +37,7 @@ impl FabricLedger {
             false => self.own.gateway.submit(request).await,
         };
         if let Err(trouble) = sent {
+            let trouble = self.grounded(request, trouble).await;
             let is_refused = matches!(trouble, Trouble::Refused { .. });
             self.note_doubt(request, !is_refused);
             return Err(trouble);
@@ -44,6 +45,34 @@ impl FabricLedger {
         let row = self.landed(request).await?;
         // One peer has it as valid and another has not heard of it yet.
         row.ok_or_else(|| self.own.gateway.doubt("what was done is not to be found yet"))
+    }
+
+    /// A refusal, where our own gateway sees what it was refused for; else a doubt. One endorser's
+    /// word is not enough, as it may be behind: what was sent before may be ordered all the same.
+    /// What our own peer sees is for good: a balance that was spent since, or a reference that was
+    /// taken, makes all that was endorsed before invalid.
+    async fn grounded(&self, request: &Request, trouble: Trouble) -> Trouble {
+        let Trouble::Refused { code, why } = &trouble else { return trouble };
+        let is_seen = match code.as_str() {
+            "NoSuchAccount" => self.lacks_account(request).await,
+            // A reference that was taken is told as that, with what took it.
+            "Conflict" => self.landed(request).await.map(|_| false),
+            _ => Ok(true),
+        };
+        match is_seen {
+            Ok(true) => trouble,
+            Ok(false) => {
+                let what = format!("an endorser sees what our own peer does not: {code}: {why}");
+                self.own.gateway.doubt(&what)
+            }
+            Err(other) => other,
+        }
+    }
+
+    /// Whether one of the accounts that something is between is not open.
+    async fn lacks_account(&self, request: &Request) -> Answer<bool> {
+        let payee = request.args.get(1).map(String::as_str).unwrap_or_default();
+        Ok(!self.has_account(payee).await? || !self.has_account(self.own.account.as_str()).await?)
     }
 
     /// The row of what was asked for, where it is there.

@@ -5,11 +5,12 @@
 
 mod rig;
 
+use rig::proxy::{Fault, Proxy};
 use rig::{
     FIRST, IOUS, MONEY, Market, PATIENCE, Signer, anchor, asked_of_chaincode, connected, evidence,
-    is_refused, is_unavailable, landed, settings, signed, transfer,
+    is_refused, is_unavailable, landed, settings, signed, transfer, with_ious,
 };
-use sdpp_ledger::{Call, Finality, Ledger, LedgerError, Payments, Signed};
+use sdpp_ledger::{Amount, Call, Finality, Ledger, LedgerError, Payments, Signed};
 use sdpp_ledger_fabric::FabricLedger;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -325,4 +326,71 @@ async fn another_handle_with_the_same_bytes_goes_on_where_one_was_cut_off() {
     let Finality::Final(told) = reborn.finality(&signed).await.unwrap() else { panic!("it is") };
     assert_eq!(reborn.submit(&signed).await, Ok(told.tx));
     assert_eq!(times(&market, &signed).await, 1);
+}
+
+/// What one endorser says against a transaction, as the gateway passes it on.
+fn said(why: &str) -> Fault {
+    let text = format!(
+        "Failed to submit: Transaction processing for endorser [127.0.0.1:9051]: Chaincode status \
+         Code: (500) UNKNOWN. Description: {why}"
+    );
+    Fault::Say(500, json!({ "error": text }).to_string())
+}
+
+/// An endorser of another organisation may be behind ours, and what was sent before may still be
+/// ordered: what only it sees ends nothing.
+#[tokio::test]
+async fn a_refusal_that_our_own_peer_does_not_see_is_an_outage() {
+    let Some(market) = Market::open().await else { return };
+    let proxy = Proxy::start(market.double.host()).await;
+    let through = market.gateway.through(proxy.url());
+    let buyer = with_ious(settings(&through, "buyer"), MONEY, 1_000, &[]);
+    let buyer = connected(buyer).await;
+    for (asset, why) in [
+        (MONEY, "NO_SUCH_ACCOUNT: the seller was not opened"),
+        (IOUS, "NO_SUCH_ACCOUNT: the seller was not opened"),
+        (MONEY, "CONFLICT: payment 0x01 exists with hash 0x02"),
+        (MONEY, "INSUFFICIENT_FUNDS: 10 of Org1MSP/USD is more than the balance of 0"),
+    ] {
+        let signed = signed(&buyer, &Call::Transfer(market.transfer(asset, 10))).await;
+        proxy.rule(move |asked| {
+            (asked.what == "POST /transactions" && asked.func != "Sweep").then(|| said(why))
+        });
+        is_unavailable(&buyer.submit(&signed).await);
+        proxy.calm();
+        let (tx, outages) = landed(&buyer, &signed).await;
+        assert_eq!((evidence(&buyer, &signed).await.tx, outages), (tx, 0), "{why}");
+    }
+    assert_eq!(market.seller_has().await, FIRST + 30);
+}
+
+/// A peer that has swept already lists no credits, and one that is behind still counts them.
+#[tokio::test]
+async fn credits_that_are_counted_and_not_listed_refuse_no_payment() {
+    let Some(market) = Market::open().await else { return };
+    let proxy = Proxy::start(market.double.host()).await;
+    let payer = market.gateway.new_signer(false).await;
+    market.gateway.mint("admin", &payer.account, MONEY, 10).await;
+    let ledger = connected(settings(&market.gateway.through(proxy.url()), &payer.name)).await;
+    let signed = signed(&ledger, &Call::Transfer(market.transfer(MONEY, 10))).await;
+    let none = json!({ "result": { "credits": [], "more": false } }).to_string();
+    proxy.rule(move |asked| (asked.func == "ListCredits").then(|| Fault::Say(200, none.clone())));
+    is_unavailable(&ledger.submit(&signed).await);
+    proxy.calm();
+    landed(&ledger, &signed).await;
+    assert_eq!(market.seller_has().await, FIRST + 10);
+}
+
+/// Each call gives anew, so what came of one is found out before anybody is told to give again.
+#[tokio::test]
+async fn a_gift_that_was_made_and_not_answered_is_found() {
+    let Some(market) = Market::open().await else { return };
+    let commit_patience = Duration::from_secs(2);
+    let admin = settings(&market.gateway, "admin");
+    let admin = connected(sdpp_ledger_fabric::Settings { commit_patience, ..admin }).await;
+    market.double.faults.arm(json!({ "fault": "freeze", "when": "after", "func": "Mint" }));
+    let (seller, amount) = (market.seller.account(), Amount::new(9));
+    let given = admin.give(seller, &MONEY.parse().unwrap(), amount).await.unwrap();
+    assert_eq!(given.amount, amount);
+    assert_eq!(market.seller_has().await, FIRST + 9);
 }

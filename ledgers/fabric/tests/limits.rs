@@ -4,8 +4,11 @@
 
 mod rig;
 
+use rig::proxy::{Fault, Proxy};
 use rig::{IOUS, MONEY, Market, connected, is_refused, settings, signed, transfer, with_ious};
 use sdpp_ledger::{Call, Ledger, prepare};
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[tokio::test]
 async fn promises_that_are_prepared_count_as_owed_and_once_only() {
@@ -25,6 +28,30 @@ async fn promises_that_are_prepared_count_as_owed_and_once_only() {
     is_refused(&prepare(&buyer, 2, &owe(1)).await, "InsufficientFunds");
     // What was prepared and came to nothing is owed no more.
     buyer.note_live(&[]);
+    signed(&buyer, &owe(40)).await;
+}
+
+/// Of many promises only the first are listed. One that lands between two questions about them is
+/// in the sum.
+#[tokio::test]
+async fn a_promise_that_lands_while_many_are_counted_counts() {
+    let Some(market) = Market::open().await else { return };
+    let proxy = Proxy::start(market.double.host()).await;
+    let through = market.gateway.through(proxy.url());
+    let buyer = connected(with_ious(settings(&through, "buyer"), MONEY, 100, &[])).await;
+    let owe = |units| Call::Transfer(transfer(market.seller.account(), IOUS, units));
+    let first = signed(&buyer, &owe(60)).await;
+    buyer.submit(&first).await.unwrap();
+    buyer.note_live(&[first]);
+    // What was answered before it landed, of more than are listed.
+    let side = json!({ "count": 201, "total": "0", "more": false, "ious": [] });
+    let early = json!({ "result": { "held": side, "owed": side } }).to_string();
+    let is_first = AtomicBool::new(true);
+    proxy.rule(move |asked| {
+        let is_early = asked.func == "GetIous" && is_first.swap(false, Ordering::Relaxed);
+        is_early.then(|| Fault::Say(200, early.clone()))
+    });
+    is_refused(&prepare(&buyer, 1, &owe(41)).await, "InsufficientFunds");
     signed(&buyer, &owe(40)).await;
 }
 

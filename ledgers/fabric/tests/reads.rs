@@ -97,6 +97,8 @@ async fn nobody_owes_more_than_its_settings_allow() {
     done(&buyer, &first).await;
     assert_eq!(can().await, 40);
     refused(&buyer, &owe(41)).await;
+    let given = buyer.give(market.seller.account(), &asset, Amount::new(41)).await;
+    rig::is_refused(&given, "InsufficientFunds");
     done(&buyer, &owe(40)).await;
     assert_eq!(can().await, 0);
     refused(&buyer, &owe(1)).await;
