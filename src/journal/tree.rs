@@ -101,6 +101,7 @@ pub(super) struct Store {
 #[derive(Default)]
 pub(super) struct Watch {
     pub(super) syncs: std::sync::atomic::AtomicU64,
+    pub(super) gets: std::sync::atomic::AtomicU64,
     pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
 }
 
@@ -120,6 +121,8 @@ impl Store {
 
     /// What a key holds.
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
+        #[cfg(test)]
+        self.watch.gets.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         caught(|| {
             let Some(first) = self.db.get(piece_key(tree, key, 0))? else {
                 return Ok(None);

@@ -9,7 +9,7 @@ use sdpp_ledger::Reference;
 
 /// The most claims that one plan checks: the rest is due in the next. They are questions about
 /// what a stranger named, so what is ours goes before them and does not wait long for them.
-const CHECKS_AT_MOST: usize = 8;
+pub(super) const CHECKS_AT_MOST: usize = 8;
 
 /// The same beside something that is ours: claims get their turn all the same.
 const CHECKS_BESIDE: usize = 1;
@@ -25,8 +25,8 @@ impl Outbox {
         }
     }
 
-    /// The claims to check: those that are due, then those that the ledger told
-    /// of: who makes it tell all the time keeps nobody waiting.
+    /// The claims to check: those that are due, then those that the ledger told of: who makes it
+    /// tell all the time keeps nobody waiting.
     pub(super) fn checks(
         &self,
         journal: &Reader,
@@ -37,6 +37,9 @@ impl Outbox {
         let due = due.filter(|(due_ms, _)| is_due(*due_ms, now_ms));
         let mut wanted: Vec<Reference> = due.map(|(_, reference)| reference).collect();
         for subject in self.told.iter().filter(|subject| !self.under_way.has(subject)) {
+            if wanted.len() >= at_most {
+                break;
+            }
             if let Subject::Owed(reference) = subject
                 && !wanted.contains(reference)
             {
@@ -44,7 +47,7 @@ impl Outbox {
             }
         }
         let mut steps = Vec::new();
-        for reference in wanted.into_iter().take(at_most) {
+        for reference in wanted {
             steps.extend(check(obligation(journal, reference.0.to_vec())?));
         }
         Ok(steps)

@@ -5,6 +5,7 @@
 //! nothing else; only what is prepared is prepared in one turn, for a preparation must know of all
 //! those before it.
 
+use super::checking::CHECKS_AT_MOST;
 use super::subject::Subject;
 use super::{Answer, Outbox, Step, perform};
 use crate::journal::JournalError;
@@ -104,11 +105,19 @@ impl Outbox {
         Turn { id, steps }
     }
 
-    /// Forgets what the ledger told of and what came to its end since.
+    /// Forgets what came to its end since the ledger told of it, as far as the next plan looks: at
+    /// all that is on its way, and at the claims that come next.
     fn forget_told(&mut self, journal: &Reader) -> Result<(), JournalError> {
+        let mut claims = 0;
         for subject in self.told.iter().copied().collect::<Vec<_>>() {
+            let is_claim = matches!(subject, Subject::Owed(_));
+            if is_claim && claims == CHECKS_AT_MOST {
+                continue;
+            }
             if !subject.is_open(self, journal)? {
                 self.told.remove(&subject);
+            } else if is_claim && !self.under_way.has(&subject) {
+                claims += 1;
             }
         }
         Ok(())

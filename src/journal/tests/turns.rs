@@ -8,6 +8,7 @@ use crate::journal::delivery::State as Way;
 use crate::journal::obligation::State;
 use crate::journal::outbox::{self, Outbox, Policy, Step, Turn};
 use sdpp_ledger::{Ledger, LedgerError};
+use std::sync::atomic::Ordering::SeqCst;
 
 fn gateway() -> Node {
     Node::without_numbers(Kind::Gateway)
@@ -344,6 +345,33 @@ fn a_flood_of_what_a_ledger_tells_is_bounded_and_keeps_no_claim_waiting() {
         other => panic!("not a check: {other:?}"),
     });
     assert_eq!(asked.collect::<Vec<_>>(), due, "what is due goes first");
+}
+
+#[test]
+fn a_plan_looks_at_few_of_the_claims_that_were_told() {
+    let mut node = gateway();
+    let told: Vec<_> = (1..=600).map(|number| claim_of(&mut node, number)).collect();
+    node.now_ms -= 1;
+    node.toy.chain().blocks.resize_with(12, Vec::new);
+    node.hear(&told);
+    let gets = |node: &Node| node.journal.shared.store.watch.gets.load(SeqCst);
+    let mut met = 0;
+    loop {
+        let before = gets(&node);
+        let turns = node.turns();
+        let read = gets(&node) - before;
+        assert!(read < 100, "{read} rows were read after {met} claims");
+        if turns.is_empty() {
+            break;
+        }
+        assert_eq!(kinds(&turns), [["check"]; 8]);
+        met += turns.len();
+        // They are told once more meanwhile, and are forgotten when they are met.
+        node.hear(&told[..16]);
+        turns.into_iter().for_each(|turn| node.take(turn));
+    }
+    assert_eq!(met, 600);
+    assert_eq!(format!("{:?}", node.outbox).matches("Owed(").count(), 0);
 }
 
 #[test]
