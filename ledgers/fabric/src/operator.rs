@@ -125,23 +125,29 @@ impl FabricLedger {
     }
 
     /// Gives somebody something, and waits until that is final: makes it where we may make this
-    /// money, else pays it. Each call gives anew.
+    /// money, else pays or promises it, a promise within what our account may owe. Each call gives
+    /// anew.
     ///
     /// # Errors
-    /// `Unavailable` where it was in doubt for too long, `Refused` as a payment is.
+    /// `Unavailable` where it was in doubt for too long, `Refused` as a payment is, and with
+    /// `NoFaucet` where it is for ourselves and we may not make it.
     pub async fn give(&self, to: &Account, asset: &Asset, amount: Amount) -> Result<Evidence> {
         let mut bytes = [0; 32];
         let no_chance = |_| LedgerError::unavailable("the system gives no random bytes");
         getrandom::getrandom(&mut bytes).map_err(no_chance)?;
         let (to, asset, reference) = (to.clone(), asset.clone(), Reference(bytes));
-        let call = Call::Transfer(Transfer { to, asset, amount, reference });
-        let mut request = Request::of(&call)?;
-        if let Call::Transfer(Transfer { asset, .. }) = &call
-            && let Kind::Money(money) = names::kind(asset)?
-            && self.own.admin
-            && names::msp_of(money) == self.own.msp
-        {
-            request.func = MINT.name.to_owned();
+        let transfer = Transfer { to, asset, amount, reference };
+        let mut request = Request::of(&Call::Transfer(transfer.clone()))?;
+        match names::kind(&transfer.asset)? {
+            Kind::Money(money) if self.own.admin && names::msp_of(money) == self.own.msp => {
+                request.func = MINT.name.to_owned();
+            }
+            _ if transfer.to == self.own.account => {
+                let why = "we make none of it, and nobody pays itself";
+                return Err(LedgerError::refused("NoFaucet", why));
+            }
+            Kind::Iou(unit) => self.may_owe(unit, &transfer).await?,
+            Kind::Money(_) => {}
         }
         let deadline = self.deadline();
         loop {

@@ -98,7 +98,7 @@ impl FabricLedger {
     }
 
     /// Refuses a promise beyond the limit of its unit.
-    async fn may_owe(&self, unit: &str, transfer: &Transfer) -> Answer<()> {
+    pub(crate) async fn may_owe(&self, unit: &str, transfer: &Transfer) -> Answer<()> {
         let most = self.owe_at_most(unit);
         let short = |owed: &str| {
             let amount = transfer.amount;
