@@ -3,7 +3,7 @@
 use super::{Asks, OpenError, Transaction};
 use crate::config::{EndpointFrom, Fabric, LoginFrom};
 use crate::keystore::KeystoreError;
-use sdpp_ledger::{Account, Amount, Asset, Endpoint, Ledger as _, LedgerError};
+use sdpp_ledger::{Account, Amount, Asset, Endpoint, LedgerError};
 use sdpp_ledger_fabric::{FabricLedger, Login, Settings, Tls};
 use std::fs::File;
 use std::io::Read;
