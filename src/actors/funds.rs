@@ -1,4 +1,4 @@
-//! What an account has, held against what is to be promised in its name.
+//! What an account can pay with, held against what is to be promised in its name.
 
 use sdpp_ledger::{Account, Amount, Asset, Ledger, LedgerError, LedgerId};
 use std::fmt;
@@ -7,13 +7,13 @@ use std::time::Duration;
 /// How long to wait before a ledger is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
-/// An account that holds too little.
+/// An account that can pay too little.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
     ledger: LedgerId,
     account: Account,
     asset: Asset,
-    holds: Amount,
+    has: Amount,
     needs: Amount,
     /// What of that is for fees.
     fees: Amount,
@@ -21,10 +21,11 @@ pub struct Lack {
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Lack { ledger, account, asset, holds, needs, fees } = self;
+        let Lack { ledger, account, asset, has, needs, fees } = self;
         let of =
             if *asset == Asset::coin() { "of the coin".to_owned() } else { format!("of {asset}") };
-        write!(f, "account {account} on {ledger} holds {holds} {of}, it needs {needs}")?;
+        // Where money is a promise it has none of it, and may still promise so much.
+        write!(f, "account {account} on {ledger} can pay {has} {of}, it needs {needs}")?;
         match *fees {
             Amount::ZERO => Ok(()),
             all if all == *needs => f.write_str(", for fees"),
@@ -47,27 +48,27 @@ pub async fn lack(
         return Ok(None);
     }
     let (coin, fees) = (Asset::coin(), ledger.reserve().await?);
-    let of = |asset: &Asset, needs, fees, holds| Lack {
+    let of = |asset: &Asset, needs, fees, has| Lack {
         ledger: ledger.id().clone(),
         account: ledger.account().clone(),
         asset: asset.clone(),
-        holds,
+        has,
         needs,
         fees,
     };
     let for_coin = if *asset == coin { amount } else { Amount::ZERO };
-    // Nobody holds more than there can be.
+    // Nobody has more than there can be.
     let needs = for_coin.checked_add(fees).unwrap_or(Amount::new(u128::MAX));
     if needs > Amount::ZERO {
-        let holds = ledger.spendable(&coin).await?;
-        if holds < needs {
-            return Ok(Some(of(&coin, needs, fees, holds)));
+        let has = ledger.spendable(&coin).await?;
+        if has < needs {
+            return Ok(Some(of(&coin, needs, fees, has)));
         }
     }
     if *asset != coin && amount > Amount::ZERO {
-        let holds = ledger.spendable(asset).await?;
-        if holds < amount {
-            return Ok(Some(of(asset, amount, Amount::ZERO, holds)));
+        let has = ledger.spendable(asset).await?;
+        if has < amount {
+            return Ok(Some(of(asset, amount, Amount::ZERO, has)));
         }
     }
     Ok(None)

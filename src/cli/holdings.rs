@@ -1,7 +1,7 @@
 //! What accounts hold on the ledgers of a config, as people read it.
 
 use crate::config::ledgers::Opened;
-use crate::config::{Config, LedgerAt};
+use crate::config::{Config, Fabric, LedgerAt};
 use sdpp_ledger::{Account, Amount, Asset, LedgerError};
 use serde::Serialize;
 use std::fmt;
@@ -29,16 +29,17 @@ pub(super) struct Holding {
 }
 
 impl Named {
-    /// An amount with its decimals and symbol.
+    /// An amount with its decimals and symbol, and whether it is a promise.
     pub(super) fn money(&self, amount: Amount) -> String {
-        format!("{} {}", amount.to_decimal(self.decimals), self.symbol)
+        let promised = Fabric::unit_of(&self.asset).map_or("", |_| " in IOUs");
+        format!("{} {}{promised}", amount.to_decimal(self.decimals), self.symbol)
     }
 }
 
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.of.money(self.amount))?;
-        self.owed.map_or(Ok(()), |owed| write!(f, " in IOUs, and owes {}", self.of.money(owed)))
+        self.owed.map_or(Ok(()), |owed| write!(f, ", and owes {}", self.of.money(owed)))
     }
 }
 

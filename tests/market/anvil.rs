@@ -147,7 +147,7 @@ fn a_seller_without_coin_for_its_part_offers_nothing_until_it_has_some() {
     assert_eq!((&shown["ready"], shown["left_out"].as_array().unwrap().len()), (&json!(false), 4));
     let why = shown["left_out"][0]["why"].as_str().unwrap();
     let account = format!(
-        "account {} on eip155:31337 holds 1 of the coin, it needs ",
+        "account {} on eip155:31337 can pay 1 of the coin, it needs ",
         chain.account("seller")
     );
     assert!(why.starts_with(&account) && why.ends_with(", for fees"), "{why}");

@@ -3,7 +3,6 @@
 use crate::place::*;
 use crate::watch::buyer_does;
 use sdpp_ledger::{Call, InChannel};
-use serde_json::Value;
 
 fn audited(place: &Place, side: &str, more: &[&str]) -> (i32, String) {
     let mut audit = sdpp();
@@ -68,6 +67,7 @@ fn a_running_sellers_books_are_audited_while_they_grow() {
 mod on_a_chain {
     use super::*;
     use crate::chain::{Chain, PRICE};
+    use serde_json::Value;
 
     const FIRST: u128 = 100_000_000_000_000_000_000;
 

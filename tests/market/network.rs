@@ -132,6 +132,13 @@ fn what_the_script_writes_sells_and_buys_at_once_for_money_and_for_promises() {
         assert_done(&buy.arg(network.path("buyer.toml")).output().unwrap());
         assert_eq!(fs::read_to_string(network.path(currency)).unwrap().lines().count(), 10);
     }
+    // What may still be promised is less than what this would take.
+    let limited = network.path(network.changed("\"100000000\"", "\"1500\""));
+    let mut buy = sdpp();
+    buy.args(["buy", &address, "memory", "10", "--trust-on-first-use", "--currency", "USD-IOU"]);
+    let (exit, said) = told(buy.arg("--config").arg(limited));
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("can pay 500 of iou:Org1MSP/USD, it needs 1000"), "{said}");
     seller.signal("TERM");
     assert!(seller.wait().success());
 
@@ -175,6 +182,20 @@ fn commands_say_who_we_are_on_a_channel_and_what_to_mend() {
         told(sdpp().args(["ledger", "fund", "5", "--config"]).arg(network.path("buyer.toml")));
     assert_eq!(exit, 5, "{said}");
     assert!(said.contains("NoFaucet") && said.contains("--account"), "{said}");
+    for (asset, code) in [("coin", "Malformed"), ("iou:Org1MSP/USD", "NoFaucet")] {
+        let args = ["ledger", "fund", "5", "--asset", asset, "--config"];
+        let (exit, said) = told(sdpp().args(args).arg(network.path("buyer.toml")));
+        assert!(exit == 5 && said.contains(code), "{said}");
+    }
+    // A promise is one, and within the limit, whoever makes it.
+    let promise = |amount| {
+        let args = ["ledger", "fund", amount, "--asset", "iou:Org1MSP/USD", "--account", &seller];
+        told(sdpp().args(args).arg("--config").arg(network.path("buyer.toml")))
+    };
+    let (exit, said) = promise("99999000");
+    assert!(exit == 0 && said.contains("holds 99.999000 USD in IOUs"), "{said}");
+    let (exit, said) = promise("1001");
+    assert!(exit == 5 && said.contains("InsufficientFunds"), "{said}");
     let admin = network.changed("signer = \"buyer\"", "signer = \"admin\"");
     let made = network.ask(&["ledger", "fund", "7"], admin);
     assert_eq!(made[0]["balance"], "7", "an admin of the organisation makes it: {made:?}");

@@ -150,7 +150,7 @@ fn a_buyer_that_cannot_pay_for_all_that_it_wants_orders_nothing() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         // A channel is funded with more than this order, by the config.
         let needs = if methods.contains("escrow") { 5_000 } else { 1_900 };
-        assert!(said.contains(&format!("holds 1899 of the coin, it needs {needs}")), "{said}");
+        assert!(said.contains(&format!("can pay 1899 of the coin, it needs {needs}")), "{said}");
         assert_eq!(place.balance("buyer"), 1_899);
         assert!(place.audit("seller").is_empty() && place.audit("buyer").is_empty());
     }

@@ -103,6 +103,20 @@ test("down waits for who is at work there", { skip: flock }, async () => {
   assert.deepEqual(await down, ["fabric: not up", true]);
 });
 
+test("up begins no other ledger under the feet of who runs", { skip: flock }, async () => {
+  const own = fs.mkdtempSync(path.join(dir, "in-use-"));
+  const journal = path.join(own, "seller-journal");
+  fs.mkdirSync(journal);
+  const lock = path.join(journal, "lock");
+  const holder = spawn("flock", [lock, "sh", "-c", "echo held; read word"]);
+  await new Promise((resolve) => holder.stdout.once("data", resolve));
+  const { code, said } = await script("up", own);
+  holder.stdin.end("on\n");
+  assert.equal(code, 1);
+  assert.match(said, /stop process/);
+  assert.equal(fs.existsSync(path.join(own, "network.json")), false, "it began one all the same");
+});
+
 test("another word is refused with what can be said", async () => {
   const { code, said } = await script("sideways");
   assert.deepEqual([code, said.trim()], [2, "usage: scripts/fabric up | down | status"]);

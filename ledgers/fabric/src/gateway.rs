@@ -317,7 +317,7 @@ impl Gateway {
     fn unanswered(&self, status: StatusCode, retry_after: Option<Duration>, body: &str) -> Trouble {
         let failed: Option<Failed> = serde_json::from_str(body).ok();
         match (status.as_u16(), failed) {
-            (401 | 407, _) => self.setup("the gateway asks for a login, or for another one"),
+            (401 | 407, _) => self.setup("the gateway asks for a login, or for another one: mend `token`, or `user` and `password`"),
             (403, _) => self.closed(status, "it does not let us do this"),
             (404 | 405 | 501, _) => self.closed(status, "FabConnect would have this path"),
             (429 | 503, _) => {

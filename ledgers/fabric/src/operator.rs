@@ -130,10 +130,12 @@ impl FabricLedger {
     }
 
     /// Gives somebody something, and waits until that is final: makes it where we may make this
-    /// money, else pays it; a promise counts towards what our account may owe. Each call gives anew.
+    /// money, else pays or promises it, a promise within what our account may owe. Each call gives
+    /// anew.
     ///
     /// # Errors
-    /// `Unavailable` where it was in doubt for too long, `Refused` as a payment is.
+    /// `Unavailable` where it was in doubt for too long, `Refused` as a payment is, and with
+    /// `NoFaucet` where it is for ourselves and we may not make it.
     pub async fn give(&self, to: &Account, asset: &Asset, amount: Amount) -> Result<Evidence> {
         let mut bytes = [0; 32];
         let no_chance = |_| LedgerError::unavailable("the system gives no random bytes");
@@ -145,8 +147,12 @@ impl FabricLedger {
             Kind::Money(money) if self.own.admin && names::msp_of(money) == self.own.msp => {
                 request.func = MINT.name.to_owned();
             }
-            Kind::Money(_) => {}
+            _ if transfer.to == self.own.account => {
+                let why = "we make none of it, and nobody pays itself";
+                return Err(LedgerError::refused("NoFaucet", why));
+            }
             Kind::Iou(unit) => self.may_owe(unit, &transfer).await?,
+            Kind::Money(_) => {}
         }
         let deadline = self.deadline();
         loop {

@@ -81,6 +81,30 @@ async fn who_is_admin_makes_money_and_who_is_not_pays_it() {
     assert_eq!(market.seller_has().await, FIRST + 18);
     let left = market.buyer.balance(market.buyer.account(), &asset).await.unwrap();
     assert_eq!(left.units(), FIRST - 9);
+    let to_us = async |giver: &FabricLedger, asset: &str| {
+        giver.give(giver.account(), &asset.parse().unwrap(), amount).await
+    };
+    assert!(to_us(&admin, MONEY).await.is_ok());
+    rig::is_refused(&to_us(&market.buyer, MONEY).await, "NoFaucet");
+    rig::is_refused(&to_us(&market.buyer, "coin").await, "Malformed");
+}
+
+/// A gift of an operator's is no way around what its account may owe.
+#[tokio::test]
+async fn who_gives_promises_gives_no_more_than_its_settings_allow() {
+    let Some(market) = Market::open().await else { return };
+    let settings = with_ious(settings(&market.gateway, "buyer"), MONEY, 100, &[]);
+    let buyer = connected(settings).await;
+    let seller = market.seller.account();
+    let give = async |asset: &str, units| {
+        buyer.give(seller, &asset.parse().unwrap(), Amount::new(units)).await
+    };
+    assert!(give(IOUS, 60).await.is_ok());
+    rig::is_refused(&give(IOUS, 41).await, "InsufficientFunds");
+    rig::is_refused(&give("iou:hours", 1).await, "InsufficientFunds");
+    assert!(give(IOUS, 40).await.is_ok());
+    let owed = buyer.ious(buyer.account(), MONEY).await.unwrap().owed.total;
+    assert_eq!(owed.units(), 100);
 }
 
 /// What an account may still owe goes with what it owes, also what others made of its IOUs.

@@ -3,7 +3,7 @@
 use super::{Asks, OpenError, Transaction};
 use crate::config::{EndpointFrom, Fabric, LoginFrom};
 use crate::keystore::KeystoreError;
-use sdpp_ledger::{Account, Amount, Asset, Endpoint, Ledger as _, LedgerError};
+use sdpp_ledger::{Account, Amount, Asset, Endpoint, LedgerError};
 use sdpp_ledger_fabric::{FabricLedger, Login, Settings, Tls};
 use std::fs::File;
 use std::io::Read;
@@ -63,8 +63,7 @@ pub(super) async fn give(
     amount: Amount,
 ) -> Result<(), LedgerError> {
     match ledger.give(to, asset, amount).await {
-        // Nobody pays itself: so we make no such money, or it would have been made.
-        Err(LedgerError::Refused { code, .. }) if code == "Malformed" && to == ledger.account() => {
+        Err(LedgerError::Refused { code, .. }) if code == "NoFaucet" => {
             let why = "we make no such money: ours pays others; say which with --account, or have \
                        an admin of its organisation give us some";
             Err(LedgerError::refused("NoFaucet", why))

@@ -125,9 +125,10 @@ fn url(name: &str, written: Option<&SecretText>, base: &Path) -> Outcome<Endpoin
     let at = ["ledgers", name, "gateway"];
     let what = "where is it? gateway = \"http://127.0.0.1:3000\"";
     let text = written.ok_or_else(|| wrong(&at[..2], what))?;
-    let what = "expected \"http://HOST:PORT\" or https, perhaps with a path: where it holds a name, \
-                a password or a query, put the whole URL elsewhere and write \"env:NAME\" or \
-                \"file:PATH\". A secret that stood here has been in the open: replace it";
+    let what = "expected \"http://HOST:PORT\" or https, perhaps with a path, and no query. A login goes \
+                into token, or user and password; where the path is secret put the whole URL \
+                elsewhere and write \"env:NAME\" or \"file:PATH\". A secret that stood here has \
+                been in the open: replace it";
     let meant = match split(text) {
         Some(("env", name)) if is_variable(name) => Some(EndpointFrom::Env(name.to_owned())),
         Some(("file", path)) => Some(EndpointFrom::File(base.join(path))),
