@@ -241,6 +241,9 @@ async fn a_locked_coin_is_free_again_when_the_epoch_ends() {
     assert!(double.lock(coin.object_id));
     let signed = payer().sign(payer().payment(coin, 77));
     refused(&double, &signed, "reserved for another transaction").await;
+    assert!(double.equivocate(coin.object_id));
+    refused(&double, &signed, "equivocated until the next epoch").await;
+    refused(&double, &signed, "(stake 50.0)\n- ").await;
     double.end_epoch();
     pay(&double, coin, 77).await;
     let paid = find(&double, &signed).await;
@@ -454,6 +457,8 @@ async fn a_batch_and_what_is_no_request_are_refused() {
         (json!({ "jsonrpc": "2.0", "id": 1 }), -32600),
         (support::request("iotax_getCoins", &json!({ "owner": "0x1" })), -32602),
         (support::request("iotax_getCoins", &json!([])), -32602),
+        (support::request("iota_dryRunTransactionBlock", &json!(["AAAA"])), -32602),
+        (support::request("iota_dryRunTransactionBlock", &json!(["no base64"])), -32602),
     ];
     for (body, code) in codes {
         let (status, answer) = post(&double.url(), &body).await;
