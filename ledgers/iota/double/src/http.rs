@@ -111,7 +111,7 @@ async fn node(method: &Method, body: &[u8], shared: &Arc<Shared>) -> Option<Answ
 
 async fn faucet(method: &Method, path: &str, body: &[u8], shared: &Arc<Shared>) -> Option<Answer> {
     let fault = shared.meet("faucet");
-    beset(shared, fault.as_ref(), async { giving::answer(method, path, body, shared) }).await
+    beset(shared, fault.as_ref(), async { giving::answer(method, path, body, shared).await }).await
 }
 
 /// Answers under a fault; none where the connection is to close.

@@ -529,6 +529,20 @@ async fn a_task_of_the_faucet_is_done_when_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn the_faucet_answers_when_the_node_knows_its_coins() {
+    let double = paced(0);
+    let body = json!({ "FixedAmountRequest": { "recipient": payer().address().to_string() } });
+    let url = format!("{}/gas", double.faucet_url());
+    let waiting = tokio::spawn(async move { post(&url, &body).await.0 });
+    in_time(until(|| double.tally().requests.contains_key("faucet"))).await;
+    assert!(coins(&double).await.is_empty());
+    assert!(!waiting.is_finished(), "the node does not know them yet");
+    double.advance(Duration::from_millis(1_500));
+    assert_eq!(in_time(waiting).await.unwrap(), 201);
+    assert_eq!(coins(&double).await.len(), 5);
+}
+
+#[tokio::test]
 async fn an_object_is_shown_as_far_as_asked() {
     let double = fast(1);
     let coin = coins(&double).await[0];
