@@ -1,3 +1,13 @@
 //! IOTA as a ledger of sdpp.
 
 #![forbid(unsafe_code)]
+
+mod names;
+mod record;
+#[cfg(test)]
+mod recorded;
+mod shape;
+mod signer;
+mod tx;
+
+pub use signer::Scheme;
