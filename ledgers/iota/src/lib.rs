@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod coins;
 mod names;
 mod record;
 #[cfg(test)]
