@@ -1,7 +1,7 @@
 //! The network's names and ours: an account is `0x` and 64 lower-case hex digits, a transaction
 //! its digest in base58.
 
-use iota_sdk_types::{Address, Digest, TransactionDigest};
+use iota_sdk_types::{Address, Digest, ExecutionError, TransactionDigest};
 use sdpp_ledger::{Account, Amount, LedgerError, Result, TxId};
 
 /// A transaction's name.
@@ -44,6 +44,17 @@ pub(crate) fn address(account: &Account) -> Result<Address> {
 /// An amount in NANOS, of which there are fewer than 2^64.
 pub(crate) fn nanos(amount: Amount) -> Option<u64> {
     u64::try_from(amount.units()).ok()
+}
+
+/// Why a transaction came to nothing: a short name for programs and a sentence.
+pub(crate) fn failure(error: &ExecutionError) -> String {
+    let code = match error {
+        ExecutionError::InsufficientCoinBalance => "InsufficientFunds",
+        ExecutionError::InsufficientGas => "OutOfGas",
+        _ => "Failed",
+    };
+    // The words are the library's, but names within them are a stranger's.
+    sdpp_ledger::clean(&format!("{code}: {error}"), std::iter::empty())
 }
 
 fn named<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {

@@ -26,7 +26,8 @@ fn coins<const N: usize>(balances: [u64; N]) -> Vec<Coin> {
 #[test]
 fn the_table_of_what_is_picked() {
     let million = 1_000_000;
-    let table: [(&str, Vec<Coin>, u64, usize, Result<(Vec<u8>, u16), Short>); 8] = [
+    type Row = (&'static str, Vec<Coin>, u64, usize, Result<(Vec<u8>, u16), Short>);
+    let table: [Row; 8] = [
         ("nothing is there", coins([]), 0, 5, Err(Short::Poor { has: 0 })),
         ("the fee is not there", coins([FEE - 1]), 0, 1, Err(Short::Poor { has: 3_999_999 })),
         ("it is just enough", coins([FEE + 1]), 1, 5, Ok((vec![1], 0))),
