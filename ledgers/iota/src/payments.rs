@@ -53,7 +53,8 @@ impl Chain {
         is_another: impl FnOnce() -> Trouble,
     ) -> Answer<Option<Seen>> {
         match self.node.seen(digest).await {
-            Err(Trouble::TooLong { .. }) => Err(is_another()),
+            // That it is long is believed of what the node can name in a short answer.
+            Err(Trouble::TooLong { .. }) if self.node.knows(digest).await? => Err(is_another()),
             Ok(Some(seen)) if !seen.tx.is_signed() => {
                 let why = format!("{name} is signed by nobody, or by a scheme that is not read");
                 Err(Trouble::refused("InvalidSignature", why))

@@ -153,6 +153,16 @@ impl Rpc {
         }
     }
 
+    /// Whether the node has executed a transaction, whatever it is.
+    pub async fn knows(&self, digest: &TransactionDigest) -> Answer<bool> {
+        let name = digest.to_base58();
+        match self.ask::<Named>("iota_getTransactionBlock", json!([name])).await {
+            Ok(told) => Ok(told.digest == name),
+            Err(trouble) if trouble.is_not_found() => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     /// A checkpoint by its height.
     pub async fn checkpoint(&self, height: u64) -> Answer<Checkpoint> {
         let told: CheckpointTold =

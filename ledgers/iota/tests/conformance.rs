@@ -3,6 +3,7 @@
 mod rig;
 
 use rig::Network;
+use sdpp_iota_double::{Clock, Options};
 use sdpp_ledger::conformance::run_all;
 use sdpp_ledger_iota::Scheme;
 
@@ -14,4 +15,10 @@ async fn an_ed25519_account_conforms() {
 #[tokio::test]
 async fn a_secp256k1_account_conforms() {
     run_all(&Network::new(Scheme::Secp256k1).await).await;
+}
+
+#[tokio::test]
+async fn an_account_conforms_where_checkpoints_take_their_time() {
+    let options = Options { checkpoint_ms: 250, clock: Clock::Manual, ..Options::default() };
+    run_all(&Network::double(options, Scheme::Ed25519).await).await;
 }

@@ -4,7 +4,7 @@
 
 mod rig;
 
-use rig::{Network, assert_away, assert_refused, landed};
+use rig::{Liar, Network, assert_away, assert_refused, gas_of, landed};
 use sdpp_iota_double::{Fault, Options};
 use sdpp_ledger::{Amount, Claim, Finality, Key, Ledger, Payments, Signed};
 use sdpp_ledger_iota::{IotaLedger, Scheme};
@@ -130,7 +130,7 @@ async fn what_was_executed_and_pruned_is_not_taken_for_dead() {
 async fn a_locked_coin_is_waited_for_until_the_epoch_ends() {
     let network = network().await;
     let signed = network.prepared(1_000).await;
-    for coin in rig::gas_of(&signed) {
+    for coin in gas_of(&signed) {
         assert!(network.of_ours().lock(coin));
     }
     assert_away(network.payer().submit(&signed).await, "reserved for another transaction");
@@ -151,4 +151,37 @@ async fn bytes_that_are_not_ours_are_never_sent() {
     let cut = Signed { raw: signed.raw[1..].to_vec(), ..signed };
     assert_refused(network.payer().submit(&cut).await, "Malformed");
     assert_eq!(network.of_ours().tally().requests.get(EXECUTE), None);
+}
+
+#[tokio::test]
+async fn what_is_underpriced_is_offered_again_on_the_same_coins_and_one_of_both_lands() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let mut settings = network.settings.clone();
+    settings.endpoint = liar.url.parse().unwrap();
+    let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
+    payer.fund(&network.faucet).await.unwrap();
+    let first = payer.transfer(7, &network.transfer(1_000)).await.unwrap();
+    let variants = [first.clone()];
+    assert_eq!(payer.raise(&variants).await.unwrap(), None, "the price is what it was");
+    liar.lie(|method, result| {
+        if method == "iotax_getReferenceGasPrice" {
+            *result = serde_json::json!("1500");
+        }
+    });
+    let second = payer.raise(&variants).await.unwrap().unwrap();
+    assert_eq!((second.number, gas_of(&second)), (7, gas_of(&first)));
+    assert!(second.tx != first.tx && second.fee > first.fee);
+    assert_eq!(payer.raise(&[first.clone(), second.clone()]).await.unwrap(), None);
+    payer.submit(&second).await.unwrap();
+    landed(&payer, &second).await;
+    assert_refused(payer.submit(&first).await, "CoinsSpent");
+    assert_eq!(payer.finality(&first).await.unwrap(), Finality::Replaced);
+    liar.lie(|method, result| {
+        if method == "iotax_getReferenceGasPrice" {
+            *result = serde_json::json!("90000");
+        }
+    });
+    let third = payer.transfer(8, &network.transfer(1)).await;
+    assert_away(third, "the ceiling");
 }

@@ -200,9 +200,10 @@ impl Rig for Network {
         Asset::coin()
     }
 
-    async fn mine(&self, _: u64) {
-        if self.double.is_none() {
-            pause().await;
+    async fn mine(&self, blocks: u64) {
+        match &self.double {
+            Some(double) => double.advance(Duration::from_millis(250 * blocks)),
+            None => pause().await,
         }
     }
 
