@@ -85,6 +85,7 @@ fn tell(shared: &Shared) -> Answer {
             "executed": tally.executed,
             "failed": tally.failed,
             "conflicts": tally.conflicts,
+            "strange": tally.strange,
         });
         Answer::json(200, &told)
     })

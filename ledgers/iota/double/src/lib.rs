@@ -13,6 +13,7 @@ mod faucet;
 mod faults;
 mod giving;
 mod http;
+mod openrpc;
 mod rpc;
 mod shared;
 mod show;

@@ -13,6 +13,7 @@ use crate::chain::checkpoint::Checkpoint;
 use crate::chain::refusal::{Refusal, RpcError};
 use crate::coin::{COIN_OBJECT_TYPE, COIN_STORAGE_COST, COIN_TYPE};
 use crate::faults::Fault;
+use crate::openrpc;
 use crate::shared::Shared;
 use crate::show::{self, Parts};
 use crate::world::{self, World};
@@ -64,6 +65,12 @@ impl Request {
             _ if self.method == EXECUTE => self.execute(shared, fault).await,
             _ => shared.with(|world| self.look_up(world)),
         };
+        let asked = openrpc::check_params(&self.method, &self.params);
+        let answered = result.as_ref().map(|result| openrpc::check_result(&self.method, result));
+        shared.with(|world| {
+            world.note_strange(asked);
+            world.note_strange(answered.unwrap_or(Ok(())));
+        });
         envelope(&self.id, result)
     }
 

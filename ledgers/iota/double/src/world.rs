@@ -25,7 +25,13 @@ pub struct Tally {
     pub failed: u64,
     /// Refusals because a coin's version was spent by another transaction, or promised to one.
     pub conflicts: u64,
+    /// What was wrong with requests, or with answers of the double, by the node's OpenRPC file: the
+    /// first so many.
+    pub strange: Vec<String>,
 }
+
+/// As many strange things are remembered.
+const STRANGE_MAX: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -105,6 +111,15 @@ impl World {
     ) -> Option<(TransactionDigest, Vec<(ObjectId, u64)>)> {
         let (digest, payee) = self.gifts.iter().find(|(digest, _)| meant(digest))?;
         Some((*digest, self.coins_given(digest, *payee)))
+    }
+
+    /// Remembers what was strange about a request or an answer.
+    pub(crate) fn note_strange(&mut self, checked: Result<(), String>) {
+        if let Err(strange) = checked
+            && self.tally.strange.len() < STRANGE_MAX
+        {
+            self.tally.strange.push(strange);
+        }
     }
 
     /// Forgets the transactions of checkpoints below `first`, of which the node has heard.

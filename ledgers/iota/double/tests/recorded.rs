@@ -84,6 +84,8 @@ async fn a_payment_its_repeats_and_its_failures_are_answered_as_recorded() {
     for name in first {
         replay(&double, name).await;
     }
+    // The unknown method, and nothing that the double answered.
+    assert_eq!(double.tally().strange, ["no method iota_noSuchMethod"]);
 }
 
 #[tokio::test]

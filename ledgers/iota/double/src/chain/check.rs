@@ -253,3 +253,31 @@ pub(crate) fn not_found(reference: &ObjectReference) -> String {
     let (id, version) = (reference.object_id, reference.version.as_u64());
     format!("Could not find the referenced object {id} at version Some(SequenceNumber({version}))")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Bytes on which three implementations agree.
+    #[test]
+    fn the_vectors_are_decoded_and_their_digests_and_signatures_are_right() {
+        let vectors = include_str!("../../tests/data/vectors.json");
+        let vectors: Value = serde_json::from_str(vectors).unwrap();
+        let vectors = vectors["vectors"].as_array().unwrap();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap().to_owned();
+            let transaction = decode(&text("b64")).unwrap();
+            assert_eq!(transaction.digest().to_string(), text("digest"));
+            assert_eq!(transaction.signing_digest_hex(), text("signing_digest"));
+            assert_eq!(transaction.sender.to_string(), text("from"));
+            let mut changed = transaction.clone();
+            assert!(signed(transaction, &[text("signature")]).is_ok());
+            changed.gas_payment.budget += 1;
+            let refused = signed(changed, &[text("signature")]).unwrap_err();
+            assert!(matches!(refused, Refusal::Signature(_)), "{refused:?}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine;
@@ -39,9 +40,14 @@ pub fn recorded(name: &str) -> Recorded {
     }
 }
 
+/// Keeps no connection, which would belong to the runtime of one test.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client")
+});
+
 /// Status and body of an answer; a body that is no JSON is a text.
 pub async fn post(url: &str, body: &Value) -> (u64, Value) {
-    let answer = reqwest::Client::new().post(url).body(body.to_string()).send().await.unwrap();
+    let answer = CLIENT.post(url).body(body.to_string()).send().await.unwrap();
     let status = u64::from(answer.status().as_u16());
     let text = answer.text().await.unwrap();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
