@@ -86,6 +86,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_enough_is_doubled() {
+        let (before, mut rates) = (Rates::default().need(0, 1_000, 0), Rates::default());
+        rates.double();
+        let after = rates.need(0, 1_000, 0);
+        assert!(after.fee >= before.fee + before.fee / 2, "{after:?}");
+        assert_eq!(after.fee_each, 2 * before.fee_each);
+    }
+
+    #[test]
     fn absurd_prices_are_no_overflow() {
         assert_eq!(Rates::default().need(0, u64::MAX, 0).fee, u64::MAX);
         assert_eq!(budget(&PAID, u64::MAX), None);

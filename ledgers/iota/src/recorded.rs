@@ -28,7 +28,9 @@ mod bytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use iota_sdk_types::{
-        Address, ObjectReference, Transaction, TransactionEffects, TransactionKind, UserSignature,
+        Address, ObjectReference, Secp256k1Signature, SenderSignedTransaction, SimpleSignature,
+        Transaction, TransactionEffects, TransactionExpiration, TransactionKind, TransactionV1,
+        UserSignature,
     };
     use sdpp_ledger::Key;
 
@@ -139,6 +141,41 @@ mod bytes {
         assert_eq!(signed.to_base64(), signatures[0], "made by another implementation");
         let signature = STANDARD.decode(&signatures[0]).unwrap();
         assert_eq!((signature[0], signature.len()), (1, 1 + 64 + 33));
+    }
+
+    #[test]
+    fn the_other_half_of_a_secp256k1_signature_is_none() {
+        let recorded = Tx::read(&raw("ts-secp256k1-sender")).unwrap();
+        let (bytes, signatures) = recorded.to_send();
+        let transaction = Transaction::from_base64(&bytes).unwrap();
+        let signature = UserSignature::from_base64(&signatures[0]).unwrap();
+        assert_eq!(signer_of(&transaction, &signature), Some(recorded.sender()));
+        let (low, public) = signature.into_simple().into_secp256k1();
+        let low = k256::ecdsa::Signature::from_slice(low.bytes()).unwrap();
+        let high = k256::ecdsa::Signature::from_scalars(low.r(), -low.s()).unwrap();
+        let high = Secp256k1Signature::new(high.to_bytes().into());
+        let high = UserSignature::Simple(SimpleSignature::new_secp256k1(high, public));
+        assert_eq!(signer_of(&transaction, &high), None);
+    }
+
+    #[test]
+    fn what_another_pays_for_or_what_expires_is_not_of_our_shape() {
+        type Change = fn(&mut TransactionV1);
+        let changes: [Change; 2] = [
+            |body| body.gas_payment.owner = Address::new([1; 32]),
+            |body| body.expiration = TransactionExpiration::Epoch(9),
+        ];
+        let recorded = Tx::read(&raw("09-execute-pay-record32")).unwrap();
+        assert!(recorded.shape().is_some());
+        for change in changes {
+            let mut body = Transaction::from_base64(&recorded.to_send().0).unwrap().into_v1();
+            change(&mut body);
+            let transaction = Transaction::V1(body);
+            let signatures = vec![signer(7, Scheme::Ed25519).sign(&transaction)];
+            let signed = SenderSignedTransaction::new(transaction, signatures);
+            let tx = Tx::read(&signed.to_bcs()).unwrap();
+            assert_eq!((tx.is_signed(), tx.shape()), (true, None));
+        }
     }
 
     #[test]

@@ -155,6 +155,29 @@ async fn what_is_told_of_a_payment_must_fit_together() {
 }
 
 #[tokio::test]
+async fn another_transactions_bytes_or_effects_are_not_believed() {
+    let network = network().await;
+    let (liar, payee, claim) = seen_through(&network).await;
+    let (_, other) = network.paid(2_000).await;
+    let other = network.asked(
+        "iota_getTransactionBlock",
+        json!([
+            other.tx, { "showRawInput": true, "showRawEffects": true }
+        ]),
+    );
+    let other = other.await;
+    for parts in [&["rawTransaction", "rawEffects"][..], &["rawTransaction"], &["rawEffects"]] {
+        let (other, parts) = (other.clone(), parts.to_vec());
+        liar.lie(move |method, result| {
+            for part in parts.iter().filter(|_| method == "iota_getTransactionBlock") {
+                result[part] = other[part].clone();
+            }
+        });
+        assert_away(payee.paid(&claim).await, "cannot be read");
+    }
+}
+
+#[tokio::test]
 async fn a_signature_that_is_not_the_senders_is_seen() {
     let network = network().await;
     let (liar, payee, claim) = seen_through(&network).await;

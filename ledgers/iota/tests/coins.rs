@@ -4,10 +4,11 @@
 
 mod rig;
 
-use rig::{Network, assert_away, assert_refused, gas_of, holds, landed};
+use rig::{Liar, Network, assert_away, assert_refused, gas_of, holds, landed};
 use sdpp_iota_double::Options;
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Ledger, LedgerError, Payments, Records, Signed};
 use sdpp_ledger_iota::{IotaLedger, Scheme, Settings};
+use serde_json::json;
 use std::collections::BTreeSet;
 use tokio::task::JoinSet;
 
@@ -72,6 +73,46 @@ async fn fifty_windows_at_once_from_five_coins_are_all_paid_and_none_collide() {
     assert_eq!((got, tally.executed, tally.failed), (50_000_000, 50, 0));
     assert_eq!(tally.conflicts, 0, "nothing was promised twice");
     assert!(outbox.most >= 20, "only {} were on their way at once", outbox.most);
+}
+
+#[tokio::test]
+async fn what_is_prepared_at_once_lives_on_different_coins() {
+    let network = network().await;
+    let transfers: Vec<_> = (0..4).map(|_| network.transfer(1_000)).collect();
+    let payer = network.payer();
+    let prepared = [
+        tokio::join!(payer.transfer(0, &transfers[0]), payer.transfer(1, &transfers[1])),
+        tokio::join!(payer.transfer(2, &transfers[2]), payer.transfer(3, &transfers[3])),
+    ];
+    let prepared = prepared.into_iter().flat_map(|(one, other)| [one.unwrap(), other.unwrap()]);
+    let coins: Vec<_> = prepared.flat_map(|signed| gas_of(&signed)).collect();
+    let distinct: BTreeSet<_> = coins.iter().collect();
+    assert_eq!((coins.len(), distinct.len()), (4, 4));
+}
+
+#[tokio::test]
+async fn a_coin_that_was_spent_is_not_picked_again_where_a_node_lags() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let endpoint = liar.url.parse().unwrap();
+    let settings = Settings { coins: 1, endpoint, ..network.settings.clone() };
+    let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
+    network.payer().give(payer.account(), Amount::new(1_000_000_000)).await.unwrap();
+    let before = network.asked("iotax_getCoins", json!([payer.account()])).await;
+    let signed = payer.transfer(0, &network.transfer(1_000)).await.unwrap();
+    payer.submit(&signed).await.unwrap();
+    landed(&payer, &signed).await;
+    payer.note_live(&[]);
+    liar.lie(move |method, result| {
+        if method == "iotax_getCoins" {
+            *result = before.clone();
+        }
+    });
+    assert_away(payer.transfer(1, &network.transfer(1_000)).await, "in use");
+    liar.lie(|_, _| {});
+    let signed = payer.transfer(1, &network.transfer(1_000)).await.unwrap();
+    payer.submit(&signed).await.unwrap();
+    landed(&payer, &signed).await;
 }
 
 #[tokio::test]

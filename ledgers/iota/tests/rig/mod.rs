@@ -27,6 +27,7 @@ use sdpp_ledger::{
     Reference, Signed, Transfer, keccak,
 };
 use sdpp_ledger_iota::{IotaLedger, Scheme, Settings};
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -97,6 +98,11 @@ impl Network {
         &self.ledgers[1]
     }
 
+    /// What the double answers to whoever asks.
+    pub async fn asked(&self, method: &str, params: Value) -> Value {
+        ask(&self.of_ours().url(), method, params).await
+    }
+
     /// A transfer to the payee with a reference of its own.
     pub fn transfer(&self, nanos: u128) -> Transfer {
         let (to, asset) = (self.payee().account().clone(), Asset::coin());
@@ -152,11 +158,16 @@ fn fresh() -> [u8; 32] {
 }
 
 async fn chain_of(url: &str) -> String {
-    let question = r#"{"jsonrpc":"2.0","id":1,"method":"iota_getChainIdentifier","params":[]}"#;
+    ask(url, "iota_getChainIdentifier", json!([])).await.as_str().unwrap().to_owned()
+}
+
+/// What a node answers to whoever asks.
+async fn ask(url: &str, method: &str, params: Value) -> Value {
+    let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let request = reqwest::Client::new().post(url).header("content-type", "application/json");
-    let answer = request.body(question).send().await.unwrap().text().await.unwrap();
-    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-    answer["result"].as_str().unwrap().to_owned()
+    let answer = request.body(question.to_string()).send().await.unwrap().text().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    answer["result"].clone()
 }
 
 pub fn assert_refused<T: std::fmt::Debug>(answer: Result<T, LedgerError>, expected: &str) {
