@@ -86,8 +86,15 @@ impl Chain {
                 unproved.get_or_insert_with(|| self.unproved(&at.object_id));
                 continue;
             };
+            if made_by == tx.digest {
+                // What tells of objects is ahead of what tells of transactions, or that was pruned.
+                return Err(self.landed(&tx.digest));
+            }
             match self.spender(&at.object_id, at.version, made_by).await? {
-                Some(spender) => return Ok(spender.tx.digest != tx.digest && spender.is_for_good()),
+                Some(spender) if spender.tx.digest == tx.digest => {
+                    return Err(self.landed(&tx.digest));
+                }
+                Some(spender) => return Ok(spender.is_for_good()),
                 None => unproved = Some(self.unproved(&at.object_id)),
             }
         }
@@ -137,6 +144,12 @@ impl Chain {
             }
         }
         Ok(None)
+    }
+
+    fn landed(&self, digest: &TransactionDigest) -> Trouble {
+        self.node.trouble(&format!(
+            "{digest} has landed, and this node does not tell of it: not yet, or no longer"
+        ))
     }
 
     fn unproved(&self, coin: &ObjectId) -> Trouble {

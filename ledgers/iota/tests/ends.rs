@@ -4,6 +4,7 @@
 
 mod rig;
 
+use iota_sdk_types::TransactionDigest;
 use rig::{Liar, Network, assert_away, assert_refused, gas_of, landed};
 use sdpp_iota_double::{Fault, Options};
 use sdpp_ledger::{Amount, Claim, Finality, Key, Ledger, Payments, Signed};
@@ -123,7 +124,24 @@ async fn what_was_executed_and_pruned_is_not_taken_for_dead() {
     // Of the newest checkpoint nothing is pruned.
     network.payee().give(network.payer().account(), Amount::new(1)).await.unwrap();
     network.of_ours().prune(network.of_ours().height());
+    assert_away(network.payer().finality(&signed).await, "has landed");
+}
+
+#[tokio::test]
+async fn what_has_landed_and_is_not_told_of_yet_is_never_dead() {
+    let (network, key) = with_one_coin().await;
+    let other = elsewhere(&network, key);
+    let signed = network.prepared(1_000).await;
+    network.payer().submit(&signed).await.unwrap();
+    let digest: TransactionDigest = signed.tx.as_ref().unwrap().as_str().parse().unwrap();
+    network.of_ours().hide(digest);
+    assert_away(network.payer().finality(&signed).await, "has landed");
+    let next = other.transfer(0, &network.transfer(1_000)).await.unwrap();
+    other.submit(&next).await.unwrap();
+    landed(&other, &next).await;
     assert_away(network.payer().finality(&signed).await, "no longer tells by what");
+    network.of_ours().remember_all();
+    landed(network.payer(), &signed).await;
 }
 
 #[tokio::test]
