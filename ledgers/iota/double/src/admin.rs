@@ -27,6 +27,7 @@ enum Deed {
     RememberAll,
     Prune { below: u64 },
     Lock { coin: String },
+    Equivocate { coin: String },
     EndEpoch,
     ChainId { id: String },
 }
@@ -63,14 +64,17 @@ fn perform(deed: Deed, shared: &Shared) -> Option<()> {
         }
         Deed::RememberAll => shared.with(|world| world.view.remember_all()),
         Deed::Prune { below } => shared.with(|world| world.prune(below)),
-        Deed::Lock { coin } => {
-            let coin = coin.parse().ok()?;
-            shared.with(|world| world.chain.lock(&coin)).then_some(())?;
-        }
+        Deed::Lock { coin } => return lock(&coin, 1, shared),
+        Deed::Equivocate { coin } => return lock(&coin, 2, shared),
         Deed::EndEpoch => shared.with(|world| world.chain.end_epoch()),
         Deed::ChainId { id } => shared.with(|world| world.chain_id = id),
     }
     Some(())
+}
+
+fn lock(coin: &str, holders: u64, shared: &Shared) -> Option<()> {
+    let coin = coin.parse().ok()?;
+    shared.with(|world| world.chain.lock(&coin, holders)).then_some(())
 }
 
 fn tell(shared: &Shared) -> Answer {

@@ -17,7 +17,7 @@ use iota_sdk_types::{
 
 use self::checkpoint::{Checkpoint, Checkpoints};
 use self::effect::{Executed, coins_among};
-use self::refusal::Refusal;
+use self::refusal::{Lock, Refusal};
 use crate::coin::Coin;
 
 /// What is the same for all transactions of a network.
@@ -60,7 +60,7 @@ pub(crate) struct Chain {
     epoch: u64,
     coins: HashMap<ObjectId, Coin>,
     /// Who was promised which version of a coin, until the epoch ends or the version is spent.
-    locks: HashMap<(ObjectId, u64), TransactionDigest>,
+    locks: HashMap<(ObjectId, u64), Vec<TransactionDigest>>,
     landed: HashMap<TransactionDigest, Landed>,
     checkpoints: Checkpoints,
     /// With the time of each, in milliseconds.
@@ -122,12 +122,12 @@ impl Chain {
         check::coins(transaction, programmable, |reference| self.find(reference))?;
         let takes =
             || coins_among(&programmable.inputs).chain(&transaction.gas_payment.objects).copied();
-        let locked: Vec<_> = takes().filter_map(|taken| self.other_holder(taken, digest)).collect();
+        let locked: Vec<_> = takes().filter_map(|taken| self.other_lock(taken, digest)).collect();
         if !locked.is_empty() {
             return Err(Refusal::Reserved(locked));
         }
         for taken in takes() {
-            self.locks.insert((taken.object_id, taken.version.as_u64()), digest);
+            self.locks.insert((taken.object_id, taken.version.as_u64()), vec![digest]);
         }
         Ok(())
     }
@@ -195,13 +195,15 @@ impl Chain {
         self.checkpoints.begin_epoch();
     }
 
-    /// Promises the present version of a coin to a transaction that will never come, as after two
-    /// that got half of the votes each. Says whether there is such a coin.
-    pub(crate) fn lock(&mut self, coin: &ObjectId) -> bool {
+    /// Promises the present version of a coin to so many transactions that will never come. Says
+    /// whether there is such a coin.
+    pub(crate) fn lock(&mut self, coin: &ObjectId, holders: u64) -> bool {
         let Some(coin) = self.coins.get(coin) else { return false };
-        let never =
-            TransactionDigest::new(ObjectId::derive_id(self.rules.genesis, coin.version).into());
-        self.locks.insert((coin.id, coin.version), never);
+        let never = |number| {
+            let bytes = ObjectId::derive_id(coin.digest.into_digest().into(), number).into();
+            TransactionDigest::new(bytes)
+        };
+        self.locks.insert((coin.id, coin.version), (0..holders).map(never).collect());
         true
     }
 
@@ -216,13 +218,11 @@ impl Chain {
         self.coins.get(&reference.object_id).cloned()
     }
 
-    fn other_holder(
-        &self,
-        taken: ObjectReference,
-        digest: TransactionDigest,
-    ) -> Option<(TransactionDigest, ObjectReference)> {
-        let holder = self.locks.get(&(taken.object_id, taken.version.as_u64()))?;
-        (*holder != digest).then_some((*holder, taken))
+    /// The lock on what is taken, if it is not this transaction's own.
+    fn other_lock(&self, taken: ObjectReference, digest: TransactionDigest) -> Option<Lock> {
+        let holders = self.locks.get(&(taken.object_id, taken.version.as_u64()))?;
+        let lock = Lock { object: taken, holders: holders.clone() };
+        (*holders != [digest]).then_some(lock)
     }
 
     fn close_checkpoint(&mut self, at_ms: u64) {

@@ -28,24 +28,27 @@ impl<'de> Deserialize<'de> for Recipient {
     }
 }
 
-pub(crate) fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Answer {
-    match (method, path) {
-        (&Method::POST, "/gas") => match give(body, shared) {
-            Ok((tx, coins)) => Answer::json(
-                201,
-                &json!({ "transferredGasObjects": sent(&tx, &coins), "error": null }),
-            ),
-            Err(answer) => answer,
-        },
-        (&Method::POST, "/v1/gas") => match give(body, shared) {
-            Ok((tx, _)) => Answer::json(202, &json!({ "task": task(&tx), "error": null })),
-            Err(answer) => answer,
-        },
-        (&Method::GET, path) => match path.strip_prefix("/v1/status/") {
-            Some(task) => status(task, shared),
-            None => Answer::text(404, ""),
-        },
-        _ => Answer::text(404, ""),
+pub(crate) async fn answer(method: &Method, path: &str, body: &[u8], shared: &Shared) -> Answer {
+    let given = match (method, path) {
+        (&Method::POST, "/gas" | "/v1/gas") => give(body, shared),
+        (&Method::GET, path) => {
+            let task = path.strip_prefix("/v1/status/");
+            return task.map_or_else(|| Answer::text(404, ""), |task| status(task, shared));
+        }
+        _ => return Answer::text(404, ""),
+    };
+    let (tx, coins) = match given {
+        Ok(given) => given,
+        Err(answer) => return answer,
+    };
+    // It answers when its node knows the coins.
+    shared.until_known(&tx).await;
+    match path {
+        "/gas" => {
+            let body = json!({ "transferredGasObjects": sent(&tx, &coins), "error": null });
+            Answer::json(201, &body)
+        }
+        _ => Answer::json(202, &json!({ "task": task(&tx), "error": null })),
     }
 }
 

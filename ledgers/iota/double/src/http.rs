@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,6 +21,8 @@ use crate::{admin, giving, rpc};
 
 /// As many bytes of a request are read.
 const BODY_MAX: usize = 4 * 1024 * 1024;
+/// How long after a connection that could not be taken the next one is.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(10);
 const JSON: &str = "application/json";
 /// Nodes name the character set, faucets do not.
 const NODE_JSON: &str = "application/json; charset=utf-8";
@@ -53,8 +56,11 @@ impl Answer {
 /// Serves one port until the task is ended.
 pub(crate) async fn serve(listener: TcpListener, door: Door, shared: Arc<Shared>) {
     loop {
-        // A connection that broke before it was taken is its client's affair.
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            // A client that went away, or too many open files, of which some may close meanwhile.
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -105,7 +111,7 @@ async fn node(method: &Method, body: &[u8], shared: &Arc<Shared>) -> Option<Answ
 
 async fn faucet(method: &Method, path: &str, body: &[u8], shared: &Arc<Shared>) -> Option<Answer> {
     let fault = shared.meet("faucet");
-    beset(shared, fault.as_ref(), async { giving::answer(method, path, body, shared) }).await
+    beset(shared, fault.as_ref(), async { giving::answer(method, path, body, shared).await }).await
 }
 
 /// Answers under a fault; none where the connection is to close.

@@ -243,10 +243,16 @@ impl Double {
         self.shared.with(|world| world.prune(below));
     }
 
-    /// Locks the present version of a coin until the epoch ends, as two transactions on it can.
-    /// Says whether there is such a coin.
+    /// Promises the present version of a coin to a transaction that never comes, until the epoch
+    /// ends. Says whether there is such a coin.
     pub fn lock(&self, coin: ObjectId) -> bool {
-        self.shared.with(|world| world.chain.lock(&coin))
+        self.shared.with(|world| world.chain.lock(&coin, 1))
+    }
+
+    /// The same with two transactions, each of which has half of the votes, as after two different
+    /// ones on one coin at once.
+    pub fn equivocate(&self, coin: ObjectId) -> bool {
+        self.shared.with(|world| world.chain.lock(&coin, 2))
     }
 
     /// Ends the epoch, and with it all locks.

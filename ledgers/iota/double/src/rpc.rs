@@ -20,8 +20,6 @@ use crate::world::{self, World};
 
 /// As many coins, or transactions, are in one answer at most.
 const PAGE_MAX: usize = 50;
-/// How long a node waits until it has executed a transaction itself, in milliseconds.
-const LOCAL_EXECUTION_MS: u64 = 10_000;
 pub(crate) const EXECUTE: &str = "iota_executeTransactionBlock";
 
 /// A request that can be answered.
@@ -231,7 +229,7 @@ impl Request {
             shared.hold().await;
         }
         shared.with(|world| world.land(signed)).map_err(refuse)?;
-        let confirmed = local && executed_locally(shared, &digest).await;
+        let confirmed = local && shared.until_known(&digest).await;
         shared.with(|world| {
             // It landed above, and what was pruned since is gone for the node too.
             let landed = world.chain.landed(&digest).ok_or_else(RpcError::params)?;
@@ -258,22 +256,6 @@ impl Request {
 
     fn digest(&self, at: usize) -> Result<TransactionDigest, RpcError> {
         self.parsed(at)
-    }
-}
-
-/// Waits until the node that is asked knows a transaction, if it does in time. One that stands
-/// still does not, however long the wait is.
-async fn executed_locally(shared: &Arc<Shared>, digest: &TransactionDigest) -> bool {
-    let deadline_ms = shared.now_ms().saturating_add(LOCAL_EXECUTION_MS);
-    loop {
-        let (known, never) = shared.with(|world| {
-            let known = world.view.landed(&world.chain, digest).is_some();
-            (known, world.view.is_behind())
-        });
-        if known || never || shared.now_ms() >= deadline_ms {
-            return known;
-        }
-        shared.pause().await;
     }
 }
 

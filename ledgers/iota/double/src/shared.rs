@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use iota_sdk_types::TransactionDigest;
 use tokio::sync::{Notify, watch};
 
 use crate::faults::{Fault, Trouble, Troubles};
@@ -12,6 +13,8 @@ use crate::{Clock, Options};
 
 /// How long a wait sleeps where nothing tells that time has passed.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a node waits until it has executed a transaction itself, in milliseconds.
+const LOCAL_EXECUTION_MS: u64 = 10_000;
 /// Where a manual clock begins: an evening in November 2026, in milliseconds since 1970.
 const MANUAL_START_MS: u64 = 1_795_211_987_578;
 
@@ -99,8 +102,24 @@ impl Shared {
         let _ = self.held.subscribe().wait_for(|held| *held >= requests).await;
     }
 
+    /// Waits until the node that is asked knows a transaction, if it does in time. One that stands
+    /// still does not, however long the wait is.
+    pub(crate) async fn until_known(&self, digest: &TransactionDigest) -> bool {
+        let deadline_ms = self.now_ms().saturating_add(LOCAL_EXECUTION_MS);
+        loop {
+            let (known, never) = self.with(|world| {
+                let known = world.view.landed(&world.chain, digest).is_some();
+                (known, world.view.is_behind())
+            });
+            if known || never || self.now_ms() >= deadline_ms {
+                return known;
+            }
+            self.pause().await;
+        }
+    }
+
     /// Waits a little, for time to pass or something to happen.
-    pub(crate) async fn pause(&self) {
+    async fn pause(&self) {
         let _ = tokio::time::timeout(PAUSE, self.changed.notified()).await;
     }
 }

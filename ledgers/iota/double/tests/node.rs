@@ -7,7 +7,8 @@ mod support;
 use std::time::Duration;
 
 use iota_sdk_types::{
-    Address, Argument, Command, Identifier, Input, ObjectReference, TransactionExpiration, Version,
+    Address, Argument, Command, Identifier, Input, ObjectReference, TransactionExpiration,
+    TransactionKind, Version,
 };
 use sdpp_iota_double::{Clock, Double, Fault, GenesisCoin, Options};
 use serde_json::{Value, json};
@@ -218,6 +219,28 @@ async fn an_answer_that_is_lost_is_of_a_payment_that_was_made() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_not_done_and_what_is_done_can_be_held_back() {
+    let double = fast(2);
+    let coins = coins(&double).await;
+    for (fault, coin, done) in [(Fault::Held, coins[0], 0), (Fault::AnswerHeld, coins[1], 2)] {
+        let signed = payer().sign(payer().payment(coin, 77));
+        double.arm(fault.once());
+        let (url, request) = (double.url(), signed.execute());
+        let answer = tokio::spawn(async move { post(&url, &request).await.1 });
+        in_time(double.until_held(1)).await;
+        assert_eq!(double.tally().executed, done);
+        double.release();
+        let answer = in_time(answer).await.unwrap();
+        assert_eq!(answer["result"]["effects"]["status"]["status"], "success", "{answer}");
+    }
+    double.arm(Fault::Dropped.once());
+    let nothing = reqwest::Client::new().post(double.url()).body("{}").send().await;
+    assert!(nothing.is_ok(), "what is no request meets no fault");
+    let request = support::request("iota_getChainIdentifier", &json!([])).to_string();
+    assert!(reqwest::Client::new().post(double.url()).body(request).send().await.is_err());
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_does_not_stop_what_it_began() {
     let double = fast(1);
     let signed = payer().sign(payer().payment(coins(&double).await[0], 77));
@@ -241,6 +264,9 @@ async fn a_locked_coin_is_free_again_when_the_epoch_ends() {
     assert!(double.lock(coin.object_id));
     let signed = payer().sign(payer().payment(coin, 77));
     refused(&double, &signed, "reserved for another transaction").await;
+    assert!(double.equivocate(coin.object_id));
+    refused(&double, &signed, "equivocated until the next epoch").await;
+    refused(&double, &signed, "(stake 50.0)\n- ").await;
     double.end_epoch();
     pay(&double, coin, 77).await;
     let paid = find(&double, &signed).await;
@@ -299,6 +325,26 @@ async fn a_record_alone_costs_what_was_recorded() {
     let effects = &expected["result"]["effects"];
     assert_eq!(answer["result"]["effects"]["gasUsed"], effects["gasUsed"]);
     same_shape("ts-record-only-pure-0", effects, &answer["result"]["effects"]);
+}
+
+#[tokio::test]
+async fn a_record_costs_nothing_more_up_to_the_size_that_was_recorded() {
+    let double = fast(1);
+    let gas = coins(&double).await[0];
+    let recorded = recorded("27-dryrun-record-32B").response;
+    let costs = &recorded["result"]["effects"]["gasUsed"];
+    for size in [0, 32, 512, 4_096, 16_000, 16_381, 16_384, 20_000] {
+        let mut payment = payer().payment(gas, 5);
+        let TransactionKind::Programmable(programmable) = &mut payment.kind else { panic!() };
+        programmable.inputs.push(Input::pure(&vec![0xab_u8; size]));
+        let bytes = payer().sign(payment).bytes;
+        let answer = ask(&double, "iota_dryRunTransactionBlock", json!([bytes])).await;
+        if size <= 16_381 {
+            assert_eq!(&answer["result"]["effects"]["gasUsed"], costs, "{size}");
+        } else {
+            assert!(refusal(&answer).1.contains("maximum pure argument size is 16384"), "{size}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -454,6 +500,8 @@ async fn a_batch_and_what_is_no_request_are_refused() {
         (json!({ "jsonrpc": "2.0", "id": 1 }), -32600),
         (support::request("iotax_getCoins", &json!({ "owner": "0x1" })), -32602),
         (support::request("iotax_getCoins", &json!([])), -32602),
+        (support::request("iota_dryRunTransactionBlock", &json!(["AAAA"])), -32602),
+        (support::request("iota_dryRunTransactionBlock", &json!(["no base64"])), -32602),
     ];
     for (body, code) in codes {
         let (status, answer) = post(&double.url(), &body).await;
@@ -478,6 +526,20 @@ async fn a_task_of_the_faucet_is_done_when_it_is_asked_for() {
     let shown = ask(&double, "iota_getTransactionBlock", json!([given, parts])).await;
     assert_eq!(shown["result"]["effects"]["status"]["status"], "success");
     assert_eq!(double.tally().strange, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_faucet_answers_when_the_node_knows_its_coins() {
+    let double = paced(0);
+    let body = json!({ "FixedAmountRequest": { "recipient": payer().address().to_string() } });
+    let url = format!("{}/gas", double.faucet_url());
+    let waiting = tokio::spawn(async move { post(&url, &body).await.0 });
+    in_time(until(|| double.tally().requests.contains_key("faucet"))).await;
+    assert!(coins(&double).await.is_empty());
+    assert!(!waiting.is_finished(), "the node does not know them yet");
+    double.advance(Duration::from_millis(1_500));
+    assert_eq!(in_time(waiting).await.unwrap(), 201);
+    assert_eq!(coins(&double).await.len(), 5);
 }
 
 #[tokio::test]

@@ -39,7 +39,8 @@ pub(crate) struct Taken {
 pub(crate) fn decode(bytes: &str) -> Result<TransactionV1, Refusal> {
     let malformed = |error: &dyn std::fmt::Display| Refusal::Malformed(error.to_string());
     let bytes = STANDARD.decode(bytes).map_err(|error| malformed(&error))?;
-    match bcs::from_bytes::<Transaction>(&bytes).map_err(|error| malformed(&error))? {
+    let read = bcs::from_bytes::<Transaction>(&bytes);
+    match read.map_err(|error| malformed(&format!("Deserialization error: {error}")))? {
         Transaction::V1(transaction) => Ok(transaction),
         _ => Err(Refusal::NotServed("another version of transactions".to_owned())),
     }

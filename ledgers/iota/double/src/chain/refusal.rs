@@ -11,11 +11,19 @@ pub(crate) enum Refusal {
     /// A signature that does not hold.
     Signature(String),
     /// What it takes is promised to others.
-    Reserved(Vec<(TransactionDigest, ObjectReference)>),
+    Reserved(Vec<Lock>),
     /// What is no transaction at all.
     Malformed(String),
     /// What the double does not do, and a node perhaps would.
     NotServed(String),
+}
+
+/// A version of a coin that was promised to others: one has all votes, or each has a share with
+/// which none of them can ever land.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lock {
+    pub(crate) object: ObjectReference,
+    pub(crate) holders: Vec<TransactionDigest>,
 }
 
 /// An error of the JSON-RPC.
@@ -40,8 +48,8 @@ impl RpcError {
 
 const INPUTS: &str = "Transaction execution failed due to issues with transaction inputs, \
     please review the errors and try again:\n- ";
-const RESERVED: &str = "Failed to sign transaction by a quorum of validators because one or more \
-    of its objects is reserved for another transaction. Other transactions locking these objects:";
+const LOCKED: &str =
+    "Failed to sign transaction by a quorum of validators because one or more of its objects is";
 
 impl Refusal {
     /// As an answer to `iota_executeTransactionBlock`.
@@ -68,22 +76,27 @@ impl Refusal {
     }
 }
 
-fn reserved(locks: &[(TransactionDigest, ObjectReference)]) -> RpcError {
-    let mut message = RESERVED.to_owned();
+fn reserved(locks: &[Lock]) -> RpcError {
+    let equivocated = locks.iter().any(|lock| lock.holders.len() > 1);
+    let how = if equivocated {
+        "equivocated until the next epoch"
+    } else {
+        "reserved for another transaction"
+    };
+    let mut message = format!("{LOCKED} {how}. Other transactions locking these objects:");
     let mut data = serde_json::Map::new();
-    for (holder, object) in locks {
-        let holder = holder.to_string();
-        let object = json!([
-            object.object_id.to_string(),
-            object.version.as_u64(),
-            object.digest.to_string()
-        ]);
-        let of_holder = data.entry(&holder).or_insert_with(|| {
-            message.push_str(&format!("\n- {holder} (stake 100.0)"));
-            json!([])
-        });
-        if let Some(list) = of_holder.as_array_mut() {
-            list.push(object);
+    for Lock { object, holders } in locks {
+        let (id, version) = (object.object_id.to_string(), object.version.as_u64());
+        let object = json!([id, version, object.digest.to_string()]);
+        let stake = 100 / holders.len().max(1);
+        for holder in holders.iter().map(ToString::to_string) {
+            let of_holder = data.entry(&holder).or_insert_with(|| {
+                message.push_str(&format!("\n- {holder} (stake {stake}.0)"));
+                json!([])
+            });
+            if let Some(list) = of_holder.as_array_mut() {
+                list.push(object.clone());
+            }
         }
     }
     RpcError { code: -32002, message, data: Some(Value::Object(data)) }
