@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, io, thread};
 
-use sdpp_iota_double::{Double, Options};
+use ed25519_dalek::SigningKey;
+use iota_sdk_types::Ed25519PublicKey;
+use sdpp_iota_double::{Double, GenesisCoin, Options};
 use serde_json::json;
 
 const USAGE: &str = "usage: sdpp-iota-double --dir DIR [--ports NODE,FAUCET,CONTROL] \
-    [--checkpoint-ms MS] [--read-lag-ms MS]";
+    [--checkpoint-ms MS] [--read-lag-ms MS] [--rich KEY_FILE]...";
+
+/// What each coin of somebody rich has, in NANOS: as much as the faucet gives at once.
+const RICH: u64 = 1_000_000_000_000;
 
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(env::args().skip(1)) else {
@@ -46,11 +51,21 @@ impl Asked {
                         value.split(',').map(|p| p.parse().ok()).collect();
                     options.ports = ports?.try_into().ok()?;
                 }
+                "--rich" => options.coins.push(coin_of(&value, options.coins.len())?),
                 _ => return None,
             }
         }
         Some(Asked { dir: dir?, options })
     }
+}
+
+/// A coin of the account whose Ed25519 key is in a file, as 64 hex digits behind `0x`.
+fn coin_of(path: &str, nth: usize) -> Option<GenesisCoin> {
+    let text = fs::read_to_string(path).ok()?;
+    let secret: [u8; 32] = hex::decode(text.trim().strip_prefix("0x")?).ok()?.try_into().ok()?;
+    let public = SigningKey::from_bytes(&secret).verifying_key().to_bytes();
+    let owner = Ed25519PublicKey::new(public).derive_address();
+    Some(GenesisCoin::new(owner, RICH, u64::try_from(nth).ok()?))
 }
 
 /// Serves until the process is ended from outside.
