@@ -28,6 +28,8 @@ mod gate;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
+#[cfg(all(feature = "ethereum", feature = "iota"))]
+mod iota;
 #[cfg(feature = "ethereum")]
 mod killed;
 #[cfg(feature = "fabric")]
