@@ -25,6 +25,9 @@ pub(super) struct Network {
     pub(super) url: String,
     /// The faucet's URL.
     pub(super) faucet: String,
+    /// Where the double tells what it was asked.
+    #[cfg(feature = "iota")]
+    pub(super) control: String,
     /// The network's identifier.
     pub(super) chain_id: String,
 }

@@ -9,6 +9,8 @@ mod anvil;
 mod bench;
 #[cfg(feature = "fabric")]
 mod bench_fabric;
+#[cfg(feature = "iota")]
+mod bench_iota;
 mod books;
 #[cfg(feature = "ethereum")]
 mod chain;
