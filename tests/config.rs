@@ -29,8 +29,11 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
     for file in folders.iter().flat_map(|dir| std::fs::read_dir(dir).unwrap()) {
         let path = file.unwrap().path();
         let is_of = |kind| path.to_str().unwrap().contains(kind);
-        let is_built =
-            [("ethereum", cfg!(feature = "ethereum")), ("fabric", cfg!(feature = "fabric"))];
+        let is_built = [
+            ("ethereum", cfg!(feature = "ethereum")),
+            ("fabric", cfg!(feature = "fabric")),
+            ("iota-", cfg!(feature = "iota")),
+        ];
         if is_built.iter().any(|(kind, is_built)| is_of(kind) && !is_built) {
             continue;
         }
@@ -43,7 +46,12 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
         }
     }
     let of = |is_built, count| if is_built { count } else { 0 };
-    assert_eq!(count, 2 + of(cfg!(feature = "ethereum"), 2) + of(cfg!(feature = "fabric"), 1));
+    let more = [
+        of(cfg!(feature = "ethereum"), 2),
+        of(cfg!(feature = "fabric"), 1),
+        of(cfg!(feature = "iota"), 3),
+    ];
+    assert_eq!(count, 2 + more.iter().sum::<i32>());
 }
 
 #[test]
@@ -1010,5 +1018,144 @@ fn the_other_sides_have_names_each_of_its_own() {
     ] {
         let error = named(&peers).unwrap_err();
         assert!(error.key.starts_with("peers") && error.what.contains(says), "{error}");
+    }
+}
+
+#[cfg(not(feature = "iota"))]
+#[test]
+fn a_program_without_iota_says_so() {
+    let error = Config::load(&examples().join("ledgers/iota-mainnet.toml")).unwrap_err();
+    assert_eq!(error.key, "ledgers.iota.kind", "{error}");
+    assert!(error.what.contains("built without IOTA"), "{error}");
+}
+
+#[cfg(feature = "iota")]
+mod on_iota {
+    use super::*;
+    use sdpp::config::{EndpointFrom, Iota, IotaScheme};
+
+    const ON_IOTA: &str = include_str!("../config/ledgers/iota-mainnet.toml");
+    const CHAIN: &str = "chain = \"6364aad5\"";
+    const NODE: &str = "endpoint = \"https://api.mainnet.iota.cafe\"";
+
+    /// The example with one change; `from` must be in it.
+    fn changed(from: &str, to: &str) -> String {
+        assert!(ON_IOTA.contains(from), "the example has no {from:?}");
+        ON_IOTA.replacen(from, to, 1)
+    }
+
+    fn iota(config: &Config) -> &Iota {
+        match &config.ledgers["iota"].at {
+            LedgerAt::Iota(iota) => iota,
+            _ => panic!("it is a network of IOTA"),
+        }
+    }
+
+    #[test]
+    fn a_network_has_the_defaults_that_the_example_states() {
+        let lines =
+            ["coins = ", "fee_ceiling = ", "poll_ms = ", "scheme = ", "patience_ms = 10000 "];
+        let short = lines.iter().fold(ON_IOTA.to_owned(), |text, line| {
+            assert!(text.contains(line), "{line}");
+            text.replacen(line, &format!("# {line}"), 1)
+        });
+        assert_eq!(parse(&short), parse(ON_IOTA));
+    }
+
+    #[test]
+    fn the_examples_name_the_public_networks_and_faucets_only_where_there_are_some() {
+        for (file, chain, has_faucet) in
+            [("mainnet", "6364aad5", false), ("testnet", "2304aa97", true)]
+        {
+            let config = Config::load(&examples().join(format!("ledgers/iota-{file}.toml")));
+            let config = config.unwrap();
+            assert_eq!(
+                (iota(&config).chain.as_str(), iota(&config).faucet.is_some()),
+                (chain, has_faucet)
+            );
+        }
+    }
+
+    #[test]
+    fn everything_wrong_with_a_network_is_named_by_line_and_key() {
+        let payee = |text: &str| format!("payee = \"{text}\"");
+        let evm = payee(&format!("0x{}", "a".repeat(40)));
+        let upper = payee(&format!("0x{}", "A".repeat(64)));
+        let nobody = payee(&format!("0x{}", "0".repeat(64)));
+        let payee = "# payee = \"0x...\"";
+        let cases = [
+            (CHAIN, "", "ledgers.iota", "which network?"),
+            (CHAIN, "chain = \"mainnet\"", "ledgers.iota.chain", "8 lower-case hex"),
+            (CHAIN, "chain = \"6364AAD5\"", "ledgers.iota.chain", "8 lower-case hex"),
+            (NODE, "", "ledgers.iota", "where is a node"),
+            (NODE, "endpoint = \"ftp://x\"", "ledgers.iota.endpoint", "expected"),
+            (NODE, "endpoint = \"https://x/SECRET\"", "ledgers.iota.endpoint", "replace it"),
+            (NODE, "endpoint = \"https://me:SECRET@x\"", "ledgers.iota.endpoint", "replace it"),
+            (NODE, &format!("{NODE}\nfaucet = \"SECRET\""), "ledgers.iota.faucet", "expected"),
+            (NODE, &format!("{NODE}\ndepth = 5"), "ledgers.iota.depth", "no such key"),
+            (NODE, &format!("{NODE}\nescrow = \"x\""), "ledgers.iota.escrow", "no such key"),
+            ("coins = 24", "coins = 0", "ledgers.iota.coins", "1 to 500"),
+            ("coins = 24", "coins = 501", "ledgers.iota.coins", "1 to 500"),
+            ("\"100000000\"", "\"4999999\"", "ledgers.iota.fee_ceiling", "out of bounds"),
+            (
+                "\"100000000\"",
+                &format!("\"{}\"", u128::MAX),
+                "ledgers.iota.fee_ceiling",
+                "out of bounds",
+            ),
+            ("poll_ms = 500", "poll_ms = 1", "ledgers.iota.poll_ms", "out of bounds"),
+            (
+                "scheme = \"ed25519\"",
+                "scheme = \"ed25518\"",
+                "ledgers.iota.scheme",
+                "did you mean `ed25519`",
+            ),
+            (
+                "asset = \"coin\"",
+                "asset = \"0x2::iota::IOTA\"",
+                "currencies.IOTA.asset",
+                "write \"coin\"",
+            ),
+            ("decimals = 9", "decimals = 6", "currencies.IOTA.decimals", "decimals = 9"),
+            ("[\"transfer\"]", "[\"escrow\"]", "currencies.IOTA.methods", "no escrow"),
+            (payee, &evm, "currencies.IOTA.payee", "64 lower-case hex"),
+            (payee, &upper, "currencies.IOTA.payee", "64 lower-case hex"),
+            (payee, &nobody, "currencies.IOTA.payee", "nobody's"),
+        ];
+        for (from, to, key, what) in cases {
+            let error = parse(&changed(from, to)).unwrap_err();
+            assert_eq!(error.key, key, "{error}");
+            assert!(error.what.contains(what), "{error}");
+            assert!(error.line.is_some() && !error.to_string().contains("SECRET"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_only_goes_with_iota_is_refused_elsewhere() {
+        for key in ["chain", "endpoint", "faucet", "coins"] {
+            let value = if key == "coins" { "5" } else { "\"x\"" };
+            let line = "address = \"127.0.0.1:9630\"";
+            let text = super::changed(line, &format!("{line}\n{key} = {value}"));
+            let error = parse(&text).unwrap_err();
+            assert_eq!(error.key, format!("ledgers.local.{key}"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_read_as_it_is_written() {
+        let text = changed(NODE, "endpoint = \"env:NODE\"\nfaucet = \"file:faucet-url\"");
+        let text = text.replacen("scheme = \"ed25519\"", "scheme = \"secp256k1\"", 1);
+        let cold = format!("0x{}", "c0".repeat(32));
+        let text = text.replacen("# payee = \"0x...\"", &format!("payee = \"{cold}\""), 1);
+        let config = parse(&text).unwrap();
+        assert_eq!(parse(&config.show()), Ok(config.clone()));
+        let meant = iota(&config);
+        assert_eq!(meant.scheme, IotaScheme::Secp256k1);
+        assert_eq!(meant.endpoint, EndpointFrom::Env("NODE".to_owned()));
+        assert_eq!(meant.files(), [("faucet", examples().join("faucet-url").as_path())]);
+        let own = format!("0x{}", "0a".repeat(32)).parse().unwrap();
+        assert_eq!(config.currencies["IOTA"].payee(&own).unwrap().as_str(), cold);
+        let of_its_own = parse(&changed("# key = \"keystore:iota\"", "key = \"env:K\"")).unwrap();
+        assert_eq!(of_its_own.ledgers["iota"].key, Some(KeyFrom::Env("K".to_owned())));
     }
 }

@@ -67,7 +67,7 @@ const MUST_NOT_SAY: &[(&str, &[&str], &str)] = &[
     ("", &["sled::"], "src/journal/tree.rs"),
     (
         "",
-        &["sdpp_ledger_embedded", "sdpp_ledger_ethereum", "sdpp_ledger_fabric"],
+        &["sdpp_ledger_embedded", "sdpp_ledger_ethereum", "sdpp_ledger_fabric", "sdpp_ledger_iota"],
         "src/config/ledgers",
     ),
     ("", &["ethers", "ethers_core"], ""),

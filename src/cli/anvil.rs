@@ -78,7 +78,9 @@ pub(super) async fn fund(
     let payments = giver.ledger().payments().ok_or_else(none)?;
     let has = payments.balance(account, asset).await?;
     match need.checked_sub(has) {
-        Some(more) if more > Amount::ZERO => Ok(giver.fund(account, asset, more).await?),
+        Some(more) if more > Amount::ZERO => {
+            Ok(giver.fund(account, asset, more).await.map(drop)?)
+        }
         _ => Ok(()),
     }
 }

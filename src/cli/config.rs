@@ -139,6 +139,7 @@ fn files(at: &LedgerAt) -> Vec<(&'static str, &Path)> {
             chain.endpoints.iter().filter_map(|from| Some(("endpoints", from.file()?))).collect()
         }
         LedgerAt::Fabric(fabric) => fabric.files(),
+        LedgerAt::Iota(iota) => iota.files(),
     }
 }
 

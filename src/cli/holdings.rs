@@ -1,7 +1,7 @@
 //! What accounts hold on the ledgers of a config, as people read it.
 
 use crate::config::ledgers::Opened;
-use crate::config::{Config, Fabric, LedgerAt};
+use crate::config::{Config, Fabric, Iota, LedgerAt};
 use sdpp_ledger::{Account, Amount, Asset, LedgerError};
 use serde::Serialize;
 use std::fmt;
@@ -75,6 +75,7 @@ pub(super) fn assets(config: &Config, ledger: &str) -> Vec<Named> {
         Some(LedgerAt::Ethereum(_)) if !assets.iter().any(|of| of.asset == Asset::coin()) => {
             assets.push(coin(CHAIN_DECIMALS));
         }
+        Some(LedgerAt::Iota(_)) if assets.is_empty() => assets.push(coin(Iota::COIN_DECIMALS)),
         Some(LedgerAt::Embedded(_)) if assets.is_empty() => assets.push(coin(0)),
         _ => {}
     }

@@ -17,6 +17,7 @@ pub mod exit;
 mod fabric;
 mod holdings;
 mod init;
+mod iota;
 mod items;
 mod journal;
 mod keys;

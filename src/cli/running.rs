@@ -264,6 +264,8 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
             // How many the gateway is given at once is the ledger's affair: what waits there for
             // others of its account must not keep a record from being sent.
             Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) => 64,
+            // Each lives on coins that no other may touch, so there is no sense in more.
+            Some(LedgerAt::Iota(iota)) => iota.coins,
             // What geth's pool keeps of one account even when it is full.
             Some(LedgerAt::Ethereum(_)) | None => 16,
         },

@@ -46,6 +46,7 @@ pub(super) enum LedgerKind {
     Embedded,
     Ethereum,
     Fabric,
+    Iota,
 }
 
 /// All kinds in one, so that an error can say which key does not go with which kind, at its line.
@@ -61,6 +62,11 @@ pub(super) struct LedgerFile {
     pub escrow: Option<String>,
     pub depth: Option<u64>,
     pub fee_ceiling: Option<Units>,
+    pub chain: Option<String>,
+    pub endpoint: Option<SecretText>,
+    pub faucet: Option<SecretText>,
+    pub scheme: Option<super::IotaScheme>,
+    pub coins: Option<u64>,
     pub gateway: Option<SecretText>,
     pub channel: Option<String>,
     pub chaincode: Option<String>,

@@ -11,13 +11,15 @@ mod error;
 mod ethereum;
 #[cfg(feature = "fabric")]
 mod fabric;
+#[cfg(feature = "iota")]
+mod iota;
 mod told;
 
 pub use embedded::{ChainRules, FAUCET, Served};
 pub use error::OpenError;
 pub use told::{Asks, Deployed, Token, Transaction};
 
-use super::{Config, Embedded, EndpointFrom, Fabric, LedgerAt, LedgerConfig};
+use super::{Config, Embedded, EndpointFrom, Fabric, Iota, LedgerAt, LedgerConfig};
 use crate::keystore::{KeyFrom, KeystoreError};
 use sdpp_ledger::{
     Account, Amount, Asset, Channel, ChannelId, Key, Ledger, LedgerError, TxId, keccak,
@@ -70,6 +72,8 @@ enum Kind {
     Ethereum(EthereumLedger),
     #[cfg(feature = "fabric")]
     Fabric(FabricLedger),
+    #[cfg(feature = "iota")]
+    Iota(iota::Network),
 }
 
 impl Ledgers {
@@ -165,10 +169,18 @@ impl Opened {
                 let ledger = fabric::connect(name, gateway, written.patience_ms).await?;
                 Ok(Opened { ledger: Arc::new(ledger.clone()), kind: Kind::Fabric(ledger) })
             }
+            #[cfg(feature = "iota")]
+            LedgerAt::Iota(network) => {
+                let patience_ms = written.patience_ms;
+                let network = iota::Network::connect(name, network, patience_ms, key()?).await?;
+                Ok(Opened::on_network(network))
+            }
             #[cfg(not(feature = "ethereum"))]
             LedgerAt::Ethereum(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
             #[cfg(not(feature = "fabric"))]
             LedgerAt::Fabric(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
+            #[cfg(not(feature = "iota"))]
+            LedgerAt::Iota(_) => Err(OpenError::NotBuilt { ledger: name.to_owned() }),
         }
     }
 
@@ -182,6 +194,11 @@ impl Opened {
         Opened { ledger: Arc::new(ledger.clone()), kind: Kind::Ethereum(ledger) }
     }
 
+    #[cfg(feature = "iota")]
+    fn on_network(network: iota::Network) -> Self {
+        Opened { ledger: Arc::new(network.ledger.clone()), kind: Kind::Iota(network) }
+    }
+
     /// The same ledger as another account sees it: where seller and buyer live in one process.
     ///
     /// # Errors
@@ -193,6 +210,8 @@ impl Opened {
             Kind::Ethereum(ledger) => Ok(Opened::on_chain(ledger.signed_by(key))),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => Err(OpenError::NoKeys { ledger: ledger.id().to_string() }),
+            #[cfg(feature = "iota")]
+            Kind::Iota(network) => Ok(Opened::on_network(network.signed_by(key))),
         }
     }
 
@@ -212,6 +231,8 @@ impl Opened {
             Kind::Ethereum(_) => Ok(()),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => ledger.open_account().await,
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(()),
         }
     }
 
@@ -223,6 +244,8 @@ impl Opened {
             Kind::Ethereum(_) => Ok(true),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => ledger.is_open().await,
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(true),
         }
     }
 
@@ -239,24 +262,30 @@ impl Opened {
             Kind::Ethereum(_) => Ok(None),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => fabric::owed(ledger, account, asset).await,
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(None),
         }
     }
 
     /// Gives an account money: out of nothing where the ledger has a faucet, else from our own,
-    /// and then it is final when this returns. Asked twice it gives twice.
+    /// and then it is final when this returns. Asked twice it gives twice. What was given: a
+    /// public faucet gives what it gives.
     pub async fn fund(
         &self,
         account: &Account,
         asset: &Asset,
         amount: Amount,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Amount, LedgerError> {
         match &self.kind {
             Kind::Embedded(node) => node.fund(account, asset, amount).await,
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ethereum::send(ledger, account, asset, amount).await,
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => fabric::give(ledger, account, asset, amount).await,
-        }
+            #[cfg(feature = "iota")]
+            Kind::Iota(network) => return network.give(account, asset, amount).await,
+        }?;
+        Ok(amount)
     }
 
     /// A transaction by its id.
@@ -267,6 +296,8 @@ impl Opened {
             Kind::Ethereum(ledger) => Ok(ledger.transaction(tx).await?.map(Transaction::from)),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => Ok(ledger.transaction(tx).await?.map(Transaction::from)),
+            #[cfg(feature = "iota")]
+            Kind::Iota(network) => Ok(network.ledger.transaction(tx).await?.map(Transaction::from)),
         }
     }
 
@@ -285,6 +316,8 @@ impl Opened {
             Kind::Ethereum(_) => Err(keeps_no_list("transactions: name one by its id")),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Err(keeps_no_list("transactions: name one by its id")),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Err(keeps_no_list("transactions: name one by its id")),
         }
     }
 
@@ -299,6 +332,8 @@ impl Opened {
             Kind::Ethereum(_) => Err(keeps_no_list("channels: the journal does")),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Ok(Vec::new()),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(Vec::new()),
         }
     }
 
@@ -311,6 +346,8 @@ impl Opened {
             Kind::Embedded(_) => Err(nothing_to_deploy()),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Err(iota::nothing_to_deploy()),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.deploy_escrow(grace_period).await.map(Deployed::from),
         }
@@ -329,6 +366,8 @@ impl Opened {
             Kind::Embedded(_) => Err(nothing_to_deploy()),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Err(iota::nothing_to_deploy()),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => {
                 let deployed = ledger.deploy_token(symbol, symbol, decimals, supply).await;
@@ -344,6 +383,8 @@ impl Opened {
             Kind::Embedded(_) => Ok(None),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Ok(None),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.gas_used(tx).await,
         }
@@ -357,6 +398,8 @@ impl Opened {
             Kind::Ethereum(ledger) => ledger.software().await.map(Some),
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => ledger.software().await.map(Some),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(None),
         }
     }
 
@@ -368,6 +411,8 @@ impl Opened {
             Kind::Embedded(_) => Ok(None),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Ok(None),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Ok(None),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(_) if *asset == Asset::coin() => Ok(None),
             #[cfg(feature = "ethereum")]
@@ -392,6 +437,9 @@ impl fmt::Display for LedgerAt {
                 let Fabric { gateway, channel, chaincode, .. } = fabric.as_ref();
                 write!(f, "channel {channel}, chaincode {chaincode} at {gateway}")
             }
+            LedgerAt::Iota(Iota { chain, endpoint, .. }) => {
+                write!(f, "network {chain} at {endpoint}")
+            }
         }
     }
 }
@@ -414,7 +462,7 @@ fn unlocked(
 }
 
 /// What a ledger does not answer without an index of its own.
-#[cfg(any(feature = "ethereum", feature = "fabric"))]
+#[cfg(any(feature = "ethereum", feature = "fabric", feature = "iota"))]
 fn keeps_no_list(of: &str) -> LedgerError {
     LedgerError::refused("NotListed", format!("this ledger lists no account's {of}"))
 }

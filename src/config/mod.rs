@@ -8,6 +8,7 @@
 mod endpoint;
 mod fabric;
 mod file;
+mod iota;
 pub mod ledgers;
 mod place;
 mod resolve;
@@ -16,6 +17,7 @@ pub mod templates;
 
 pub use endpoint::EndpointFrom;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
+pub use iota::{Iota, IotaScheme};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -93,6 +95,8 @@ pub enum LedgerAt {
     Ethereum(Ethereum),
     /// A channel of Hyperledger Fabric, through a gateway.
     Fabric(Box<Fabric>),
+    /// A network of IOTA.
+    Iota(Iota),
 }
 
 impl LedgerAt {
@@ -102,6 +106,7 @@ impl LedgerAt {
             LedgerAt::Embedded(_) => EMBEDDED_POLL_MS,
             LedgerAt::Ethereum(chain) => chain.poll_ms,
             LedgerAt::Fabric(fabric) => fabric.poll_ms,
+            LedgerAt::Iota(iota) => iota.poll_ms,
         }
     }
 }

@@ -9,6 +9,8 @@ mod anvil;
 mod bench;
 #[cfg(feature = "fabric")]
 mod bench_fabric;
+#[cfg(feature = "iota")]
+mod bench_iota;
 mod books;
 #[cfg(feature = "ethereum")]
 mod chain;
@@ -28,6 +30,8 @@ mod gate;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
+#[cfg(all(feature = "ethereum", feature = "iota"))]
+mod iota;
 #[cfg(feature = "ethereum")]
 mod killed;
 #[cfg(feature = "fabric")]

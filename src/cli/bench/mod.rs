@@ -4,6 +4,8 @@ mod audit;
 #[cfg(feature = "fabric")]
 mod fabric;
 mod history;
+#[cfg(feature = "iota")]
+mod iota;
 mod judge;
 mod redeeming;
 mod setting;
@@ -28,6 +30,8 @@ enum Figure {
     Judge(judge::Judge),
     #[cfg(feature = "fabric")]
     Fabric(fabric::Fabric),
+    #[cfg(feature = "iota")]
+    Iota(iota::Iota),
 }
 
 impl Bench {
@@ -39,6 +43,8 @@ impl Bench {
             Figure::Judge(judge) => judge.run(),
             #[cfg(feature = "fabric")]
             Figure::Fabric(fabric) => fabric.run(),
+            #[cfg(feature = "iota")]
+            Figure::Iota(iota) => iota.run(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::session::Wish;
 use clap::{Args, ValueEnum};
 use sdpp_ledger::Amount;
 use serde_json::json;
-use stage::{Open, Stage};
+use stage::{Double, Open, Stage};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ enum OnLedger {
     Anvil,
     /// The double of a Fabric network that `scripts/fabric up` starts: paid in its account money.
     Fabric,
+    /// The double of an IOTA node that `scripts/iota up` starts: paid in its coin.
+    Iota,
 }
 
 /// Sells readings of this host to a buyer in the same process, over real TCP on loopback, paid
@@ -71,6 +73,7 @@ impl Demo {
             OnLedger::Embedded => stage::embedded(self.items),
             OnLedger::Anvil => stage::anvil(self.items)?,
             OnLedger::Fabric => stage::fabric(self.items)?,
+            OnLedger::Iota => stage::iota(self.items)?,
         };
         let dir = self.folder()?;
         let stage = Stage::set(&dir, self.granularity, on)?;
@@ -102,7 +105,7 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
     let buying_side = Running::start(&buyer, buyer_key, &[(name, &buyers_ledger)])?;
     let selling = Selling::start(&seller, &selling_side).await?;
     let say = Story { json: demo.json };
-    for line in on.double {
+    for line in on.double.iter().flat_map(|double| double.lines) {
         say.line(format_args!("double   {line}"))?;
     }
     say.line(format_args!(
@@ -135,7 +138,7 @@ async fn play(demo: Demo, stage: Stage) -> Outcome {
         let why = format!("{} obligations are still open on {}", unsettled.count, unsettled.ledger);
         return Err(Failure::new(Exit::Ledger, why));
     }
-    let told = Told { ended: &ended, books: &books, seconds, is_double: !on.double.is_empty() };
+    let told = Told { ended: &ended, books: &books, seconds, double: on.double };
     tell(&demo, &dir, &told)
 }
 
@@ -191,13 +194,13 @@ struct Told<'a> {
     /// The seller's and the buyer's.
     books: &'a [Report; 2],
     seconds: f64,
-    /// Whether the ledger only behaves like one.
-    is_double: bool,
+    /// What the ledger really is, where it only behaves like one.
+    double: Option<Double>,
 }
 
 /// Tells what came of it, and fails unless both books are clean and everything is paid.
 fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
-    let Told { ended, books, seconds, is_double } = *told;
+    let Told { ended, books, seconds, double } = *told;
     let wrong = |why: String| Failure::new(Exit::Wrong, why);
     let [seller, buyer] = books;
     for (side, book) in [("seller", seller), ("buyer", buyer)] {
@@ -226,14 +229,14 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
             "anchored": anchored,
             "journal": { "seller": journals[0], "buyer": journals[1] },
             "seconds": seconds,
-            "double": is_double,
+            "double": double.is_some(),
         }))?;
     } else {
         summary(&sold, anchored, anchors.len(), seconds, dir)?;
-        if is_double {
-            out::line(
-                "\nPlayed on a double of a Fabric network, which proves nothing of a real one.",
-            )?;
+        if let Some(Double { of, .. }) = double {
+            out::line(format_args!(
+                "\nPlayed on a double of {of}, which proves nothing of a real one."
+            ))?;
         }
     }
     let paid = sold.invoiced == sold.settled && bought.invoiced == bought.settled;

@@ -4,7 +4,8 @@ use super::TOPIC;
 use crate::actors::random_key;
 use crate::cli::anvil::{self, ANVIL, Anvil, fund};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::fabric::{self, DOUBLE, FABRIC, Network};
+use crate::cli::fabric::{self, FABRIC};
+use crate::cli::iota::{self, IOTA};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, OpenError, Opened};
 use sdpp_ledger::{Amount, Asset, Key};
@@ -17,6 +18,11 @@ use std::path::{Path, PathBuf};
 const PRICE: u128 = 3;
 /// What a reading costs on a chain, in wei: a millionth of an ether.
 const CHAIN_PRICE: u128 = 1_000_000_000_000;
+/// What a reading costs on IOTA, in NANOS: a hundred-thousandth of a coin.
+const IOTA_PRICE: u128 = 10_000;
+/// What each side has on IOTA at least for its transactions, in NANOS: ten coins, far more than they
+/// cost.
+const FOR_IOTA_GAS: u128 = 10_000_000_000;
 /// What each side gets on a chain for its transactions, in wei: an ether, far more than they cost.
 const FOR_GAS: u128 = 1_000_000_000_000_000_000;
 
@@ -35,13 +41,30 @@ pub(super) struct On {
     /// What each side must have at first, seller and buyer, and of what.
     need: [Amount; 2],
     asset: Asset,
-    /// Whose money it is, on a ledger that others have started; `None` on one in this process,
-    /// which has a faucet and is opened once.
-    operator: Option<Config>,
+    gives: Gives,
     /// How to say that it is not there.
     not_up: fn(&str) -> Failure,
-    /// What a person must know about it, where it only behaves like the ledger it stands for.
-    pub(super) double: &'static [&'static str],
+    /// What it is, where it only behaves like the ledger it stands for.
+    pub(super) double: Option<Double>,
+}
+
+/// A ledger that only behaves like one.
+#[derive(Clone, Copy)]
+pub(super) struct Double {
+    /// Of what it is one.
+    pub(super) of: &'static str,
+    /// What a person must know before believing what was played on it.
+    pub(super) lines: [&'static str; 2],
+}
+
+/// Who gives both sides their money.
+enum Gives {
+    /// The ledger, which is in this process: it has a faucet and is opened once.
+    Itself,
+    /// Somebody who has some, on a ledger that others have started.
+    Operator(Box<Config>),
+    /// A faucet that each side's config names.
+    Faucet,
 }
 
 /// Keys and configs of both sides, in one folder.
@@ -70,9 +93,9 @@ pub(super) fn embedded(items: u64) -> On {
         spending: "currency = \"SDP\", max_total = \"1000000000\"".to_owned(),
         need: [Amount::ZERO, Amount::new(u128::from(items) * PRICE * 2)],
         asset: Asset::coin(),
-        operator: None,
+        gives: Gives::Itself,
         not_up: |why| Failure::new(Exit::Ledger, why),
-        double: &[],
+        double: None,
     }
 }
 
@@ -88,15 +111,15 @@ pub(super) fn anvil(items: u64) -> Outcome<On> {
         spending: format!("currency = \"ETH\", max_total = \"{cost}\", deposit = \"{cost}\""),
         need: [Amount::new(FOR_GAS), Amount::new(cost + FOR_GAS)],
         asset: Asset::coin(),
-        operator: Some(anvil.operator),
+        gives: Gives::Operator(Box::new(anvil.operator)),
         not_up: anvil::not_up,
-        double: &[],
+        double: None,
     })
 }
 
 /// The double of a Fabric network that `scripts/fabric up` has started; pays in account money.
 pub(super) fn fabric(items: u64) -> Outcome<On> {
-    let network = Network::find()?;
+    let network = fabric::Network::find()?;
     let (maker, asset) = network.maker()?;
     let cost = u128::from(items) * PRICE;
     let currency = usd(&asset);
@@ -112,9 +135,27 @@ pub(super) fn fabric(items: u64) -> Outcome<On> {
         spending,
         need: [Amount::ZERO, Amount::new(cost)],
         asset,
-        operator: Some(operator),
+        gives: Gives::Operator(Box::new(operator)),
         not_up: fabric::not_up,
-        double: &DOUBLE,
+        double: Some(Double { of: "a Fabric network", lines: fabric::DOUBLE }),
+    })
+}
+
+/// The double of an IOTA node that `scripts/iota up` has started; pays in its coin.
+pub(super) fn iota(items: u64) -> Outcome<On> {
+    let network = iota::Network::find()?;
+    let cost = u128::from(items) * IOTA_PRICE;
+    Ok(On {
+        ledger: IOTA,
+        ledgers: [String::new(), String::new()],
+        shared: network.toml() + &records(IOTA),
+        price: IOTA_PRICE,
+        spending: format!("currency = \"IOTA\", max_total = \"{cost}\""),
+        need: [Amount::new(FOR_IOTA_GAS), Amount::new(cost + FOR_IOTA_GAS)],
+        asset: Asset::coin(),
+        gives: Gives::Faucet,
+        not_up: iota::not_up,
+        double: Some(Double { of: "an IOTA node", lines: iota::DOUBLE }),
     })
 }
 
@@ -140,15 +181,18 @@ impl Stage {
         let seller_key = keys.open(&self.seller.identity)?;
         let buyer_key = keys.open(&self.buyer.identity)?;
         let sellers_ledger = self.reach(&self.seller, &mut keys).await?;
-        let (buyers_ledger, giver) = match &self.on.operator {
-            Some(operator) => {
-                (self.reach(&self.buyer, &mut keys).await?, self.reach(operator, &mut keys).await?)
-            }
-            None => (sellers_ledger.signed_by(buyer_key.clone())?, sellers_ledger.clone()),
+        let buyers_ledger = match self.on.gives {
+            Gives::Itself => sellers_ledger.signed_by(buyer_key.clone())?,
+            Gives::Operator(_) | Gives::Faucet => self.reach(&self.buyer, &mut keys).await?,
+        };
+        let operator = match &self.on.gives {
+            Gives::Operator(operator) => Some(self.reach(operator, &mut keys).await?),
+            Gives::Itself | Gives::Faucet => None,
         };
         for (side, need) in [&sellers_ledger, &buyers_ledger].into_iter().zip(self.on.need) {
             side.open_account().await?;
-            fund(&giver, side.ledger().account(), &self.on.asset, need).await?;
+            let giver = operator.as_ref().unwrap_or(side);
+            fund(giver, side.ledger().account(), &self.on.asset, need).await?;
         }
         Ok(Open { seller_key, buyer_key, sellers_ledger, buyers_ledger })
     }

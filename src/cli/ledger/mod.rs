@@ -192,17 +192,17 @@ impl Fund {
         if account == own {
             opened.open_account().await.map_err(at(&name))?;
         }
-        opened.fund(account, &asset, self.amount).await.map_err(at(&name))?;
+        let given = opened.fund(account, &asset, self.amount).await.map_err(at(&name))?;
         let balance = match opened.ledger().payments() {
             Some(payments) => payments.balance(account, &asset).await.map_err(at(&name))?,
             None => Amount::ZERO,
         };
-        let (amount, of) = (self.amount, named(&chosen.config, &name, &asset));
-        let [given, holds] = [amount, balance].map(|amount| of.money(amount));
+        let of = named(&chosen.config, &name, &asset);
+        let [money, holds] = [given, balance].map(|amount| of.money(amount));
         chosen.print(
-            &format!("{account} was given {given} on {name} and holds {holds}"),
+            &format!("{account} was given {money} on {name} and holds {holds}"),
             &json!({
-                "ledger": name, "account": account, "asset": asset, "amount": amount,
+                "ledger": name, "account": account, "asset": asset, "amount": given,
                 "balance": balance,
             }),
         )
@@ -298,7 +298,7 @@ impl Chosen {
     /// to two transactions.
     fn hold_journal(&self, name: &str) -> Outcome<Option<Journal>> {
         match self.config.ledgers.get(name).map(|ledger| &ledger.at) {
-            Some(LedgerAt::Ethereum(_)) => {}
+            Some(LedgerAt::Ethereum(_) | LedgerAt::Iota(_)) => {}
             Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) | None => return Ok(None),
         }
         let dir = &self.config.journal.dir;
@@ -326,7 +326,7 @@ impl Chosen {
         }
         let has_coin = match self.config.ledgers.get(ledger).map(|ledger| &ledger.at) {
             Some(LedgerAt::Fabric(_)) => false,
-            Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_)) | None => true,
+            Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_) | LedgerAt::Iota(_)) | None => true,
         };
         if has_coin {
             return Ok(Asset::coin());
@@ -421,7 +421,7 @@ impl Chosen {
 fn signer(at: &LedgerAt) -> Option<&str> {
     match at {
         LedgerAt::Fabric(fabric) => Some(&fabric.signer),
-        LedgerAt::Embedded(_) | LedgerAt::Ethereum(_) => None,
+        LedgerAt::Embedded(_) | LedgerAt::Ethereum(_) | LedgerAt::Iota(_) => None,
     }
 }
 

@@ -101,7 +101,8 @@ fn endpoints(name: &str, written: &[SecretText], base: &Path) -> Outcome<Vec<End
     written.iter().enumerate().map(one).collect()
 }
 
-fn endpoint(text: &SecretText, base: &Path) -> Option<EndpointFrom> {
+/// Where an endpoint is whose path may be an API key.
+pub(super) fn endpoint(text: &SecretText, base: &Path) -> Option<EndpointFrom> {
     match split(text)? {
         ("env", name) => is_variable(name).then(|| EndpointFrom::Env(name.to_owned())),
         ("file", path) => Some(EndpointFrom::File(base.join(path))),

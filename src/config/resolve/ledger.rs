@@ -4,7 +4,7 @@ use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
 use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
 use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
-use super::{Outcome, ethereum, fabric};
+use super::{Outcome, ethereum, fabric, iota};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset};
@@ -21,7 +21,7 @@ pub(super) fn ledger(
     only_keys_of_kind(name, &written)?;
     Ok(LedgerConfig {
         key: match written.kind {
-            LedgerKind::Embedded | LedgerKind::Ethereum => {
+            LedgerKind::Embedded | LedgerKind::Ethereum | LedgerKind::Iota => {
                 Some(ledger_key(name, &written, identity, base)?)
             }
             LedgerKind::Fabric => None,
@@ -35,6 +35,7 @@ pub(super) fn ledger(
             LedgerKind::Embedded => LedgerAt::Embedded(embedded(name, written, base)?),
             LedgerKind::Ethereum => LedgerAt::Ethereum(ethereum::chain(name, written, base)?),
             LedgerKind::Fabric => LedgerAt::Fabric(Box::new(fabric::gateway(name, written, base)?)),
+            LedgerKind::Iota => LedgerAt::Iota(iota::network(name, written, base)?),
         },
     })
 }
@@ -60,6 +61,7 @@ pub(super) fn currency(
     let place = ledgers.get(&ledger).map(|ledger| &ledger.at);
     let account = match place {
         Some(LedgerAt::Fabric(_)) => fabric::account,
+        Some(LedgerAt::Iota(_)) => iota::account,
         Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_)) | None => account,
     };
     let meant = CurrencyConfig {
@@ -80,14 +82,15 @@ pub(super) fn currency(
     match place {
         Some(LedgerAt::Ethereum(chain)) => ethereum::currency(name, &meant, chain)?,
         Some(LedgerAt::Fabric(_)) => fabric::currency(name, &meant)?,
+        Some(LedgerAt::Iota(_)) => iota::currency(name, &meant)?,
         Some(LedgerAt::Embedded(_)) | None => {}
     }
     Ok(meant)
 }
 
 fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
-    use LedgerKind::{Embedded, Ethereum, Fabric};
-    let keys: [(&str, bool, &[LedgerKind]); 26] = [
+    use LedgerKind::{Embedded, Ethereum, Fabric, Iota};
+    let keys: [(&str, bool, &[LedgerKind]); 31] = [
         ("dir", written.dir.is_some(), &[Embedded]),
         ("genesis", written.genesis.is_some(), &[Embedded]),
         ("address", written.address.is_some(), &[Embedded]),
@@ -95,7 +98,12 @@ fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
         ("endpoints", written.endpoints.is_some(), &[Ethereum]),
         ("escrow", written.escrow.is_some(), &[Ethereum]),
         ("depth", written.depth.is_some(), &[Ethereum]),
-        ("fee_ceiling", written.fee_ceiling.is_some(), &[Ethereum]),
+        ("fee_ceiling", written.fee_ceiling.is_some(), &[Ethereum, Iota]),
+        ("chain", written.chain.is_some(), &[Iota]),
+        ("endpoint", written.endpoint.is_some(), &[Iota]),
+        ("faucet", written.faucet.is_some(), &[Iota]),
+        ("scheme", written.scheme.is_some(), &[Iota]),
+        ("coins", written.coins.is_some(), &[Iota]),
         ("gateway", written.gateway.is_some(), &[Fabric]),
         ("channel", written.channel.is_some(), &[Fabric]),
         ("chaincode", written.chaincode.is_some(), &[Fabric]),
@@ -110,10 +118,10 @@ fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
         ("events", written.events.is_some(), &[Fabric]),
         ("ious_from", written.ious_from.is_some(), &[Fabric]),
         ("owe_at_most", written.owe_at_most.is_some(), &[Fabric]),
-        ("poll_ms", written.poll_ms.is_some(), &[Ethereum, Fabric]),
-        ("key", written.key.is_some(), &[Embedded, Ethereum]),
-        ("keystore", written.keystore.is_some(), &[Embedded, Ethereum]),
-        ("password", written.password.is_some(), &[Embedded, Ethereum, Fabric]),
+        ("poll_ms", written.poll_ms.is_some(), &[Ethereum, Fabric, Iota]),
+        ("key", written.key.is_some(), &[Embedded, Ethereum, Iota]),
+        ("keystore", written.keystore.is_some(), &[Embedded, Ethereum, Iota]),
+        ("password", written.password.is_some(), &[Embedded, Ethereum, Fabric, Iota]),
     ];
     let stray = keys.iter().find(|(_, is_written, of)| *is_written && !of.contains(&written.kind));
     let Some((key, ..)) = stray else { return Ok(()) };

@@ -4,6 +4,7 @@
 
 mod ethereum;
 mod fabric;
+mod iota;
 mod ledger;
 mod peers;
 mod role;

@@ -1,0 +1,90 @@
+//! `scripts/iota`: what a person starts, asks and stops.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+/// The script, with a folder of the test's own. What it started ends with this.
+struct Script {
+    dir: tempfile::TempDir,
+}
+
+impl Script {
+    fn new() -> Script {
+        Script { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn run(&self, verb: &str) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../scripts/iota");
+        let mut command = Command::new(script);
+        command.arg(verb).env("SDPP_IOTA_DIR", self.dir.path());
+        command.env("SDPP_IOTA_DOUBLE", env!("CARGO_BIN_EXE_sdpp-iota-double"));
+        command.output().unwrap()
+    }
+
+    fn says(&self, verb: &str) -> String {
+        let output = self.run(verb);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    fn network(&self) -> Value {
+        let text = std::fs::read_to_string(self.dir.path().join("network.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.run("down");
+    }
+}
+
+#[tokio::test]
+async fn a_person_starts_it_once_asks_it_and_stops_it() {
+    let script = Script::new();
+    assert_eq!(script.run("status").status.code(), Some(1));
+    let said = script.says("up");
+    assert!(said.contains("THIS IS NO IOTA NODE"), "{said}");
+
+    let network = script.network();
+    let request = support::request("iota_getChainIdentifier", &json!([]));
+    let (_, answer) = support::post(network["url"].as_str().unwrap(), &request).await;
+    assert_eq!(answer["result"], network["chain_id"]);
+    assert!(script.says("status").contains("up (a double)"));
+
+    // A second `up` finds the first.
+    script.says("up");
+    assert_eq!(script.network(), network);
+
+    assert!(script.says("down").contains("stopped"));
+    assert_eq!(script.run("status").status.code(), Some(1));
+    assert!(script.says("down").contains("not up"));
+}
+
+#[test]
+fn after_a_crash_it_comes_back_on_its_ports_with_another_ledger() {
+    let script = Script::new();
+    script.says("up");
+    let before = script.network();
+    let pid = before["pids"]["double"].to_string();
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    script.says("up");
+    let after = script.network();
+    assert_eq!(after["url"], before["url"]);
+    assert_ne!(after["pids"], before["pids"]);
+    assert_ne!(after["chain_id"], before["chain_id"]);
+}
+
+#[test]
+fn what_it_does_not_know_is_refused_with_its_usage() {
+    let output = Script::new().run("sideways");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("up | down | status"));
+}

@@ -1,0 +1,119 @@
+//! A transaction as bytes: what is signed, what is journaled and sent, and what a node gives back.
+//! The bytes are BCS by the network's own types; the digest is computed from them and never taken
+//! from anybody.
+
+use crate::names;
+use crate::shape::Shape;
+use crate::signer::{Signer, signer_of};
+use iota_sdk_types::{
+    Address, GasPayment, ObjectReference, SenderSignedTransaction, SignedTransaction, Transaction,
+    TransactionDigest, TransactionExpiration, TransactionKind, TransactionV1, UserSignature,
+};
+use sdpp_ledger::{Amount, LedgerError, Result, Signed};
+
+/// What is made of coins for a fee.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    /// What it does.
+    pub shape: Shape,
+    /// The coins that it lives on, all of which become the first.
+    pub gas: Vec<ObjectReference>,
+    /// What a unit of gas costs, in NANOS.
+    pub price: u64,
+    /// The most that it may cost, in NANOS.
+    pub budget: u64,
+}
+
+impl Draft {
+    /// The transaction, not yet signed.
+    pub fn build(&self, sender: Address) -> Transaction {
+        let kind = TransactionKind::new_programmable(self.shape.build(sender));
+        let (price, budget) = (self.price, self.budget);
+        let gas_payment = GasPayment { objects: self.gas.clone(), owner: sender, price, budget };
+        let expiration = TransactionExpiration::None;
+        Transaction::V1(TransactionV1 { kind, sender, gas_payment, expiration })
+    }
+
+    /// The transaction, signed under a number of the caller's.
+    pub fn sign(&self, number: u64, signer: &Signer) -> Signed {
+        let transaction = self.build(signer.address);
+        let tx = Some(names::tx(&transaction.digest()));
+        let signatures = vec![signer.sign(&transaction)];
+        let raw = SenderSignedTransaction::new(transaction, signatures).to_bcs();
+        Signed { number, tx, raw, fee: Amount::new(self.budget.into()) }
+    }
+}
+
+/// A signed transaction, read from bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tx {
+    transaction: Transaction,
+    body: TransactionV1,
+    signatures: Vec<UserSignature>,
+    /// Its digest, computed from its bytes.
+    pub digest: TransactionDigest,
+}
+
+impl Tx {
+    /// Reads the bytes of a signed transaction.
+    pub fn read(raw: &[u8]) -> Option<Self> {
+        let signed = SenderSignedTransaction::from_bcs(raw).ok()?.into_signed_transaction();
+        let SignedTransaction { transaction, signatures } = signed;
+        let (digest, body) = (transaction.digest(), transaction.as_opt_v1()?.clone());
+        Some(Tx { transaction, body, signatures, digest })
+    }
+
+    /// Reads what we signed ourselves.
+    ///
+    /// # Errors
+    /// `Refused` with `Malformed` where these are not the bytes of the transaction that they are
+    /// said to be, by this account.
+    pub fn own(signed: &Signed, sender: Address) -> Result<Self> {
+        let malformed = |why: &str| LedgerError::refused("Malformed", why);
+        let tx = Tx::read(&signed.raw).ok_or_else(|| malformed("no signed transaction"))?;
+        if signed.tx.as_ref() != Some(&names::tx(&tx.digest)) {
+            return Err(malformed("these bytes are another transaction"));
+        }
+        if tx.sender() != sender {
+            return Err(malformed("another account signed it"));
+        }
+        Ok(tx)
+    }
+
+    /// Who is said to have signed it.
+    pub fn sender(&self) -> Address {
+        self.body.sender
+    }
+
+    /// The coins that it lives on.
+    pub fn gas(&self) -> &GasPayment {
+        &self.body.gas_payment
+    }
+
+    /// Whether its sender signed it, and nobody else had to, by a scheme that is looked at here.
+    pub fn is_signed(&self) -> bool {
+        let [signature] = &self.signatures[..] else { return false };
+        signer_of(&self.transaction, signature) == Some(self.sender())
+    }
+
+    /// What it does, if it is of our shape, lives on its sender's coins and never expires.
+    pub fn shape(&self) -> Option<Shape> {
+        let body = &self.body;
+        let TransactionKind::Programmable(made) = &body.kind else { return None };
+        let is_ours =
+            body.gas_payment.owner == body.sender && body.expiration == TransactionExpiration::None;
+        is_ours.then(|| Shape::read(made, body.sender)).flatten()
+    }
+
+    /// What it was drafted as, if it is of our shape.
+    pub fn draft(&self) -> Option<Draft> {
+        let GasPayment { objects, price, budget, .. } = self.gas().clone();
+        Some(Draft { shape: self.shape()?, gas: objects, price, budget })
+    }
+
+    /// As a node takes it: the transaction and its signatures, in base64.
+    pub fn to_send(&self) -> (String, Vec<String>) {
+        let signatures = self.signatures.iter().map(|one| one.to_base64()).collect();
+        (self.transaction.to_base64(), signatures)
+    }
+}

@@ -1,0 +1,86 @@
+//! A side is killed while it streams, or in the middle of what it does to the ledger, and started
+//! again: what was owed is settled, and each thing happened once.
+
+use super::shop::{CO2, MEMORY, Plan, Shop, until};
+use crate::place::{Running, amount, assert_done};
+use sdpp_iota_double::Fault;
+
+const EXECUTE: &str = "iota_executeTransactionBlock";
+
+fn open(records_on: &'static str) -> Option<Shop> {
+    Shop::open(Plan { granularity: 3, records_on, ..Plan::default() })
+}
+
+/// A new order of the same buyer goes on with what the old one owed; then both end, and both
+/// journals agree with each other and with the node.
+fn buys_again_and_both_books_agree(shop: &mut Shop) {
+    std::fs::rename(shop.path("buyer.items"), shop.path("first.items")).unwrap();
+    assert_done(&shop.buy("co2", "5").output().unwrap());
+    shop.close();
+    shop.books_are_the_nodes();
+    let (sold, bought) = (shop.audit("seller"), shop.audit("buyer"));
+    assert_eq!((sold.len(), bought.len()), (2, 2));
+    for (sold, bought) in sold.iter().zip(&bought) {
+        assert_eq!(sold["session"], bought["session"]);
+        let (theirs, ours) = (amount(&sold["settled"]), amount(&bought["settled"]));
+        assert!(theirs <= ours, "nothing is received that was not sent: {sold} {bought}");
+        let price = if sold["topic"] == "co2" { CO2 } else { MEMORY };
+        assert!(ours - theirs <= 3 * 2 * price, "within K * W: {sold} {bought}");
+    }
+}
+
+#[test]
+fn a_buyer_killed_in_mid_stream_settles_all_when_it_is_back() {
+    let Some(mut shop) = open("iota") else { return };
+    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines() > 30);
+    buyer.signal("KILL");
+    buyer.wait();
+    buys_again_and_both_books_agree(&mut shop);
+}
+
+#[test]
+fn a_seller_killed_in_mid_stream_settles_all_when_it_is_back() {
+    let Some(mut shop) = open("iota") else { return };
+    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines() > 30);
+    shop.seller().signal("KILL");
+    shop.seller().wait();
+    assert!(!buyer.wait().success(), "the line broke");
+    shop.sell();
+    buys_again_and_both_books_agree(&mut shop);
+}
+
+/// Its payment is held by the node when it is killed: before anything was done, with its coins
+/// promised, or when all was done. Nobody but the buyer has anything executed here.
+#[test]
+fn a_buyer_killed_while_its_payment_is_held_pays_once() {
+    for fault in [Fault::Held, Fault::HeldPromised, Fault::AnswerHeld] {
+        let Some(mut shop) = open("nowhere") else { return };
+        let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
+        until("items flow", || shop.lines() > 9);
+        shop.double.arm(fault.once().on(EXECUTE));
+        shop.until_held(1);
+        buyer.signal("KILL");
+        buyer.wait();
+        shop.double.release();
+        buys_again_and_both_books_agree(&mut shop);
+    }
+}
+
+#[test]
+fn a_seller_killed_while_something_is_held_records_once() {
+    for fault in [Fault::Held, Fault::AnswerHeld] {
+        let Some(mut shop) = open("iota") else { return };
+        let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
+        until("items flow", || shop.lines() > 9);
+        shop.double.arm(fault.times(2).on(EXECUTE));
+        shop.until_held(1);
+        shop.seller().signal("KILL");
+        shop.seller().wait();
+        shop.double.clear();
+        assert!(!buyer.wait().success(), "the line broke");
+        shop.sell();
+        buys_again_and_both_books_agree(&mut shop);
+    }
+}

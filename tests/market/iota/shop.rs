@@ -1,0 +1,397 @@
+//! A shop on a double of an IOTA node in this process, and on an Anvil beside it where a story
+//! needs one: the programs, their configs, and what the node itself tells afterwards.
+
+use crate::chain::Chain;
+use crate::place::{Running, amount, assert_done, listening, sdpp, statements};
+use iota_sdk_types::{Address, Ed25519PublicKey};
+use sdpp_iota_double::{Double, GenesisCoin, Options, Tally};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What an item of each topic costs.
+pub const CO2: u128 = 20;
+pub const MEMORY: u128 = 3;
+
+/// What each side has at first, in one coin of NANOS.
+pub const FIRST: u128 = 1_000_000_000_000;
+
+/// How long a story waits for anything before it gives up.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Keys that Anvil gives coins to; here they are accounts of IOTA as well.
+const KEYS: [(&str, &str); 2] = [
+    ("seller", "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
+    ("buyer", "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
+];
+
+/// How it is sold; change what the story is about.
+#[derive(Clone)]
+pub struct Plan {
+    /// What is paid in: `IOTA`, or `ETH` on Anvil.
+    pub pays_in: &'static str,
+    pub method: &'static str,
+    /// Where records are kept: `iota`, `anvil`, or `nowhere`.
+    pub records_on: &'static str,
+    pub batch: &'static str,
+    pub anchor: &'static str,
+    pub granularity: u32,
+    pub credit_windows: u32,
+    /// How often the node makes a checkpoint, and how late it hears of anything.
+    pub pace_ms: [u64; 2],
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan {
+            pays_in: "IOTA",
+            method: "transfer",
+            records_on: "iota",
+            batch: "each",
+            anchor: "before",
+            granularity: 10,
+            credit_windows: 2,
+            pace_ms: [20, 30],
+        }
+    }
+}
+
+impl Plan {
+    fn uses_anvil(&self) -> bool {
+        self.pays_in == "ETH" || self.records_on == "anvil"
+    }
+}
+
+pub struct Shop {
+    // Dropped in this order: nobody is left without a ledger for long.
+    pub seller: Option<Running>,
+    pub address: String,
+    pub double: Double,
+    pub chain: Option<Chain>,
+    pub plan: Plan,
+    pub dir: TempDir,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl Shop {
+    /// `None`, said aloud, where a ledger cannot be started.
+    pub fn open(plan: Plan) -> Option<Shop> {
+        let first = u64::try_from(FIRST).unwrap();
+        let coins = KEYS.iter().zip(1..).map(|((side, _), n)| GenesisCoin::new(of(side), first, n));
+        let [checkpoint_ms, read_lag_ms] = plan.pace_ms;
+        let coins = coins.collect();
+        let options = Options { coins, checkpoint_ms, read_lag_ms, ..Options::default() };
+        let double = Double::start(options).unwrap();
+        let chain = if plan.uses_anvil() { Some(Chain::up()?) } else { None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (seller, address) = (None, String::new());
+        let dir = tempfile::tempdir().unwrap();
+        let mut shop = Shop { seller, address, double, chain, plan, dir, runtime };
+        shop.write_side("seller", &shop.seller_toml());
+        shop.write_side("buyer", &shop.buyer_toml());
+        shop.sell();
+        Some(shop)
+    }
+
+    /// Starts the seller, again where it was stopped.
+    pub fn sell(&mut self) {
+        drop(self.seller.take());
+        let (seller, address) =
+            listening(sdpp().args(["sell", "--config"]).arg(self.path("seller.toml")));
+        (self.seller, self.address) = (Some(seller), address);
+    }
+
+    pub fn seller(&mut self) -> &mut Running {
+        self.seller.as_mut().unwrap()
+    }
+
+    /// Ends the seller in good order: what it owed is settled when it is gone.
+    pub fn close(&mut self) {
+        self.seller().signal("TERM");
+        assert!(self.seller().wait().success());
+    }
+
+    /// The buyer's command to buy; its items go to a file of its name.
+    pub fn buy(&self, topic: &str, quantity: &str) -> Command {
+        let mut command = sdpp();
+        command.args(["buy", &self.address, topic, quantity, "--trust-on-first-use", "--json"]);
+        command.arg("--config").arg(self.path("buyer.toml"));
+        command.arg("--output").arg(self.path("buyer.items"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// How many items have come to the buyer's file.
+    pub fn lines(&self) -> usize {
+        let items = fs::read_to_string(self.path("buyer.items"));
+        items.map_or(0, |text| text.lines().count())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A side's statements, every row of which is read back from the ledgers, and nothing is
+    /// wrong with any.
+    pub fn audit(&self, side: &str) -> Vec<Value> {
+        let mut audit = sdpp();
+        audit.args(["audit", "--format", "json", "--journal"]);
+        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
+        let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
+        assert_done(&output);
+        let found = statements(&output.stdout);
+        for one in &found {
+            assert_eq!(one["problems"].as_array().map(Vec::len), Some(0), "{side}: {one}");
+            assert_eq!(one["ledgers_asked"], true, "{side}: {one}");
+            let anchors = one["anchors"].as_array().unwrap();
+            let are_there = anchors.iter().all(|anchor| anchor["finality"] == "final");
+            assert!(are_there, "{side}: {anchors:?}");
+        }
+        found
+    }
+
+    /// What a side still owes its ledgers.
+    pub fn unsettled(&self, side: &str) -> Vec<Value> {
+        let mut list = sdpp();
+        list.args(["journal", "list", "obligations", "--unsettled", "--json", "--journal"]);
+        let output = list.arg(self.path(&format!("{side}-journal"))).output().unwrap();
+        assert_done(&output);
+        statements(&output.stdout)
+    }
+
+    /// Waits until so many requests are held by the node.
+    pub fn until_held(&self, requests: usize) {
+        let held = self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, self.double.until_held(requests)).await
+        });
+        assert!(held.is_ok(), "never: {requests} requests are held");
+    }
+
+    /// What the node was asked, where nothing of it was strange.
+    pub fn tally(&self) -> Tally {
+        let tally = self.double.tally();
+        assert_eq!(tally.strange, Vec::<String>::new());
+        tally
+    }
+
+    /// How many coins a side has.
+    pub fn coins(&self, side: &str) -> usize {
+        let mut found = (0, Value::Null);
+        loop {
+            let params = json!([of(side).to_string(), null, found.1, 50]);
+            let page = self.ask("iotax_getCoins", &params);
+            found.0 += page["data"].as_array().unwrap().len();
+            if page["hasNextPage"] != true {
+                return found.0;
+            }
+            found.1 = page["nextCursor"].clone();
+        }
+    }
+
+    /// Compares both books with the node, to the NANO: all that was ever executed there is in one
+    /// of them, each payment once; nothing failed, and no two were ever sent on one coin.
+    pub fn books_are_the_nodes(&self) {
+        let books = ["seller", "buyer"].map(|side| self.audit(side));
+        let mut named = BTreeSet::new();
+        let mut has = [FIRST, FIRST].map(|first| i128::try_from(first).unwrap());
+        let (mut moved, mut settled) = (0, 0);
+        for told in books.iter().flatten() {
+            let of = |what: &str| told[what].as_array().unwrap().clone();
+            for row in [of("settlements"), of("anchors")].concat() {
+                let tx = row["tx"].as_str().unwrap_or_else(|| panic!("on no ledger: {row}"));
+                if !tx.starts_with("0x") {
+                    named.insert(tx.to_owned());
+                }
+            }
+        }
+        for tx in &named {
+            let made = self.made(tx);
+            let payer = KEYS.iter().position(|(side, _)| of(side).to_string() == made.from);
+            let payer = payer.unwrap_or_else(|| panic!("{tx} is of neither"));
+            has[payer] -= made.fee + made.pays;
+            has[1 - payer] += made.pays;
+            moved += made.pays;
+        }
+        for told in books[1].iter().filter(|told| told["currency"] == "IOTA") {
+            settled += i128::try_from(amount(&told["settled"])).unwrap();
+        }
+        let tally = self.tally();
+        let done = (tally.executed, tally.failed, tally.conflicts);
+        assert_eq!(done, (named.len() as u64, 0, 0), "{named:?}");
+        assert_eq!(moved, settled, "what moved was owed");
+        for ((side, _), has) in KEYS.iter().zip(has) {
+            assert_eq!(self.total(side), has, "{side}");
+        }
+        for side in ["seller", "buyer"] {
+            assert_eq!(self.unsettled(side), Vec::<Value>::new(), "{side} owes nothing more");
+        }
+    }
+
+    /// What a side has in all, by the node's word.
+    pub fn total(&self, side: &str) -> i128 {
+        let found = self.ask("iotax_getBalance", &json!([of(side).to_string()]));
+        found["totalBalance"].as_str().unwrap().parse().unwrap()
+    }
+
+    fn made(&self, tx: &str) -> Made {
+        let wanted = json!({ "showInput": true, "showEffects": true });
+        let told = self.ask("iota_getTransactionBlock", &json!([tx, wanted]));
+        assert_eq!(told["effects"]["status"]["status"], "success", "{told}");
+        let gas = |name: &str| -> i128 {
+            told["effects"]["gasUsed"][name].as_str().unwrap().parse().unwrap()
+        };
+        let data = &told["transaction"]["data"];
+        // The second input is what is split off for the payee: nothing where it is a record alone.
+        let pays = number(&data["transaction"]["inputs"][1]["value"]);
+        Made {
+            from: data["sender"].as_str().unwrap().to_owned(),
+            pays,
+            fee: gas("computationCost") + gas("storageCost") - gas("storageRebate"),
+        }
+    }
+
+    fn ask(&self, method: &str, params: &Value) -> Value {
+        let question = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let answer: Value = self.runtime.block_on(async {
+            let request = reqwest::Client::new().post(self.double.url());
+            let request = request.header("content-type", "application/json");
+            let answer = request.body(question.to_string()).send().await.unwrap();
+            serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        });
+        assert!(answer.get("error").is_none(), "{question}: {answer}");
+        answer["result"].clone()
+    }
+
+    fn write_side(&self, side: &str, config: &str) {
+        let key = self.path(&format!("{side}.key"));
+        fs::write(&key, format!("0x{}\n", secret(side))).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let shared = self.shared(side);
+        fs::write(self.path(&format!("{side}.toml")), format!("{shared}{config}")).unwrap();
+    }
+
+    fn shared(&self, side: &str) -> String {
+        let Plan { records_on, batch, anchor, .. } = &self.plan;
+        let records = match *records_on {
+            "nowhere" => String::new(),
+            name => format!(
+                "[records]\nledger = \"{name}\"\nbatch = \"{batch}\"\nanchor = \"{anchor}\"\n"
+            ),
+        };
+        format!(
+            "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n{records}{}{}",
+            self.on_iota(),
+            self.on_anvil()
+        )
+    }
+
+    fn on_iota(&self) -> String {
+        let Plan { pays_in, records_on, .. } = &self.plan;
+        if *pays_in != "IOTA" && *records_on != "iota" {
+            return String::new();
+        }
+        let currency = match *pays_in {
+            "IOTA" => {
+                "[currencies.IOTA]\nledger = \"iota\"\nasset = \"coin\"\ndecimals = 9\n\
+                 methods = [\"transfer\"]\n"
+            }
+            _ => "",
+        };
+        format!(
+            "[ledgers.iota]\nkind = \"iota\"\nchain = \"{}\"\nendpoint = \"{}\"\n\
+             fee_ceiling = \"100000000\"\npoll_ms = 100\npatience_ms = 3000\n{currency}",
+            self.double.chain_id(),
+            self.double.url()
+        )
+    }
+
+    fn on_anvil(&self) -> String {
+        let Some(chain) = &self.chain else { return String::new() };
+        let url = chain.recorded("url");
+        let currency = match self.plan.pays_in {
+            "ETH" => format!(
+                "[currencies.ETH]\nledger = \"anvil\"\nasset = \"coin\"\ndecimals = 18\n\
+                 methods = [\"{}\"]\n",
+                self.plan.method
+            ),
+            _ => String::new(),
+        };
+        format!(
+            "[ledgers.anvil]\nkind = \"ethereum\"\nchain_id = 31337\nendpoints = [\"{url}\"]\n\
+             escrow = \"{}\"\n\
+             depth = 1\nfee_ceiling = \"100000000000\"\npoll_ms = 100\n{currency}",
+            chain.recorded("escrow")
+        )
+    }
+
+    fn seller_toml(&self) -> String {
+        let Plan { pays_in, granularity, credit_windows, .. } = &self.plan;
+        let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
+        format!(
+            "[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"{pays_in}\"\n\
+             granularity = {granularity}\ncredit_windows = {credit_windows}\n\
+             patience_ms = 60000\n\
+             [topics.co2]\nprice = \"{CO2}\"\nunits = \"ppm\"\n\
+             source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
+             [topics.memory]\nprice = \"{MEMORY}\"\nunits = \"bytes\"\n\
+             source = {{ kind = \"host\", sensor = \"memory\", interval_ms = 10 }}\n",
+            co2.display()
+        )
+    }
+
+    fn buyer_toml(&self) -> String {
+        let deposit = if self.plan.method == "escrow" { "deposit = \"5000\"\n" } else { "" };
+        format!(
+            "[buyer]\npatience_ms = 60000\n[[buyer.currencies]]\ncurrency = \"{}\"\n\
+             max_total = \"1000000\"\n{deposit}",
+            self.plan.pays_in
+        )
+    }
+}
+
+/// A transaction, by the node's word, in NANOS.
+struct Made {
+    from: String,
+    pays: i128,
+    fee: i128,
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The end of a purchase that must be complete and paid.
+pub fn ends_paid(child: Child, items: usize) {
+    let output = child.wait_with_output().unwrap();
+    assert_done(&output);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let owed = items as u128 * CO2;
+    assert_eq!(told["end"], "complete", "{told}");
+    assert_eq!((amount(&told["owed"]), amount(&told["paid"])), (owed, owed), "{told}");
+}
+
+fn secret(side: &str) -> &'static str {
+    KEYS.iter().find(|(name, _)| *name == side).unwrap().1
+}
+
+/// The account that the network derives from a side's key.
+fn of(side: &str) -> Address {
+    let secret: [u8; 32] = hex::decode(secret(side)).unwrap().try_into().unwrap();
+    let key = ed25519_dalek::SigningKey::from_bytes(&secret);
+    Ed25519PublicKey::new(key.verifying_key().to_bytes()).derive_address()
+}
+
+fn number(value: &Value) -> i128 {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.parse().unwrap_or_else(|_| panic!("{value} is no number"))
+}
