@@ -28,6 +28,8 @@ mod gate;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
+#[cfg(feature = "iota")]
+mod iota_network;
 #[cfg(feature = "ethereum")]
 mod killed;
 #[cfg(feature = "fabric")]
