@@ -5,6 +5,7 @@ use crate::place::{amount, assert_done, told};
 use sdpp_iota_double::{Double, Options};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 use tempfile::TempDir;
@@ -38,8 +39,9 @@ impl Network {
     fn config(&self, name: &str, more: &str) {
         let mut secret = [0; 32];
         getrandom::getrandom(&mut secret).unwrap();
-        fs::write(self.path(&format!("{name}.key")), format!("0x{}\n", hex::encode(secret)))
-            .unwrap();
+        let key = self.path(&format!("{name}.key"));
+        fs::write(&key, format!("0x{}\n", hex::encode(secret))).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let (url, chain) = (self.double.url(), self.double.chain_id());
         let text = format!(
             r#"
