@@ -207,7 +207,8 @@ fn a_buyer_without_the_money_is_told_what_it_lacks_and_orders_nothing() {
         let (exit, said) = told(buy.arg("--config").arg(config).arg("--output").arg(items));
         let account = chain.account("buyer");
         assert_ne!(exit, 0);
-        let lack = format!("account {account} on eip155:31337 can pay 12345 of the coin, it needs ");
+        let lack =
+            format!("account {account} on eip155:31337 can pay 12345 of the coin, it needs ");
         assert!(said.contains(what) && said.contains(&lack), "{said}");
     }
     let journal = chain.path("buyer-journal");

@@ -32,6 +32,8 @@ mod gate;
 mod gateway;
 #[cfg(all(feature = "ethereum", feature = "iota"))]
 mod iota;
+#[cfg(feature = "iota")]
+mod iota_network;
 #[cfg(feature = "ethereum")]
 mod killed;
 #[cfg(feature = "fabric")]

@@ -54,7 +54,7 @@ impl Deploy {
         let Deploy { name, config, grace_period, test_token, decimals, json } = self;
         let which = Which { config, ledger: Some(name.clone()), json };
         let mut chosen = which.choose()?;
-        let _journal = chosen.hold_journal(&name)?;
+        let _journal = chosen.hold_journal(&name, true)?;
         let opened = Opened::open_to_deploy(&chosen.config, &name, &mut chosen.keys).await?;
         let deployed = match &test_token {
             None => opened.deploy_escrow(grace_period).await,

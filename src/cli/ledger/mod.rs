@@ -74,7 +74,8 @@ struct Balance {
 ///
 /// An embedded ledger's faucet creates it. On a chain it comes from the account of the config's
 /// own key; on Fabric it is made where we are an admin of its organisation, and else comes from our
-/// account. The command waits until that is final.
+/// account; on IOTA the config's faucet gives us what it gives, and others are paid from ours. The
+/// command waits until that is final.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp ledger fund 1000000 --config buyer.toml")]
 struct Fund {
@@ -184,7 +185,7 @@ impl Fund {
     async fn run(self) -> Outcome {
         let mut chosen = self.which.choose()?;
         let name = chosen.only()?;
-        let _journal = chosen.hold_journal(&name)?;
+        let _journal = chosen.hold_journal(&name, self.account.is_some())?;
         let asset = chosen.asset(&name, self.asset)?;
         let opened = chosen.open(&name).await?;
         let own = opened.ledger().account();
@@ -295,11 +296,14 @@ impl Chosen {
     }
 
     /// Keeps a node from starting that signs with the same key, where that would give one number
-    /// to two transactions.
-    fn hold_journal(&self, name: &str) -> Outcome<Option<Journal>> {
+    /// to two transactions, or one coin: a faucet takes no coin of ours.
+    fn hold_journal(&self, name: &str, spends_ours: bool) -> Outcome<Option<Journal>> {
         match self.config.ledgers.get(name).map(|ledger| &ledger.at) {
-            Some(LedgerAt::Ethereum(_) | LedgerAt::Iota(_)) => {}
-            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) | None => return Ok(None),
+            Some(LedgerAt::Ethereum(_)) => {}
+            Some(LedgerAt::Iota(_)) if spends_ours => {}
+            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_) | LedgerAt::Iota(_)) | None => {
+                return Ok(None);
+            }
         }
         let dir = &self.config.journal.dir;
         match Journal::open_existing(dir) {

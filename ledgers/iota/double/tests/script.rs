@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ed25519_dalek::SigningKey;
+use iota_sdk_types::Ed25519PublicKey;
 use serde_json::{Value, json};
 
 /// The script, with a folder of the test's own. What it started ends with this.
@@ -87,4 +90,41 @@ fn what_it_does_not_know_is_refused_with_its_usage() {
     let output = Script::new().run("sideways");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("up | down | status"));
+}
+
+#[tokio::test]
+async fn what_it_writes_is_of_this_ledger_and_of_accounts_that_have_coins() {
+    let script = Script::new();
+    script.says("up");
+    let path = |name: &str| script.dir.path().join(name);
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    let network = script.network();
+    let (url, chain) = (network["url"].as_str().unwrap(), network["chain_id"].as_str().unwrap());
+    for side in ["seller", "buyer"] {
+        let config = read(&format!("{side}.toml"));
+        assert!(config.contains(url) && config.contains(chain), "{config}");
+        let mode = std::fs::metadata(path(&format!("{side}.key"))).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others read {side}.key");
+        let secret = hex::decode(&read(&format!("{side}.key")).trim()[2..]).unwrap();
+        let secret = SigningKey::from_bytes(&secret.try_into().unwrap());
+        let public = Ed25519PublicKey::new(secret.verifying_key().to_bytes());
+        let params = json!([public.derive_address().to_hex()]);
+        let request = support::request("iotax_getBalance", &params);
+        let (_, answer) = support::post(url, &request).await;
+        assert_eq!(answer["result"]["totalBalance"], "1000000000000", "{side}: {answer}");
+    }
+    let (key, before) = (read("seller.key"), read("seller.toml"));
+    script.says("up");
+    assert_eq!((read("seller.key"), read("seller.toml")), (key.clone(), before));
+
+    // What was owed on a ledger that is gone would be waited for without end.
+    std::fs::create_dir(path("seller-journal")).unwrap();
+    std::fs::write(path("seller-journal/lock"), "1").unwrap();
+    script.says("down");
+    script.says("up");
+    assert!(!path("seller-journal").exists());
+    assert!(path(&format!("seller-journal-of-{chain}")).exists());
+    let now = script.network()["chain_id"].as_str().unwrap().to_owned();
+    assert!(now != chain && read("seller.toml").contains(&now));
+    assert_eq!(read("seller.key"), key, "who one is does not change");
 }
