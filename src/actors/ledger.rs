@@ -138,7 +138,7 @@ impl LedgerActor {
 
     fn notice(&mut self, step: &Step, answer: &Answer, now_ms: u64) {
         let is_first = self.health.hear(step, answer, now_ms);
-        if let (true, Some(Trouble { what, .. })) = (is_first, self.health.trouble()) {
+        if let (true, Some(Trouble { what, .. })) = (is_first, self.health.trouble(now_ms)) {
             tracing::warn!(ledger = %self.ledger.id(), what, "the ledger is away");
         }
     }
@@ -200,6 +200,6 @@ impl Handler<AskHealth> for LedgerActor {
     type Result = MessageResult<AskHealth>;
 
     fn handle(&mut self, _: AskHealth, _: &mut Context<Self>) -> Self::Result {
-        MessageResult(self.health.trouble().cloned())
+        MessageResult(self.health.trouble(now_ms()).cloned())
     }
 }

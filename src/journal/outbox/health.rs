@@ -11,10 +11,25 @@ use std::collections::BTreeMap;
 /// The most things that are remembered as not answered. More say no more.
 const TROUBLES_MAX: usize = 64;
 
+/// How long a ledger may ask to be asked again before that is a trouble, in milliseconds: who is
+/// busy with what it has of ours is not away.
+const BUSY_MS_MAX: u64 = 30_000;
+
 /// The troubles that a ledger makes. A value to keep, and to lose at will: none is on disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    troubles: BTreeMap<Subject, Trouble>,
+    troubles: BTreeMap<Subject, (Trouble, Kind)>,
+    /// The last answer left a trouble.
+    is_ill: bool,
+}
+
+/// What a ledger said instead of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Nothing that says when it will be well.
+    Outage,
+    /// That it is to be asked again, and when.
+    Busy,
 }
 
 /// What was not answered.
@@ -28,18 +43,24 @@ pub struct Trouble {
 
 impl Health {
     /// The oldest trouble, if there is one.
-    pub fn trouble(&self) -> Option<&Trouble> {
-        self.troubles.values().min_by_key(|trouble| trouble.since_ms)
+    pub fn trouble(&self, now_ms: u64) -> Option<&Trouble> {
+        let counts = |(trouble, kind): &&(Trouble, Kind)| match kind {
+            Kind::Outage => true,
+            Kind::Busy => now_ms.saturating_sub(trouble.since_ms) >= BUSY_MS_MAX,
+        };
+        let counting = self.troubles.values().filter(counts).map(|(trouble, _)| trouble);
+        counting.min_by_key(|trouble| trouble.since_ms)
     }
 
     /// Takes in an answer. Whether it is the first trouble after good times.
     pub fn hear(&mut self, step: &Step, answer: &Answer, now_ms: u64) -> bool {
-        let was_well = self.troubles.is_empty();
         match outage(answer) {
-            Some(what) => self.suffer(step, what, now_ms),
+            Some((what, kind)) => self.suffer(step, what, kind, now_ms),
             None => self.recover(step, answer),
         }
-        was_well && !self.troubles.is_empty()
+        let is_ill = self.trouble(now_ms).is_some();
+        let was_ill = std::mem::replace(&mut self.is_ill, is_ill);
+        is_ill && !was_ill
     }
 
     /// Forgets what is not to be asked for any more.
@@ -56,20 +77,21 @@ impl Health {
                 self.troubles.remove(&subject);
             }
         }
+        self.is_ill &= !self.troubles.is_empty();
         Ok(())
     }
 
-    fn suffer(&mut self, step: &Step, what: String, now_ms: u64) {
+    fn suffer(&mut self, step: &Step, what: String, kind: Kind, now_ms: u64) {
         let subjects = Subject::of(step);
         // Of what shares a transaction one stands for all.
         let known = subjects.iter().find(|subject| self.troubles.contains_key(subject));
         let Some(subject) = known.or(subjects.first()).copied() else { return };
         let since_ms = match self.troubles.get(&subject) {
-            Some(trouble) => trouble.since_ms,
+            Some((trouble, _)) => trouble.since_ms,
             None if self.troubles.len() < TROUBLES_MAX => now_ms,
             None => return,
         };
-        self.troubles.insert(subject, Trouble { since_ms, what });
+        self.troubles.insert(subject, (Trouble { since_ms, what }, kind));
     }
 
     fn recover(&mut self, step: &Step, answer: &Answer) {
@@ -88,7 +110,7 @@ impl Health {
 }
 
 /// What the ledger said in place of an answer. A refusal is an answer.
-fn outage(answer: &Answer) -> Option<String> {
+fn outage(answer: &Answer) -> Option<(String, Kind)> {
     let error = match answer {
         Answer::Prepared(Err(error)) | Answer::Cancelled(Err(error)) => error.clone(),
         Answer::Submitted(Err(error)) | Answer::Finality(Err(error)) => error.clone(),
@@ -97,7 +119,8 @@ fn outage(answer: &Answer) -> Option<String> {
         _ => return None,
     };
     match error {
-        LedgerError::Unavailable { what, .. } => Some(what),
+        LedgerError::Unavailable { what, retry_after: None } => Some((what, Kind::Outage)),
+        LedgerError::Unavailable { what, .. } => Some((what, Kind::Busy)),
         LedgerError::Refused { .. } => None,
     }
 }

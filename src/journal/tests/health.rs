@@ -5,16 +5,19 @@ use super::node::Node;
 use super::*;
 use crate::journal::outbox::{self, Health, Step, perform};
 use sdpp_ledger::LedgerError;
+use std::time::Duration;
 
 /// A node that hears what its ledger says.
 struct Patient {
     node: Node,
     health: Health,
+    /// When the ledger asks to be asked again, where it says so.
+    retry_after: Option<Duration>,
 }
 
 impl Patient {
     fn new() -> Self {
-        Patient { node: Node::new(1), health: Health::default() }
+        Patient { node: Node::new(1), health: Health::default(), retry_after: None }
     }
 
     /// A turn in which nothing can be signed: the ledger says why.
@@ -22,7 +25,8 @@ impl Patient {
         for step in self.node.plan() {
             let answer = match (&step, why) {
                 (Step::Prepare { .. }, Some(why)) => {
-                    outbox::Answer::Prepared(Err(LedgerError::unavailable(why)))
+                    let (what, retry_after) = (why.to_owned(), self.retry_after);
+                    outbox::Answer::Prepared(Err(LedgerError::Unavailable { what, retry_after }))
                 }
                 _ => now(perform(&self.node.toy, &step)),
             };
@@ -36,7 +40,7 @@ impl Patient {
     }
 
     fn trouble(&self) -> Option<(&str, u64)> {
-        let trouble = self.health.trouble()?;
+        let trouble = self.health.trouble(self.node.now_ms)?;
         Some((&trouble.what, trouble.since_ms))
     }
 }
@@ -94,6 +98,23 @@ fn a_ledger_that_is_away_from_everything_is_remembered_for_a_bounded_number_of_t
     assert_eq!(patient.trouble(), Some(("down", NOW)));
     assert!(format!("{:?}", patient.health).matches("down").count() <= 64);
     while !patient.node.journal.reader().counts().unwrap().unsettled.is_empty() {
+        patient.turn(None);
+    }
+    assert_eq!(patient.trouble(), None);
+}
+
+#[test]
+fn a_ledger_that_is_busy_for_a_while_is_not_away() {
+    let mut patient = Patient::new();
+    patient.retry_after = Some(Duration::from_millis(500));
+    patient.node.owe(1, payment(session(1), 1));
+    let since_ms = patient.node.now_ms;
+    patient.turn(Some("all coins are in use"));
+    assert_eq!(patient.trouble(), None, "it said when it is to be asked again");
+    patient.node.now_ms = since_ms + 40_000;
+    patient.turn(Some("all coins are in use"));
+    assert_eq!(patient.trouble(), Some(("all coins are in use", since_ms)), "and again, and again");
+    while patient.node.met().is_empty() {
         patient.turn(None);
     }
     assert_eq!(patient.trouble(), None);
