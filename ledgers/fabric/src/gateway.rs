@@ -4,6 +4,7 @@
 
 use crate::call::Request;
 use crate::class::{self, Meaning};
+use crate::same::Met;
 use crate::settings::{Login, Settings, misconfigured};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, Url};
 use sdpp_ledger::{Endpoint, LedgerError};
@@ -14,8 +15,10 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The longest answer that is read, in bytes: with a block, and any other.
+/// The longest answer that is read, in bytes: with a block, with the first one, which is read
+/// again and again and holds no transactions, and any other.
 const BLOCK_MAX: usize = 64 * 1024 * 1024;
+const FIRST_BLOCK_MAX: usize = 16 * 1024 * 1024;
 const ANSWER_MAX: usize = 2 * 1024 * 1024;
 
 /// How many blocks are read at once, as they may be long.
@@ -106,6 +109,8 @@ pub(crate) struct Gateway {
     slots: Semaphore,
     /// One for each block that may be read at once.
     readers: Semaphore,
+    /// The ledger that it has to be, once that is known.
+    pub met: Option<Met>,
 }
 
 /// An answer to a question: the rest of it is passed over.
@@ -153,7 +158,7 @@ impl Gateway {
         let http = builder.build().map_err(|_| misconfigured(why))?;
         let slots = Semaphore::new(settings.in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
         let readers = Semaphore::new(READERS);
-        Ok(Gateway { http, settings, slots, readers })
+        Ok(Gateway { http, settings, slots, readers, met: None })
     }
 
     /// Where, as whom, and how long.
@@ -168,6 +173,7 @@ impl Gateway {
 
     /// Asks the chaincode a question.
     pub async fn query<T: DeserializeOwned>(&self, request: &Request) -> Answer<T> {
+        self.is_same().await?;
         let url = self.url(&["query"], &["channel", "chaincode", "signer"]);
         let body = json!({ "headers": {}, "func": request.func, "args": request.args });
         let asked = self.http.post(url).body(body.to_string());
@@ -183,9 +189,19 @@ impl Gateway {
 
     /// Asks for something of the channel itself: a block, its height.
     pub async fn lookup<T: DeserializeOwned>(&self, path: &[&str]) -> Answer<T> {
+        self.is_same().await?;
+        self.look(path).await
+    }
+
+    /// The same of whichever ledger answers.
+    pub async fn look<T: DeserializeOwned>(&self, path: &[&str]) -> Answer<T> {
         let asked = self.http.get(self.url(path, &["channel", "signer"]));
         let what = path.first().copied().unwrap_or_default();
-        let max = if what == "chaininfo" { ANSWER_MAX } else { BLOCK_MAX };
+        let max = match path {
+            ["chaininfo"] => ANSWER_MAX,
+            ["blocks", "0"] => FIRST_BLOCK_MAX,
+            _ => BLOCK_MAX,
+        };
         let told: Told<T> = self.ask(asked, what, max).await?;
         Ok(told.result)
     }
@@ -205,6 +221,7 @@ impl Gateway {
         // Nobody closes it.
         let closed = |_| Trouble::doubt("nothing is submitted any more");
         let _slot = self.slots.acquire().await.map_err(closed)?;
+        self.is_same().await?;
         let mut url = self.url(&["transactions"], &["channel", "chaincode", "signer"]);
         url.query_pairs_mut().append_pair("fly-sync", "true");
         let headers = json!({ "type": "SendTransaction" });
@@ -242,6 +259,20 @@ impl Gateway {
     }
 
     async fn within<T: DeserializeOwned>(
+        &self,
+        asked: RequestBuilder,
+        what: &str,
+        max: usize,
+        patience: Duration,
+    ) -> Answer<T> {
+        let answer = self.answer(asked, what, max, patience).await;
+        if let Some(met) = &self.met {
+            met.heed(&answer);
+        }
+        answer
+    }
+
+    async fn answer<T: DeserializeOwned>(
         &self,
         asked: RequestBuilder,
         what: &str,
