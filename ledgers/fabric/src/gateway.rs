@@ -137,25 +137,7 @@ impl Gateway {
     /// # Errors
     /// `Misconfigured` where certificates or keys cannot be read.
     pub fn new(settings: Settings) -> Result<Self, LedgerError> {
-        // A redirect would carry the login to another host.
-        let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-        builder = builder.pool_idle_timeout(IDLE);
-        if settings.gateway.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &settings.tls.authorities {
-            let read = Certificate::from_pem_bundle(pem).ok().filter(|list| !list.is_empty());
-            let list = read.ok_or_else(|| misconfigured("no certificate can be read of tls_ca"))?;
-            builder =
-                list.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
-        }
-        if let Some(pem) = &settings.tls.identity {
-            let why = "tls_certificate and tls_key are no certificate with its key";
-            let identity = Identity::from_pem(pem).map_err(|_| misconfigured(why))?;
-            builder = builder.identity(identity);
-        }
-        let why = "no HTTP client can be made of these certificates";
-        let http = builder.build().map_err(|_| misconfigured(why))?;
+        let http = client(&settings)?;
         let slots = Semaphore::new(settings.in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
         let readers = Semaphore::new(READERS);
         Ok(Gateway { http, settings, slots, readers, met: None })
@@ -414,6 +396,31 @@ impl Gateway {
             None => self.doubt(what),
         }
     }
+}
+
+/// What asks, with the certificates and keys of these settings.
+///
+/// # Errors
+/// `Misconfigured` where they cannot be read.
+pub(crate) fn client(settings: &Settings) -> Result<Client, LedgerError> {
+    // A redirect would carry the login to another host.
+    let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder = builder.pool_idle_timeout(IDLE);
+    if settings.gateway.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = &settings.tls.authorities {
+        let read = Certificate::from_pem_bundle(pem).ok().filter(|list| !list.is_empty());
+        let list = read.ok_or_else(|| misconfigured("no certificate can be read of tls_ca"))?;
+        builder = list.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
+    }
+    if let Some(pem) = &settings.tls.identity {
+        let why = "tls_certificate and tls_key are no certificate with its key";
+        let identity = Identity::from_pem(pem).map_err(|_| misconfigured(why))?;
+        builder = builder.identity(identity);
+    }
+    let why = "no HTTP client can be made of these certificates";
+    builder.build().map_err(|_| misconfigured(why))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
