@@ -169,6 +169,9 @@ fn a_served_ledger_is_funded_and_asked() {
     shop.edit("seller.toml", "127.0.0.1:1", "127.0.0.1:9630");
     let served = shop.serve();
     shop.run(&["config", "check", "seller.toml", "--online"]).done().says("all ledgers answer");
+    shop.run(&["ledger", "open", "--config", "buyer.toml"]).done().says("nothing to open");
+    let opened = shop.run(&["ledger", "open", "--config", "buyer.toml", "--json"]).done().json();
+    assert_eq!((&opened[0]["opened"], opened.len()), (&"never".into(), 1));
     let status = shop.run(&["ledger", "status", "--config", "buyer.toml", "--json"]).done().json();
     assert_eq!((&status[0]["ledger"], status[0]["depth"].as_u64()), (&"local".into(), Some(1)));
     assert!(status[0]["head_age_s"].is_u64(), "{status:?}");
@@ -203,6 +206,33 @@ fn what_is_wrong_in_a_config_is_named_with_file_line_and_key() {
     let missing = shop.run(&["config", "check", "buyer.toml"]).failed(2);
     missing.says("identity.key").says("sdpp keys new nobody");
     shop.run(&["ledger", "list", "--config", "none.toml"]).failed(2).says("sdpp init");
+}
+
+/// Nobody is asked, so it is not the ledger that is wrong.
+#[cfg(feature = "fabric")]
+#[test]
+fn what_can_never_work_at_a_gateway_is_a_wrong_config() {
+    let shop = Shop::new();
+    let text = include_str!("../config/ledgers/fabric.toml");
+    fs::write(shop.path("no.pem"), "no certificate").unwrap();
+    let gateway = "gateway = \"https://127.0.0.1:1\"";
+    let text = text.replace("gateway = \"http://127.0.0.1:3000\"", gateway);
+    let said = [
+        ("# token = \"env:SDPP_FABRIC_TOKEN\"", "token = \"env:TOKEN\"", "token"),
+        ("# tls_ca = \"tls/ca.pem\"", "tls_ca = \"no.pem\"", "certificate"),
+        (gateway, "gateway = \"env:URL\"\ntoken = \"env:GOOD\"", "https"),
+    ];
+    for (from, to, word) in said {
+        assert!(text.contains(from), "{from}");
+        fs::write(shop.path("fabric.toml"), text.replacen(from, to, 1)).unwrap();
+        let mut command = shop.command(&["ledger", "status", "--config", "fabric.toml"]);
+        command.env("TOKEN", "two words").env("GOOD", "word").env("URL", "http://192.0.2.1");
+        let ran = shop.finish(command).failed(2);
+        ran.says(word).says("mend it in [ledgers.consortium]");
+    }
+    // Here somebody was asked, and did not answer.
+    fs::write(shop.path("fabric.toml"), text).unwrap();
+    shop.run(&["ledger", "status", "--config", "fabric.toml"]).failed(5).says("consortium");
 }
 
 #[test]

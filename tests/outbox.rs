@@ -32,6 +32,9 @@ struct Desk {
     /// Who hands one of these over waits until it is let go.
     held: Mutex<BTreeSet<Reference>>,
     released: Notify,
+    /// Who hands this one over panics, each time.
+    cursed: Mutex<Option<Reference>>,
+    panics: AtomicU64,
     /// What is told next.
     news: Mutex<Vec<Reference>>,
     told: Notify,
@@ -48,6 +51,8 @@ impl Desk {
             taken: Mutex::default(),
             held: Mutex::default(),
             released: Notify::new(),
+            cursed: Mutex::default(),
+            panics: AtomicU64::new(0),
             news: Mutex::default(),
             told: Notify::new(),
             is_chatty,
@@ -128,6 +133,11 @@ impl Ledger for Desk {
 
     async fn submit(&self, signed: &Signed) -> Result<TxId> {
         let reference = Reference(signed.raw.clone().try_into().unwrap());
+        let is_cursed = *self.cursed.lock().unwrap() == Some(reference);
+        if is_cursed {
+            self.panics.fetch_add(1, Ordering::SeqCst);
+            panic!("a mistake of ours, which this story is about");
+        }
         loop {
             let waits = self.released.notified();
             if !self.held.lock().unwrap().contains(&reference) {
@@ -276,6 +286,22 @@ fn a_submission_that_hangs_holds_up_no_other_and_no_claim() {
         desk.tell(slow);
         until("it is met", || is_met(reader, &slow)).await;
         assert_eq!(deliveries(reader), 2);
+    });
+}
+
+#[test]
+fn a_mistake_that_hits_one_thing_that_is_owed_does_not_end_the_others() {
+    let desk = Desk::new(false);
+    live(&desk, async |journal, reader| {
+        *desk.cursed.lock().unwrap() = Some(reference(1));
+        let cursed = owe(journal, 1, false).await;
+        until("it breaks", || desk.panics.load(Ordering::SeqCst) == 1).await;
+        let other = owe(journal, 2, false).await;
+        until("the other is handed over", || desk.taken.lock().unwrap().len() == 1).await;
+        desk.tell(other);
+        until("the other is met", || is_met(reader, &other)).await;
+        assert!(!is_met(reader, &cursed), "nobody knows what became of it");
+        assert_eq!(desk.panics.load(Ordering::SeqCst), 1, "it is put off like an outage");
     });
 }
 

@@ -8,7 +8,7 @@
 use crate::actors::journal::{Commit, JournalActor, Serve, Wake};
 use crate::actors::now_ms;
 use crate::journal::Reader;
-use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, Turn, take};
+use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, Turn, take, unbroken};
 use actix::prelude::*;
 use sdpp_ledger::{Ledger, Reference};
 use std::sync::Arc;
@@ -42,6 +42,9 @@ const MOMENT_MS: u64 = 20;
 
 /// How long to wait before the journal is read again after it could not be, in milliseconds.
 const JOURNAL_AGAIN_MS: u64 = 1_000;
+
+/// How long the ledger is not listened to after that panicked, in milliseconds.
+const LISTEN_AGAIN_MS: u64 = 1_000;
 
 impl LedgerActor {
     /// Starts the actor for the account of `ledger`; it goes on with whatever is open.
@@ -92,10 +95,11 @@ impl LedgerActor {
     /// Waits until the ledger tells something, and after a moment again.
     fn listen(&mut self, ctx: &mut Context<Self>) {
         let ledger = self.ledger.clone();
-        let heard = async move { ledger.heard().await }.into_actor(self);
-        ctx.spawn(heard.map(|references, actor, ctx| {
-            actor.hear(&references, ctx);
-            ctx.run_later(Duration::from_millis(MOMENT_MS), |actor, ctx| actor.listen(ctx));
+        let heard = async move { unbroken(ledger.heard()).await }.into_actor(self);
+        ctx.spawn(heard.map(|heard, actor, ctx| {
+            let wait_ms = if heard.is_some() { MOMENT_MS } else { LISTEN_AGAIN_MS };
+            actor.hear(&heard.unwrap_or_default(), ctx);
+            ctx.run_later(Duration::from_millis(wait_ms), |actor, ctx| actor.listen(ctx));
         }));
     }
 

@@ -120,6 +120,7 @@ impl From<OpenError> for Failure {
             }
             OpenError::Endpoint { .. }
             | OpenError::Unread { .. }
+            | OpenError::Unsound { .. }
             | OpenError::NoKey { .. }
             | OpenError::NoKeys { .. }
             | OpenError::NotBuilt { .. }

@@ -35,6 +35,10 @@ const CHANNELS_SHOWN: usize = 100;
 /// How long a ledger may take to say how it is.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
 
+/// What is said of a ledger whose actor is no more.
+const BROKE: &str = "what carries it has broken, and nothing that is owed there is settled: start sdpp \
+     again, the log says why";
+
 /// What the running node is doing: ready or why not, sessions, what is owed and since when, its
 /// ledgers, its open channels.
 #[derive(Debug, Args)]
@@ -299,7 +303,10 @@ impl OneLedger {
             Err(_) => (None, Some("it does not answer".to_owned())),
         };
         let age_s = |head: &sdpp_ledger::Status| now_ms().saturating_sub(head.at_ms) / 1_000;
-        let trouble = self.actor.send(AskHealth).await.unwrap_or_default();
+        let (trouble, error) = match self.actor.send(AskHealth).await {
+            Ok(trouble) => (trouble, error),
+            Err(_) => (None, Some(BROKE.to_owned())),
+        };
         let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
         let shown = json!({
             "ledger": self.id,
@@ -316,4 +323,52 @@ impl OneLedger {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::actors::journal::JournalActor;
+    use crate::journal::Journal;
+    use crate::journal::outbox::Policy;
+    use sdpp_ledger::Key;
+    use sdpp_ledger_embedded::{EmbeddedLedger, Genesis, LocalNode, system_clock};
+
+    #[test]
+    fn a_ledger_is_not_well_when_what_carries_it_has_ended() {
+        let key = Key::from_bytes(&[1; 32]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let node = LocalNode::in_memory(Genesis::default(), system_clock()).unwrap();
+        let ledger: Arc<dyn Ledger> = Arc::new(EmbeddedLedger::new(Arc::new(node), key.clone()));
+        let policy = Policy {
+            anchors_at_most: 1,
+            redeems_at_most: 1,
+            raise_after_ms: 30_000,
+            in_flight_max: 4,
+            poll_ms: 1_000,
+            backoff_base_ms: 1_000,
+            backoff_max_ms: 1_000,
+        };
+        let (system, [desk, carrying]) = (System::new(), [(); 2].map(|()| Arbiter::new()));
+        system.block_on(async {
+            let journal = Journal::open(&dir.path().join("journal"), key.public()).unwrap();
+            let (journal, reader) = JournalActor::start_on(&desk, journal);
+            let (started, actor) = tokio::sync::oneshot::channel();
+            let carried = ledger.clone();
+            carrying.spawn(async move {
+                let _ = started.send(LedgerActor::start_for(carried, policy, reader, journal));
+            });
+            let (name, id, actor) = ("local".to_owned(), ledger.id().clone(), actor.await.unwrap());
+            let one = OneLedger { name, id, ledger, actor };
+            assert_eq!(one.status(None).await.1, None);
+            carrying.stop();
+            carrying.join().unwrap();
+            let (shown, why) = one.status(None).await;
+            assert!(why.unwrap().contains("has broken"), "{shown}");
+        });
+        desk.stop();
+        desk.join().unwrap();
+    }
 }

@@ -236,6 +236,19 @@ impl Opened {
         }
     }
 
+    /// Whether accounts have to be opened here before they can be paid.
+    pub fn opens_accounts(&self) -> bool {
+        match &self.kind {
+            Kind::Embedded(_) => false,
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(_) => false,
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => true,
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => false,
+        }
+    }
+
     /// Whether our account can be paid.
     pub async fn is_open(&self) -> Result<bool, LedgerError> {
         match &self.kind {

@@ -180,7 +180,7 @@ impl Gateway {
 
     /// The hash of the channel's first block, which tells it from all other channels.
     pub async fn genesis(&self) -> Answer<[u8; 32]> {
-        let shown: Shown = self.lookup(&["blocks", "0"]).await?;
+        let shown: Shown = self.look(&["blocks", "0"]).await?;
         let hash = shown.block.hash().filter(|_| shown.block.block_number == 0);
         let bytes = hash.and_then(|hash| hex::decode(hash).ok()?.try_into().ok());
         bytes.ok_or_else(|| self.doubt("a first block that has no hash"))

@@ -4,6 +4,7 @@
 
 use crate::call::Request;
 use crate::class::{self, Meaning};
+use crate::same::Met;
 use crate::settings::{Login, Settings, misconfigured};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, Url};
 use sdpp_ledger::{Endpoint, LedgerError};
@@ -14,8 +15,10 @@ use std::error::Error;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The longest answer that is read, in bytes: with a block, and any other.
+/// The longest answer that is read, in bytes: with a block, with the first one, which is read
+/// again and again and holds no transactions, and any other.
 const BLOCK_MAX: usize = 64 * 1024 * 1024;
+const FIRST_BLOCK_MAX: usize = 16 * 1024 * 1024;
 const ANSWER_MAX: usize = 2 * 1024 * 1024;
 
 /// How many blocks are read at once, as they may be long.
@@ -106,6 +109,8 @@ pub(crate) struct Gateway {
     slots: Semaphore,
     /// One for each block that may be read at once.
     readers: Semaphore,
+    /// The ledger that it has to be, once that is known.
+    pub met: Option<Met>,
 }
 
 /// An answer to a question: the rest of it is passed over.
@@ -132,28 +137,10 @@ impl Gateway {
     /// # Errors
     /// `Misconfigured` where certificates or keys cannot be read.
     pub fn new(settings: Settings) -> Result<Self, LedgerError> {
-        // A redirect would carry the login to another host.
-        let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-        builder = builder.pool_idle_timeout(IDLE);
-        if settings.gateway.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &settings.tls.authorities {
-            let read = Certificate::from_pem_bundle(pem).ok().filter(|list| !list.is_empty());
-            let list = read.ok_or_else(|| misconfigured("no certificate can be read of tls_ca"))?;
-            builder =
-                list.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
-        }
-        if let Some(pem) = &settings.tls.identity {
-            let why = "tls_certificate and tls_key are no certificate with its key";
-            let identity = Identity::from_pem(pem).map_err(|_| misconfigured(why))?;
-            builder = builder.identity(identity);
-        }
-        let why = "no HTTP client can be made of these certificates";
-        let http = builder.build().map_err(|_| misconfigured(why))?;
+        let http = client(&settings)?;
         let slots = Semaphore::new(settings.in_flight_max.clamp(1, Semaphore::MAX_PERMITS));
         let readers = Semaphore::new(READERS);
-        Ok(Gateway { http, settings, slots, readers })
+        Ok(Gateway { http, settings, slots, readers, met: None })
     }
 
     /// Where, as whom, and how long.
@@ -168,6 +155,7 @@ impl Gateway {
 
     /// Asks the chaincode a question.
     pub async fn query<T: DeserializeOwned>(&self, request: &Request) -> Answer<T> {
+        self.is_same().await?;
         let url = self.url(&["query"], &["channel", "chaincode", "signer"]);
         let body = json!({ "headers": {}, "func": request.func, "args": request.args });
         let asked = self.http.post(url).body(body.to_string());
@@ -183,9 +171,19 @@ impl Gateway {
 
     /// Asks for something of the channel itself: a block, its height.
     pub async fn lookup<T: DeserializeOwned>(&self, path: &[&str]) -> Answer<T> {
+        self.is_same().await?;
+        self.look(path).await
+    }
+
+    /// The same of whichever ledger answers.
+    pub async fn look<T: DeserializeOwned>(&self, path: &[&str]) -> Answer<T> {
         let asked = self.http.get(self.url(path, &["channel", "signer"]));
         let what = path.first().copied().unwrap_or_default();
-        let max = if what == "chaininfo" { ANSWER_MAX } else { BLOCK_MAX };
+        let max = match path {
+            ["chaininfo"] => ANSWER_MAX,
+            ["blocks", "0"] => FIRST_BLOCK_MAX,
+            _ => BLOCK_MAX,
+        };
         let told: Told<T> = self.ask(asked, what, max).await?;
         Ok(told.result)
     }
@@ -205,6 +203,7 @@ impl Gateway {
         // Nobody closes it.
         let closed = |_| Trouble::doubt("nothing is submitted any more");
         let _slot = self.slots.acquire().await.map_err(closed)?;
+        self.is_same().await?;
         let mut url = self.url(&["transactions"], &["channel", "chaincode", "signer"]);
         url.query_pairs_mut().append_pair("fly-sync", "true");
         let headers = json!({ "type": "SendTransaction" });
@@ -242,6 +241,20 @@ impl Gateway {
     }
 
     async fn within<T: DeserializeOwned>(
+        &self,
+        asked: RequestBuilder,
+        what: &str,
+        max: usize,
+        patience: Duration,
+    ) -> Answer<T> {
+        let answer = self.answer(asked, what, max, patience).await;
+        if let Some(met) = &self.met {
+            met.heed(&answer);
+        }
+        answer
+    }
+
+    async fn answer<T: DeserializeOwned>(
         &self,
         asked: RequestBuilder,
         what: &str,
@@ -383,6 +396,31 @@ impl Gateway {
             None => self.doubt(what),
         }
     }
+}
+
+/// What asks, with the certificates and keys of these settings.
+///
+/// # Errors
+/// `Misconfigured` where they cannot be read.
+pub(crate) fn client(settings: &Settings) -> Result<Client, LedgerError> {
+    // A redirect would carry the login to another host.
+    let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder = builder.pool_idle_timeout(IDLE);
+    if settings.gateway.is_loopback() {
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = &settings.tls.authorities {
+        let read = Certificate::from_pem_bundle(pem).ok().filter(|list| !list.is_empty());
+        let list = read.ok_or_else(|| misconfigured("no certificate can be read of tls_ca"))?;
+        builder = list.into_iter().fold(builder, |builder, one| builder.add_root_certificate(one));
+    }
+    if let Some(pem) = &settings.tls.identity {
+        let why = "tls_certificate and tls_key are no certificate with its key";
+        let identity = Identity::from_pem(pem).map_err(|_| misconfigured(why))?;
+        builder = builder.identity(identity);
+    }
+    let why = "no HTTP client can be made of these certificates";
+    builder.build().map_err(|_| misconfigured(why))
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

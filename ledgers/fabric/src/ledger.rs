@@ -75,7 +75,7 @@ impl FabricLedger {
     /// or with `Misconfigured`, which says what to mend.
     pub async fn connect(settings: Settings) -> Result<Self> {
         settings.check()?;
-        let gateway = Gateway::new(settings)?;
+        let mut gateway = Gateway::new(settings)?;
         let up: Up = gateway.own("status", None).await.map_err(|trouble| trouble.at_first())?;
         if !up.ok {
             return Err(gateway.doubt("the gateway says that it is not up").into());
@@ -92,7 +92,7 @@ impl FabricLedger {
         let Some(account) = account.filter(|_| names::msp_of(&caller.account) == caller.msp) else {
             return Err(gateway.doubt("an account that is none").into());
         };
-        let genesis = gateway.genesis().await.map_err(|trouble| trouble.at_first())?;
+        let genesis = gateway.meet().await.map_err(|trouble| trouble.at_first())?;
         let id = id_of(&genesis, gateway.settings())?;
         let listening = Listening::new(gateway.settings(), &id, &account);
         Ok(FabricLedger {

@@ -7,7 +7,8 @@
 //! Reading order: [`Settings`], [`FabricLedger`] (`ledger`), what a call is there (`call`, `names`,
 //! `rows`, `block`), how it gets there and what became of it (`submit`, `spends`, `finality`), the
 //! two abilities (`records`, `payments`), what an operator asks (`operator`), what the ledger
-//! tells by itself (`events`). `gateway` and `class` are the way to the gateway.
+//! tells by itself (`events`). `gateway` and `class` are the way to the gateway, and `same` sees
+//! that the same ledger is behind it.
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,7 @@ mod operator;
 mod payments;
 mod records;
 mod rows;
+mod same;
 mod settings;
 mod spends;
 mod submit;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-use crate::names;
+use crate::{gateway, names};
 
 /// Which gateway, channel and chaincode, as whom, and how.
 #[derive(Debug, Clone)]
@@ -65,11 +65,17 @@ pub struct Tls {
 }
 
 impl Settings {
-    /// Refuses what can never work, before anything is asked.
+    /// Refuses what can never work, without asking anybody: `FabricLedger::connect` begins with it.
     ///
     /// # Errors
     /// `Misconfigured`.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
+        self.check_words()?;
+        gateway::client(self).map(drop)
+    }
+
+    /// The same of all but certificates and keys.
+    fn check_words(&self) -> Result<()> {
         let url = self.gateway.url();
         let is_bare = url.username().is_empty() && url.password().is_none();
         needs(is_bare && url.query().is_none(), "a gateway's URL has no login and no query in it")?;

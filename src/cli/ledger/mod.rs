@@ -2,6 +2,7 @@
 
 mod close;
 mod deploy;
+mod open;
 mod serve;
 mod shown;
 
@@ -35,6 +36,7 @@ enum Verb {
     List(List),
     Status(Status),
     Balance(Balance),
+    Open(open::Open),
     Fund(Fund),
     Tx(Tx),
     Channels(Channels),
@@ -154,6 +156,7 @@ impl Ledger {
             Verb::List(List { which }) => which.choose()?.list(),
             Verb::Status(Status { which }) => wait_for(which.choose()?.status()),
             Verb::Balance(balance) => wait_for(balance.run()),
+            Verb::Open(open) => wait_for(open.run()),
             Verb::Fund(fund) => wait_for(fund.run()),
             Verb::Tx(tx) => wait_for(tx.run()),
             Verb::Channels(channels) => wait_for(channels.run()),

@@ -24,6 +24,14 @@ pub enum OpenError {
         /// What is wrong and what to do.
         why: String,
     },
+    /// With what its config says it can never work: nobody was asked.
+    #[error("ledger {ledger}: {why}: mend it in [ledgers.{ledger}]")]
+    Unsound {
+        /// The ledger's name in the config.
+        ledger: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Nobody answers where it should be, or somebody else does.
     #[error("ledger {ledger} at {address}: {source}: {hint}")]
     Unreachable {

@@ -35,6 +35,13 @@ pub(super) async fn connect(
         ious_from: fabric.ious_from.clone(),
         owe_at_most: fabric.owe_at_most.clone(),
     };
+    settings.check().map_err(|error| OpenError::Unsound {
+        ledger: name.to_owned(),
+        why: match error {
+            LedgerError::Refused { why, .. } => why,
+            LedgerError::Unavailable { what, .. } => what,
+        },
+    })?;
     FabricLedger::connect(settings).await.map_err(|source| OpenError::Unreachable {
         ledger: name.to_owned(),
         address: fabric.gateway.to_string(),
@@ -86,7 +93,9 @@ fn hint(name: &str, error: &LedgerError) -> String {
             "mend channel or chaincode in [ledgers.{name}], or have the channel's organisations \
              deploy the one in contracts/fabric"
         ),
-        LedgerError::Refused { .. } => format!("it is meant by [ledgers.{name}]"),
+        LedgerError::Refused { .. } => {
+            format!("mend it in [ledgers.{name}], or at the gateway and what stands before it")
+        }
     }
 }
 

@@ -86,6 +86,19 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// That there was no answer to it.
+    pub(super) fn unanswered(&self, error: LedgerError) -> Answer {
+        match self {
+            Step::Prepare { .. } => Answer::Prepared(Err(error)),
+            Step::Raise { .. } => Answer::Raised(Err(error)),
+            Step::Cancel { .. } => Answer::Cancelled(Err(error)),
+            Step::Submit { .. } | Step::Fill { .. } => Answer::Submitted(Err(error)),
+            Step::Finality { .. } | Step::Check { .. } => Answer::Finality(Err(error)),
+        }
+    }
+}
+
 /// What a ledger said to a [`Step`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

@@ -28,7 +28,7 @@ pub use health::{Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
 pub(in crate::journal) use refusal::{THREATENED_AGAIN_MS, again_after_ms};
-pub use turns::{Turn, take};
+pub use turns::{Turn, take, unbroken};
 
 use super::delivery::{self, Cancel, Delivery, DeliveryId};
 use super::obligation::Obligation;

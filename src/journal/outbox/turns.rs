@@ -12,10 +12,17 @@ use crate::journal::JournalError;
 use crate::journal::reader::Reader;
 use sdpp_ledger::{Ledger, LedgerError, Reference, Signed};
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 /// The most things that a ledger told of and that were not asked about yet; further ones are found
 /// by asking when they are due.
 const TOLD_MAX: usize = 1024;
+
+/// What is said where our own side of a ledger panics.
+const BROKE: &str = "our own side of it broke, which is a mistake in sdpp: the log says where";
 
 /// Steps that are asked one after the other, and whose answers become durable together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +47,8 @@ pub async fn take(ledger: &dyn Ledger, steps: Vec<Step>) -> Vec<(Step, Answer)> 
             }
             live.extend(fresh.iter().cloned());
         }
-        let answer = perform(ledger, &step).await;
+        let broke = || step.unanswered(LedgerError::unavailable(BROKE));
+        let answer = unbroken(perform(ledger, &step)).await.unwrap_or_else(broke);
         match &answer {
             Answer::Prepared(Ok(signed)) => fresh.push(signed.clone()),
             Answer::Prepared(Err(LedgerError::Unavailable { .. })) => is_away = true,
@@ -49,6 +57,20 @@ pub async fn take(ledger: &dyn Ledger, steps: Vec<Step>) -> Vec<(Step, Answer)> 
         answers.push((step, answer));
     }
     answers
+}
+
+/// What something comes to; `None` where it panics, which is a mistake in this program. What hit one
+/// thing that is owed does not end the rest, and the program's error output says where it was.
+pub async fn unbroken<T>(asked: impl Future<Output = T>) -> Option<T> {
+    let mut asked = pin!(asked);
+    poll_fn(|cx| {
+        // What is left of it is dropped and never looked at again.
+        match catch_unwind(AssertUnwindSafe(|| asked.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
 }
 
 impl Outbox {

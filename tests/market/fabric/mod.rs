@@ -127,3 +127,24 @@ fn twenty_buyers_at_once_are_each_served_and_paid_for_once() {
         assert_eq!(amount(&bought[0]["settled"]), 23 * CO2, "{bought:?}");
     }
 }
+
+/// A treasury can pay a new trader only once its account is there.
+#[test]
+fn an_account_is_opened_by_a_command_of_its_own() {
+    let Some(shop) = Shop::open(Plan::default()) else { return };
+    let stranger = shop.runtime.block_on(shop.gateway.new_stranger(false));
+    shop.write_side("new", &stranger.name, &shop.buyer_toml());
+    for when in ["now", "before"] {
+        let mut command = crate::place::sdpp();
+        command.args(["ledger", "open", "--json", "--config"]).arg(shop.path("new.toml"));
+        let ran = command.output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let told: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        assert_eq!(told["account"], stranger.account.as_str());
+        assert_eq!(told["opened"], when);
+    }
+    let given = shop.gateway.mint("admin", &stranger.account, crate::double::MONEY, 7);
+    shop.runtime.block_on(given);
+    let has = shop.gateway.total(&stranger.name, &stranger.account, crate::double::MONEY);
+    assert_eq!(shop.runtime.block_on(has), 7);
+}

@@ -192,7 +192,7 @@ impl Shop {
         ["held", "owed"].map(|what| amount(&found[what]["total"]))
     }
 
-    fn write_side(&self, name: &str, signer: &str, config: &str) {
+    pub fn write_side(&self, name: &str, signer: &str, config: &str) {
         let key = self.path(&format!("{name}.key"));
         let of_anvil = ANVIL_KEYS.iter().find(|(side, _)| *side == name);
         let digest = match of_anvil {
@@ -273,7 +273,7 @@ impl Shop {
         )
     }
 
-    fn buyer_toml(&self) -> String {
+    pub fn buyer_toml(&self) -> String {
         format!(
             "[buyer]\npatience_ms = 30000\n[[buyer.currencies]]\ncurrency = \"{}\"\n\
              max_total = \"1000000\"\n",

@@ -48,6 +48,7 @@ type Rule = Box<dyn Fn(&Asked) -> Option<Fault> + Send>;
 /// A proxy on its own port.
 pub struct Proxy {
     pub port: u16,
+    gateway: Arc<Mutex<String>>,
     rule: Arc<Mutex<Option<Rule>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
     sent: Arc<AtomicU64>,
@@ -60,8 +61,9 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (rule, asked, sent) = (Arc::default(), Arc::default(), Arc::default());
+        let gateway = Arc::new(Mutex::new(gateway));
         let lane = Lane {
-            gateway,
+            gateway: Arc::clone(&gateway),
             rule: Arc::clone(&rule),
             asked: Arc::clone(&asked),
             sent: Arc::clone(&sent),
@@ -72,11 +74,16 @@ impl Proxy {
                 tokio::spawn(async move { lane.serve(stream).await });
             }
         });
-        Proxy { port, rule, asked, sent, serving }
+        Proxy { port, gateway, rule, asked, sent, serving }
     }
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on it is in front of another gateway.
+    pub fn point_at(&self, gateway: String) {
+        *self.gateway.lock().unwrap() = gateway;
     }
 
     /// From now on every request is told to a rule.
@@ -114,7 +121,7 @@ impl Drop for Proxy {
 
 #[derive(Clone)]
 struct Lane {
-    gateway: String,
+    gateway: Arc<Mutex<String>>,
     rule: Arc<Mutex<Option<Rule>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
     sent: Arc<AtomicU64>,
@@ -141,15 +148,19 @@ impl Lane {
     /// Everything from here on goes through as it is: there is one request on each connection,
     /// unless it becomes a websocket.
     async fn hand_on(&self, mut stream: TcpStream, head: &str, body: &[u8]) -> std::io::Result<()> {
-        let mut gateway = TcpStream::connect(&self.gateway).await?;
+        let mut gateway = TcpStream::connect(self.at()).await?;
         gateway.write_all(alone(head).as_bytes()).await?;
         gateway.write_all(body).await?;
         copy_bidirectional(&mut stream, &mut gateway).await.map(drop)
     }
 
+    fn at(&self) -> String {
+        self.gateway.lock().unwrap().clone()
+    }
+
     /// The gateway's answer, without its head.
     async fn answer(&self, head: &str, body: &[u8]) -> String {
-        let mut gateway = TcpStream::connect(&self.gateway).await.unwrap();
+        let mut gateway = TcpStream::connect(self.at()).await.unwrap();
         gateway.write_all(alone(head).as_bytes()).await.unwrap();
         gateway.write_all(body).await.unwrap();
         let mut answer = String::new();
