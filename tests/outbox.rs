@@ -81,15 +81,9 @@ impl Desk {
 
     fn look(&self, reference: &Reference) -> Finality {
         match self.taken.lock().unwrap().get(reference).cloned() {
-            Some(tx) => Finality::Final(Evidence {
-                tx,
-                height: 1,
-                block: "1".to_owned(),
-                at_ms: 0,
-                amount: Amount::new(1),
-                fee: Amount::ZERO,
-                rows: Vec::new(),
-            }),
+            Some(tx) => {
+                Finality::Final(Evidence { amount: Amount::new(1), ..Evidence::new(tx, 1, "1", 0) })
+            }
             None => Finality::Unknown,
         }
     }

@@ -1,4 +1,4 @@
-//! A transaction's fee, shared by all that rode in it.
+//! A transaction's fee and rebate, shared by all that rode in it.
 
 use super::Report;
 use super::statement::Told;
@@ -13,7 +13,7 @@ pub(super) fn part(whole: Amount, which: u64, count: u64) -> Amount {
     Amount::new(units / count + more)
 }
 
-/// Gives each line its part of its transaction's fee.
+/// Gives each line its part of its transaction's fee, and of what came back.
 pub(super) fn share(report: &mut Report) {
     let mut riders: HashMap<TxId, (u64, u64)> = HashMap::new();
     for told in ours(report) {
@@ -24,6 +24,7 @@ pub(super) fn share(report: &mut Report) {
     for told in ours(report) {
         if let Some((next, count)) = riders.get_mut(&told.tx) {
             told.fee = told.fee.map(|fee| part(fee, *next, *count));
+            told.rebate = part(told.rebate, *next, *count);
             *next += 1;
         }
     }

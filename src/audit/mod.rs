@@ -32,7 +32,7 @@ pub use remainders::Remainder;
 pub use statement::{
     AnchorLine, Check, Expected, Invoiced, Payout, Settlement, State, Statement, Told,
 };
-pub use totals::{By, Money, Span, Sums, Totals};
+pub use totals::{By, Fees, Money, Span, Sums, Totals};
 
 use crate::journal::Entry;
 use crate::terms::SessionId;

@@ -169,6 +169,9 @@ pub struct Told {
     /// where the other side paid that. Where many share a transaction, each has the same part and
     /// the first ones one unit more, so that all parts make the fee.
     pub fee: Option<Amount>,
+    /// Its part, likewise, of the deposits that the transaction had given back and that are taken
+    /// off the fee; zero where the other side paid that.
+    pub rebate: Amount,
     /// What stands on the ledger, where it is an anchor.
     pub stands: Option<Box<Anchor>>,
     /// The ledger can be asked for it.
@@ -184,6 +187,7 @@ impl Told {
             height: evidence.height,
             amount: evidence.amount,
             fee: is_ours.then_some(evidence.fee),
+            rebate: if is_ours { evidence.rebate } else { Amount::ZERO },
             stands: None,
             can_be_asked: false,
         }

@@ -5,7 +5,7 @@
 //! and have sums of their own.
 
 use super::payments::Progress;
-use super::{Cost, Report, Statement};
+use super::{Cost, Report, Statement, Told};
 use crate::terms::Role;
 use sdpp_ledger::{Amount, Asset, LedgerId};
 use std::collections::BTreeMap;
@@ -81,14 +81,36 @@ impl Default for Sums {
     }
 }
 
+/// Sums of fees in a ledger's own coin, in its smallest unit; `None` where one passes 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fees {
+    /// What was paid: of each transaction what was left after its rebate.
+    pub fee: Option<Amount>,
+    /// What was given back of deposits.
+    pub rebate: Option<Amount>,
+}
+
+impl Default for Fees {
+    fn default() -> Self {
+        Fees { fee: Some(Amount::ZERO), rebate: Some(Amount::ZERO) }
+    }
+}
+
+impl Fees {
+    /// Whether nothing was paid, and nothing given back.
+    pub fn is_nothing(&self) -> bool {
+        *self == Fees::default()
+    }
+}
+
 /// All sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
     /// By what, in which currency.
     pub money: BTreeMap<(By, Money), Sums>,
-    /// Our fees, by what, in the smallest unit of which ledger's coin. What belongs to no session
+    /// Our fees, by what, in which ledger's coin. What belongs to no session
     /// (a channel's opening) is in the day's sum and in the ledger's whole, [`By::Currency`].
-    pub fees: BTreeMap<(By, LedgerId), Option<Amount>>,
+    pub fees: BTreeMap<(By, LedgerId), Fees>,
 }
 
 impl Totals {
@@ -99,9 +121,9 @@ impl Totals {
             totals.add_session(statement, span);
         }
         for Cost { ledger, evidence, .. } in &report.costs {
-            if let Some(fee) = evidence.fee.filter(|_| span.has(evidence.at_ms)) {
+            if span.has(evidence.at_ms) {
                 for by in [By::Currency, By::Day(day(evidence.at_ms))] {
-                    totals.add_fee(by, ledger, fee);
+                    totals.add_fee(by, ledger, evidence);
                 }
             }
         }
@@ -146,29 +168,28 @@ impl Totals {
         let settlements = one.settlements.iter().map(|line| (&line.ledger, &line.evidence));
         let anchors = one.anchors.iter().map(|line| (&line.ledger, &line.evidence));
         for (ledger, told) in settlements.chain(anchors) {
-            let Some((fee, at_ms)) = told.as_ref().and_then(|told| Some((told.fee?, told.at_ms)))
-            else {
-                continue;
-            };
-            if span.has(at_ms) {
-                bys(one, at_ms).into_iter().for_each(|by| self.add_fee(by, ledger, fee));
+            if let Some(told) = told.as_ref().filter(|told| span.has(told.at_ms)) {
+                bys(one, told.at_ms).into_iter().for_each(|by| self.add_fee(by, ledger, told));
             }
         }
     }
 
-    fn add_fee(&mut self, by: By, ledger: &LedgerId, fee: Amount) {
-        let all = self.fees.entry((by, ledger.clone())).or_insert(Some(Amount::ZERO));
-        *all = sum(*all, fee);
+    /// Nothing where the other side paid it.
+    fn add_fee(&mut self, by: By, ledger: &LedgerId, told: &Told) {
+        let Some(fee) = told.fee else { return };
+        let all = self.fees.entry((by, ledger.clone())).or_default();
+        all.fee = sum(all.fee, fee);
+        all.rebate = sum(all.rebate, told.rebate);
     }
 }
 
 impl Statement {
     /// Our fees for this session by now, ledger by ledger: payments, redeems and anchors.
-    pub fn fees(&self) -> BTreeMap<LedgerId, Option<Amount>> {
+    pub fn fees(&self) -> BTreeMap<LedgerId, Fees> {
         let mut totals = Totals::default();
         totals.add_fees(self, Span::ALL);
         let of_all = totals.fees.into_iter().filter(|((by, _), _)| *by == By::Currency);
-        of_all.map(|((_, ledger), fee)| (ledger, fee)).collect()
+        of_all.map(|((_, ledger), fees)| (ledger, fees)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::lies::{lie, sign_again};
 use crate::pair::{Role, Setting, key};
 use crate::{audit, both, buyer, ledger, seller, transfers, vouchers};
-use sdpp::audit::{Audit, By, Escrowed, Progress, Report, Seen, Span, Statement, Totals};
+use sdpp::audit::{Audit, By, Escrowed, Fees, Progress, Report, Seen, Span, Statement, Totals};
 use sdpp::journal::Entry;
 use sdpp::record::{Leaves, Record};
 use sdpp::session::Input;
@@ -137,9 +137,9 @@ fn signatures_may_be_verified_later_and_in_any_order() {
     assert_eq!(later.finish(), audit(&owner, &entries));
 }
 
-/// Three anchors under one root that cost a hundred.
+/// Three anchors under one root that cost a hundred, after seventy given back.
 #[test]
-fn a_fee_is_shared_by_all_that_rode_in_the_transaction_to_the_last_unit() {
+fn a_fee_and_what_came_back_are_shared_by_all_that_rode_in_the_transaction_to_the_last_unit() {
     let mut setting = Setting::default().anchored_after();
     (setting.seller.hold_records, setting.buyer.hold_records) = (true, true);
     let mut pair = setting.start();
@@ -147,7 +147,7 @@ fn a_fee_is_shared_by_all_that_rode_in_the_transaction_to_the_last_unit() {
     let [(owner, mut entries), _] = both(&pair);
     for entry in &mut entries {
         if let Record::Met { evidence, .. } = &mut entry.record {
-            evidence.fee = Amount::new(100);
+            (evidence.fee, evidence.rebate) = (Amount::new(100), Amount::new(70));
         }
     }
     let report = audit(&owner, &entries);
@@ -159,8 +159,36 @@ fn a_fee_is_shared_by_all_that_rode_in_the_transaction_to_the_last_unit() {
         .collect();
     assert_eq!(fees, [34, 33, 33]);
     assert!(one.payments().iter().all(|line| line.fee.is_none()), "the buyer paid those");
-    let all: Vec<_> = one.fees().into_iter().collect();
-    assert_eq!(all, [(ledger(), Some(Amount::new(100)))]);
+    let rebates: Vec<u128> =
+        one.anchors.iter().map(|line| line.evidence.as_ref().unwrap().rebate.units()).collect();
+    assert_eq!(rebates, [24, 23, 23]);
+    let fees = Fees { fee: Some(Amount::new(100)), rebate: Some(Amount::new(70)) };
+    assert_eq!(one.fees().into_iter().collect::<Vec<_>>(), [(ledger(), fees)]);
+    let totals = Totals::of(&report, Span::ALL);
+    assert_eq!(totals.fees.len(), 4, "a peer, a topic, a currency, a day");
+    assert!(totals.fees.values().all(|sums| *sums == fees), "{:?}", totals.fees);
+}
+
+/// What the ledgers said is in the chain's hashes: an entry that says nothing of a rebate is written
+/// again as it was, and its transaction gave nothing back.
+#[test]
+fn an_entry_from_before_rebates_is_written_and_told_as_it_was() {
+    let zeros = "00".repeat(32);
+    let told = r#"{"tx":"0x01","height":7,"block":"0xb7","at_ms":9,"amount":"18","fee":"5"}"#;
+    let met = format!(r#""record":"met","reference":"0x{zeros}","evidence":{told},"proof":null"#);
+    let place = format!(r#""seq":9,"at_ms":9,"session":null,"prev":"0x{zeros}""#);
+    let old = format!(r#"{{{place},"record":{{{met}}}}}"#);
+    let entry: Entry = serde_json::from_str(&old).unwrap();
+    assert_eq!(serde_json::to_string(&entry).unwrap(), old);
+    let Record::Met { evidence, .. } = entry.record else { panic!("{old}") };
+    let (owner, mut entries) = transfers(buyer());
+    for entry in &mut entries {
+        if let Record::Met { evidence: told, .. } = &mut entry.record {
+            (told.fee, told.rebate) = (evidence.fee, evidence.rebate);
+        }
+    }
+    let fees = only(&owner, &entries).fees();
+    assert!(!fees.is_empty() && fees.values().all(|sums| sums.rebate == Some(Amount::ZERO)));
 }
 
 /// Each window by transfer is a line, at the time at which it was final.

@@ -103,15 +103,7 @@ impl Book {
 }
 
 fn evidence(tx: TxId, amount: Amount) -> Evidence {
-    Evidence {
-        tx,
-        height: 7,
-        block: "block".to_owned(),
-        at_ms: 7,
-        amount,
-        fee: Amount::ZERO,
-        rows: Vec::new(),
-    }
+    Evidence { amount, ..Evidence::new(tx, 7, "block", 7) }
 }
 
 fn audit<'a>(owner: &PublicKey, entries: impl IntoIterator<Item = &'a Entry>) -> Report {

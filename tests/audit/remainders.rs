@@ -36,15 +36,7 @@ fn reclaiming(step: Step, number: u64) -> Record {
 }
 
 fn met(record: &Record) -> Record {
-    let evidence = Evidence {
-        tx: "0x01".parse().unwrap(),
-        height: 9,
-        block: "0xb9".to_owned(),
-        at_ms: 9,
-        amount: Amount::ZERO,
-        fee: Amount::ZERO,
-        rows: Vec::new(),
-    };
+    let evidence = Evidence::new("0x01".parse().unwrap(), 9, "0xb9", 9);
     Record::Met { reference: record.owed().unwrap().reference, evidence, proof: None }
 }
 

@@ -70,15 +70,7 @@ fn met(pair: &Pair, reference: &Reference, act: &Act) -> Option<Record> {
             (tx.clone(), amount)
         }
     };
-    let evidence = Evidence {
-        tx,
-        height: 7,
-        block: "block".to_owned(),
-        at_ms: 7,
-        amount,
-        fee: Amount::ZERO,
-        rows: Vec::new(),
-    };
+    let evidence = Evidence { amount, ..Evidence::new(tx, 7, "block", 7) };
     Some(Record::Met { reference: *reference, evidence, proof: None })
 }
 

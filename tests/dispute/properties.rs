@@ -173,13 +173,8 @@ fn tell(body: &mut Body, role: Role, (which, at, number): Lie) {
                 1 => *said = Said::Refused { why: "no such thing".to_owned() },
                 _ => {
                     let evidence = Box::new(Evidence {
-                        tx: "0x01".parse().unwrap(),
-                        height: 1,
-                        block: String::new(),
-                        at_ms: 1,
                         amount: Amount::new(u128::from(number % 99)),
-                        fee: Amount::ZERO,
-                        rows: Vec::new(),
+                        ..Evidence::new("0x01".parse().unwrap(), 1, "", 1)
                     });
                     *said = Said::Final { evidence, proof: None };
                 }

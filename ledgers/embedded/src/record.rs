@@ -111,13 +111,9 @@ impl TxRecord {
 
     fn evidence(&self, place: &Place) -> Evidence {
         Evidence {
-            tx: self.tx.clone(),
-            height: place.height,
-            block: place.block.to_string(),
-            at_ms: place.at_ms,
             amount: place.amount,
-            fee: Amount::ZERO,
             rows: place.rows.clone(),
+            ..Evidence::new(self.tx.clone(), place.height, place.block.to_string(), place.at_ms)
         }
     }
 }

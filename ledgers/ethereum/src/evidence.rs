@@ -36,13 +36,13 @@ impl Chain {
         let price = names::amount(receipt.effective_gas_price).ok_or_else(absurd)?;
         let gas = names::amount(receipt.gas_used).ok_or_else(absurd)?;
         let mut evidence = Evidence {
-            tx: names::tx_id(receipt.transaction_hash),
-            height: block.height(),
-            block: format!("{:?}", block.hash),
-            at_ms: block.at_ms(),
-            amount: Amount::ZERO,
             fee: price.checked_mul(gas.units()).ok_or_else(absurd)?,
-            rows: Vec::new(),
+            ..Evidence::new(
+                names::tx_id(receipt.transaction_hash),
+                block.height(),
+                format!("{:?}", block.hash),
+                block.at_ms(),
+            )
         };
         match call.filter(|_| receipt.took_effect()) {
             Some(Call::Transfer(transfer)) => {

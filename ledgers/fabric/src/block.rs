@@ -92,13 +92,8 @@ impl Placed {
     /// The evidence that it happened, and moved so much.
     pub fn evidence(&self, amount: Amount) -> Evidence {
         Evidence {
-            tx: self.tx.clone(),
-            height: self.height,
-            block: self.block.clone(),
-            at_ms: self.at_ms,
             amount,
-            fee: Amount::ZERO,
-            rows: Vec::new(),
+            ..Evidence::new(self.tx.clone(), self.height, self.block.clone(), self.at_ms)
         }
     }
 }

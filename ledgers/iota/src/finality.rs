@@ -166,14 +166,17 @@ fn evidence(seen: &Seen, checkpoint: &Checkpoint) -> Evidence {
         Some(Call::Transfer(transfer)) if seen.failure().is_none() => transfer.amount,
         _ => Amount::ZERO,
     };
+    let gas = seen.gas();
     Evidence {
-        tx: names::tx(&seen.tx.digest),
-        height: checkpoint.height,
-        block: checkpoint.digest.to_base58(),
-        at_ms: checkpoint.at_ms,
         amount: paid,
-        fee: Amount::new(seen.gas().net().into()),
-        rows: Vec::new(),
+        fee: Amount::new(gas.net().into()),
+        rebate: Amount::new(gas.storage_rebate.into()),
+        ..Evidence::new(
+            names::tx(&seen.tx.digest),
+            checkpoint.height,
+            checkpoint.digest.to_base58(),
+            checkpoint.at_ms,
+        )
     }
 }
 

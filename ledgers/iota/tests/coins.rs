@@ -150,6 +150,8 @@ async fn many_small_coins_pay_together_and_become_one() {
     let evidence = landed(&payer, &signed).await;
     assert_eq!(evidence.amount, Amount::new(6_000_000));
     assert_eq!(evidence.fee, Amount::ZERO, "more was given back than was paid");
+    let deposits = Amount::new(980_400 * gas_of(&signed).len() as u128);
+    assert_eq!(evidence.rebate, deposits, "one for each coin that is no more, and for the old one");
 }
 
 #[tokio::test]

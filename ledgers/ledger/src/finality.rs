@@ -63,11 +63,32 @@ pub struct Evidence {
     /// What it moved to the payee in a transfer, settle or close, as read back, in all rows of a
     /// batch; zero otherwise.
     pub amount: Amount,
-    /// The fee paid, in the ledger's own coin.
+    /// The fee paid, in the ledger's own coin: less the rebate, and never less than nothing.
     pub fee: Amount,
+    /// What it had given back of deposits for what the ledger no longer keeps, in the ledger's own
+    /// coin; zero on a ledger that takes no deposits.
+    #[serde(default, skip_serializing_if = "Amount::is_zero")]
+    pub rebate: Amount,
     /// What became of each row of a batch, in the batch's order; none otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<Row>,
+}
+
+impl Evidence {
+    /// That a transaction stands at a height, in a block of a hash and a time (milliseconds since
+    /// 1970 UTC): it moved nothing and cost nothing.
+    pub fn new(tx: TxId, height: u64, block: impl Into<String>, at_ms: u64) -> Self {
+        Evidence {
+            tx,
+            height,
+            block: block.into(),
+            at_ms,
+            amount: Amount::ZERO,
+            fee: Amount::ZERO,
+            rebate: Amount::ZERO,
+            rows: Vec::new(),
+        }
+    }
 }
 
 /// What became of one row of a batch.
@@ -93,5 +114,24 @@ mod hex_bytes {
         let text = String::deserialize(deserializer)?;
         let digits = text.strip_prefix("0x").ok_or_else(|| de::Error::custom("expected 0x"))?;
         hex::decode(digits).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Journals hash what they wrote: what says nothing of a rebate is written again as it was.
+    #[test]
+    fn evidence_from_before_rebates_reads_as_none_and_is_written_as_it_was() {
+        let old =
+            r#"{"tx":"0x01","height":7,"block":"0xb7","at_ms":9,"amount":"18","fee":"1980400"}"#;
+        let mut evidence: Evidence = serde_json::from_str(old).unwrap();
+        assert_eq!(evidence.rebate, Amount::ZERO);
+        assert_eq!(serde_json::to_string(&evidence).unwrap(), old);
+        evidence.rebate = Amount::new(980_400);
+        let new = serde_json::to_string(&evidence).unwrap();
+        assert!(new.contains(r#""fee":"1980400","rebate":"980400""#), "{new}");
+        assert_eq!(serde_json::from_str::<Evidence>(&new).unwrap(), evidence);
     }
 }

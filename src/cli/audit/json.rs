@@ -2,7 +2,7 @@
 
 use super::online::Words;
 use super::print::Shown;
-use crate::audit::{By, Escrowed, Seen, Statement, Sums, Told};
+use crate::audit::{By, Escrowed, Fees, Seen, Statement, Sums, Told};
 use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::message::Moment;
@@ -54,7 +54,7 @@ struct Line<'a> {
     settled: Amount,
     outstanding: Amount,
     state: &'static str,
-    fees: Vec<Fee>,
+    fees: Vec<FeeLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<ChannelLine<'a>>,
     ledgers_asked: bool,
@@ -66,9 +66,11 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
-struct Fee {
+struct FeeLine {
     ledger: String,
     amount: Option<Amount>,
+    #[serde(skip_serializing_if = "is_none_back")]
+    rebate: Option<Amount>,
 }
 
 #[derive(Serialize)]
@@ -95,6 +97,8 @@ struct SettlementLine<'a> {
     amount: Amount,
     #[serde(skip_serializing_if = "Option::is_none")]
     fee: Option<Amount>,
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    rebate: Amount,
     finality: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
@@ -107,6 +111,8 @@ struct Anchored<'a> {
     tx: Option<&'a TxId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fee: Option<Amount>,
+    #[serde(skip_serializing_if = "Amount::is_zero")]
+    rebate: Amount,
     finality: &'static str,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,8 +127,11 @@ struct ProblemLine<'a> {
 
 impl<'a> Line<'a> {
     fn new(one: &'a Statement, shown: &'a Shown<'_>) -> Self {
-        let fees = one.fees().into_iter();
-        let fees = fees.map(|(ledger, amount)| Fee { ledger: ledger.to_string(), amount });
+        let fees = one.fees().into_iter().map(|(ledger, Fees { fee, rebate })| FeeLine {
+            ledger: ledger.to_string(),
+            amount: fee,
+            rebate,
+        });
         let problems = one.problems.iter().map(|p| ProblemLine { entry: p.entry, what: &p.what });
         Line {
             session: one.session.to_string(),
@@ -204,6 +213,7 @@ fn settlements(one: &Statement) -> Vec<SettlementLine<'_>> {
         tx: line.evidence.as_ref().map(|told| &told.tx),
         amount: line.amount,
         fee: line.evidence.as_ref().and_then(|told| told.fee),
+        rebate: line.evidence.as_ref().map_or(Amount::ZERO, |told| told.rebate),
         finality: finality(line.evidence.as_ref(), line.refused.is_some()),
         why: line.refused.as_deref(),
     });
@@ -216,6 +226,7 @@ fn anchors(one: &Statement) -> Vec<Anchored<'_>> {
         reference: line.reference,
         tx: line.evidence.as_ref().map(|told| &told.tx),
         fee: line.evidence.as_ref().and_then(|told| told.fee),
+        rebate: line.evidence.as_ref().map_or(Amount::ZERO, |told| told.rebate),
         finality: finality(line.evidence.as_ref(), line.refused.is_some()),
         ok: line.ok,
         why: line.refused.as_deref(),
@@ -244,12 +255,21 @@ fn totals(shown: &Shown<'_>) -> Value {
             "invoiced": invoiced, "settled": settled,
         })
     });
-    let fees = totals.fees.iter().map(|((by, ledger), fee)| {
+    let fees = totals.fees.iter().map(|((by, ledger), Fees { fee, rebate })| {
         let (kind, value) = labels(by);
-        json!({ "by": kind, "of": value, "ledger": ledger, "fee": fee })
+        let mut line = json!({ "by": kind, "of": value, "ledger": ledger, "fee": fee });
+        if !is_none_back(rebate) {
+            line["rebate"] = json!(rebate);
+        }
+        line
     });
     let (money, fees): (Vec<Value>, Vec<Value>) = (money.collect(), fees.collect());
     json!({ "totals": { "money": money, "fees": fees } })
+}
+
+/// Most ledgers give nothing back, and their lines say nothing of it.
+fn is_none_back(rebate: &Option<Amount>) -> bool {
+    *rebate == Some(Amount::ZERO)
 }
 
 /// What is summed over, and which of them: a peer by its key, a day as `2026-01-31`.

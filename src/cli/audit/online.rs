@@ -350,15 +350,7 @@ mod tests {
             if tx.as_str() == "0xlost" {
                 return Ok(Finality::Unknown);
             }
-            Ok(Finality::Final(Evidence {
-                tx: tx.clone(),
-                height: 1,
-                block: "block".to_owned(),
-                at_ms: 1,
-                amount: Amount::ZERO,
-                fee: Amount::ZERO,
-                rows: Vec::new(),
-            }))
+            Ok(Finality::Final(Evidence::new(tx.clone(), 1, "block", 1)))
         }
     }
 
@@ -414,6 +406,7 @@ mod tests {
             height: 1,
             amount: Amount::ZERO,
             fee: None,
+            rebate: Amount::ZERO,
             stands: Some(Box::new(Anchor::Root { root: Digest([1; 32]), count: 9 })),
             can_be_asked: true,
         };

@@ -4,7 +4,8 @@ use super::online::Words;
 use super::pick::Names;
 use super::{Format, json, sheet};
 use crate::audit::{
-    Approval, Approved, By, Escrowed, Problem, Remainder, Report, Seen, Span, Statement, Totals,
+    Approval, Approved, By, Escrowed, Fees, Problem, Remainder, Report, Seen, Span, Statement,
+    Totals,
 };
 use crate::cli::exit::Outcome;
 use crate::cli::out;
@@ -199,15 +200,19 @@ fn anchors(one: &Statement) -> String {
 }
 
 fn fees(one: &Statement) -> String {
-    let fee = |(ledger, fee): (LedgerId, Option<Amount>)| coin(&ledger, fee);
-    let is_some = |(_, fee): &(LedgerId, Option<Amount>)| *fee != Some(Amount::ZERO);
-    one.fees().into_iter().filter(is_some).map(fee).collect::<Vec<_>>().join(", ")
+    let all = one.fees();
+    let some = all.iter().filter(|(_, fees)| !fees.is_nothing());
+    some.map(|(ledger, fees)| coins(ledger, fees)).collect::<Vec<_>>().join("; ")
 }
 
-/// A fee, in the smallest unit of the ledger's own coin: how many of them make a whole one is not
-/// in the journal.
-fn coin(ledger: &LedgerId, fee: Option<Amount>) -> String {
-    format!("{} of the coin's smallest unit on {ledger}", whole(fee))
+/// Fees, in the smallest unit of the ledger's own coin: how many of them make a whole one is not in
+/// the journal.
+fn coins(ledger: &LedgerId, fees: &Fees) -> String {
+    let paid = format!("{} of the coin's smallest unit on {ledger}", whole(fees.fee));
+    match fees.rebate {
+        Some(Amount::ZERO) => paid,
+        rebate => format!("{paid}, after {} given back", whole(rebate)),
+    }
 }
 
 fn whole(sum: Option<Amount>) -> String {
@@ -238,9 +243,10 @@ fn sums(shown: &Shown<'_>) -> Outcome {
         ]);
     }
     out::table(&rows)?;
-    let is_some = |by: &By, fee: &Option<Amount>| *by == By::Currency && *fee != Some(Amount::ZERO);
-    for ((_, ledger), fee) in totals.fees.iter().filter(|((by, _), fee)| is_some(by, fee)) {
-        out::line(format!("our fees in all: {}", coin(ledger, *fee)))?;
+    for ((by, ledger), fees) in &totals.fees {
+        if *by == By::Currency && !fees.is_nothing() {
+            out::line(format!("our fees in all: {}", coins(ledger, fees)))?;
+        }
     }
     out::line("")
 }

@@ -74,7 +74,7 @@ fn left_out(shown: &Shown<'_>) {
         }
     }
     for ((by, ledger), all) in &shown.totals().fees {
-        let Some(all) = all.filter(|_| *by == By::Currency) else { continue };
+        let Some(all) = all.fee.filter(|_| *by == By::Currency) else { continue };
         let rest = all.saturating_sub(lines.get(ledger).copied().unwrap_or_default());
         if rest > Amount::ZERO {
             note(format_args!(

@@ -209,13 +209,8 @@ impl Telling<'_> {
         let owed = Owed { reference, purpose: Purpose::Payment, ledger, act, held: false };
         self.write(Record::Payment { message, owed: Some(owed) });
         let evidence = Evidence {
-            block: keccak(&[b"block", &reference.0]).to_string(),
-            tx,
-            height: number,
-            at_ms: number,
             amount: cost(ITEMS),
-            fee: Amount::ZERO,
-            rows: Vec::new(),
+            ..Evidence::new(tx, number, keccak(&[b"block", &reference.0]).to_string(), number)
         };
         let event = obligation::Event::Met { evidence };
         self.told.writes.push(Write::Obligation { reference, event });

@@ -152,13 +152,10 @@ fn the_largest_batch_fits_a_row_with_all_its_variants() {
     };
     let rows = batch.rows.iter().map(told).collect();
     let evidence = Evidence {
-        tx: tx(&format!("0x{:064x}", 8)),
-        height: u64::MAX,
-        block: format!("0x{:064x}", 9),
-        at_ms: 0,
         amount: Amount::new(5_050),
         fee: Amount::new(u128::MAX),
         rows,
+        ..Evidence::new(tx(&format!("0x{:064x}", 8)), u64::MAX, format!("0x{:064x}", 9), 0)
     };
     let event = delivery::Event::Final { evidence };
     done(&mut node.journal, Write::Delivery { id: row.id.clone(), event, due_ms: 0 });

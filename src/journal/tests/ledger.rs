@@ -230,13 +230,10 @@ impl Chain {
         let call = serde_json::from_slice(raw).ok().and_then(|raw: Raw| raw.1);
         let (amount, rows) = call.as_ref().map_or((Amount::ZERO, Vec::new()), moved);
         Evidence {
-            tx: tx_of(raw),
-            height: height as u64,
-            block: self.block(height),
-            at_ms: NOW,
             amount,
             fee: Amount::new(1),
             rows,
+            ..Evidence::new(tx_of(raw), height as u64, self.block(height), NOW)
         }
     }
 

@@ -87,15 +87,7 @@ impl<'a> Told<'a> {
 }
 
 fn evidence(id: &str) -> Evidence {
-    Evidence {
-        tx: tx(id),
-        height: 7,
-        block: "block".to_owned(),
-        at_ms: 7,
-        amount: Amount::new(10),
-        fee: Amount::ZERO,
-        rows: Vec::new(),
-    }
+    Evidence { amount: Amount::new(10), ..Evidence::new(tx(id), 7, "block", 7) }
 }
 
 /// Drives one sweep to its end.

@@ -71,15 +71,7 @@ fn met(journal: &mut Journal) {
     done(journal, Write::Prepare(Box::new(prepare)));
     let sent = delivery::Event::Sent { tx: tx.clone() };
     done(journal, Write::Delivery { id: id.clone(), event: sent, due_ms: NOW });
-    let evidence = Evidence {
-        tx,
-        height: 3,
-        block: "0xb3".to_owned(),
-        at_ms: NOW,
-        amount: Amount::ZERO,
-        fee,
-        rows: Vec::new(),
-    };
+    let evidence = Evidence { fee, ..Evidence::new(tx, 3, "0xb3", NOW) };
     done(journal, Write::Delivery { id, event: delivery::Event::Final { evidence }, due_ms: NOW });
 }
 

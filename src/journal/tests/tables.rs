@@ -7,15 +7,7 @@ use proptest::prelude::*;
 use sdpp_ledger::{Evidence, Inclusion};
 
 pub(super) fn evidence(tx: &str) -> Evidence {
-    Evidence {
-        tx: tx.parse().unwrap(),
-        height: 3,
-        block: "0xb".to_owned(),
-        at_ms: NOW,
-        amount: Amount::ZERO,
-        fee: Amount::ZERO,
-        rows: Vec::new(),
-    }
+    Evidence::new(tx.parse().unwrap(), 3, "0xb", NOW)
 }
 
 fn delivery_id() -> DeliveryId {

@@ -199,7 +199,7 @@ impl Shop {
         let books = ["seller", "buyer"].map(|side| self.audit(side));
         let mut named = BTreeSet::new();
         let mut has = [FIRST, FIRST].map(|first| i128::try_from(first).unwrap());
-        let (mut moved, mut settled) = (0, 0);
+        let (mut moved, mut settled, mut back) = (0, 0, [0, 0]);
         for told in books.iter().flatten() {
             let of = |what: &str| told[what].as_array().unwrap().clone();
             for row in [of("settlements"), of("anchors")].concat() {
@@ -214,6 +214,7 @@ impl Shop {
             let payer = KEYS.iter().position(|(side, _)| of(side).to_string() == made.from);
             let payer = payer.unwrap_or_else(|| panic!("{tx} is of neither"));
             has[payer] -= made.fee + made.pays;
+            back[payer] += made.rebate;
             has[1 - payer] += made.pays;
             moved += made.pays;
         }
@@ -224,8 +225,9 @@ impl Shop {
         let done = (tally.executed, tally.failed, tally.conflicts);
         assert_eq!(done, (named.len() as u64, 0, 0), "{named:?}");
         assert_eq!(moved, settled, "what moved was owed");
-        for ((side, _), has) in KEYS.iter().zip(has) {
+        for (((side, _), has), (told, back)) in KEYS.iter().zip(has).zip(books.iter().zip(back)) {
             assert_eq!(self.total(side), has, "{side}");
+            assert_eq!(rebates(told), back, "{side}: what was given back");
         }
         for side in ["seller", "buyer"] {
             assert_eq!(self.unsettled(side), Vec::<Value>::new(), "{side} owes nothing more");
@@ -252,6 +254,7 @@ impl Shop {
             from: data["sender"].as_str().unwrap().to_owned(),
             pays,
             fee: gas("computationCost") + gas("storageCost") - gas("storageRebate"),
+            rebate: gas("storageRebate"),
         }
     }
 
@@ -359,6 +362,13 @@ struct Made {
     from: String,
     pays: i128,
     fee: i128,
+    rebate: i128,
+}
+
+/// What a side's statements say in all that it had given back, in NANOS.
+fn rebates(told: &[Value]) -> i128 {
+    let fees = told.iter().flat_map(|one| one["fees"].as_array().unwrap());
+    fees.filter_map(|fee| fee.get("rebate")).map(number).sum()
 }
 
 /// Waits until something is so.
