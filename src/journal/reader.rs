@@ -12,7 +12,7 @@ use super::{JournalError, Shared, damaged, keys};
 use crate::crypto::SaltSecret;
 use crate::record::Record;
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference};
+use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference, Signed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -215,6 +215,16 @@ impl Reader {
         rows(Tree::Deliveries, self.page(Tree::Deliveries, &prefix, after.as_deref(), limit)?)
     }
 
+    /// The newest bytes of all that may still happen for an account.
+    pub fn live(&self, ledger: &LedgerId, account: &Account) -> Result<Vec<Signed>, JournalError> {
+        let mut live = Vec::new();
+        for (_, number) in self.live_numbers(ledger, account)? {
+            let id = DeliveryId { ledger: ledger.clone(), account: account.clone(), number };
+            live.extend(self.delivery(&id)?.and_then(|mut row| row.variants.pop()));
+        }
+        Ok(live)
+    }
+
     /// Which numbers of an account come next, as far as this journal knows.
     pub fn numbers(&self, ledger: &LedgerId, account: &Account) -> Result<Numbers, JournalError> {
         let numbers = self.row(Tree::Accounts, &keys::account(ledger, account))?;
@@ -256,6 +266,23 @@ impl Reader {
             let bytes = store.get(Tree::Entries, &keys::seq(seq))?;
             Ok(bytes.map(|bytes| entry::digest(&bytes)))
         })
+    }
+
+    /// An account's deliveries that may still happen: when each is to be looked at, in
+    /// milliseconds since 1970 UTC, and its number.
+    pub(super) fn live_numbers(
+        &self,
+        ledger: &LedgerId,
+        account: &Account,
+    ) -> Result<Vec<(u64, u64)>, JournalError> {
+        let mut live = Vec::new();
+        for (due_ms, key) in self.due(ledger, keys::LIVE, usize::MAX)? {
+            let number = keys::tail(&key).ok_or_else(|| damaged("a due row"))?;
+            if key == keys::in_account(account, number) {
+                live.push((due_ms, number));
+            }
+        }
+        Ok(live)
     }
 
     /// Up to `limit` live rows of one kind, by when they are due: the moment, and which.

@@ -163,6 +163,11 @@ impl Rpc {
         }
     }
 
+    /// Whether coins and balances are told as a transaction left them.
+    pub async fn has_indexed(&self, digest: &TransactionDigest) -> Answer<bool> {
+        self.ask("iota_isTransactionIndexedOnNode", json!([digest.to_base58()])).await
+    }
+
     /// A checkpoint by its height.
     pub async fn checkpoint(&self, height: u64) -> Answer<Checkpoint> {
         let told: CheckpointTold =
@@ -227,7 +232,7 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 /// Something of the network's in its text form.
 #[derive(Debug, Clone, Copy)]
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub T);
 
 impl<'de, T: FromStr> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

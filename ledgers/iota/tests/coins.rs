@@ -10,6 +10,7 @@ use sdpp_ledger::{Amount, Anchor, Call, Digest, Ledger, LedgerError, Payments, R
 use sdpp_ledger_iota::{IotaLedger, Scheme, Settings};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio::task::JoinSet;
 
 async fn network() -> Network {
@@ -113,6 +114,22 @@ async fn a_coin_that_was_spent_is_not_picked_again_where_a_node_lags() {
     let signed = payer.transfer(1, &network.transfer(1_000)).await.unwrap();
     payer.submit(&signed).await.unwrap();
     landed(&payer, &signed).await;
+}
+
+/// Somebody with the same key spends while the faucet sends: no balance ever shows all of it.
+#[tokio::test]
+async fn what_a_faucet_sent_has_arrived_though_the_balance_does_not_grow() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let settings = Settings { endpoint: liar.url.parse().unwrap(), ..network.settings.clone() };
+    let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
+    liar.lie(|method, result| {
+        if method == "iotax_getBalance" {
+            result["totalBalance"] = json!("5");
+        }
+    });
+    let given = tokio::time::timeout(Duration::from_secs(20), payer.fund(&network.faucet)).await;
+    assert_eq!(given.unwrap().unwrap(), Amount::new(1_000_000_000_000));
 }
 
 #[tokio::test]

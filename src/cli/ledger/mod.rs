@@ -188,9 +188,14 @@ impl Fund {
     async fn run(self) -> Outcome {
         let mut chosen = self.which.choose()?;
         let name = chosen.only()?;
-        let _journal = chosen.hold_journal(&name, self.account.is_some())?;
+        let journal = chosen.hold_journal(&name, self.account.is_some())?;
         let asset = chosen.asset(&name, self.asset)?;
         let opened = chosen.open(&name).await?;
+        if let Some(journal) = &journal {
+            // What is on its way since then keeps its coins.
+            let ledger = opened.ledger();
+            ledger.note_live(&journal.reader().live(ledger.id(), ledger.account())?);
+        }
         let own = opened.ledger().account();
         let account = self.account.as_ref().unwrap_or(own);
         if account == own {

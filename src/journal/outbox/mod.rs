@@ -230,14 +230,7 @@ impl Outbox {
     /// This account's deliveries that may still happen: when each is to be looked at, in
     /// milliseconds since 1970 UTC, and its number.
     fn live(&self, journal: &Reader) -> Result<Vec<(u64, u64)>, JournalError> {
-        let mut live = Vec::new();
-        for (due_ms, key) in journal.due(&self.ledger, keys::LIVE, usize::MAX)? {
-            let number = keys::tail(&key).ok_or_else(|| damaged("a due row"))?;
-            if key == keys::in_account(&self.account, number) {
-                live.push((due_ms, number));
-            }
-        }
-        Ok(live)
+        journal.live_numbers(&self.ledger, &self.account)
     }
 
     fn delivery(&self, journal: &Reader, number: u64) -> Result<Delivery, JournalError> {

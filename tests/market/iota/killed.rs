@@ -2,7 +2,7 @@
 //! again: what was owed is settled, and each thing happened once.
 
 use super::shop::{CO2, MEMORY, Plan, Shop, until};
-use crate::place::{Running, amount, assert_done};
+use crate::place::{Running, amount, assert_done, sdpp};
 use sdpp_iota_double::Fault;
 
 const EXECUTE: &str = "iota_executeTransactionBlock";
@@ -66,6 +66,31 @@ fn a_buyer_killed_while_its_payment_is_held_pays_once() {
         shop.double.release();
         buys_again_and_both_books_agree(&mut shop);
     }
+}
+
+/// What is on its way in the journal of a buyer that was killed keeps its coins: an operator's gift
+/// is of others.
+#[test]
+fn a_gift_takes_no_coin_of_a_payment_on_its_way() {
+    let Some(shop) = open("nowhere") else { return };
+    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines() > 9);
+    // Both windows of credit: the largest coins are theirs.
+    shop.double.arm(Fault::HeldPromised.times(2).on(EXECUTE));
+    shop.until_held(2);
+    buyer.signal("KILL");
+    buyer.wait();
+    let mut fund = sdpp();
+    fund.args(["ledger", "fund", "1000", "--account", &format!("0x{}", "ab".repeat(32))]);
+    let given = fund.arg("--config").arg(shop.path("buyer.toml")).output().unwrap();
+    assert_done(&given);
+    assert_eq!(shop.tally().conflicts, 0, "nothing was promised twice");
+    shop.double.release();
+    std::fs::rename(shop.path("buyer.items"), shop.path("first.items")).unwrap();
+    assert_done(&shop.buy("co2", "5").output().unwrap());
+    assert_eq!(shop.unsettled("buyer").len(), 0, "all of it landed");
+    let tally = shop.tally();
+    assert_eq!((tally.failed, tally.conflicts), (0, 0));
 }
 
 #[test]

@@ -128,3 +128,21 @@ async fn what_it_writes_is_of_this_ledger_and_of_accounts_that_have_coins() {
     assert!(now != chain && read("seller.toml").contains(&now));
     assert_eq!(read("seller.key"), key, "who one is does not change");
 }
+
+#[test]
+fn no_new_ledger_begins_under_somebody_who_has_a_journal_of_the_old_one_open() {
+    let script = Script::new();
+    script.says("up");
+    script.says("down");
+    let journal = script.dir.path().join("seller-journal");
+    std::fs::create_dir(&journal).unwrap();
+    std::fs::write(journal.join("lock"), "4711").unwrap();
+    let open = std::fs::File::open(journal.join("lock")).unwrap();
+    open.lock().unwrap();
+    let output = script.run("up");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("stop process 4711"), "{said}");
+    assert_eq!(script.run("status").status.code(), Some(1), "it was started all the same");
+    drop(open);
+    script.says("up");
+}
