@@ -12,7 +12,7 @@ use super::{JournalError, Shared, damaged, keys};
 use crate::crypto::SaltSecret;
 use crate::record::Record;
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference};
+use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference, Signed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -213,6 +213,26 @@ impl Reader {
         let prefix = keys::account(ledger, account);
         let after = from.checked_sub(1).map(|number| keys::delivery(ledger, account, number));
         rows(Tree::Deliveries, self.page(Tree::Deliveries, &prefix, after.as_deref(), limit)?)
+    }
+
+    /// What is on an account's way to a ledger: the newest bytes of all that may still happen. Who
+    /// signs with its key beside the outbox tells the ledger of these first
+    /// ([`sdpp_ledger::Ledger::note_live`]).
+    pub fn on_its_way(
+        &self,
+        ledger: &LedgerId,
+        account: &Account,
+    ) -> Result<Vec<Signed>, JournalError> {
+        let mut signed = Vec::new();
+        for (_, key) in self.due(ledger, keys::LIVE, usize::MAX)? {
+            let number = keys::tail(&key).ok_or_else(|| damaged("a due row"))?;
+            if key == keys::in_account(account, number) {
+                let (ledger, account) = (ledger.clone(), account.clone());
+                let row = self.delivery(&DeliveryId { ledger, account, number })?;
+                signed.extend(row.and_then(|mut row| row.variants.pop()));
+            }
+        }
+        Ok(signed)
     }
 
     /// Which numbers of an account come next, as far as this journal knows.

@@ -185,10 +185,15 @@ impl Fund {
     async fn run(self) -> Outcome {
         let mut chosen = self.which.choose()?;
         let name = chosen.only()?;
-        let _journal = chosen.hold_journal(&name, self.account.is_some())?;
+        let journal = chosen.hold_journal(&name, self.account.is_some())?;
         let asset = chosen.asset(&name, self.asset)?;
         let opened = chosen.open(&name).await?;
         let own = opened.ledger().account();
+        if let Some(journal) = &journal {
+            // What was signed and waits for the next start lives on coins of its own.
+            let live = journal.reader().on_its_way(opened.ledger().id(), own)?;
+            opened.ledger().note_live(&live);
+        }
         let account = self.account.as_ref().unwrap_or(own);
         if account == own {
             opened.open_account().await.map_err(at(&name))?;
