@@ -65,6 +65,8 @@ pub(crate) enum Short {
         /// What they hold.
         has: u128,
     },
+    /// They do, but not so many as one transaction may live on.
+    Scattered,
     /// They do, once some that are in use are free again.
     Busy,
 }
@@ -127,8 +129,7 @@ impl Book {
             (sum, count) = (sum + u128::from(coin.balance), count + 1);
         }
         if count == 0 || sum < least {
-            let has = coins.iter().map(|coin| u128::from(coin.balance)).sum();
-            return Err(if has < least { Short::Poor { has } } else { Short::Busy });
+            return Err(short(coins, least));
         }
         // When all that is on its way has landed there are so many.
         let then = coins.len() - count + 1 + self.to_come(coins);
@@ -172,6 +173,19 @@ impl Book {
         };
         let made = |coin: &Coin| self.held.get(&coin.at.object_id).map_or(0, |hold| hold.makes);
         coins.iter().filter(is_ahead).map(|coin| usize::from(made(coin))).sum()
+    }
+}
+
+/// Why these coins are not enough, at least as long as others are in use.
+fn short(coins: &[Coin], least: u128) -> Short {
+    let mut balances: Vec<u128> = coins.iter().map(|coin| u128::from(coin.balance)).collect();
+    balances.sort_unstable_by_key(|balance| Reverse(*balance));
+    let has = balances.iter().sum();
+    let at_once: u128 = balances.iter().take(GAS_MAX).sum();
+    match (has < least, at_once < least) {
+        (true, _) => Short::Poor { has },
+        (false, true) => Short::Scattered,
+        (false, false) => Short::Busy,
     }
 }
 

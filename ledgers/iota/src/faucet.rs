@@ -8,7 +8,7 @@ use iota_sdk_types::TransactionDigest;
 use reqwest::StatusCode;
 use sdpp_ledger::{
     Account, Amount, Asset, Endpoint, Evidence, Finality, Ledger, LedgerError, Payments, Reference,
-    Result, Transfer, keccak,
+    Result, Signed, Transfer, keccak,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -76,8 +76,20 @@ impl IotaLedger {
                 prepared => break prepared?,
             }
         };
+        // It is out from here on, whatever is answered.
+        self.settled(&signed, deadline).await.map_err(|error| match (error, &signed.tx) {
+            (LedgerError::Unavailable { what, .. }, Some(tx)) => LedgerError::unavailable(format!(
+                "{what}; {tx} may land all the same: look for it with `sdpp ledger tx {tx}` before \
+                 anything is given again"
+            )),
+            (error, _) => error,
+        })
+    }
+
+    /// Sends something until it has ended.
+    async fn settled(&self, signed: &Signed, deadline: Instant) -> Result<Evidence> {
         loop {
-            match self.finality(&signed).await {
+            match self.finality(signed).await {
                 Ok(Finality::Final(evidence)) => return Ok(evidence),
                 Ok(Finality::Reverted { why, .. }) => {
                     return Err(LedgerError::refused("Reverted", why));
@@ -85,9 +97,11 @@ impl IotaLedger {
                 Ok(Finality::Replaced) => {
                     return Err(LedgerError::refused("Replaced", "its coins were spent elsewhere"));
                 }
-                Ok(Finality::Unknown) => match self.submit(&signed).await {
+                Ok(Finality::Unknown) => match self.submit(signed).await {
                     Err(LedgerError::Unavailable { what, .. }) => wait(deadline, &what).await?,
-                    submitted => drop(submitted?),
+                    Err(refused) => return Err(refused),
+                    // A node that has it and does not tell of it is not asked without a pause.
+                    Ok(_) => wait(deadline, "it is not told of").await?,
                 },
                 Ok(Finality::Pending(_)) => wait(deadline, "it is in no checkpoint").await?,
                 Err(LedgerError::Unavailable { what, .. }) => wait(deadline, &what).await?,

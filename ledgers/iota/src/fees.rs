@@ -30,10 +30,14 @@ impl Default for Rates {
 impl Rates {
     /// What a transaction needs that pays so much where a unit costs so much, in NANOS.
     pub fn need(&self, amount: u64, price: u64, ceiling: u64) -> Need {
-        let computing = self.units.saturating_add(UNITS).saturating_mul(price);
         // Two coins are left behind: its own, and the payee's.
-        let fee = computing.saturating_add(self.deposit.saturating_mul(2));
+        let fee = self.computing(price).saturating_add(self.deposit.saturating_mul(2));
         Need { amount, fee, fee_each: self.deposit.max(1), ceiling }
+    }
+
+    /// What of a budget is for what is computed, where a unit costs so much, in NANOS.
+    pub fn computing(&self, price: u64) -> u64 {
+        self.units.saturating_add(UNITS).saturating_mul(price)
     }
 
     /// Takes note of what one cost in a trial that left so many objects behind, where a unit costs

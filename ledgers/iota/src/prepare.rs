@@ -67,15 +67,21 @@ impl IotaLedger {
             return Ok(None);
         }
         let _turn = self.own.turn.lock().await;
-        let scaled = u128::from(draft.budget) * u128::from(price) / u128::from(draft.price.max(1));
-        let ceiling = self.ceiling();
-        let budget = u64::try_from(scaled).ok().filter(|budget| *budget <= ceiling);
-        let budget = budget.ok_or_else(|| too_dear(u64::try_from(scaled).ok(), ceiling))?;
+        // What is computed has become dearer. Deposits, most of a budget that makes coins, have not.
+        let more = self.own.rates().computing(price - draft.price);
+        let (dearer, ceiling) = (draft.budget.checked_add(more), self.ceiling());
+        let budget = dearer.filter(|budget| *budget <= ceiling);
+        let budget = budget.ok_or_else(|| too_dear(dearer, ceiling))?;
         let order = Order { does: draft.shape.does, record: draft.shape.record.clone() };
         let dearer = Draft { price, budget, ..draft };
         let trial = self.tried(&dearer, &order).await?;
         match trial.failure {
-            Some(why) => Err(would_fail(&why)),
+            Some(why) => {
+                if is_out_of_gas(&why) {
+                    self.own.rates().double();
+                }
+                Err(would_fail(&why))
+            }
             None => Ok(Some(dearer.sign(newest.number, &self.own.signer))),
         }
     }
@@ -110,6 +116,11 @@ impl IotaLedger {
                 "the coins that are read do not hold enough: others are not read, as they are too \
                  many; they are swept up with each transaction",
             ),
+            Short::Scattered => LedgerError::unavailable(format!(
+                "{} holds enough, in more coins than one transaction may live on: smaller payments \
+                 sweep them up, or merge them with a wallet while this is stopped",
+                self.own.account
+            )),
             Short::Busy => LedgerError::Unavailable {
                 what: "all coins are in use until what is on its way has ended".to_owned(),
                 retry_after: Some(BUSY),

@@ -1,4 +1,5 @@
-//! How signed bytes get to the network. Whatever a node answers, what counts is what it has then.
+//! How signed bytes get to the network. Whatever a node answers, what counts is what it has then;
+//! whether coins that are spent make an end of something is for [`crate::finality`] to say.
 
 use crate::ledger::IotaLedger;
 use crate::names;
@@ -20,21 +21,26 @@ impl IotaLedger {
             Ok(_) => Err(node.trouble("executed something else than it was given")),
             // It may have come through before, or just now, its answer lost.
             Err(_) if node.seen(&tx.digest).await?.is_some() => Ok(id),
-            Err(trouble) => Err(self.why_not_taken(tx, trouble).await?),
+            Err(Trouble::Said { said: Said::Stale, .. })
+                if self.chain.is_spent_by_another(tx).await? =>
+            {
+                // What spent them may be an earlier offer of the same: who knows all that was
+                // signed for it asks how final it is, and a refusal would stand in the way of that
+                // where the next answer comes from a node that is behind.
+                Ok(id)
+            }
+            Err(trouble) => Err(why_not_taken(tx, trouble)),
         }
     }
+}
 
-    /// What is said of a transaction that a node would not take and has not. It is refused only
-    /// where its own bytes, or what others spent, show that it can never happen.
-    async fn why_not_taken(&self, tx: &Tx, trouble: Trouble) -> Answer<Trouble> {
-        let Trouble::Said { said, what } = &trouble else { return Ok(trouble) };
-        Ok(match said {
-            Said::BadSignature if !tx.is_signed() => Trouble::refused("InvalidSignature", what),
-            Said::TooLarge => Trouble::refused("TooLarge", what),
-            Said::Stale if self.chain.is_spent_by_another(tx).await? => {
-                Trouble::refused("CoinsSpent", format!("another transaction spent them: {what}"))
-            }
-            _ => trouble,
-        })
+/// What is said of a transaction that a node would not take and has not. It is refused only where
+/// its own bytes show that it can never happen.
+fn why_not_taken(tx: &Tx, trouble: Trouble) -> Trouble {
+    let Trouble::Said { said, what } = &trouble else { return trouble };
+    match said {
+        Said::BadSignature if !tx.is_signed() => Trouble::refused("InvalidSignature", what),
+        Said::TooLarge => Trouble::refused("TooLarge", what),
+        _ => trouble,
     }
 }

@@ -85,7 +85,7 @@ pub trait Ledger: Send + Sync {
     }
 
     /// Hands over what was prepared, any number of times; `Ok` means the ledger has it now or had
-    /// it before. Returns the transaction's id, which a gateway that signs tells only here.
+    /// it before, or that [`Ledger::finality`] is to be asked what became of it. Returns the transaction's id, which a gateway that signs tells only here.
     async fn submit(&self, signed: &Signed) -> Result<TxId>;
 
     /// How final something is that was submitted here before (or perhaps never arrived).

@@ -230,6 +230,9 @@ fn a_preparation_knows_of_all_that_is_on_its_way() {
     node.turns().into_iter().for_each(|turn| node.take(turn));
     node.restart();
     node.toy.chain().unnumbered.live.clear();
+    let (reader, id, account) = (node.journal.reader(), node.toy.id(), node.toy.account());
+    let told = reader.live(id, account).unwrap();
+    assert_eq!(told.len(), 3, "and others can tell of it: {told:?}");
     owe_many(&mut node, 4, 1);
     node.turns().into_iter().for_each(|turn| node.take(turn));
     assert_eq!(coins(&node), [(0, 0), (1, 0), (2, 0), (3, 0)], "and after a restart");

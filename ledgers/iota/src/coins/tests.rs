@@ -292,3 +292,14 @@ fn a_seller_of_many_small_coins_sweeps_them_up() {
     }
     assert!(story.node.coins.len() < 60, "{} coins", story.node.coins.len());
 }
+
+#[test]
+fn what_lies_in_more_coins_than_one_transaction_lives_on_is_not_in_use() {
+    let many = |balance: u64| (1..=300).map(|name| coin(name, 1, balance)).collect::<Vec<_>>();
+    let scattered = Book::default().pick(&many(FEE), &need(270 * FEE), 24);
+    assert_eq!(scattered, Err(Short::Scattered));
+    assert!(Book::default().pick(&many(FEE), &need(200 * FEE), 24).is_ok());
+    let mut book = Book::default();
+    book.note_live(many(FEE).iter().take(100).map(|coin| (vec![coin.at], 0)));
+    assert_eq!(book.pick(&many(FEE), &need(240 * FEE), 24), Err(Short::Busy));
+}
