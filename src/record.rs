@@ -114,6 +114,21 @@ impl SignedMessage {
             self.data.as_ref().is_none_or(|data| keccak(&[data.as_bytes()]) == self.data_digest);
         data_fits && key.verify(&self.digest(), &self.signature)
     }
+
+    /// The item that its commitment names, where that is one: in an amend, the first that a change is
+    /// in force for.
+    pub fn from_seq(&self) -> Option<u64> {
+        let (zeros, seq) = self.commitment.0.split_at(24);
+        let seq = seq.try_into().ok().map(u64::from_be_bytes)?;
+        (seq > 0 && zeros.iter().all(|byte| *byte == 0)).then_some(seq)
+    }
+
+    /// Whether its words may change the terms, and its signed layout does not say how: all amends that
+    /// are in force from an item on, but credit notes.
+    pub fn changes_terms(&self) -> bool {
+        let is_credit = self.amount_total != Amount::ZERO;
+        self.kind == MessageKind::Amend && !is_credit && self.from_seq().is_some()
+    }
 }
 
 /// Something owed to a ledger because of a record.

@@ -302,6 +302,8 @@ fn no_list_of_values_passes_for_an_object() {
         root: digest,
         reference: tx,
         due_at: Moment(START_MS),
+        rate: None,
+        pace: None,
     };
     let body = Some(Base64(vec![1]));
     let anchors = anchored();

@@ -1,14 +1,14 @@
-//! What both sides have agreed to credit, by the journal.
+//! What both sides have agreed to change, by the journal.
 
 use super::proof::Found;
-use crate::message::{Agreement, Amend, Word};
+use crate::message::{Agreement, Word};
 use crate::record::SignedMessage;
-use crate::terms::{Role, Terms};
+use crate::terms::{Agreed, Role, Terms};
 use sdpp_ledger::Amount;
 
-/// The credit notes of a session so far.
+/// The changes of a session so far.
 #[derive(Default)]
-pub(super) struct Credited(Agreement);
+pub(super) struct Credited(Option<Agreement>);
 
 impl Credited {
     /// Takes a signed word about a change, when so many items were invoiced.
@@ -19,26 +19,29 @@ impl Credited {
         message: &SignedMessage,
         invoiced: u64,
     ) -> Found {
-        let from_seq = Amend::from_seq_of(&message.commitment).unwrap_or_default();
-        match self.0.take(terms, by, message)? {
+        let from_seq = message.from_seq().unwrap_or_default();
+        match self.under(terms).take(by, message)? {
             Word::Agreed if from_seq <= invoiced => Err(format!(
-                "the credit of {} is in force from item {from_seq}, and {invoiced} were invoiced",
-                message.amount_total
+                "what was agreed is in force from item {from_seq}, and {invoiced} were invoiced"
             )),
             _ => Ok(()),
         }
     }
 
-    /// What so many items cost, less what was credited.
-    pub(super) fn owed_for(&self, terms: &Terms, items: u64) -> Option<Amount> {
-        self.0.credits().owed_for(terms, items)
+    /// The terms, and what both have signed since.
+    pub(super) fn agreed(&mut self, terms: &Terms) -> &Agreed {
+        self.under(terms).agreed()
     }
 
-    /// All that was credited; and how much of it no window was left for, when so many items were
-    /// invoiced.
-    pub(super) fn totals(&self, terms: &Terms, invoiced: u64) -> (Amount, Amount) {
-        let credits = self.0.credits();
-        let netted = credits.netted_by(terms, invoiced).unwrap_or_default();
-        (credits.total(), credits.total().saturating_sub(netted))
+    /// All that was credited in the leg that is on; and how much of it no window was left for, when
+    /// so many items were invoiced.
+    pub(super) fn totals(&mut self, terms: &Terms, invoiced: u64) -> (Amount, Amount) {
+        let leg = self.agreed(terms).last_leg();
+        let netted = leg.netted_by(invoiced).unwrap_or_default();
+        (leg.credited(), leg.credited().saturating_sub(netted))
+    }
+
+    fn under(&mut self, terms: &Terms) -> &mut Agreement {
+        self.0.get_or_insert_with(|| Agreement::new(terms))
     }
 }

@@ -157,7 +157,7 @@ impl Fold {
         let (settlements, anchors) = lines(std::mem::take(&mut self.owed));
         let (credited, credit_left) = self.credited.totals(&terms, items);
         let terms = *terms;
-        let acked_amount = self.credited.owed_for(&terms, self.acked).unwrap_or(invoiced);
+        let acked_amount = self.credited.agreed(&terms).owed_for(self.acked).unwrap_or(invoiced);
         let statement = Statement {
             session: self.session,
             began_ms: self.began_ms,

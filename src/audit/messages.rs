@@ -48,15 +48,16 @@ impl Fold {
         self.note(recomputed);
         let (items, before) = self.invoiced();
         let (number, next) = (message.number, self.windows.len() as u64 + 1);
-        let agreed = self.credited.owed_for(terms, to_seq);
-        let total = agreed.ok_or("the price passes 128 bits")?;
+        let agreed = self.credited.agreed(terms);
+        let most = agreed.window_end(items.saturating_add(1));
+        let total = agreed.owed_for(to_seq).ok_or("the price passes 128 bits")?;
         let amount = total.saturating_sub(before);
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
         self.windows.push(Window { to_seq, digest: *digest, total, at_ms: self.at_ms });
         if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
             return Err(format!("invoice {number} does not follow the one before"));
         }
-        if to_seq - items > u64::from(terms.granularity) {
+        if to_seq > most {
             return Err(format!("invoice {number} is for more than K items"));
         }
         if message.amount_total != total {

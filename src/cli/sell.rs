@@ -235,6 +235,7 @@ fn currency_offer(
         method: crate::terms::Method::Transfer,
         payment_address,
         rate: currency.rate,
+        quote: None,
         finality: "final".to_owned(),
     })
 }

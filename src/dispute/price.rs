@@ -26,7 +26,7 @@ impl<'a> Price<'a> {
         let notes = answers.notes(case);
         let contradicts = |note: &&Signed<'_>| answers.agreed(note).zip(answers.refused(note));
         let is_exact = case.hears(Role::Seller) && notes.iter().find_map(contradicts).is_none();
-        let (agreement, credited) = (Agreement::default(), Amount::ZERO);
+        let (agreement, credited) = (Agreement::new(&case.terms), Amount::ZERO);
         let mut price = Price { terms: &case.terms, agreement, credited, is_exact };
         let mut misdeeds = Vec::new();
         for note in &notes {
@@ -37,7 +37,7 @@ impl<'a> Price<'a> {
                 misdeed.proven_by.push(refusal.paper.clone());
                 misdeeds.push(misdeed);
             }
-            match price.agreement.take(&case.terms, Role::Seller, note.message) {
+            match price.agreement.take(Role::Seller, note.message) {
                 // It follows on what was agreed before, and who brings it may have left that out.
                 Err(why) if is_exact => misdeeds.push(blame(note, &why)),
                 Ok(Word::Proposed) if answers.refused(note).is_none() => {
@@ -55,7 +55,7 @@ impl<'a> Price<'a> {
         self.credited = self.credited.max(note.message.amount_total);
         if let Some(answer) = answer {
             // The same words under the buyer's signature: the agreement has checked them before.
-            let _ = self.agreement.take(self.terms, Role::Buyer, answer.message);
+            let _ = self.agreement.take(Role::Buyer, answer.message);
         }
     }
 
@@ -75,21 +75,17 @@ impl<'a> Price<'a> {
         if self.terms.quantity.is_some_and(|quantity| items > quantity) {
             return None;
         }
-        self.agreement.credits().owed_for(self.terms, items)
+        self.agreement.agreed().owed_for(items)
     }
 
     /// The same without any credit.
     pub(super) fn gross(&self, items: u64) -> Option<Amount> {
-        self.owed(items).and(self.terms.owed_for(items))
+        self.owed(items).and(self.agreement.agreed().leg(items).price_of(items))
     }
 
     /// The first seq of a window, and the last that it can have.
     pub(super) fn window(&self, number: u64) -> Option<(u64, u64)> {
-        let size = u64::from(self.terms.granularity);
-        let first = number.checked_sub(1)?.checked_mul(size)?.checked_add(1)?;
-        let last = first.checked_add(size - 1)?;
-        let last = self.terms.quantity.map_or(last, |quantity| last.min(quantity));
-        (first <= last).then_some((first, last))
+        self.agreement.agreed().window(number)
     }
 
     /// Where a window ends after which so much is owed in all; the last such item.

@@ -72,10 +72,12 @@ impl Payload {
     }
 }
 
-/// Where a record has payload.
+/// Where a record has payload. What changes the terms is needed to understand whatever follows it:
+/// only of a credit note the signed layout says enough.
 fn places(record: &mut Record) -> Option<(&mut SignedMessage, Option<&mut Leaves>)> {
     match record {
         Record::Invoice { message, leaves, .. } => Some((message, Some(leaves))),
+        Record::Amend { message, .. } if message.changes_terms() => None,
         Record::Ack { message }
         | Record::Payment { message, .. }
         | Record::Amend { message, .. } => Some((message, None)),

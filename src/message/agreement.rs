@@ -1,35 +1,50 @@
 //! What both sides of a session have agreed to change, from their signed words alone. Sessions,
 //! audits and judges all follow amends by this, and no other way.
 
-use super::amend::{Amend, Change};
+use super::amend::{Amend, Change, CreditNote, LegChange, PaceChange};
 use super::envelope::reread;
 use crate::crypto::layout::MessageKind;
+use crate::message::Quote;
 use crate::record::SignedMessage;
-use crate::terms::{Credits, Role, Terms};
+use crate::terms::{Agreed, Role, Terms};
 use sdpp_ledger::{Amount, Digest};
 
 /// The amends of a session as far as they were followed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
-    credits: Credits,
-    /// The number of the last credit note that was proposed.
+    agreed: Agreed,
+    /// The number of the last change that was proposed.
     number: u64,
     proposed: Option<Proposed>,
+    pace: Option<(u64, PaceChange)>,
+    quotes: Vec<(u64, Option<Quote>)>,
 }
 
-/// A credit note that waits for the buyer's signature.
+/// A change that waits for the buyer's signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Proposed {
     /// The digest of its signed layout.
     digest: Digest,
+    number: u64,
     from_seq: u64,
-    total: Amount,
+    proposal: Proposal,
+}
+
+/// What a seller can propose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proposal {
+    Credit {
+        /// All credits of the leg that is on, this one included.
+        total: Amount,
+    },
+    Pace(PaceChange),
+    Leg(Box<LegChange>),
 }
 
 /// What an `amend` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// The seller has proposed a credit note.
+    /// The seller has proposed a change.
     Proposed,
     /// The buyer has signed the very same: from here on it counts.
     Agreed,
@@ -38,67 +53,131 @@ pub enum Word {
 }
 
 impl Agreement {
-    /// The credit notes that both have signed.
-    pub fn credits(&self) -> &Credits {
-        &self.credits
+    /// Nothing is changed yet.
+    pub fn new(terms: &Terms) -> Self {
+        let agreed = Agreed::new(terms);
+        Agreement { agreed, number: 0, proposed: None, pace: None, quotes: Vec::new() }
     }
 
-    /// Takes the next signed word, in the order in which they were journaled. Of a message whose
+    /// The terms, and what both have signed since.
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    /// The last change of pace, and the number of its amend; `None` while the menu's holds.
+    pub fn pace(&self) -> Option<(u64, PaceChange)> {
+        self.pace
+    }
+
+    /// Where the rate of the leg comes from that an item stands in, where a change said so; the first
+    /// leg's stands in the menu.
+    pub fn quote(&self, seq: u64) -> Option<&Quote> {
+        let begun = |(from_seq, _): &&(u64, Option<Quote>)| *from_seq <= seq;
+        self.quotes.iter().rev().find(begun).and_then(|(_, quote)| quote.as_ref())
+    }
+
+    /// Takes the next signed word, in the order in which they were journaled. Of a credit note whose
     /// `data` is not kept any more, the signed layout says all that counts.
     ///
     /// # Errors
     /// What is wrong with it, as a sentence; then nothing has changed.
-    pub fn take(
-        &mut self,
-        terms: &Terms,
-        by: Role,
-        message: &SignedMessage,
-    ) -> Result<Word, String> {
+    pub fn take(&mut self, by: Role, message: &SignedMessage) -> Result<Word, String> {
+        let terms = self.agreed.terms();
         let key = if by == Role::Seller { &terms.seller } else { &terms.buyer };
         let is_of_session = (message.kind, message.session) == (MessageKind::Amend, terms.session);
         if !is_of_session || !message.is_by(key) {
             return Err(format!("this is no amend of the {by}'s in this session"));
         }
         match by {
-            // Only a credit note signs an amount.
-            Role::Seller if message.amount_total != Amount::ZERO => self.propose(terms, message),
-            Role::Seller => Ok(Word::Other),
-            Role::Buyer => self.answer(terms, message),
+            Role::Seller => self.propose(message),
+            Role::Buyer => self.answer(message),
         }
     }
 
-    fn propose(&mut self, terms: &Terms, message: &SignedMessage) -> Result<Word, String> {
-        let (number, total) = (message.number, message.amount_total);
-        let wrong = |why: String| format!("credit note {number}: {why}");
+    fn propose(&mut self, message: &SignedMessage) -> Result<Word, String> {
+        let number = message.number;
+        let Some((from_seq, proposal)) = proposal_of(message)? else { return Ok(Word::Other) };
+        let wrong = |why: String| format!("{} {number}: {why}", proposal.what());
         if number <= self.number {
             return Err(wrong(format!("number {} was there already", self.number)));
         }
-        let from_seq = Amend::from_seq_of(&message.commitment)
-            .ok_or_else(|| wrong("it names no item that it is in force from".to_owned()))?;
-        if message.data.is_some() {
-            self.says_so(message, from_seq).map_err(wrong)?;
+        if let (Proposal::Credit { .. }, Some(note)) = (&proposal, note_of(message)?) {
+            let credited = self.agreed.leg(from_seq).credited();
+            note.check(from_seq, credited).map_err(wrong)?;
         }
-        self.credits.clone().add(terms, from_seq, total).map_err(wrong)?;
+        let mut then = self.agreed.clone();
+        proposal.happen(&mut then, from_seq).map_err(wrong)?;
         self.number = number;
-        self.proposed = Some(Proposed { digest: message.digest(), from_seq, total });
+        self.proposed = Some(Proposed { digest: message.digest(), number, from_seq, proposal });
         Ok(Word::Proposed)
     }
 
-    /// Its own words must be what stands in its layout.
-    fn says_so(&self, message: &SignedMessage, from_seq: u64) -> Result<(), String> {
-        let body: Amend = reread(message).map_err(|error| error.to_string())?;
-        match (body.by, &body.change) {
-            (Role::Seller, Change::Credit(note)) => note.check(from_seq, self.credits.total()),
-            _ => Err("it is none".to_owned()),
-        }
-    }
-
-    fn answer(&mut self, terms: &Terms, message: &SignedMessage) -> Result<Word, String> {
+    fn answer(&mut self, message: &SignedMessage) -> Result<Word, String> {
         let digest = message.digest();
         let Some(proposed) = self.proposed.take_if(|proposed| proposed.digest == digest) else {
             return Ok(Word::Other);
         };
-        let Proposed { from_seq, total, .. } = proposed;
-        self.credits.add(terms, from_seq, total).map(|()| Word::Agreed)
+        let Proposed { number, from_seq, proposal, .. } = proposed;
+        proposal.happen(&mut self.agreed, from_seq)?;
+        match proposal {
+            Proposal::Credit { .. } => {}
+            Proposal::Pace(change) => self.pace = Some((number, change)),
+            Proposal::Leg(change) => self.quotes.push((from_seq, change.currency.quote)),
+        }
+        Ok(Word::Agreed)
+    }
+}
+
+impl Proposal {
+    fn happen(&self, agreed: &mut Agreed, from_seq: u64) -> Result<(), String> {
+        match self {
+            Proposal::Credit { total } => agreed.credit(from_seq, *total),
+            Proposal::Pace(change) => agreed.change_pace(from_seq, change.pace),
+            Proposal::Leg(change) => {
+                change.check()?;
+                let (price, currency) = (change.price, change.currency.currency());
+                agreed.begin_leg(from_seq, price, currency, change.in_escrow())
+            }
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self {
+            Proposal::Credit { .. } => "credit note",
+            Proposal::Pace(_) => "change of pace",
+            Proposal::Leg(_) => "leg",
+        }
+    }
+}
+
+/// What a seller's word proposes, and from which item on. A credit note says it in its layout: only
+/// that signs an amount.
+fn proposal_of(message: &SignedMessage) -> Result<Option<(u64, Proposal)>, String> {
+    let from_seq = message.from_seq();
+    if message.amount_total != Amount::ZERO {
+        let number = message.number;
+        let from_seq = from_seq.ok_or_else(|| {
+            format!("credit note {number}: it names no item that it is in force from")
+        })?;
+        return Ok(Some((from_seq, Proposal::Credit { total: message.amount_total })));
+    }
+    let (Some(from_seq), true) = (from_seq, message.data.is_some()) else { return Ok(None) };
+    let body: Amend = reread(message).map_err(|error| error.to_string())?;
+    Ok(match (body.by, body.change) {
+        (Role::Seller, Change::Pace(change)) => Some((from_seq, Proposal::Pace(change))),
+        (Role::Seller, Change::Leg(change)) => Some((from_seq, Proposal::Leg(change.into()))),
+        _ => None,
+    })
+}
+
+/// The credit note in a seller's word, while its words are kept.
+fn note_of(message: &SignedMessage) -> Result<Option<CreditNote>, String> {
+    if message.data.is_none() {
+        return Ok(None);
+    }
+    let body: Amend = reread(message).map_err(|error| error.to_string())?;
+    match (body.by, body.change) {
+        (Role::Seller, Change::Credit(note)) => Ok(Some(note)),
+        _ => Err(format!("credit note {}: it is none", message.number)),
     }
 }

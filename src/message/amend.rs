@@ -1,11 +1,14 @@
 //! `amend`: a change inside a session, in force once both sides have signed the same bytes; and the
-//! buyer's request for one. In this version the change is a credit note.
+//! buyer's request for one. What can change: what items cost (a credit note), how many make a window
+//! and may be unpaid (a pace), and what they are paid in (a leg).
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::{Body, Facts};
+use crate::message::menu::CurrencyOffer;
+use crate::message::order::EscrowChoice;
 use crate::message::text::Base64;
-use crate::terms::{CREDITED_ITEMS_MAX, Role};
-use sdpp_ledger::{Amount, Digest, merkle};
+use crate::terms::{CREDITED_ITEMS_MAX, InEscrow, Method, Pace, Role};
+use sdpp_ledger::{Account, Amount, Digest, merkle};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -30,6 +33,12 @@ pub enum Change {
     Credit(CreditNote),
     /// Buyer: asks for a credit note, with the proof of the item.
     Ask(Ask),
+    /// Seller: windows are of another size, or others may be unpaid.
+    Pace(PaceChange),
+    /// Seller: what follows is paid otherwise.
+    Leg(LegChange),
+    /// Buyer: asks for that.
+    AskLeg(AskLeg),
     /// The answer of who does not agree. Nothing changes.
     Refused(Refused),
     /// A change of a later version: it is refused.
@@ -70,6 +79,77 @@ pub struct Ask {
     pub invoice: u64,
     /// That the leaf stands under that invoice's root.
     pub proof: merkle::Proof,
+}
+
+/// Another K or W.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceChange {
+    /// Both, from here on.
+    #[serde(flatten)]
+    pub pace: Pace,
+    /// Why.
+    pub why: PaceReason,
+}
+
+/// What moves a seller to another pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaceReason {
+    /// The buyer has paid so much that it earned more.
+    Earned,
+    /// The buyer has missed a deadline.
+    Missed,
+    /// Too much of what it paid is not final.
+    Unconfirmed,
+    /// Its channel is nearly used up.
+    Thin,
+    /// The paying ledger is away or behind.
+    Ledger,
+}
+
+/// Another currency, method, rate or price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegChange {
+    /// What is paid from here on, at which rate.
+    pub currency: CurrencyOffer,
+    /// The price of one item, in the default currency's smallest unit.
+    pub price: Amount,
+    /// The channel, where the method is escrow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<EscrowChoice>,
+    /// Why.
+    pub why: LegReason,
+    /// The number of the buyer's request that it grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<u64>,
+}
+
+/// A buyer's request to pay otherwise from here on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskLeg {
+    /// The currency's name in the menu.
+    pub currency: String,
+    /// How it would be paid.
+    pub method: Method,
+    /// The buyer's account there, which payments come from.
+    pub address: Account,
+    /// The channel, where the method is escrow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escrow: Option<EscrowChoice>,
+    /// Why.
+    pub why: LegReason,
+}
+
+/// What moves a session to another leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LegReason {
+    /// The paying ledger does not make payments final.
+    Stalled,
+    /// A payment there costs more than it may.
+    Dear,
+    /// The rate that was agreed is no longer offered.
+    Rate,
 }
 
 /// Why there is no such change.
@@ -113,6 +193,50 @@ impl CreditNote {
     }
 }
 
+impl LegChange {
+    /// Whether it can be the next leg's: it names a channel exactly when that is how it is paid, and
+    /// its rate is what its quote says.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub fn check(&self) -> Result<(), String> {
+        if self.escrow.is_some() != (self.currency.method == Method::Escrow) {
+            return Err("it names a channel exactly when its method is escrow".to_owned());
+        }
+        match self.currency.is_as_quoted() {
+            true => Ok(()),
+            false => Err("its rate is not what its quote says".to_owned()),
+        }
+    }
+
+    /// The channel as terms have it.
+    pub fn in_escrow(&self) -> Option<InEscrow> {
+        self.escrow.as_ref().map(EscrowChoice::in_escrow)
+    }
+}
+
+impl fmt::Display for PaceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PaceReason::Earned => "earned",
+            PaceReason::Missed => "missed",
+            PaceReason::Unconfirmed => "unconfirmed",
+            PaceReason::Thin => "thin",
+            PaceReason::Ledger => "ledger",
+        })
+    }
+}
+
+impl fmt::Display for LegReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            LegReason::Stalled => "stalled",
+            LegReason::Dear => "dear",
+            LegReason::Rate => "rate",
+        })
+    }
+}
+
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -131,13 +255,6 @@ impl Amend {
         word[24..].copy_from_slice(&from_seq.to_be_bytes());
         Digest(word)
     }
-
-    /// The seq that [`Amend::commitment`] was made from; `None` for any other digest.
-    pub fn from_seq_of(commitment: &Digest) -> Option<u64> {
-        let (zeros, seq) = commitment.0.split_at(24);
-        let seq = seq.try_into().ok().map(u64::from_be_bytes)?;
-        zeros.iter().all(|byte| *byte == 0).then_some(seq)
-    }
 }
 
 impl Body for Amend {
@@ -149,7 +266,9 @@ impl Body for Amend {
             Change::Credit(credit) => (from_seq, credit.total),
             Change::Ask(ask) => (ask.leaf, Amount::ZERO),
             Change::Refused(_) => (Digest::ZERO, Amount::ZERO),
-            Change::Unknown => (from_seq, Amount::ZERO),
+            Change::Pace(_) | Change::Leg(_) | Change::AskLeg(_) | Change::Unknown => {
+                (from_seq, Amount::ZERO)
+            }
         };
         Facts { number: self.number, commitment, amount_total }
     }
@@ -163,6 +282,12 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ask: Option<Ask>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pace: Option<PaceChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leg: Option<LegChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ask_leg: Option<AskLeg>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
 }
 
@@ -170,16 +295,20 @@ impl TryFrom<Written> for Change {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        match written {
-            Written { credit: None, ask: None, refused: None } => Ok(Change::Unknown),
-            Written { credit: Some(credit), ask: None, refused: None } => {
-                Ok(Change::Credit(credit))
-            }
-            Written { credit: None, ask: Some(ask), refused: None } => Ok(Change::Ask(ask)),
-            Written { credit: None, ask: None, refused: Some(refused) } => {
-                Ok(Change::Refused(refused))
-            }
-            _ => Err("a change is one thing, not several"),
+        let Written { credit, ask, pace, leg, ask_leg, refused } = written;
+        let all = [
+            credit.map(Change::Credit),
+            ask.map(Change::Ask),
+            pace.map(Change::Pace),
+            leg.map(Change::Leg),
+            ask_leg.map(Change::AskLeg),
+            refused.map(Change::Refused),
+        ];
+        let mut written = all.into_iter().flatten();
+        match (written.next(), written.next()) {
+            (None, _) => Ok(Change::Unknown),
+            (Some(change), None) => Ok(change),
+            (Some(_), Some(_)) => Err("a change is one thing, not several"),
         }
     }
 }
@@ -190,6 +319,9 @@ impl From<Change> for Written {
         match change {
             Change::Credit(credit) => Written { credit: Some(credit), ..none },
             Change::Ask(ask) => Written { ask: Some(ask), ..none },
+            Change::Pace(pace) => Written { pace: Some(pace), ..none },
+            Change::Leg(leg) => Written { leg: Some(leg), ..none },
+            Change::AskLeg(ask) => Written { ask_leg: Some(ask), ..none },
             Change::Refused(refused) => Written { refused: Some(refused), ..none },
             Change::Unknown => none,
         }

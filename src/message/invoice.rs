@@ -2,10 +2,13 @@
 //! answer that it is paid.
 
 use crate::crypto::layout::MessageKind;
+use crate::message::amend::PaceChange;
 use crate::message::data::Voucher;
 use crate::message::envelope::{Body, Facts};
 use crate::message::moment::Moment;
+use crate::message::quote::Quote;
 use crate::message::text::Base64;
+use crate::terms::Rate;
 use sdpp_ledger::{Account, Amount, Digest, Reference, TxId, merkle};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +55,35 @@ pub struct Invoice {
     pub reference: Reference,
     /// When the payment is late.
     pub due_at: Moment,
+    /// The rate that the amounts are counted at and where it comes from, where prices are in
+    /// another currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<InvoiceRate>,
+    /// How many items make a window and how many windows may be unpaid, where that is not what the
+    /// menu said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<InvoicePace>,
+}
+
+/// The rate of an invoice, for whoever checks it later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceRate {
+    /// The currency's units for one unit of the default currency: as ordered, or as agreed since.
+    #[serde(flatten)]
+    pub rate: Rate,
+    /// Where it comes from, as the menu or the change said; left out where neither did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+}
+
+/// The pace of an invoice that is not the menu's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoicePace {
+    /// The number of the seller's amend that changed it.
+    pub amend: u64,
+    /// What it said.
+    #[serde(flatten)]
+    pub change: PaceChange,
 }
 
 /// Where a record of this session stands on the records ledger.

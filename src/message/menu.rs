@@ -3,6 +3,7 @@
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
 use crate::message::moment::Moment;
+use crate::message::quote::Quote;
 use crate::terms::{Currency, Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset, Digest, LedgerId, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,9 @@ pub struct CurrencyOffer {
     pub payment_address: Account,
     /// Its units for one unit of the default currency.
     pub rate: Rate,
+    /// Where the rate comes from; left out where prices are in this currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
     /// When a payment counts; `final` in this version.
     pub finality: String,
 }
@@ -90,6 +94,11 @@ impl Menu {
 }
 
 impl CurrencyOffer {
+    /// Whether its rate is what its quote makes of what its sources said.
+    pub fn is_as_quoted(&self) -> bool {
+        self.quote.as_ref().is_none_or(|quote| quote.rate() == Some(self.rate))
+    }
+
     /// The currency as terms have it.
     pub fn currency(&self) -> Currency {
         Currency {

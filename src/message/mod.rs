@@ -13,23 +13,30 @@ mod invoice;
 mod menu;
 mod moment;
 mod order;
+mod quote;
 mod session_key;
 mod strict;
 mod text;
 
 pub use agreement::{Agreement, Word};
-pub use amend::{Amend, Ask, Change, Complaint, CreditNote, Refused};
+pub use amend::{
+    Amend, Ask, AskLeg, Change, Complaint, CreditNote, LegChange, LegReason, PaceChange,
+    PaceReason, Refused,
+};
 pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
 pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};
 pub use error::{Code, ErrorMessage};
 pub use exit::{AfterExit, Exit, Reason};
 pub use hello::{Choice, Hello};
-pub use invoice::{Anchored, Cumulative, DataInvoice, Invoice, PaymentAck};
+pub use invoice::{
+    Anchored, Cumulative, DataInvoice, Invoice, InvoicePace, InvoiceRate, PaymentAck,
+};
 pub use menu::{CurrencyOffer, Menu, RecordsOffer};
 pub use moment::Moment;
 pub use order::terms;
 pub use order::{EscrowChoice, Order};
+pub use quote::{Quote, Quoted};
 pub use session_key::SessionKey;
 pub use text::{Base64, Hex, legible};
 

@@ -48,6 +48,13 @@ pub struct EscrowChoice {
     pub base: Amount,
 }
 
+impl EscrowChoice {
+    /// The channel as terms have it.
+    pub fn in_escrow(&self) -> InEscrow {
+        InEscrow { channel: self.channel, base: self.base }
+    }
+}
+
 impl Body for Order {
     const KIND: MessageKind = MessageKind::Order;
 }
@@ -81,7 +88,7 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         granularity: menu.payment_granularity,
         credit_windows: menu.credit_windows,
         signed_items: menu.signature_required,
-        escrow: order.escrow.as_ref().map(|e| InEscrow { channel: e.channel, base: e.base }),
+        escrow: order.escrow.as_ref().map(EscrowChoice::in_escrow),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
     })
 }

@@ -1,7 +1,7 @@
 //! The items of a session so far, cut into windows. Seller and buyer count alike.
 
 use crate::crypto::running_digest;
-use crate::terms::SessionId;
+use crate::terms::{Agreed, SessionId};
 use sdpp_ledger::{Digest, merkle};
 
 /// Items so far: the leaves of the open window, and the digest that runs over all.
@@ -51,16 +51,9 @@ impl Windows {
     }
 
     /// Whether a window was closed before it was full: nothing may follow it.
-    pub(super) fn ended_short(&self, granularity: u32) -> bool {
-        self.items - self.open_items() != self.closed * u64::from(granularity)
-    }
-
-    /// The first seq of the next window that has not begun.
-    pub(super) fn next_from(&self, granularity: u32) -> u64 {
-        match self.open_items() {
-            0 => self.items + 1,
-            open => (self.items - open).saturating_add(u64::from(granularity)).saturating_add(1),
-        }
+    pub(super) fn ended_short(&self, agreed: &Agreed) -> bool {
+        let closed = self.items - self.open_items();
+        agreed.next_from(closed) != closed + 1
     }
 
     /// Adds the next item's leaf.

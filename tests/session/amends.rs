@@ -4,7 +4,7 @@ use crate::pair::*;
 use sdpp::message::{Complaint, Word};
 use sdpp::record::{End, Record};
 use sdpp::session::{Answer, Complain, Grant, NoteEnd};
-use sdpp::terms::{Credits, Role as Side, Terms};
+use sdpp::terms::{Agreed, Role as Side, Terms};
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
 
@@ -22,15 +22,15 @@ pub fn credit(pair: &mut Pair, items: &[u64], amount: Option<u128>) -> Result<u6
     pair.seller.credit(grant(items, amount), pair.now_ms)
 }
 
-/// What both sides have signed by a journal, with what was agreed.
-pub fn credits(records: &[Record], terms: &Terms) -> Credits {
-    let mut agreement = sdpp::message::Agreement::default();
+/// What both sides have agreed by a journal.
+pub fn agreed_by(records: &[Record], terms: &Terms) -> Agreed {
+    let mut agreement = sdpp::message::Agreement::new(terms);
     for record in records {
         if let Record::Amend { by, message } = record {
-            agreement.take(terms, *by, message).unwrap();
+            agreement.take(*by, message).unwrap();
         }
     }
-    agreement.credits().clone()
+    agreement.agreed().clone()
 }
 
 fn amounts(pair: &Pair) -> Vec<u128> {
@@ -84,7 +84,7 @@ fn what_is_credited_is_netted_in_the_next_window_however_it_is_paid() {
             assert_eq!(amount, if window == netted { 10 } else { 20 }, "{window}, from {from_seq}");
         }
         for side in [&pair.s, &pair.b] {
-            assert_eq!(credits(&side.records, &terms).total(), Amount::new(10));
+            assert_eq!(agreed_by(&side.records, &terms).last_leg().credited(), Amount::new(10));
         }
     }
 }
@@ -119,17 +119,17 @@ fn what_was_agreed_is_known_without_its_data() {
     credit(&mut pair, &[1], Some(3)).unwrap();
     pair.run_to(13);
     let terms = pair.buyer.terms().unwrap().clone();
-    let mut agreement = sdpp::message::Agreement::default();
+    let mut agreement = sdpp::message::Agreement::new(&terms);
     let mut words = Vec::new();
     for record in &pair.s.records {
         if let Record::Amend { by, message } = record {
             let bare = sdpp::record::SignedMessage { data: None, ..message.clone() };
-            words.push(agreement.take(&terms, *by, &bare).unwrap());
+            words.push(agreement.take(*by, &bare).unwrap());
         }
     }
     assert_eq!(words, [Word::Proposed, Word::Agreed]);
-    assert_eq!(agreement.credits().owed_for(&terms, 12), Some(Amount::new(57)));
-    assert_eq!(agreement.credits(), &credits(&pair.s.records, &terms));
+    assert_eq!(agreement.agreed().owed_for(12), Some(Amount::new(57)));
+    assert_eq!(agreement.agreed(), &agreed_by(&pair.s.records, &terms));
 }
 
 #[test]
@@ -243,7 +243,9 @@ fn a_note_that_crosses_the_buyers_exit_stands_in_both_books() {
                 pair.wait();
             }
             assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
-            let total = |side: &crate::pair::Side| credits(&side.records, &terms).total().units();
+            let total = |side: &crate::pair::Side| {
+                agreed_by(&side.records, &terms).last_leg().credited().units()
+            };
             let totals = (total(&pair.s), total(&pair.b));
             assert_eq!(totals, (if answers { 5 } else { 0 }, 5), "escrow: {escrow}");
         }
@@ -382,7 +384,7 @@ fn a_request_that_is_granted_as_the_session_ends_has_one_answer() {
     pair.run();
     pair.muted = None;
     pair.run();
-    assert_eq!(credits(&pair.b.records, &terms).total(), Amount::new(5));
+    assert_eq!(agreed_by(&pair.b.records, &terms).last_leg().credited(), Amount::new(5));
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
     assert_eq!(types(&pair.s).iter().filter(|kind| *kind == "amend").count(), 1);
 }

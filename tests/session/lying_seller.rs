@@ -9,7 +9,7 @@ use sdpp::message::{
 };
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{Input, Output};
-use sdpp::terms::{Credits, Purpose, Rate, Role as Side, SessionId, Terms};
+use sdpp::terms::{Agreed, Purpose, Rate, Role as Side, SessionId, Terms};
 use sdpp_ledger::{Amount, Call, Digest, merkle};
 
 /// What it has sent so far. Everything fits, unless a story changes it.
@@ -22,7 +22,7 @@ pub struct LyingSeller {
     invoices: u64,
     invoiced: u128,
     notes: u64,
-    credits: Credits,
+    agreed: Agreed,
     terms: Terms,
 }
 
@@ -36,6 +36,7 @@ impl LyingSeller {
         let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), session, 0);
         let (digest, leaves) = (session.0, Vec::new());
         let terms = pair.buyer.terms().unwrap().clone();
+        let agreed = Agreed::new(&terms);
         LyingSeller {
             session,
             keys,
@@ -45,7 +46,7 @@ impl LyingSeller {
             invoices: 0,
             invoiced: 0,
             notes: 0,
-            credits: Credits::default(),
+            agreed,
             terms,
         }
     }
@@ -77,8 +78,8 @@ impl LyingSeller {
         let window = if open == 0 { 0 } else { u64::from(self.terms.granularity) };
         let from_seq = self.seq - open + window + 1;
         let amount = Amount::new(amount);
-        let total = self.credits.total().checked_add(amount).unwrap();
-        let _ = self.credits.add(&self.terms, from_seq, total);
+        let total = self.agreed.last_leg().credited().checked_add(amount).unwrap();
+        let _ = self.agreed.credit(from_seq, total);
         let total = total.checked_add(Amount::new(more)).unwrap();
         let (items, reason, ask) = (vec![1], Complaint::Lost, None);
         let change = Change::Credit(CreditNote { amount, total, items, reason, ask });
@@ -93,7 +94,7 @@ impl LyingSeller {
             true => Some(self.seal(MessageKind::DataInvoice)).unzip(),
             false => (None, None),
         };
-        let total = self.credits.owed_for(&self.terms, self.seq).unwrap().units();
+        let total = self.agreed.owed_for(self.seq).unwrap().units();
         self.invoices += 1;
         let leaves = std::mem::take(&mut self.leaves);
         let mut invoice = Invoice {
@@ -109,6 +110,8 @@ impl LyingSeller {
             root: merkle::root(&leaves),
             reference: self.session.reference(Purpose::Payment, self.invoices),
             due_at: Moment(START_MS),
+            rate: None,
+            pace: None,
         };
         self.invoiced = total;
         change(&mut invoice);
@@ -227,7 +230,7 @@ proptest! {
         pair.tell(Role::Buyer, Input::Read(&unread));
         while pair.drain_outputs(Role::Buyer) {}
         prop_assert!(spent(&pair) <= Amount::new(max_total), "{} spent", spent(&pair));
-        let (delivered, given) = (pair.b.delivered.len() as u128, liar.credits.total().units());
+        let (delivered, given) = (pair.b.delivered.len() as u128, liar.agreed.last_leg().credited().units());
         let paid = (spent(&pair).units() + given) * per / 5;
         let rounded = per / 5;
         prop_assert!(delivered <= paid + credit + rounded, "{delivered} delivered, {paid} paid");

@@ -38,6 +38,7 @@ pub fn menu() -> Menu {
         method,
         payment_address: payee.clone(),
         rate: Rate::ONE,
+        quote: None,
         finality: "final".to_owned(),
     };
     Menu {

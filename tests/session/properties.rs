@@ -1,7 +1,7 @@
 //! What holds whatever happens: in random settings, with random stops and a ledger that comes
 //! and goes.
 
-use crate::amends::{credits, grant};
+use crate::amends::{agreed_by, grant};
 use crate::pair::*;
 use proptest::prelude::*;
 use sdpp::record::{End, Record};
@@ -154,11 +154,11 @@ fn run(chance: &Chance) -> Pair {
 /// No rounding drift, no credit forgotten or netted twice, whatever was agreed when.
 fn what_is_invoiced_is_what_items_cost_less_what_was_credited(pair: &Pair, terms: &Terms) {
     for side in [&pair.s, &pair.b] {
-        let credits = credits(&side.records, terms);
+        let agreed = agreed_by(&side.records, terms);
         let mut before = Amount::ZERO;
         for record in &side.records {
             let Record::Invoice { message, to_seq, .. } = record else { continue };
-            assert_eq!(Some(message.amount_total), credits.owed_for(terms, *to_seq));
+            assert_eq!(Some(message.amount_total), agreed.owed_for(*to_seq));
             assert!(before <= message.amount_total, "totals never go back");
             before = message.amount_total;
         }
@@ -188,7 +188,7 @@ fn unpaid_items_stay_within_credit(pair: &Pair, chance: &Chance) {
     let credit = u128::from(chance.granularity) * u128::from(chance.credit_windows);
     let Some(terms) = pair.buyer.terms() else { return };
     let old = u64::try_from(sent.saturating_sub(credit)).unwrap();
-    let (paid, owed) = (paid(pair), credits(&pair.b.records, terms).owed_for(terms, old).unwrap());
+    let (paid, owed) = (paid(pair), agreed_by(&pair.b.records, terms).owed_for(old).unwrap());
     assert!(owed <= paid, "{sent} items are out, {owed} are due, {paid} are paid");
 }
 

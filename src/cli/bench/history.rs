@@ -112,6 +112,7 @@ impl History {
             method,
             payment_address: seller.account(),
             rate: Rate::ONE,
+            quote: None,
             finality: "final".to_owned(),
         };
         Menu {
@@ -166,6 +167,8 @@ impl Telling<'_> {
                 root: merkle::root(&leaves),
                 reference: self.session.reference(Purpose::Payment, number),
                 due_at: Moment(0),
+                rate: None,
+                pace: None,
             },
             anchored: Vec::new(),
         };

@@ -244,6 +244,8 @@ impl<'k> Session<'k> {
             root: keccak(&[b"root", &digest.0]),
             reference: self.id.reference(Purpose::Payment, number),
             due_at: Moment(0),
+            rate: None,
+            pace: None,
         };
         let (body, leaf) = (Some(Base64(vec![7; ITEM_BYTES])), Some(digest));
         let message = DataInvoice { seq: to, body, leaf, invoice, anchored: Vec::new() };
@@ -263,6 +265,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         method: Method::Transfer,
         payment_address: payee.clone(),
         rate: Rate::ONE,
+        quote: None,
         finality: "final".to_owned(),
     };
     Ok(Menu {

@@ -91,7 +91,11 @@ fn waiting(body: &Body) -> Vec<u64> {
             Change::Ask(_) => drop(asked.insert(amend.number)),
             Change::Credit(note) => answered.extend(note.ask),
             Change::Refused(_) if amend.by == Role::Buyer => drop(answered.insert(amend.number)),
-            Change::Refused(_) | Change::Unknown => {}
+            Change::Refused(_)
+            | Change::Pace(_)
+            | Change::Leg(_)
+            | Change::AskLeg(_)
+            | Change::Unknown => {}
         }
     }
     asked.difference(&answered).copied().collect()

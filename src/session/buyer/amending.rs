@@ -10,7 +10,7 @@ use crate::message::{
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
-use crate::terms::{AMENDS_MAX, Role};
+use crate::terms::{AMENDS_MAX, Role, Terms};
 use sdpp_ledger::{Amount, Digest, merkle};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -51,7 +51,7 @@ pub enum Answer {
 }
 
 /// The credit notes of a session, as the buyer has them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Amends {
     pub(super) agreement: Agreement,
     /// Proposals that were heard.
@@ -64,6 +64,16 @@ pub(super) struct Amends {
 }
 
 impl Amends {
+    pub(super) fn new(terms: &Terms) -> Self {
+        Amends {
+            agreement: Agreement::new(terms),
+            heard: 0,
+            sent: 0,
+            open: BTreeMap::new(),
+            answers: VecDeque::new(),
+        }
+    }
+
     /// The seller's answer to a request; `None` while there is none, or it is long forgotten.
     pub(super) fn answer(&self, number: u64) -> Option<&Answer> {
         self.answers.iter().rev().find(|(of, _)| *of == number).map(|(_, answer)| answer)
@@ -127,7 +137,7 @@ impl Stream {
             (Role::Seller, Change::Credit(note)) => {
                 self.hear_credit((number, from_seq), note, message, out)
             }
-            (Role::Seller, Change::Unknown) => {
+            (Role::Seller, Change::Unknown | Change::Pace(_) | Change::Leg(_)) => {
                 self.count(number)?;
                 out.record(Record::Amend { by, message });
                 self.refuse(number, from_seq, out);
@@ -153,11 +163,11 @@ impl Stream {
     ) -> Result<(), Fault> {
         self.count(number)?;
         let wrong = |why: String| bad(format!("credit note {number}: {why}"));
-        if from_seq != self.windows.next_from(self.terms.granularity) {
+        if from_seq != self.agreed().next_from(self.windows.items()) {
             return Err(wrong(format!("item {from_seq} does not begin the next window")));
         }
         let draft = Draft::same_as(&message).ok_or_else(|| wrong("it is too long".to_owned()))?;
-        let proposed = self.amends.agreement.take(&self.terms, Role::Seller, &message);
+        let proposed = self.amends.agreement.take(Role::Seller, &message);
         if proposed.map_err(bad)? != Word::Proposed {
             return Err(wrong("it credits nothing".to_owned()));
         }
@@ -166,7 +176,7 @@ impl Stream {
             self.amends.answered(ask, Answer::Credited { amount, from_seq })?;
         }
         let (answer, frame) = draft.sign(&self.key, &message.verification);
-        let agreed = self.amends.agreement.take(&self.terms, Role::Buyer, &answer).map_err(bad)?;
+        let agreed = self.amends.agreement.take(Role::Buyer, &answer).map_err(bad)?;
         debug_assert_eq!(agreed, Word::Agreed, "it is the same layout");
         out.record(Record::Amend { by: Role::Seller, message });
         out.record(Record::Amend { by: Role::Buyer, message: answer });

@@ -111,7 +111,8 @@ impl Stream {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
         let owed = self.owed_for(items).ok_or_else(too_much)?;
         self.within_ceiling(owed)?;
-        let ahead = self.owed_for(items.saturating_add(self.terms.credit_items()));
+        let credit = self.agreed().pace(items.saturating_add(1)).credit_items();
+        let ahead = self.owed_for(items.saturating_add(credit));
         let limit = self.limit();
         let ahead = ahead.unwrap_or(limit).min(limit);
         let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;

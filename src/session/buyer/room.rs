@@ -20,8 +20,9 @@ impl Stream {
     /// What it costs when the seller sends all that it may once what came is paid.
     fn cost_ahead(&self) -> Option<Amount> {
         let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
-        let ahead = self.windows.items().saturating_add(self.terms.credit_items().min(left));
-        self.owed_for(ahead)
+        let items = self.windows.items();
+        let credit = self.agreed().pace(items.saturating_add(1)).credit_items();
+        self.owed_for(items.saturating_add(credit.min(left)))
     }
 
     /// Whether to pay for what came would give the seller credit that the channel does not have,
@@ -65,7 +66,8 @@ impl Stream {
     /// Adds to the deposit, when little is left of it.
     pub(super) fn top_up(&mut self) -> Option<Output> {
         let spendable = self.spendable();
-        let next = self.terms.credit_items() + u64::from(self.terms.granularity);
+        let pace = self.agreed().pace(self.windows.items().saturating_add(1));
+        let next = pace.credit_items() + u64::from(pace.granularity);
         let next = self.terms.owed_for(next)?;
         let owed = self.owed_for(self.windows.items())?;
         let purse = self.purse.as_mut()?;

@@ -14,7 +14,7 @@ use crate::message::{
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Progress, unexpected};
-use crate::terms::{Method, Purpose, Role, Terms};
+use crate::terms::{Agreed, Method, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
 use std::collections::VecDeque;
 
@@ -56,7 +56,7 @@ impl Stream {
         purse: Option<Purse>,
         max_total: Option<Amount>,
     ) -> Stream {
-        let windows = Windows::new(terms.session);
+        let (windows, amends) = (Windows::new(terms.session), Amends::new(&terms));
         let ceiling = max_total.unwrap_or(Amount::new(u128::MAX));
         Stream {
             key,
@@ -74,7 +74,7 @@ impl Stream {
             said: Said::default(),
             invoiced: Amount::ZERO,
             paid: Amount::ZERO,
-            amends: Amends::default(),
+            amends,
         }
     }
 
@@ -200,7 +200,8 @@ impl Stream {
 
     /// Keeps an item as it was signed, by its digest alone: what it is stands in its leaf.
     fn keep_item(&mut self, message: Option<SignedMessage>) {
-        if u64::from(self.terms.granularity) <= EVIDENCE_MAX as u64 {
+        let pace = self.agreed().pace(self.windows.items());
+        if u64::from(pace.granularity) <= EVIDENCE_MAX as u64 {
             self.items.extend(message.map(|message| SignedMessage { data: None, ..message }));
         }
     }
@@ -212,11 +213,11 @@ impl Stream {
             let why = format!("item {seq}: it is not the next one that was ordered");
             return Err(Fault::theirs(Code::BadItem, why));
         }
-        if self.windows.ended_short(self.terms.granularity) {
+        if self.windows.ended_short(self.agreed()) {
             let why = format!("item {seq} follows an invoice for less than a window");
             return Err(Fault::theirs(Code::BadInvoice, why));
         }
-        let credit = self.terms.credit_items();
+        let credit = self.agreed().pace(seq).credit_items();
         if self.owed_for(seq.saturating_sub(credit)).is_none_or(|owed| owed > paid) {
             let why = format!("item {seq}: more than {credit} items are not paid");
             return Err(Fault::theirs(Code::BadItem, why));
@@ -226,8 +227,7 @@ impl Stream {
 
     /// A full window must come with its invoice.
     fn still_open(&self, seq: u64) -> Result<(), Fault> {
-        let full = self.windows.open_items() >= u64::from(self.terms.granularity);
-        if full || self.terms.is_last(seq) {
+        if self.agreed().window_end(seq) == seq {
             let why = format!("item {seq} ends its window and brings no invoice");
             return Err(Fault::theirs(Code::BadInvoice, why));
         }
@@ -368,9 +368,14 @@ impl Stream {
         })
     }
 
+    /// The terms, and what both have signed since.
+    pub(super) fn agreed(&self) -> &Agreed {
+        self.amends.agreement.agreed()
+    }
+
     /// What so many items cost, less what was credited; `None` beyond 128 bits.
     pub(super) fn owed_for(&self, items: u64) -> Option<Amount> {
-        self.amends.agreement.credits().owed_for(&self.terms, items)
+        self.agreed().owed_for(items)
     }
 
     fn cumulative(&self) -> Cumulative {

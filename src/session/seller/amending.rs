@@ -12,7 +12,7 @@ use crate::message::{
 use crate::record::{Record, SignedMessage};
 use crate::session::windows::Window;
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
-use crate::terms::{AMENDS_MAX, CREDITED_ITEMS_MAX, Role};
+use crate::terms::{AMENDS_MAX, CREDITED_ITEMS_MAX, Role, Terms};
 use sdpp_ledger::{Amount, Digest};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -67,7 +67,7 @@ pub struct OpenAsk {
 }
 
 /// The credit notes of a session, as the seller has them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Amends {
     pub(super) agreement: Agreement,
     /// Notes that were sent.
@@ -119,6 +119,22 @@ enum Phase {
 }
 
 impl Amends {
+    pub(super) fn new(terms: &Terms) -> Self {
+        Amends {
+            agreement: Agreement::new(terms),
+            sent: 0,
+            heard: 0,
+            wanted: None,
+            proposed: None,
+            asks: BTreeMap::new(),
+            items: BTreeSet::new(),
+            granted: Amount::ZERO,
+            windows: VecDeque::new(),
+            ends: VecDeque::new(),
+            phase: Phase::default(),
+        }
+    }
+
     /// An invoice leaves: its items can be complained of.
     pub(super) fn sold(&mut self, Window { number, from_seq, to_seq, root, .. }: &Window) {
         if self.windows.len() == WINDOWS_KEPT {
@@ -173,7 +189,7 @@ impl Stream {
     /// # Errors
     /// Why there will be no such note, as a sentence.
     pub(super) fn want(&mut self, grant: Grant) -> Result<u64, String> {
-        let (from_seq, amends) = (self.windows.next_from(self.terms.granularity), &self.amends);
+        let (from_seq, amends) = (self.next_from(), &self.amends);
         if amends.phase != Phase::Open || self.terms.is_last(from_seq - 1) {
             let why = "no window follows that it could be netted in: \
                        `sdpp dispute bundle` has what proves the session";
@@ -194,8 +210,8 @@ impl Stream {
             return Err(format!("item {seq} was not sent: {sent} items were"));
         }
         let amount = grant.amount.or_else(|| self.price_of(&items)).ok_or("it is too much")?;
-        let total = amends.agreement.credits().total().checked_add(amount);
-        let price = self.terms.owed_for(sent);
+        let total = amends.agreement.agreed().last_leg().credited().checked_add(amount);
+        let price = amends.agreement.agreed().last_leg().price_of(sent);
         if amount == Amount::ZERO || total.is_none() || total > price {
             let price = price.unwrap_or_default();
             return Err(format!("{amount} cannot be credited: {sent} items cost {price} in all"));
@@ -247,15 +263,15 @@ impl Stream {
         if number > AMENDS_MAX {
             return Err(format!("a session has {AMENDS_MAX} credit notes at most"));
         }
-        let (by, from_seq) = (Role::Seller, self.windows.next_from(self.terms.granularity));
+        let (by, from_seq) = (Role::Seller, self.next_from());
         let amount = amount.unwrap_or_default();
-        let total = self.amends.agreement.credits().total().checked_add(amount);
+        let total = self.amends.agreement.agreed().last_leg().credited().checked_add(amount);
         let total = total.ok_or("the credits pass 128 bits")?;
         let note = CreditNote { amount, total, items, reason, ask };
         let change = Change::Credit(note.clone());
         let draft = Draft::new(self.terms.session, &Amend { number, by, from_seq, change });
         let (message, frame) = draft.sign(&self.offer.key, "");
-        self.amends.agreement.take(&self.terms, by, &message)?;
+        self.amends.agreement.take(by, &message)?;
         out.record(Record::Amend { by, message });
         out.send(frame);
         self.amends.sent = number;
@@ -299,7 +315,7 @@ impl Stream {
             }
             (Role::Seller, _) => self.hear_agreement(message, out),
             (Role::Buyer, Change::Ask(ask)) => self.hear_ask(number, &ask, message, out),
-            (Role::Buyer, Change::Unknown) => {
+            (Role::Buyer, Change::Unknown | Change::AskLeg(_)) => {
                 self.count_ask(number)?;
                 out.record(Record::Amend { by, message });
                 self.refuse(number, "this seller knows no such change", out);
@@ -314,7 +330,7 @@ impl Stream {
     fn hear_agreement(&mut self, message: SignedMessage, out: &mut Outputs) -> Result<(), Fault> {
         let other = || bad("what the buyer signed is not the credit note that was proposed");
         let proposed = self.amends.proposed.take().ok_or_else(other)?;
-        match self.amends.agreement.take(&self.terms, Role::Buyer, &message) {
+        match self.amends.agreement.take(Role::Buyer, &message) {
             Ok(Word::Agreed) => {}
             _ => return Err(other()),
         }
@@ -441,8 +457,8 @@ impl Stream {
     /// What these items cost, in the way that totals count them.
     fn price_of(&self, items: &BTreeSet<u64>) -> Option<Amount> {
         let price = |seq: &u64| {
-            let upto = self.terms.owed_for(*seq)?;
-            Some(upto.saturating_sub(self.terms.owed_for(seq.checked_sub(1)?)?))
+            let leg = self.agreed().leg(*seq);
+            Some(leg.price_of(*seq)?.saturating_sub(leg.price_of(seq.checked_sub(1)?)?))
         };
         let sum = |sum: Amount, seq| sum.checked_add(price(seq)?);
         items.iter().try_fold(Amount::ZERO, sum)

@@ -14,7 +14,7 @@ use crate::message::{
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Purpose, Role, Terms};
+use crate::terms::{Agreed, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Stream {
         out.send(frame);
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
-        let (untold, amends, ready) = (Vec::new(), Amends::default(), VecDeque::new());
+        let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
         Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready })
     }
 
@@ -100,10 +100,10 @@ impl Stream {
         }
         let sent = self.windows.items();
         let unpaid = sent - self.bills.paid_items();
-        let credit = self.terms.credit_items().saturating_sub(unpaid);
+        let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
-        let window = u64::from(self.terms.granularity) - self.windows.open_items();
+        let window = self.agreed().window_end(sent + 1).saturating_sub(sent);
         let unsigned = self.amends.stops_at().saturating_sub(1 + sent);
         let room = credit.min(ordered).min(window).min(unsigned);
         room.saturating_sub(self.ready.len() as u64)
@@ -178,8 +178,7 @@ impl Stream {
             return Err(Fault::ours(why));
         }
         let seq = self.windows.items() + 1;
-        let ends_window = self.windows.open_items() + 1 == u64::from(self.terms.granularity)
-            || self.terms.is_last(seq);
+        let ends_window = self.agreed().window_end(seq) == seq;
         let kind = if ends_window { MessageKind::DataInvoice } else { MessageKind::Data };
         let salt = salt(self.keys.salt_secret(), seq);
         let leaf = leaf(&self.terms.session, seq, &salt, item);
@@ -319,6 +318,8 @@ impl Stream {
             root: window.root,
             reference: self.terms.session.reference(Purpose::Payment, window.number),
             due_at: Moment(due_ms),
+            rate: None,
+            pace: None,
         };
         let brings_item = last.is_some();
         let (body, leaf) = last.map(|LastItem { body, leaf }| (Base64(body), leaf)).unzip();
@@ -345,7 +346,8 @@ impl Stream {
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
         let leaves = Leaves::of(leaves);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
-        out.record(Record::Reserved { to_seq: to_seq.saturating_add(self.terms.credit_items()) });
+        let credit = self.agreed().pace(to_seq.saturating_add(1)).credit_items();
+        out.record(Record::Reserved { to_seq: to_seq.saturating_add(credit) });
         if brings_item {
             let cumulative = Cumulative { seq: to_seq, digest };
             self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
@@ -370,11 +372,20 @@ impl Stream {
         draft.tag(self.keys.from(Role::Seller).mac())
     }
 
+    /// The terms, and what both have signed since.
+    pub(super) fn agreed(&self) -> &Agreed {
+        self.amends.agreement.agreed()
+    }
+
+    /// The first seq of the next window that has not begun.
+    pub(super) fn next_from(&self) -> u64 {
+        self.agreed().next_from(self.windows.items())
+    }
+
     /// What so many items cost, less what was credited.
     pub(super) fn owed_for(&self, items: u64) -> Result<Amount, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
-        let credits = self.amends.agreement.credits();
-        credits.owed_for(&self.terms, items).ok_or_else(too_much)
+        self.agreed().owed_for(items).ok_or_else(too_much)
     }
 }
 

@@ -1,0 +1,153 @@
+//! The terms of a session with all that both sides have agreed to change since.
+
+use super::leg::Leg;
+use super::pace::{Pace, Paces};
+use super::{AMENDS_MAX, Currency, InEscrow, Terms};
+use sdpp_ledger::Amount;
+
+/// What holds in a session, item by item. Sessions, audits and judges all count by this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    terms: Terms,
+    paces: Paces,
+    first: Leg,
+    /// The legs after the first.
+    later: Vec<Leg>,
+    /// How many changes there are.
+    changes: u64,
+}
+
+impl Agreed {
+    /// What was ordered.
+    pub fn new(terms: &Terms) -> Self {
+        let (paces, first) = (Paces::new(terms), Leg::first(terms));
+        Agreed { terms: terms.clone(), paces, first, later: Vec::new(), changes: 0 }
+    }
+
+    /// What was ordered.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// K and W for an item.
+    pub fn pace(&self, seq: u64) -> Pace {
+        self.paces.at(seq)
+    }
+
+    /// The first seq of a window by its number, and the last that it can have; `None` where no such
+    /// window was ordered.
+    pub fn window(&self, number: u64) -> Option<(u64, u64)> {
+        let (first, last) = self.paces.window(number)?;
+        let last = self.terms.quantity.map_or(last, |quantity| last.min(quantity));
+        (first <= last).then_some((first, last))
+    }
+
+    /// The number of the window that an item stands in.
+    pub fn window_of(&self, seq: u64) -> u64 {
+        self.paces.window_of(seq).0
+    }
+
+    /// The last item that the window of an item can have.
+    pub fn window_end(&self, seq: u64) -> u64 {
+        let (_, _, last) = self.paces.window_of(seq);
+        self.terms.quantity.map_or(last, |quantity| last.min(quantity))
+    }
+
+    /// The first seq of the next window that has not begun, where so many items have been sent.
+    pub fn next_from(&self, items: u64) -> u64 {
+        match self.paces.window_of(items.saturating_add(1)) {
+            (_, first, _) if first == items.saturating_add(1) => first,
+            (_, _, last) => last.saturating_add(1),
+        }
+    }
+
+    /// The legs, the one that was ordered first.
+    pub fn legs(&self) -> impl DoubleEndedIterator<Item = &Leg> {
+        std::iter::once(&self.first).chain(&self.later)
+    }
+
+    /// The leg that an item stands in.
+    pub fn leg(&self, seq: u64) -> &Leg {
+        self.later.iter().rev().find(|leg| leg.from_seq <= seq).unwrap_or(&self.first)
+    }
+
+    /// The leg that is on.
+    pub fn last_leg(&self) -> &Leg {
+        self.later.last().unwrap_or(&self.first)
+    }
+
+    /// What the items up to `items` cost that stand in the same leg as that one, in the leg's
+    /// currency, less what was credited. `None` when it does not fit 128 bits.
+    pub fn owed_for(&self, items: u64) -> Option<Amount> {
+        self.leg(items).owed_for(items)
+    }
+
+    /// From `from_seq` on `total` is credited in all, of the leg that is on.
+    ///
+    /// # Errors
+    /// What makes it no credit note under these terms, as a sentence: it must be in force from the
+    /// first item of a window that was ordered, credit more than the one before and no more than
+    /// what the items before it cost, and not reach back behind the one before.
+    pub fn credit(&mut self, from_seq: u64, total: Amount) -> Result<(), String> {
+        self.may_change(from_seq)?;
+        let leg = self.later.last_mut().unwrap_or(&mut self.first);
+        let price =
+            leg.price_of(from_seq - 1).ok_or("the price of this session passes 128 bits")?;
+        leg.credits.add(from_seq, total, price)?;
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// From `from_seq` on windows are of another size, or others may be unpaid.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn change_pace(&mut self, from_seq: u64, pace: Pace) -> Result<(), String> {
+        self.may_change(from_seq)?;
+        pace.check()?;
+        self.paces.add(from_seq, pace);
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// From `from_seq` on it is paid otherwise.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn begin_leg(
+        &mut self,
+        from_seq: u64,
+        price: Amount,
+        currency: Currency,
+        escrow: Option<InEscrow>,
+    ) -> Result<(), String> {
+        self.may_change(from_seq)?;
+        let now = self.leg(from_seq);
+        if now.from_seq == from_seq {
+            return Err(format!("a leg begins with item {from_seq} already"));
+        }
+        let leg = now.then(from_seq, price, currency, escrow)?;
+        self.later.push(leg);
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// A change is in force from the first item of a window that was ordered, after the first, and
+    /// none behind the leg that is on.
+    fn may_change(&self, from_seq: u64) -> Result<(), String> {
+        let before = from_seq.saturating_sub(1);
+        if before == 0 || self.next_from(before) != from_seq {
+            return Err(format!("item {from_seq} begins no window after the first"));
+        }
+        if self.terms.is_last(before) {
+            return Err(format!("no item {from_seq} was ordered: nothing can change for it"));
+        }
+        if self.later.last().is_some_and(|leg| leg.from_seq > from_seq) {
+            return Err(format!("item {from_seq} comes before the leg that is on"));
+        }
+        if self.changes >= AMENDS_MAX {
+            return Err(format!("a session has {AMENDS_MAX} changes at most"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! A stretch of a session that is paid in one currency, by one method, at one rate. Most sessions
+//! have one leg; a further one begins where both sides have signed that the next window is paid
+//! otherwise.
+
+use super::{Credits, Currency, InEscrow, Rate, Terms};
+use sdpp_ledger::Amount;
+
+/// A leg of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Its first item.
+    pub from_seq: u64,
+    /// The price of one item, in the default currency's smallest unit.
+    pub price: Amount,
+    /// What is paid, and how.
+    pub currency: Currency,
+    /// The channel, where the method is escrow.
+    pub escrow: Option<InEscrow>,
+    /// What the legs before left unpaid by rounding down.
+    carried: Carried,
+    /// What was credited of it.
+    pub(super) credits: Credits,
+}
+
+/// A part of the default currency's smallest unit, or some of them, in 2^-64 of it: what one leg
+/// could not ask for is asked for by the next, so that legs do not add up what each rounds off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Carried(u128);
+
+impl Leg {
+    /// The leg that was ordered.
+    pub(super) fn first(terms: &Terms) -> Self {
+        Leg {
+            from_seq: 1,
+            price: terms.price,
+            currency: terms.currency.clone(),
+            escrow: terms.escrow,
+            carried: Carried::default(),
+            credits: Credits::default(),
+        }
+    }
+
+    /// The leg that follows this one from an item on.
+    ///
+    /// # Errors
+    /// Why none can, as a sentence.
+    pub(super) fn then(
+        &self,
+        from_seq: u64,
+        price: Amount,
+        currency: Currency,
+        escrow: Option<InEscrow>,
+    ) -> Result<Self, String> {
+        for rate in [&self.currency.rate, &currency.rate] {
+            if !rate.is_plain() {
+                let Rate { numerator, denominator } = rate;
+                return Err(format!(
+                    "a leg cannot begin or end at a rate of {numerator} for {denominator}: both \
+                     must be above 0 and below 2^63"
+                ));
+            }
+        }
+        let priced = from_seq.checked_sub(1).and_then(|items| self.priced(items));
+        let (_, carried) = priced.ok_or("the price of this session passes 128 bits")?;
+        let credits = Credits::default();
+        Ok(Leg { from_seq, price, currency, escrow, carried, credits })
+    }
+
+    /// What the leg's items up to `items` cost in all, in its currency's smallest unit, rounded
+    /// down once. `None` when it does not fit 128 bits.
+    pub fn price_of(&self, items: u64) -> Option<Amount> {
+        self.priced(items).map(|(amount, _)| amount)
+    }
+
+    /// The same, less what was credited.
+    pub fn owed_for(&self, items: u64) -> Option<Amount> {
+        Some(self.credits.net(items, self.price_of(items)?))
+    }
+
+    /// All that was credited of this leg, in its currency's smallest unit.
+    pub fn credited(&self) -> Amount {
+        self.credits.total()
+    }
+
+    /// How much of that is netted when its items up to `items` were invoiced. The rest has brought
+    /// the buyer nothing, and stays the seller's debt.
+    pub fn netted_by(&self, items: u64) -> Option<Amount> {
+        let (price, owed) = (self.price_of(items)?, self.owed_for(items)?);
+        Some(price.saturating_sub(owed))
+    }
+
+    /// `floor((price * items + carried) * numerator / denominator)`, and what that leaves over.
+    fn priced(&self, items: u64) -> Option<(Amount, Carried)> {
+        let items = items.saturating_sub(self.from_seq.saturating_sub(1));
+        let Rate { numerator, denominator } = self.currency.rate;
+        let (numerator, denominator) = (numerator.units(), denominator.units());
+        let carried = self.carried.0;
+        let whole = self.price.units().checked_mul(items.into())?.checked_add(carried >> 64)?;
+        let scaled = whole.checked_mul(numerator)?;
+        let (amount, rest) = (scaled.checked_div(denominator)?, scaled.checked_rem(denominator)?);
+        if !self.currency.rate.is_plain() {
+            return Some((Amount::new(amount), Carried::default()));
+        }
+        // Below 2^127 both: the rest is below the denominator, the part below 2^64.
+        let part = u128::from(carried as u64).checked_mul(numerator)?;
+        let rest = (rest << 64).checked_add(part)?;
+        let one = denominator << 64;
+        let amount = amount.checked_add(rest / one)?;
+        Some((Amount::new(amount), Carried(rest % one / numerator)))
+    }
+}
