@@ -4,7 +4,7 @@
 
 use crate::coins::Coin;
 use crate::names;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Rpc, is_not_found};
 use crate::tx::Tx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -148,7 +148,7 @@ impl Rpc {
                 Some(seen) if seen.tx.digest == *digest => Ok(Some(seen)),
                 _ => Err(self.trouble("a transaction that cannot be read")),
             },
-            Err(trouble) if trouble.is_not_found() => Ok(None),
+            Err(trouble) if is_not_found(&trouble) => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }
@@ -158,7 +158,7 @@ impl Rpc {
         let name = digest.to_base58();
         match self.ask::<Named>("iota_getTransactionBlock", json!([name])).await {
             Ok(told) => Ok(told.digest == name),
-            Err(trouble) if trouble.is_not_found() => Ok(false),
+            Err(trouble) if is_not_found(&trouble) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }
