@@ -1,6 +1,6 @@
 //! `sdpp bench iota` on a double in this process: what it says that it did the node has.
 
-use crate::place::{assert_done, sdpp};
+use crate::place::{assert_done, says_what_to_start, sdpp};
 use sdpp_iota_double::{Double, Options};
 use serde_json::{Value, json};
 
@@ -42,11 +42,5 @@ fn what_the_bench_says_was_paid_from_one_coin_the_node_has() {
 
 #[test]
 fn the_bench_says_what_to_start_where_no_double_of_iota_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut bench = sdpp();
-    bench.args(["bench", "iota"]).env_remove("SDPP_IOTA_DIR").current_dir(&dir);
-    let output = bench.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("scripts/iota up"), "{said}");
+    says_what_to_start(&["bench", "iota"], "iota");
 }

@@ -1,8 +1,9 @@
 //! A side is killed while it streams, or in the middle of what it does to the ledger, and started
 //! again: what was owed is settled, and each thing happened once.
 
-use super::shop::{CO2, MEMORY, Plan, Shop, until};
+use super::shop::{Plan, Shop};
 use crate::place::{Running, amount, assert_done, sdpp};
+use crate::shop::{CO2, MEMORY, until};
 use sdpp_iota_double::Fault;
 
 const EXECUTE: &str = "iota_executeTransactionBlock";
@@ -15,7 +16,7 @@ fn open(records_on: &'static str) -> Option<Shop> {
 /// journals agree with each other and with the node.
 fn buys_again_and_both_books_agree(shop: &mut Shop) {
     std::fs::rename(shop.path("buyer.items"), shop.path("first.items")).unwrap();
-    assert_done(&shop.buy("co2", "5").output().unwrap());
+    assert_done(&shop.buy("buyer", "co2", "5").output().unwrap());
     shop.close();
     shop.books_are_the_nodes();
     let (sold, bought) = (shop.audit("seller"), shop.audit("buyer"));
@@ -32,8 +33,8 @@ fn buys_again_and_both_books_agree(shop: &mut Shop) {
 #[test]
 fn a_buyer_killed_in_mid_stream_settles_all_when_it_is_back() {
     let Some(mut shop) = open("iota") else { return };
-    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
-    until("items flow", || shop.lines() > 30);
+    let mut buyer = Running(shop.buy("buyer", "memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines("buyer") > 30);
     buyer.signal("KILL");
     buyer.wait();
     buys_again_and_both_books_agree(&mut shop);
@@ -42,8 +43,8 @@ fn a_buyer_killed_in_mid_stream_settles_all_when_it_is_back() {
 #[test]
 fn a_seller_killed_in_mid_stream_settles_all_when_it_is_back() {
     let Some(mut shop) = open("iota") else { return };
-    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
-    until("items flow", || shop.lines() > 30);
+    let mut buyer = Running(shop.buy("buyer", "memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines("buyer") > 30);
     shop.seller().signal("KILL");
     shop.seller().wait();
     assert!(!buyer.wait().success(), "the line broke");
@@ -57,8 +58,8 @@ fn a_seller_killed_in_mid_stream_settles_all_when_it_is_back() {
 fn a_buyer_killed_while_its_payment_is_held_pays_once() {
     for fault in [Fault::Held, Fault::HeldPromised, Fault::AnswerHeld] {
         let Some(mut shop) = open("nowhere") else { return };
-        let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
-        until("items flow", || shop.lines() > 9);
+        let mut buyer = Running(shop.buy("buyer", "memory", "all").spawn().unwrap());
+        until("items flow", || shop.lines("buyer") > 9);
         shop.double.arm(fault.once().on(EXECUTE));
         shop.until_held(1);
         buyer.signal("KILL");
@@ -73,8 +74,8 @@ fn a_buyer_killed_while_its_payment_is_held_pays_once() {
 #[test]
 fn a_gift_takes_no_coin_of_a_payment_on_its_way() {
     let Some(shop) = open("nowhere") else { return };
-    let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
-    until("items flow", || shop.lines() > 9);
+    let mut buyer = Running(shop.buy("buyer", "memory", "all").spawn().unwrap());
+    until("items flow", || shop.lines("buyer") > 9);
     // Both windows of credit: the largest coins are theirs.
     shop.double.arm(Fault::HeldPromised.times(2).on(EXECUTE));
     shop.until_held(2);
@@ -87,7 +88,7 @@ fn a_gift_takes_no_coin_of_a_payment_on_its_way() {
     assert_eq!(shop.tally().conflicts, 0, "nothing was promised twice");
     shop.double.release();
     std::fs::rename(shop.path("buyer.items"), shop.path("first.items")).unwrap();
-    assert_done(&shop.buy("co2", "5").output().unwrap());
+    assert_done(&shop.buy("buyer", "co2", "5").output().unwrap());
     assert_eq!(shop.unsettled("buyer").len(), 0, "all of it landed");
     let tally = shop.tally();
     assert_eq!((tally.failed, tally.conflicts), (0, 0));
@@ -97,8 +98,8 @@ fn a_gift_takes_no_coin_of_a_payment_on_its_way() {
 fn a_seller_killed_while_something_is_held_records_once() {
     for fault in [Fault::Held, Fault::AnswerHeld] {
         let Some(mut shop) = open("iota") else { return };
-        let mut buyer = Running(shop.buy("memory", "all").spawn().unwrap());
-        until("items flow", || shop.lines() > 9);
+        let mut buyer = Running(shop.buy("buyer", "memory", "all").spawn().unwrap());
+        until("items flow", || shop.lines("buyer") > 9);
         shop.double.arm(fault.times(2).on(EXECUTE));
         shop.until_held(1);
         shop.seller().signal("KILL");
