@@ -240,12 +240,7 @@ fn new_key() -> Outcome<Key> {
 fn seller_toml(anvil: &Anvil) -> Outcome<String> {
     let chain = anvil.toml()?;
     Ok(format!(
-        r#"[identity]
-key = "file:seller.key"
-
-[journal]
-dir = "journal"
-{chain}
+        r#"{chain}
 [buyer]
 currencies = [{{ currency = "ETH", max_total = "1", deposit = "1" }}]
 "#

@@ -58,10 +58,12 @@ pub(super) fn folder() -> Outcome<TempDir> {
     made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))
 }
 
-/// Writes a config there and reads it. The keys that it names are never opened.
+/// Writes a config there, with a journal of its own and a key that is never opened, and reads it.
 pub(super) fn config(dir: &TempDir, name: &str, text: &str) -> Outcome<Config> {
     let path = dir.path().join(format!("{name}.toml"));
-    fs::write(&path, text).map_err(Failure::io("write", &path))?;
+    let own =
+        format!("[identity]\nkey = \"file:{name}.key\"\n[journal]\ndir = \"{name}-journal\"\n");
+    fs::write(&path, own + text).map_err(Failure::io("write", &path))?;
     Ok(Config::load(&path)?)
 }
 

@@ -130,10 +130,7 @@ async fn buy_all(
 }
 
 fn load(dir: &TempDir, (side, of_side): (&str, &str), shared: &str) -> Outcome<Config> {
-    // The keys that these name are never opened: they are in memory alone.
-    let text = format!(
-        "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n{shared}\n{of_side}"
-    );
+    let text = format!("{shared}\n{of_side}");
     let text = text.replace("{DEPOSIT}", &DEPOSIT.to_string());
     config(dir, side, &text.replace("{K}", &GRANULARITY.to_string()))
 }

@@ -99,16 +99,11 @@ impl<'n> Clients<'n> {
     }
 }
 
-/// A config where the gateway signs as `signer`. The key that it names is never opened.
+/// A config where the gateway signs as `signer`.
 fn config(network: &Network, dir: &TempDir, signer: &str, asset: &Asset) -> Outcome<Config> {
     let ledger = network.toml(signer);
     let text = format!(
-        r#"[identity]
-key = "file:none.key"
-
-[journal]
-dir = "{signer}-journal"
-{ledger}in_flight = {IN_FLIGHT}
+        r#"{ledger}in_flight = {IN_FLIGHT}
 owe_at_most = {{ "{asset}" = "{OWE_AT_MOST}" }}
 
 [currencies.USD]

@@ -131,16 +131,11 @@ impl Own {
     }
 }
 
-/// A config with a journal of its own. The key that it names is never opened.
+/// A config with a journal of its own.
 fn config(network: &Network, dir: &TempDir, name: &str) -> Outcome<Config> {
     let ledger = network.toml();
     let text = format!(
-        r#"[identity]
-key = "file:none.key"
-
-[journal]
-dir = "{name}-journal"
-{ledger}
+        r#"{ledger}
 [buyer]
 currencies = [{{ currency = "IOTA", max_total = "1" }}]
 "#
