@@ -98,7 +98,7 @@ async fn a_coin_that_was_spent_is_not_picked_again_where_a_node_lags() {
     let endpoint = liar.url.parse().unwrap();
     let settings = Settings { coins: 1, endpoint, ..network.settings.clone() };
     let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
-    network.payer().give(payer.account(), Amount::new(1_000_000_000)).await.unwrap();
+    network.payer().give(payer.account(), Amount::new(1_000_000_000), &|_| {}).await.unwrap();
     let before = network.asked("iotax_getCoins", json!([payer.account()])).await;
     let signed = payer.transfer(0, &network.transfer(1_000)).await.unwrap();
     payer.submit(&signed).await.unwrap();
@@ -214,7 +214,7 @@ async fn with_coins(network: &Network, aim: usize, balances: &[u128]) -> IotaLed
     let settings = Settings { coins: aim, ..network.settings.clone() };
     let ledger = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
     for balance in balances {
-        network.payer().give(ledger.account(), Amount::new(*balance)).await.unwrap();
+        network.payer().give(ledger.account(), Amount::new(*balance), &|_| {}).await.unwrap();
     }
     ledger
 }

@@ -82,7 +82,7 @@ async fn with_one_coin() -> (Network, Key) {
     let payer = network.payer().signed_by(key.clone());
     network.settings.coins = 1;
     let payer = {
-        network.payer().give(payer.account(), Amount::new(1_000_000_000)).await.unwrap();
+        network.payer().give(payer.account(), Amount::new(1_000_000_000), &|_| {}).await.unwrap();
         IotaLedger::connect(network.settings.clone(), key.clone()).await.unwrap()
     };
     network.ledgers[0] = payer;
@@ -123,7 +123,7 @@ async fn what_was_executed_and_pruned_is_not_taken_for_dead() {
     network.payer().submit(&signed).await.unwrap();
     landed(network.payer(), &signed).await;
     // Of the newest checkpoint nothing is pruned.
-    network.payee().give(network.payer().account(), Amount::new(1)).await.unwrap();
+    network.payee().give(network.payer().account(), Amount::new(1), &|_| {}).await.unwrap();
     network.of_ours().prune(network.of_ours().height());
     assert_away(network.payer().finality(&signed).await, "has landed");
 }
