@@ -100,8 +100,13 @@ async fn a_node_of_another_network_is_refused_at_first_and_an_outage_later() {
 }
 
 #[tokio::test]
-async fn a_node_that_does_not_say_what_it_is_is_asked_in_vain() {
+async fn a_node_is_what_it_says_and_need_not_say_it() {
     let network = network().await;
+    let said = network.payer().software().await.unwrap();
+    assert_eq!(said.as_deref(), Some("a double of an IOTA node 1.26.0-alpha"));
+    assert_eq!(network.of_ours().tally().strange, Vec::<String>::new());
+    let message = "Method not found".to_owned();
+    network.of_ours().arm(Fault::Refuse { code: -32601, message }.once());
     assert_eq!(network.payer().software().await.unwrap(), None);
     network.of_ours().arm(Fault::Dropped.once());
     assert_away(network.payer().software().await, "connection");
