@@ -143,6 +143,9 @@ fn commands_say_who_we_are_on_a_network_and_get_coins_from_its_faucet() {
     assert_eq!((amount(&given["amount"]), amount(&given["balance"])), (GIFT, GIFT), "{given}");
     let (exit, said) = network.said(&["ledger", "fund", "5"], "poor");
     assert!(exit == 5 && said.contains("NoFaucet"), "{said}");
+    let nobody = format!("0x{}", "0".repeat(64));
+    let (exit, said) = network.said(&["ledger", "fund", "5", "--account", &nobody], "rich");
+    assert!(exit == 5 && said.contains("address zero is nobody's"), "{said}");
     let sent = network.ask(&["ledger", "fund", "1500000000", "--account", &poor], "rich");
     assert_eq!(sent["balance"], "1500000000", "{sent}");
     let (exit, said) = network.check("poor");
@@ -162,5 +165,6 @@ fn a_node_of_another_network_is_not_taken() {
     network.double.set_chain_id("6364aad5");
     let (exit, said) = network.check("us");
     assert_eq!(exit, 5, "{said}");
+    assert!(said.contains("is of network 6364aad5, and not of"), "{said}");
     assert!(said.contains("mend chain or endpoint in [ledgers.iota]"), "{said}");
 }

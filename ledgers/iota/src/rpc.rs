@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// The longest answer that is read, in bytes: to a question after a checkpoint or a page of coins,
-/// after one transaction (ours are far shorter), and after anything else.
+/// after one transaction (ours are far shorter) or all that the node can do, and after anything else.
 const ANSWER_MAX_MANY: usize = 4 * 1024 * 1024;
 const ANSWER_MAX_ONE: usize = 1024 * 1024;
 const ANSWER_MAX: usize = 256 * 1024;
@@ -82,7 +82,8 @@ fn answer_max(method: &str) -> usize {
         "iota_getCheckpoint" | "iotax_getCoins" => ANSWER_MAX_MANY,
         "iota_getTransactionBlock"
         | "iota_executeTransactionBlock"
-        | "iota_dryRunTransactionBlock" => ANSWER_MAX_ONE,
+        | "iota_dryRunTransactionBlock"
+        | "rpc.discover" => ANSWER_MAX_ONE,
         _ => ANSWER_MAX,
     }
 }

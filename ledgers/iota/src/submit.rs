@@ -40,7 +40,43 @@ fn why_not_taken(tx: &Tx, trouble: Trouble) -> Trouble {
     let Trouble::Said { said, what } = &trouble else { return trouble };
     match said {
         Said::BadSignature if !tx.is_signed() => Trouble::refused("InvalidSignature", what),
-        Said::TooLarge => Trouble::refused("TooLarge", what),
+        Said::TooLarge if tx.is_too_large() => Trouble::refused("TooLarge", what),
         _ => trouble,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::{Does, Shape};
+    use crate::signer::{Scheme, Signer};
+    use crate::tx::Draft;
+    use iota_sdk_types::{ObjectDigest, ObjectId, ObjectReference};
+    use sdpp_ledger::{Key, LedgerError};
+
+    /// What is said of one with a record of so many bytes that a node calls too large.
+    fn too_large(bytes: usize, coins: usize) -> LedgerError {
+        let signer = Signer::new(Key::from_bytes(&[7; 32]).unwrap(), Scheme::Ed25519);
+        let shape = Shape { does: Does::Record, record: vec![1; bytes], split: None };
+        let coin = ObjectReference::new(ObjectId::ZERO, 1.into(), ObjectDigest::ZERO);
+        let draft = Draft { shape, gas: vec![coin; coins], price: 1_000, budget: 5_000_000 };
+        let tx = Tx::own(&draft.sign(0, &signer), signer.address).unwrap();
+        let what = "Size limit exceeded".to_owned();
+        why_not_taken(&tx, Trouble::Said { said: Said::TooLarge, what }).into()
+    }
+
+    #[test]
+    fn too_large_is_refused_where_its_own_bytes_say_so_too() {
+        // What was recorded: 16,381 bytes were taken, 16,384 were not.
+        for within in [(70, 1), (70, 256), (16_381, 1)] {
+            let said = too_large(within.0, within.1);
+            assert!(matches!(said, LedgerError::Unavailable { .. }), "{within:?}: {said}");
+        }
+        for beyond in [(16_384, 1), (70, 2_000)] {
+            let said = too_large(beyond.0, beyond.1);
+            let is_refused =
+                matches!(&said, LedgerError::Refused { code, .. } if code == "TooLarge");
+            assert!(is_refused, "{beyond:?}: {said}");
+        }
     }
 }

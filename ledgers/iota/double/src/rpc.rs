@@ -89,6 +89,7 @@ impl Request {
             }
             "iota_getCheckpoint" => self.checkpoint(world),
             "iota_getLatestCheckpointSequenceNumber" => Ok(json!(world.view.height().to_string())),
+            "rpc.discover" => Ok(openrpc::described()),
             _ => Err(RpcError::new(-32601, "Method not found")),
         }
     }
