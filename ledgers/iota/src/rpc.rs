@@ -1,7 +1,8 @@
 //! One node: JSON-RPC over HTTP, one question at a time, each with a limit in time and size. What
 //! comes back is a stranger's; what a node says in words decides only what [`Said`] names.
 
-use crate::said::{Said, said};
+use crate::said::{Said, named, said};
+use iota_sdk_types::ObjectId;
 use reqwest::{Client, Response, StatusCode};
 use sdpp_ledger::{Endpoint, LedgerError};
 use serde::de::DeserializeOwned;
@@ -43,6 +44,8 @@ pub(crate) enum Trouble {
         said: Said,
         /// Its words, clean, and whose they are.
         what: String,
+        /// The object that they name.
+        object: Option<ObjectId>,
     },
     /// The answer is longer than what is read.
     TooLong {
@@ -204,7 +207,7 @@ impl Rpc {
         let what = format!("{} says: {}", self.endpoint, self.endpoint.clean(&message));
         match said(code, &message) {
             Said::Busy => Trouble::Node { what, retry_after: Some(Duration::from_secs(1)) },
-            said => Trouble::Said { said, what },
+            said => Trouble::Said { said, what, object: named(&message) },
         }
     }
 }
@@ -289,7 +292,9 @@ pub(crate) mod tests {
     #[test]
     fn an_error_is_told_with_its_meaning_and_its_words_but_not_our_key() {
         let trouble = plain::<u64>(r#"{"error":{"code":-32002,"message":"0123456789\u202eno"}}"#);
-        let Err(Trouble::Said { said: Said::Other, what }) = trouble else { panic!("{trouble:?}") };
+        let Err(Trouble::Said { said: Said::Other, what, .. }) = trouble else {
+            panic!("{trouble:?}")
+        };
         assert_eq!(what, "http://127.0.0.1:1 says: *** no");
         for odd in ["7", r#"{"code":1}"#, r#"{"code":"x","message":"y"}"#] {
             let trouble = plain::<u64>(&format!(r#"{{"id":7,"error":{odd}}}"#));
