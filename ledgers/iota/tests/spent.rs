@@ -155,7 +155,8 @@ async fn the_one_coin_that_was_spent_may_be_any_of_many() {
     });
     wallet.changed(&spending, |made| made.commands.truncate(2));
     wallet.lands(&spending).await;
-    let looked = || network.of_ours().tally().requests["iota_multiGetObjects"];
+    let requests = || network.of_ours().tally().requests;
+    let looked = || requests().get("iota_multiGetObjects").copied().unwrap_or(0);
     let before = looked();
     payer.submit(&signed).await.unwrap();
     assert_eq!(looked(), before + 1);
