@@ -1,7 +1,8 @@
 //! One node, which is asked by JSON-RPC: how long an answer may be, and what an error means. What a
 //! node says in words decides only what [`Said`] names.
 
-use crate::said::{Said, said};
+use crate::said::{Said, named, said};
+use iota_sdk_types::ObjectId;
 use reqwest::StatusCode;
 use sdpp_ledger::jsonrpc::{self, JsonRpc};
 use sdpp_ledger::{Endpoint, LedgerError};
@@ -17,13 +18,21 @@ const ANSWER_MAX_ONE: usize = 1024 * 1024;
 const ANSWER_MAX: usize = 256 * 1024;
 
 /// Why a question has no answer.
-pub(crate) type Trouble = jsonrpc::Trouble<Said>;
+pub(crate) type Trouble = jsonrpc::Trouble<Meaning>;
+
+/// What an error of a node's means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    pub said: Said,
+    /// The object that its words name.
+    pub object: Option<ObjectId>,
+}
 
 /// What a node answers, or why not.
 pub(crate) type Answer<T> = Result<T, Trouble>;
 
 /// A node behind its endpoint, or a faucet.
-pub(crate) struct Rpc(JsonRpc<Said>);
+pub(crate) struct Rpc(JsonRpc<Meaning>);
 
 impl Rpc {
     /// A node that is given so long for each answer.
@@ -57,16 +66,16 @@ impl Rpc {
 }
 
 /// Reads an error.
-fn told(error: &str) -> Option<jsonrpc::Told<Said>> {
+fn told(error: &str) -> Option<jsonrpc::Told<Meaning>> {
     let Told { code, message } = serde_json::from_str(error).ok()?;
-    let said = said(code, &message);
-    let is_busy = matches!(said, Said::Busy);
+    let said = Meaning { said: said(code, &message), object: named(&message) };
+    let is_busy = matches!(said.said, Said::Busy);
     Some(jsonrpc::Told { words: message, said, is_busy })
 }
 
 /// Whether this is the node's way to say that it has no such transaction.
 pub(crate) fn is_not_found(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Said { said: Said::NotFound, .. })
+    matches!(trouble, Trouble::Said { said: Meaning { said: Said::NotFound, .. }, .. })
 }
 
 /// A node's error.
@@ -113,7 +122,8 @@ pub(crate) mod tests {
     #[test]
     fn an_error_is_told_with_its_meaning_and_its_words_but_not_our_key() {
         let trouble = plain::<u64>(r#"{"error":{"code":-32002,"message":"0123456789\u202eno"}}"#);
-        let Err(Trouble::Said { said: Said::Other, what }) = trouble else { panic!("{trouble:?}") };
+        let Err(Trouble::Said { said, what }) = trouble else { panic!("{trouble:?}") };
+        assert_eq!(said, Meaning { said: Said::Other, object: None });
         assert_eq!(what, "http://127.0.0.1:1 says: *** no");
         for odd in ["7", r#"{"code":1}"#, r#"{"code":"x","message":"y"}"#] {
             let trouble = plain::<u64>(&format!(r#"{{"id":7,"error":{odd}}}"#));

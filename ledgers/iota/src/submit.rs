@@ -3,7 +3,7 @@
 
 use crate::ledger::IotaLedger;
 use crate::names;
-use crate::rpc::{Answer, Trouble};
+use crate::rpc::{Answer, Meaning, Trouble};
 use crate::said::Said;
 use crate::tx::Tx;
 use sdpp_ledger::{Result, Signed, TxId};
@@ -21,15 +21,26 @@ impl IotaLedger {
             Ok(_) => Err(node.trouble("executed something else than it was given")),
             // It may have come through before, or just now, its answer lost.
             Err(_) if node.seen(&tx.digest).await?.is_some() => Ok(id),
-            Err(Trouble::Said { said: Said::Stale, .. })
-                if self.chain.is_spent_by_another(tx).await? =>
-            {
-                // What spent them may be an earlier offer of the same: who knows all that was
-                // signed for it asks how final it is, and a refusal would stand in the way of that
-                // where the next answer comes from a node that is behind.
-                Ok(id)
-            }
+            // What spent them may be an earlier offer of the same: who knows all that was signed
+            // for it asks how final it is, and a refusal would stand in the way of that where the
+            // next answer comes from a node that is behind.
+            Err(trouble) if self.is_outrun(tx, &trouble).await? => Ok(id),
             Err(trouble) => Err(why_not_taken(tx, trouble)),
+        }
+    }
+
+    /// Whether its coins are spent, where what a node said may come of that. Some never say so, but
+    /// try again until their time is over.
+    async fn is_outrun(&self, tx: &Tx, trouble: &Trouble) -> Answer<bool> {
+        let Trouble::Said { said: Meaning { said, object }, .. } = trouble else {
+            return Ok(false);
+        };
+        match said {
+            Said::Stale => self.chain.is_spent_by_another(tx, *object).await,
+            Said::Other => {
+                Ok(matches!(self.chain.is_spent_by_another(tx, *object).await, Ok(true)))
+            }
+            _ => Ok(false),
         }
     }
 }
@@ -38,7 +49,7 @@ impl IotaLedger {
 /// its own bytes show that it can never happen.
 fn why_not_taken(tx: &Tx, trouble: Trouble) -> Trouble {
     let Trouble::Said { said, what } = &trouble else { return trouble };
-    match said {
+    match said.said {
         Said::BadSignature if !tx.is_signed() => Trouble::refused("InvalidSignature", what),
         Said::TooLarge if tx.is_too_large() => Trouble::refused("TooLarge", what),
         _ => trouble,
@@ -62,7 +73,8 @@ mod tests {
         let draft = Draft { shape, gas: vec![coin; coins], price: 1_000, budget: 5_000_000 };
         let tx = Tx::own(&draft.sign(0, &signer), signer.address).unwrap();
         let what = "Size limit exceeded".to_owned();
-        why_not_taken(&tx, Trouble::Said { said: Said::TooLarge, what }).into()
+        let said = Meaning { said: Said::TooLarge, object: None };
+        why_not_taken(&tx, Trouble::Said { said, what }).into()
     }
 
     #[test]

@@ -6,9 +6,9 @@ use crate::names;
 use crate::shape::{Does, Shape};
 use crate::signer::{Signer, signer_of};
 use iota_sdk_types::{
-    Address, GasPayment, Input, ObjectReference, SenderSignedTransaction, SignedTransaction,
-    Transaction, TransactionDigest, TransactionExpiration, TransactionKind, TransactionV1,
-    UserSignature,
+    Address, GasPayment, Input, ObjectId, ObjectReference, SenderSignedTransaction,
+    SignedTransaction, Transaction, TransactionDigest, TransactionExpiration, TransactionKind,
+    TransactionV1, UserSignature, Version,
 };
 use sdpp_ledger::{Amount, LedgerError, Result, Signed};
 
@@ -106,6 +106,15 @@ impl Tx {
     /// The coins that it lives on.
     pub fn gas(&self) -> &GasPayment {
         &self.body.gas_payment
+    }
+
+    /// Whether it takes an object at a version, for its gas or for its commands.
+    pub fn takes(&self, id: &ObjectId, version: Version) -> bool {
+        let is_it = |at: &ObjectReference| at.object_id == *id && at.version == version;
+        let is_among = |input: &Input| matches!(input, Input::ImmutableOrOwned(at) if is_it(at));
+        self.gas().objects.iter().any(is_it)
+            || matches!(&self.body.kind, TransactionKind::Programmable(made)
+                if made.inputs.iter().any(is_among))
     }
 
     /// Whether its sender signed it, and nobody else had to, by a scheme that is looked at here.

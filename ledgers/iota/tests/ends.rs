@@ -140,7 +140,7 @@ async fn what_has_landed_and_is_not_told_of_yet_is_never_dead() {
     let next = other.transfer(0, &network.transfer(1_000)).await.unwrap();
     other.submit(&next).await.unwrap();
     landed(&other, &next).await;
-    assert_away(network.payer().finality(&signed).await, "no longer tells by what");
+    assert_away(network.payer().finality(&signed).await, "has landed");
     network.of_ours().remember_all();
     landed(network.payer(), &signed).await;
 }
