@@ -4,7 +4,12 @@
 use crate::chain::Chain;
 use crate::place::{amount, write_side};
 use crate::shop::{self, KEYS, PATIENCE};
-use iota_sdk_types::{Address, Ed25519PublicKey};
+use ed25519_dalek::{Signer, SigningKey};
+use iota_sdk_types::{
+    Address, Argument, Ed25519PublicKey, Ed25519Signature, GasPayment, Input, ObjectReference,
+    ProgrammableTransaction, SimpleSignature, Transaction, TransactionExpiration, TransactionKind,
+    TransactionV1, UserSignature,
+};
 use sdpp_iota_double::{Double, GenesisCoin, Options, Tally};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -95,6 +100,35 @@ impl Shop {
             }
             found.1 = page["nextCursor"].clone();
         }
+    }
+
+    /// What a wallet with a side's key does: all coins become one, the smallest.
+    pub fn merge_coins(&self, side: &str) {
+        let owner = of(side);
+        let page = self.ask("iotax_getCoins", &json!([owner.to_string(), null, null, 50]));
+        let mut coins = page["data"].as_array().unwrap().clone();
+        coins.sort_by_key(|coin| number(&coin["balance"]));
+        let objects = coins.iter().map(reference).collect();
+        let zero = Argument::Input(0);
+        let commands = vec![
+            iota_sdk_types::Command::new_split_coins(Argument::Gas, vec![zero]),
+            iota_sdk_types::Command::new_merge_coins(Argument::Gas, vec![Argument::Result(0)]),
+        ];
+        let made = ProgrammableTransaction { inputs: vec![Input::pure(&0_u64)], commands };
+        let transaction = Transaction::V1(TransactionV1 {
+            kind: TransactionKind::new_programmable(made),
+            sender: owner,
+            gas_payment: GasPayment { objects, owner, price: 1_000, budget: 5_000_000 },
+            expiration: TransactionExpiration::None,
+        });
+        let key = signing_key(side);
+        let signature = SimpleSignature::new_ed25519(
+            Ed25519Signature::new(key.sign(transaction.signing_digest().as_ref()).to_bytes()),
+            Ed25519PublicKey::new(key.verifying_key().to_bytes()),
+        );
+        let signature = UserSignature::Simple(signature).to_base64();
+        let params = json!([transaction.to_base64(), [signature], {}, "WaitForLocalExecution"]);
+        self.ask("iota_executeTransactionBlock", &params);
     }
 
     /// Compares both books with the node, to the NANO: all that was ever executed there is in one
@@ -250,9 +284,20 @@ fn secret(side: &str) -> &'static str {
 
 /// The account that the network derives from a side's key.
 fn of(side: &str) -> Address {
+    Ed25519PublicKey::new(signing_key(side).verifying_key().to_bytes()).derive_address()
+}
+
+fn signing_key(side: &str) -> SigningKey {
     let secret: [u8; 32] = hex::decode(secret(side)).unwrap().try_into().unwrap();
-    let key = ed25519_dalek::SigningKey::from_bytes(&secret);
-    Ed25519PublicKey::new(key.verifying_key().to_bytes()).derive_address()
+    SigningKey::from_bytes(&secret)
+}
+
+/// A coin as a node lists it.
+fn reference(coin: &Value) -> ObjectReference {
+    let text = |name: &str| coin[name].as_str().unwrap();
+    let version: u64 = text("version").parse().unwrap();
+    let (id, digest) = (text("coinObjectId").parse(), text("digest").parse());
+    ObjectReference::new(id.unwrap(), version.into(), digest.unwrap())
 }
 
 fn number(value: &Value) -> i128 {
