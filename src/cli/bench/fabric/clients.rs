@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-/// How many submissions of one account are on their way at once.
+/// How many submissions of one account the gateway is given at once.
 pub(super) const IN_FLIGHT: usize = 16;
 
 /// The most that a client may owe in IOUs, in the smallest unit.
