@@ -1094,6 +1094,7 @@ mod on_iota {
             (NODE, &format!("{NODE}\nfaucet = \"SECRET\""), "ledgers.iota.faucet", "expected"),
             (NODE, &format!("{NODE}\ndepth = 5"), "ledgers.iota.depth", "no such key"),
             (NODE, &format!("{NODE}\nescrow = \"x\""), "ledgers.iota.escrow", "no such key"),
+            (NODE, &format!("{NODE}\nchain_id = 1"), "ledgers.iota.chain_id", "write chain ="),
             ("coins = 24", "coins = 0", "ledgers.iota.coins", "1 to 500"),
             ("coins = 24", "coins = 501", "ledgers.iota.coins", "1 to 500"),
             ("\"100000000\"", "\"4999999\"", "ledgers.iota.fee_ceiling", "out of bounds"),

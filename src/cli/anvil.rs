@@ -1,13 +1,17 @@
 //! The chain that `scripts/anvil up` has started, for commands that play on it.
 
 use super::exit::{Exit, Failure, Outcome};
+use super::script::Script;
 use crate::config::ledgers::{Keyring, OpenError, Opened};
 use crate::config::{Config, Ethereum, LedgerAt};
 use sdpp_ledger::{Account, Amount, Asset};
-use std::path::PathBuf;
 
 /// Its name in the configs that the script writes, and in ours.
 pub(super) const ANVIL: &str = "anvil";
+
+/// What starts it.
+pub(super) const SCRIPT: Script =
+    Script { name: "anvil", starts: "Anvil", writes: "operator.toml" };
 
 /// Where it is, and whose money it is.
 pub(super) struct Anvil {
@@ -20,10 +24,10 @@ impl Anvil {
     /// Looks where the script keeps it: in `$SDPP_ANVIL_DIR`, or `.anvil` in this folder or one
     /// above.
     pub(super) fn find() -> Outcome<Anvil> {
-        let operator = Config::load(&folder()?.join("operator.toml"))?;
+        let operator = Config::load(&SCRIPT.find()?)?;
         let Some(LedgerAt::Ethereum(chain)) = operator.ledgers.get(ANVIL).map(|ledger| &ledger.at)
         else {
-            return Err(not_up("its operator.toml names no such chain"));
+            return Err(SCRIPT.not_up("its operator.toml names no such chain"));
         };
         Ok(Anvil { chain: chain.clone(), operator })
     }
@@ -36,7 +40,7 @@ impl Anvil {
     /// What a config says of it, and of its ether, paid by escrow.
     pub(super) fn toml(&self) -> Outcome<String> {
         let Ethereum { chain_id, endpoints, depth, poll_ms, .. } = &self.chain;
-        let none = || not_up("its operator.toml names no escrow or no endpoint");
+        let none = || SCRIPT.not_up("its operator.toml names no escrow or no endpoint");
         let escrow = self.chain.escrow.as_ref().ok_or_else(none)?;
         let endpoint = endpoints.first().ok_or_else(none)?;
         Ok(format!(
@@ -62,7 +66,7 @@ methods = ["escrow"]
 /// Reaches it by any config that names it.
 pub(super) async fn reach(config: &Config, keys: &mut Keyring) -> Outcome<Opened> {
     match Opened::open(config, ANVIL, keys).await {
-        Err(error @ OpenError::Unreachable { .. }) => Err(not_up(&error.to_string())),
+        Err(error @ OpenError::Unreachable { .. }) => Err(SCRIPT.not_up(&error.to_string())),
         opened => Ok(opened?),
     }
 }
@@ -83,24 +87,4 @@ pub(super) async fn fund(
         }
         _ => Ok(()),
     }
-}
-
-fn folder() -> Outcome<PathBuf> {
-    if let Some(dir) = std::env::var_os("SDPP_ANVIL_DIR").filter(|dir| !dir.is_empty()) {
-        let dir = PathBuf::from(dir);
-        let is_there = dir.join("operator.toml").exists();
-        let nothing = || not_up(&format!("{} holds none", dir.display()));
-        return if is_there { Ok(dir) } else { Err(nothing()) };
-    }
-    let here = std::env::current_dir()
-        .map_err(|error| Failure::new(Exit::Failed, format!("where are we? {error}")))?;
-    let above = here.ancestors().map(|folder| folder.join(".anvil"));
-    let nothing = || not_up(&format!("there is no .anvil in {} or above", here.display()));
-    above.into_iter().find(|dir| dir.join("operator.toml").exists()).ok_or_else(nothing)
-}
-
-/// The sentence for whoever has none.
-pub(super) fn not_up(why: &str) -> Failure {
-    let hint = "run `scripts/anvil up` in the project's folder first";
-    Failure::new(Exit::Ledger, format!("no Anvil is up: {why}: {hint}"))
 }

@@ -26,6 +26,7 @@ mod menu;
 pub mod out;
 mod remainders;
 mod running;
+mod script;
 mod sell;
 mod status;
 

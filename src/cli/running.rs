@@ -42,6 +42,9 @@ const CLOSE_LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often channels are looked at that nobody may need any more.
 const RECLAIM_EVERY: Duration = Duration::from_secs(10);
 
+/// The most transactions on their way where a ledger has no bound of its own.
+pub(super) const ON_WAY_AT_MOST: usize = 64;
+
 /// The most anchors under one root, where records ride together.
 const ANCHORS_AT_MOST: usize = 1024;
 
@@ -263,7 +266,7 @@ fn policy(config: &Config, name: &str, ledger: &dyn Ledger) -> Policy {
         in_flight_max: match at {
             // How many the gateway is given at once is the ledger's affair: what waits there for
             // others of its account must not keep a record from being sent.
-            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) => 64,
+            Some(LedgerAt::Embedded(_) | LedgerAt::Fabric(_)) => ON_WAY_AT_MOST,
             // Each lives on coins that no other may touch, so there is no sense in more.
             Some(LedgerAt::Iota(iota)) => iota.coins,
             // What geth's pool keeps of one account even when it is full.

@@ -403,7 +403,7 @@ impl Opened {
         }
     }
 
-    /// What the ledger's node says that it is; `None` for one that is part of sdpp.
+    /// What the ledger's node says that it is; `None` for one that is part of sdpp, or says nothing.
     pub async fn software(&self) -> Result<Option<String>, LedgerError> {
         match &self.kind {
             Kind::Embedded(_) => Ok(None),
@@ -412,7 +412,7 @@ impl Opened {
             #[cfg(feature = "fabric")]
             Kind::Fabric(ledger) => ledger.software().await.map(Some),
             #[cfg(feature = "iota")]
-            Kind::Iota(_) => Ok(None),
+            Kind::Iota(network) => network.ledger.software().await,
         }
     }
 

@@ -83,7 +83,8 @@ pub enum Cancel {
 pub enum State {
     /// The bytes are on disk; the ledger may or may not have them: submit them.
     Prepared {
-        /// The ledger took them before, and has forgotten them.
+        /// The ledger took them before, and has forgotten them; or it may have taken what they
+        /// cancel.
         accepted: bool,
     },
     /// The ledger has them, or had them: ask how final they are.
@@ -97,7 +98,7 @@ pub enum State {
     Rejected {
         /// The ledger's reason.
         why: String,
-        /// The ledger took them before, and has forgotten them.
+        /// As of what is prepared.
         accepted: bool,
     },
     /// Done, for good.
@@ -163,8 +164,10 @@ pub enum Event {
     },
     /// Another transaction used up its number, or what it spends, for good.
     Replaced,
-    /// It was signed again under its number: send the newest variant.
+    /// It was signed again under its number, for the same: send the newest variant.
     Resigned,
+    /// What has no effect but to use its number up was signed: send that.
+    Voided,
     /// The transaction that cancels it is done, for good.
     Cancelled {
         /// What the ledger says.
@@ -176,7 +179,8 @@ impl State {
     /// The table: where `event` leads from here.
     ///
     /// What was accepted once is never given up because it is refused later: others with larger
-    /// numbers may wait behind it.
+    /// numbers may wait behind it. A refusal is of all that was signed for the same; of what
+    /// cancels something it is no word on that, which may have arrived.
     ///
     /// # Errors
     /// [`Illegal`] where the event cannot happen: in all that is over.
@@ -193,7 +197,7 @@ impl State {
             // A block that was seen says more than a pool that is asked once more.
             (
                 state @ State::Included { .. },
-                Event::Sent { .. } | Event::Rejected { .. } | Event::Resigned,
+                Event::Sent { .. } | Event::Rejected { .. } | Event::Resigned | Event::Voided,
             ) => Ok(state),
             (_, Event::Sent { .. } | Event::Pending) => Ok(State::Sent),
             (_, Event::Rejected { why }) => Ok(State::Rejected { why, accepted }),
@@ -201,6 +205,7 @@ impl State {
                 Ok(State::Dead { why, number_spent: false })
             }
             (_, Event::Unknown | Event::Resigned) => Ok(State::Prepared { accepted }),
+            (_, Event::Voided) => Ok(State::Prepared { accepted: true }),
             (_, Event::Included { place }) => Ok(State::Included { place }),
             (_, Event::Final { evidence }) => Ok(State::Final { evidence }),
             (_, Event::Reverted { why, evidence }) => Ok(State::Reverted { why, evidence }),
@@ -212,7 +217,7 @@ impl State {
         }
     }
 
-    /// Whether the ledger ever took its bytes.
+    /// Whether the ledger ever took its bytes, or may have taken what they cancel.
     pub fn is_accepted(&self) -> bool {
         match self {
             State::Prepared { accepted } | State::Rejected { accepted, .. } => *accepted,
@@ -258,11 +263,15 @@ impl Delivery {
 
     /// How often the fee was raised of what it does now.
     pub(super) fn raises(&self) -> usize {
-        let same = match self.cancelling() {
+        self.same().len().saturating_sub(1)
+    }
+
+    /// The variants that do what the newest does.
+    pub(super) fn same(&self) -> &[Signed] {
+        match self.cancelling() {
             [] => self.own(),
             cancelling => cancelling,
-        };
-        same.len().saturating_sub(1)
+        }
     }
 
     /// The bytes that used its number up as they should: to be sent again when the ledger has

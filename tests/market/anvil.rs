@@ -2,7 +2,7 @@
 //! chain itself tells afterwards.
 
 use crate::chain::{Chain, PRICE};
-use crate::place::{amount, assert_done, sdpp, told};
+use crate::place::{amount, assert_done, says_what_to_start, sdpp, told};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -258,13 +258,7 @@ fn a_chain_that_was_stopped_or_killed_goes_on_where_it_was_and_the_demo_runs_on_
 
 #[test]
 fn the_demo_says_what_to_start_where_no_chain_was_ever_started() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut demo = sdpp();
-    demo.args(["demo", "--ledger", "anvil"]).env_remove("SDPP_ANVIL_DIR").current_dir(&dir);
-    let output = demo.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("scripts/anvil up"), "{said}");
+    says_what_to_start(&["demo", "--ledger", "anvil"], "anvil");
 }
 
 /// Vouchers that are not redeemed yet may be in them.

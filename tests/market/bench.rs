@@ -1,7 +1,7 @@
 //! `sdpp bench` on a chain of its own: it tells what the chain itself has.
 
 use crate::chain::Chain;
-use crate::place::{assert_done, sdpp};
+use crate::place::{assert_done, says_what_to_start, sdpp};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -40,11 +40,5 @@ fn what_the_bench_says_was_settled_is_what_the_contract_says() {
 
 #[test]
 fn the_bench_says_what_to_start_where_no_chain_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut bench = sdpp();
-    bench.args(["bench", "settle"]).env_remove("SDPP_ANVIL_DIR").current_dir(&dir);
-    let output = bench.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("scripts/anvil up"), "{said}");
+    says_what_to_start(&["bench", "settle"], "anvil");
 }

@@ -1,7 +1,7 @@
 //! `sdpp bench fabric` on a network of its own: what it says that it did the network has.
 
 use crate::network::Network;
-use crate::place::{assert_done, sdpp};
+use crate::place::{assert_done, says_what_to_start, sdpp};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -52,11 +52,5 @@ fn what_the_bench_says_was_recorded_and_paid_the_network_has() {
 
 #[test]
 fn the_bench_says_what_to_start_where_no_network_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut bench = sdpp();
-    bench.args(["bench", "fabric"]).env_remove("SDPP_FABRIC_DIR").current_dir(&dir);
-    let output = bench.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("scripts/fabric up"), "{said}");
+    says_what_to_start(&["bench", "fabric"], "fabric");
 }

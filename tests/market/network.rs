@@ -1,7 +1,7 @@
 //! The double of a Fabric network as a person starts it: `scripts/fabric up`, what it writes, what
 //! commands say of it, and the demo on it.
 
-use crate::place::{amount, assert_done, listening, sdpp, statements, told};
+use crate::place::{self, amount, assert_done, listening, says_what_to_start, sdpp, told};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,12 +97,7 @@ impl Network {
     }
 
     fn audit(&self, side: &str) -> Vec<Value> {
-        let mut audit = sdpp();
-        audit.args(["audit", "--format", "json", "--journal"]);
-        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
-        let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
-        assert_done(&output);
-        statements(&output.stdout)
+        place::audit(self.0.path(), side)
     }
 }
 
@@ -272,10 +267,5 @@ fn the_demo_plays_on_a_double_and_says_that_it_is_one() {
 
 #[test]
 fn the_demo_says_what_to_start_where_no_network_was_ever_started() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut demo = sdpp();
-    demo.args(["demo", "--ledger", "fabric"]).env_remove("SDPP_FABRIC_DIR").current_dir(&dir);
-    let (exit, said) = told(&mut demo);
-    assert_eq!(exit, 5, "{said}");
-    assert!(said.contains("scripts/fabric up"), "{said}");
+    says_what_to_start(&["demo", "--ledger", "fabric"], "fabric");
 }

@@ -114,8 +114,7 @@ impl Place {
     /// Starts the seller, again where it was stopped.
     pub fn sell(&mut self) {
         drop(self.seller.take());
-        let (seller, address) =
-            listening(sdpp().args(["sell", "--config"]).arg(self.path("seller.toml")));
+        let (seller, address) = sell(&self.path("seller.toml"));
         (self.seller, self.address) = (Some(seller), address);
     }
 
@@ -150,12 +149,7 @@ impl Place {
 
     /// A buyer's command to buy; its items go to a file of its name.
     pub fn buy(&self, name: &str, topic: &str, quantity: &str) -> Command {
-        let mut command = sdpp();
-        let config = self.path(&format!("{name}.toml"));
-        command.args(["buy", &self.address, topic, quantity, "--trust-on-first-use", "--json"]);
-        command.arg("--config").arg(config).arg("--output").arg(self.items(name));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        buy(self.dir.path(), name, &[&self.address, topic, quantity])
     }
 
     pub fn items(&self, name: &str) -> PathBuf {
@@ -164,7 +158,7 @@ impl Place {
 
     /// How many items have come to a buyer's file.
     pub fn lines(&self, name: &str) -> usize {
-        fs::read_to_string(self.items(name)).map_or(0, |text| text.lines().count())
+        lines(&self.items(name))
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -177,12 +171,7 @@ impl Place {
 
     /// A side's statements, read back from the ledger too. Fails where anything is wrong.
     pub fn audit(&self, name: &str) -> Vec<Value> {
-        let config = self.path(&format!("{name}.toml"));
-        let mut command = sdpp();
-        command.args(["audit", "--format", "json", "--journal"]).arg(self.journal(name));
-        let output = command.arg("--config").arg(config).output().unwrap();
-        assert_done(&output);
-        statements(&output.stdout)
+        audit(self.dir.path(), name)
     }
 
     /// What the running seller says of itself.
@@ -205,12 +194,9 @@ impl Place {
     }
 
     fn write_side(&self, name: &str, config: &str) {
-        let key = self.path(&format!("{name}.key"));
-        let digest =
-            sdpp_ledger::keccak(&[name.as_bytes(), self.dir.path().as_os_str().as_encoded_bytes()]);
-        fs::write(&key, format!("{digest}\n")).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(self.path(&format!("{name}.toml")), config).unwrap();
+        let dir = self.dir.path();
+        let key = sdpp_ledger::keccak(&[name.as_bytes(), dir.as_os_str().as_encoded_bytes()]);
+        write_side(dir, name, &key.to_string(), config);
     }
 
     /// The key of a side, which its config names too.
@@ -265,6 +251,46 @@ impl Place {
     }
 }
 
+/// Starts a seller by its config.
+pub fn sell(config: &Path) -> (Running, String) {
+    listening(sdpp().args(["sell", "--config"]).arg(config))
+}
+
+/// A command to buy, as the buyer of this name: where, what, and how much. Its items go to a file
+/// of its name.
+pub fn buy(dir: &Path, name: &str, order: &[&str]) -> Command {
+    let mut command = sdpp();
+    command.arg("buy").args(order).args(["--trust-on-first-use", "--json", "--config"]);
+    command.arg(dir.join(format!("{name}.toml")));
+    command.arg("--output").arg(dir.join(format!("{name}.items")));
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// How many lines a file has; none where it is not there.
+pub fn lines(file: &Path) -> usize {
+    fs::read_to_string(file).map_or(0, |text| text.lines().count())
+}
+
+/// The statements of a side's journal, read back from its ledgers too. Fails where anything is
+/// wrong.
+pub fn audit(dir: &Path, name: &str) -> Vec<Value> {
+    let mut command = sdpp();
+    command.args(["audit", "--format", "json", "--journal"]);
+    command.arg(dir.join(format!("{name}-journal")));
+    let output = command.arg("--config").arg(dir.join(format!("{name}.toml"))).output().unwrap();
+    assert_done(&output);
+    statements(&output.stdout)
+}
+
+/// Writes a side's key, which nobody else may read, and its config.
+pub fn write_side(dir: &Path, name: &str, key: &str, config: &str) {
+    let file = dir.join(format!("{name}.key"));
+    fs::write(&file, format!("{key}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(dir.join(format!("{name}.toml")), config).unwrap();
+}
+
 pub fn assert_done(output: &Output) {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -306,4 +332,14 @@ pub fn told(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (output.status.code().unwrap(), text.concat())
+}
+
+/// A command on a ledger that was never started: it says which script starts it.
+#[cfg(any(feature = "ethereum", feature = "fabric", feature = "iota"))]
+pub fn says_what_to_start(command: &[&str], script: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let variable = format!("SDPP_{}_DIR", script.to_uppercase());
+    let (exit, said) = told(sdpp().args(command).env_remove(variable).current_dir(&dir));
+    assert_eq!(exit, 5, "{said}");
+    assert!(said.contains(&format!("scripts/{script} up")), "{said}");
 }

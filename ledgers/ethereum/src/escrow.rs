@@ -116,7 +116,7 @@ impl Chain {
         match self.channel_at(&node, id, at(height)).await {
             Err(Trouble::Said { what, .. }) => {
                 let what = format!("{what}: channels at height {height} cannot be read");
-                Err(Trouble::Said { what, data: None })
+                Err(Trouble::Said { what, said: None })
             }
             answer => answer,
         }

@@ -164,7 +164,7 @@ impl Chain {
         }
         let what = "the events down to the opening of a channel cannot be read: name an endpoint \
                     that keeps them (an archive) among the ledger's";
-        Err(Trouble::Said { what: format!("{}: {what}", node.endpoint()), data: None })
+        Err(Trouble::Said { what: format!("{}: {what}", node.endpoint()), said: None })
     }
 
     /// What an event says that a channel's payee has had.

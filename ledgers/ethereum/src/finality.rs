@@ -133,7 +133,7 @@ impl Chain {
         let answer: Answer<serde_json::Value> =
             node.ask("eth_call", json!([call, at(receipt.height())])).await;
         match answer {
-            Err(Trouble::Said { data: Some(data), .. }) if !data.is_empty() => abi::refusal(&data),
+            Err(Trouble::Said { said: Some(data), .. }) if !data.is_empty() => abi::refusal(&data),
             _ if receipt.gas_used == seen.signed.gas => "OutOfGas".to_owned(),
             _ => "Reverted".to_owned(),
         }

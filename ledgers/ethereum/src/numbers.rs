@@ -63,7 +63,7 @@ impl Chain {
                  endpoint that keeps old state (an archive) among the ledger's",
                 names::account(account)
             ),
-            data: None,
+            said: None,
         };
         match node.count(account, at(deep)).await {
             Ok(count) if count <= number => return Ok(false),

@@ -111,7 +111,7 @@ impl EthereumLedger {
         let (body, spent) = self.body(&node, call).await?;
         let number = node.count(self.own.address, json!("pending")).await?;
         let gas = match self.gas_used_by(&node, &body).await {
-            Err(Trouble::Said { what, data: Some(data) }) => {
+            Err(Trouble::Said { what, said: Some(data) }) => {
                 return Err(self.why_refused(&node, number, spent, &what, &data).await);
             }
             answer => answer?,
@@ -135,7 +135,7 @@ impl EthereumLedger {
         }
         let fees = Market::ask(&node).await?.fees(self.chain.ceiling())?;
         let gas = match self.gas(&node, &body).await {
-            Err(Trouble::Said { what, data: Some(data) }) => {
+            Err(Trouble::Said { what, said: Some(data) }) => {
                 return Err(self.why_refused(&node, number, spent, &what, &data).await);
             }
             answer => answer?,

@@ -51,7 +51,7 @@ async fn token_on(node: Arc<Rpc>, token: Address) -> Answer<Token> {
 /// What a contract answers; one that reverts tells nothing.
 async fn tell(node: &Rpc, token: Address, selector: &[u8]) -> Answer<Vec<u8>> {
     match node.call(token, selector, json!("latest")).await {
-        Err(Trouble::Said { data: Some(_), .. }) => Ok(Vec::new()),
+        Err(Trouble::Said { said: Some(_), .. }) => Ok(Vec::new()),
         told => told,
     }
 }

@@ -7,6 +7,7 @@ use crate::class::{self, Meaning};
 use crate::same::Met;
 use crate::settings::{Login, Settings, misconfigured};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Response, StatusCode, Url};
+use sdpp_ledger::http::{self, Unread};
 use sdpp_ledger::{Endpoint, LedgerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,9 +29,8 @@ const READERS: usize = 2;
 /// meets a closed one is a doubt.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// When to come again where the gateway has too much to do, and the longest that it can ask for.
+/// When to come again where the gateway has too much to do.
 const LATER: Duration = Duration::from_secs(1);
-const LATER_MAX: Duration = Duration::from_secs(600);
 
 /// Why something was not done or answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -285,16 +285,13 @@ impl Gateway {
     ) -> Answer<(StatusCode, Option<Duration>, Vec<u8>)> {
         let asked = asked.header("content-type", "application/json");
         let sent = self.logged_in(asked).send().await;
-        let mut response = sent.map_err(|e| self.broken(&e))?;
-        let (status, retry_after) = (response.status(), retry_after(&response));
+        let response = sent.map_err(|e| self.broken(&e))?;
+        let (status, retry_after) = (response.status(), http::retry_after(&response));
         let max = if status.is_success() { max } else { ANSWER_MAX };
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(&e))? {
-            if bytes.len() + chunk.len() > max {
-                return Err(self.doubt(&format!("an answer of more than {max} bytes")));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = http::body(response, max).await.map_err(|unread| match unread {
+            Unread::Broken(error) => self.broken(&error),
+            Unread::TooLong => self.doubt(&format!("an answer of more than {max} bytes")),
+        })?;
         Ok((status, retry_after, bytes))
     }
 
@@ -386,7 +383,7 @@ impl Gateway {
 
     /// The error's own text holds the URL, so only what caused it is passed on.
     fn broken(&self, error: &reqwest::Error) -> Trouble {
-        let what = if error.is_connect() { "no connection" } else { "the connection broke" };
+        let what = http::broken(error);
         let mut cause = error.source();
         while let Some(deeper) = cause.and_then(Error::source) {
             cause = Some(deeper);
@@ -403,12 +400,7 @@ impl Gateway {
 /// # Errors
 /// `Misconfigured` where they cannot be read.
 pub(crate) fn client(settings: &Settings) -> Result<Client, LedgerError> {
-    // A redirect would carry the login to another host.
-    let mut builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-    builder = builder.pool_idle_timeout(IDLE);
-    if settings.gateway.is_loopback() {
-        builder = builder.no_proxy();
-    }
+    let mut builder = http::client(&settings.gateway, IDLE);
     if let Some(pem) = &settings.tls.authorities {
         let read = Certificate::from_pem_bundle(pem).ok().filter(|list| !list.is_empty());
         let list = read.ok_or_else(|| misconfigured("no certificate can be read of tls_ca"))?;
@@ -421,11 +413,6 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, LedgerError> {
     }
     let why = "no HTTP client can be made of these certificates";
     builder.build().map_err(|_| misconfigured(why))
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let header = response.headers().get("retry-after")?.to_str().ok()?;
-    Some(Duration::from_secs(header.parse().ok()?).min(LATER_MAX))
 }
 
 #[cfg(test)]

@@ -61,10 +61,7 @@ pub(crate) struct Pick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Short {
     /// All coins together do not hold so much.
-    Poor {
-        /// What they hold.
-        has: u128,
-    },
+    Poor,
     /// They do, but not so many as one transaction may live on.
     Scattered,
     /// They do, once some that are in use are free again.
@@ -180,10 +177,10 @@ impl Book {
 fn short(coins: &[Coin], least: u128) -> Short {
     let mut balances: Vec<u128> = coins.iter().map(|coin| u128::from(coin.balance)).collect();
     balances.sort_unstable_by_key(|balance| Reverse(*balance));
-    let has = balances.iter().sum();
+    let has: u128 = balances.iter().sum();
     let at_once: u128 = balances.iter().take(GAS_MAX).sum();
     match (has < least, at_once < least) {
-        (true, _) => Short::Poor { has },
+        (true, _) => Short::Poor,
         (false, true) => Short::Scattered,
         (false, false) => Short::Busy,
     }

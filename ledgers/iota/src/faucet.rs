@@ -2,9 +2,10 @@
 //! its own to another account. None of it goes through a journal.
 
 use crate::ledger::IotaLedger;
+use crate::names;
 use crate::rpc::{Answer, Rpc};
 use crate::view::Text;
-use iota_sdk_types::TransactionDigest;
+use iota_sdk_types::{Address, TransactionDigest};
 use reqwest::StatusCode;
 use sdpp_ledger::{
     Account, Amount, Asset, Endpoint, Evidence, Finality, Ledger, LedgerError, Payments, Reference,
@@ -30,12 +31,13 @@ impl IotaLedger {
     pub async fn fund(&self, faucet: &Endpoint) -> Result<Amount> {
         let own = &self.own.signer.address;
         let before = self.chain.node.holds(own).await?;
-        let faucet = Rpc::new(faucet.clone(), self.chain.settings.patience)?;
+        let node = Rpc::new(faucet.clone(), self.chain.settings.patience)?;
         let deadline = Instant::now() + self.landing;
-        let gifts = self.asked(&faucet, deadline).await?;
+        let asked = self.asked(&node, deadline).await;
+        let gifts = asked.map_err(|error| self.not_given(faucet, error))?;
         let sent: u128 = gifts.iter().map(|gift| u128::from(gift.amount)).sum();
         if sent == 0 {
-            return Err(LedgerError::refused("NotFunded", "the faucet sent nothing"));
+            return Err(LedgerError::refused("NotFunded", format!("{faucet} sent nothing")));
         }
         while self.chain.node.holds(own).await? < before.saturating_add(sent)
             && !self.has_all(&gifts).await
@@ -43,6 +45,23 @@ impl IotaLedger {
             wait(deadline, "what the faucet sent has not arrived").await?;
         }
         Ok(Amount::new(sent))
+    }
+
+    /// What a faucet's trouble means for a person.
+    fn not_given(&self, faucet: &Endpoint, error: LedgerError) -> LedgerError {
+        match error {
+            LedgerError::Unavailable { what, retry_after } => {
+                let what = format!(
+                    "the faucet gives nothing ({what}): see that it is up and that its URL is the \
+                     one meant, or have somebody pay {}",
+                    self.own.account
+                );
+                LedgerError::Unavailable { what, retry_after }
+            }
+            LedgerError::Refused { code, why } => {
+                LedgerError::Refused { code, why: format!("{faucet}: {why}") }
+            }
+        }
     }
 
     /// Whether the node has what was sent, by its transactions: a balance does not show it where a
@@ -58,21 +77,39 @@ impl IotaLedger {
     }
 
     /// Gives some of our own coins to another account, in NANOS, and returns once that is final.
-    /// Asked twice it gives twice.
+    /// Asked twice it gives twice. What it waits for before anything is signed is told, once each
+    /// time that it is something else.
     ///
     /// # Errors
     /// As [`Payments::transfer`] and [`Ledger::submit`]; `Unavailable` where it is not final in
-    /// time; `Refused` where it came to nothing.
-    pub async fn give(&self, to: &Account, amount: Amount) -> Result<Evidence> {
+    /// time; `Refused` where it came to nothing, and with `Nobody` for address zero, where coins
+    /// would be lost.
+    pub async fn give(
+        &self,
+        to: &Account,
+        amount: Amount,
+        tell: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Evidence> {
+        if names::address(to)? == Address::ZERO {
+            let why = "address zero is nobody's: what is paid to it is lost";
+            return Err(LedgerError::refused("Nobody", why));
+        }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let nanos = since.map_or(0, |since| since.as_nanos());
         let reference = Reference(keccak(&[to.as_str().as_bytes(), &nanos.to_be_bytes()]).0);
         let transfer = Transfer { to: to.clone(), asset: Asset::coin(), amount, reference };
         let deadline = Instant::now() + self.landing;
+        let mut told = String::new();
         let signed = loop {
             match self.transfer(0, &transfer).await {
                 // Coins may be in use, or be on their way to us.
-                Err(LedgerError::Unavailable { what, .. }) => wait(deadline, &what).await?,
+                Err(LedgerError::Unavailable { what, .. }) => {
+                    if what != told {
+                        tell(&format!("waiting up to {} s: {what}", self.landing.as_secs()));
+                        told.clone_from(&what);
+                    }
+                    wait(deadline, &what).await?;
+                }
                 prepared => break prepared?,
             }
         };

@@ -1,28 +1,21 @@
 //! What became of a transaction. Executed is not final: it is once it stands in a checkpoint that
 //! lists it. Absent is not dead: it is once another transaction is shown to have spent what it was
-//! to spend.
+//! to spend, which [`crate::spent`] looks for.
 
 use crate::ledger::{Chain, IotaLedger, TxView};
 use crate::names;
 use crate::prepare::call_of;
-use crate::rpc::{Answer, Trouble};
+use crate::rpc::Answer;
 use crate::shape::Does;
 use crate::tx::Tx;
 use crate::view::{Checkpoint, Seen};
-use iota_sdk_types::{ObjectId, TransactionDigest, TransactionEffectsV1, Version};
 use sdpp_ledger::{Amount, Call, Evidence, Finality, Signed, TxId};
-
-/// The most transactions that are read to find out who spent a coin.
-const READS_MAX: usize = 256;
-
-/// The most coins of a transaction that are looked at for that.
-const COINS_LOOKED_AT: usize = 8;
 
 impl IotaLedger {
     pub(crate) async fn finality_of(&self, signed: &Signed) -> Answer<Finality> {
         let tx = Tx::own(signed, self.own.signer.address)?;
         let Some(seen) = self.chain.node.seen(&tx.digest).await? else {
-            return Ok(match self.chain.is_spent_by_another(&tx).await? {
+            return Ok(match self.chain.is_spent_by_another(&tx, None).await? {
                 true => Finality::Replaced,
                 false => Finality::Unknown,
             });
@@ -71,93 +64,6 @@ impl Chain {
             finality: self.told(&seen).await?,
         }))
     }
-
-    /// Whether what a transaction was to spend is shown to have been spent by another, for good:
-    /// then it can never happen. Where something was spent and nobody can show by whom, nothing is
-    /// said: it may have been this very transaction, long ago.
-    pub async fn is_spent_by_another(&self, tx: &Tx) -> Answer<bool> {
-        let mut unproved = None;
-        for at in tx.gas().objects.iter().take(COINS_LOOKED_AT) {
-            let newest = self.node.newest(&at.object_id).await?;
-            let Some(newest) = newest.filter(|newest| newest.version > at.version) else {
-                continue;
-            };
-            let Some(made_by) = newest.made_by else {
-                unproved.get_or_insert_with(|| self.unproved(&at.object_id));
-                continue;
-            };
-            if made_by == tx.digest {
-                // What tells of objects is ahead of what tells of transactions, or that was pruned.
-                return Err(self.landed(&tx.digest));
-            }
-            match self.spender(&at.object_id, at.version, made_by).await? {
-                Some(spender) if spender.tx.digest == tx.digest => {
-                    return Err(self.landed(&tx.digest));
-                }
-                Some(spender) => return Ok(spender.is_for_good()),
-                None => unproved = Some(self.unproved(&at.object_id)),
-            }
-        }
-        unproved.map_or(Ok(false), Err)
-    }
-
-    /// Who spent a coin at a version, found from the transaction that touched it last, back along
-    /// what each depends on; nobody where the node does not keep all of them.
-    async fn spender(
-        &self,
-        coin: &ObjectId,
-        version: Version,
-        last: TransactionDigest,
-    ) -> Answer<Option<Seen>> {
-        let mut reads = 1;
-        let mut at = self.node.seen(&last).await?;
-        while let Some(seen) = at {
-            match taken_at(&seen.effects, coin) {
-                Some(taken) if taken == version => return Ok(Some(seen)),
-                Some(taken) if taken > version => {
-                    at = self.maker(&seen.effects, coin, taken, &mut reads).await?;
-                }
-                _ => return Err(self.node.trouble("a coin's history that does not fit")),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Which of the transactions that another depends on left a coin at a version.
-    async fn maker(
-        &self,
-        of: &TransactionEffectsV1,
-        coin: &ObjectId,
-        version: Version,
-        reads: &mut usize,
-    ) -> Answer<Option<Seen>> {
-        for digest in &of.dependencies {
-            *reads += 1;
-            if *reads > READS_MAX {
-                return Ok(None);
-            }
-            let Some(seen) = self.node.seen(digest).await? else { continue };
-            let touched = seen.effects.changed_objects.iter();
-            let has = touched.into_iter().any(|changed| changed.object_id == *coin);
-            if has && seen.effects.lamport_version == version {
-                return Ok(Some(seen));
-            }
-        }
-        Ok(None)
-    }
-
-    fn landed(&self, digest: &TransactionDigest) -> Trouble {
-        self.node.trouble(&format!(
-            "{digest} has landed, and this node does not tell of it: not yet, or no longer"
-        ))
-    }
-
-    fn unproved(&self, coin: &ObjectId) -> Trouble {
-        self.node.trouble(&format!(
-            "coin {coin} was spent, and this node no longer tells by what: name one that keeps \
-             all transactions"
-        ))
-    }
 }
 
 /// What is said of a transaction that stands in a checkpoint.
@@ -178,10 +84,4 @@ fn evidence(seen: &Seen, checkpoint: &Checkpoint) -> Evidence {
             checkpoint.at_ms,
         )
     }
-}
-
-/// At which version a transaction took a coin.
-fn taken_at(effects: &TransactionEffectsV1, coin: &ObjectId) -> Option<Version> {
-    let changed = effects.changed_objects.iter().find(|changed| changed.object_id == *coin)?;
-    changed.input_state.opt_version()
 }

@@ -3,7 +3,7 @@
 use crate::coins::Book;
 use crate::fees::Rates;
 use crate::names;
-use crate::rpc::Rpc;
+use crate::rpc::{Rpc, Trouble};
 use crate::signer::{Scheme, Signer};
 use crate::tx::Tx;
 use async_trait::async_trait;
@@ -11,6 +11,8 @@ use sdpp_ledger::{
     Account, Amount, Call, Endpoint, Escrow, Finality, Key, Ledger, LedgerError, LedgerId,
     Payments, Records, Result, Signed, Status, TxId,
 };
+use serde::Deserialize;
+use serde_json::json;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -111,8 +113,7 @@ impl IotaLedger {
         let node = Rpc::new(settings.endpoint.clone(), settings.patience)?;
         let own = Arc::new(Own::new(key, settings.scheme));
         let chain = Arc::new(Chain { id, settings, node });
-        if !chain.is_the_one().await? {
-            let why = format!("{} is of another network", chain.settings.endpoint);
+        if let Some(why) = chain.of_another().await? {
             return Err(LedgerError::refused("WrongChain", why));
         }
         Ok(IotaLedger { chain, own, landing: LANDING })
@@ -131,6 +132,32 @@ impl IotaLedger {
     pub async fn transaction(&self, tx: &TxId) -> Result<Option<TxView>> {
         Ok(self.chain.view(tx).await?)
     }
+
+    /// What the node says that it is; `None` where it does not.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn software(&self) -> Result<Option<String>> {
+        match self.chain.node.ask::<Described>("rpc.discover", json!([])).await {
+            Ok(Described { info: Info { title, version } }) => {
+                Ok(Some(self.chain.settings.endpoint.clean(&format!("{title} {version}"))))
+            }
+            Err(Trouble::Said { .. }) => Ok(None),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+}
+
+/// A node's own description.
+#[derive(Deserialize)]
+struct Described {
+    info: Info,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    title: String,
+    version: String,
 }
 
 impl Own {
@@ -153,9 +180,11 @@ impl Own {
 }
 
 impl Chain {
-    /// Whether the node is of our network.
-    async fn is_the_one(&self) -> Result<bool> {
-        Ok(self.node.chain().await? == self.settings.chain)
+    /// Which network the node is of where it is not ours, in a sentence.
+    async fn of_another(&self) -> Result<Option<String>> {
+        let (told, Settings { chain, endpoint, .. }) = (self.node.chain().await?, &self.settings);
+        let told = endpoint.clean(&told);
+        Ok((told != *chain).then(|| format!("{endpoint} is of network {told}, and not of {chain}")))
     }
 
     async fn newest(&self) -> Result<Status> {
@@ -176,9 +205,7 @@ impl Ledger for IotaLedger {
     }
 
     async fn status(&self) -> Result<Status> {
-        if !self.chain.is_the_one().await? {
-            let endpoint = &self.chain.settings.endpoint;
-            let what = format!("{endpoint} is of another network than {}", self.chain.id);
+        if let Some(what) = self.chain.of_another().await? {
             return Err(LedgerError::unavailable(what));
         }
         self.chain.newest().await
@@ -231,5 +258,17 @@ impl Ledger for IotaLedger {
 
     fn escrow(&self) -> Option<&dyn Escrow> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::tests::read;
+
+    #[test]
+    fn what_a_node_said_that_it_is_is_read() {
+        let Described { info: Info { title, version } } = read("02-rpc-discover").unwrap();
+        assert_eq!((title.as_str(), version.as_str()), ("IOTA JSON-RPC", "1.21.0-alpha"));
     }
 }

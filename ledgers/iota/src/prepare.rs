@@ -1,7 +1,7 @@
 //! From a call to signed bytes: coins are picked, the node tries what would be done with them, and
 //! only what would work is signed. Nothing leaves here.
 
-use crate::coins::{Book, Coin, Pick, Short};
+use crate::coins::{Book, Coin, Need, Pick, Short};
 use crate::fees::{self, Rates};
 use crate::ledger::IotaLedger;
 use crate::names;
@@ -9,6 +9,7 @@ use crate::record::Carried;
 use crate::shape::{Does, Shape};
 use crate::tx::{Draft, Tx};
 use crate::view::{Held, Trial};
+use iota_sdk_types::ObjectReference;
 use sdpp_ledger::{Amount, Asset, Call, LedgerError, Result, Signed, Transfer};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ impl IotaLedger {
         let price = self.chain.node.price().await?;
         let coins = self.coins().await?;
         for _ in 0..TRIALS_MAX {
-            let picked = self.picked(&self.own.book(), &coins, &order, price)?;
+            let picked = self.picked(&self.own.book(), &coins, &order, price);
+            let picked = self.believed(picked).await?;
             let mut draft = order.draft(&picked, price);
             let trial = self.tried(&draft, &order).await?;
             let Some(budget) = self.budget(&trial, &picked, price)? else { continue };
@@ -46,7 +48,8 @@ impl IotaLedger {
         coins.aim = coins.list.len();
         for _ in 0..TRIALS_MAX {
             // Whether a coin is in use is of no concern here: nothing is spent.
-            let picked = self.picked(&Book::default(), &coins, &order, price)?;
+            let picked = self.picked(&Book::default(), &coins, &order, price);
+            let picked = self.believed(picked).await?;
             let trial = self.tried(&order.draft(&picked, price), &order).await?;
             if self.budget(&trial, &picked, price)?.is_some() {
                 return Ok(Amount::new(trial.gas.net().into()));
@@ -73,7 +76,8 @@ impl IotaLedger {
         let budget = dearer.filter(|budget| *budget <= ceiling);
         let budget = budget.ok_or_else(|| too_dear(dearer, ceiling))?;
         let order = Order { does: draft.shape.does, record: draft.shape.record.clone() };
-        let dearer = Draft { price, budget, ..draft };
+        let mut dearer = Draft { price, budget, ..draft };
+        self.fit(&mut dearer).await?;
         let trial = self.tried(&dearer, &order).await?;
         match trial.failure {
             Some(why) => {
@@ -86,6 +90,34 @@ impl IotaLedger {
         }
     }
 
+    /// Sees that what has become dearer still fits on its coins: with fewer coins made of its
+    /// change where it has to be. Others cannot be added, as they may belong to something that is
+    /// being prepared just now.
+    async fn fit(&self, dearer: &mut Draft) -> Result<()> {
+        let coins = self.coins().await?;
+        let held = |at: &ObjectReference| {
+            coins.list.iter().find(|coin| coin.at == *at).map(|coin| coin.balance)
+        };
+        let balances: Option<Vec<u64>> = dearer.gas.iter().map(held).collect();
+        // Where one is not there as it was it may have been spent: the trial says so.
+        let Some(balances) = balances else { return Ok(()) };
+        let has: u128 = balances.into_iter().map(u128::from).sum();
+        if has < dearer.takes() {
+            dearer.shape.split = None;
+        }
+        let takes = dearer.takes();
+        if has >= takes {
+            return Ok(());
+        }
+        let first = dearer.gas.first().map_or(String::new(), |at| at.object_id.to_hex());
+        Err(LedgerError::unavailable(format!(
+            "at today's price this takes {takes} NANOS, and the coins that it was signed on hold \
+             {has}: it waits until gas is cheaper, which may be at the next epoch; to have it signed \
+             anew on other coins, spend coin {first} with a wallet, such as by sending it to {}",
+            self.own.account
+        )))
+    }
+
     async fn coins(&self) -> Result<Coins> {
         let Held { list, is_cut } = self.chain.node.coins(&self.own.signer.address).await?;
         Ok(Coins { list, is_cut, aim: self.chain.settings.coins })
@@ -95,37 +127,58 @@ impl IotaLedger {
         names::nanos(self.chain.settings.fee_ceiling).unwrap_or(u64::MAX)
     }
 
-    fn picked(&self, book: &Book, coins: &Coins, order: &Order, price: u64) -> Result<Pick> {
+    fn picked(
+        &self,
+        book: &Book,
+        coins: &Coins,
+        order: &Order,
+        price: u64,
+    ) -> std::result::Result<Pick, Lack> {
         let ceiling = self.ceiling();
         let need = self.own.rates().need(order.amount(), price, ceiling);
         if need.fee > ceiling {
             // What made it so dear may be over when it is asked for again.
             *self.own.rates() = Rates::default();
-            return Err(too_dear(Some(need.fee), ceiling));
+            return Err(too_dear(Some(need.fee), ceiling).into());
         }
         book.pick(&coins.list, &need, coins.aim).map_err(|short| match short {
-            Short::Poor { has } if !coins.is_cut => {
-                let (amount, fee) = (need.amount, need.fee);
-                let why = format!(
-                    "{} holds {has} NANOS, and this takes {amount} and {fee} for the fee",
-                    self.own.account
-                );
-                LedgerError::refused("InsufficientFunds", why)
-            }
-            Short::Poor { .. } => LedgerError::unavailable(
+            Short::Poor if !coins.is_cut => Lack::Poor(need),
+            Short::Poor => Lack::Now(LedgerError::unavailable(
                 "the coins that are read do not hold enough: others are not read, as they are too \
                  many; they are swept up with each transaction",
-            ),
-            Short::Scattered => LedgerError::unavailable(format!(
+            )),
+            Short::Scattered => Lack::Now(LedgerError::unavailable(format!(
                 "{} holds enough, in more coins than one transaction may live on: smaller payments \
                  sweep them up, or merge them with a wallet while this is stopped",
                 self.own.account
-            )),
-            Short::Busy => LedgerError::Unavailable {
+            ))),
+            Short::Busy => Lack::Now(LedgerError::Unavailable {
                 what: "all coins are in use until what is on its way has ended".to_owned(),
                 retry_after: Some(BUSY),
-            },
+            }),
         })
+    }
+
+    /// That there is too little is believed of the balance alone: coins are read page by page, and
+    /// one that moves from a page to another in between is in neither.
+    async fn believed(&self, picked: std::result::Result<Pick, Lack>) -> Result<Pick> {
+        let need = match picked {
+            Ok(pick) => return Ok(pick),
+            Err(Lack::Now(error)) => return Err(error),
+            Err(Lack::Poor(need)) => need,
+        };
+        let has = self.chain.node.holds(&self.own.signer.address).await?;
+        let Need { amount, fee, .. } = need;
+        if has >= u128::from(amount) + u128::from(fee) {
+            return Err(LedgerError::Unavailable {
+                what: "our coins changed while they were read".to_owned(),
+                retry_after: Some(BUSY),
+            });
+        }
+        let account = &self.own.account;
+        let why =
+            format!("{account} holds {has} NANOS, and this takes {amount} and {fee} for the fee");
+        Err(LedgerError::refused("InsufficientFunds", why))
     }
 
     async fn tried(&self, draft: &Draft, order: &Order) -> Result<Trial> {
@@ -158,6 +211,20 @@ struct Coins {
     is_cut: bool,
     /// How many are wanted.
     aim: usize,
+}
+
+/// Why there is nothing to live on.
+enum Lack {
+    /// The coins that were read hold too little for this.
+    Poor(Need),
+    /// That is how it is just now.
+    Now(LedgerError),
+}
+
+impl From<LedgerError> for Lack {
+    fn from(error: LedgerError) -> Self {
+        Lack::Now(error)
+    }
 }
 
 /// What is to be done, without the coins for it.

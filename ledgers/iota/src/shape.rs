@@ -121,7 +121,9 @@ fn change(
 /// The bytes of the only input that no command uses, where all inputs are pure.
 fn the_unused(made: &ProgrammableTransaction, used: &[u16]) -> Option<Vec<u8>> {
     let mut unused = None;
-    for (at, input) in (0_u16..).zip(&made.inputs) {
+    for (at, input) in made.inputs.iter().enumerate() {
+        // There may be more than a command can name.
+        let at = u16::try_from(at).ok()?;
         let Input::Pure(bytes) = input else { return None };
         if !used.contains(&at) && unused.replace(bytes).is_some() {
             return None;

@@ -3,13 +3,18 @@
 //! from anybody.
 
 use crate::names;
-use crate::shape::Shape;
+use crate::shape::{Does, Shape};
 use crate::signer::{Signer, signer_of};
 use iota_sdk_types::{
-    Address, GasPayment, ObjectReference, SenderSignedTransaction, SignedTransaction, Transaction,
-    TransactionDigest, TransactionExpiration, TransactionKind, TransactionV1, UserSignature,
+    Address, GasPayment, Input, ObjectId, ObjectReference, SenderSignedTransaction,
+    SignedTransaction, Transaction, TransactionDigest, TransactionExpiration, TransactionKind,
+    TransactionV1, UserSignature, Version,
 };
 use sdpp_ledger::{Amount, LedgerError, Result, Signed};
+
+/// The bytes from which on a network takes no pure input, and no transaction.
+const INPUT_BYTES_MAX: usize = 16 * 1024;
+const BYTES_MAX: usize = 128 * 1024;
 
 /// What is made of coins for a fee.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,17 @@ impl Draft {
         Transaction::V1(TransactionV1 { kind, sender, gas_payment, expiration })
     }
 
+    /// What must be on its coins, in NANOS: what it gives away or splits off, and its budget.
+    pub fn takes(&self) -> u128 {
+        let pays = match self.shape.does {
+            Does::Pay { amount, .. } => amount,
+            Does::Record => 0,
+        };
+        let made =
+            self.shape.split.map_or(0, |split| u128::from(split.count) * u128::from(split.share));
+        u128::from(pays) + made + u128::from(self.budget)
+    }
+
     /// The transaction, signed under a number of the caller's.
     pub fn sign(&self, number: u64, signer: &Signer) -> Signed {
         let transaction = self.build(signer.address);
@@ -50,6 +66,8 @@ pub(crate) struct Tx {
     transaction: Transaction,
     body: TransactionV1,
     signatures: Vec<UserSignature>,
+    /// How many bytes all of it has.
+    length: usize,
     /// Its digest, computed from its bytes.
     pub digest: TransactionDigest,
 }
@@ -60,7 +78,7 @@ impl Tx {
         let signed = SenderSignedTransaction::from_bcs(raw).ok()?.into_signed_transaction();
         let SignedTransaction { transaction, signatures } = signed;
         let (digest, body) = (transaction.digest(), transaction.as_opt_v1()?.clone());
-        Some(Tx { transaction, body, signatures, digest })
+        Some(Tx { transaction, body, signatures, length: raw.len(), digest })
     }
 
     /// Reads what we signed ourselves.
@@ -90,10 +108,30 @@ impl Tx {
         &self.body.gas_payment
     }
 
+    /// Whether it takes an object at a version, for its gas or for its commands.
+    pub fn takes(&self, id: &ObjectId, version: Version) -> bool {
+        let is_it = |at: &ObjectReference| at.object_id == *id && at.version == version;
+        let is_among = |input: &Input| matches!(input, Input::ImmutableOrOwned(at) if is_it(at));
+        self.gas().objects.iter().any(is_it)
+            || matches!(&self.body.kind, TransactionKind::Programmable(made)
+                if made.inputs.iter().any(is_among))
+    }
+
     /// Whether its sender signed it, and nobody else had to, by a scheme that is looked at here.
     pub fn is_signed(&self) -> bool {
         let [signature] = &self.signatures[..] else { return false };
         signer_of(&self.transaction, signature) == Some(self.sender())
+    }
+
+    /// Whether it is larger than a network takes.
+    pub fn is_too_large(&self) -> bool {
+        let inputs = match &self.body.kind {
+            TransactionKind::Programmable(made) => &made.inputs[..],
+            _ => &[],
+        };
+        let is_long =
+            |input: &Input| matches!(input, Input::Pure(bytes) if bytes.len() >= INPUT_BYTES_MAX);
+        self.length >= BYTES_MAX || inputs.iter().any(is_long)
     }
 
     /// What it does, if it is of our shape, lives on its sender's coins and never expires.

@@ -4,13 +4,13 @@
 
 use crate::coins::Coin;
 use crate::names;
-use crate::rpc::{Answer, Rpc};
+use crate::rpc::{Answer, Rpc, is_not_found};
 use crate::tx::Tx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use iota_sdk_types::{
     Address, CheckpointDigest, ExecutionStatus, ObjectId, ObjectReference, TransactionDigest,
-    TransactionEffects, TransactionEffectsV1, Version,
+    TransactionEffects, TransactionEffectsV1,
 };
 use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
@@ -54,15 +54,6 @@ pub(crate) struct Held {
     pub list: Vec<Coin>,
     /// Whether there are more.
     pub is_cut: bool,
-}
-
-/// An object as it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Newest {
-    /// Its version.
-    pub version: Version,
-    /// What made that; not told of an object that is gone.
-    pub made_by: Option<TransactionDigest>,
 }
 
 /// What a transaction would do.
@@ -148,7 +139,7 @@ impl Rpc {
                 Some(seen) if seen.tx.digest == *digest => Ok(Some(seen)),
                 _ => Err(self.trouble("a transaction that cannot be read")),
             },
-            Err(trouble) if trouble.is_not_found() => Ok(None),
+            Err(trouble) if is_not_found(&trouble) => Ok(None),
             Err(trouble) => Err(trouble),
         }
     }
@@ -158,7 +149,7 @@ impl Rpc {
         let name = digest.to_base58();
         match self.ask::<Named>("iota_getTransactionBlock", json!([name])).await {
             Ok(told) => Ok(told.digest == name),
-            Err(trouble) if trouble.is_not_found() => Ok(false),
+            Err(trouble) if is_not_found(&trouble) => Ok(false),
             Err(trouble) => Err(trouble),
         }
     }
@@ -182,23 +173,6 @@ impl Rpc {
     /// The height of the newest checkpoint.
     pub async fn height(&self) -> Answer<u64> {
         Ok(self.ask::<Number>("iota_getLatestCheckpointSequenceNumber", json!([])).await?.0)
-    }
-
-    /// An object as it is now; none where the node has never heard of it.
-    pub async fn newest(&self, id: &ObjectId) -> Answer<Option<Newest>> {
-        let params = json!([id.to_hex(), { "showPreviousTransaction": true }]);
-        let told: ObjectTold = self.ask("iota_getObject", params).await?;
-        if let Some(data) = told.data {
-            let (version, made_by) = (data.version.into(), data.previous_transaction);
-            return Ok(Some(Newest { version, made_by: made_by.map(|Text(digest)| digest) }));
-        }
-        match told.error {
-            Some(error) => {
-                let gone = error.version.map(|version| version.0.into());
-                Ok(gone.map(|version| Newest { version, made_by: None }))
-            }
-            None => Err(self.trouble("an object that cannot be read")),
-        }
     }
 
     /// What a transaction would do, without doing it. Its bytes are in base64.
@@ -310,11 +284,6 @@ impl Seen {
         }
     }
 
-    /// Whether it stands in a checkpoint.
-    pub fn is_for_good(&self) -> bool {
-        self.checkpoint.is_some()
-    }
-
     /// What it cost.
     pub fn gas(&self) -> Gas {
         let gas = &self.effects.gas_cost_summary;
@@ -344,29 +313,6 @@ impl CheckpointTold {
         let (height, at_ms) = (self.sequence_number, self.timestamp_ms);
         Checkpoint { height, digest, at_ms, transactions }
     }
-}
-
-#[derive(Deserialize)]
-struct ObjectTold {
-    #[serde(default)]
-    data: Option<ObjectData>,
-    #[serde(default)]
-    error: Option<ObjectError>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ObjectData {
-    #[serde(deserialize_with = "number")]
-    version: u64,
-    #[serde(default)]
-    previous_transaction: Option<Text<TransactionDigest>>,
-}
-
-#[derive(Deserialize)]
-struct ObjectError {
-    #[serde(default)]
-    version: Option<Number>,
 }
 
 #[derive(Deserialize)]
@@ -449,16 +395,5 @@ mod tests {
         for bad in ["7", r#""-1""#, r#""18446744073709551616""#, r#"" 1""#, "null"] {
             assert_eq!(read(bad), None, "{bad} was taken");
         }
-    }
-
-    #[test]
-    fn an_object_is_there_gone_or_was_never_heard_of() {
-        let read = |text: &str| serde_json::from_str::<ObjectTold>(text).unwrap();
-        let object: ObjectTold = crate::rpc::tests::read("64-get-object-0x6-clock").unwrap();
-        assert_eq!(object.data.unwrap().version, 1_813);
-        let gone = read(r#"{"error":{"code":"deleted","version":"7"}}"#).error.unwrap();
-        assert_eq!(gone.version.map(|Number(version)| version), Some(7));
-        let unknown = read(r#"{"error":{"code":"notExists","object_id":"0x1"}}"#).error.unwrap();
-        assert!(unknown.version.is_none());
     }
 }

@@ -98,7 +98,7 @@ async fn a_coin_that_was_spent_is_not_picked_again_where_a_node_lags() {
     let endpoint = liar.url.parse().unwrap();
     let settings = Settings { coins: 1, endpoint, ..network.settings.clone() };
     let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
-    network.payer().give(payer.account(), Amount::new(1_000_000_000)).await.unwrap();
+    network.payer().give(payer.account(), Amount::new(1_000_000_000), &|_| {}).await.unwrap();
     let before = network.asked("iotax_getCoins", json!([payer.account()])).await;
     let signed = payer.transfer(0, &network.transfer(1_000)).await.unwrap();
     payer.submit(&signed).await.unwrap();
@@ -181,6 +181,26 @@ async fn who_has_too_little_is_told_how_much_it_takes() {
     assert_refused(network.payer().transfer(0, &beyond).await, "InsufficientFunds");
 }
 
+/// Pages of coins are other views each time: one that moves in between is on none of them.
+#[tokio::test]
+async fn too_little_is_believed_of_the_balance_alone() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let settings = Settings { endpoint: liar.url.parse().unwrap(), ..network.settings.clone() };
+    let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
+    payer.fund(&network.faucet).await.unwrap();
+    liar.lie(|method, result| {
+        if method == "iotax_getCoins" {
+            result["data"] = json!([]);
+        }
+    });
+    let call = Call::Transfer(network.transfer(1));
+    assert_away(payer.cost(&call).await, "changed while they were read");
+    assert_away(payer.transfer(0, &network.transfer(1)).await, "changed while they were read");
+    liar.lie(|_, _| {});
+    payer.transfer(0, &network.transfer(1)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_cost_is_told_without_signing_and_is_what_it_comes_to() {
     let network = network().await;
@@ -214,7 +234,7 @@ async fn with_coins(network: &Network, aim: usize, balances: &[u128]) -> IotaLed
     let settings = Settings { coins: aim, ..network.settings.clone() };
     let ledger = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
     for balance in balances {
-        network.payer().give(ledger.account(), Amount::new(*balance)).await.unwrap();
+        network.payer().give(ledger.account(), Amount::new(*balance), &|_| {}).await.unwrap();
     }
     ledger
 }

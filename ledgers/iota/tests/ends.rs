@@ -8,7 +8,7 @@ use iota_sdk_types::TransactionDigest;
 use rig::{Liar, Network, assert_away, assert_refused, gas_of, landed};
 use sdpp_iota_double::{Fault, Options};
 use sdpp_ledger::{Amount, Claim, Finality, Key, Ledger, Payments, Signed};
-use sdpp_ledger_iota::{IotaLedger, Scheme};
+use sdpp_ledger_iota::{IotaLedger, Scheme, Settings};
 
 const EXECUTE: &str = "iota_executeTransactionBlock";
 
@@ -82,7 +82,7 @@ async fn with_one_coin() -> (Network, Key) {
     let payer = network.payer().signed_by(key.clone());
     network.settings.coins = 1;
     let payer = {
-        network.payer().give(payer.account(), Amount::new(1_000_000_000)).await.unwrap();
+        network.payer().give(payer.account(), Amount::new(1_000_000_000), &|_| {}).await.unwrap();
         IotaLedger::connect(network.settings.clone(), key.clone()).await.unwrap()
     };
     network.ledgers[0] = payer;
@@ -123,7 +123,7 @@ async fn what_was_executed_and_pruned_is_not_taken_for_dead() {
     network.payer().submit(&signed).await.unwrap();
     landed(network.payer(), &signed).await;
     // Of the newest checkpoint nothing is pruned.
-    network.payee().give(network.payer().account(), Amount::new(1)).await.unwrap();
+    network.payee().give(network.payer().account(), Amount::new(1), &|_| {}).await.unwrap();
     network.of_ours().prune(network.of_ours().height());
     assert_away(network.payer().finality(&signed).await, "has landed");
 }
@@ -140,7 +140,7 @@ async fn what_has_landed_and_is_not_told_of_yet_is_never_dead() {
     let next = other.transfer(0, &network.transfer(1_000)).await.unwrap();
     other.submit(&next).await.unwrap();
     landed(&other, &next).await;
-    assert_away(network.payer().finality(&signed).await, "no longer tells by what");
+    assert_away(network.payer().finality(&signed).await, "has landed");
     network.of_ours().remember_all();
     landed(network.payer(), &signed).await;
 }
@@ -170,6 +170,74 @@ async fn bytes_that_are_not_ours_are_never_sent() {
     let cut = Signed { raw: signed.raw[1..].to_vec(), ..signed };
     assert_refused(network.payer().submit(&cut).await, "Malformed");
     assert_eq!(network.of_ours().tally().requests.get(EXECUTE), None);
+}
+
+/// A payer who knows of the prices that a liar tells, with one coin of so much.
+async fn with_a_price(
+    network: &Network,
+    liar: &Liar,
+    coins: usize,
+    nanos: u128,
+) -> (IotaLedger, IotaLedger) {
+    let endpoint = liar.url.parse().unwrap();
+    let fee_ceiling = Amount::new(200_000_000);
+    let settings = Settings { coins, endpoint, fee_ceiling, ..network.settings.clone() };
+    let key = rig::fresh_key();
+    let payer = IotaLedger::connect(settings, key.clone()).await.unwrap();
+    network.payer().give(payer.account(), Amount::new(nanos), &|_| {}).await.unwrap();
+    (payer, elsewhere(network, key))
+}
+
+fn price(liar: &Liar, nanos: &'static str) {
+    liar.lie(move |method, result| {
+        if method == "iotax_getReferenceGasPrice" {
+            *result = serde_json::json!(nanos);
+        }
+    });
+}
+
+#[tokio::test]
+async fn what_no_longer_fits_on_its_coins_says_what_a_person_can_do_and_that_helps() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let (payer, wallet) = with_a_price(&network, &liar, 1, 6_000_000).await;
+    let signed = payer.transfer(0, &network.transfer(1_000)).await.unwrap();
+    price(&liar, "5000");
+    let told = payer.raise(std::slice::from_ref(&signed)).await;
+    let coin = gas_of(&signed)[0].to_hex();
+    assert_away(told, &format!("spend coin {coin} with a wallet"));
+    let spent = wallet.transfer(0, &network.transfer(1)).await.unwrap();
+    assert_eq!(gas_of(&spent), gas_of(&signed));
+    wallet.submit(&spent).await.unwrap();
+    landed(&wallet, &spent).await;
+    assert_eq!(payer.finality(&signed).await.unwrap(), Finality::Replaced, "it is signed anew");
+}
+
+#[tokio::test]
+async fn what_has_become_dearer_makes_no_coins_where_these_no_longer_fit() {
+    let network = network().await;
+    let liar = Liar::start(network.of_ours().url()).await;
+    let (payer, _) = with_a_price(&network, &liar, 24, 1_000_000_000).await;
+    let first = payer.transfer(0, &network.transfer(1_000)).await.unwrap();
+    price(&liar, "50000");
+    let second = payer.raise(std::slice::from_ref(&first)).await.unwrap().unwrap();
+    assert_eq!(gas_of(&second), gas_of(&first), "one of both lands");
+    assert!(second.raw.len() < first.raw.len() && second.fee > first.fee);
+    payer.submit(&second).await.unwrap();
+    let evidence = landed(&payer, &second).await;
+    assert_eq!(evidence.amount, Amount::new(1_000));
+    assert_eq!(payer.finality(&first).await.unwrap(), Finality::Replaced);
+}
+
+#[tokio::test]
+async fn what_a_node_calls_too_large_and_is_not_is_sent_again() {
+    let network = network().await;
+    let signed = network.prepared(1_000).await;
+    let message = "Size limit exceeded: serialized transaction size exceeded maximum".to_owned();
+    network.of_ours().arm(Fault::Refuse { code: -32002, message }.once().on(EXECUTE));
+    assert_away(network.payer().submit(&signed).await, "Size limit exceeded");
+    network.payer().submit(&signed).await.unwrap();
+    landed(network.payer(), &signed).await;
 }
 
 #[tokio::test]

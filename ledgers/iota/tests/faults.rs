@@ -84,7 +84,9 @@ async fn a_node_of_another_network_is_refused_at_first_and_an_outage_later() {
     let network = network().await;
     let chain = "00000000".to_owned();
     let other = Settings { chain, ..network.settings.clone() };
-    assert_refused(IotaLedger::connect(other, rig::fresh_key()).await, "WrongChain");
+    let refused = IotaLedger::connect(other, rig::fresh_key()).await.unwrap_err().to_string();
+    let words = format!("is of network {}, and not of 00000000", network.settings.chain);
+    assert!(refused.contains("WrongChain") && refused.contains(&words), "{refused}");
     for chain in ["", "6364AAD5", "6364aad", "6364aad5 ", "eip155:1"] {
         let settings = Settings { chain: chain.to_owned(), ..network.settings.clone() };
         assert_refused(IotaLedger::connect(settings, rig::fresh_key()).await, "Malformed");
@@ -93,8 +95,21 @@ async fn a_node_of_another_network_is_refused_at_first_and_an_outage_later() {
         let settings = Settings { coins, ..network.settings.clone() };
         assert_refused(IotaLedger::connect(settings, rig::fresh_key()).await, "Malformed");
     }
-    network.of_ours().set_chain_id("00000000");
-    assert_away(network.payer().status().await, "another network");
+    network.of_ours().set_chain_id("000\u{1b}00");
+    assert_away(network.payer().status().await, "is of network 000 00, and not of");
+}
+
+#[tokio::test]
+async fn a_node_is_what_it_says_and_need_not_say_it() {
+    let network = network().await;
+    let said = network.payer().software().await.unwrap();
+    assert_eq!(said.as_deref(), Some("a double of an IOTA node 1.26.0-alpha"));
+    assert_eq!(network.of_ours().tally().strange, Vec::<String>::new());
+    let message = "Method not found".to_owned();
+    network.of_ours().arm(Fault::Refuse { code: -32601, message }.once());
+    assert_eq!(network.payer().software().await.unwrap(), None);
+    network.of_ours().arm(Fault::Dropped.once());
+    assert_away(network.payer().software().await, "connection");
 }
 
 #[tokio::test]
@@ -121,4 +136,46 @@ async fn a_faucet_that_fails_is_told() {
     network.of_ours().arm(Fault::Unavailable.once().on("faucet"));
     assert_away(poor.fund(&network.faucet).await, "503");
     assert_eq!(poor.fund(&network.faucet).await.unwrap(), Amount::new(1_000_000_000_000));
+}
+
+#[tokio::test]
+async fn a_faucet_that_is_away_is_named_and_what_to_do_about_it() {
+    let network = network().await;
+    // Nobody listens where somebody has just been.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let faucet = format!("http://127.0.0.1:{port}/0123456789secret").parse().unwrap();
+    let away = network.payer().fund(&faucet).await.unwrap_err().to_string();
+    let place = format!("http://127.0.0.1:{port}: no connection");
+    assert!(away.contains(&place) && !away.contains("secret"), "{away}");
+    let advice = format!("have somebody pay {}", network.payer().account());
+    assert!(away.contains("see that it is up") && away.contains(&advice), "{away}");
+}
+
+#[tokio::test]
+async fn nobody_is_given_coins() {
+    let network = network().await;
+    let zero = format!("0x{}", "0".repeat(64)).parse().unwrap();
+    assert_refused(network.payer().give(&zero, Amount::new(1), &|_| {}).await, "Nobody");
+    assert_eq!(network.of_ours().tally().executed, 0);
+}
+
+#[tokio::test]
+async fn who_gives_while_all_coins_are_in_use_is_told_what_it_waits_for() {
+    let network = network().await;
+    let settings = Settings { coins: 1, ..network.settings.clone() };
+    let payer = IotaLedger::connect(settings, rig::fresh_key()).await.unwrap();
+    network.payer().give(payer.account(), Amount::new(1_000_000_000), &|_| {}).await.unwrap();
+    let signed = payer.transfer(0, &network.transfer(1)).await.unwrap();
+    payer.note_live(&[signed]);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (giver, to) = (payer.clone(), network.payee().account().clone());
+    let giving = tokio::spawn(async move {
+        let tell = |what: &str| drop(tell.send(what.to_owned()));
+        giver.give(&to, Amount::new(5), &tell).await
+    });
+    let what = told.recv().await.unwrap();
+    assert!(what.starts_with("waiting up to 120 s: all coins are in use"), "{what}");
+    payer.note_live(&[]);
+    assert_eq!(giving.await.unwrap().unwrap().amount, Amount::new(5));
+    assert_eq!(told.recv().await, None, "it is told once");
 }

@@ -20,7 +20,11 @@ pub mod conformance;
 mod endpoint;
 mod error;
 mod finality;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
+#[cfg(feature = "http")]
+pub mod jsonrpc;
 mod key;
 pub mod merkle;
 mod voucher;

@@ -11,6 +11,8 @@ mod redeeming;
 mod setting;
 mod settle;
 mod windows;
+#[cfg(any(feature = "fabric", feature = "iota"))]
+mod work;
 
 use super::exit::Outcome;
 use clap::{Args, Subcommand};

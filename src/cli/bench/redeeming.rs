@@ -1,12 +1,12 @@
 //! One run of `sdpp bench settle`: channels of a payer made for it, a voucher on each, and a
 //! seller's journal whose outbox redeems them.
 
+use super::setting::{config, folder};
 use crate::actors::journal::Commit;
 use crate::actors::{random_digest, random_key};
 use crate::cli::anvil::{ANVIL, Anvil, fund};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
-use crate::config::Config;
 use crate::config::ledgers::Opened;
 use crate::journal::{Obligation, Write, obligation};
 use crate::record::{Act, Owed, Record};
@@ -17,7 +17,6 @@ use sdpp_ledger::{
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -77,12 +76,10 @@ impl Redeeming {
         }
         let mut together = vouchers(operator, &payer, &seller, channels).await?;
         let alone = together.split_off(count);
-        let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
-        let dir = made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
-        let path = dir.path().join("seller.toml");
-        fs::write(&path, seller_toml(anvil)?).map_err(Failure::io("write", &path))?;
+        let dir = folder()?;
+        let config = config(&dir, "seller", &seller_toml(anvil)?)?;
         let ledger = operator.signed_by(seller.clone())?;
-        let seller = Running::start(&Config::load(&path)?, seller, &[(ANVIL, &ledger)])?;
+        let seller = Running::start(&config, seller, &[(ANVIL, &ledger)])?;
         Ok(Redeeming { seller, ledger, together, alone, depth: anvil.depth(), _dir: dir })
     }
 
@@ -243,12 +240,7 @@ fn new_key() -> Outcome<Key> {
 fn seller_toml(anvil: &Anvil) -> Outcome<String> {
     let chain = anvil.toml()?;
     Ok(format!(
-        r#"[identity]
-key = "file:seller.key"
-
-[journal]
-dir = "journal"
-{chain}
+        r#"{chain}
 [buyer]
 currencies = [{{ currency = "ETH", max_total = "1", deposit = "1" }}]
 "#

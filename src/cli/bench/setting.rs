@@ -1,10 +1,12 @@
 //! What a figure depends on, and how figures of many runs are told.
 
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{Failure, Outcome};
+use crate::config::Config;
 use crate::config::ledgers::Opened;
 use serde::Serialize;
 use std::fs;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
+use tempfile::TempDir;
 
 /// The machine and the programs that were measured.
 #[derive(Debug, Serialize)]
@@ -48,6 +50,21 @@ impl Setting {
         let node = node.as_ref().map_or(String::new(), |node| format!("; {node}"));
         format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}){node}")
     }
+}
+
+/// A folder for configs and journals, removed at the end.
+pub(super) fn folder() -> Outcome<TempDir> {
+    let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
+    made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))
+}
+
+/// Writes a config there, with a journal of its own and a key that is never opened, and reads it.
+pub(super) fn config(dir: &TempDir, name: &str, text: &str) -> Outcome<Config> {
+    let path = dir.path().join(format!("{name}.toml"));
+    let own =
+        format!("[identity]\nkey = \"file:{name}.key\"\n[journal]\ndir = \"{name}-journal\"\n");
+    fs::write(&path, own + text).map_err(Failure::io("write", &path))?;
+    Ok(Config::load(&path)?)
 }
 
 /// What the system tells of a process's memory under this name, in MiB: `VmRSS`, what it has, or

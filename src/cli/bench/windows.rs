@@ -1,7 +1,7 @@
 //! How long a window takes in a session that is paid by escrow, when each window is paid before the
 //! next is served: on a chain, and on the embedded ledger, which answers at once.
 
-use super::setting::Spread;
+use super::setting::{Spread, config, folder};
 use crate::actors::buying::Event;
 use crate::actors::random_key;
 use crate::cli::anvil::{ANVIL, Anvil, fund};
@@ -16,8 +16,8 @@ use crate::session::Wish;
 use sdpp_ledger::{Amount, Asset, Key};
 use serde::Serialize;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Windows of a session that are measured, after the first.
 const WINDOWS: u64 = 100;
@@ -59,12 +59,11 @@ pub(super) async fn measure(anvil: &Anvil, operator: &Opened, runs: u8) -> Outco
 
 /// Sells and buys in one process; the milliseconds for a window.
 async fn session(shared: &str, operator: Option<&Opened>) -> Outcome<f64> {
-    let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
-    let dir = made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
+    let dir = folder()?;
     let lines = dir.path().join("lines");
     let text = "one reading\n".repeat(usize::try_from(COST).unwrap_or(usize::MAX));
     fs::write(&lines, text).map_err(Failure::io("write", &lines))?;
-    let [seller, buyer] = [load(dir.path(), SELLER, shared)?, load(dir.path(), BUYER, shared)?];
+    let [seller, buyer] = [load(&dir, SELLER, shared)?, load(&dir, BUYER, shared)?];
     let new_key = || random_key().map_err(|error| Failure::new(Exit::Failed, error));
     let [seller_key, buyer_key]: [Key; 2] = [new_key()?, new_key()?];
     let (name, giver) = match operator {
@@ -130,16 +129,10 @@ async fn buy_all(
     Ok(took)
 }
 
-fn load(dir: &Path, (side, of_side): (&str, &str), shared: &str) -> Outcome<Config> {
-    let path = dir.join(format!("{side}.toml"));
-    // The keys that these name are never opened: they are in memory alone.
-    let text = format!(
-        "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n{shared}\n{of_side}"
-    );
+fn load(dir: &TempDir, (side, of_side): (&str, &str), shared: &str) -> Outcome<Config> {
+    let text = format!("{shared}\n{of_side}");
     let text = text.replace("{DEPOSIT}", &DEPOSIT.to_string());
-    fs::write(&path, text.replace("{K}", &GRANULARITY.to_string()))
-        .map_err(Failure::io("write", &path))?;
-    Ok(Config::load(&path)?)
+    config(dir, side, &text.replace("{K}", &GRANULARITY.to_string()))
 }
 
 /// The embedded ledger's name in the configs. Its currency is called as the chain's is.

@@ -112,7 +112,7 @@ pub(super) fn anvil(items: u64) -> Outcome<On> {
         need: [Amount::new(FOR_GAS), Amount::new(cost + FOR_GAS)],
         asset: Asset::coin(),
         gives: Gives::Operator(Box::new(anvil.operator)),
-        not_up: anvil::not_up,
+        not_up: |why| anvil::SCRIPT.not_up(why),
         double: None,
     })
 }
@@ -136,7 +136,7 @@ pub(super) fn fabric(items: u64) -> Outcome<On> {
         need: [Amount::ZERO, Amount::new(cost)],
         asset,
         gives: Gives::Operator(Box::new(operator)),
-        not_up: fabric::not_up,
+        not_up: |why| fabric::SCRIPT.not_up(why),
         double: Some(Double { of: "a Fabric network", lines: fabric::DOUBLE }),
     })
 }
@@ -154,7 +154,7 @@ pub(super) fn iota(items: u64) -> Outcome<On> {
         need: [Amount::new(FOR_IOTA_GAS), Amount::new(cost + FOR_IOTA_GAS)],
         asset: Asset::coin(),
         gives: Gives::Faucet,
-        not_up: iota::not_up,
+        not_up: |why| iota::SCRIPT.not_up(why),
         double: Some(Double { of: "an IOTA node", lines: iota::DOUBLE }),
     })
 }

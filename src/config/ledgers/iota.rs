@@ -63,7 +63,10 @@ impl Network {
             return Err(LedgerError::refused("NoSuchAsset", why));
         }
         match &self.faucet {
-            _ if to != self.ledger.account() => self.ledger.give(to, amount).await.map(|_| amount),
+            _ if to != self.ledger.account() => {
+                let tell = |what: &str| tracing::warn!("{what}");
+                self.ledger.give(to, amount, &tell).await.map(|_| amount)
+            }
             Some(faucet) => self.ledger.fund(faucet).await,
             None => {
                 let why = "this config names no faucet: ours pays others; say which with --account, \

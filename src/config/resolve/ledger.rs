@@ -130,6 +130,10 @@ fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
             "no key of ours signs on this kind of ledger: the gateway does, as the identity that \
              signer names; remove it"
         }
+        ("chain_id", Iota) => {
+            "a network of this kind is named by its chain identifier, 8 hex digits: write chain = \
+             \"6364aad5\" for mainnet, \"2304aa97\" for testnet, and remove this"
+        }
         _ => "this kind of ledger has no such key: remove it, or change the kind",
     };
     Err(wrong(&["ledgers", name, key], what))

@@ -35,6 +35,8 @@ pub enum Step {
         delivery: DeliveryId,
         /// Its bytes.
         signed: Signed,
+        /// What was signed before it for the same, the newest last: any of these may be out there.
+        older: Vec<Signed>,
         /// How often in a row this has led to nothing.
         tries: u32,
     },
@@ -157,9 +159,10 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
                 Err(answer) => answer,
             }
         }
-        Step::Submit { signed, .. } | Step::Fill { signed } => {
-            Answer::Submitted(ledger.submit(signed).await)
+        Step::Submit { signed, older, .. } => {
+            Answer::Submitted(submit(ledger, signed, older).await)
         }
+        Step::Fill { signed } => Answer::Submitted(ledger.submit(signed).await),
         Step::Finality { variants, .. } => Answer::Finality(finality(ledger, variants).await),
         Step::Raise { variants, next, live, .. } => {
             let gap = match ledger.has_numbers() {
@@ -181,6 +184,24 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
             )),
         }),
     }
+}
+
+/// Hands over the newest that was signed for something, and where that is refused those before it:
+/// one that arrived, its answer lost, makes the ledger refuse all others, and one may still be good
+/// that offers less. So what is refused is refused of all that may ever happen.
+async fn submit(ledger: &dyn Ledger, newest: &Signed, older: &[Signed]) -> Result<TxId> {
+    let mut answer = ledger.submit(newest).await;
+    for signed in older.iter().rev() {
+        if !matches!(answer, Err(LedgerError::Refused { .. })) {
+            break;
+        }
+        let earlier = ledger.submit(signed).await;
+        // The newest is what people are told of.
+        if !matches!(earlier, Err(LedgerError::Refused { .. })) {
+            answer = earlier;
+        }
+    }
+    answer
 }
 
 /// The number to sign under: never beyond a gap, but in it where it is ours to fill.

@@ -274,9 +274,12 @@ impl Outbox {
             let live = live.to_vec();
             return Ok(Some(Step::Raise { delivery: row.id, variants, next, live }));
         }
+        let older = row.same().split_last().map_or(Vec::new(), |(_, older)| older.to_vec());
         let (delivery, tries) = (row.id, row.tries);
         Ok(match row.state {
-            delivery::State::Prepared { .. } => Some(Step::Submit { delivery, signed, tries }),
+            delivery::State::Prepared { .. } => {
+                Some(Step::Submit { delivery, signed, older, tries })
+            }
             state if state.is_live() => Some(Step::Finality { delivery, variants, tries }),
             _ => None,
         })

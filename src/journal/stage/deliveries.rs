@@ -154,7 +154,11 @@ impl Stage<'_> {
             return Err(WriteError::NotWhatIsOwed("the number is another").into());
         }
         let mut row = old.clone();
-        row.state = old.state.clone().next(delivery::Event::Resigned)?;
+        let event = match cancel {
+            Some(_) => delivery::Event::Voided,
+            None => delivery::Event::Resigned,
+        };
+        row.state = old.state.clone().next(event)?;
         row.variants.push(signed);
         row.again = old.again.saturating_add(1);
         row.cancel = cancel.unwrap_or(row.cancel);

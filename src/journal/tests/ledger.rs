@@ -80,6 +80,8 @@ pub(super) struct Chain {
     pub(super) price: u128,
     /// What offers less is refused for now, instead of waiting in the pool.
     pub(super) picky: bool,
+    /// What offers more than this is refused for good.
+    pub(super) refused_above: u128,
     /// All bytes that ever arrived and were not refused, by number.
     pub(super) arrived: BTreeMap<u64, Vec<Vec<u8>>>,
 }
@@ -125,6 +127,7 @@ impl Toy {
                 rows_paid: usize::MAX,
                 price: 1,
                 picky: false,
+                refused_above: u128::MAX,
                 arrived: BTreeMap::new(),
             }),
         }
@@ -260,6 +263,9 @@ impl Chain {
         let mined = read(&signed.raw);
         if mined.call.as_ref().is_some_and(|call| units(call) == REJECTED) {
             return Err(LedgerError::refused("Rejected", "for good"));
+        }
+        if mined.fee > self.refused_above {
+            return Err(LedgerError::refused("TooDear", "nobody takes so much"));
         }
         if self.kind != Kind::Numbers {
             return self.take_unnumbered(mined);

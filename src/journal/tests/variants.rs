@@ -6,7 +6,7 @@ use super::*;
 use crate::journal::delivery::{Cancel, State as Way};
 use crate::journal::obligation::State;
 use crate::journal::outbox::{Answer, Step, perform};
-use sdpp_ledger::{Finality, Ledger, Signed};
+use sdpp_ledger::{Finality, Ledger, LedgerError, Signed};
 
 /// A payment that is sent at a price of one, and then waits because the price is ten.
 fn starved(node: &mut Node) -> (Reference, Delivery) {
@@ -53,6 +53,75 @@ fn nothing_is_raised_before_its_time_nor_where_it_offers_enough() {
     let kept = node.deliveries().remove(0);
     assert_eq!((&kept.variants, kept.priced_ms), (&row.variants, node.now_ms));
     assert!(!matches!(node.plan()[..], [Step::Raise { .. }]), "it is looked at after some time");
+}
+
+/// A payment at a price of one whose bytes were handed over, and nobody knows what became of them;
+/// the price is ten since.
+fn in_doubt(node: &mut Node) -> (Reference, Delivery) {
+    let reference = node.owe(1, payment(session(1), 1));
+    node.turn();
+    hand_over_in_vain(node);
+    node.toy.chain().reprice(10);
+    (reference, node.deliveries().remove(0))
+}
+
+fn hand_over_in_vain(node: &mut Node) {
+    let step = node.plan().remove(0);
+    assert!(matches!(step, Step::Submit { .. }), "{step:?}");
+    let lost = LedgerError::unavailable("the answer is lost");
+    node.answer(step, Answer::Submitted(Err(lost)));
+    node.now_ms += 6_000;
+}
+
+#[test]
+fn a_refusal_of_the_newest_variant_is_none_of_those_before() {
+    let mut node = Node::new(1);
+    let (reference, first) = in_doubt(&mut node);
+    node.toy.chain().refused_above = 5;
+    node.settle();
+    let row = node.deliveries().remove(0);
+    assert_eq!((row.own().len(), &row.state), (2, &Way::Sent), "the older one is out again");
+    node.toy.chain().reprice(1);
+    node.settle();
+    assert!(matches!(node.state(&reference), State::Met { .. }));
+    assert_eq!(Some(tx_met(&node)), first.variants[0].tx);
+    assert_eq!(node.deliveries().len(), 1);
+}
+
+#[test]
+fn what_is_refused_of_all_variants_is_refused() {
+    let mut node = Node::new(1);
+    let (reference, _) = in_doubt(&mut node);
+    node.toy.chain().refused_above = 0;
+    node.settle();
+    let why = "TooDear: nobody takes so much".to_owned();
+    assert_eq!(node.state(&reference), State::Refused { why });
+    let row = node.deliveries().remove(0);
+    assert_eq!(row.own().len(), 2);
+    assert!(matches!(row.state, Way::Dead { number_spent: false, .. }), "{:?}", row.state);
+}
+
+/// Where what cancels it is refused because the payment arrived, and a node that is behind knows of
+/// neither, nothing is over yet.
+#[test]
+fn a_refusal_of_what_cancels_a_payment_is_no_refusal_of_the_payment() {
+    let mut node = Node::new(1);
+    let (reference, first) = in_doubt(&mut node);
+    done(&mut node.journal, Write::Cancel { reference });
+    hand_over_in_vain(&mut node);
+    hand_over_in_vain(&mut node);
+    node.toy.chain().refused_above = 5;
+    node.settle();
+    let row = node.deliveries().remove(0);
+    assert_eq!(row.cancelling().len(), 1);
+    assert!(row.state.is_live(), "{:?}", row.state);
+    assert!(node.toy.chain().pool.is_empty(), "what was cancelled is not sent again");
+    let arrived = first.variants[0].raw.clone();
+    node.toy.chain().reprice(1);
+    node.toy.chain().pool.insert(row.id.number, arrived);
+    node.settle();
+    assert!(matches!(node.state(&reference), State::Met { .. }));
+    assert_eq!(Some(tx_met(&node)), first.variants[0].tx);
 }
 
 #[test]

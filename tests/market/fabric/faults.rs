@@ -1,9 +1,10 @@
 //! The gateway is stopped, frozen, cut off and restarted while a stream flows: each invoice lands
 //! once, and what is owed is paid.
 
-use super::shop::{CO2, Plan, Shop, ends_paid, times, until};
+use super::shop::{Plan, Shop, times};
 use crate::double::FIRST;
 use crate::place::{Running, amount};
+use crate::shop::{CO2, ends_paid, until};
 use serde_json::{Value, json};
 
 /// The stream is paid, each invoice once, and both books say what the network says.

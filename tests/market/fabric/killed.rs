@@ -1,9 +1,10 @@
 //! A side is killed while it streams, or in the middle of what it does to the ledger, and started
 //! again: what was owed is settled, and each thing happened once.
 
-use super::shop::{CO2, MEMORY, Plan, Shop, times, until};
+use super::shop::{Plan, Shop, times};
 use crate::double::FIRST;
 use crate::place::{Running, amount, assert_done};
+use crate::shop::{CO2, MEMORY, until};
 use serde_json::{Value, json};
 
 fn open() -> Option<Shop> {

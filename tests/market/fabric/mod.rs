@@ -7,8 +7,9 @@ mod shop;
 
 use crate::double::FIRST;
 use crate::place::{amount, co2_items};
+use crate::shop::{CO2, ends_paid};
 use serde_json::Value;
-use shop::{CO2, Plan, Shop, ends_paid, times};
+use shop::{Plan, Shop, times};
 
 /// Buys 95 items, ends, and reads both books back from the ledgers: one statement each.
 fn bought_and_sold(shop: &mut Shop) -> [Value; 2] {
@@ -132,7 +133,8 @@ fn twenty_buyers_at_once_are_each_served_and_paid_for_once() {
 #[test]
 fn an_account_is_opened_by_a_command_of_its_own() {
     let Some(shop) = Shop::open(Plan::default()) else { return };
-    let stranger = shop.runtime.block_on(shop.gateway.new_stranger(false));
+    let gateway = shop.gateway();
+    let stranger = shop.runtime.block_on(gateway.new_stranger(false));
     shop.write_side("new", &stranger.name, &shop.buyer_toml());
     for when in ["now", "before"] {
         let mut command = crate::place::sdpp();
@@ -143,8 +145,8 @@ fn an_account_is_opened_by_a_command_of_its_own() {
         assert_eq!(told["account"], stranger.account.as_str());
         assert_eq!(told["opened"], when);
     }
-    let given = shop.gateway.mint("admin", &stranger.account, crate::double::MONEY, 7);
+    let given = gateway.mint("admin", &stranger.account, crate::double::MONEY, 7);
     shop.runtime.block_on(given);
-    let has = shop.gateway.total(&stranger.name, &stranger.account, crate::double::MONEY);
+    let has = gateway.total(&stranger.name, &stranger.account, crate::double::MONEY);
     assert_eq!(shop.runtime.block_on(has), 7);
 }

@@ -1,7 +1,8 @@
 //! The node is away, slow, behind, or loses its answers while a stream flows: each invoice is paid
 //! once, and both books say what the node says.
 
-use super::shop::{Plan, Shop, ends_paid, until};
+use super::shop::{Plan, Shop};
+use crate::shop::{ends_paid, until};
 use sdpp_iota_double::Fault;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,8 +12,8 @@ const EXECUTE: &str = "iota_executeTransactionBlock";
 /// Buys 150 items with what goes wrong after the first of them.
 fn faulted(wrong: impl FnOnce(&Shop)) {
     let Some(mut shop) = Shop::open(Plan { granularity: 10, ..Plan::default() }) else { return };
-    let child = shop.buy("co2", "150").spawn().unwrap();
-    until("items flow", || shop.lines() > 10);
+    let child = shop.buy("buyer", "co2", "150").spawn().unwrap();
+    until("items flow", || shop.lines("buyer") > 10);
     wrong(&shop);
     ends_paid(child, 150);
     shop.close();
@@ -25,12 +26,12 @@ fn faulted(wrong: impl FnOnce(&Shop)) {
 
 /// No more items than what two windows of credit allow.
 fn stops_by_credit(shop: &Shop) {
-    let at = shop.lines();
+    let at = shop.lines("buyer");
     until("a request met it", {
         let before: u64 = shop.tally().requests.values().sum();
         move || shop.tally().requests.values().sum::<u64>() > before + 5
     });
-    assert!(shop.lines() <= at + 4 * 10, "no more than credit allows");
+    assert!(shop.lines("buyer") <= at + 4 * 10, "no more than credit allows");
 }
 
 #[test]
@@ -50,11 +51,11 @@ fn answers_that_are_lost_in_mid_stream_cost_time_alone() {
 fn a_node_that_is_away_in_mid_stream_is_waited_for() {
     faulted(|shop| {
         for fault in [Fault::Unavailable, Fault::Dropped] {
-            let before = shop.lines();
+            let before = shop.lines("buyer");
             shop.double.arm(fault.always());
             stops_by_credit(shop);
             shop.double.clear();
-            until("items flow again", || shop.lines() > before + 10);
+            until("items flow again", || shop.lines("buyer") > before + 10);
         }
     });
 }
@@ -63,8 +64,8 @@ fn a_node_that_is_away_in_mid_stream_is_waited_for() {
 fn a_node_that_answers_late_or_of_long_ago_is_waited_for() {
     faulted(|shop| {
         shop.double.set_read_lag(Duration::from_millis(700));
-        let before = shop.lines();
-        until("items flow", || shop.lines() > before + 10);
+        let before = shop.lines("buyer");
+        until("items flow", || shop.lines("buyer") > before + 10);
         shop.double.stand_still(true);
         stops_by_credit(shop);
         shop.double.stand_still(false);

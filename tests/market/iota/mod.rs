@@ -6,14 +6,15 @@ mod killed;
 mod shop;
 
 use crate::place::{amount, co2_items};
+use crate::shop::{CO2, ends_paid, until};
 use sdpp_iota_double::Fault;
 use serde_json::Value;
-use shop::{CO2, FIRST, Plan, Shop, ends_paid, until};
+use shop::{FIRST, Plan, Shop};
 use std::collections::BTreeSet;
 
 /// Buys 95 items, ends, and reads both books back from the ledgers: one statement each.
 fn bought_and_sold(shop: &mut Shop) -> [Value; 2] {
-    ends_paid(shop.buy("co2", "95").spawn().unwrap(), 95);
+    ends_paid(shop.buy("buyer", "co2", "95").spawn().unwrap(), 95);
     let items = std::fs::read_to_string(shop.path("buyer.items")).unwrap();
     assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(95));
     shop.close();
@@ -90,7 +91,7 @@ fn windows_at_the_same_time_are_paid_from_what_was_one_coin() {
     let plan = Plan { credit_windows: 12, granularity: 2, anchor: "after", ..Plan::default() };
     let Some(mut shop) = Shop::open(plan) else { return };
     assert_eq!(shop.coins("buyer"), 1);
-    let child = shop.buy("co2", "190").spawn().unwrap();
+    let child = shop.buy("buyer", "co2", "190").spawn().unwrap();
     until("the coin is split", || shop.coins("buyer") > 12);
     let before = shop.tally().executed;
     shop.double.hold_checkpoints(true);

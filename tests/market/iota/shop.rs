@@ -2,33 +2,20 @@
 //! needs one: the programs, their configs, and what the node itself tells afterwards.
 
 use crate::chain::Chain;
-use crate::place::{Running, amount, assert_done, listening, sdpp, statements};
-use iota_sdk_types::{Address, Ed25519PublicKey};
+use crate::place::{amount, write_side};
+use crate::shop::{self, KEYS, PATIENCE};
+use ed25519_dalek::{Signer, SigningKey};
+use iota_sdk_types::{
+    Address, Argument, Ed25519PublicKey, Ed25519Signature, GasPayment, Input, ObjectReference,
+    ProgrammableTransaction, SimpleSignature, Transaction, TransactionExpiration, TransactionKind,
+    TransactionV1, UserSignature,
+};
 use sdpp_iota_double::{Double, GenesisCoin, Options, Tally};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// What an item of each topic costs.
-pub const CO2: u128 = 20;
-pub const MEMORY: u128 = 3;
 
 /// What each side has at first, in one coin of NANOS.
 pub const FIRST: u128 = 1_000_000_000_000;
-
-/// How long a story waits for anything before it gives up.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Keys that Anvil gives coins to; here they are accounts of IOTA as well.
-const KEYS: [(&str, &str); 2] = [
-    ("seller", "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),
-    ("buyer", "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a"),
-];
 
 /// How it is sold; change what the story is about.
 #[derive(Clone)]
@@ -67,16 +54,7 @@ impl Plan {
     }
 }
 
-pub struct Shop {
-    // Dropped in this order: nobody is left without a ledger for long.
-    pub seller: Option<Running>,
-    pub address: String,
-    pub double: Double,
-    pub chain: Option<Chain>,
-    pub plan: Plan,
-    pub dir: TempDir,
-    pub runtime: tokio::runtime::Runtime,
-}
+pub type Shop = shop::Shop<Double, Plan>;
 
 impl Shop {
     /// `None`, said aloud, where a ledger cannot be started.
@@ -88,80 +66,11 @@ impl Shop {
         let options = Options { coins, checkpoint_ms, read_lag_ms, ..Options::default() };
         let double = Double::start(options).unwrap();
         let chain = if plan.uses_anvil() { Some(Chain::up()?) } else { None };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let (seller, address) = (None, String::new());
-        let dir = tempfile::tempdir().unwrap();
-        let mut shop = Shop { seller, address, double, chain, plan, dir, runtime };
+        let mut shop = Shop::on(double, chain, plan);
         shop.write_side("seller", &shop.seller_toml());
         shop.write_side("buyer", &shop.buyer_toml());
         shop.sell();
         Some(shop)
-    }
-
-    /// Starts the seller, again where it was stopped.
-    pub fn sell(&mut self) {
-        drop(self.seller.take());
-        let (seller, address) =
-            listening(sdpp().args(["sell", "--config"]).arg(self.path("seller.toml")));
-        (self.seller, self.address) = (Some(seller), address);
-    }
-
-    pub fn seller(&mut self) -> &mut Running {
-        self.seller.as_mut().unwrap()
-    }
-
-    /// Ends the seller in good order: what it owed is settled when it is gone.
-    pub fn close(&mut self) {
-        self.seller().signal("TERM");
-        assert!(self.seller().wait().success());
-    }
-
-    /// The buyer's command to buy; its items go to a file of its name.
-    pub fn buy(&self, topic: &str, quantity: &str) -> Command {
-        let mut command = sdpp();
-        command.args(["buy", &self.address, topic, quantity, "--trust-on-first-use", "--json"]);
-        command.arg("--config").arg(self.path("buyer.toml"));
-        command.arg("--output").arg(self.path("buyer.items"));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// How many items have come to the buyer's file.
-    pub fn lines(&self) -> usize {
-        let items = fs::read_to_string(self.path("buyer.items"));
-        items.map_or(0, |text| text.lines().count())
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A side's statements, every row of which is read back from the ledgers, and nothing is
-    /// wrong with any.
-    pub fn audit(&self, side: &str) -> Vec<Value> {
-        let mut audit = sdpp();
-        audit.args(["audit", "--format", "json", "--journal"]);
-        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
-        let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
-        assert_done(&output);
-        let found = statements(&output.stdout);
-        for one in &found {
-            assert_eq!(one["problems"].as_array().map(Vec::len), Some(0), "{side}: {one}");
-            assert_eq!(one["ledgers_asked"], true, "{side}: {one}");
-            let anchors = one["anchors"].as_array().unwrap();
-            let are_there = anchors.iter().all(|anchor| anchor["finality"] == "final");
-            assert!(are_there, "{side}: {anchors:?}");
-        }
-        found
-    }
-
-    /// What a side still owes its ledgers.
-    pub fn unsettled(&self, side: &str) -> Vec<Value> {
-        let mut list = sdpp();
-        list.args(["journal", "list", "obligations", "--unsettled", "--json", "--journal"]);
-        let output = list.arg(self.path(&format!("{side}-journal"))).output().unwrap();
-        assert_done(&output);
-        statements(&output.stdout)
     }
 
     /// Waits until so many requests are held by the node.
@@ -191,6 +100,35 @@ impl Shop {
             }
             found.1 = page["nextCursor"].clone();
         }
+    }
+
+    /// What a wallet with a side's key does: all coins become one, the smallest.
+    pub fn merge_coins(&self, side: &str) {
+        let owner = of(side);
+        let page = self.ask("iotax_getCoins", &json!([owner.to_string(), null, null, 50]));
+        let mut coins = page["data"].as_array().unwrap().clone();
+        coins.sort_by_key(|coin| number(&coin["balance"]));
+        let objects = coins.iter().map(reference).collect();
+        let zero = Argument::Input(0);
+        let commands = vec![
+            iota_sdk_types::Command::new_split_coins(Argument::Gas, vec![zero]),
+            iota_sdk_types::Command::new_merge_coins(Argument::Gas, vec![Argument::Result(0)]),
+        ];
+        let made = ProgrammableTransaction { inputs: vec![Input::pure(&0_u64)], commands };
+        let transaction = Transaction::V1(TransactionV1 {
+            kind: TransactionKind::new_programmable(made),
+            sender: owner,
+            gas_payment: GasPayment { objects, owner, price: 1_000, budget: 5_000_000 },
+            expiration: TransactionExpiration::None,
+        });
+        let key = signing_key(side);
+        let signature = SimpleSignature::new_ed25519(
+            Ed25519Signature::new(key.sign(transaction.signing_digest().as_ref()).to_bytes()),
+            Ed25519PublicKey::new(key.verifying_key().to_bytes()),
+        );
+        let signature = UserSignature::Simple(signature).to_base64();
+        let params = json!([transaction.to_base64(), [signature], {}, "WaitForLocalExecution"]);
+        self.ask("iota_executeTransactionBlock", &params);
     }
 
     /// Compares both books with the node, to the NANO: all that was ever executed there is in one
@@ -271,15 +209,13 @@ impl Shop {
     }
 
     fn write_side(&self, side: &str, config: &str) {
-        let key = self.path(&format!("{side}.key"));
-        fs::write(&key, format!("0x{}\n", secret(side))).unwrap();
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        let shared = self.shared(side);
-        fs::write(self.path(&format!("{side}.toml")), format!("{shared}{config}")).unwrap();
+        let key = format!("0x{}", secret(side));
+        write_side(self.dir.path(), side, &key, &(self.shared(side) + config));
     }
 
     fn shared(&self, side: &str) -> String {
-        let Plan { records_on, batch, anchor, .. } = &self.plan;
+        let Plan { pays_in, method, records_on, batch, anchor, .. } = &self.plan;
+        let method = (*pays_in == "ETH").then_some(*method);
         let records = match *records_on {
             "nowhere" => String::new(),
             name => format!(
@@ -289,7 +225,7 @@ impl Shop {
         format!(
             "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n{records}{}{}",
             self.on_iota(),
-            self.on_anvil()
+            self.on_anvil("anvil", method)
         )
     }
 
@@ -313,38 +249,9 @@ impl Shop {
         )
     }
 
-    fn on_anvil(&self) -> String {
-        let Some(chain) = &self.chain else { return String::new() };
-        let url = chain.recorded("url");
-        let currency = match self.plan.pays_in {
-            "ETH" => format!(
-                "[currencies.ETH]\nledger = \"anvil\"\nasset = \"coin\"\ndecimals = 18\n\
-                 methods = [\"{}\"]\n",
-                self.plan.method
-            ),
-            _ => String::new(),
-        };
-        format!(
-            "[ledgers.anvil]\nkind = \"ethereum\"\nchain_id = 31337\nendpoints = [\"{url}\"]\n\
-             escrow = \"{}\"\n\
-             depth = 1\nfee_ceiling = \"100000000000\"\npoll_ms = 100\n{currency}",
-            chain.recorded("escrow")
-        )
-    }
-
     fn seller_toml(&self) -> String {
         let Plan { pays_in, granularity, credit_windows, .. } = &self.plan;
-        let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
-        format!(
-            "[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"{pays_in}\"\n\
-             granularity = {granularity}\ncredit_windows = {credit_windows}\n\
-             patience_ms = 60000\n\
-             [topics.co2]\nprice = \"{CO2}\"\nunits = \"ppm\"\n\
-             source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
-             [topics.memory]\nprice = \"{MEMORY}\"\nunits = \"bytes\"\n\
-             source = {{ kind = \"host\", sensor = \"memory\", interval_ms = 10 }}\n",
-            co2.display()
-        )
+        shop::seller_toml(pays_in, [*granularity, *credit_windows], 60_000)
     }
 
     fn buyer_toml(&self) -> String {
@@ -371,34 +278,26 @@ fn rebates(told: &[Value]) -> i128 {
     fees.filter_map(|fee| fee.get("rebate")).map(number).sum()
 }
 
-/// Waits until something is so.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The end of a purchase that must be complete and paid.
-pub fn ends_paid(child: Child, items: usize) {
-    let output = child.wait_with_output().unwrap();
-    assert_done(&output);
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let owed = items as u128 * CO2;
-    assert_eq!(told["end"], "complete", "{told}");
-    assert_eq!((amount(&told["owed"]), amount(&told["paid"])), (owed, owed), "{told}");
-}
-
 fn secret(side: &str) -> &'static str {
     KEYS.iter().find(|(name, _)| *name == side).unwrap().1
 }
 
 /// The account that the network derives from a side's key.
 fn of(side: &str) -> Address {
+    Ed25519PublicKey::new(signing_key(side).verifying_key().to_bytes()).derive_address()
+}
+
+fn signing_key(side: &str) -> SigningKey {
     let secret: [u8; 32] = hex::decode(secret(side)).unwrap().try_into().unwrap();
-    let key = ed25519_dalek::SigningKey::from_bytes(&secret);
-    Ed25519PublicKey::new(key.verifying_key().to_bytes()).derive_address()
+    SigningKey::from_bytes(&secret)
+}
+
+/// A coin as a node lists it.
+fn reference(coin: &Value) -> ObjectReference {
+    let text = |name: &str| coin[name].as_str().unwrap();
+    let version: u64 = text("version").parse().unwrap();
+    let (id, digest) = (text("coinObjectId").parse(), text("digest").parse());
+    ObjectReference::new(id.unwrap(), version.into(), digest.unwrap())
 }
 
 fn number(value: &Value) -> i128 {

@@ -23,6 +23,7 @@ enum Deed {
     StandStill { behind: bool },
     HoldCheckpoints { held: bool },
     ForgetHistory { forgotten: bool },
+    ForgetIndex { forgotten: bool },
     Hide { digest: String },
     RememberAll,
     Prune { below: u64 },
@@ -58,6 +59,7 @@ fn perform(deed: Deed, shared: &Shared) -> Option<()> {
         Deed::ForgetHistory { forgotten } => {
             shared.with(|world| world.view.forget_history(forgotten));
         }
+        Deed::ForgetIndex { forgotten } => shared.with(|world| world.view.forget_index(forgotten)),
         Deed::Hide { digest } => {
             let digest = digest.parse().ok()?;
             shared.with(|world| world.view.hide(digest));

@@ -13,6 +13,7 @@ mod faucet;
 mod faults;
 mod giving;
 mod http;
+mod objects;
 mod openrpc;
 mod rpc;
 mod shared;
@@ -236,6 +237,11 @@ impl Double {
     /// Whether the node has lost its objects' history, and cannot tell changes of balances.
     pub fn forget_history(&self, forgotten: bool) {
         self.shared.with(|world| world.view.forget_history(forgotten));
+    }
+
+    /// Whether the node keeps no index of what took an object, and answers no query for that.
+    pub fn forget_index(&self, forgotten: bool) {
+        self.shared.with(|world| world.view.forget_index(forgotten));
     }
 
     /// Forgets checkpoints below this number and their transactions, for good and everywhere.

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use iota_sdk_types::{Address, ObjectId, TransactionDigest};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::chain::check;
 use crate::chain::checkpoint::Checkpoint;
 use crate::chain::refusal::{Refusal, RpcError};
-use crate::coin::{COIN_OBJECT_TYPE, COIN_STORAGE_COST, COIN_TYPE};
+use crate::coin::COIN_TYPE;
 use crate::faults::Fault;
+use crate::objects;
 use crate::openrpc;
 use crate::shared::Shared;
 use crate::show::{self, Parts};
@@ -21,6 +23,19 @@ use crate::world::{self, World};
 /// As many coins, or transactions, are in one answer at most.
 const PAGE_MAX: usize = 50;
 pub(crate) const EXECUTE: &str = "iota_executeTransactionBlock";
+
+/// Which transactions are asked for: those that took an object. A node has more filters.
+#[derive(Deserialize)]
+struct Query {
+    filter: Filter,
+    options: Option<Parts>,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(rename = "InputObject")]
+    input_object: String,
+}
 
 /// A request that can be answered.
 pub(crate) struct Request {
@@ -80,6 +95,8 @@ impl Request {
             "iotax_getAllBalances" => self.all_balances(world),
             "iotax_getCoins" => self.coins(world),
             "iota_getObject" => self.object(world),
+            "iota_multiGetObjects" => self.objects(world),
+            "iotax_queryTransactionBlocks" => self.query(world),
             "iota_dryRunTransactionBlock" => self.dry_run(world),
             "iota_getTransactionBlock" => self.transaction(world),
             "iota_multiGetTransactionBlocks" => self.transactions(world),
@@ -89,6 +106,7 @@ impl Request {
             }
             "iota_getCheckpoint" => self.checkpoint(world),
             "iota_getLatestCheckpointSequenceNumber" => Ok(json!(world.view.height().to_string())),
+            "rpc.discover" => Ok(openrpc::described()),
             _ => Err(RpcError::new(-32601, "Method not found")),
         }
     }
@@ -130,36 +148,50 @@ impl Request {
 
     fn object(&self, world: &World) -> Result<Value, RpcError> {
         let id = self.parsed::<ObjectId>(0)?;
-        let options = self.optional::<Map<String, Value>>(1)?.unwrap_or_default();
-        let asked = |name: &str| options.get(name) == Some(&Value::Bool(true));
-        let Some(coin) = world.view.coin(&id) else {
-            let error = json!({ "code": "notExists", "object_id": id.to_string() });
-            return Ok(json!({ "error": error }));
-        };
-        let mut data = json!({
-            "objectId": id.to_string(),
-            "version": coin.version.to_string(),
-            "digest": coin.digest.to_string(),
-        });
-        let fields = json!({
-            "balance": coin.balance.to_string(),
-            "id": { "id": id.to_string() },
-        });
-        let content =
-            json!({ "dataType": "moveObject", "type": COIN_OBJECT_TYPE, "fields": fields });
-        let parts = [
-            ("showType", "type", json!(COIN_OBJECT_TYPE)),
-            ("showOwner", "owner", json!({ "AddressOwner": coin.owner.to_string() })),
-            ("showPreviousTransaction", "previousTransaction", json!(coin.previous.to_string())),
-            ("showStorageRebate", "storageRebate", json!(COIN_STORAGE_COST.to_string())),
-            ("showContent", "content", content),
-        ];
-        for (option, name, part) in parts {
-            if asked(option) {
-                data[name] = part;
-            }
+        Ok(objects::object(world, &id, &self.optional(1)?.unwrap_or_default()))
+    }
+
+    fn objects(&self, world: &World) -> Result<Value, RpcError> {
+        let ids = self.required::<Vec<String>>(0)?;
+        let options = self.optional(1)?.unwrap_or_default();
+        if ids.len() > PAGE_MAX {
+            return Err(RpcError::new(-32602, format!("Input exceeds limit of {PAGE_MAX}")));
         }
-        Ok(json!({ "data": data }))
+        let one = |text: &String| {
+            let id = text.parse::<ObjectId>().map_err(|_| RpcError::params())?;
+            Ok(objects::object(world, &id, &options))
+        };
+        ids.iter().map(one).collect()
+    }
+
+    /// What took an object, by the index.
+    fn query(&self, world: &World) -> Result<Value, RpcError> {
+        let query = self.required::<Query>(0)?;
+        let cursor = self.optional::<String>(1)?;
+        let cursor = cursor.map(|digest| digest.parse().map_err(|_| RpcError::params()));
+        let (cursor, limit) = (cursor.transpose()?, self.optional::<usize>(2)?);
+        let limit = limit.filter(|limit| (1..=PAGE_MAX).contains(limit)).unwrap_or(PAGE_MAX);
+        let id = query.filter.input_object.parse().map_err(|_| RpcError::params())?;
+        let Some(mut digests) = world.view.takers(&world.chain, &id) else {
+            return Err(RpcError::new(-32602, "Index store not available on this Fullnode."));
+        };
+        if self.optional(3)?.unwrap_or(false) {
+            digests.reverse();
+        }
+        let seen = |cursor| digests.iter().position(|digest| *digest == cursor);
+        let from = cursor.and_then(seen).map_or(0, |at| at + 1);
+        let page: Vec<_> = digests.iter().skip(from).take(limit).collect();
+        let next = page.last().copied().or(cursor.as_ref());
+        // Where no parts are asked for, not even the checkpoint is among them.
+        let one = |digest: &&TransactionDigest| match query.options {
+            Some(parts) => shown(world, digest, parts),
+            None => Some(json!({ "digest": digest.to_string() })),
+        };
+        Ok(json!({
+            "data": page.iter().filter_map(one).collect::<Value>(),
+            "nextCursor": next.map(ToString::to_string),
+            "hasNextPage": from + page.len() < digests.len(),
+        }))
     }
 
     fn dry_run(&self, world: &World) -> Result<Value, RpcError> {

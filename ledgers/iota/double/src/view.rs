@@ -17,9 +17,15 @@ pub(crate) struct View {
     behind: bool,
     /// Whether it has forgotten the objects' earlier versions, of which balances are compared.
     without_history: bool,
+    /// Whether it keeps no index of what took an object.
+    without_index: bool,
     /// The number of the next event that it has not heard of.
     next: usize,
     coins: HashMap<ObjectId, Coin>,
+    /// Coins that are there no more: the version that they went at, and by what.
+    gone: HashMap<ObjectId, (u64, TransactionDigest)>,
+    /// What took each coin, in order: the index.
+    takers: HashMap<ObjectId, Vec<TransactionDigest>>,
     owned: HashMap<Address, BTreeSet<ObjectId>>,
     /// Transactions that it knows, and in which checkpoint each is.
     known: HashMap<TransactionDigest, Option<u64>>,
@@ -34,8 +40,11 @@ impl View {
             lag_ms,
             behind: false,
             without_history: false,
+            without_index: false,
             next: 0,
             coins: HashMap::new(),
+            gone: HashMap::new(),
+            takers: HashMap::new(),
             owned: HashMap::new(),
             known: HashMap::new(),
             hidden: HashSet::new(),
@@ -65,6 +74,19 @@ impl View {
 
     pub(crate) fn coin(&self, id: &ObjectId) -> Option<&Coin> {
         self.coins.get(id)
+    }
+
+    /// The version that a coin went at, if it was there and what ended it is not forgotten.
+    pub(crate) fn gone(&self, chain: &Chain, id: &ObjectId) -> Option<u64> {
+        let (version, by) = self.gone.get(id)?;
+        chain.landed(by).map(|_| *version)
+    }
+
+    /// What took a coin, in order, as far as the node knows it; none where it keeps no index.
+    pub(crate) fn takers(&self, chain: &Chain, id: &ObjectId) -> Option<Vec<TransactionDigest>> {
+        let takers = self.takers.get(id).map_or(&[][..], Vec::as_slice).iter();
+        let known = takers.filter(|digest| self.landed(chain, digest).is_some());
+        (!self.without_index).then(|| known.copied().collect())
     }
 
     /// The coins of an owner, by their ids.
@@ -108,6 +130,10 @@ impl View {
         self.without_history = forgotten;
     }
 
+    pub(crate) fn forget_index(&mut self, forgotten: bool) {
+        self.without_index = forgotten;
+    }
+
     /// Says that it does not know a transaction, whether it does or not, until it is remembered.
     pub(crate) fn hide(&mut self, digest: TransactionDigest) {
         self.hidden.insert(digest);
@@ -121,14 +147,8 @@ impl View {
         match event {
             Event::Landed(digest) => {
                 // What was not heard of is not pruned.
-                let changes = chain.landed(digest).map(|landed| &landed.executed.changes);
-                for change in changes.into_iter().flatten() {
-                    if let Some(before) = &change.before {
-                        self.remove(&before.id);
-                    }
-                    if let Some(after) = &change.after {
-                        self.put(after.clone());
-                    }
+                if let Some(landed) = chain.landed(digest) {
+                    self.hear_changes(digest, landed);
                 }
                 self.known.insert(*digest, None);
             }
@@ -137,6 +157,21 @@ impl View {
                 for digest in chain.checkpoint(*number).into_iter().flat_map(|c| &c.transactions) {
                     self.known.insert(*digest, Some(*number));
                 }
+            }
+        }
+    }
+
+    fn hear_changes(&mut self, digest: &TransactionDigest, landed: &Landed) {
+        let version = landed.executed.v1().lamport_version.as_u64();
+        for change in &landed.executed.changes {
+            if let Some(before) = &change.before {
+                self.remove(&before.id);
+                self.takers.entry(before.id).or_default().push(*digest);
+            }
+            match (&change.before, &change.after) {
+                (_, Some(after)) => self.put(after.clone()),
+                (Some(before), None) => drop(self.gone.insert(before.id, (version, *digest))),
+                (None, None) => {}
             }
         }
     }

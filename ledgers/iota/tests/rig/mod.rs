@@ -17,8 +17,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer as _;
 use iota_sdk_types::{
-    Ed25519PublicKey, Ed25519Signature, ObjectId, ProgrammableTransaction, SenderSignedTransaction,
-    SimpleSignature, Transaction, TransactionKind, UserSignature,
+    Address, Argument, Command, Ed25519PublicKey, Ed25519Signature, Input, ObjectId,
+    ObjectReference, ProgrammableTransaction, SenderSignedTransaction, SimpleSignature,
+    Transaction, TransactionKind, TransactionV1, UserSignature,
 };
 use sdpp_iota_double::{Double, Options};
 use sdpp_ledger::conformance::Rig;
@@ -145,6 +146,12 @@ pub fn fresh_key() -> Key {
     Key::from_bytes(&fresh()).unwrap()
 }
 
+/// The account of a key, under Ed25519.
+pub fn address_of(key: &Key) -> Address {
+    let key = ed25519_dalek::SigningKey::from_bytes(&key.to_bytes());
+    Ed25519PublicKey::new(key.verifying_key().to_bytes()).derive_address()
+}
+
 pub fn fresh_reference() -> Reference {
     Reference(fresh())
 }
@@ -227,8 +234,12 @@ impl Rig for Network {
 
 /// The coins that something signed lives on.
 pub fn gas_of(signed: &Signed) -> Vec<ObjectId> {
-    let gas = transaction_of(signed).into_v1().gas_payment.objects;
-    gas.iter().map(|at| at.object_id).collect()
+    coins_of(signed).iter().map(|at| at.object_id).collect()
+}
+
+/// The same with their versions.
+pub fn coins_of(signed: &Signed) -> Vec<ObjectReference> {
+    transaction_of(signed).into_v1().gas_payment.objects
 }
 
 /// Somebody who signs what we never would.
@@ -240,10 +251,21 @@ pub struct Stranger {
 impl Stranger {
     /// With coins of the faucet.
     pub async fn funded(network: &Network) -> Self {
-        let key = fresh_key();
+        let stranger = Stranger::with(network, &fresh_key());
+        stranger.ledger.fund(&network.faucet).await.unwrap();
+        stranger
+    }
+
+    /// With the key of an account that may be somebody else's as well: a wallet beside it.
+    pub fn with(network: &Network, key: &Key) -> Self {
         let ledger = network.payer().signed_by(key.clone());
-        ledger.fund(&network.faucet).await.unwrap();
         Stranger { ledger, key: ed25519_dalek::SigningKey::from_bytes(&key.to_bytes()) }
+    }
+
+    /// Has something executed, and waits until it is final.
+    pub async fn lands(&self, signed: &Signed) {
+        self.ledger.submit(signed).await.unwrap();
+        landed(&self.ledger, signed).await;
     }
 
     /// Something signed, with other commands, signed again.
@@ -252,9 +274,27 @@ impl Stranger {
         signed: &Signed,
         change: impl FnOnce(&mut ProgrammableTransaction),
     ) -> Signed {
+        self.rewritten(signed, |body| {
+            let TransactionKind::Programmable(made) = &mut body.kind else { panic!("{body:?}") };
+            change(made);
+        })
+    }
+
+    /// Something signed that merges coins away on top of what it does, signed again.
+    pub fn merging(&self, signed: &Signed, coins: Vec<ObjectReference>) -> Signed {
+        self.changed(signed, |made| {
+            for coin in coins {
+                let at = Argument::Input(u16::try_from(made.inputs.len()).unwrap());
+                made.inputs.push(Input::ImmutableOrOwned(coin));
+                made.commands.push(Command::new_merge_coins(Argument::Gas, vec![at]));
+            }
+        })
+    }
+
+    /// Something signed, changed at will, signed again.
+    pub fn rewritten(&self, signed: &Signed, change: impl FnOnce(&mut TransactionV1)) -> Signed {
         let mut body = transaction_of(signed).into_v1();
-        let TransactionKind::Programmable(made) = &mut body.kind else { panic!("{body:?}") };
-        change(made);
+        change(&mut body);
         let transaction = Transaction::V1(body);
         let signature = self.key.sign(transaction.signing_digest().as_ref());
         let signature = SimpleSignature::new_ed25519(

@@ -1,21 +1,20 @@
 //! Clients that are registered at the gateway for a bench, each with an account of its own.
 
 use crate::actors::random;
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::bench::setting::{self, folder};
+use crate::cli::bench::work::{failed, joined};
+use crate::cli::exit::Outcome;
 use crate::cli::fabric::{FABRIC, Network};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Opened};
 use sdpp_ledger::{Amount, Asset};
 use serde::Deserialize;
 use serde_json::json;
-use std::fmt::Display;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-/// How many submissions of one account are on their way at once.
+/// How many submissions of one account the gateway is given at once.
 pub(super) const IN_FLIGHT: usize = 16;
 
 /// The most that a client may owe in IOUs, in the smallest unit.
@@ -42,8 +41,7 @@ impl<'n> Clients<'n> {
     /// Reaches the gateway as the one who makes money there.
     pub(super) async fn new(network: &'n Network) -> Outcome<Clients<'n>> {
         let http = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
-        let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
-        let dir = made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
+        let dir = folder()?;
         let (name, asset) = network.maker()?;
         let maker = Arc::new(opened(&config(network, &dir, name, &asset)?).await?);
         Ok(Clients { network, http, maker, asset, dir })
@@ -101,17 +99,11 @@ impl<'n> Clients<'n> {
     }
 }
 
-/// A config where the gateway signs as `signer`. The key that it names is never opened.
+/// A config where the gateway signs as `signer`.
 fn config(network: &Network, dir: &TempDir, signer: &str, asset: &Asset) -> Outcome<Config> {
-    let path: PathBuf = dir.path().join(format!("{signer}.toml"));
     let ledger = network.toml(signer);
     let text = format!(
-        r#"[identity]
-key = "file:none.key"
-
-[journal]
-dir = "{signer}-journal"
-{ledger}in_flight = {IN_FLIGHT}
+        r#"{ledger}in_flight = {IN_FLIGHT}
 owe_at_most = {{ "{asset}" = "{OWE_AT_MOST}" }}
 
 [currencies.USD]
@@ -124,24 +116,10 @@ methods = ["transfer"]
 currencies = [{{ currency = "USD", max_total = "1" }}]
 "#
     );
-    fs::write(&path, text).map_err(Failure::io("write", &path))?;
-    Ok(Config::load(&path)?)
+    setting::config(dir, signer, &text)
 }
 
 /// Reaches the gateway as a config says.
 pub(super) async fn opened(config: &Config) -> Outcome<Opened> {
     Ok(Opened::open(config, FABRIC, &mut Keyring::default()).await?)
-}
-
-/// What the tasks came to, all of them.
-pub(super) async fn joined<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcome<Vec<T>> {
-    let mut done = Vec::with_capacity(tasks.len());
-    while let Some(one) = tasks.join_next().await {
-        done.push(one.map_err(failed)??);
-    }
-    Ok(done)
-}
-
-pub(super) fn failed(error: impl Display) -> Failure {
-    Failure::new(Exit::Failed, error)
 }

@@ -1,18 +1,17 @@
 //! A crowd of producers before a gateway that is slower than they are. Each owes a record for each
 //! window through one outbox and journal, as sessions do, and waits for its credit as they do.
 
-use super::clients::{Clients, IN_FLIGHT, failed, opened};
-use crate::actors::journal::{Await, Commit, JournalActor};
-use crate::actors::{random_digest, random_key};
+use super::clients::{Clients, IN_FLIGHT, opened};
+use super::records::anchor;
+use crate::actors::journal::JournalActor;
+use crate::actors::random_key;
 use crate::cli::bench::setting::memory;
+use crate::cli::bench::work::{failed, joined, met, open, owe, reference, watched};
 use crate::cli::exit::Outcome;
 use crate::cli::fabric::FABRIC;
 use crate::cli::running::Running;
-use crate::journal::{NewsKind, PAGE_MAX, Write, obligation::State};
-use crate::record::{Act, Owed, Record};
-use crate::terms::Purpose;
 use actix::prelude::*;
-use sdpp_ledger::{Anchor, Call, LedgerId, Reference};
+use sdpp_ledger::LedgerId;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +21,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How many times faster they produce than the gateway takes it.
 const FASTER: f64 = 5.0;
-
-/// How often it is looked at what is open.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Who they are.
 #[derive(Clone, Copy)]
@@ -84,14 +80,7 @@ impl Crowd {
             mib_after: mib_before,
             mib_at_most: mib_before,
         };
-        while !producers.is_empty() {
-            crowd.look(&side, ledger.ledger().id())?;
-            // Whoever is done by then.
-            let next = tokio::time::timeout(LOOK_EVERY, producers.join_next()).await;
-            if let Ok(Some(done)) = next {
-                done.map_err(failed)??;
-            }
-        }
+        watched(producers, || crowd.look(&side, ledger.ledger().id())).await?;
         let records = rule.producers * rule.windows;
         crowd.records_per_s = records as f64 / began.elapsed().as_secs_f64();
         crowd.mib_after = resident();
@@ -100,9 +89,8 @@ impl Crowd {
     }
 
     fn look(&mut self, side: &Running, ledger: &LedgerId) -> Outcome {
-        let open = side.reader.unsettled(ledger, None, PAGE_MAX)?;
-        let on_way = open.iter().filter(|row| matches!(row.state, State::Riding { .. })).count();
-        self.open_at_most = self.open_at_most.max(open.len());
+        let [open, on_way] = open(side, ledger)?;
+        self.open_at_most = self.open_at_most.max(open);
         self.on_way_at_most = self.on_way_at_most.max(on_way);
         self.mib_at_most = self.mib_at_most.max(resident());
         Ok(())
@@ -124,35 +112,16 @@ async fn produce(
     for _ in 0..rule.windows {
         ticks.tick().await;
         let window = credit.clone().acquire_owned().await.map_err(failed)?;
-        let (write, reference) = window_owed(&ledger)?;
-        let written = journal.send(Commit(vec![write])).await.map_err(failed)?.map_err(failed)?;
-        written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)?;
+        let reference = reference()?;
+        owe(&journal, &ledger, reference, anchor(reference)?).await?;
         let journal = journal.clone();
         open.spawn(async move {
-            let news = journal.send(Await(reference)).await.map_err(failed)?;
+            let met = met(&journal, reference, "a record").await;
             drop(window);
-            match news {
-                Some(NewsKind::Met(_)) => Ok(()),
-                other => Err(failed(format!("a record was not met: {other:?}"))),
-            }
+            met
         });
     }
-    super::clients::joined(open).await.map(drop)
-}
-
-/// A record that is owed to the ledger.
-fn window_owed(ledger: &LedgerId) -> Outcome<(Write, Reference)> {
-    let (reference, digest) = (random_digest().map_err(failed)?, random_digest().map_err(failed)?);
-    let reference = Reference(reference.0);
-    let owed = Owed {
-        reference,
-        purpose: Purpose::Order,
-        ledger: ledger.clone(),
-        act: Act::Do(Call::Anchor(Anchor::One { reference, digest })),
-        held: false,
-    };
-    let record = Box::new(Record::Anchoring { owed });
-    Ok((Write::Append { session: None, record }, reference))
+    joined(open).await.map(drop)
 }
 
 /// The memory that this process has, in MiB; zero where the system does not tell.

@@ -11,7 +11,7 @@ use super::setting::{Setting, Spread};
 use crate::cli::exit::Outcome;
 use crate::cli::fabric::{DOUBLE, Network};
 use crate::cli::out;
-use crate::cli::running::in_system;
+use crate::cli::running::{ON_WAY_AT_MOST, in_system};
 use clap::Args;
 use clients::Clients;
 use crowd::Crowd;
@@ -135,7 +135,7 @@ impl Fabric {
         let is_bounded = |run: &Run| {
             let Crowd { open_at_most, on_way_at_most, mib_before, mib_after, .. } = &run.crowd;
             *open_at_most <= open_most
-                && *on_way_at_most <= clients::IN_FLIGHT
+                && *on_way_at_most <= ON_WAY_AT_MOST
                 && mib_after - mib_before <= MIB_AT_MOST
         };
         Figures {

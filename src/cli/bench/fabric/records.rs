@@ -1,11 +1,11 @@
 //! What the adapter's own work for a record takes, beside what as many bare exchanges take.
 
-use super::clients::{IN_FLIGHT, failed, joined};
+use super::clients::IN_FLIGHT;
 use crate::actors::random_digest;
+use crate::cli::bench::work::{cpu, failed, joined, landed, reference};
 use crate::cli::exit::Outcome;
 use crate::config::ledgers::Opened;
-use rustix::time::{ClockId, clock_gettime};
-use sdpp_ledger::{Anchor, Call, Evidence, Finality, Ledger, LedgerError, Reference, prepare};
+use sdpp_ledger::{Anchor, Call, Evidence, Ledger, LedgerError, Reference, prepare};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,13 +33,13 @@ pub(super) struct Cpu {
 /// Anchors so many records, as many at once as the outbox would.
 pub(super) async fn measure(own: &Opened, url: &str, records: u32) -> Outcome<Cpu> {
     let began = Instant::now();
-    done(own.ledger().as_ref(), &anchor()?).await?;
+    done(own.ledger().as_ref(), &anchor(reference()?)?).await?;
     let ms_for_one = began.elapsed().as_secs_f64() * 1_000.0;
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let before = cpu();
     let mut tasks = JoinSet::new();
     for _ in 0..records {
-        let (ledger, slots, call) = (own.ledger().clone(), slots.clone(), anchor()?);
+        let (ledger, slots, call) = (own.ledger().clone(), slots.clone(), anchor(reference()?)?);
         tasks.spawn(async move {
             // Nobody closes them.
             let _slot = slots.acquire().await.ok();
@@ -55,26 +55,13 @@ pub(super) async fn measure(own: &Opened, url: &str, records: u32) -> Outcome<Cp
 
 /// Has something done, and waits until it is final.
 pub(super) async fn done(ledger: &dyn Ledger, call: &Call) -> Result<Evidence, LedgerError> {
-    let signed = prepare(ledger, 0, call).await?;
-    ledger.submit(&signed).await?;
-    loop {
-        match ledger.finality(&signed).await? {
-            Finality::Final(evidence) => return Ok(evidence),
-            Finality::Unknown | Finality::Pending(_) => tokio::time::sleep(LOOK_EVERY).await,
-            Finality::Replaced | Finality::Reverted { .. } => {
-                return Err(LedgerError::refused(
-                    "Failed",
-                    "something that was done came to nothing",
-                ));
-            }
-        }
-    }
+    landed(ledger, &prepare(ledger, 0, call).await?, LOOK_EVERY).await
 }
 
-/// A record of something, under a reference that was never used.
-fn anchor() -> Outcome<Call> {
-    let (reference, digest) = (random_digest().map_err(failed)?, random_digest().map_err(failed)?);
-    Ok(Call::Anchor(Anchor::One { reference: Reference(reference.0), digest }))
+/// A record of something.
+pub(super) fn anchor(reference: Reference) -> Outcome<Call> {
+    let digest = random_digest().map_err(failed)?;
+    Ok(Call::Anchor(Anchor::One { reference, digest }))
 }
 
 /// As many exchanges as so many records take, and nothing else.
@@ -96,11 +83,4 @@ async fn bare(url: &str, records: u32, slots: Arc<Semaphore>) -> Outcome<Duratio
     }
     joined(tasks).await?;
     Ok(cpu().saturating_sub(before))
-}
-
-/// The processors' time that this process had so far.
-fn cpu() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }

@@ -1,11 +1,11 @@
 //! How many payments fit a block: of one account, of many to one payee, and in IOUs.
 
-use super::clients::{Clients, failed, joined};
+use super::clients::Clients;
 use super::records::done;
-use crate::actors::random_digest;
+use crate::cli::bench::work::{failed, joined, payment};
 use crate::cli::exit::Outcome;
 use crate::config::ledgers::Opened;
-use sdpp_ledger::{Account, Amount, Asset, Call, Evidence, Reference, Transfer};
+use sdpp_ledger::{Account, Amount, Asset, Call, Evidence};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,9 +65,7 @@ async fn paid<'o>(
 ) -> Outcome<Vec<u64>> {
     let mut tasks = JoinSet::new();
     for payer in payers {
-        let reference = Reference(random_digest().map_err(failed)?.0);
-        let (to, asset, amount) = (to.clone(), asset.clone(), Amount::new(AMOUNT));
-        let call = Call::Transfer(Transfer { to, asset, amount, reference });
+        let call = Call::Transfer(payment(to, asset, AMOUNT)?);
         let payer = payer.ledger().clone();
         tasks.spawn(async move { Ok(done(payer.as_ref(), &call).await?) });
     }

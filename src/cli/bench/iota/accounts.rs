@@ -2,15 +2,15 @@
 //! it was asked.
 
 use crate::actors::random_key;
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::bench::setting::{self, folder};
+use crate::cli::bench::work::failed;
+use crate::cli::exit::Outcome;
 use crate::cli::iota::{IOTA, Network};
 use crate::config::Config;
 use crate::config::ledgers::Opened;
 use sdpp_ledger::{Account, Amount, Asset, Key};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::fs;
 use tempfile::TempDir;
 
 /// What a payment of ours takes from an account at the most, in NANOS, with what is kept back for
@@ -59,8 +59,7 @@ impl<'n> Accounts<'n> {
     /// Reaches the node, and makes an account that the faucet gives to.
     pub(super) async fn new(network: &'n Network) -> Outcome<Accounts<'n>> {
         let http = reqwest::Client::builder().no_proxy().build().map_err(failed)?;
-        let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
-        let dir = made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))?;
+        let dir = folder()?;
         let config = config(network, &dir, "nobody")?;
         let nobody = Opened::open_to_read(&config, IOTA).await?;
         let funder = nobody.signed_by(random_key().map_err(failed)?)?;
@@ -132,25 +131,14 @@ impl Own {
     }
 }
 
-/// A config with a journal of its own. The key that it names is never opened.
+/// A config with a journal of its own.
 fn config(network: &Network, dir: &TempDir, name: &str) -> Outcome<Config> {
-    let path = dir.path().join(format!("{name}.toml"));
     let ledger = network.toml();
     let text = format!(
-        r#"[identity]
-key = "file:none.key"
-
-[journal]
-dir = "{name}-journal"
-{ledger}
+        r#"{ledger}
 [buyer]
 currencies = [{{ currency = "IOTA", max_total = "1" }}]
 "#
     );
-    fs::write(&path, text).map_err(Failure::io("write", &path))?;
-    Ok(Config::load(&path)?)
-}
-
-pub(super) fn failed(error: impl Display) -> Failure {
-    Failure::new(Exit::Failed, error)
+    setting::config(dir, name, &text)
 }

@@ -1,13 +1,12 @@
 //! What the adapter's own work for a payment takes, beside what no payment can do without.
 
-use super::accounts::{Accounts, failed};
+use super::accounts::Accounts;
 use crate::actors::random_digest;
+use crate::cli::bench::work::{self, cpu, failed, joined, landed};
 use crate::cli::exit::Outcome;
 use ed25519_dalek::{Signer as _, SigningKey};
-use rustix::time::{ClockId, clock_gettime};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Evidence, Finality, Ledger, LedgerError, Reference, Transfer,
-    keccak, prepare,
+    Account, Amount, Asset, Call, Evidence, Ledger, LedgerError, Transfer, keccak, prepare,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ impl Cpu {
         let (payer, payee) =
             (accounts.with_one_coin(payments + 1).await?, accounts.with_nothing()?);
         let began = Instant::now();
-        done(payer.opened.ledger().as_ref(), &payment(payee.account())?).await?;
+        done(payer.opened.ledger().as_ref(), &Call::Transfer(payment(payee.account())?)).await?;
         let ms_for_one = began.elapsed().as_secs_f64() * 1_000.0;
         let slots = Arc::new(Semaphore::new(AT_ONCE));
         let asked = accounts.tally().await?.exchanges();
@@ -60,16 +59,14 @@ impl Cpu {
         let mut tasks = JoinSet::new();
         for _ in 0..payments {
             let (ledger, slots) = (payer.opened.ledger().clone(), slots.clone());
-            let call = payment(payee.account())?;
+            let call = Call::Transfer(payment(payee.account())?);
             tasks.spawn(async move {
                 // Nobody closes them.
                 let _slot = slots.acquire().await.ok();
-                done(ledger.as_ref(), &call).await
+                Ok(done(ledger.as_ref(), &call).await?)
             });
         }
-        while let Some(one) = tasks.join_next().await {
-            one.map_err(failed)??;
-        }
+        joined(tasks).await?;
         let ours = cpu().saturating_sub(before);
         let exchanges = accounts.tally().await?.exchanges() - asked;
         let (owed, has) = (AMOUNT * (u128::from(payments) + 1), payee.holds().await?);
@@ -88,10 +85,8 @@ impl Cpu {
 }
 
 /// A payment under a reference that was never used.
-pub(super) fn payment(to: &Account) -> Outcome<Call> {
-    let reference = Reference(random_digest().map_err(failed)?.0);
-    let (to, asset, amount) = (to.clone(), Asset::coin(), Amount::new(AMOUNT));
-    Ok(Call::Transfer(Transfer { to, asset, amount, reference }))
+pub(super) fn payment(to: &Account) -> Outcome<Transfer> {
+    work::payment(to, &Asset::coin(), AMOUNT)
 }
 
 /// Has something done, and waits until it is final.
@@ -102,17 +97,7 @@ async fn done(ledger: &dyn Ledger, call: &Call) -> Result<Evidence, LedgerError>
             prepared => break prepared?,
         }
     };
-    ledger.submit(&signed).await?;
-    loop {
-        match ledger.finality(&signed).await? {
-            Finality::Final(evidence) => return Ok(evidence),
-            Finality::Unknown | Finality::Pending(_) => tokio::time::sleep(LOOK_EVERY).await,
-            Finality::Replaced | Finality::Reverted { .. } => {
-                let why = "something that was done came to nothing";
-                return Err(LedgerError::refused("Failed", why));
-            }
-        }
-    }
+    landed(ledger, &signed, LOOK_EVERY).await
 }
 
 /// What so many payments cannot do without, and nothing else.
@@ -129,11 +114,4 @@ async fn bare(accounts: &Accounts<'_>, payments: u32, exchanges: u64) -> Outcome
         accounts.exchange().await?;
     }
     Ok(cpu().saturating_sub(before))
-}
-
-/// The processors' time that this process had so far.
-fn cpu() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }

@@ -1,28 +1,24 @@
 //! How many payments are on their way at once from what was one coin, through a journal and its
 //! outbox, as sessions pay.
 
-use super::accounts::{Accounts, Own, failed};
+use super::accounts::{Accounts, Own};
 use super::adapter::{AMOUNT, payment};
-use crate::actors::journal::{Await, Commit, JournalActor};
+use crate::actors::journal::JournalActor;
+use crate::cli::bench::setting::Spread;
+use crate::cli::bench::work::{failed, met, open, owe, watched};
 use crate::cli::exit::Outcome;
 use crate::cli::iota::IOTA;
 use crate::cli::running::Running;
-use crate::journal::{NewsKind, PAGE_MAX, Write, obligation::State};
-use crate::record::{Act, Owed, Record};
-use crate::terms::Purpose;
 use actix::prelude::*;
-use sdpp_ledger::{Account, Amount, LedgerId};
+use sdpp_ledger::{Account, Amount, Call, LedgerId};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// How many payments are owed at once: more than there are coins, so that it is these that bound.
 const OWED_AT_ONCE: usize = 40;
-
-/// How often it is looked at what is on its way.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What one run measured.
 #[derive(Serialize)]
@@ -60,7 +56,7 @@ impl Flight {
             left: AtomicU32::new(payments),
         });
         let began = Instant::now();
-        let looks = watched(&side, rule).await?;
+        let looks = looks(&side, rule).await?;
         let took = began.elapsed();
         side.stop();
         let after = accounts.tally().await?;
@@ -88,25 +84,20 @@ impl Flight {
 
 /// Has all of it paid. How many were on their way, each time that it was looked at while as many
 /// were owed as ever are.
-async fn watched(side: &Running, rule: Arc<Rule>) -> Outcome<Vec<usize>> {
-    let ledger = rule.ledger.clone();
+async fn looks(side: &Running, rule: Arc<Rule>) -> Outcome<Vec<usize>> {
     let mut payers = JoinSet::new();
     for _ in 0..OWED_AT_ONCE {
         payers.spawn(pay(rule.clone()));
     }
     let mut looks = Vec::new();
-    while !payers.is_empty() {
+    watched(payers, || {
         if rule.left.load(Ordering::Relaxed) > 0 {
-            let open = side.reader.unsettled(&ledger, None, PAGE_MAX)?;
-            let on_way = open.iter().filter(|row| matches!(row.state, State::Riding { .. }));
-            looks.push(on_way.count());
+            let [_, on_way] = open(side, &rule.ledger)?;
+            looks.push(on_way);
         }
-        // Whoever is done by then.
-        let next = tokio::time::timeout(LOOK_EVERY, payers.join_next()).await;
-        if let Ok(Some(done)) = next {
-            done.map_err(failed)??;
-        }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(looks)
 }
 
@@ -114,19 +105,10 @@ async fn watched(side: &Running, rule: Arc<Rule>) -> Outcome<Vec<usize>> {
 async fn pay(rule: Arc<Rule>) -> Outcome {
     let one_less = |left: u32| left.checked_sub(1);
     while rule.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
-        let call = payment(&rule.payee)?;
-        let sdpp_ledger::Call::Transfer(transfer) = &call else { continue };
+        let transfer = payment(&rule.payee)?;
         let reference = transfer.reference;
-        let (ledger, act) = (rule.ledger.clone(), Act::Do(call));
-        let owed = Owed { reference, purpose: Purpose::Order, ledger, act, held: false };
-        let record = Box::new(Record::Anchoring { owed });
-        let write = Write::Append { session: None, record };
-        let sent = rule.journal.send(Commit(vec![write])).await.map_err(failed)?;
-        sent.map_err(failed)?.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)?;
-        match rule.journal.send(Await(reference)).await.map_err(failed)? {
-            Some(NewsKind::Met(_)) => {}
-            other => return Err(failed(format!("a payment was not met: {other:?}"))),
-        }
+        owe(&rule.journal, &rule.ledger, reference, Call::Transfer(transfer)).await?;
+        met(&rule.journal, reference, "a payment").await?;
     }
     Ok(())
 }
@@ -136,5 +118,5 @@ fn steady(looks: Vec<usize>, most: usize) -> f64 {
     let is_split = |on_way: &usize| *on_way * 10 >= most * 9;
     let from = looks.iter().position(is_split).unwrap_or(0);
     let looks = looks.into_iter().skip(from).map(|on_way| on_way as f64);
-    crate::cli::bench::setting::Spread::of(looks).median
+    Spread::of(looks).median
 }

@@ -244,12 +244,18 @@ fn owned(
             coin.owner
         ),
         Some(coin) if coin.version == version => return Ok(coin),
-        _ => not_found(reference),
+        Some(_) => not_found(reference),
+        None => gone(reference),
     };
     Err(Refusal::Input(text))
 }
 
-/// That there is no such object, in the words of a node.
+/// That there is no such object any more, or was never one, in the words of a node.
+fn gone(reference: &ObjectReference) -> String {
+    format!("Could not find the referenced object {} at version None", reference.object_id)
+}
+
+/// That an object is not there at a version, in the words of a node.
 pub(crate) fn not_found(reference: &ObjectReference) -> String {
     let (id, version) = (reference.object_id, reference.version.as_u64());
     format!("Could not find the referenced object {id} at version Some(SequenceNumber({version}))")
