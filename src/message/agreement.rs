@@ -4,9 +4,9 @@
 use super::amend::{Amend, Change, CreditNote, LegChange, PaceChange};
 use super::envelope::reread;
 use crate::crypto::layout::MessageKind;
-use crate::message::Quote;
+use crate::message::{InvoicePace, InvoiceRate, Menu, Quote};
 use crate::record::SignedMessage;
-use crate::terms::{Agreed, Role, Terms};
+use crate::terms::{Agreed, Currency, Role, Terms};
 use sdpp_ledger::{Amount, Digest};
 
 /// The amends of a session as far as they were followed.
@@ -16,8 +16,19 @@ pub struct Agreement {
     /// The number of the last change that was proposed.
     number: u64,
     proposed: Option<Proposed>,
-    pace: Option<(u64, PaceChange)>,
+    paces: Vec<Paced>,
     quotes: Vec<(u64, Option<Quote>)>,
+}
+
+/// A change of pace that both have signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paced {
+    /// The first item that it is in force for.
+    pub from_seq: u64,
+    /// The number of its amend.
+    pub amend: u64,
+    /// What it said.
+    pub change: PaceChange,
 }
 
 /// A change that waits for the buyer's signature.
@@ -56,7 +67,7 @@ impl Agreement {
     /// Nothing is changed yet.
     pub fn new(terms: &Terms) -> Self {
         let agreed = Agreed::new(terms);
-        Agreement { agreed, number: 0, proposed: None, pace: None, quotes: Vec::new() }
+        Agreement { agreed, number: 0, proposed: None, paces: Vec::new(), quotes: Vec::new() }
     }
 
     /// The terms, and what both have signed since.
@@ -66,7 +77,43 @@ impl Agreement {
 
     /// The last change of pace, and the number of its amend; `None` while the menu's holds.
     pub fn pace(&self) -> Option<(u64, PaceChange)> {
-        self.pace
+        self.paces.last().map(|paced| (paced.amend, paced.change))
+    }
+
+    /// All changes of pace, in their order.
+    pub fn paces(&self) -> &[Paced] {
+        &self.paces
+    }
+
+    /// The change of pace that is in force for an item; `None` where the menu's pace is. The last word
+    /// for one item holds.
+    pub fn paced(&self, seq: u64) -> Option<&Paced> {
+        self.paces.iter().rev().find(|paced| paced.from_seq <= seq)
+    }
+
+    /// What an invoice says of the pace of the window that begins with an item: nothing while the
+    /// menu's holds.
+    pub fn invoice_pace(&self, seq: u64) -> Option<InvoicePace> {
+        self.paced(seq)
+            .map(|Paced { amend, change, .. }| InvoicePace { amend: *amend, change: *change })
+    }
+
+    /// What an invoice says of the rate of that window: nothing where it is in the menu's default
+    /// currency.
+    pub fn invoice_rate(&self, menu: &Menu, seq: u64) -> Option<InvoiceRate> {
+        let leg = self.agreed.leg(seq);
+        let Currency { name, method, rate, .. } = &leg.currency;
+        if *name == menu.default_currency {
+            return None;
+        }
+        let ordered = || menu.currency(name, *method).and_then(|offer| offer.quote.as_ref());
+        let quote = if leg.from_seq == 1 { ordered() } else { self.quote(seq) };
+        Some(InvoiceRate { rate: *rate, quote: quote.cloned() })
+    }
+
+    /// The terms and the legs, and nothing else of it.
+    pub fn into_agreed(self) -> Agreed {
+        self.agreed
     }
 
     /// Where the rate of the leg comes from that an item stands in, where a change said so; the first
@@ -101,7 +148,9 @@ impl Agreement {
         if number <= self.number {
             return Err(wrong(format!("number {} was there already", self.number)));
         }
-        if let (Proposal::Credit { .. }, Some(note)) = (&proposal, note_of(message)?) {
+        if let Proposal::Credit { .. } = &proposal
+            && let Some(note) = note_of(message)?
+        {
             let credited = self.agreed.leg(from_seq).credited();
             note.check(from_seq, credited).map_err(wrong)?;
         }
@@ -121,7 +170,7 @@ impl Agreement {
         proposal.happen(&mut self.agreed, from_seq)?;
         match proposal {
             Proposal::Credit { .. } => {}
-            Proposal::Pace(change) => self.pace = Some((number, change)),
+            Proposal::Pace(change) => self.paces.push(Paced { from_seq, amend: number, change }),
             Proposal::Leg(change) => self.quotes.push((from_seq, change.currency.quote)),
         }
         Ok(Word::Agreed)

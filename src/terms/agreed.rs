@@ -68,12 +68,36 @@ impl Agreed {
 
     /// The leg that an item stands in.
     pub fn leg(&self, seq: u64) -> &Leg {
-        self.later.iter().rev().find(|leg| leg.from_seq <= seq).unwrap_or(&self.first)
+        let place = self.leg_place(seq).checked_sub(1);
+        place.and_then(|place| self.later.get(place)).unwrap_or(&self.first)
+    }
+
+    /// The place of that leg among all, the one that was ordered being 0.
+    pub fn leg_place(&self, seq: u64) -> usize {
+        self.later.partition_point(|leg| leg.from_seq <= seq)
+    }
+
+    /// What was ordered, and the legs.
+    pub fn into_legs(self) -> (Terms, Vec<Leg>) {
+        let Agreed { terms, first, later, .. } = self;
+        (terms, std::iter::once(first).chain(later).collect())
     }
 
     /// The leg that is on.
     pub fn last_leg(&self) -> &Leg {
         self.later.last().unwrap_or(&self.first)
+    }
+
+    /// What so many items cost in all at their prices, in the default currency's smallest unit,
+    /// whatever was credited. What passes 128 bits is as much as there can be.
+    pub fn worth(&self, items: u64) -> Amount {
+        let (mut all, mut to_seq) = (0_u128, items);
+        for leg in self.legs().rev().filter(|leg| leg.from_seq <= items) {
+            let of_leg = u128::from(to_seq + 1 - leg.from_seq);
+            all = all.saturating_add(leg.price.units().saturating_mul(of_leg));
+            to_seq = leg.from_seq - 1;
+        }
+        Amount::new(all)
     }
 
     /// What the items up to `items` cost that stand in the same leg as that one, in the leg's
