@@ -130,7 +130,7 @@ impl Offering {
 
 /// The offer without what is quoted no longer; `None` where nothing is left.
 fn good(offer: &Arc<Offer>, now_ms: u64) -> Option<Arc<Offer>> {
-    let is_good = |one: &CurrencyOffer| one.quote.as_ref().is_none_or(|q| q.expires_at.0 > now_ms);
+    let is_good = |one: &CurrencyOffer| is_quoted(one, now_ms);
     if offer.menu.currencies_accepted.iter().all(is_good) {
         return Some(offer.clone());
     }
@@ -139,6 +139,11 @@ fn good(offer: &Arc<Offer>, now_ms: u64) -> Option<Arc<Offer>> {
     menu.currencies_accepted.retain(is_good);
     let is_something = !menu.currencies_accepted.is_empty();
     is_something.then(|| Arc::new(Offer { key: key.clone(), menu, policy: policy.clone() }))
+}
+
+/// Whether the quote of a currency is still offered.
+fn is_quoted(one: &CurrencyOffer, now_ms: u64) -> bool {
+    one.quote.as_ref().is_none_or(|quote| quote.expires_at.0 > now_ms)
 }
 
 impl Heard {
@@ -195,19 +200,17 @@ impl Whole {
     /// What is to be shown; what changed since `before` is said in the log.
     fn standing(&self, facts: &Facts, before: &[LeftOut], now_ms: u64) -> Standing {
         let (mut menu, mut left_out) = (self.offer.menu.clone(), Vec::new());
-        let prices = self.offer.menu.clone();
         let known = facts.ledgers.as_ref();
-        menu.currencies_accepted.retain_mut(|one| {
-            match known
-                .and_then(|known| self.why_not(one, known))
-                .or_else(|| self.rate(one, &prices, &facts.rated, now_ms).err())
-            {
-                None => true,
-                Some(why) => {
-                    let (currency, method) = (one.currency.clone(), one.method);
-                    left_out.push(LeftOut { currency, method, why });
-                    false
-                }
+        let why_not = |one: &mut CurrencyOffer| {
+            let lacking = known.and_then(|known| self.why_not(one, known));
+            lacking.or_else(|| self.rate(one, &facts.rated, now_ms).err())
+        };
+        menu.currencies_accepted.retain_mut(|one| match why_not(one) {
+            None => true,
+            Some(why) => {
+                let (currency, method) = (one.currency.clone(), one.method);
+                left_out.push(LeftOut { currency, method, why });
+                false
             }
         });
         for LeftOut { currency, method, why } in left_out.iter().filter(|o| !is_in(o, before)) {
@@ -223,13 +226,8 @@ impl Whole {
     }
 
     /// Puts the newest rate and where it comes from beside a currency.
-    fn rate(
-        &self,
-        one: &mut CurrencyOffer,
-        menu: &Menu,
-        rated: &Rated,
-        now_ms: u64,
-    ) -> Result<(), String> {
+    fn rate(&self, one: &mut CurrencyOffer, rated: &Rated, now_ms: u64) -> Result<(), String> {
+        let menu = &self.offer.menu;
         if one.currency == menu.default_currency {
             return Ok(());
         }
@@ -327,3 +325,6 @@ async fn answer(ledger: &dyn Ledger) -> Result<Answered, LedgerError> {
 fn is_in(one: &LeftOut, list: &[LeftOut]) -> bool {
     list.iter().any(|other| (&other.currency, other.method) == (&one.currency, one.method))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The longest name of a source that was not given one, in characters.
+const NAME_CHARS_MAX: usize = 100;
+
 /// The sources of each currency whose rate is told, by its name. `ledger` knows the ledgers of the
 /// config by theirs.
 pub(super) fn tickers(
@@ -81,8 +84,15 @@ fn source(
         is_inverted: written.invert,
         places: written.places,
     };
-    let (name, max_age_ms) = (written.name.clone().unwrap_or(name), written.max_age_s * 1_000);
+    let name = written.name.clone().unwrap_or_else(|| shown(&name));
+    let max_age_ms = written.max_age_s * 1_000;
     Ok(Source { name, place, units, max_age_ms })
+}
+
+/// A name that strangers are shown and terminals print.
+fn shown(name: &str) -> String {
+    let visible = |c: char| if c.is_ascii_graphic() { c } else { '_' };
+    name.chars().take(NAME_CHARS_MAX).map(visible).collect()
 }
 
 fn endpoint(from: &EndpointFrom) -> Result<Endpoint, String> {

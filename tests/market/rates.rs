@@ -3,6 +3,7 @@
 
 use crate::place::{Place, Setting, amount, assert_done, sdpp, told};
 use crate::prices::{Prices, Way};
+use sdpp::message::Moment;
 use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -81,7 +82,13 @@ fn a_currency_leaves_the_menu_when_its_rate_is_stale_or_wild_and_comes_back_by_i
         .map(|s| s["source"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["one", "two"]);
-    assert!(quote["at"].is_string() && quote["expires_at"].is_string(), "{quote}");
+    let moment = |value: &Value| value.as_str().unwrap().parse::<Moment>().unwrap().0;
+    assert_eq!(moment(&quote["expires_at"]) - moment(&quote["at"]), 30_000);
+    let (_, text) = told(sdpp().args(["menu", &place.address, "--json"]));
+    let menu: Value = serde_json::from_str(&text).unwrap();
+    let mut accepted = menu["currencies_accepted"].as_array().unwrap().iter();
+    let euro = accepted.find(|one| one["currency"] == "EUR").unwrap();
+    assert_eq!(menu["expires_at"], euro["quote"]["expires_at"], "it is good as long as that");
 
     // What was asked for in it is paid in it, at that rate.
     buyer_in_euro(&place);
