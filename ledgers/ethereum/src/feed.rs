@@ -35,7 +35,7 @@ async fn feed_on(node: Arc<Rpc>, feed: Address) -> Answer<Feed> {
 /// What a contract answers; one that reverts tells nothing.
 async fn tell(node: &Rpc, feed: Address, selector: &[u8]) -> Answer<Vec<u8>> {
     match node.call(feed, selector, json!("latest")).await {
-        Err(Trouble::Said { data: Some(_), .. }) => Ok(Vec::new()),
+        Err(Trouble::Said { said: Some(_), .. }) => Ok(Vec::new()),
         told => told,
     }
 }
