@@ -8,6 +8,10 @@ use sdpp::source::Origin;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Every ledger is built.
+const ALL: bool =
+    cfg!(feature = "ethereum") && cfg!(feature = "fabric") && cfg!(feature = "iota");
+
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
@@ -33,6 +37,7 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
             ("ethereum", cfg!(feature = "ethereum")),
             ("fabric", cfg!(feature = "fabric")),
             ("iota-", cfg!(feature = "iota")),
+            ("market", ALL),
         ];
         if is_built.iter().any(|(kind, is_built)| is_of(kind) && !is_built) {
             continue;
@@ -50,6 +55,7 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
         of(cfg!(feature = "ethereum"), 2),
         of(cfg!(feature = "fabric"), 1),
         of(cfg!(feature = "iota"), 3),
+        of(ALL, 2),
     ];
     assert_eq!(count, 2 + more.iter().sum::<i32>());
 }

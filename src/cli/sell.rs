@@ -2,7 +2,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::out;
-use super::running::{Running, Signals, in_system};
+use super::running::{Means, Running, Signals, in_system};
 use super::status;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
@@ -104,7 +104,7 @@ impl Selling {
     /// Listens, and serves whoever connects.
     pub(super) async fn start(config: &Config, running: &Running) -> Outcome<Selling> {
         let seller = seller_of(config)?;
-        let (offer, topics) = offer(config, seller, running)?;
+        let (offer, topics) = offer(config, seller, &running.means())?;
         let listener = TcpListener::bind(seller.listen).await.map_err(|error| {
             let (address, hint) = (seller.listen, "stop what uses it, or set another in [seller]");
             Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}: {hint}"))
@@ -158,10 +158,10 @@ fn seller_of(config: &Config) -> Outcome<&Seller> {
 }
 
 /// The menu, and where each topic's items come from.
-fn offer(
+pub(super) fn offer(
     config: &Config,
     seller: &Seller,
-    running: &Running,
+    running: &Means,
 ) -> Outcome<(Offer, BTreeMap<String, Origin>)> {
     let topics = available(config)?;
     let mut currencies_accepted = Vec::new();
@@ -219,7 +219,7 @@ fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>
 fn currency_offer(
     name: &str,
     currency: &CurrencyConfig,
-    running: &Running,
+    running: &Means,
 ) -> Outcome<CurrencyOffer> {
     let ledger = running.id(&currency.ledger)?;
     let own = running.ledgers.get(&ledger).map(|ledger| ledger.account());
@@ -240,7 +240,7 @@ fn currency_offer(
     })
 }
 
-fn records_offer(config: &Config, running: &Running) -> Outcome<Option<RecordsOffer>> {
+fn records_offer(config: &Config, running: &Means) -> Outcome<Option<RecordsOffer>> {
     let Some(records) = &config.records else { return Ok(None) };
     let batch = match records.batch {
         RecordsBatch::Each => "each",

@@ -48,3 +48,5 @@ mod reclaim;
 mod redeeming;
 mod trade;
 mod watch;
+#[cfg(all(feature = "ethereum", feature = "fabric", feature = "iota"))]
+mod whole;
