@@ -39,11 +39,14 @@ mod killed;
 #[cfg(feature = "fabric")]
 mod network;
 mod place;
+#[allow(dead_code, reason = "shared with the tests of what asks it, which use more of it")]
+mod prices;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
 mod prune;
+mod rates;
 mod reclaim;
 mod redeeming;
 mod trade;

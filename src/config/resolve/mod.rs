@@ -7,6 +7,7 @@ mod fabric;
 mod iota;
 mod ledger;
 mod peers;
+mod rate;
 mod role;
 mod secret;
 mod topic;
@@ -37,7 +38,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         each(written.ledgers, |name, ledger| ledger::ledger(name, ledger, &identity, base))?;
     let is_seller = written.seller.is_some();
     let currencies = each(written.currencies, |name, currency| {
-        ledger::currency(name, currency, &ledgers, is_seller)
+        ledger::currency(name, currency, &ledgers, is_seller, base)
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
@@ -103,7 +104,10 @@ fn check_roles(config: &Config) -> Outcome<()> {
     }
     for (name, topic) in &config.topics {
         for (currency, of) in &config.currencies {
-            check_window(name, topic, currency, of.rate, seller)?;
+            // What sources tell is seen when they do.
+            if let Some(rate) = of.rate.fixed() {
+                check_window(name, topic, currency, rate, seller)?;
+            }
         }
     }
     Ok(())
