@@ -82,9 +82,13 @@ pub(super) struct Means {
 impl Means {
     /// The id of a ledger that the config names.
     pub(super) fn id(&self, name: &str) -> Outcome<LedgerId> {
-        let unknown = || Failure::usage(format!("the config has no ledger {name:?}"));
-        self.ids.get(name).cloned().ok_or_else(unknown)
+        id(&self.ids, name)
     }
+}
+
+fn id(ids: &BTreeMap<String, LedgerId>, name: &str) -> Outcome<LedgerId> {
+    let unknown = || Failure::usage(format!("the config has no ledger {name:?}"));
+    ids.get(name).cloned().ok_or_else(unknown)
 }
 
 impl Running {
@@ -215,7 +219,7 @@ impl Running {
 
     /// The id of a ledger that the config names.
     pub(super) fn id(&self, name: &str) -> Outcome<LedgerId> {
-        self.means().id(name)
+        id(&self.ids, name)
     }
 
     /// What a menu is made from.

@@ -12,10 +12,10 @@ use crate::cli::holdings::named;
 use crate::cli::{menu, out};
 use crate::config::ledgers::{Keyring, Opened};
 use crate::config::{Buyer as BuyerConfig, Config, Spending};
-use crate::journal::{Answer, OpenChannel, PAGE_MAX};
+use crate::journal::{OpenChannel, PAGE_MAX};
 use crate::message::{Menu, legible};
 use crate::record::Act;
-use crate::session::{Bid, Wish, bids};
+use crate::session::{Bid, PinnedCurrency, Wish, bids};
 use crate::terms::{Method, Role, Terms};
 use sdpp_ledger::{
     Amount, Anchor, Approve, Asset, Call, Digest, Ledger, LedgerError, Open, PublicKey, Reference,
@@ -385,9 +385,9 @@ fn heading(ask: &Buy, menu: &Menu, counted: u64) -> Outcome {
 fn table(bids: &[Bid], lines: &[Line]) -> Outcome {
     let mut rows = vec![["", "currency", "by", "cost", "rate", "can pay"].map(str::to_owned)];
     for line in lines {
-        let ours = bids.iter().map(|bid| &bid.ours);
-        let ours =
-            ours.into_iter().find(|one| (&one.name, one.method) == (&line.currency, line.method));
+        let is_of =
+            |one: &&PinnedCurrency| (&one.name, one.method) == (&line.currency, line.method);
+        let ours = bids.iter().map(|bid| &bid.ours).find(is_of);
         let whole = |amount: Amount| match ours {
             Some(ours) => format!("{} {}", amount.to_decimal(ours.decimals), ours.symbol),
             None => amount.to_string(),

@@ -75,7 +75,7 @@ pub(super) fn limit(pinned: &mut [PinnedCurrency], spending: &[&Spending], spent
         let left = left_today(of, spent.of(&one.ledger, &one.asset));
         if let Some(left) = left.filter(|left| *left < of.max_total) {
             let (currency, left) = (&one.name, left.to_decimal(one.decimals));
-            tracing::info!("{left} {currency} may still be spent today (UTC)");
+            tracing::warn!("{left} {currency} may still be spent today (UTC)");
         }
         one.max_total = Some(left.map_or(of.max_total, |left| left.min(of.max_total)));
     }
