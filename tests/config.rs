@@ -9,8 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Every ledger is built.
-const ALL: bool =
-    cfg!(feature = "ethereum") && cfg!(feature = "fabric") && cfg!(feature = "iota");
+const ALL: bool = cfg!(feature = "ethereum") && cfg!(feature = "fabric") && cfg!(feature = "iota");
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -527,6 +526,11 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
             "buyer.currencies.0.deposit",
         ),
         ("max_total = \"100000\"", "max_total = \"0\"", "buyer.currencies.0.max_total"),
+        (
+            "max_total = \"100000\"",
+            "max_total = \"100000\"\nmax_per_day = 0",
+            "buyer.currencies.0.max_per_day",
+        ),
         ("deposit = \"50000\"", "", "buyer.currencies.0.deposit"),
         (
             "[buyer.sellers]",

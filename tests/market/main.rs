@@ -49,6 +49,7 @@ mod prune;
 mod rates;
 mod reclaim;
 mod redeeming;
+mod spending;
 mod trade;
 mod watch;
 #[cfg(all(feature = "ethereum", feature = "fabric", feature = "iota"))]

@@ -161,9 +161,19 @@ fn a_check_reaches_every_ledger_and_shows_the_menu_and_a_bill_is_shown_before_it
     let (exit, said) =
         told(sdpp().args(["config", "check", "--online"]).arg(market.path("seller.toml")));
     assert_eq!(exit, 0, "{said}");
+    let (ledgers, menu) = said.split_once("A buyer would see:").unwrap();
     for (currency, _) in RATES {
-        assert!(said.contains(currency), "{currency} is not in {said}");
+        assert!(menu.contains(&format!("\n{currency} ")), "{currency} is not in {menu}");
     }
+    for ledger in
+        ["local  account 0x", "anvil  account 0x", "fabric  account Org1MSP:", "iota  account 0x"]
+    {
+        assert!(ledgers.contains(ledger), "{ledger} is not in {ledgers}");
+    }
+    assert!(
+        ledgers.contains("for fees") && ledgers.contains("on eip155:31337 at height"),
+        "{ledgers}"
+    );
     let (mut seller, address) = market.sell(&market.path("seller.toml"));
     let journal = market.path("buyer-journal");
 
