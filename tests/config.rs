@@ -8,6 +8,9 @@ use sdpp::source::Origin;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Every ledger is built.
+const ALL: bool = cfg!(feature = "ethereum") && cfg!(feature = "fabric") && cfg!(feature = "iota");
+
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
 }
@@ -33,6 +36,7 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
             ("ethereum", cfg!(feature = "ethereum")),
             ("fabric", cfg!(feature = "fabric")),
             ("iota-", cfg!(feature = "iota")),
+            ("market", ALL),
         ];
         if is_built.iter().any(|(kind, is_built)| is_of(kind) && !is_built) {
             continue;
@@ -50,6 +54,7 @@ fn every_example_loads_and_what_is_shown_means_the_same() {
         of(cfg!(feature = "ethereum"), 2),
         of(cfg!(feature = "fabric"), 1),
         of(cfg!(feature = "iota"), 3),
+        of(ALL, 2),
     ];
     assert_eq!(count, 2 + more.iter().sum::<i32>());
 }
@@ -521,6 +526,11 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
             "buyer.currencies.0.deposit",
         ),
         ("max_total = \"100000\"", "max_total = \"0\"", "buyer.currencies.0.max_total"),
+        (
+            "max_total = \"100000\"",
+            "max_total = \"100000\"\nmax_per_day = 0",
+            "buyer.currencies.0.max_per_day",
+        ),
         ("deposit = \"50000\"", "", "buyer.currencies.0.deposit"),
         (
             "[buyer.sellers]",

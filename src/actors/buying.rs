@@ -4,12 +4,13 @@ use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
-use crate::actors::funds::afford;
+use crate::actors::funds::{afford, answers};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
-use crate::session::{Answer, Buyer, Input, Output, Progress};
+use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
 use actix::prelude::*;
 use sdpp_ledger::{Account, Amount, Asset, ChannelId, LedgerId};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many items may wait to be written out; then the session stops reading.
@@ -25,6 +26,8 @@ pub enum Event {
         /// Its bytes.
         item: Vec<u8>,
     },
+    /// What is paid in from here on.
+    Paying(Paying),
     /// Where the session stands.
     Progress(Progress),
 }
@@ -39,6 +42,8 @@ pub struct Buying {
     pub busy: Busy,
     /// Whose vouchers count: the account of the key that signs messages.
     pub signer: Account,
+    /// How long a ledger may take to show what we can pay with, before another currency is taken.
+    pub patience: Duration,
     /// The channel that this session holds; given back at its end.
     pub holds: Option<Taken>,
     /// Where items go; a bounded channel.
@@ -85,6 +90,14 @@ impl Side for Buying {
             Output::Deliver { seq, item } => {
                 if let Some(side) = actor.side.as_mut() {
                     side.delivered.push(Event::Item { seq, item });
+                }
+            }
+            Output::Paying(paying) => {
+                for passed in &paying.passed {
+                    tracing::warn!("not paid in {passed}");
+                }
+                if let Some(side) = actor.side.as_mut() {
+                    side.delivered.push(Event::Paying(paying));
                 }
             }
             Output::Fund { least, ample, ledger, payee, asset } => {
@@ -149,10 +162,14 @@ fn look_at_funds(
     let Some(side) = actor.side.as_ref() else { return Ok(()) };
     let known = side.ledgers.get(ledger).cloned();
     let ledger = known.ok_or_else(|| format!("there is no ledger {ledger} here"))?;
-    let looked = async move { afford(ledger.as_ref(), &asset, amount).await };
+    let patience = side.patience;
+    let looked = async move {
+        answers(ledger.as_ref(), patience).await?;
+        afford(ledger.as_ref(), &asset, amount).await
+    };
     ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
         Ok(()) => actor.tell(Input::Afforded, ctx),
-        Err(lack) => actor.fail(format!("nothing is ordered: {lack}"), ctx),
+        Err(why) => actor.tell(Input::NotFunded { why }, ctx),
     }));
     Ok(())
 }
@@ -165,7 +182,11 @@ fn fund(
     ctx: &mut Ctx<Buying>,
 ) -> Result<(), String> {
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
-    let funded = async move { funding.find_or_open(&wanted).await };
+    let patience = actor.side.as_ref().map_or(Duration::MAX, |side| side.patience);
+    let funded = async move {
+        answers(funding.ledger.as_ref(), patience).await?;
+        funding.find_or_open(&wanted).await
+    };
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
         Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
@@ -173,7 +194,10 @@ fn fund(
             }
             actor.tell(Input::Funded { channel, domain, base, ceiling, deposit }, ctx);
         }
-        Err(why) => actor.fail(format!("no channel could be opened: {why}"), ctx),
+        Err(why) => {
+            let why = format!("no channel could be opened: {why}");
+            actor.tell(Input::NotFunded { why }, ctx);
+        }
     }));
     Ok(())
 }

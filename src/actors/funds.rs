@@ -74,6 +74,20 @@ pub async fn lack(
     Ok(None)
 }
 
+/// Waits until a ledger answers, so long at most.
+///
+/// # Errors
+/// That it does not, as a sentence.
+pub async fn answers(ledger: &dyn Ledger, at_most: Duration) -> Result<(), String> {
+    let answer = async {
+        while let Err(LedgerError::Unavailable { .. }) = ledger.status().await {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    };
+    let answered = tokio::time::timeout(at_most, answer).await;
+    answered.map_err(|_| format!("{} does not answer", ledger.id()))
+}
+
 /// Sees to it that our account can pay so much, and waits for a ledger that does not answer.
 ///
 /// # Errors

@@ -23,6 +23,9 @@ use tokio::sync::Notify;
 /// So much longer than a menu the quote of a fixed rate is good, as one is made at intervals.
 const FIXED_MS: u64 = 60_000;
 
+/// Longer than anybody looks who looks once.
+const ONCE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The menu as it stands now; its clones show the same.
 #[derive(Debug, Clone)]
 pub struct Offering(Arc<RwLock<Standing>>);
@@ -108,6 +111,16 @@ impl Offering {
         let shown = Arc::downgrade(&offering.0);
         actix::spawn(async move { whole.watch(heard, &shown, every).await });
         offering
+    }
+
+    /// Asks each of them once, and shows what stands on the menu then.
+    pub async fn look(
+        offer: Offer,
+        ledgers: Ledgers,
+        tickers: BTreeMap<String, Ticker>,
+    ) -> Offering {
+        let sight = Sight::new(Duration::MAX);
+        Offering::start(offer, ledgers, sight, tickers, ONCE).await
     }
 
     /// What is offered now.

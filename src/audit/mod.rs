@@ -20,6 +20,7 @@ mod payments;
 mod payouts;
 mod proof;
 mod remainders;
+mod spent;
 mod statement;
 mod totals;
 
@@ -29,6 +30,7 @@ pub use escrowed::{Escrowed, Seen};
 pub use payments::{Payment, Progress};
 pub use proof::ToVerify;
 pub use remainders::Remainder;
+pub use spent::{OfSession, Spent, day_began_ms};
 pub use statement::{
     AnchorLine, Check, Expected, Invoiced, Payout, Settlement, State, Statement, Told,
 };

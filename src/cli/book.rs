@@ -42,16 +42,28 @@ impl Where {
     pub(super) fn open(&self) -> Outcome<Book> {
         match Journal::open_existing(&self.journal) {
             Ok(journal) => Ok(Book::Ours(journal)),
-            Err(JournalError::Locked { dir, pid }) => {
-                let reached = Client::connect(&dir);
-                reached.map(Book::Nodes).map_err(|error| locked(&dir, pid, &error))
-            }
+            Err(JournalError::Locked { dir, pid }) => Book::reach(&dir, pid),
             Err(error) => Err(error.into()),
         }
     }
 }
 
 impl Book {
+    /// The journal in a folder; `None` where there is none yet.
+    pub(super) fn find(dir: &Path) -> Outcome<Option<Book>> {
+        match Journal::open_existing(dir) {
+            Ok(journal) => Ok(Some(Book::Ours(journal))),
+            Err(JournalError::NotAJournal(_)) => Ok(None),
+            Err(JournalError::Locked { dir, pid }) => Book::reach(&dir, pid).map(Some),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn reach(dir: &Path, pid: Option<u32>) -> Outcome<Book> {
+        let reached = Client::connect(dir);
+        reached.map(Book::Nodes).map_err(|error| locked(dir, pid, &error))
+    }
+
     pub(super) fn ask(&mut self, query: &Query) -> Outcome<Answer> {
         match self {
             Book::Ours(journal) => Ok(journal.reader().answer(query)?),

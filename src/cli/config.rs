@@ -1,18 +1,22 @@
 //! `sdpp config`: whether a config holds together, and what it means.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::holdings::{Holding, holdings};
+use super::holdings::{Holding, holdings, named};
+use super::offered::{Offered, offered};
+use super::out;
 use super::rating::{self, Answers};
-use super::{out, wait_for};
+use super::running::{Means, in_system};
+use crate::actors::funds::lack;
 use crate::config::ledgers::{Keyring, Opened, Token};
 use crate::config::{Config as Meant, CurrencyConfig, LedgerAt};
 use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
-use sdpp_ledger::Account;
+use sdpp_ledger::{Account, Amount, Asset, Ledger, LedgerError, LedgerId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Check a config, or show what it means.
 #[derive(Args)]
@@ -32,8 +36,9 @@ enum Verb {
 ///
 /// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
 /// asked as well: whether they are the ones that are meant, their contract the right one, their
-/// tokens what the currencies say; and who we are there; and what each source of a rate answers now.
-/// Nothing is written to any.
+/// tokens what the currencies say; who we are there, what we hold and whether that is enough for
+/// fees; what each source of a rate answers now; and what a buyer would see of it. Nothing is written
+/// to any, and nothing is signed. It fails where the menu would have no currency.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
 struct Check {
@@ -78,19 +83,22 @@ impl Check {
             ..failure
         };
         offline(&config).map_err(in_file)?;
-        let (reached, rates) = match self.online {
-            true => wait_for(online(&config)).map_err(in_file)?,
-            false => Default::default(),
+        let Online { reached, rates, offered } = match self.online {
+            true => in_system(online(&config)).map_err(in_file)?,
+            false => Online::default(),
         };
+        let is_empty = offered.as_ref().is_some_and(|offered| !offered.is_something());
         let (seller, buyer) = (config.seller.is_some(), config.buyer.is_some());
         if self.json {
-            return out::json(&serde_json::json!({
+            out::json(&serde_json::json!({
                 "file": self.file, "good": true, "seller": seller, "buyer": buyer,
                 "topics": config.topics.keys().collect::<Vec<_>>(),
                 "currencies": config.currencies.keys().collect::<Vec<_>>(),
                 "ledgers": config.ledgers.keys().collect::<Vec<_>>(),
                 "online": self.online, "reached": reached, "rates": rates,
-            }));
+                "offered": offered.as_ref().map(Offered::json),
+            }))?;
+            return nothing_offered(is_empty);
         }
         let who = match (seller, buyer) {
             (true, true) => "a seller and a buyer",
@@ -100,8 +108,16 @@ impl Check {
         let asked = if self.online { ", all ledgers answer" } else { "" };
         out::line(format!("{} is good: {who}{asked}", self.file.display()))?;
         reached.iter().try_for_each(out::line)?;
-        rates.iter().try_for_each(out::line)
+        rates.iter().try_for_each(out::line)?;
+        offered.iter().try_for_each(Offered::show)?;
+        nothing_offered(is_empty)
     }
+}
+
+/// A seller that could be paid in nothing would sell nothing.
+fn nothing_offered(is_empty: bool) -> Outcome {
+    let why = "nobody could buy: no currency of this config can be offered just now";
+    if is_empty { Err(Failure::new(Exit::Failed, why)) } else { Ok(()) }
 }
 
 /// What can be checked without a password and without a network.
@@ -185,31 +201,57 @@ fn check_payee(name: &str, currency: &CurrencyConfig, own: &Account) -> Outcome 
 #[derive(Serialize)]
 struct Reached {
     ledger: String,
+    /// What it says that it is, and how high.
+    id: LedgerId,
+    height: u64,
     account: Account,
     /// Whether the account can be paid.
     is_open: bool,
     holds: Vec<Holding>,
+    /// Why our account cannot do its part there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacks: Option<String>,
+    /// What it takes of the coin for fees in one more session, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fees: Option<String>,
 }
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { ledger, account, is_open, holds } = self;
+        let Reached { ledger, account, is_open, holds, .. } = self;
         write!(f, "{ledger}  account {account}")?;
         if !is_open {
             f.write_str("  not open yet: `sdpp sell` and `sdpp buy` open it")?;
         }
-        holds.iter().try_for_each(|held| write!(f, "  holds {held}"))
+        holds.iter().try_for_each(|held| write!(f, "  holds {held}"))?;
+        if let Some(fees) = &self.fees {
+            write!(f, "  a session takes {fees} for fees")?;
+        }
+        match &self.lacks {
+            Some(lacks) => write!(f, "  LACKS: {lacks}"),
+            None => write!(f, "  on {} at height {}", self.id, self.height),
+        }
     }
 }
 
-async fn online(config: &Meant) -> Outcome<(Vec<Reached>, Vec<Answers>)> {
+/// What was found by asking.
+#[derive(Default)]
+struct Online {
+    reached: Vec<Reached>,
+    rates: Vec<Answers>,
+    /// Where it is a seller's.
+    offered: Option<Offered>,
+}
+
+async fn online(config: &Meant) -> Outcome<Online> {
     let mut keys = Keyring::default();
-    keys.open(&config.identity)?;
+    let key = keys.open(&config.identity)?;
     let (mut reached, mut ledgers) = (Vec::new(), BTreeMap::new());
+    let mut ids = BTreeMap::new();
     for name in config.ledgers.keys() {
         let opened = Opened::open(config, name, &mut keys).await?;
         let at = |error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}"));
-        opened.ledger().status().await.map_err(at)?;
+        let height = opened.ledger().status().await.map_err(at)?.height;
         for (currency, meant) in config.currencies.iter().filter(|(_, c)| c.ledger == *name) {
             check_payee(currency, meant, opened.ledger().account())?;
             if let Some(token) = opened.token(&meant.asset).await.map_err(at)? {
@@ -222,11 +264,31 @@ async fn online(config: &Meant) -> Outcome<(Vec<Reached>, Vec<Answers>)> {
             true => holdings(config, name, &opened, &account).await.map_err(at)?,
             false => Vec::new(),
         };
-        reached.push(Reached { ledger, account, is_open, holds });
-        ledgers.insert(name.as_str(), opened.ledger().clone());
+        let id = opened.ledger().id().clone();
+        let (fees, lacks) = for_fees(config, name, opened.ledger().as_ref()).await.map_err(at)?;
+        let one = Reached { ledger, id, height, account, is_open, holds, lacks, fees };
+        reached.push(one);
+        ids.insert(name.clone(), opened.ledger().id().clone());
+        ledgers.insert(opened.ledger().id().clone(), opened.ledger().clone());
     }
-    let rates = rating::answers(config, |name| ledgers.get(name).cloned()).await?;
-    Ok((reached, rates))
+    let means = Means { key, ledgers: Arc::new(ledgers), ids };
+    let named = |name: &str| means.ids.get(name).and_then(|id| means.ledgers.get(id)).cloned();
+    let rates = rating::answers(config, named).await?;
+    let offered = offered(config, &means).await?;
+    Ok(Online { reached, rates, offered })
+}
+
+/// What our account on a ledger needs of its coin for one more session, and why it has too little.
+async fn for_fees(
+    config: &Meant,
+    name: &str,
+    ledger: &dyn Ledger,
+) -> Result<(Option<String>, Option<String>), LedgerError> {
+    let reserve = ledger.reserve().await?;
+    let coin = || named(config, name, &Asset::coin()).money(reserve);
+    let fees = (reserve > Amount::ZERO).then(coin);
+    let lacks = lack(ledger, &Asset::coin(), Amount::ZERO).await?;
+    Ok((fees, lacks.map(|lack| lack.to_string())))
 }
 
 /// Whether the ledger means what the config means by a currency.

@@ -3,8 +3,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::buying::Event;
-use crate::config::{Config, Spending};
-use crate::session::Progress;
+use crate::session::{Paying, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sdpp_ledger::Amount;
 use std::fs::File;
@@ -19,6 +18,7 @@ pub(super) struct Items {
     to: Box<dyn Write + Send>,
     empty: Option<PathBuf>,
     failed: Option<Failure>,
+    money: Option<Money>,
 }
 
 impl Items {
@@ -31,7 +31,7 @@ impl Items {
                 File::create_new(path).map_err(Failure::io("make the new file", path))?,
             )),
         };
-        Ok(Items { to, empty: path.cloned(), failed: None })
+        Ok(Items { to, empty: path.cloned(), failed: None, money: None })
     }
 
     /// Writes what comes until no more does. `broke` is called once when writing fails; after
@@ -49,8 +49,10 @@ impl Items {
                 if self.failed.is_some() {
                     broke.take().into_iter().for_each(|broke| broke());
                 }
-                if let Event::Progress(progress) = event {
-                    bar.show(&progress);
+                match event {
+                    Event::Paying(paying) => self.money = Some(Money::of(&paying)),
+                    Event::Progress(progress) => bar.show(&progress, self.money.as_ref()),
+                    Event::Item { .. } => {}
                 }
             }
             bar.0.finish_and_clear();
@@ -60,6 +62,11 @@ impl Items {
         let thread = std::thread::Builder::new().name("sdpp-items".to_owned()).spawn(drain);
         thread
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot start a thread: {error}")))
+    }
+
+    /// What was paid in, where something was ordered.
+    pub(super) fn money(&self) -> Option<&Money> {
+        self.money.as_ref()
     }
 
     /// Why an item could not be written, if one could not.
@@ -76,6 +83,7 @@ impl Items {
                 self.empty = None;
             }
             Event::Progress(_) => self.write(|to| to.flush()),
+            Event::Paying(_) => {}
         }
     }
 
@@ -104,11 +112,9 @@ pub(super) struct Money {
 }
 
 impl Money {
-    /// The currency that will be paid in, unless the session finds none.
-    pub(super) fn of(config: &Config, spending: &[&Spending]) -> Money {
-        let currency = spending.first().map(|one| one.currency.clone()).unwrap_or_default();
-        let decimals = config.currencies.get(&currency).map_or(0, |known| known.decimals);
-        Money { currency, decimals }
+    /// The currency that is paid in.
+    fn of(paying: &Paying) -> Money {
+        Money { currency: paying.currency.clone(), decimals: paying.decimals }
     }
 
     /// Such as `0.001000 of 0.002000 SDP`.
@@ -119,11 +125,11 @@ impl Money {
 }
 
 /// A progress bar, on a terminal only.
-pub(super) struct Bar(ProgressBar, Money);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar for so many items, or for a stream without an end.
-    pub(super) fn new(quantity: Option<u64>, money: Money) -> Bar {
+    pub(super) fn new(quantity: Option<u64>) -> Bar {
         let template = "{elapsed_precise} {bar:30} {pos}/{len} items, {msg}";
         let bar = match quantity {
             Some(quantity) => ProgressBar::new(quantity),
@@ -133,13 +139,14 @@ impl Bar {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         let style = ProgressStyle::with_template(template);
-        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), money)
+        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     }
 
-    fn show(&self, progress: &Progress) {
-        let Bar(bar, money) = self;
+    fn show(&self, progress: &Progress, money: Option<&Money>) {
+        let Bar(bar) = self;
         bar.set_position(progress.items);
-        let (windows, paid, rate) = (progress.windows, money.paid_of_owed(progress), bar.per_sec());
+        let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
+        let (windows, rate) = (progress.windows, bar.per_sec());
         bar.set_message(format!("{windows} windows, {paid} paid, {rate:.0} items/s"));
     }
 }

@@ -73,7 +73,8 @@ fn first_line(address: &str, wait: Duration) -> Outcome<Vec<u8>> {
     }
 }
 
-fn show(menu: &Menu) -> Outcome {
+/// For people, at a glance.
+pub(super) fn show(menu: &Menu) -> Outcome {
     out::line(format_args!("seller   {}", menu.public_key))?;
     let (k, w) = (menu.payment_granularity, menu.credit_windows);
     let signed = if menu.signature_required { "signed" } else { "under a MAC" };

@@ -23,6 +23,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod menu;
+mod offered;
 pub mod out;
 mod rating;
 mod remainders;

@@ -72,6 +72,28 @@ pub(super) struct Running {
     arbiter: Arbiter,
 }
 
+/// Who we are, and the ledgers that we have: what a menu is made from.
+pub(super) struct Means {
+    /// The key that signs messages.
+    pub(super) key: Key,
+    /// The ledgers by id.
+    pub(super) ledgers: Ledgers,
+    /// Their ids by the names in the config.
+    pub(super) ids: BTreeMap<String, LedgerId>,
+}
+
+impl Means {
+    /// The id of a ledger that the config names.
+    pub(super) fn id(&self, name: &str) -> Outcome<LedgerId> {
+        id(&self.ids, name)
+    }
+}
+
+fn id(ids: &BTreeMap<String, LedgerId>, name: &str) -> Outcome<LedgerId> {
+    let unknown = || Failure::usage(format!("the config has no ledger {name:?}"));
+    ids.get(name).cloned().ok_or_else(unknown)
+}
+
 impl Running {
     /// Opens the journal and starts everything; whatever is owed is gone on with at once.
     pub(super) fn start(config: &Config, key: Key, opened: &[(&str, &Opened)]) -> Outcome<Running> {
@@ -200,8 +222,18 @@ impl Running {
 
     /// The id of a ledger that the config names.
     pub(super) fn id(&self, name: &str) -> Outcome<LedgerId> {
-        let unknown = || Failure::usage(format!("the config has no ledger {name:?}"));
-        self.ids.get(name).cloned().ok_or_else(unknown)
+        id(&self.ids, name)
+    }
+
+    /// What a menu is made from.
+    pub(super) fn means(&self) -> Means {
+        let (ledgers, ids) = (self.ledgers.clone(), self.ids.clone());
+        Means { key: self.key.clone(), ledgers, ids }
+    }
+
+    /// The ledger that the config names.
+    pub(super) fn ledger(&self, name: &str) -> Option<&Arc<dyn Ledger>> {
+        self.ids.get(name).and_then(|id| self.ledgers.get(id))
     }
 
     /// Waits until nothing is owed to any ledger any more, so long at most; gives what still is.

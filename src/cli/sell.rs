@@ -1,7 +1,7 @@
 //! `sdpp sell`: runs the seller until a signal.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::running::{Running, Signals, in_system};
+use super::running::{Means, Running, Signals, in_system};
 use super::status;
 use super::{out, rating};
 use crate::actors::listener::{Shop, listen};
@@ -105,7 +105,7 @@ impl Selling {
     /// Listens, and serves whoever connects.
     pub(super) async fn start(config: &Config, running: &Running) -> Outcome<Selling> {
         let seller = seller_of(config)?;
-        let (offer, topics) = offer(config, seller, running)?;
+        let (offer, topics) = offer(config, seller, &running.means())?;
         let listener = TcpListener::bind(seller.listen).await.map_err(|error| {
             let (address, hint) = (seller.listen, "stop what uses it, or set another in [seller]");
             Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}: {hint}"))
@@ -160,10 +160,10 @@ fn seller_of(config: &Config) -> Outcome<&Seller> {
 }
 
 /// The menu, and where each topic's items come from.
-fn offer(
+pub(super) fn offer(
     config: &Config,
     seller: &Seller,
-    running: &Running,
+    running: &Means,
 ) -> Outcome<(Offer, BTreeMap<String, Origin>)> {
     let topics = available(config)?;
     let mut currencies_accepted = Vec::new();
@@ -221,7 +221,7 @@ fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>
 fn currency_offer(
     name: &str,
     currency: &CurrencyConfig,
-    running: &Running,
+    running: &Means,
 ) -> Outcome<CurrencyOffer> {
     let ledger = running.id(&currency.ledger)?;
     let own = running.ledgers.get(&ledger).map(|ledger| ledger.account());
@@ -243,7 +243,7 @@ fn currency_offer(
     })
 }
 
-fn records_offer(config: &Config, running: &Running) -> Outcome<Option<RecordsOffer>> {
+fn records_offer(config: &Config, running: &Means) -> Outcome<Option<RecordsOffer>> {
     let Some(records) = &config.records else { return Ok(None) };
     let batch = match records.batch {
         RecordsBatch::Each => "each",

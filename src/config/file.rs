@@ -213,6 +213,7 @@ pub(super) struct BuyerFile {
 pub(super) struct SpendingFile {
     pub currency: String,
     pub max_total: Units,
+    pub max_per_day: Option<Units>,
     pub deposit: Option<Units>,
     pub top_up_below: Option<Units>,
     pub keep_channel: Option<bool>,

@@ -294,6 +294,10 @@ pub struct Spending {
     pub currency: String,
     /// The most that one session may cost, in its smallest unit.
     pub max_total: Amount,
+    /// The most that may be spent in it from one midnight (UTC) to the next, whatever the sessions,
+    /// in its smallest unit; at least 1. `None` for no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_per_day: Option<Amount>,
     /// What a new escrow channel is funded with, and what a top-up adds, at least; `None` where
     /// escrow is no method.
     pub deposit: Option<Amount>,

@@ -9,7 +9,8 @@ mod seller;
 mod windows;
 
 pub use buyer::{
-    Answer, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, PinnedCurrency, Wish,
+    Answer, Bid, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, PinnedCurrency, Wish,
+    bids,
 };
 pub use seller::{
     Grant, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy, SellerRandomness,
@@ -17,7 +18,7 @@ pub use seller::{
 
 use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, Voucher, WireError, legible};
 use crate::record::{End, Record, SignedMessage};
-use crate::terms::{Role, SessionId};
+use crate::terms::{Method, Role, SessionId};
 use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
 use std::collections::VecDeque;
 
@@ -79,8 +80,13 @@ pub enum Input<'a> {
         /// The ledger's reason.
         why: String,
     },
-    /// Buyer: the answer to [`Output::Afford`]. What cannot be paid is told as [`Input::Failed`].
+    /// Buyer: the answer to [`Output::Afford`].
     Afforded,
+    /// Buyer: the other answer to [`Output::Fund`] and [`Output::Afford`]: we cannot pay so.
+    NotFunded {
+        /// Why, for us.
+        why: String,
+    },
     /// Somebody wants this side to end in good order.
     Stop(Reason),
     /// The channel that pays is closed or withdrawn for good. Whatever is owed, nothing more is
@@ -123,7 +129,7 @@ pub enum Output {
         signer: Account,
     },
     /// Buyer: see whether our account can pay so much by transfer, and answer with
-    /// [`Input::Afforded`].
+    /// [`Input::Afforded`] or [`Input::NotFunded`].
     Afford {
         /// The ledger.
         ledger: LedgerId,
@@ -132,7 +138,9 @@ pub enum Output {
         /// How much there must be, beside fees, in the asset's smallest unit.
         amount: Amount,
     },
-    /// Buyer: find or open a channel, and answer with [`Input::Funded`].
+    /// Buyer: this is what is paid in from here on.
+    Paying(Paying),
+    /// Buyer: find or open a channel, and answer with [`Input::Funded`] or [`Input::NotFunded`].
     Fund {
         /// What there must be room for: the session's cost where that is known, else what may be
         /// out on credit.
@@ -187,6 +195,19 @@ pub struct ChannelView {
     pub is_left: bool,
     /// What happens to channels on its ledger could not be read for longer than we planned for.
     pub is_unwatched: bool,
+}
+
+/// What a buyer pays in, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paying {
+    /// The currency's name.
+    pub currency: String,
+    /// How many decimals a whole coin has.
+    pub decimals: u8,
+    /// By which method.
+    pub method: Method,
+    /// What we would rather have paid in, and why it was not: a sentence for each, for us.
+    pub passed: Vec<String>,
 }
 
 /// Where a session stands, for people.

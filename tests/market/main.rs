@@ -51,5 +51,8 @@ mod reclaim;
 mod redeeming;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;
+mod spending;
 mod trade;
 mod watch;
+#[cfg(all(feature = "ethereum", feature = "fabric", feature = "iota"))]
+mod whole;

@@ -6,6 +6,7 @@ mod amends;
 mod amends_lied;
 mod channels;
 mod channels_shown;
+mod choosing;
 mod liars;
 mod lying_seller;
 mod money;

@@ -124,6 +124,7 @@ pub fn pinned(method: Method) -> PinnedCurrency {
         decimals: 6,
         method,
         account: key(2).public().account(),
+        max_total: None,
         channels: sdpp::session::ChannelPlan::default(),
     }
 }
@@ -409,9 +410,13 @@ impl Pair {
                 }
             }
             Output::Afford { amount, .. } => match amount > self.holds {
-                true => self.tell(role, Input::Failed(format!("too little for {amount}"))),
+                true => {
+                    let why = format!("too little for {amount}");
+                    self.tell(role, Input::NotFunded { why });
+                }
                 false => self.tell(role, Input::Afforded),
             },
+            Output::Paying(_) => {}
             Output::Fund { .. } => {
                 let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
                 let (channel, domain) = (ChannelId([5; 32]), domain());

@@ -104,7 +104,7 @@ async fn buy_all(
     let wish = Wish {
         topic: "lines".to_owned(),
         quantity: None,
-        currencies: buy::pinned(config, &spending, buyer)?,
+        currencies: buy::pinned(config, &spending, |name| buyer.ledger(name))?,
         max_total: None,
         seller: Some(seller.key.public()),
     };

@@ -6,7 +6,7 @@ mod stage;
 use super::audit;
 use super::buy;
 use super::exit::{Exit, Failure, Outcome};
-use super::items::{Bar, Items, Money};
+use super::items::{Bar, Items};
 use super::out;
 use super::running::{Running, in_system};
 use super::sell::Selling;
@@ -155,7 +155,7 @@ async fn trade(
     let wish = Wish {
         topic: TOPIC.to_owned(),
         quantity: Some(demo.items),
-        currencies: buy::pinned(config, &spending, buyer)?,
+        currencies: buy::pinned(config, &spending, |name| buyer.ledger(name))?,
         max_total: None,
         seller: Some(seller.key.public()),
     };
@@ -164,7 +164,7 @@ async fn trade(
     let address = selling.address.to_string();
     let session = buy::start(&address, config, wish, buyer).await?;
     let items = Items::open(Some(&items.to_owned()))?;
-    let bar = Bar::new(Some(demo.items), Money::of(config, &spending));
+    let bar = Bar::new(Some(demo.items));
     let (ended, items) = buy::follow(session, items, bar, None).await?;
     items.close().map(|()| ended)
 }

@@ -147,6 +147,11 @@ fn spending(
     if max_total == Amount::ZERO {
         return Err(wrong(&at("max_total"), "with nothing to spend, nothing can be bought"));
     }
+    let max_per_day = written.max_per_day.map(|units| units.0);
+    if max_per_day == Some(Amount::ZERO) {
+        let what = "with nothing to spend in a day, nothing can be bought: leave it out for no end";
+        return Err(wrong(&at("max_per_day"), what));
+    }
     let deposit = written.deposit.map(|units| units.0);
     let methods = currencies.get(&currency).map(|currency| &currency.methods);
     let escrow = methods.is_some_and(|methods| methods.contains(&Method::Escrow));
@@ -171,7 +176,7 @@ fn spending(
         }
     }
     let keep_channel = written.keep_channel.unwrap_or(false);
-    Ok(Spending { currency, max_total, deposit, top_up_below, keep_channel })
+    Ok(Spending { currency, max_total, max_per_day, deposit, top_up_below, keep_channel })
 }
 
 fn sellers(written: BTreeMap<String, String>) -> Outcome<BTreeMap<String, PublicKey>> {

@@ -1,6 +1,7 @@
 //! The buyer's side of one session.
 
 mod amending;
+mod bid;
 mod ordering;
 mod paying;
 mod purse;
@@ -10,6 +11,7 @@ mod stream;
 mod wish;
 
 pub use amending::{Answer, Complain};
+pub use bid::{Bid, bids};
 pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
@@ -18,7 +20,7 @@ use crate::record::{End, Record, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Method, Role, Terms};
 use purse::Purse;
-use sdpp_ledger::{Account, Amount, Key, Reference};
+use sdpp_ledger::{Amount, Key, Reference};
 use stream::Stream;
 
 /// The buyer's side of one session, from the menu to the exit.
@@ -65,10 +67,21 @@ struct Farewell {
 struct Choice {
     menu: Menu,
     message: SignedMessage,
-    currency: String,
-    method: Method,
-    account: Account,
-    channels: ChannelPlan,
+    /// What we would pay in.
+    ours: PinnedCurrency,
+    /// Its place in our order of preference.
+    place: usize,
+    /// What came before it there, and is not paid in.
+    passed: Vec<Passed>,
+}
+
+/// A currency of ours that an order is not paid in.
+#[derive(Debug)]
+struct Passed {
+    /// Which, and why, as a sentence.
+    what: String,
+    /// The whole reason, where it would be the only one.
+    fault: Fault,
 }
 
 /// An order whose bytes are fixed.
@@ -80,6 +93,8 @@ struct Ordered {
     purse: Option<Purse>,
     /// What the seller offers.
     offered: Menu,
+    /// The most that the session may cost.
+    ceiling: Option<Amount>,
 }
 
 enum Event<'a> {
@@ -246,9 +261,12 @@ impl Buyer {
                 Event::Other(Input::Funded { channel, domain, base, ceiling, deposit }),
             ) => self.funded(state, (channel, domain), (base, ceiling, deposit), now_ms),
             (State::Funding(choice), Event::Other(Input::Afforded))
-                if choice.method == Method::Transfer =>
+                if choice.ours.method == Method::Transfer =>
             {
                 self.order(state, None, now_ms)
+            }
+            (State::Funding(_), Event::Other(Input::NotFunded { why })) => {
+                self.not_funded(state, why, now_ms)
             }
             (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
                 if *awaited == reference =>

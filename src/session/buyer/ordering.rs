@@ -3,13 +3,13 @@
 
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
-use super::{Buyer, Choice, Ordered, State, wish};
+use super::{Buyer, Choice, Ordered, Passed, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
     Code, Draft, ENCODING, Envelope, EscrowChoice, Menu, Order, SessionKey, VERSION, terms,
 };
-use crate::record::{Act, Owed, Record};
-use crate::session::{Fault, Output};
+use crate::record::{Act, Owed, Record, SignedMessage};
+use crate::session::{Fault, Output, Paying};
 use crate::terms::{Currency, Method, Purpose, Role, SessionId};
 use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
 
@@ -34,32 +34,83 @@ impl Buyer {
         if message.data.is_none() {
             return Err(Fault::theirs(Code::Malformed, "the menu is too long to be kept"));
         }
-        let latest_ms = now_ms.saturating_sub(self.policy.clock_skew_ms);
-        let (ours, _) = wish::choose(&menu, &self.wish, latest_ms)?;
-        let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
-        let channels = ours.channels.clone();
-        let choice = Choice { menu, message, currency, method, account, channels };
-        self.see_to_funds(state, choice)
+        self.choose(state, (menu, message), 0, Vec::new(), now_ms)
     }
 
-    /// Before anything is ordered, our own money is looked at.
-    fn see_to_funds(&mut self, state: &mut State, choice: Choice) -> Result<(), Fault> {
+    /// Takes the first of our currencies, from a place in our order of preference on, that the menu has
+    /// too and that our ceiling allows.
+    fn choose(
+        &mut self,
+        state: &mut State,
+        (menu, message): (Menu, SignedMessage),
+        from: usize,
+        mut passed: Vec<Passed>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let latest_ms = now_ms.saturating_sub(self.policy.clock_skew_ms);
+        let mut differences = Vec::new();
+        let wished = self.wish.currencies.clone().into_iter().enumerate().skip(from);
+        for (place, ours) in wished {
+            if let Err(what) = wish::offered(&menu, &ours, latest_ms) {
+                differences.extend(what.map(|what| format!("its {} has {what}", ours.name)));
+                continue;
+            }
+            let choice =
+                Choice { menu: menu.clone(), message: message.clone(), ours, place, passed };
+            match self.see_to_funds(state, choice)? {
+                None => return Ok(()),
+                Some((choice, fault)) => {
+                    passed = choice.passed;
+                    passed.push(Passed::new(&choice.ours, fault));
+                }
+            }
+        }
+        Err(none_left(passed).unwrap_or_else(|| wish::nothing_in_common(&menu, &differences)))
+    }
+
+    /// Before anything is ordered, our own money is looked at. Gives the choice back, and why, where
+    /// the order would pass our ceiling.
+    fn see_to_funds(
+        &mut self,
+        state: &mut State,
+        choice: Choice,
+    ) -> Result<Option<(Choice, Fault)>, Fault> {
         // Any channel will do to see what the session would cost.
         let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
-        let by_escrow = choice.method == Method::Escrow;
+        let by_escrow = choice.ours.method == Method::Escrow;
         let order = self.order_from(&choice, by_escrow.then_some(escrow));
-        let terms = wish::check_order(&choice.menu, &order, &self.wish, None)?;
+        let ceiling = self.wish.ceiling(&choice.ours);
+        let terms = match wish::check_order(&choice.menu, &order, ceiling, None) {
+            Ok(terms) => terms,
+            Err(fault) if fault.code == Code::OrderRefused => return Ok(Some((choice, fault))),
+            Err(fault) => return Err(fault),
+        };
         let too_much = || Fault::ours("the price of this order passes 128 bits");
         let least = terms.owed_for(terms.quantity.unwrap_or(terms.credit_items()));
         let least = least.ok_or_else(too_much)?;
         let Currency { ledger, payee, asset, .. } = terms.currency;
         self.out.push(if by_escrow {
-            let ample = least.max(choice.channels.deposit);
+            let ample = least.max(choice.ours.channels.deposit);
             Output::Fund { least, ample, ledger, payee, asset }
         } else {
             Output::Afford { ledger, asset, amount: least }
         });
         *state = State::Funding(Box::new(choice));
+        Ok(None)
+    }
+
+    /// Our account cannot pay so: the next that both sides have is looked at.
+    pub(super) fn not_funded(
+        &mut self,
+        state: &mut State,
+        why: String,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        if let State::Funding(choice) = std::mem::replace(state, State::Closed) {
+            let Choice { menu, message, ours, place, mut passed } = *choice;
+            passed.push(Passed::new(&ours, Fault::private(Role::Buyer, why)));
+            return self.choose(state, (menu, message), place + 1, passed, now_ms);
+        }
         Ok(())
     }
 
@@ -74,7 +125,7 @@ impl Buyer {
         let State::Funding(choice) = state else {
             return Ok(());
         };
-        let purse = Purse::new((channel, domain), amounts, choice.channels.clone());
+        let purse = Purse::new((channel, domain), amounts, choice.ours.channels.clone());
         self.order(state, Some(purse), now_ms)
     }
 
@@ -91,14 +142,16 @@ impl Buyer {
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
         let order = self.order_from(choice, escrow);
         let room = purse.as_ref().map(Purse::room);
-        wish::check_order(&choice.menu, &order, &self.wish, room)?;
+        let ceiling = self.wish.ceiling(&choice.ours);
+        wish::check_order(&choice.menu, &order, ceiling, room)?;
         let draft = Draft::new(SessionId::NONE, &order);
         let digest = draft.data_digest();
         let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
         let session = terms.session;
         self.out.begin(session);
         let (menu, offered) = (choice.message.clone(), choice.menu.clone());
-        let ordered = Box::new(Ordered { terms, menu, draft, purse, offered });
+        self.out.push(Output::Paying(choice.paying()));
+        let ordered = Box::new(Ordered { terms, menu, draft, purse, offered, ceiling });
         let deadline_ms = now_ms + self.policy.patience_ms;
         match self.anchor(&ordered) {
             Some(owed) if self.policy.anchor_before && !owed.held => {
@@ -161,11 +214,11 @@ impl Buyer {
         let salt_secret = keys.salt_secret().clone();
         self.out.record(Record::Epoch { epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
-            let Ordered { terms, purse, offered, .. } = *ordered;
+            let Ordered { terms, purse, offered, ceiling, .. } = *ordered;
             let brings = Brings {
                 key: self.key.clone(),
                 offered,
-                ceiling: self.wish.max_total,
+                ceiling,
                 granularity_max: self.policy.granularity_max,
             };
             let stream = Stream::new(brings, terms, keys, purse);
@@ -180,9 +233,9 @@ impl Buyer {
             encoding: ENCODING.to_owned(),
             data_type: self.wish.topic.clone(),
             order_quantity: self.wish.quantity,
-            currency_type: choice.currency.clone(),
-            method: choice.method,
-            address: choice.account.clone(),
+            currency_type: choice.ours.name.clone(),
+            method: choice.ours.method,
+            address: choice.ours.account.clone(),
             public_key_signature: self.key.public(),
             public_key_encryption: self.randomness.encryption.public(),
             menu_digest: choice.message.data_digest,
@@ -200,4 +253,36 @@ impl Buyer {
         let (purpose, held) = (Purpose::Order, self.policy.hold_records);
         Some(Owed { reference, purpose, ledger, act, held })
     }
+}
+
+impl Choice {
+    /// What is paid in, for people.
+    fn paying(&self) -> Paying {
+        let PinnedCurrency { name, decimals, method, .. } = &self.ours;
+        Paying {
+            currency: name.clone(),
+            decimals: *decimals,
+            method: *method,
+            passed: self.passed.iter().map(|passed| passed.what.clone()).collect(),
+        }
+    }
+}
+
+impl Passed {
+    fn new(ours: &PinnedCurrency, fault: Fault) -> Self {
+        Passed { what: format!("{} by {}: {}", ours.name, ours.method, fault.why), fault }
+    }
+}
+
+/// Why nothing is ordered, where currencies were in common: what was wrong with each of them.
+fn none_left(mut passed: Vec<Passed>) -> Option<Fault> {
+    let whats: Vec<String> = passed.iter().map(|passed| passed.what.clone()).collect();
+    let Passed { fault, .. } = passed.pop()?;
+    if passed.is_empty() {
+        return Some(fault);
+    }
+    // What our accounts hold is nothing for a stranger: one such reason hides all.
+    let mut faults = passed.into_iter().map(|one| one.fault).chain([fault.clone()]);
+    let said = faults.find_map(|fault| fault.said);
+    Some(Fault { why: format!("nothing is ordered: {}", whats.join("; ")), said, ..fault })
 }

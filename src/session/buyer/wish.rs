@@ -14,7 +14,8 @@ pub struct Wish {
     pub quantity: Option<u64>,
     /// The currencies that we have, the best first.
     pub currencies: Vec<PinnedCurrency>,
-    /// The most that the session may cost, in the chosen currency's smallest unit.
+    /// The most that the session may cost, in the chosen currency's smallest unit, where that
+    /// one's own ceiling is not less.
     pub max_total: Option<Amount>,
     /// The seller's key; `None` trusts whoever answers.
     pub seller: Option<PublicKey>,
@@ -37,8 +38,17 @@ pub struct PinnedCurrency {
     pub method: Method,
     /// Our account there.
     pub account: Account,
+    /// The most that a session may cost in it, in its smallest unit; `None` for no end.
+    pub max_total: Option<Amount>,
     /// How we fund channels in it, and leave them.
     pub channels: ChannelPlan,
+}
+
+impl Wish {
+    /// The most that a session may cost that is paid in this currency of ours.
+    pub(super) fn ceiling(&self, ours: &PinnedCurrency) -> Option<Amount> {
+        [ours.max_total, self.max_total].into_iter().flatten().min()
+    }
 }
 
 /// How channels are funded and left. Amounts are in the asset's smallest unit.
@@ -116,31 +126,34 @@ pub(super) fn check_menu(
     Ok(())
 }
 
-/// The first of our currencies that the menu has too, exactly as we know it, at a rate that is what
-/// its quote says and that is offered at `now_ms`.
-pub(super) fn choose<'a>(
+/// What the menu says of a currency of ours, if it has that exactly as we know it, at a rate that is
+/// what its quote says and that is offered at `now_ms`.
+///
+/// # Errors
+/// What the menu has instead, as the end of a sentence; `None` where it has nothing of the name.
+pub(super) fn offered<'a>(
     menu: &'a Menu,
-    wish: &'a Wish,
+    ours: &PinnedCurrency,
     now_ms: u64,
-) -> Result<(&'a PinnedCurrency, &'a CurrencyOffer), Fault> {
-    let mut differences = String::new();
-    for ours in &wish.currencies {
-        let Some(offer) = menu.currency(&ours.name, ours.method) else {
-            continue;
-        };
-        match difference(ours, offer).or_else(|| no_quote(offer, now_ms)) {
-            None => return Ok((ours, offer)),
-            Some(what) => differences.push_str(&format!("; its {} has {what}", ours.name)),
-        }
+) -> Result<&'a CurrencyOffer, Option<String>> {
+    let offer = menu.currency(&ours.name, ours.method).ok_or(None)?;
+    match difference(ours, offer).or_else(|| no_quote(offer, now_ms)) {
+        None => Ok(offer),
+        Some(what) => Err(Some(what)),
     }
+}
+
+/// No currency of ours is on the menu. `differences` says what it has of those names.
+pub(super) fn nothing_in_common(menu: &Menu, differences: &[String]) -> Fault {
     let offered: Vec<String> = menu
         .currencies_accepted
         .iter()
         .map(|offer| format!("{} by {} on {}", offer.currency, offer.method, offer.ledger))
         .collect();
     let offered = legible(&offered.join(", "));
+    let differences: String = differences.iter().map(|what| format!("; {what}")).collect();
     let why = format!("no currency in common: the seller takes {offered}{differences}");
-    Err(Fault { code: Code::UnknownCurrency, ..Fault::ours(why) })
+    Fault { code: Code::UnknownCurrency, ..Fault::ours(why) }
 }
 
 /// Why a rate does not stand by its quote, where it has one.
@@ -169,12 +182,12 @@ pub(super) fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option
     (offer.rate.denominator == Amount::ZERO).then(|| "a rate over zero".to_owned())
 }
 
-/// What the order would bind us to: everything that we would refuse to pay is found here. `room`
-/// is what the channel has for us, where there is one already.
+/// What the order would bind us to: everything that we would refuse to pay is found here. `ceiling`
+/// is the most that it may cost, `room` what the channel has for us, where there is one already.
 pub(super) fn check_order(
     menu: &Menu,
     order: &Order,
-    wish: &Wish,
+    ceiling: Option<Amount>,
     room: Option<Amount>,
 ) -> Result<Terms, Fault> {
     let ours = |(code, why)| Fault { code, ..Fault::ours(why) };
@@ -191,7 +204,7 @@ pub(super) fn check_order(
     }
     // So much can be out on credit before we could say that it is enough.
     let credit = terms.credit_items();
-    let wanted = (terms.quantity.unwrap_or(credit), "our ceiling", wish.max_total);
+    let wanted = (terms.quantity.unwrap_or(credit), "our ceiling", ceiling);
     let at_once = (credit.min(wanted.0), "the channel's room", room);
     for (items, what, max) in [wanted, at_once] {
         let Some(cost) = terms.owed_for(items) else {

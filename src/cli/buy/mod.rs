@@ -1,11 +1,14 @@
 //! `sdpp buy`: buys items from a seller.
 
+mod bill;
+mod spending;
+
 use super::desk::{BuyersDesk, Desk};
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
+use super::out;
 use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
-use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::reclaim;
 use crate::actors::session::{Ended, SessionActor, Stop};
@@ -15,13 +18,13 @@ use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spen
 use crate::journal::Remainder;
 use crate::message::Reason;
 use crate::record::End;
-use crate::session::{
-    Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Progress as Standing, Wish,
-};
+use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress as Standing, Wish};
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::{Amount, PublicKey};
+use sdpp_ledger::{Amount, LedgerId, PublicKey};
 use serde_json::json;
+pub(super) use spending::pinned;
+use spending::spending;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,9 +35,6 @@ const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// The largest K that is ordered from: the leaves of an open window are kept in memory.
 const GRANULARITY_MAX: u32 = 100_000;
-
-/// How long a seller may take to show its menu before a currency is chosen.
-const MENU_WAIT: Duration = Duration::from_secs(10);
 
 /// The most channels with something left in them that are told of at the end.
 const REMAINDERS_TOLD: usize = 5;
@@ -55,10 +55,12 @@ pub(super) struct Buy {
     /// The buyer's config.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Pay in this currency; without it, the first of the config that the seller takes too.
+    /// Pay in this currency; without it, the first of the config that the seller takes too, that
+    /// may be spent, and that our account can pay.
     #[arg(long, value_name = "NAME")]
     currency: Option<String>,
     /// The most that it may cost, in the currency's smallest unit; never more than the config has.
+    /// Where the config has several currencies, --currency says which one's.
     #[arg(long, value_name = "AMOUNT")]
     max_total: Option<Amount>,
     /// Stop after this long, such as `90s` or `10m`.
@@ -73,8 +75,13 @@ pub(super) struct Buy {
     /// Believe whoever answers. Its key is said at the end, to be kept.
     #[arg(long)]
     trust_on_first_use: bool,
-    /// One JSON object about the session on standard output; needs `--output` for the items.
-    #[arg(long, requires = "output")]
+    /// Show the bill and buy nothing: what it would cost in each currency of the config, and in which
+    /// it would be paid. Nothing is signed, and the seller hears nothing.
+    #[arg(long, conflicts_with = "output")]
+    dry_run: bool,
+    /// One JSON object about the session on standard output; needs `--output` for the items, unless
+    /// nothing is bought.
+    #[arg(long)]
     json: bool,
 }
 
@@ -94,6 +101,11 @@ fn quantity(text: &str) -> Result<Quantity, String> {
 impl Buy {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
+        if self.json && !self.dry_run && self.output.is_none() {
+            return Err(Failure::usage(
+                "--json needs --output FILE: standard output is one of them",
+            ));
+        }
         let config = Config::load(&self.config)?;
         in_system(buy(self, config))
     }
@@ -103,6 +115,9 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let buyer = config.buyer.as_ref().ok_or_else(|| {
         Failure::usage("this config has no [buyer]: `sdpp init` writes one to start from")
     })?;
+    if ask.dry_run {
+        return bill::show(&ask, &config, buyer).await;
+    }
     let (seller, spending) = (seller_key(&ask, buyer)?, spending(&ask, buyer)?);
     let items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
@@ -116,12 +131,12 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
     let begun = begin(&ask, &config, spending, seller, &running).await;
-    let Begun { wish, money, session } = match begun {
+    let Begun { wish, session } = match begun {
         Ok(begun) => begun,
         Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
     };
     desk.serve(session.actor.clone());
-    let bar = || Bar::new(ask.quantity.0, money.clone());
+    let bar = || Bar::new(ask.quantity.0);
     let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
     if ended.again {
         tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
@@ -139,7 +154,8 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         let (count, ledger) = (unsettled.count, unsettled.ledger);
         tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
     }
-    let told = Told { ended: &ended, money: &money, took: started.elapsed() };
+    let money = items.money().cloned();
+    let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
     let left = match ended.end {
         End::Complete => running.left_since(began_ms).await?,
         _ => running.left().await?,
@@ -167,11 +183,10 @@ async fn away(
 /// A session that has begun, and what it is for.
 struct Begun {
     wish: Wish,
-    money: Money,
     session: Session,
 }
 
-/// Chooses what to pay with, and connects.
+/// Says what may be paid with, and connects.
 async fn begin(
     ask: &Buy,
     config: &Config,
@@ -179,23 +194,25 @@ async fn begin(
     seller: Option<PublicKey>,
     running: &Running,
 ) -> Outcome<Begun> {
-    let currencies = payable(ask, spending, config, running).await?;
+    let spent = spending::spent_today(&spending, |query| Ok(running.reader.answer(query)?))?;
+    let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
+    spending::limit(&mut currencies, &spending, &spent);
     let wish = Wish {
         topic: ask.topic.clone(),
         quantity: ask.quantity.0,
-        currencies: pinned(config, &currencies, running)?,
-        max_total: ceiling(ask, &currencies),
+        currencies,
+        max_total: ask.max_total,
         seller,
     };
-    let money = Money::of(config, &currencies);
     let session = start(&ask.address, config, wish.clone(), running).await?;
-    Ok(Begun { wish, money, session })
+    Ok(Begun { wish, session })
 }
 
 /// What a session came to.
 struct Told<'a> {
     ended: &'a Ended,
-    money: &'a Money,
+    /// What was paid in, where something was ordered.
+    money: Option<&'a Money>,
     took: Duration,
 }
 
@@ -223,7 +240,9 @@ pub(super) async fn start(
         Failure::new(Exit::Failed, format!("cannot connect to {address}: {error}: {hint}"))
     };
     let unsafe_system = |error: crate::actors::NoRandomness| Failure::new(Exit::Failed, error);
-    let policy = policy(config, running)?;
+    let records = config.records.as_ref();
+    let records = records.map(|records| running.id(&records.ledger)).transpose()?;
+    let policy = policy(config, records);
     let patience = Duration::from_millis(policy.patience_ms);
     let connected = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await;
     let stream = connected.unwrap_or_else(|late| Err(late.into())).map_err(failed)?;
@@ -240,6 +259,7 @@ pub(super) async fn start(
         reader: running.reader.clone(),
         busy: running.busy.clone(),
         signer: running.key.public().account(),
+        patience,
         holds: None,
         events: sender,
         done: told,
@@ -302,7 +322,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
             "topic": ask.topic,
             "items": progress.items,
             "windows": progress.windows,
-            "currency": money.currency,
+            "currency": money.map(|money| &money.currency),
             "owed": progress.owed,
             "paid": progress.paid,
             "end": end,
@@ -312,7 +332,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
         }))?;
     } else {
         let (items, windows) = (progress.items, progress.windows);
-        let paid = money.paid_of_owed(progress);
+        let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
         let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
@@ -352,93 +372,9 @@ fn seller_key(ask: &Buy, buyer: &BuyerConfig) -> Outcome<Option<PublicKey>> {
     )))
 }
 
-/// What may be spent, in order of preference.
-fn spending<'a>(ask: &Buy, buyer: &'a BuyerConfig) -> Outcome<Vec<&'a Spending>> {
-    let wanted =
-        |spending: &&Spending| ask.currency.as_ref().is_none_or(|c| *c == spending.currency);
-    let spending: Vec<&Spending> = buyer.currencies.iter().filter(wanted).collect();
-    if spending.is_empty() {
-        let known: Vec<&str> = buyer.currencies.iter().map(|s| s.currency.as_str()).collect();
-        let why =
-            format!("the config has no such currency to spend: name one of {}", known.join(", "));
-        return Err(Failure::usage(why));
-    }
-    Ok(spending)
-}
-
-/// The first of our currencies that the seller takes too. A session has one ceiling, so where
-/// there is a choice the menu is asked for first, and the session is held to that currency alone.
-async fn payable<'a>(
-    ask: &Buy,
-    spending: Vec<&'a Spending>,
-    config: &Config,
-    running: &Running,
-) -> Outcome<Vec<&'a Spending>> {
-    if spending.len() < 2 {
-        return Ok(spending);
-    }
-    let address = ask.address.clone();
-    let asked = tokio::task::spawn_blocking(move || menu::ask(&address, MENU_WAIT)).await;
-    let menu = asked.map_err(|error| Failure::new(Exit::Failed, error))??;
-    for one in &spending {
-        let is_offered = |ours: &PinnedCurrency| {
-            menu.currency(&ours.name, ours.method).is_some_and(|offer| {
-                (&offer.ledger, &offer.asset, &offer.symbol, offer.decimals)
-                    == (&ours.ledger, &ours.asset, &ours.symbol, ours.decimals)
-            })
-        };
-        if pinned(config, &[one], running)?.iter().any(is_offered) {
-            return Ok(vec![one]);
-        }
-    }
-    // The seller takes none of them; the session says what it takes.
-    Ok(spending.into_iter().take(1).collect())
-}
-
-fn ceiling(ask: &Buy, spending: &[&Spending]) -> Option<Amount> {
-    let config = spending.first().map(|spending| spending.max_total);
-    match (config, ask.max_total) {
-        (Some(config), Some(asked)) => Some(config.min(asked)),
-        (config, asked) => config.or(asked),
-    }
-}
-
-pub(super) fn pinned(
-    config: &Config,
-    spending: &[&Spending],
-    running: &Running,
-) -> Outcome<Vec<PinnedCurrency>> {
-    let mut pinned = Vec::new();
-    for spending in spending {
-        let Some(currency) = config.currencies.get(&spending.currency) else { continue };
-        let ledger = running.id(&currency.ledger)?;
-        let Some(account) = running.ledgers.get(&ledger).map(|l| l.account().clone()) else {
-            continue;
-        };
-        for method in &currency.methods {
-            pinned.push(PinnedCurrency {
-                name: spending.currency.clone(),
-                ledger: ledger.clone(),
-                asset: currency.asset.clone(),
-                symbol: currency.symbol.clone(),
-                decimals: currency.decimals,
-                method: *method,
-                account: account.clone(),
-                channels: ChannelPlan {
-                    deposit: spending.deposit.unwrap_or_default(),
-                    top_up_below: spending.top_up_below,
-                    keep: spending.keep_channel,
-                },
-            });
-        }
-    }
-    Ok(pinned)
-}
-
-fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
+fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {
     let records = config.records.as_ref();
-    let ledger = records.map(|records| running.id(&records.ledger)).transpose()?;
-    Ok(BuyerPolicy {
+    BuyerPolicy {
         patience_ms: config.buyer.as_ref().map_or(30_000, |buyer| buyer.patience_ms),
         records: ledger,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
@@ -446,5 +382,5 @@ fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
         frame_bytes_max: config.limits.frame_bytes_max,
         clock_skew_ms: CLOCK_SKEW_MS,
         granularity_max: GRANULARITY_MAX,
-    })
+    }
 }

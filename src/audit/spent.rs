@@ -1,0 +1,95 @@
+//! What a buyer has spent since some moment, ledger by ledger and asset by asset: the invoices that it
+//! has accepted since then, paid or still on their way. Fees do not count, nor what lies in channels
+//! and is not vouched.
+
+use crate::journal::Entry;
+use crate::message::{Agreement, Menu, Order, reread, terms};
+use crate::record::{Record, SignedMessage};
+use crate::terms::{Role, Terms};
+use sdpp_ledger::{Amount, Asset, LedgerId};
+use std::collections::BTreeMap;
+
+/// How long a day is, in milliseconds.
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// When the day began, in UTC, that a moment is in. Both in milliseconds since 1970 UTC.
+pub fn day_began_ms(now_ms: u64) -> u64 {
+    now_ms - now_ms % DAY_MS
+}
+
+/// What was spent since a moment.
+#[derive(Debug, Clone)]
+pub struct Spent {
+    since_ms: u64,
+    sums: BTreeMap<(LedgerId, Asset), Amount>,
+}
+
+/// One session on its way through.
+#[derive(Debug, Default)]
+pub struct OfSession {
+    agreement: Option<Agreement>,
+    /// The place of the leg that was invoiced last, and what it came to.
+    leg: (usize, Amount),
+}
+
+impl Spent {
+    /// Nothing yet, since a moment in milliseconds since 1970 UTC.
+    pub fn since(since_ms: u64) -> Self {
+        Spent { since_ms, sums: BTreeMap::new() }
+    }
+
+    /// What was spent of an asset on a ledger, in its smallest unit.
+    pub fn of(&self, ledger: &LedgerId, asset: &Asset) -> Amount {
+        self.sums.get(&(ledger.clone(), asset.clone())).copied().unwrap_or_default()
+    }
+
+    /// Takes the next entry of one session; all of its entries, in their order, its order first.
+    ///
+    /// # Errors
+    /// Why it cannot be counted, as a sentence.
+    pub fn take(&mut self, session: &mut OfSession, entry: &Entry) -> Result<(), String> {
+        match &entry.record {
+            Record::Order { role: Role::Buyer, menu, order, .. } => {
+                session.agreement = Some(Agreement::new(&terms_of(menu, order)?));
+            }
+            Record::Amend { by, message } => {
+                if let Some(agreement) = &mut session.agreement {
+                    agreement.take(*by, message)?;
+                }
+            }
+            Record::Invoice { message, to_seq, .. } => {
+                self.invoice(session, entry.at_ms, message.amount_total, *to_seq);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn invoice(&mut self, session: &mut OfSession, at_ms: u64, total: Amount, to_seq: u64) {
+        let Some(agreement) = &session.agreement else { return };
+        let agreed = agreement.agreed();
+        let place = agreed.leg_place(to_seq);
+        let (last, before) = session.leg;
+        let before = if last == place { before } else { Amount::ZERO };
+        session.leg = (place, total);
+        if at_ms < self.since_ms {
+            return;
+        }
+        let currency = &agreed.leg(to_seq).currency;
+        let sum = self.sums.entry((currency.ledger.clone(), currency.asset.clone())).or_default();
+        // Nobody has spent more than there can be.
+        let more = total.saturating_sub(before);
+        *sum = sum.checked_add(more).unwrap_or(Amount::new(u128::MAX));
+    }
+}
+
+fn terms_of(menu: &SignedMessage, order: &SignedMessage) -> Result<Terms, String> {
+    if menu.data.is_none() || order.data.is_none() {
+        return Err(
+            "the order of a session was pruned from which something was bought since".into()
+        );
+    }
+    let read_menu: Menu = reread(menu).map_err(|error| error.to_string())?;
+    let read_order: Order = reread(order).map_err(|error| error.to_string())?;
+    terms(&read_menu, &read_order, &order.data_digest).map_err(|(_, why)| why)
+}
