@@ -411,6 +411,10 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
             stream.met(reference);
             Ok(())
         }
+        Event::Other(Input::Included { reference, blocks }) => {
+            stream.seen(reference, blocks);
+            Ok(())
+        }
         Event::Other(Input::Signed { reference, tx }) => {
             stream.signed(reference, tx);
             Ok(())
