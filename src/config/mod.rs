@@ -21,7 +21,7 @@ pub use iota::{Iota, IotaScheme};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
-use crate::terms::{Method, Rate};
+use crate::terms::{CountsWhen, Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -166,6 +166,37 @@ pub struct CurrencyConfig {
     /// Seller: its smallest units for one of the default currency's. Shown where it is not one to one.
     #[serde(skip_serializing_if = "is_one_to_one")]
     pub rate: Rate,
+    /// Seller: how final a payment by transfer must be before it counts for credit; shown where it is
+    /// not when it is final.
+    #[serde(serialize_with = "shown::counts_when", skip_serializing_if = "is_final")]
+    pub finality: CountsWhen,
+    /// Seller: how much is sold in it.
+    #[serde(skip_serializing_if = "CurrencyLimits::is_none")]
+    pub limits: CurrencyLimits,
+}
+
+/// How much a seller sells in a currency, in its smallest unit, each at least 1; `None` for no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CurrencyLimits {
+    /// What an order costs at least.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_min: Option<Amount>,
+    /// What an order costs at most; what may be unpaid at a time, where it is a stream without an end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_max: Option<Amount>,
+    /// How much one buyer may owe at a time that no deposit secures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credit_to_one: Option<Amount>,
+    /// How much all buyers may owe at a time that no deposit secures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credit_to_all: Option<Amount>,
+}
+
+impl CurrencyLimits {
+    /// Whether there is no limit.
+    pub fn is_none(&self) -> bool {
+        *self == CurrencyLimits::default()
+    }
 }
 
 impl CurrencyConfig {
@@ -264,9 +295,29 @@ pub struct Topic {
     pub price: Amount,
     /// The unit of the readings, for people.
     pub units: String,
+    /// What an item costs instead, in some orders: the lowest of those that hold for an order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<SpecialPrice>,
     /// Where the items come from.
     #[serde(serialize_with = "shown::origin")]
     pub source: Origin,
+}
+
+/// A price that holds in the place of its topic's, where all that it names is so; it names at least
+/// one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpecialPrice {
+    /// Paid in this currency: a name in [`Config::currencies`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// Ordered by this buyer: a name in [`Config::peers`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buyer: Option<String>,
+    /// So many items are ordered, or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_quantity: Option<u64>,
+    /// The price of one item, in the default currency's smallest unit; at least 1.
+    pub price: Amount,
 }
 
 /// What makes this a buyer.
@@ -453,6 +504,10 @@ fn suggest(message: &str) -> String {
         Some((_, candidate)) => format!("{message}; did you mean `{candidate}`?"),
         None => message.to_owned(),
     }
+}
+
+fn is_final(when: &CountsWhen) -> bool {
+    *when == CountsWhen::default()
 }
 
 fn is_one_to_one(rate: &Rate) -> bool {

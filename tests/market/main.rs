@@ -38,6 +38,7 @@ mod iota_network;
 mod killed;
 #[cfg(feature = "fabric")]
 mod network;
+mod offers;
 mod place;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]

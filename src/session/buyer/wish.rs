@@ -204,5 +204,9 @@ pub(super) fn check_order(
             return Err(ours((Code::OrderRefused, why)));
         }
     }
+    let offer = menu.currency(&terms.currency.name, terms.currency.method);
+    if let Some(why) = offer.and_then(|offer| offer.limits.refuse(&terms)) {
+        return Err(ours((Code::Quantity, why)));
+    }
     Ok(terms)
 }
