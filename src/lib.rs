@@ -13,6 +13,7 @@ pub mod dispute;
 pub mod journal;
 pub mod keystore;
 pub mod message;
+pub mod rates;
 pub mod record;
 pub mod session;
 pub mod source;

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
+use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, RateSourceAt, templates};
 use sdpp::keystore::KeyFrom;
 use sdpp::source::Origin;
 use std::os::unix::ffi::OsStrExt;
@@ -526,6 +526,89 @@ fn everything_wrong_is_named_by_file_line_and_key() {
         assert!(error.what.contains(what), "{to}: {error}");
         assert!(error.to_string().starts_with(&format!("seller.toml:{line}: ")), "{error}");
     }
+}
+
+/// A seller's config with a second currency whose rate is this.
+fn rated(rate: &str) -> String {
+    let second = format!("[currencies.B]\nledger = \"local\"\ndecimals = 8\n{rate}\n[records]");
+    changed("[records]", &second)
+}
+
+const TOLD: &str = "rate.largest_jump_permille = 50
+rate.sources = [
+  { kind = \"http\", url = \"https://prices.example/v1/b-sdp\", pointer = \"/data/price\", at = \"/time\" },
+  { kind = \"http\", url = \"env:PRICES\", pointer = \"\", name = \"exchange\", invert = true, places = 6 },
+  { kind = \"file\", path = \"b.json\", max_age_s = 3600 },
+]";
+
+#[test]
+fn a_rate_is_told_by_sources_and_what_is_not_said_has_a_default() {
+    let config = parse(&rated(TOLD)).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()), "{}", config.show());
+    let told = config.currencies["B"].rate.told().unwrap();
+    assert_eq!((told.least_sources, told.largest_spread_permille), (2, 20), "most of them");
+    assert_eq!((told.largest_jump_permille, told.jump_within_s), (50, 600));
+    assert_eq!((told.every_s, told.good_for_s, told.patience_ms), (10, 120, 5_000));
+    let ages: Vec<u64> = told.sources.iter().map(|source| source.max_age_s).collect();
+    assert_eq!(ages, [120, 120, 3_600]);
+    let RateSourceAt::File { path, pointer, time } = &told.sources[2].at else {
+        panic!("the third is a file");
+    };
+    assert_eq!((path, time.is_none()), (&examples().join("b.json"), true));
+    assert_eq!(pointer.to_string(), "\"\"");
+    assert_eq!((told.sources[1].invert, told.sources[1].places), (true, Some(6)));
+    assert!(config.currencies["SDP"].rate.is_one_to_one());
+}
+
+#[test]
+fn everything_wrong_with_a_rate_is_named_by_line_and_key() {
+    for (from, to, key, what) in [
+        ("50", "50\nrate.numerator = 1", "numerator", "fixed"),
+        ("50", "50\nrate.largest_spread = 1", "largest_spread", "unknown field"),
+        ("50", "50\nrate.least_sources = 4", "least_sources", "write 1 to 3"),
+        ("50", "50\nrate.least_sources = 0", "least_sources", "write 1 to 3"),
+        ("50", "50\nrate.every_s = 0", "every_s", "out of bounds"),
+        ("50", "50\nrate.good_for_s = 15", "good_for_s", "which are 15 s"),
+        ("50", "50\nrate.patience_ms = 99999", "patience_ms", "out of bounds"),
+        ("https://", "ftp://", "sources.0.url", "http://HOST"),
+        ("b-sdp", "b-sdp?key=1", "sources.0.url", "no query"),
+        ("\"/data/price\"", "\"data\"", "sources.0.pointer", "JSON pointer"),
+        ("\"/time\"", "\"time\"", "sources.0.at", "JSON pointer"),
+        ("pointer = \"\", ", "", "sources.1", "pointer = "),
+        ("exchange", "an exchange", "sources.1.name", "visible ASCII"),
+        ("places = 6", "places = 39", "sources.1.places", "write 0 to 38"),
+        ("path = \"b.json\", ", "", "sources.2", "which file"),
+        ("path = \"b.json\"", "path = \"b\", url = \"env:A\"", "sources.2.url", "no such key"),
+        ("3600", "0", "sources.2.max_age_s", "out of bounds"),
+        ("kind = \"file\", path = \"b.json\"", "kind = \"feed\"", "sources.2", "which contract"),
+        (
+            "kind = \"file\", path = \"b.json\"",
+            "kind = \"feed\", ledger = \"local\", contract = \"0xe7f1725e7734ce288f8367e1bb143e90bb3f0512\"",
+            "sources.2.ledger",
+            "no contracts that tell prices",
+        ),
+    ] {
+        assert!(TOLD.contains(from), "{from}");
+        let error = parse(&rated(&TOLD.replacen(from, to, 1))).expect_err(to);
+        assert_eq!(error.key, format!("currencies.B.rate.{key}"), "{to}: {error}");
+        assert!(error.what.contains(what) && error.line.is_some(), "{to}: {error}");
+    }
+    for (rate, key, what) in [
+        ("rate = { numerator = 1 }", "", "which rate?"),
+        ("rate = { sources = [] }", ".sources", "who tells it? 1 to 8"),
+        ("rate = { numerator = 1, denominator = 2, every_s = 5 }", ".every_s", "goes with sources"),
+        (
+            "rate = { numerator = \"9223372036854775808\", denominator = 1 }",
+            ".numerator",
+            "below 2^63",
+        ),
+    ] {
+        let error = parse(&rated(rate)).expect_err(rate);
+        assert_eq!(error.key, format!("currencies.B.rate{key}"), "{error}");
+        assert!(error.what.contains(what), "{error}");
+    }
+    let default = changed("decimals = 6", &format!("decimals = 6\n{TOLD}"));
+    assert!(parse(&default).unwrap_err().what.contains("one to one"));
 }
 
 #[test]

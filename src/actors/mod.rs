@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod listener;
 pub mod node;
 pub mod offering;
+mod rating;
 pub mod reclaim;
 pub mod selling;
 pub mod session;

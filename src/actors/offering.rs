@@ -1,19 +1,27 @@
 //! What stands on the menu now: a currency in which our account cannot do its part is left out
-//! before anything is promised in it. Ledgers are asked at the start and at intervals, never for
-//! a connection.
+//! before anything is promised in it, and so is one whose rate is stale or wild. Ledgers and sources
+//! of rates are asked at the start and at intervals, never for a connection.
 //!
-//! No mailbox is used: it is one loop, and ends with whoever shows the menu.
+//! No mailbox is used: one loop asks the ledgers, one for each currency its sources, and one shows
+//! what they heard. They end with whoever shows the menu.
 
-use crate::actors::Ledgers;
 use crate::actors::funds::lack;
+use crate::actors::rating::{self, Rated};
 use crate::actors::sight::Sight;
-use crate::message::CurrencyOffer;
+use crate::actors::{Ledgers, now_ms};
+use crate::message::{CurrencyOffer, Menu, Quote};
+use crate::rates;
+use crate::rates::source::Ticker;
 use crate::session::Offer;
-use crate::terms::Method;
+use crate::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Asset, Ledger, LedgerError, LedgerId};
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
+
+/// So much longer than a menu the quote of a fixed rate is good, as one is made at intervals.
+const FIXED_MS: u64 = 60_000;
 
 /// The menu as it stands now; its clones show the same.
 #[derive(Debug, Clone)]
@@ -42,6 +50,24 @@ struct Whole {
     offer: Offer,
     ledgers: Ledgers,
     sight: Sight,
+    /// The currencies whose rates are told.
+    told: Vec<String>,
+}
+
+/// What those heard who ask.
+#[derive(Default)]
+pub(super) struct Heard {
+    known: Mutex<Facts>,
+    news: Notify,
+}
+
+/// What ledgers and sources answered.
+#[derive(Default, Clone)]
+pub(super) struct Facts {
+    /// `None` before all ledgers were asked once.
+    ledgers: Option<Known>,
+    /// What currencies are quoted at.
+    pub(super) rated: Rated,
 }
 
 /// What the ledgers answered last; one that is not here did not answer.
@@ -57,15 +83,30 @@ struct Answered {
 }
 
 impl Offering {
-    /// Asks the ledgers, and goes on asking every so often.
-    pub async fn start(offer: Offer, ledgers: Ledgers, sight: Sight, every: Duration) -> Offering {
-        let whole = Whole { offer, ledgers, sight };
-        let mut known = Known::new();
-        whole.ask(&mut known).await;
-        let standing = whole.standing(&known, &[]);
+    /// Asks the ledgers and the sources of rates, by the names of their currencies, and goes on
+    /// asking: the ledgers every so often.
+    pub async fn start(
+        offer: Offer,
+        ledgers: Ledgers,
+        sight: Sight,
+        tickers: BTreeMap<String, Ticker>,
+        every: Duration,
+    ) -> Offering {
+        let heard = Arc::new(Heard::default());
+        let told = tickers.keys().cloned().collect();
+        rating::start(tickers, &heard);
+        actix::spawn(ask_ledgers(ledgers.clone(), Arc::downgrade(&heard), every));
+        let whole = Whole { offer, ledgers, sight, told };
+        let known = loop {
+            match heard.facts() {
+                facts if whole.is_all(&facts) => break facts,
+                _ => heard.news.notified().await,
+            }
+        };
+        let standing = whole.standing(&known, &[], now_ms());
         let offering = Offering(Arc::new(RwLock::new(standing)));
         let shown = Arc::downgrade(&offering.0);
-        actix::spawn(async move { whole.watch(known, &shown, every).await });
+        actix::spawn(async move { whole.watch(heard, &shown, every).await });
         offering
     }
 
@@ -75,8 +116,10 @@ impl Offering {
     /// Why nothing is, for strangers: what our account holds is not their business.
     pub fn now(&self) -> Result<Arc<Offer>, String> {
         let standing = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let none = "this seller can be paid in no currency just now: its own accounts lack coin";
-        standing.offer.clone().ok_or_else(|| none.to_owned())
+        let offer = standing.offer.as_ref().and_then(|offer| good(offer, now_ms()));
+        let none = "this seller can be paid in no currency just now: its own accounts lack coin, \
+                    or its rates are not known";
+        offer.ok_or_else(|| none.to_owned())
     }
 
     /// What is left out now, and why.
@@ -85,22 +128,38 @@ impl Offering {
     }
 }
 
-impl Whole {
-    async fn watch(self, mut known: Known, shown: &Weak<RwLock<Standing>>, every: Duration) {
-        loop {
-            tokio::time::sleep(every).await;
-            self.ask(&mut known).await;
-            let Some(shown) = shown.upgrade() else { return };
-            let before = shown.read().unwrap_or_else(PoisonError::into_inner).left_out.clone();
-            let standing = self.standing(&known, &before);
-            *shown.write().unwrap_or_else(PoisonError::into_inner) = standing;
-        }
+/// The offer without what is quoted no longer; `None` where nothing is left.
+fn good(offer: &Arc<Offer>, now_ms: u64) -> Option<Arc<Offer>> {
+    let is_good = |one: &CurrencyOffer| one.quote.as_ref().is_none_or(|q| q.expires_at.0 > now_ms);
+    if offer.menu.currencies_accepted.iter().all(is_good) {
+        return Some(offer.clone());
+    }
+    let Offer { key, policy, .. } = offer.as_ref();
+    let mut menu = offer.menu.clone();
+    menu.currencies_accepted.retain(is_good);
+    let is_something = !menu.currencies_accepted.is_empty();
+    is_something.then(|| Arc::new(Offer { key: key.clone(), menu, policy: policy.clone() }))
+}
+
+impl Heard {
+    /// Takes note of something.
+    pub(super) fn tell(&self, note: impl FnOnce(&mut Facts)) {
+        // Nothing panics while it is held.
+        note(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+        self.news.notify_one();
     }
 
-    /// Whether our accounts can do their part, and how late we hear of what others do. A ledger
-    /// that does not answer leaves what was known.
-    async fn ask(&self, known: &mut Known) {
-        for (id, ledger) in self.ledgers.iter() {
+    fn facts(&self) -> Facts {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Asks whether our accounts can do their part, and how late we hear of what others do. A ledger
+/// that does not answer leaves what was known.
+async fn ask_ledgers(ledgers: Ledgers, heard: Weak<Heard>, every: Duration) {
+    let mut known = Known::new();
+    loop {
+        for (id, ledger) in ledgers.iter() {
             let answered = match answer(ledger.as_ref()).await {
                 Ok(answered) => answered,
                 Err(LedgerError::Unavailable { .. }) => continue,
@@ -108,17 +167,47 @@ impl Whole {
             };
             known.insert(id.clone(), answered);
         }
+        let Some(heard) = heard.upgrade() else { return };
+        heard.tell(|facts| facts.ledgers = Some(known.clone()));
+        drop(heard);
+        tokio::time::sleep(every).await;
+    }
+}
+
+impl Whole {
+    /// Shows what was heard, at once, and what time alone changes, every so often.
+    async fn watch(self, heard: Arc<Heard>, shown: &Weak<RwLock<Standing>>, every: Duration) {
+        loop {
+            // Either is a reason to look again.
+            let _ = tokio::time::timeout(every, heard.news.notified()).await;
+            let Some(shown) = shown.upgrade() else { return };
+            let before = shown.read().unwrap_or_else(PoisonError::into_inner).left_out.clone();
+            let standing = self.standing(&heard.facts(), &before, now_ms());
+            *shown.write().unwrap_or_else(PoisonError::into_inner) = standing;
+        }
+    }
+
+    /// Whether everybody was asked once.
+    fn is_all(&self, facts: &Facts) -> bool {
+        facts.ledgers.is_some() && self.told.iter().all(|one| facts.rated.contains_key(one))
     }
 
     /// What is to be shown; what changed since `before` is said in the log.
-    fn standing(&self, known: &Known, before: &[LeftOut]) -> Standing {
+    fn standing(&self, facts: &Facts, before: &[LeftOut], now_ms: u64) -> Standing {
         let (mut menu, mut left_out) = (self.offer.menu.clone(), Vec::new());
-        menu.currencies_accepted.retain(|one| match self.why_not(one, known) {
-            None => true,
-            Some(why) => {
-                let (currency, method) = (one.currency.clone(), one.method);
-                left_out.push(LeftOut { currency, method, why });
-                false
+        let prices = self.offer.menu.clone();
+        let known = facts.ledgers.as_ref();
+        menu.currencies_accepted.retain_mut(|one| {
+            match known
+                .and_then(|known| self.why_not(one, known))
+                .or_else(|| self.rate(one, &prices, &facts.rated, now_ms).err())
+            {
+                None => true,
+                Some(why) => {
+                    let (currency, method) = (one.currency.clone(), one.method);
+                    left_out.push(LeftOut { currency, method, why });
+                    false
+                }
             }
         });
         for LeftOut { currency, method, why } in left_out.iter().filter(|o| !is_in(o, before)) {
@@ -131,6 +220,29 @@ impl Whole {
         let is_something = !menu.currencies_accepted.is_empty();
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
         Standing { offer: is_something.then(|| Arc::new(offer)), left_out }
+    }
+
+    /// Puts the newest rate and where it comes from beside a currency.
+    fn rate(
+        &self,
+        one: &mut CurrencyOffer,
+        menu: &Menu,
+        rated: &Rated,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        if one.currency == menu.default_currency {
+            return Ok(());
+        }
+        let quote = match self.told.contains(&one.currency) {
+            true => told(rated.get(&one.currency), now_ms)?,
+            false => {
+                let good_for_ms = self.offer.policy.menu_lifetime_ms.saturating_add(FIXED_MS);
+                rates::fixed(one.rate, now_ms, good_for_ms)
+            }
+        };
+        one.rate = quote.rate().ok_or("nobody tells its rate")?;
+        one.quote = Some(quote);
+        worth(menu, &one.rate)
     }
 
     /// Why we cannot take this currency now. What a session takes of us: its records, and
@@ -175,6 +287,32 @@ impl Whole {
             )
         })
     }
+}
+
+/// The newest quote, where it is still offered.
+fn told(rated: Option<&Result<Quote, String>>, now_ms: u64) -> Result<Quote, String> {
+    let quote = rated.ok_or("its sources were not asked yet")?.clone()?;
+    match quote.expires_at.0 > now_ms {
+        true => Ok(quote),
+        false => Err(format!("its rate was good until {}", quote.expires_at)),
+    }
+}
+
+/// A window must cost something, and all that may be unpaid must be a number.
+fn worth(menu: &Menu, rate: &Rate) -> Result<(), String> {
+    for (topic, price) in &menu.prices {
+        let window = price
+            .checked_mul(menu.payment_granularity.into())
+            .and_then(|units| units.checked_mul(rate.numerator.units()));
+        let unpaid = window.and_then(|window| window.checked_mul(menu.credit_windows.into()));
+        if unpaid.is_none() {
+            return Err(format!("at its rate a window of {topic} costs more than any amount"));
+        }
+        if window < Some(rate.denominator) {
+            return Err(format!("at its rate a window of {topic} costs less than a unit"));
+        }
+    }
+    Ok(())
 }
 
 async fn answer(ledger: &dyn Ledger) -> Result<Answered, LedgerError> {

@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::holdings::{Holding, holdings};
+use super::rating::{self, Answers};
 use super::{out, wait_for};
 use crate::config::ledgers::{Keyring, Opened, Token};
 use crate::config::{Config as Meant, CurrencyConfig, LedgerAt};
@@ -9,6 +10,7 @@ use crate::keystore::{self, KeyFrom, KeystoreError, PasswordFrom};
 use clap::{Args, Subcommand};
 use sdpp_ledger::Account;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +32,8 @@ enum Verb {
 ///
 /// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
 /// asked as well: whether they are the ones that are meant, their contract the right one, their
-/// tokens what the currencies say; and who we are there. Nothing is written to any.
+/// tokens what the currencies say; and who we are there; and what each source of a rate answers now.
+/// Nothing is written to any.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp config check seller.toml --online")]
 struct Check {
@@ -75,9 +78,9 @@ impl Check {
             ..failure
         };
         offline(&config).map_err(in_file)?;
-        let reached = match self.online {
+        let (reached, rates) = match self.online {
             true => wait_for(online(&config)).map_err(in_file)?,
-            false => Vec::new(),
+            false => Default::default(),
         };
         let (seller, buyer) = (config.seller.is_some(), config.buyer.is_some());
         if self.json {
@@ -86,7 +89,7 @@ impl Check {
                 "topics": config.topics.keys().collect::<Vec<_>>(),
                 "currencies": config.currencies.keys().collect::<Vec<_>>(),
                 "ledgers": config.ledgers.keys().collect::<Vec<_>>(),
-                "online": self.online, "reached": reached,
+                "online": self.online, "reached": reached, "rates": rates,
             }));
         }
         let who = match (seller, buyer) {
@@ -96,7 +99,8 @@ impl Check {
         };
         let asked = if self.online { ", all ledgers answer" } else { "" };
         out::line(format!("{} is good: {who}{asked}", self.file.display()))?;
-        reached.iter().try_for_each(out::line)
+        reached.iter().try_for_each(out::line)?;
+        rates.iter().try_for_each(out::line)
     }
 }
 
@@ -198,10 +202,10 @@ impl fmt::Display for Reached {
     }
 }
 
-async fn online(config: &Meant) -> Outcome<Vec<Reached>> {
+async fn online(config: &Meant) -> Outcome<(Vec<Reached>, Vec<Answers>)> {
     let mut keys = Keyring::default();
     keys.open(&config.identity)?;
-    let mut reached = Vec::new();
+    let (mut reached, mut ledgers) = (Vec::new(), BTreeMap::new());
     for name in config.ledgers.keys() {
         let opened = Opened::open(config, name, &mut keys).await?;
         let at = |error| Failure::new(Exit::Ledger, format!("ledger {name}: {error}"));
@@ -219,8 +223,10 @@ async fn online(config: &Meant) -> Outcome<Vec<Reached>> {
             false => Vec::new(),
         };
         reached.push(Reached { ledger, account, is_open, holds });
+        ledgers.insert(name.as_str(), opened.ledger().clone());
     }
-    Ok(reached)
+    let rates = rating::answers(config, |name| ledgers.get(name).cloned()).await?;
+    Ok((reached, rates))
 }
 
 /// Whether the ledger means what the config means by a currency.

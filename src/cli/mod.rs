@@ -24,6 +24,7 @@ mod keys;
 mod ledger;
 mod menu;
 pub mod out;
+mod rating;
 mod remainders;
 mod running;
 mod sell;

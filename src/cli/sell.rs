@@ -1,9 +1,9 @@
 //! `sdpp sell`: runs the seller until a signal.
 
 use super::exit::{Exit, Failure, Outcome};
-use super::out;
 use super::running::{Running, Signals, in_system};
 use super::status;
+use super::{out, rating};
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
 use crate::actors::offering::Offering;
@@ -16,7 +16,7 @@ use crate::message::{
 use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
 use crate::source::Origin;
-use crate::terms::{CountsWhen, Method};
+use crate::terms::{CountsWhen, Method, Rate};
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::Digest;
@@ -120,9 +120,10 @@ impl Selling {
             per_address_max: limits.connections_per_address_max,
         })
         .start();
-        let offering =
-            Offering::start(offer, running.ledgers.clone(), running.sight.clone(), FUNDS_EVERY)
-                .await;
+        let named = |name: &str| running.ids.get(name).and_then(|id| running.ledgers.get(id));
+        let tickers = rating::tickers(config, |name| named(name).cloned())?;
+        let (ledgers, sight) = (running.ledgers.clone(), running.sight.clone());
+        let offering = Offering::start(offer, ledgers, sight, tickers, FUNDS_EVERY).await;
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),
@@ -285,7 +286,8 @@ fn currency_offer(
         asset: currency.asset.clone(),
         method: Method::Transfer,
         payment_address,
-        rate: currency.rate,
+        // What sources tell is put beside it before anybody is shown it.
+        rate: currency.rate.fixed().unwrap_or(Rate::ONE),
         quote: None,
         finality: currency.finality.to_string(),
         limits: OrderLimits {

@@ -151,8 +151,42 @@ pub(super) struct CurrencyLimitsFile {
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RateFile {
-    pub numerator: Units,
-    pub denominator: Units,
+    pub numerator: Option<Units>,
+    pub denominator: Option<Units>,
+    pub sources: Option<Vec<RateSourceFile>>,
+    pub max_age_s: Option<u64>,
+    pub largest_spread_permille: Option<u32>,
+    pub largest_jump_permille: Option<u32>,
+    pub jump_within_s: Option<u64>,
+    pub least_sources: Option<u64>,
+    pub every_s: Option<u64>,
+    pub good_for_s: Option<u64>,
+    pub patience_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RateSourceKind {
+    Http,
+    File,
+    Feed,
+}
+
+/// All kinds in one, so that an error can say which key does not go with which kind, at its line.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateSourceFile {
+    pub kind: RateSourceKind,
+    pub name: Option<String>,
+    pub url: Option<SecretText>,
+    pub path: Option<PathBuf>,
+    pub pointer: Option<String>,
+    pub at: Option<String>,
+    pub ledger: Option<String>,
+    pub contract: Option<String>,
+    pub invert: Option<bool>,
+    pub places: Option<u64>,
+    pub max_age_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]

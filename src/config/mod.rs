@@ -11,6 +11,7 @@ mod file;
 mod iota;
 pub mod ledgers;
 mod place;
+mod rate;
 mod resolve;
 mod shown;
 pub mod templates;
@@ -18,10 +19,11 @@ pub mod templates;
 pub use endpoint::EndpointFrom;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
+pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
-use crate::terms::{CountsWhen, Method, Rate};
+use crate::terms::{CountsWhen, Method};
 use sdpp_ledger::{Account, Amount, Asset, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -164,8 +166,8 @@ pub struct CurrencyConfig {
     /// Seller: who is paid; `None` for our own account on that ledger.
     pub payee: Option<Account>,
     /// Seller: its smallest units for one of the default currency's. Shown where it is not one to one.
-    #[serde(skip_serializing_if = "is_one_to_one")]
-    pub rate: Rate,
+    #[serde(skip_serializing_if = "RateFrom::is_one_to_one")]
+    pub rate: RateFrom,
     /// Seller: how final a payment by transfer must be before it counts for credit; shown where it is
     /// not when it is final.
     #[serde(serialize_with = "shown::counts_when", skip_serializing_if = "is_final")]
@@ -508,8 +510,4 @@ fn suggest(message: &str) -> String {
 
 fn is_final(when: &CountsWhen) -> bool {
     *when == CountsWhen::default()
-}
-
-fn is_one_to_one(rate: &Rate) -> bool {
-    rate.numerator == rate.denominator
 }

@@ -100,6 +100,13 @@ impl Menu {
     /// The longest that a menu may be good for, in milliseconds.
     pub const LIFETIME_MS_MAX: u64 = 10 * 60 * 1000;
 
+    /// When it is no longer good, where it would be at `expires_at` in milliseconds since 1970 UTC: no
+    /// later than the first of its quotes.
+    pub fn quoted_until(&self, expires_at: u64) -> Moment {
+        let quotes = self.currencies_accepted.iter().filter_map(|offer| offer.quote.as_ref());
+        quotes.map(|quote| quote.expires_at).fold(Moment(expires_at), Moment::min)
+    }
+
     /// The offer of a currency by this name and method.
     pub fn currency(&self, name: &str, method: Method) -> Option<&CurrencyOffer> {
         self.currencies_accepted

@@ -40,11 +40,14 @@ mod killed;
 mod network;
 mod offers;
 mod place;
+#[allow(dead_code, reason = "shared with the tests of what asks it, which use more of it")]
+mod prices;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
 mod prune;
+mod rates;
 mod reclaim;
 mod redeeming;
 mod trade;

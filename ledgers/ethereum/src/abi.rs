@@ -22,6 +22,7 @@ pub(crate) const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
 pub(crate) const ALLOWANCE: [u8; 4] = [0xdd, 0x62, 0xed, 0x3e];
 pub(crate) const SYMBOL: [u8; 4] = [0x95, 0xd8, 0x9b, 0x41];
 pub(crate) const DECIMALS: [u8; 4] = [0x31, 0x3c, 0xe5, 0x67];
+pub(crate) const LATEST_ROUND_DATA: [u8; 4] = [0xfe, 0xaf, 0x96, 0x8c];
 
 /// A compiled contract as it is checked in.
 #[derive(Deserialize)]
@@ -230,6 +231,15 @@ pub(crate) fn string(data: &[u8]) -> Option<String> {
 pub(crate) fn word(data: &[u8], at: usize) -> Option<u128> {
     let word = data.get(at..at.checked_add(32)?)?;
     u128::try_from(U256::from_big_endian(word)).ok()
+}
+
+/// The signed word that begins at a byte.
+pub(crate) fn int(data: &[u8], at: usize) -> Option<i128> {
+    let word = data.get(at..at.checked_add(32)?)?;
+    let (high, low) = word.split_at(16);
+    let low = i128::from_be_bytes(low.try_into().ok()?);
+    let sign = if low < 0 { 0xff } else { 0 };
+    high.iter().all(|byte| *byte == sign).then_some(low)
 }
 
 fn artifact(text: &str) -> Artifact {

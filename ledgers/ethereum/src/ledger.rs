@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Call, ChannelId, Domain, Endpoint, Escrow, Finality, Key, Ledger, LedgerError,
-    LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
+    Account, Amount, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key, Ledger,
+    LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
 };
 use serde_json::json;
 use std::fmt;
@@ -311,6 +311,10 @@ impl Ledger for EthereumLedger {
 
     async fn cost(&self, call: &Call) -> Result<Amount> {
         self.priced(call).await
+    }
+
+    async fn feed(&self, contract: &Account) -> Result<Feed> {
+        self.told_by_feed(contract).await
     }
 
     fn records(&self) -> Option<&dyn Records> {

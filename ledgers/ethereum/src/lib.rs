@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
 //! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
-//! `finality`, `numbers`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`). `rpc`,
+//! `finality`, `numbers`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`), and what others tell there (`token`, `feed`). `rpc`,
 //! `endpoints`, `view` and `proof` are the way to a node.
 
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ mod endpoints;
 mod escrow;
 mod events;
 mod evidence;
+mod feed;
 mod fees;
 mod finality;
 mod ledger;

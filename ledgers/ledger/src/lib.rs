@@ -129,6 +129,14 @@ pub trait Ledger: Send + Sync {
         }
     }
 
+    /// What a price feed tells that a contract of this ledger keeps. `Refused` with `NotAFeed`
+    /// where the contract keeps none, with `NoSuchAbility` where the ledger has no such contracts.
+    async fn feed(&self, contract: &Account) -> Result<Feed> {
+        let _ = contract;
+        let why = format!("ledger {} has no contracts that tell prices", self.id());
+        Err(LedgerError::refused("NoSuchAbility", why))
+    }
+
     /// The ability to keep records, where the ledger has it.
     fn records(&self) -> Option<&dyn Records>;
 
@@ -299,6 +307,17 @@ pub struct Status {
     pub at_ms: u64,
     /// How many blocks must stand on top of another, itself included, before it counts as final.
     pub depth: u64,
+}
+
+/// What a price feed tells: `answer * 10^-decimals`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The digits of the price; whoever uses it sees that it is above zero.
+    pub answer: i128,
+    /// How many of them stand behind the point.
+    pub decimals: u8,
+    /// When the feed was told, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
 }
 
 /// A payment channel as its ledger has it.

@@ -3,7 +3,7 @@
 use super::super::file::{LedgerFile, SecretText, Units};
 use super::super::{Config, CurrencyConfig, EndpointFrom, Fabric, LedgerAt, LoginFrom, TlsFrom};
 use super::Outcome;
-use super::secret::{elsewhere, is_variable, split};
+use super::secret::{self, elsewhere};
 use super::value::{PATIENCE_MS, visible, within, wrong};
 use crate::terms::Method;
 use sdpp_ledger::{Account, Amount, Endpoint};
@@ -13,8 +13,6 @@ use std::path::Path;
 
 /// The longest name of a channel and of a chaincode, in bytes.
 const NAME_BYTES_MAX: usize = 128;
-/// The longest URL of a gateway, in bytes.
-const URL_BYTES_MAX: usize = 256;
 /// A gateway waits a minute for a block (`maxTXWaitTime`): who stops waiting before it does would
 /// take for lost what is under way.
 const COMMIT_PATIENCE_MS_DEFAULT: u64 = 75_000;
@@ -129,22 +127,7 @@ fn url(name: &str, written: Option<&SecretText>, base: &Path) -> Outcome<Endpoin
                 into token, or user and password; where the path is secret put the whole URL \
                 elsewhere and write \"env:NAME\" or \"file:PATH\". A secret that stood here has \
                 been in the open: replace it";
-    let meant = match split(text) {
-        Some(("env", name)) if is_variable(name) => Some(EndpointFrom::Env(name.to_owned())),
-        Some(("file", path)) => Some(EndpointFrom::File(base.join(path))),
-        Some((scheme @ ("http" | "https"), rest)) => plain_url(scheme, rest),
-        _ => None,
-    };
-    meant.ok_or_else(|| wrong(&at, what))
-}
-
-fn plain_url(scheme: &str, rest: &str) -> Option<EndpointFrom> {
-    let whole = rest.strip_prefix("//")?.trim_end_matches('/');
-    let (host, path) = whole.split_once('/').unwrap_or((whole, ""));
-    let in_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b);
-    let in_path = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
-    let fits = !host.is_empty() && host.bytes().all(in_host) && path.bytes().all(in_path);
-    (fits && whole.len() <= URL_BYTES_MAX).then(|| EndpointFrom::Url(format!("{scheme}://{whole}")))
+    secret::url(text, base).ok_or_else(|| wrong(&at, what))
 }
 
 fn login(name: &str, written: &LedgerFile, base: &Path) -> Outcome<Option<LoginFrom>> {

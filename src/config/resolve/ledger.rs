@@ -1,10 +1,10 @@
 //! Ledgers, and the currencies that live on them.
 
-use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, RateFile, Units};
-use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, is_one_to_one};
+use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, Units};
+use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, RateFrom};
 use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
-use super::{Outcome, ethereum, fabric, iota, taken};
+use super::{Outcome, ethereum, fabric, iota, rate, taken};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset};
@@ -45,6 +45,7 @@ pub(super) fn currency(
     written: CurrencyFile,
     ledgers: &BTreeMap<String, LedgerConfig>,
     is_seller: bool,
+    base: &Path,
 ) -> Outcome<CurrencyConfig> {
     let at = |key: &'static str| ["currencies", name, key];
     visible(&["currencies", name], name)?;
@@ -84,8 +85,8 @@ pub(super) fn currency(
         methods,
         payee: written.payee.map(|payee| account(&at("payee"), &payee)).transpose()?,
         rate: match written.rate {
-            Some(written) => rate(name, &written)?,
-            None => Rate::ONE,
+            Some(written) => rate::rate(name, written, ledgers, base)?,
+            None => RateFrom::Fixed(Rate::ONE),
         },
     };
     match place {
@@ -213,16 +214,4 @@ fn methods(key: &[&str], written: Option<Vec<Method>>) -> Outcome<Vec<Method>> {
         return Err(wrong(key, what));
     }
     Ok(methods)
-}
-
-fn rate(currency: &str, written: &RateFile) -> Outcome<Rate> {
-    for (key, units) in [("numerator", written.numerator), ("denominator", written.denominator)] {
-        if units.0 == Amount::ZERO {
-            let what = "a rate is a ratio of two numbers that are not zero: \
-                        { numerator = \"1\", denominator = \"1\" } is one for one";
-            return Err(wrong(&["currencies", currency, "rate", key], what));
-        }
-    }
-    let rate = Rate { numerator: written.numerator.0, denominator: written.denominator.0 };
-    Ok(if is_one_to_one(&rate) { Rate::ONE } else { rate })
 }

@@ -8,6 +8,7 @@ mod iota;
 mod ledger;
 mod peers;
 mod price;
+mod rate;
 mod role;
 mod secret;
 mod taken;
@@ -18,7 +19,7 @@ use super::file::{FileConfig, RecordsFile};
 use super::place::KeyPath;
 use super::{
     AnchorWhen, Config, Ethereum, Journal, LedgerAt, LedgerConfig, Limits, Records, RecordsBatch,
-    Seller,
+    Seller, Topic,
 };
 use crate::terms::Rate;
 use sdpp_ledger::Amount;
@@ -40,7 +41,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         each(written.ledgers, |name, ledger| ledger::ledger(name, ledger, &identity, base))?;
     let is_seller = written.seller.is_some();
     let currencies = each(written.currencies, |name, currency| {
-        ledger::currency(name, currency, &ledgers, is_seller)
+        ledger::currency(name, currency, &ledgers, is_seller, base)
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
@@ -107,14 +108,28 @@ fn check_roles(config: &Config) -> Outcome<()> {
     }
     for (name, topic) in &config.topics {
         for (currency, of) in &config.currencies {
-            check_window(&["topics", name, "price"], topic.price, currency, of.rate, seller)?;
-            for (index, special) in topic.prices.iter().enumerate() {
-                let index = index.to_string();
-                let key = ["topics", name, "prices", &index, "price"];
-                if special.currency.as_ref().is_none_or(|name| name == currency) {
-                    check_window(&key, special.price, currency, of.rate, seller)?;
-                }
+            // What sources tell is seen when they do.
+            if let Some(rate) = of.rate.fixed() {
+                check_windows(name, topic, (currency, rate), seller)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// At the topic's price, and at those that hold for some orders in this currency.
+fn check_windows(
+    name: &str,
+    topic: &Topic,
+    (currency, rate): (&str, Rate),
+    seller: &Seller,
+) -> Outcome<()> {
+    check_window(&["topics", name, "price"], topic.price, currency, rate, seller)?;
+    for (index, special) in topic.prices.iter().enumerate() {
+        if special.currency.as_ref().is_none_or(|name| name == currency) {
+            let index = index.to_string();
+            let key = ["topics", name, "prices", &index, "price"];
+            check_window(&key, special.price, currency, rate, seller)?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What makes a seller, and what makes a buyer.
 
 use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
-use super::super::{Buyer, CurrencyConfig, Seller, Spending, is_one_to_one};
+use super::super::{Buyer, CurrencyConfig, Seller, Spending};
 use super::Outcome;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::terms::Method;
@@ -34,8 +34,8 @@ pub(super) fn seller(
             return Err(wrong(&["seller"], what));
         }
     };
-    let rate = currencies.get(&default_currency).map(|currency| currency.rate);
-    if rate.is_some_and(|rate| !is_one_to_one(&rate)) {
+    let rate = currencies.get(&default_currency).map(|currency| &currency.rate);
+    if rate.is_some_and(|rate| !rate.is_one_to_one()) {
         let what = "prices are in this currency, so its rate is one to one: remove the rate";
         return Err(wrong(&["currencies", &default_currency, "rate"], what));
     }

@@ -1,11 +1,14 @@
 //! Where secrets come from. A secret that is written out is refused and not repeated.
 
-use super::super::SecretFrom;
 use super::super::file::{SecretText, SignerFile};
+use super::super::{EndpointFrom, SecretFrom};
 use super::value::wrong;
 use super::{Outcome, Wrong};
 use crate::keystore::{self, KeyFrom, PasswordFrom};
 use std::path::Path;
+
+/// The longest URL that is written out, in bytes.
+const URL_BYTES_MAX: usize = 256;
 
 /// A key as a table writes it.
 pub(super) struct Written<'a> {
@@ -80,6 +83,25 @@ pub(super) fn elsewhere(at: &[&str], text: &SecretText, base: &Path) -> Outcome<
         Some(("env", name)) if is_variable(name) => Ok(SecretFrom::Env(name.to_owned())),
         _ => Err(literal_secret(at, "\"file:PATH\" or \"env:NAME\"")),
     }
+}
+
+/// Where a URL is that may have a path, and no query; elsewhere it may have both.
+pub(super) fn url(text: &SecretText, base: &Path) -> Option<EndpointFrom> {
+    match split(text)? {
+        ("env", name) => is_variable(name).then(|| EndpointFrom::Env(name.to_owned())),
+        ("file", path) => Some(EndpointFrom::File(base.join(path))),
+        (scheme @ ("http" | "https"), rest) => plain_url(scheme, rest),
+        _ => None,
+    }
+}
+
+fn plain_url(scheme: &str, rest: &str) -> Option<EndpointFrom> {
+    let whole = rest.strip_prefix("//")?.trim_end_matches('/');
+    let (host, path) = whole.split_once('/').unwrap_or((whole, ""));
+    let in_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]_".contains(&b);
+    let in_path = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
+    let fits = !host.is_empty() && host.bytes().all(in_host) && path.bytes().all(in_path);
+    (fits && whole.len() <= URL_BYTES_MAX).then(|| EndpointFrom::Url(format!("{scheme}://{whole}")))
 }
 
 pub(super) fn split(text: &SecretText) -> Option<(&str, &str)> {

@@ -14,7 +14,7 @@ pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, Menu, Moment, PaceChange, PaceReason, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, PaceChange, PaceReason, Reason};
 use crate::record::{End, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Pace, Role, SessionId};
@@ -88,7 +88,7 @@ impl Seller {
     pub fn new(offer: Arc<Offer>, randomness: SellerRandomness, now_ms: u64) -> Self {
         let mut menu = offer.menu.shown_to(None);
         menu.challenge = randomness.challenge;
-        menu.expires_at = Moment(now_ms + offer.policy.menu_lifetime_ms);
+        menu.expires_at = menu.quoted_until(now_ms + offer.policy.menu_lifetime_ms);
         let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
         let mut out = Outputs::new();
         out.send(frame.clone());

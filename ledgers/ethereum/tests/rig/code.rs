@@ -36,10 +36,31 @@ impl Code {
 
     /// Answers with a word and ends.
     pub fn answer(self, word: Word) -> Code {
-        let mut code = self.store(&word);
-        code.push(&[32]).push(&[0]);
+        self.answer_all(&[word])
+    }
+
+    /// Answers with words and ends.
+    pub fn answer_all(self, words: &[Word]) -> Code {
+        let words = words.concat();
+        let mut code = self.store(&words);
+        code.push(&length(&words)).push(&[0]);
         code.0.push(0xf3);
         code
+    }
+
+    /// Does something else where it is called by this function, and that has to end by itself.
+    pub fn when(mut self, function: &str, then: Code) -> Code {
+        let selector = &topic(function)[..4];
+        // CALLDATALOAD 0xe0 SHR SELECTOR EQ ISZERO
+        self.push(&[0]).0.push(0x35);
+        self.push(&[0xe0]).0.push(0x1c);
+        self.push(selector).0.extend([0x14, 0x15]);
+        let after = self.0.len() + 4 + then.0.len();
+        self.push(&u16::try_from(after).unwrap().to_be_bytes()).0.push(0x57);
+        self.0.extend(then.0);
+        // JUMPDEST
+        self.0.push(0x5b);
+        self
     }
 
     /// Puts it at an address.
