@@ -161,7 +161,7 @@ fn what_is_wrong_with_limits_finality_and_special_prices_is_named() {
         (steps, "[{ blocks = 0 }]", "finality", "at least 1 block"),
         (steps, "[{ blocks = 1 }, { blocks = 2 }]", "finality.0", "add up_to"),
         (steps, "[{ up_to = 5, blocks = 3 }, { blocks = 2 }]", "finality", "no fewer blocks"),
-        (steps, "[{ up_to = 5, depth = 3 }]", "finality", "unknown field `depth`"),
+        (steps, "[{ up_to = 5, depth = 3 }]", "finality.0.depth", "unknown field `depth`"),
         (steps, "7", "finality", "or a list of steps"),
         ("price = \"18\"", "price = 0", "co2.prices.0.price", "at least 1"),
         ("from_quantity = 1000\nprice", "price", "co2.prices.0.price", "for which orders?"),

@@ -14,12 +14,14 @@ mod place;
 mod rate;
 mod resolve;
 mod shown;
+mod taken;
 pub mod templates;
 
 pub use endpoint::EndpointFrom;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
 pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
+pub use taken::{CurrencyLimits, SpecialPrice};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -177,30 +179,6 @@ pub struct CurrencyConfig {
     pub limits: CurrencyLimits,
 }
 
-/// How much a seller sells in a currency, in its smallest unit, each at least 1; `None` for no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct CurrencyLimits {
-    /// What an order costs at least.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub order_min: Option<Amount>,
-    /// What an order costs at most; what may be unpaid at a time, where it is a stream without an end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub order_max: Option<Amount>,
-    /// How much one buyer may owe at a time that no deposit secures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credit_to_one: Option<Amount>,
-    /// How much all buyers may owe at a time that no deposit secures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub credit_to_all: Option<Amount>,
-}
-
-impl CurrencyLimits {
-    /// Whether there is no limit.
-    pub fn is_none(&self) -> bool {
-        *self == CurrencyLimits::default()
-    }
-}
-
 impl CurrencyConfig {
     /// Who is paid, where `own` is our account on the currency's ledger.
     ///
@@ -303,23 +281,6 @@ pub struct Topic {
     /// Where the items come from.
     #[serde(serialize_with = "shown::origin")]
     pub source: Origin,
-}
-
-/// A price that holds in the place of its topic's, where all that it names is so; it names at least
-/// one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SpecialPrice {
-    /// Paid in this currency: a name in [`Config::currencies`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// Ordered by this buyer: a name in [`Config::peers`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub buyer: Option<String>,
-    /// So many items are ordered, or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from_quantity: Option<u64>,
-    /// The price of one item, in the default currency's smallest unit; at least 1.
-    pub price: Amount,
 }
 
 /// What makes this a buyer.

@@ -95,7 +95,7 @@ fn a_menu_shows_at_a_glance_what_is_sold_how_it_is_paid_and_what_is_taken() {
         &["SDP", "transfer", "blocks 1 up to 2000, final", "from 0.000100 to 0.002000", "1.000000"],
         &["SDP", "escrow", "final", "from 0.000100 to 0.002000"],
         &["BIG", "escrow", "final", "any", "~1428.57142857"],
-        &["SDP", "embedded:", "coin", "0x"],
+        &["SDP", "sdpp:", "coin", "0x"],
     ] {
         assert!(has_row(&text, cells), "{cells:?} in\n{text}");
     }

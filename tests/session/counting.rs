@@ -90,15 +90,13 @@ fn more_at_stake_needs_more_blocks() {
 fn a_payment_whose_block_is_given_up_counts_no_more_and_no_item_leaves_until_it_does() {
     let mut pair = counting("blocks 1");
     seen(&mut pair, 1, 1);
-    pair.source = Some(2);
-    pair.run();
-    assert_eq!(items(&pair), 6);
+    pair.run_to(7);
+    assert_eq!(items(&pair), 7);
     seen(&mut pair, 1, 0);
     assert_eq!(pair.seller.wants(), 0);
     seen(&mut pair, 1, 1);
-    assert_eq!(pair.seller.wants(), 2);
+    assert_eq!(pair.seller.wants(), 1);
     // Windows after it do not count in its place.
-    pair.source = None;
     pair.run();
     seen(&mut pair, 2, 9);
     seen(&mut pair, 1, 0);

@@ -62,7 +62,7 @@ pub fn lie_in<T: Body>(pair: &mut Pair, liar: Role, change: impl Fn(&mut Value))
     tamper(pair, liar, &T::KIND.to_string(), |pair, message| {
         message.change_data(change);
         let body: T = serde_json::from_str(message.data.get()).unwrap();
-        let session = pair.s.session.or(pair.b.session).unwrap();
+        let session = pair.s.session.or(pair.b.session).unwrap_or(SessionId::NONE);
         let (_, frame) = Draft::new(session, &body).sign(&key, &message.verification);
         *message = serde_json::from_slice(&frame).unwrap();
     });
