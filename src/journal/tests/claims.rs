@@ -100,7 +100,7 @@ fn a_session_hears_how_deep_its_payment_stands_and_that_its_block_was_given_up()
 /// The toy ledger shows what is claimed in block 9.
 #[test]
 fn how_deep_a_claim_stands_is_asked_of_the_ledger() {
-    let (mut node, _) = told(&["paid"]);
+    let (node, _) = told(&["paid"]);
     let Some(step) = node.plan().pop() else { panic!("it is looked for") };
     for (mined, answer) in [
         (9, outbox::Answer::Finality(Ok(Finality::Pending(None)))),
