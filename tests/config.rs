@@ -114,6 +114,106 @@ fn when_vouchers_are_redeemed_early_is_as_the_example_shows() {
     assert!(parse(&transfer).unwrap_err().what.contains("it is for escrow"));
 }
 
+/// The example with all that it only hints at switched on.
+fn with_market() -> String {
+    let peer = "\n[peers]\n\"Weather House\" = \"0x031b84c5567b126440995d3ed5aaba0565d71e1834604819ff9c17f5e9d5dd078f\"\n";
+    let text = changed("# finality = ", "finality = ").replace("# limits = ", "limits = ");
+    let (before, after) = text.split_once("# [[topics.co2.prices]]").unwrap();
+    let (prices, after) = after.split_once("\n\n").unwrap();
+    let prices = prices.replace("\n# ", "\n");
+    format!("{before}[[topics.co2.prices]]{prices}\n\n{after}{peer}")
+}
+
+#[test]
+fn limits_finality_and_special_prices_are_as_the_example_shows() {
+    let config = parse(&with_market()).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()), "{}", config.show());
+    let amount = |units| Some(sdpp_ledger::Amount::new(units));
+    let sdp = &config.currencies["SDP"];
+    assert_eq!(sdp.finality.to_string(), "blocks 1 up to 1000000, blocks 12");
+    let limits = &sdp.limits;
+    assert_eq!((limits.order_min, limits.order_max), (amount(100), amount(1_000_000)));
+    assert_eq!((limits.credit_to_one, limits.credit_to_all), (amount(5_000), amount(50_000)));
+    let [large, house] = &config.topics["co2"].prices[..] else { panic!("two prices") };
+    assert_eq!((large.from_quantity, amount(large.price.units())), (Some(1_000), amount(18)));
+    assert_eq!((large.currency.as_ref(), large.buyer.as_ref()), (None, None));
+    assert_eq!(house.buyer.as_deref(), Some("Weather House"));
+    assert_eq!((house.currency.as_deref(), house.from_quantity), (Some("SDP"), None));
+    let silent = parse(templates::SELLER).unwrap();
+    assert_eq!(silent.currencies["SDP"].finality.to_string(), "final");
+    assert!(silent.currencies["SDP"].limits.is_none() && silent.topics["co2"].prices.is_empty());
+    let word = with_market().replace(
+        "finality = [{ up_to = \"1000000\", blocks = 1 }, { blocks = 12 }]",
+        "finality = \"final\"",
+    );
+    assert_eq!(parse(&word).unwrap().currencies["SDP"].finality.to_string(), "final");
+}
+
+#[test]
+fn what_is_wrong_with_limits_finality_and_special_prices_is_named() {
+    let steps = "[{ up_to = \"1000000\", blocks = 1 }, { blocks = 12 }]";
+    let cases = [
+        ("order_min = \"100\"", "order_min = \"0\"", "limits.order_min", "at least 1"),
+        ("order_min = \"100\"", "order_min = \"1000001\"", "limits.order_min", "above order_max"),
+        (
+            "credit_to_one = \"5000\"",
+            "credit_to_one = 50001",
+            "credit_to_one",
+            "above credit_to_all",
+        ),
+        (steps, "\"safe\"", "finality", "write \"final\", or steps"),
+        (steps, "[]", "finality", "at least one step"),
+        (steps, "[{ blocks = 0 }]", "finality", "at least 1 block"),
+        (steps, "[{ blocks = 1 }, { blocks = 2 }]", "finality.0", "add up_to"),
+        (steps, "[{ up_to = 5, blocks = 3 }, { blocks = 2 }]", "finality", "no fewer blocks"),
+        (steps, "[{ up_to = 5, depth = 3 }]", "finality.0.depth", "unknown field `depth`"),
+        (steps, "7", "finality", "or a list of steps"),
+        ("price = \"18\"", "price = 0", "co2.prices.0.price", "at least 1"),
+        ("from_quantity = 1000\nprice", "price", "co2.prices.0.price", "for which orders?"),
+        ("from_quantity = 1000", "from_quantity = 0", "co2.prices.0.from_quantity", "at least 1"),
+        ("from_quantity = 1000", "currency = \"BTC\"", "co2.prices.0.currency", "no \"BTC\""),
+        ("buyer = \"Weather House\"", "buyer = \"Nobody\"", "co2.prices.1.buyer", "in [peers]"),
+        (
+            "from_quantity = 1000",
+            "currency = \"SDP\"\nbuyer = \"Weather House\"",
+            "co2.prices.1.price",
+            "for the same orders",
+        ),
+        (
+            "methods = [\"transfer\", \"escrow\"]",
+            "methods = [\"escrow\"]",
+            "currencies.SDP.finality",
+            "for payments by transfer",
+        ),
+    ];
+    for (from, to, key, says) in cases {
+        let text = with_market();
+        assert!(text.contains(from), "{from}");
+        let error = parse(&text.replacen(from, to, 1)).unwrap_err();
+        assert!(error.key.ends_with(key), "{to}: {error}");
+        assert!(error.what.contains(says), "{to}: {error}");
+        assert!(error.line.is_some(), "{to}: {error}");
+    }
+}
+
+/// A window that is worth less than one smallest unit would cost nothing.
+#[test]
+fn a_special_price_is_checked_with_each_currency_that_it_holds_for() {
+    let rated = with_market().replace("price = \"18\"", "price = \"1\"").replace(
+        "[records]",
+        "[currencies.BIG]\nledger = \"local\"\ndecimals = 0\nrate = { numerator = 1, denominator = 11 }\n[records]",
+    );
+    let rated = rated
+        .replace("price = \"3\"", "price = \"30\"")
+        .replace("price = \"1\"\nunits", "price = \"30\"\nunits");
+    let error = parse(&rated).unwrap_err();
+    assert_eq!(error.key, "topics.co2.prices.0.price");
+    assert!(error.what.contains("less than the smallest unit of BIG"), "{error}");
+    let only_sdp =
+        rated.replace("from_quantity = 1000", "from_quantity = 1000\ncurrency = \"SDP\"");
+    parse(&only_sdp).unwrap();
+}
+
 #[test]
 fn what_is_credited_without_a_person_is_as_the_example_shows() {
     let config = parse(&changed("# credit_up_to", "credit_up_to")).unwrap();

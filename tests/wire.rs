@@ -272,7 +272,11 @@ fn no_list_of_values_passes_for_an_object() {
     let proof = merkle::prove(&[digest, digest], 1);
     let anchored = || vec![Anchored { reference: tx, tx: tx_of(&tx), proof: proof.clone() }];
     let speaks = ["a".to_owned()];
-    let choice = Choice { versions: speaks.to_vec(), encodings: speaks.to_vec() };
+    let choice = Choice {
+        versions: speaks.to_vec(),
+        encodings: speaks.to_vec(),
+        buyer: Some(key(2).public()),
+    };
     is_objects_all_through(&Hello::Speaks(choice), &[]);
     is_objects_all_through(&menu(), &["/available_data", "/prices", "/units"]);
     let escrow = EscrowChoice { channel: sdpp_ledger::ChannelId([5; 32]), base: amount };
@@ -365,6 +369,7 @@ fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
         encoding: "json".to_owned(),
         data_type: "gas".to_owned(),
         order_quantity: Some(1),
+        price: None,
         currency_type: "SDP".to_owned(),
         method: sdpp::terms::Method::Escrow,
         address: key(2).public().account(),
@@ -420,4 +425,17 @@ fn a_name_is_a_text_and_a_frame_is_an_object() {
         let error = read(kind, named(data, path)).unwrap_err().to_string();
         assert!(error.contains("expected a name as text"), "{kind}: {error}");
     }
+}
+
+/// Older writers leave them out, and null says the same.
+#[test]
+fn what_a_menu_may_leave_out_may_be_null() {
+    let plain = serde_json::to_value(menu()).unwrap();
+    let mut nulls = plain.clone();
+    for key in ["special_prices", "prices_by_buyer"] {
+        assert!(plain.get(key).is_none(), "{key} is left out");
+        nulls[key] = Value::Null;
+    }
+    nulls["currencies_accepted"][0]["limits"] = Value::Null;
+    assert_eq!(serde_json::from_value::<Menu>(nulls).unwrap(), menu());
 }

@@ -101,7 +101,7 @@ impl JournalActor {
             if let Some(recipient) = news.session.and_then(|id| self.sessions.get(&id)) {
                 recipient.do_send(told);
             }
-            if !matches!(news.kind, NewsKind::Signed(_)) {
+            if matches!(news.kind, NewsKind::Met(_) | NewsKind::Refused(_)) {
                 for waiting in self.awaited.remove(&news.reference).unwrap_or_default() {
                     // Whoever no longer waits needs no answer.
                     let _ = waiting.send(news.kind.clone());

@@ -326,6 +326,7 @@ impl<S: Side> Handler<Told> for SessionActor<S> {
     fn handle(&mut self, Told { reference, kind }: Told, ctx: &mut Ctx<S>) {
         let input = match kind {
             NewsKind::Signed(tx) => Input::Signed { reference, tx },
+            NewsKind::Included { blocks } => Input::Included { reference, blocks },
             NewsKind::Met(evidence) => Input::Met { reference, tx: evidence.tx },
             NewsKind::Refused(why) => Input::Refused { reference, why },
         };

@@ -27,12 +27,15 @@ pub fn pretty(value: &impl Serialize) -> Outcome {
 }
 
 /// Writes rows in columns as wide as their widest cell; the first row is the heading.
-pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Outcome {
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
-    });
+pub fn table(rows: &[impl AsRef<[String]>]) -> Outcome {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.as_ref().iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())

@@ -10,10 +10,13 @@ use crate::actors::offering::Offering;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
-use crate::message::{CurrencyOffer, ENCODING, Menu, Moment, RecordsOffer, VERSION};
+use crate::message::{
+    CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice, VERSION,
+};
+use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
 use crate::source::Origin;
-use crate::terms::Rate;
+use crate::terms::{CountsWhen, Method, Rate};
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::Digest;
@@ -171,6 +174,10 @@ pub(super) fn offer(
         for method in &currency.methods {
             let mut offer = currency_offer(name, currency, running)?;
             offer.method = *method;
+            if *method == Method::Escrow {
+                // A voucher is money in hand, and its deposit was final before.
+                offer.finality = CountsWhen::default().to_string();
+            }
             currencies_accepted.push(offer);
         }
     }
@@ -185,6 +192,8 @@ pub(super) fn offer(
         challenge: Digest::ZERO,
         available_data: topics.iter().map(|(name, (_, count))| (name.clone(), *count)).collect(),
         prices: topics.keys().filter_map(|n| Some((n.clone(), of_topic(n)?.price))).collect(),
+        special_prices: special_prices(config, &topics)?,
+        prices_by_buyer: false,
         units: topics
             .keys()
             .filter_map(|n| Some((n.clone(), of_topic(n)?.units.clone())))
@@ -198,9 +207,50 @@ pub(super) fn offer(
         records: records_offer(config, running)?,
         expires_at: Moment(0),
     };
+    check_length(&menu)?;
     let policy = policy(config, seller);
     let topics = topics.into_iter().map(|(name, (origin, _))| (name, origin)).collect();
     Ok((Offer { key: running.key.clone(), menu, policy }, topics))
+}
+
+/// Buyers keep a menu as proof and refuse one that is too long for that: better said here.
+fn check_length(menu: &Menu) -> Outcome {
+    let buyers = menu.special_prices.iter().map(|special| special.buyer.as_ref());
+    for buyer in buyers.chain([None]) {
+        let text = serde_json::to_vec(&menu.shown_to(buyer));
+        let length = text.map_err(|error| Failure::new(Exit::Failed, error))?.len();
+        if length > DATA_BYTES_MAX {
+            return Err(Failure::usage(format!(
+                "the menu is {length} bytes long, buyers take {DATA_BYTES_MAX}: sell fewer topics \
+                 here, in fewer currencies, or with fewer special prices"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What some orders cost; those for one buyer too, which its own menu alone shows.
+fn special_prices(
+    config: &Config,
+    topics: &BTreeMap<String, (Origin, Option<u64>)>,
+) -> Outcome<Vec<SpecialPrice>> {
+    let mut prices = Vec::new();
+    for (name, topic) in config.topics.iter().filter(|(name, _)| topics.contains_key(*name)) {
+        for special in &topic.prices {
+            let key = |name: &String| {
+                let known = config.peers.get(name).copied();
+                known.ok_or_else(|| Failure::usage(format!("there is no {name:?} in [peers]")))
+            };
+            prices.push(SpecialPrice {
+                topic: name.clone(),
+                currency: special.currency.clone(),
+                buyer: special.buyer.as_ref().map(key).transpose()?,
+                from_quantity: special.from_quantity,
+                price: special.price,
+            });
+        }
+    }
+    Ok(prices)
 }
 
 /// The topics that can be sold here and now. One that cannot is left out, and said so.
@@ -234,12 +284,16 @@ fn currency_offer(
         decimals: currency.decimals,
         ledger,
         asset: currency.asset.clone(),
-        method: crate::terms::Method::Transfer,
+        method: Method::Transfer,
         payment_address,
         // What sources tell is put beside it before anybody is shown it.
         rate: currency.rate.fixed().unwrap_or(Rate::ONE),
         quote: None,
-        finality: "final".to_owned(),
+        finality: currency.finality.to_string(),
+        limits: OrderLimits {
+            order_min: currency.limits.order_min,
+            order_max: currency.limits.order_max,
+        },
     })
 }
 

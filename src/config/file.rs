@@ -3,6 +3,7 @@
 use crate::source::{Format, Sensor, WhenSlow};
 use crate::terms::Method;
 use sdpp_ledger::Amount;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -98,6 +99,53 @@ pub(super) struct CurrencyFile {
     pub methods: Option<Vec<Method>>,
     pub payee: Option<String>,
     pub rate: Option<RateFile>,
+    pub finality: Option<FinalityFile>,
+    pub limits: Option<CurrencyLimitsFile>,
+}
+
+/// `final`, or a list of steps.
+pub(super) enum FinalityFile {
+    Word(String),
+    Steps(Vec<FinalityStepFile>),
+}
+
+#[derive(Clone, Copy, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FinalityStepFile {
+    pub up_to: Option<Units>,
+    pub blocks: u64,
+}
+
+// By hand: what serde derives for "one or the other" says of neither what is wrong with it.
+impl<'de> Deserialize<'de> for FinalityFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = FinalityFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"final\", or a list of steps")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<FinalityFile, E> {
+                Ok(FinalityFile::Word(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<FinalityFile, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(FinalityFile::Steps)
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CurrencyLimitsFile {
+    pub order_min: Option<Units>,
+    pub order_max: Option<Units>,
+    pub credit_to_one: Option<Units>,
+    pub credit_to_all: Option<Units>,
 }
 
 #[derive(serde::Deserialize)]
@@ -171,8 +219,19 @@ pub(super) struct SellerFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct TopicFile {
     pub price: Units,
+    #[serde(default)]
+    pub prices: Vec<SpecialPriceFile>,
     pub units: Option<String>,
     pub source: SourceFile,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SpecialPriceFile {
+    pub currency: Option<String>,
+    pub buyer: Option<String>,
+    pub from_quantity: Option<u64>,
+    pub price: Units,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -14,16 +14,18 @@ mod place;
 mod rate;
 mod resolve;
 mod shown;
+mod taken;
 pub mod templates;
 
 pub use endpoint::EndpointFrom;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
 pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
+pub use taken::{CurrencyLimits, SpecialPrice};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
-use crate::terms::Method;
+use crate::terms::{CountsWhen, Method};
 use sdpp_ledger::{Account, Amount, Asset, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -168,6 +170,13 @@ pub struct CurrencyConfig {
     /// Seller: its smallest units for one of the default currency's. Shown where it is not one to one.
     #[serde(skip_serializing_if = "RateFrom::is_one_to_one")]
     pub rate: RateFrom,
+    /// Seller: how final a payment by transfer must be before it counts for credit; shown where it is
+    /// not when it is final.
+    #[serde(serialize_with = "shown::counts_when", skip_serializing_if = "is_final")]
+    pub finality: CountsWhen,
+    /// Seller: how much is sold in it.
+    #[serde(skip_serializing_if = "CurrencyLimits::is_none")]
+    pub limits: CurrencyLimits,
 }
 
 impl CurrencyConfig {
@@ -266,6 +275,9 @@ pub struct Topic {
     pub price: Amount,
     /// The unit of the readings, for people.
     pub units: String,
+    /// What an item costs instead, in some orders: the lowest of those that hold for an order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<SpecialPrice>,
     /// Where the items come from.
     #[serde(serialize_with = "shown::origin")]
     pub source: Origin,
@@ -459,4 +471,8 @@ fn suggest(message: &str) -> String {
         Some((_, candidate)) => format!("{message}; did you mean `{candidate}`?"),
         None => message.to_owned(),
     }
+}
+
+fn is_final(when: &CountsWhen) -> bool {
+    *when == CountsWhen::default()
 }

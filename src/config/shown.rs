@@ -2,6 +2,8 @@
 
 use crate::keystore::KeyFrom;
 use crate::source::{Format, Origin, Sensor, WhenSlow};
+use crate::terms::{CountsWhen, Step};
+use sdpp_ledger::Amount;
 use serde::{Serialize, Serializer};
 use std::path::Path;
 
@@ -33,6 +35,22 @@ pub(super) fn key_if_any<S: Serializer>(
         Some(from) => key(from, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// How final a payment must be: its steps.
+pub(super) fn counts_when<S: Serializer>(
+    when: &CountsWhen,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        up_to: Option<Amount>,
+        blocks: u64,
+    }
+    let step = |Step { up_to, blocks }: &Step| Shown { up_to: Some(*up_to), blocks: *blocks };
+    let last = when.beyond().map(|blocks| Shown { up_to: None, blocks });
+    serializer.collect_seq(when.steps().iter().map(step).chain(last))
 }
 
 /// Where the items of a topic come from.

@@ -82,6 +82,15 @@ pub enum Write {
     Included {
         /// What it pays for.
         reference: Reference,
+        /// How many blocks hold it or stand on it, at least 1.
+        blocks: u64,
+        /// When, in milliseconds since 1970 UTC.
+        due_ms: u64,
+    },
+    /// A claim's transaction stands in no block, or in none any more: look again later.
+    Absent {
+        /// What it pays for.
+        reference: Reference,
         /// When, in milliseconds since 1970 UTC.
         due_ms: u64,
     },
@@ -162,6 +171,12 @@ pub struct News {
 pub enum NewsKind {
     /// Its transaction is signed, durable, and has this id.
     Signed(TxId),
+    /// So many blocks hold the payment that was claimed, or stand on it, and it is not final; 0: none
+    /// does, or none any more. Told each time that it was looked for.
+    Included {
+        /// How many.
+        blocks: u64,
+    },
     /// It is done, for good.
     Met(Evidence),
     /// It will not be done, and this is the ledger's reason.

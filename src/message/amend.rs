@@ -28,6 +28,7 @@ pub struct Amend {
 /// What an `amend` is about: on the wire an object with the one key that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
+#[allow(clippy::large_enum_variant, reason = "one is read at a time, and seldom")]
 pub enum Change {
     /// Seller: items cost less than was agreed.
     Credit(CreditNote),

@@ -4,6 +4,7 @@
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::{Body, Facts};
 use crate::message::invoice::Anchored;
+use crate::message::strict::left_out;
 use sdpp_ledger::Amount;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,7 +27,7 @@ pub struct Exit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<AfterExit>,
     /// What the legs before the one came to that `items` stands in: both totals above are that one's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<ExitLeg>,
 }
 

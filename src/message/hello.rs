@@ -2,6 +2,7 @@
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
+use sdpp_ledger::PublicKey;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,20 @@ pub struct Choice {
     pub versions: Vec<String>,
     /// Encodings of items, such as `json`.
     pub encodings: Vec<String>,
+    /// The key that would sign an order: the menu that answers has the prices for it. Nobody proves
+    /// it here, and an order by another key has the others' prices. Left out where not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buyer: Option<PublicKey>,
+}
+
+impl Hello {
+    /// Who says to be asking.
+    pub fn buyer(&self) -> Option<&PublicKey> {
+        match self {
+            Hello::Speaks(choice) => choice.buyer.as_ref(),
+            Hello::Plain(_) => None,
+        }
+    }
 }
 
 impl Body for Hello {

@@ -2,8 +2,11 @@
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
+use crate::message::limits::OrderLimits;
 use crate::message::moment::Moment;
+use crate::message::price::SpecialPrice;
 use crate::message::quote::Quote;
+use crate::message::strict::left_out;
 use crate::terms::{Currency, Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset, Digest, LedgerId, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,14 @@ pub struct Menu {
     pub available_data: BTreeMap<String, Option<u64>>,
     /// The price of one item of each topic, in the default currency's smallest unit.
     pub prices: BTreeMap<String, Amount>,
+    /// Prices for some orders in the place of these; see [`Menu::price`]. Left out where there are
+    /// none.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "Vec::is_empty")]
+    pub special_prices: Vec<SpecialPrice>,
+    /// Some special prices stand only on the menu of the buyer that they are for, who says in
+    /// `hello` who it is. Left out where there are none.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub prices_by_buyer: bool,
     /// What the readings of each topic are measured in.
     pub units: BTreeMap<String, String>,
     /// The currency that prices are in.
@@ -66,8 +77,12 @@ pub struct CurrencyOffer {
     /// Where the rate comes from; left out where prices are in this currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
-    /// When a payment counts; `final` in this version.
+    /// How final a payment by transfer must be before it counts for credit: `final`, or by amount, as
+    /// [`crate::terms::CountsWhen`] writes it. For people: a buyer does nothing with it.
     pub finality: String,
+    /// Which orders are taken; left out where any is.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "OrderLimits::is_none")]
+    pub limits: OrderLimits,
 }
 
 /// Where and how a seller keeps its records.

@@ -10,9 +10,11 @@ mod error;
 mod exit;
 mod hello;
 mod invoice;
+mod limits;
 mod menu;
 mod moment;
 mod order;
+mod price;
 mod quote;
 mod session_key;
 mod strict;
@@ -32,10 +34,12 @@ pub use hello::{Choice, Hello};
 pub use invoice::{
     Anchored, Cumulative, DataInvoice, Invoice, InvoicePace, InvoiceRate, PaymentAck,
 };
+pub use limits::OrderLimits;
 pub use menu::{CurrencyOffer, Menu, RecordsOffer};
 pub use moment::Moment;
 pub use order::terms;
 pub use order::{EscrowChoice, Order};
+pub use price::{Priced, SpecialPrice};
 pub use quote::{Quote, Quoted};
 pub use session_key::SessionKey;
 pub use text::{Base64, Hex, legible};

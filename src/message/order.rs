@@ -4,6 +4,7 @@ use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
 use crate::message::error::Code;
 use crate::message::menu::Menu;
+use crate::message::price::Priced;
 use crate::message::text::legible;
 use crate::terms::{InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
@@ -20,6 +21,10 @@ pub struct Order {
     pub data_type: String,
     /// How many items; `null` for as many as there are.
     pub order_quantity: Option<u64>,
+    /// The price of one item, in the default currency's smallest unit, where it is not the topic's:
+    /// else left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Amount>,
     /// The currency chosen.
     pub currency_type: String,
     /// The method chosen.
@@ -59,13 +64,33 @@ impl Body for Order {
     const KIND: MessageKind = MessageKind::Order;
 }
 
+impl Order {
+    /// The same order at the price that this menu has for it.
+    #[must_use]
+    pub fn priced(self, menu: &Menu) -> Self {
+        let price = menu.price(&self.asks());
+        let topics = menu.prices.get(&self.data_type);
+        let price = price.filter(|price| Some(price) != topics);
+        Order { price, ..self }
+    }
+
+    fn asks(&self) -> Priced<'_> {
+        Priced {
+            topic: &self.data_type,
+            currency: &self.currency_type,
+            buyer: &self.public_key_signature,
+            quantity: self.order_quantity,
+        }
+    }
+}
+
 /// Menu times order. `order` is the digest of the order's raw data. Says what does not fit.
 ///
 /// # Errors
 /// A code and a sentence for the other side, when the order asks for what is not on the menu.
 pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms, (Code, String)> {
     let topic = &order.data_type;
-    let (Some(price), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
+    let (Some(topics), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
         return Err((Code::UnknownTopic, format!("the menu has no topic {:?}", legible(topic))));
     };
     let (name, method) = (&order.currency_type, order.method);
@@ -77,13 +102,19 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         let why = "an order names a channel exactly when its method is escrow";
         return Err((Code::OrderRefused, why.to_owned()));
     }
+    let (price, named) =
+        (menu.price(&order.asks()).unwrap_or(*topics), order.price.unwrap_or(*topics));
+    if price != named {
+        let why = format!("an item costs {price} in this order by the menu, and {named} by itself");
+        return Err((Code::OrderRefused, why));
+    }
     Ok(Terms {
         session: SessionId::of(&order.menu_digest, order_digest),
         seller: menu.public_key,
         buyer: order.public_key_signature,
         topic: topic.clone(),
         quantity: order.order_quantity,
-        price: *price,
+        price,
         currency: offer.currency(),
         granularity: menu.payment_granularity,
         credit_windows: menu.credit_windows,

@@ -23,6 +23,13 @@ pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, serde_json::E
     Ok(value)
 }
 
+/// Reads what a writer leaves out where it is nothing: null is nothing too.
+pub fn left_out<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// Stands around every part of a reader, so that what is inside is read in the same way. It holds
 /// for every type, those of later messages too.
 struct Plain<T>(T);

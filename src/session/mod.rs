@@ -41,6 +41,13 @@ pub enum Input<'a> {
         /// The transaction.
         tx: TxId,
     },
+    /// Seller: so many blocks hold a payment that was claimed, or stand on it, and it is not final.
+    Included {
+        /// What is paid.
+        reference: Reference,
+        /// How many; 0 where none does, or none any more.
+        blocks: u64,
+    },
     /// Something owed is done, for good.
     Met {
         /// What was owed.

@@ -2,11 +2,13 @@
 //! ([`Agreed`]). Nothing in a session is decided from anything else.
 
 mod agreed;
+mod counts;
 mod credits;
 mod leg;
 mod pace;
 
 pub use agreed::Agreed;
+pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
 pub use leg::Leg;
 pub use pace::{Pace, PaceFacts};

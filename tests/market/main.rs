@@ -38,6 +38,7 @@ mod iota_network;
 mod killed;
 #[cfg(feature = "fabric")]
 mod network;
+mod offers;
 mod place;
 #[allow(dead_code, reason = "shared with the tests of what asks it, which use more of it")]
 mod prices;

@@ -23,6 +23,8 @@ pub struct Setting {
     /// How long a payee can still settle after the payer asked to close.
     pub grace_ms: u64,
     pub outage_s: u64,
+    /// How the ledger is served, beside that.
+    pub ledger: &'static [&'static str],
 }
 
 impl Default for Setting {
@@ -38,6 +40,7 @@ impl Default for Setting {
             patience_ms: 20_000,
             grace_ms: 900_000,
             outage_s: 300,
+            ledger: &[],
         }
     }
 }
@@ -101,7 +104,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let mut serve = sdpp();
         serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--grace-period-ms"]);
-        serve.arg(setting.grace_ms.to_string()).arg("--dir");
+        serve.arg(setting.grace_ms.to_string()).args(setting.ledger).arg("--dir");
         let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
         let mut place =
             Place { seller: None, address: String::new(), ledger, ledger_address, setting, dir };

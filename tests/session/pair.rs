@@ -1,7 +1,9 @@
 //! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
 //! a story wants, and nothing that takes time.
 
-use sdpp::message::{Complaint, CurrencyOffer, Menu, Moment, Reason, RecordsOffer, Voucher};
+use sdpp::message::{
+    Complaint, CurrencyOffer, Menu, Moment, OrderLimits, Reason, RecordsOffer, Voucher,
+};
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
     Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
@@ -40,6 +42,7 @@ pub fn menu() -> Menu {
         rate: Rate::ONE,
         quote: None,
         finality: "final".to_owned(),
+        limits: OrderLimits::default(),
     };
     Menu {
         versions: vec!["SDPP/1".to_owned()],
@@ -51,6 +54,8 @@ pub fn menu() -> Menu {
             ("gas".to_owned(), Amount::new(3)),
             ("co2".to_owned(), Amount::new(5)),
         ]),
+        special_prices: Vec::new(),
+        prices_by_buyer: false,
         units: BTreeMap::new(),
         default_currency: "SDP".to_owned(),
         currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],

@@ -2,7 +2,7 @@
 
 use crate::liars::{ends_with, lie};
 use crate::pair::*;
-use sdpp::message::{DataInvoice, Moment, Quote, Quoted};
+use sdpp::message::{DataInvoice, Menu, Moment, Quote, Quoted};
 use sdpp::record::End;
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::Amount;
@@ -86,12 +86,11 @@ fn an_invoice_that_names_no_rate_is_taken() {
 }
 
 #[test]
-fn a_rate_that_its_quote_does_not_make_or_that_is_no_longer_offered_is_passed_over() {
-    let cases: [(fn(&mut Quote), &str); 4] = [
+fn a_rate_that_its_quote_does_not_make_is_passed_over() {
+    let cases: [(fn(&mut Quote), &str); 3] = [
         (|quote| quote.sources.truncate(1), "a rate that its quote does not make"),
         (|quote| quote.sources.clear(), "a rate that its quote does not make"),
         (|quote| quote.sources[1].rate.denominator = Amount::ZERO, "its quote does not make"),
-        (|quote| quote.expires_at = Moment(START_MS - 2_000), "a quote that was good until"),
     ];
     for (spoil, says) in cases {
         let mut only = setting();
@@ -109,4 +108,15 @@ fn a_rate_that_its_quote_does_not_make_or_that_is_no_longer_offered_is_passed_ov
         assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
         assert!(pair.transferred() == Amount::ZERO, "the next in common is taken");
     }
+}
+
+/// An honest seller's menu is good no longer than its quotes.
+#[test]
+fn a_quote_that_is_no_longer_offered_is_not_ordered_at() {
+    let old = |m: &mut Value| {
+        let quote = &mut m["currencies_accepted"][0]["quote"];
+        quote["expires_at"] = serde_json::to_value(Moment(START_MS - 2_000)).unwrap();
+    };
+    let pair = lie::<Menu>(setting(), Role::Seller, old);
+    assert!(pair.b.why().contains("a quote that was good until"), "{}", pair.b.why());
 }

@@ -6,7 +6,7 @@ use crate::crypto::{SaltSecret, running_digest};
 use crate::journal::{Write, obligation};
 use crate::message::{
     Ack, Cumulative, CurrencyOffer, DataInvoice, Draft, EscrowChoice, Exit as ExitBody, Invoice,
-    Menu, Moment, Order, PaymentAck, Reason, Voucher as VoucherBody,
+    Menu, Moment, Order, OrderLimits, PaymentAck, Reason, Voucher as VoucherBody,
 };
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::terms::{Method, Purpose, Rate, Role, SessionId};
@@ -85,6 +85,7 @@ impl History {
             encoding: "json".to_owned(),
             data_type: "gas".to_owned(),
             order_quantity: Some(WINDOWS * ITEMS),
+            price: None,
             currency_type: "SDP".to_owned(),
             method,
             address: buyer.account(),
@@ -114,6 +115,7 @@ impl History {
             rate: Rate::ONE,
             quote: None,
             finality: "final".to_owned(),
+            limits: OrderLimits::default(),
         };
         Menu {
             versions: vec!["SDPP/1".to_owned()],
@@ -122,6 +124,8 @@ impl History {
             challenge: keccak(&[b"challenge", &number.to_be_bytes()]),
             available_data: BTreeMap::from([("gas".to_owned(), None)]),
             prices: BTreeMap::from([("gas".to_owned(), Amount::new(PRICE))]),
+            special_prices: Vec::new(),
+            prices_by_buyer: false,
             units: BTreeMap::new(),
             default_currency: "SDP".to_owned(),
             currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],

@@ -9,7 +9,7 @@ use crate::crypto::layout::MessageKind;
 use crate::dispute::{Body, Bundle, Keys, LedgerWords, judge};
 use crate::message::{
     Base64, Cumulative, CurrencyOffer, DataInvoice, Draft, ENCODING, Exit as Farewell, Invoice,
-    Menu, Moment, Order, PaymentAck, Reason, VERSION,
+    Menu, Moment, Order, OrderLimits, PaymentAck, Reason, VERSION,
 };
 use crate::record::SignedMessage;
 use crate::terms::{Method, Purpose, Rate, Role, SessionId};
@@ -175,6 +175,7 @@ impl<'k> Session<'k> {
             encoding: ENCODING.to_owned(),
             data_type: "lines".to_owned(),
             order_quantity: None,
+            price: None,
             currency_type: "SDP".to_owned(),
             method: Method::Transfer,
             address: buyer.public().account(),
@@ -268,6 +269,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         rate: Rate::ONE,
         quote: None,
         finality: "final".to_owned(),
+        limits: OrderLimits::default(),
     };
     Ok(Menu {
         versions: vec![VERSION.to_owned()],
@@ -276,6 +278,8 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("lines".to_owned(), None)]),
         prices: BTreeMap::from([("lines".to_owned(), Amount::new(1))]),
+        special_prices: Vec::new(),
+        prices_by_buyer: false,
         units: BTreeMap::new(),
         default_currency: "SDP".to_owned(),
         currencies_accepted: vec![offer],

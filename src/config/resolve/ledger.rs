@@ -4,7 +4,7 @@ use super::super::file::{CurrencyFile, LedgerFile, LedgerKind, Units};
 use super::super::{CurrencyConfig, Embedded, LedgerAt, LedgerConfig, RateFrom};
 use super::secret::{Written, key};
 use super::value::{PATIENCE_MS, account, host_port, known, visible, within, wrong};
-use super::{Outcome, ethereum, fabric, iota, rate};
+use super::{Outcome, ethereum, fabric, iota, rate, taken};
 use crate::keystore::{KeyFrom, PasswordFrom};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Account, Amount, Asset};
@@ -49,8 +49,14 @@ pub(super) fn currency(
 ) -> Outcome<CurrencyConfig> {
     let at = |key: &'static str| ["currencies", name, key];
     visible(&["currencies", name], name)?;
-    if !is_seller && (written.payee.is_some() || written.rate.is_some()) {
-        let key = written.payee.as_ref().map_or("rate", |_| "payee");
+    let sellers = [
+        ("payee", written.payee.is_some()),
+        ("rate", written.rate.is_some()),
+        ("finality", written.finality.is_some()),
+        ("limits", written.limits.is_some()),
+    ];
+    if let (false, Some((key, _))) = (is_seller, sellers.iter().find(|(_, is_written)| *is_written))
+    {
         let what = "only a seller says this, and there is no [seller]: remove it";
         return Err(wrong(&at(key), what));
     }
@@ -65,7 +71,10 @@ pub(super) fn currency(
         Some(LedgerAt::Iota(_)) => iota::account,
         Some(LedgerAt::Embedded(_) | LedgerAt::Ethereum(_)) | None => account,
     };
+    let methods = methods(&at("methods"), written.methods)?;
     let meant = CurrencyConfig {
+        finality: taken::finality(name, &methods, written.finality)?,
+        limits: taken::limits(name, written.limits)?,
         ledger,
         asset: asset.parse::<Asset>().map_err(|e| wrong(&at("asset"), e))?,
         symbol: match written.symbol {
@@ -73,7 +82,7 @@ pub(super) fn currency(
             None => name.to_owned(),
         },
         decimals: written.decimals,
-        methods: methods(&at("methods"), written.methods)?,
+        methods,
         payee: written.payee.map(|payee| account(&at("payee"), &payee)).transpose()?,
         rate: match written.rate {
             Some(written) => rate::rate(name, written, ledgers, base)?,

@@ -7,9 +7,11 @@ mod fabric;
 mod iota;
 mod ledger;
 mod peers;
+mod price;
 mod rate;
 mod role;
 mod secret;
+mod taken;
 mod topic;
 mod value;
 
@@ -20,6 +22,7 @@ use super::{
     Seller, Topic,
 };
 use crate::terms::Rate;
+use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
 use std::path::Path;
 use value::{PATIENCE_MS, known, within, wrong};
@@ -42,9 +45,10 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
-    let topics = each(written.topics, |name, topic| topic::topic(name, topic, base))?;
-    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
     let peers = peers::peers(written.peers)?;
+    let named = price::Named { currencies: &currencies, peers: &peers };
+    let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
+    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
     let config = Config {
         identity,
         journal: Journal { dir: base.join(written.journal.dir) },
@@ -106,8 +110,26 @@ fn check_roles(config: &Config) -> Outcome<()> {
         for (currency, of) in &config.currencies {
             // What sources tell is seen when they do.
             if let Some(rate) = of.rate.fixed() {
-                check_window(name, topic, currency, rate, seller)?;
+                check_windows(name, topic, (currency, rate), seller)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// At the topic's price, and at those that hold for some orders in this currency.
+fn check_windows(
+    name: &str,
+    topic: &Topic,
+    (currency, rate): (&str, Rate),
+    seller: &Seller,
+) -> Outcome<()> {
+    check_window(&["topics", name, "price"], topic.price, currency, rate, seller)?;
+    for (index, special) in topic.prices.iter().enumerate() {
+        if special.currency.as_ref().is_none_or(|name| name == currency) {
+            let index = index.to_string();
+            let key = ["topics", name, "prices", &index, "price"];
+            check_window(&key, special.price, currency, rate, seller)?;
         }
     }
     Ok(())
@@ -115,18 +137,17 @@ fn check_roles(config: &Config) -> Outcome<()> {
 
 /// A window must cost something, and all that may be unpaid must be a number.
 fn check_window(
-    name: &str,
-    topic: &Topic,
+    key: &[&str],
+    price: Amount,
     currency: &str,
     rate: Rate,
     seller: &Seller,
 ) -> Outcome<()> {
     let items = |count: u32| {
-        let total = topic.price.checked_mul(count.into())?;
+        let total = price.checked_mul(count.into())?;
         total.checked_mul(rate.numerator.units())
     };
-    let key = ["topics", name, "price"];
-    let too_much = || wrong(&key, "the windows that may be unpaid cost more than any amount");
+    let too_much = || wrong(key, "the windows that may be unpaid cost more than any amount");
     let window = items(seller.granularity).ok_or_else(too_much)?;
     window.checked_mul(seller.credit_windows.into()).ok_or_else(too_much)?;
     if window < rate.denominator {
@@ -135,7 +156,7 @@ fn check_window(
              raise the price, seller.granularity or the rate",
             seller.granularity
         );
-        return Err(wrong(&key, what));
+        return Err(wrong(key, what));
     }
     Ok(())
 }

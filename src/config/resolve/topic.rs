@@ -3,6 +3,7 @@
 use super::super::Topic;
 use super::super::file::{SourceFile, SourceKind, TopicFile};
 use super::Outcome;
+use super::price::{Named, special_prices};
 use super::value::{TEXT_BYTES_MAX, visible, within, wrong};
 use crate::source::{Command, File, Format, Host, Origin, WhenSlow};
 use sdpp_ledger::Amount;
@@ -12,7 +13,12 @@ use std::time::Duration;
 /// The longest interval between two readings: a day.
 const INTERVAL_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
-pub(super) fn topic(name: &str, written: TopicFile, base: &Path) -> Outcome<Topic> {
+pub(super) fn topic(
+    name: &str,
+    written: TopicFile,
+    named: &Named<'_>,
+    base: &Path,
+) -> Outcome<Topic> {
     visible(&["topics", name], name)?;
     if written.price.0 == Amount::ZERO {
         return Err(wrong(&["topics", name, "price"], "an item costs at least 1"));
@@ -22,7 +28,9 @@ pub(super) fn topic(name: &str, written: TopicFile, base: &Path) -> Outcome<Topi
         let what = format!("expected at most {TEXT_BYTES_MAX} bytes of text");
         return Err(wrong(&["topics", name, "units"], what));
     }
-    Ok(Topic { price: written.price.0, units, source: origin(name, written.source, base)? })
+    let prices = special_prices(name, written.prices, named)?;
+    let source = origin(name, written.source, base)?;
+    Ok(Topic { price: written.price.0, units, prices, source })
 }
 
 fn origin(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {

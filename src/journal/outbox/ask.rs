@@ -3,8 +3,8 @@
 use crate::journal::delivery::{DeliveryId, Numbers};
 use crate::journal::entry::Head;
 use sdpp_ledger::{
-    Account, Call, Claim, Finality, Ledger, LedgerError, LedgerId, Payments, Reference, Result,
-    Signed, TxId,
+    Account, Call, Claim, Finality, Inclusion, Ledger, LedgerError, LedgerId, Payments, Reference,
+    Result, Signed, TxId,
 };
 
 /// One thing to ask of a ledger.
@@ -116,6 +116,12 @@ pub enum Answer {
     Submitted(Result<TxId>),
     /// To [`Step::Finality`] and [`Step::Check`].
     Finality(Result<Finality>),
+    /// To [`Step::Check`]: the payment is in a block that is not deep enough to be final, and so many
+    /// blocks hold it or stand on it.
+    Shallow {
+        /// At least 1.
+        blocks: u64,
+    },
 }
 
 /// The ledger waits for a number of ours that the journal holds for used up: nothing with a larger
@@ -176,13 +182,12 @@ pub async fn perform(ledger: &dyn Ledger, step: &Step) -> Answer {
             }
         }
         Step::Cancel { variants, .. } => Answer::Cancelled(ledger.cancel(variants).await),
-        Step::Check { claims, .. } => Answer::Finality(match ledger.payments() {
-            Some(payments) => paid(payments, claims).await,
-            None => Err(LedgerError::refused(
-                "NoSuchAbility",
-                format!("ledger {} moves no money", ledger.id()),
-            )),
-        }),
+        Step::Check { claims, .. } => match checked(ledger, claims).await {
+            Ok(Finality::Pending(Some(place))) => {
+                Answer::Shallow { blocks: depth(ledger, &place).await }
+            }
+            answer => Answer::Finality(answer),
+        },
     }
 }
 
@@ -202,6 +207,22 @@ async fn submit(ledger: &dyn Ledger, newest: &Signed, older: &[Signed]) -> Resul
         }
     }
     answer
+}
+
+async fn checked(ledger: &dyn Ledger, claims: &[Claim]) -> Result<Finality> {
+    match ledger.payments() {
+        Some(payments) => paid(payments, claims).await,
+        None => Err(LedgerError::refused(
+            "NoSuchAbility",
+            format!("ledger {} moves no money", ledger.id()),
+        )),
+    }
+}
+
+/// How many blocks there are from this one on: its own at least, where the ledger does not say.
+async fn depth(ledger: &dyn Ledger, place: &Inclusion) -> u64 {
+    let newest = ledger.status().await.map_or(place.height, |status| status.height);
+    newest.saturating_sub(place.height).saturating_add(1)
 }
 
 /// The number to sign under: never beyond a gap, but in it where it is ours to fill.

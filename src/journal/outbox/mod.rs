@@ -35,7 +35,7 @@ use super::obligation::Obligation;
 use super::reader::Reader;
 use super::write::{Prepare, Write};
 use super::{JournalError, damaged, keys};
-use outcome::{Clock, cancelled, checked, looked_up, raised, submitted, unsigned};
+use outcome::{Clock, cancelled, checked, looked_up, raised, shallow, submitted, unsigned};
 use sdpp_ledger::{Account, Finality, Ledger, LedgerError, LedgerId, Reference, Signed};
 use std::collections::BTreeSet;
 use subject::Subject;
@@ -217,6 +217,9 @@ impl Outbox {
             }
             (Step::Check { reference, since_ms, tries, .. }, Answer::Finality(answer)) => {
                 vec![checked(reference, answer, (since_ms, tries), &clock)]
+            }
+            (Step::Check { reference, .. }, Answer::Shallow { blocks }) => {
+                vec![shallow(reference, blocks, &clock)]
             }
             // The answer to another question says nothing about this one: it is planned again.
             _ => Vec::new(),

@@ -163,6 +163,11 @@ pub(super) fn cancelled(
     Write::Void { delivery, signed }
 }
 
+/// A claim's transaction stands in a block that is not deep enough.
+pub(super) fn shallow(reference: Reference, blocks: u64, clock: &Clock<'_>) -> Write {
+    Write::Included { reference, blocks, due_ms: clock.poll_ms() }
+}
+
 pub(super) fn checked(
     reference: Reference,
     answer: Result<Finality, LedgerError>,
@@ -173,13 +178,13 @@ pub(super) fn checked(
     let later = |due_ms| Write::Postpone { live: Live::Obligation(reference), due_ms };
     let event = match answer {
         Ok(Finality::Final(evidence)) => Event::Met { evidence },
-        Ok(Finality::Pending(Some(_))) => {
-            return Write::Included { reference, due_ms: clock.poll_ms() };
-        }
+        Ok(Finality::Pending(Some(_))) => return shallow(reference, 1, clock),
         Ok(Finality::Unknown | Finality::Pending(None)) if clock.gives_up(since_ms, tries) => {
             Event::Refused { why: NOT_INCLUDED.to_owned() }
         }
-        Ok(Finality::Unknown | Finality::Pending(None)) => return later(clock.patient_ms(tries)),
+        Ok(Finality::Unknown | Finality::Pending(None)) => {
+            return Write::Absent { reference, due_ms: clock.patient_ms(tries) };
+        }
         Ok(Finality::Replaced) => {
             Event::Refused { why: "another transaction took its place".to_owned() }
         }

@@ -3,7 +3,7 @@
 use super::{Fault, Stage};
 use crate::journal::obligation::{Obligation, State};
 use crate::journal::tree::Tree;
-use crate::journal::write::WriteError;
+use crate::journal::write::{Live, NewsKind, WriteError};
 use crate::journal::{damaged, keys};
 use crate::record::{Act, FURTHER_TXS_MAX, Owed, Record};
 use crate::terms::SessionId;
@@ -39,10 +39,23 @@ impl Stage<'_> {
 
     /// A claim that gets somewhere: if a reorganisation takes its block, it is asked for as soon
     /// as at first.
-    pub(super) fn included(&mut self, reference: &Reference, due_ms: u64) -> Result<(), Fault> {
+    pub(super) fn included(
+        &mut self,
+        reference: &Reference,
+        blocks: u64,
+        due_ms: u64,
+    ) -> Result<(), Fault> {
         let old = self.obligation(reference)?;
+        self.tell(&old, NewsKind::Included { blocks });
         let row = Obligation { due_ms, tries: 0, ..old.clone() };
         self.put_obligation(Some(&old), &row)
+    }
+
+    /// A claim that stands in no block. Whether it ever did only the session knows that counted it.
+    pub(super) fn absent(&mut self, reference: Reference, due_ms: u64) -> Result<(), Fault> {
+        let old = self.obligation(&reference)?;
+        self.tell(&old, NewsKind::Included { blocks: 0 });
+        self.postpone(Live::Obligation(reference), due_ms)
     }
 
     /// A transaction pays once.

@@ -129,7 +129,10 @@ impl<'a> Stage<'a> {
             Write::Void { delivery, signed } => self.void(&delivery, signed),
             Write::Obligation { reference, event } => self.lone_event(&reference, event),
             Write::Refused { reference, why } => self.unsigned(&reference, &why),
-            Write::Included { reference, due_ms } => self.included(&reference, due_ms),
+            Write::Included { reference, blocks, due_ms } => {
+                self.included(&reference, blocks, due_ms)
+            }
+            Write::Absent { reference, due_ms } => self.absent(reference, due_ms),
             Write::Watch(watch) => self.watch(*watch),
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Prune(pruning) => self.prune(&pruning),

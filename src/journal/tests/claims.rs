@@ -3,6 +3,7 @@
 use super::ledger::now;
 use super::node::Node;
 use super::*;
+use crate::journal::NewsKind;
 use crate::journal::obligation::State;
 use crate::journal::outbox::{self, Step, perform};
 use sdpp_ledger::{Finality, Inclusion};
@@ -81,6 +82,36 @@ fn a_claim_that_gets_somewhere_is_asked_for_as_often_as_at_first() {
     let now_ms = node.now_ms;
     node.journal.commit(now_ms, vec![append(session(1), another)]).unwrap().remove(0).unwrap();
     assert_eq!(answered(&mut node, Finality::Unknown), 1_000, "another transaction was named");
+}
+
+#[test]
+fn a_session_hears_how_deep_its_payment_stands_and_that_its_block_was_given_up() {
+    let (mut node, _) = told(&["paid"]);
+    answered(&mut node, Finality::Pending(None));
+    answered(&mut node, included());
+    let Some(step) = node.plan().pop() else { panic!("it is looked for") };
+    node.answer(step, outbox::Answer::Shallow { blocks: 3 });
+    node.now_ms += 1_000;
+    answered(&mut node, Finality::Unknown);
+    let told = [0, 1, 3, 0].map(|blocks| NewsKind::Included { blocks });
+    assert_eq!(node.news, told);
+}
+
+/// The toy ledger shows what is claimed in block 9.
+#[test]
+fn how_deep_a_claim_stands_is_asked_of_the_ledger() {
+    let (node, _) = told(&["paid"]);
+    let Some(step) = node.plan().pop() else { panic!("it is looked for") };
+    for (mined, answer) in [
+        (9, outbox::Answer::Finality(Ok(Finality::Pending(None)))),
+        (10, outbox::Answer::Shallow { blocks: 2 }),
+        (11, outbox::Answer::Shallow { blocks: 3 }),
+    ] {
+        while node.toy.chain().blocks.len() < mined {
+            node.toy.chain().mine();
+        }
+        assert_eq!(now(perform(&node.toy, &step)), answer);
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn bid(menu: &Menu, wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey, lates
             return bid;
         }
     }
-    let order = order(wish, &bid.ours, buyer);
+    let order = order(menu, wish, &bid.ours, buyer);
     match wish::check_order(menu, &order, None, None) {
         Ok(terms) => {
             bid.items = terms.quantity.unwrap_or(terms.credit_items());
@@ -72,13 +72,14 @@ fn bid(menu: &Menu, wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey, lates
 }
 
 /// Any channel, key and nonce will do to see what a session would cost.
-fn order(wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey) -> Order {
+fn order(menu: &Menu, wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey) -> Order {
     let any = EscrowChoice { channel: Default::default(), base: Amount::ZERO };
     Order {
         version: VERSION.to_owned(),
         encoding: ENCODING.to_owned(),
         data_type: wish.topic.clone(),
         order_quantity: wish.quantity,
+        price: None,
         currency_type: ours.name.clone(),
         method: ours.method,
         address: ours.account.clone(),
@@ -88,4 +89,5 @@ fn order(wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey) -> Order {
         nonce: Digest::ZERO,
         escrow: (ours.method == Method::Escrow).then_some(any),
     }
+    .priced(menu)
 }

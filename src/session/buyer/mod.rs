@@ -39,7 +39,7 @@ pub struct Buyer {
 #[derive(Debug)]
 enum State {
     /// Connected.
-    ExpectMenu { deadline_ms: u64 },
+    ExpectMenu { deadline_ms: u64, has_said_hello: bool },
     /// The menu is good; our own money is looked at, or a channel found or opened.
     Funding(Box<Choice>),
     /// The order is fixed and waits for its anchor's transaction.
@@ -113,7 +113,8 @@ impl Buyer {
         now_ms: u64,
     ) -> Self {
         let codec = Codec::new(policy.frame_bytes_max);
-        let state = State::ExpectMenu { deadline_ms: now_ms + policy.patience_ms };
+        let state =
+            State::ExpectMenu { deadline_ms: now_ms + policy.patience_ms, has_said_hello: false };
         Buyer { key, wish, policy, randomness, codec, state, out: Outputs::new() }
     }
 
@@ -133,7 +134,7 @@ impl Buyer {
     /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
-            State::ExpectMenu { deadline_ms }
+            State::ExpectMenu { deadline_ms, .. }
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
             | State::Leaving(_, Farewell { deadline_ms, .. }) => Some(*deadline_ms),

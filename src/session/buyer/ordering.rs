@@ -6,7 +6,8 @@ use super::stream::{Brings, Stream};
 use super::{Buyer, Choice, Ordered, Passed, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
-    Code, Draft, ENCODING, Envelope, EscrowChoice, Menu, Order, SessionKey, VERSION, terms,
+    Choice as Greeting, Code, Draft, ENCODING, Envelope, EscrowChoice, Hello, Menu, Order,
+    SessionKey, VERSION, terms,
 };
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::session::{Fault, Output, Paying};
@@ -31,10 +32,26 @@ impl Buyer {
         if menu.public_key == self.key.public() {
             return Err(Fault::theirs(Code::OrderRefused, "the seller has our own key"));
         }
+        if self.says_who_asks(state, &menu) {
+            return Ok(());
+        }
         if message.data.is_none() {
             return Err(Fault::theirs(Code::Malformed, "the menu is too long to be kept"));
         }
         self.choose(state, (menu, message), 0, Vec::new(), now_ms)
+    }
+
+    /// Some prices are shown only to the buyer that they are for: we say once who we are. Whether we
+    /// did, so that another menu comes.
+    fn says_who_asks(&mut self, state: &mut State, menu: &Menu) -> bool {
+        let State::ExpectMenu { has_said_hello, .. } = state else { return false };
+        if !menu.prices_by_buyer || std::mem::replace(has_said_hello, true) {
+            return false;
+        }
+        let (versions, encodings) = (vec![VERSION.to_owned()], vec![ENCODING.to_owned()]);
+        let hello = Hello::Speaks(Greeting { versions, encodings, buyer: Some(self.key.public()) });
+        self.out.send(Draft::new(SessionId::NONE, &hello).bare());
+        true
     }
 
     /// Takes the first of our currencies, from a place in our order of preference on, that the menu has
@@ -233,6 +250,7 @@ impl Buyer {
             encoding: ENCODING.to_owned(),
             data_type: self.wish.topic.clone(),
             order_quantity: self.wish.quantity,
+            price: None,
             currency_type: choice.ours.name.clone(),
             method: choice.ours.method,
             address: choice.ours.account.clone(),
@@ -242,6 +260,7 @@ impl Buyer {
             nonce: self.randomness.nonce,
             escrow,
         }
+        .priced(&choice.menu)
     }
 
     /// The anchor that our order owes, where we keep records.

@@ -217,5 +217,10 @@ pub(super) fn check_order(
             return Err(ours((Code::OrderRefused, why)));
         }
     }
+    let offer = menu.currency(&terms.currency.name, terms.currency.method);
+    if let Some(why) = offer.and_then(|offer| offer.limits.refuse(&terms)) {
+        // Another currency may have others.
+        return Err(ours((Code::OrderRefused, why)));
+    }
     Ok(terms)
 }

@@ -110,6 +110,10 @@ fn check_terms(terms: &Terms, menu: &Menu) -> Result<(), Fault> {
         let why = format!("{wanted} items of {} were ordered, there are {there}", terms.topic);
         return Err(Fault::theirs(Code::Quantity, why));
     }
+    let offer = menu.currency(&terms.currency.name, terms.currency.method);
+    if let Some(why) = offer.and_then(|offer| offer.limits.refuse(terms)) {
+        return Err(Fault::theirs(Code::Quantity, why));
+    }
     match terms.owed_for(quantity.unwrap_or(u64::from(u32::MAX))) {
         Some(Amount::ZERO) if terms.price != Amount::ZERO => {
             let why = "the price of this order rounds to nothing: order more";

@@ -6,7 +6,7 @@ use crate::crypto::layout::MessageKind;
 use crate::message::{Ack, AfterExit, Anchored, Code, Cumulative, Envelope, Exit, PaymentAck};
 use crate::record::{Act, FURTHER_TXS_MAX, Owed, Record, SignedMessage};
 use crate::session::{Fault, Outputs, unexpected};
-use crate::terms::{Method, Purpose, Role};
+use crate::terms::{CountsWhen, Method, Purpose, Role};
 use sdpp_ledger::{Amount, Claim, Reference, Transfer, TxId};
 use std::collections::VecDeque;
 
@@ -48,6 +48,8 @@ pub(super) struct Bill {
     window_end: Cumulative,
     due_ms: u64,
     payment: Payment,
+    /// How many blocks hold the payment that was said or stand on it.
+    blocks: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +70,8 @@ impl Bill {
         window_end: Cumulative,
         due_ms: u64,
     ) -> Bill {
-        Bill { number, amount, amount_total, window_end, due_ms, payment: Payment::Due }
+        let (payment, blocks) = (Payment::Due, 0);
+        Bill { number, amount, amount_total, window_end, due_ms, payment, blocks }
     }
 }
 
@@ -226,6 +229,35 @@ impl Bills {
         self.collect();
     }
 
+    /// So many blocks hold the payment of a window or stand on it; fewer than before where some were
+    /// given up.
+    pub(super) fn seen(&mut self, number: u64, blocks: u64) {
+        if let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) {
+            bill.blocks = blocks;
+        }
+    }
+
+    /// Up to which item payments count for credit. At stake with each is all that is said and not
+    /// final up to it, so many small payments are no safer than a large one.
+    pub(super) fn counted_items(&self, when: &CountsWhen) -> u64 {
+        let (mut counted, mut at_stake) = (self.paid_items, 0_u128);
+        for bill in &self.open {
+            match bill.payment {
+                Payment::Final => {}
+                Payment::Due => break,
+                Payment::Claimed { .. } => {
+                    at_stake = at_stake.saturating_add(bill.amount.units());
+                    let needed = when.blocks(Amount::new(at_stake));
+                    if needed.is_none_or(|needed| bill.blocks < needed) {
+                        break;
+                    }
+                }
+            }
+            counted = counted.max(bill.window_end.seq);
+        }
+        counted
+    }
+
     /// Takes off the oldest invoices that are paid for good.
     fn collect(&mut self) {
         while let Some(bill) = self.open.pop_front_if(|bill| bill.payment == Payment::Final) {
@@ -296,6 +328,14 @@ impl Stream {
         self.purse.iter_mut().for_each(|purse| purse.redeemed.over(reference));
         if let Some(number) = self.bills.number_of(reference, self) {
             self.bills.met(number);
+        }
+    }
+
+    /// So many blocks hold a payment that was said. Credit follows: what is given back by the ledger
+    /// is out on credit again, and no item leaves until it counts once more.
+    pub(super) fn seen(&mut self, reference: Reference, blocks: u64) {
+        if let Some(number) = self.bills.number_of(reference, self) {
+            self.bills.seen(number, blocks);
         }
     }
 

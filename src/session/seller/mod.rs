@@ -86,7 +86,7 @@ enum Event<'a> {
 impl Seller {
     /// A session on a connection that was just made: its first output is the menu.
     pub fn new(offer: Arc<Offer>, randomness: SellerRandomness, now_ms: u64) -> Self {
-        let mut menu = offer.menu.clone();
+        let mut menu = offer.menu.shown_to(None);
         menu.challenge = randomness.challenge;
         menu.expires_at = menu.quoted_until(now_ms + offer.policy.menu_lifetime_ms);
         let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
@@ -313,7 +313,7 @@ impl Seller {
     ) -> Result<(), Fault> {
         match (&mut *state, event) {
             (State::ExpectOrder(counter), Event::Message(envelope)) => match envelope.kind() {
-                MessageKind::Hello => greet(counter, &envelope, &mut self.out),
+                MessageKind::Hello => greet(&self.offer, counter, &envelope, &mut self.out),
                 MessageKind::Order => {
                     let accepted = accept::accept(&self.offer, counter, &envelope, now_ms)?;
                     self.look_or_serve(state, accepted, now_ms)
@@ -409,6 +409,10 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
         Event::Message(envelope) => stream.hear(&envelope, now_ms, out),
         Event::Other(Input::Met { reference, .. }) => {
             stream.met(reference);
+            Ok(())
+        }
+        Event::Other(Input::Included { reference, blocks }) => {
+            stream.seen(reference, blocks);
             Ok(())
         }
         Event::Other(Input::Signed { reference, tx }) => {

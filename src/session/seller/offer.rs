@@ -2,7 +2,7 @@
 
 use super::redeeming::RedeemWhen;
 use crate::message::{Menu, PaceReason};
-use crate::terms::{Pace, PaceFacts};
+use crate::terms::{CountsWhen, Currency, Pace, PaceFacts};
 use sdpp_ledger::{Amount, Digest, Key};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +18,15 @@ pub struct Offer {
     pub menu: Menu,
     /// How this seller behaves.
     pub policy: SellerPolicy,
+}
+
+impl Offer {
+    /// When payments in a currency count for credit: as the menu says, and where it says what is not
+    /// known here, when they are final.
+    pub(super) fn counts_when(&self, currency: &Currency) -> CountsWhen {
+        let offer = self.menu.currency(&currency.name, currency.method);
+        offer.and_then(|offer| offer.finality.parse().ok()).unwrap_or_default()
+    }
 }
 
 /// How a seller behaves.

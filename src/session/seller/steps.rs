@@ -3,10 +3,11 @@
 
 use super::accept::{self, Accepted};
 use super::stream::{Pending, Stream};
-use super::{Counter, Ending, Seller, State, stream_of};
-use crate::message::{Envelope, Hello, Reason};
+use super::{Counter, Ending, Offer, Seller, State, stream_of};
+use crate::message::{Draft, Envelope, Hello, Menu, Reason};
 use crate::record::End;
 use crate::session::{Fault, Output, Outputs, unexpected};
+use crate::terms::SessionId;
 
 /// How many times a buyer may say hello.
 const GREETINGS_MAX: u8 = 3;
@@ -160,8 +161,10 @@ impl Seller {
     }
 }
 
-/// Answers a hello with the menu, a few times.
+/// Answers a hello with the menu, a few times: the very same, unless there are prices for whom it
+/// names.
 pub(super) fn greet(
+    offer: &Offer,
     counter: &mut Counter,
     envelope: &Envelope<'_>,
     out: &mut Outputs,
@@ -171,6 +174,12 @@ pub(super) fn greet(
     counter.greetings += 1;
     if counter.greetings > GREETINGS_MAX {
         return Err(unexpected("one more hello", None));
+    }
+    let (challenge, expires_at) = (counter.menu.challenge, counter.menu.expires_at);
+    let menu = Menu { challenge, expires_at, ..offer.menu.shown_to(hello.buyer()) };
+    if menu != counter.menu {
+        let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
+        (counter.menu, counter.message, counter.frame) = (menu, message, frame);
     }
     out.send(counter.frame.clone());
     Ok(())

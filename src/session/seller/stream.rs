@@ -14,7 +14,7 @@ use crate::message::{
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
+use crate::terms::{Agreed, CountsWhen, PaceFacts, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) untold: Vec<Anchored>,
     pub(super) purse: Option<Purse>,
     pub(super) amends: Amends,
+    /// When payments count for credit.
+    pub(super) counts_when: CountsWhen,
     /// Says at which pace the session goes on.
     pub(super) rule: Option<PaceRule>,
     /// Items that the source gave and that have not left: they were asked for before a credit note
@@ -92,8 +94,20 @@ impl Stream {
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
         let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
-        let rule = offer.policy.pace.clone();
-        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready, rule })
+        let (rule, counts_when) = (offer.policy.pace.clone(), offer.counts_when(&terms.currency));
+        Ok(Stream {
+            offer,
+            terms,
+            keys,
+            windows,
+            bills,
+            untold,
+            purse,
+            amends,
+            counts_when,
+            rule,
+            ready,
+        })
     }
 
     /// How many items may be sent just now.
@@ -102,7 +116,8 @@ impl Stream {
             return 0;
         }
         let sent = self.windows.items();
-        let unpaid = sent - self.bills.paid_items();
+        // What was counted may be taken back after more was sent.
+        let unpaid = sent.saturating_sub(self.bills.counted_items(&self.counts_when));
         let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.

@@ -1,0 +1,128 @@
+//! `sdpp menu`: asks a seller for its menu. Needs no config, no key and no trust.
+
+mod shown;
+
+pub(super) use shown::show;
+
+use super::exit::{Exit, Failure, Outcome};
+use super::out;
+use crate::message::{
+    Choice, Code, Codec, Draft, ENCODING, Envelope, ErrorMessage, Hello, Menu, VERSION, legible,
+};
+use crate::terms::SessionId;
+use clap::Args;
+use sdpp_ledger::PublicKey;
+use std::io::{Read, Write as _};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// The longest menu that is read, in bytes.
+const MENU_BYTES_MAX: usize = 1 << 20;
+
+/// Asks a seller for its menu and checks its signature. That says who made it by key alone:
+/// compare the key with the one that the seller gave you.
+#[derive(Debug, Args)]
+#[command(name = "menu", after_help = "Example:\n  sdpp menu 127.0.0.1:9620")]
+pub(super) struct AskMenu {
+    /// Where the seller listens, HOST:PORT.
+    #[arg(value_name = "ADDR")]
+    address: String,
+    /// One JSON object: the menu's data as the seller signed it.
+    #[arg(long)]
+    json: bool,
+    /// Ask as this buyer, by its public key: shows the prices that it has for itself.
+    #[arg(long, value_name = "KEY")]
+    buyer: Option<PublicKey>,
+    /// How long to wait for it, in seconds.
+    #[arg(long, default_value_t = 10)]
+    wait_s: u64,
+}
+
+impl AskMenu {
+    /// Runs it.
+    pub(super) fn run(self) -> Outcome {
+        let wait = Duration::from_secs(self.wait_s);
+        let menu = ask_as(&self.address, wait, self.buyer)?;
+        if self.json { out::json(&menu) } else { show(&menu) }
+    }
+}
+
+/// Asks for a menu, and checks that whoever has the key in it has signed it.
+pub(super) fn ask(address: &str, wait: Duration) -> Outcome<Menu> {
+    ask_as(address, wait, None)
+}
+
+/// The same as a buyer, whose own prices it has. To be that buyer takes no more than its public key.
+fn ask_as(address: &str, wait: Duration, buyer: Option<PublicKey>) -> Outcome<Menu> {
+    let mut counter = Counter::connect(address, wait)?;
+    let menu = counter.menu()?;
+    if buyer.is_none() || !menu.prices_by_buyer {
+        return Ok(menu);
+    }
+    counter.say_hello(buyer)?;
+    counter.menu()
+}
+
+/// A connection to a seller.
+struct Counter<'a> {
+    address: &'a str,
+    stream: TcpStream,
+    codec: Codec,
+}
+
+impl Counter<'_> {
+    fn connect(address: &str, wait: Duration) -> Outcome<Counter<'_>> {
+        let failed = |error| no_menu(address, &error);
+        let nowhere = || Failure::usage(format!("{address:?} is no HOST:PORT that is known here"));
+        let known = address.to_socket_addrs().map_err(|_| nowhere())?.next();
+        let known = known.ok_or_else(nowhere)?;
+        let stream = TcpStream::connect_timeout(&known, wait).map_err(failed)?;
+        stream.set_read_timeout(Some(wait)).map_err(failed)?;
+        Ok(Counter { address, stream, codec: Codec::new(MENU_BYTES_MAX) })
+    }
+
+    fn say_hello(&mut self, buyer: Option<PublicKey>) -> Outcome {
+        let (versions, encodings) = (vec![VERSION.to_owned()], vec![ENCODING.to_owned()]);
+        let hello = Hello::Speaks(Choice { versions, encodings, buyer });
+        let frame = Draft::new(SessionId::NONE, &hello).bare();
+        self.stream.write_all(&frame).map_err(|error| no_menu(self.address, &error))
+    }
+
+    fn menu(&mut self) -> Outcome<Menu> {
+        let address = self.address;
+        let frame = self.frame()?;
+        let peer = |error| Failure::new(Exit::Peer, format!("{address}: {error}"));
+        let envelope = Envelope::parse(&frame).map_err(|error| peer(error.to_string()))?;
+        if envelope.kind() == crate::crypto::layout::MessageKind::Error {
+            let said: ErrorMessage = envelope.unproven().map_err(|e| peer(e.to_string()))?;
+            let exit = if said.code == Code::Busy { Exit::Failed } else { Exit::Peer };
+            let why = format!("{address} says: {}: {}", said.code, legible(&said.message));
+            return Err(Failure::new(exit, why));
+        }
+        let key = envelope.unproven::<Menu>().map_err(|e| peer(e.to_string()))?.public_key;
+        let menu = envelope.signed_by::<Menu>(&key, SessionId::NONE);
+        Ok(menu.map_err(|error| peer(error.to_string()))?.body)
+    }
+
+    fn frame(&mut self) -> Outcome<Vec<u8>> {
+        let address = self.address;
+        let failed = |error| no_menu(address, &error);
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            match self.codec.next_frame() {
+                Ok(Some(frame)) => return Ok(frame.to_vec()),
+                Ok(None) => {}
+                Err(error) => return Err(Failure::new(Exit::Peer, format!("{address}: {error}"))),
+            }
+            let read = self.stream.read(&mut bytes).map_err(failed)?;
+            if read == 0 {
+                return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.codec.push(&bytes[..read]);
+        }
+    }
+}
+
+fn no_menu(address: &str, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("no menu from {address}: {error}"))
+}
