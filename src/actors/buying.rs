@@ -39,8 +39,8 @@ pub struct Buying {
     pub busy: Busy,
     /// Whose vouchers count: the account of the key that signs messages.
     pub signer: Account,
-    /// The channel that this session holds; given back at its end.
-    pub holds: Option<Taken>,
+    /// The channels that this session holds, one for each leg; given back at its end.
+    pub holds: Vec<Taken>,
     /// Where items go; a bounded channel.
     pub events: mpsc::Sender<Event>,
     /// Where the end is told.
@@ -152,9 +152,18 @@ fn look_at_funds(
     let looked = async move { afford(ledger.as_ref(), &asset, amount).await };
     ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
         Ok(()) => actor.tell(Input::Afforded, ctx),
-        Err(lack) => actor.fail(format!("nothing is ordered: {lack}"), ctx),
+        Err(lack) => not_funded(actor, format!("nothing is ordered: {lack}"), ctx),
     }));
     Ok(())
+}
+
+/// We cannot pay so. A session that is under way goes on as it is.
+fn not_funded(actor: &mut Actor, why: String, ctx: &mut Ctx<Buying>) {
+    if actor.core.terms().is_none() {
+        return actor.fail(why, ctx);
+    }
+    tracing::warn!(why, "the session does not turn to another currency");
+    actor.tell(Input::NotFunded { why }, ctx);
 }
 
 /// Takes or opens a channel, and tells the core when it stands.
@@ -169,11 +178,11 @@ fn fund(
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
         Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
-                side.holds = Some(taken);
+                side.holds.push(taken);
             }
             actor.tell(Input::Funded { channel, domain, base, ceiling, deposit }, ctx);
         }
-        Err(why) => actor.fail(format!("no channel could be opened: {why}"), ctx),
+        Err(why) => not_funded(actor, format!("no channel could be opened: {why}"), ctx),
     }));
     Ok(())
 }
@@ -189,10 +198,10 @@ fn top_up(
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
     let topped_up = async move { funding.top_up(&channel, amount).await };
     ctx.spawn(topped_up.into_actor(actor).map(move |topped_up, actor, ctx| match topped_up {
-        Ok(deposit) => actor.tell(Input::ToppedUp { deposit }, ctx),
+        Ok(deposit) => actor.tell(Input::ToppedUp { channel, deposit }, ctx),
         Err(why) => {
             tracing::warn!(%channel, %amount, why, "the channel could not be topped up");
-            actor.tell(Input::NotToppedUp { why }, ctx);
+            actor.tell(Input::NotToppedUp { channel, why }, ctx);
         }
     }));
     Ok(())

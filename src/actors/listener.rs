@@ -4,6 +4,7 @@
 //! No mailbox is used: it is one loop, and ends with its node.
 
 use crate::actors::busy::Busy;
+use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
@@ -40,6 +41,8 @@ pub struct Shop {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
+    /// What is out unsecured.
+    pub credit: CreditBook,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -126,7 +129,10 @@ fn begin(
         busy: shop.busy,
         sight: shop.sight,
         source: Feed::default(),
-        holds: None,
+        holds: Vec::new(),
+        offering: Some(shop.offering),
+        credit: shop.credit,
+        lent: Vec::new(),
         notes: Default::default(),
         stands: None,
     };

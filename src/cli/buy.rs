@@ -240,7 +240,7 @@ pub(super) async fn start(
         reader: running.reader.clone(),
         busy: running.busy.clone(),
         signer: running.key.public().account(),
-        holds: None,
+        holds: Vec::new(),
         events: sender,
         done: told,
         delivered: Vec::new(),
@@ -438,13 +438,16 @@ pub(super) fn pinned(
 fn policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
     let records = config.records.as_ref();
     let ledger = records.map(|records| running.id(&records.ledger)).transpose()?;
+    let buyer = config.buyer.as_ref();
     Ok(BuyerPolicy {
-        patience_ms: config.buyer.as_ref().map_or(30_000, |buyer| buyer.patience_ms),
+        patience_ms: buyer.map_or(30_000, |buyer| buyer.patience_ms),
         records: ledger,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: config.limits.frame_bytes_max,
         clock_skew_ms: CLOCK_SKEW_MS,
         granularity_max: GRANULARITY_MAX,
+        fail_over_after_ms: buyer.and_then(|buyer| buyer.fail_over_after_s).map(|s| s * 1_000),
+        rate_slack_permille: buyer.map_or(50, |buyer| buyer.rate_slack_permille),
     })
 }

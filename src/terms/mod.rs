@@ -152,6 +152,14 @@ impl Rate {
         Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
     }
 
+    /// How much of the currency an amount of the default currency is, rounded down. What passes 128
+    /// bits is taken a little low.
+    pub fn from_default(&self, amount: Amount) -> Amount {
+        let (up, down) = (self.numerator.units(), self.denominator.units().max(1));
+        let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
+        Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
+    }
+
     /// Which of two plain rates asks for less. Those that ask for the same stand by how they are
     /// written, so that everybody sorts alike.
     pub fn compare(&self, other: &Rate) -> Ordering {
