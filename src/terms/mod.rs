@@ -42,6 +42,13 @@ impl SessionId {
     }
 }
 
+/// The number of a reference for what one leg's channel is asked for, by the leg's place: each leg has its
+/// own, and of each the session's end has the first.
+pub fn number_in_leg(place: usize, number: u64) -> u64 {
+    // A session has fewer than 2^32 changes.
+    ((place as u64) << 32) | number
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

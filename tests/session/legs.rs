@@ -379,3 +379,52 @@ fn a_seller_that_offers_nothing_refuses() {
     assert_eq!((changes(&pair.s, "refused"), invoices(&pair).len()), (1, 1));
     let _: Option<Arc<sdpp::session::Offer>> = pair.quoted;
 }
+
+/// The ledger of the currency that is asked for may be away as well.
+#[test]
+fn a_channel_that_its_ledger_does_not_show_is_refused_and_the_next_currency_is_asked_for() {
+    let mut setting = setting(Method::Transfer, Method::Escrow);
+    setting.wish.currencies.push(pinned_other(Method::Transfer));
+    let patience_ms = setting.seller.patience_ms;
+    let mut pair = stalled(setting);
+    pair.blind.insert(other_ledger());
+    pair.wait();
+    assert_eq!((changes(&pair.b, "ask_leg"), changes(&pair.s, "refused")), (1, 0));
+    let asked_ms = pair.now_ms;
+    pair.wait();
+    assert_eq!(pair.now_ms, asked_ms + patience_ms);
+    assert_eq!((changes(&pair.b, "ask_leg"), changes(&pair.s, "refused")), (2, 1));
+    assert_eq!(pair.transferred_of(&token()), 233);
+}
+
+#[test]
+fn who_asks_for_a_better_rate_takes_no_worse_one() {
+    let mut pair = by_transfer().start();
+    pair.run_to(6);
+    let mut menu = pair.offer.menu.clone();
+    menu.default_currency = "DLR".to_owned();
+    menu.currencies_accepted[0].rate = rate(51, 50);
+    pair.offers(menu);
+    pair.buyer.ask_rate().unwrap();
+    pair.run();
+    assert_eq!((changes(&pair.s, "leg"), changes(&pair.b, "refused")), (1, 1));
+    assert_eq!((pair.s.end(), pair.s.progress().legs), (End::Complete, 1));
+    assert_eq!(pair.transferred_of(&coin()), 120);
+}
+
+#[test]
+fn a_ledger_that_is_well_again_may_be_turned_to_again() {
+    let mut pair = by_transfer().order("co2", Some(40)).start();
+    let say = |pair: &mut Pair, ledger, trouble| {
+        pair.tell(Role::Buyer, Input::Ledger { ledger, trouble });
+    };
+    pair.run_to(6);
+    say(&mut pair, ledger(), Some(LegReason::Dear));
+    pair.run_to(14);
+    say(&mut pair, ledger(), None);
+    say(&mut pair, other_ledger(), Some(LegReason::Dear));
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!((pair.s.progress().legs, pair.b.progress().legs), (3, 3));
+    assert_eq!(invoices(&pair).pop().unwrap().1, "SDP");
+}

@@ -112,7 +112,7 @@ fn run(chance: &Chance) -> (Pair, Option<Terms>) {
                 Some(next_ms) if next_ms <= pair.now_ms + 4_000 => drop(pair.wait()),
                 _ => {
                     pair.stalled.clear();
-                    drop(pair.resume());
+                    pair.resume();
                     if !pair.step() && !pair.is_over() {
                         pair.wait();
                     }

@@ -254,6 +254,8 @@ pub struct Pair {
     pub never_final: bool,
     /// Ledgers of which the same holds.
     pub stalled: BTreeSet<LedgerId>,
+    /// Ledgers that show no channel.
+    pub blind: BTreeSet<LedgerId>,
     /// What is owed to them.
     kept: Vec<(Role, Record)>,
     /// What the seller's shell was asked to let be out, and how much it lets.
@@ -323,6 +325,7 @@ impl Pair {
             ledger_down: false,
             never_final: false,
             stalled: BTreeSet::new(),
+            blind: BTreeSet::new(),
             kept: Vec::new(),
             credits: Vec::new(),
             credit_room: Amount::new(u128::MAX),
@@ -500,6 +503,7 @@ impl Pair {
                 self.tell(role, Input::Credit(room.then_some(()).ok_or_else(why)));
             }
             Output::Quote => self.tell(role, Input::Offer(self.quoted.clone())),
+            Output::Look { ledger: on, .. } if self.blind.contains(&on) => {}
             Output::Look { channel, .. } => {
                 self.looks += 1;
                 let view = self.view_of(channel);

@@ -92,6 +92,11 @@ impl Stream {
         out: &mut Outputs,
     ) {
         let Some(why) = trouble else {
+            // It may be turned to again.
+            let is_on = |at: &usize| {
+                self.turning.currencies.get(*at).is_some_and(|ours| ours.ledger == ledger)
+            };
+            self.turning.tried.retain(|at| !is_on(at));
             self.turning.unwell.remove(&ledger);
             return;
         };
@@ -271,7 +276,8 @@ impl Stream {
             return Err(wrong("its price is above what was agreed"));
         }
         self.is_as_asked(to, &ask, change).map_err(|why| wrong(&why))?;
-        if let Some(why) = self.leg_too_dear(change, purse.as_deref(), from_seq, now_ms) {
+        let why = self.leg_too_dear(change, ask.why, purse.as_deref(), now_ms);
+        if let Some(why) = why {
             self.refuse((number, from_seq), &why, message, out);
             if ask.why != LegReason::Rate {
                 self.turn(ask.why, out);
@@ -309,11 +315,16 @@ impl Stream {
     fn leg_too_dear(
         &self,
         change: &LegChange,
+        asked: LegReason,
         purse: Option<&Purse>,
-        from_seq: u64,
         now_ms: u64,
     ) -> Option<String> {
-        let offer = &change.currency;
+        let (offer, from_seq) = (&change.currency, self.next_from());
+        // Who asks for a better rate does not take a worse one.
+        let paid = &self.agreed().last_leg().currency.rate;
+        if asked == LegReason::Rate && !is_within(&offer.rate, paid, 0) {
+            return Some("its rate is worse than the one that is paid".to_owned());
+        }
         if let Some(what) = wish::no_quote(offer, now_ms) {
             return Some(format!("it has {what}"));
         }

@@ -71,7 +71,8 @@ impl Stream {
         false
     }
 
-    fn terms_of(&self, price: Amount, currency: &Currency, pace: Pace) -> Terms {
+    /// The terms as if they had been ordered so.
+    pub(super) fn terms_of(&self, price: Amount, currency: &Currency, pace: Pace) -> Terms {
         let (granularity, credit_windows) = (pace.granularity, pace.credit_windows);
         let (currency, terms) = (currency.clone(), self.terms.clone());
         Terms { price, currency, granularity, credit_windows, ..terms }

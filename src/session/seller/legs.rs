@@ -27,8 +27,8 @@ pub(super) struct LegAsk {
 enum Stage {
     /// What we offer now is asked for.
     Quoting,
-    /// Its channel is looked at.
-    Looking(Box<LegChange>),
+    /// Its channel is looked at, until then at the longest: its ledger may not answer.
+    Looking { change: Box<LegChange>, until_ms: u64 },
     /// It can be proposed.
     Ready(Box<LegChange>, Option<Box<Purse>>),
     /// It waits for the buyer's signature.
@@ -114,7 +114,7 @@ impl Stream {
     }
 
     /// What we offer now, for the request that waits for it.
-    pub(super) fn see_offer(&mut self, offer: Option<&Arc<Offer>>, out: &mut Outputs) {
+    pub(super) fn see_offer(&mut self, offer: Option<&Arc<Offer>>, now_ms: u64, out: &mut Outputs) {
         let Some(LegAsk { number, ask, stage: Stage::Quoting }) =
             self.amends.leg.take_if(|leg| matches!(leg.stage, Stage::Quoting))
         else {
@@ -135,7 +135,7 @@ impl Stream {
             Some(EscrowChoice { channel, .. }) => {
                 let (ledger, channel) = (change.currency.ledger.clone(), *channel);
                 out.push(Output::Look { ledger, channel, signer: self.terms.buyer.account() });
-                Stage::Looking(change)
+                Stage::Looking { change, until_ms: now_ms + self.offer.policy.patience_ms }
             }
             None => Stage::Ready(change, None),
         };
@@ -146,19 +146,18 @@ impl Stream {
     pub(super) fn see_legs_channel(&mut self, view: &ChannelView, out: &mut Outputs) -> bool {
         let names = |leg: &LegAsk| leg.ask.escrow.as_ref().map(|escrow| escrow.channel);
         let is_it = |leg: &mut LegAsk| {
-            matches!(leg.stage, Stage::Looking(_)) && names(leg) == Some(view.id)
+            matches!(leg.stage, Stage::Looking { .. }) && names(leg) == Some(view.id)
         };
-        let Some(LegAsk { number, ask, stage: Stage::Looking(change) }) =
+        let Some(LegAsk { number, ask, stage: Stage::Looking { change, .. } }) =
             self.amends.leg.take_if(is_it)
         else {
             return false;
         };
-        let terms = Terms {
-            currency: change.currency.currency(),
-            escrow: change.in_escrow(),
-            granularity: self.agreed().pace(self.next_from()).granularity,
-            ..self.terms.clone()
-        };
+        // The channel must bear what may be unpaid at the pace that is on now.
+        let pace = self.agreed().pace(self.next_from());
+        let currency = change.currency.currency();
+        let terms =
+            Terms { escrow: change.in_escrow(), ..self.terms_of(change.price, &currency, pace) };
         match check_channel(view.clone(), &terms, &ask.address, &self.offer.policy) {
             Ok(purse) => {
                 let stage = Stage::Ready(change, Some(Box::new(purse)));
@@ -167,6 +166,23 @@ impl Stream {
             Err(fault) => self.refuse(number, &fault.why, out),
         }
         true
+    }
+
+    /// When a request is refused whose channel is not shown.
+    pub(super) fn leg_gives_up_ms(&self) -> Option<u64> {
+        match self.amends.leg.as_ref()?.stage {
+            Stage::Looking { until_ms, .. } => Some(until_ms),
+            _ => None,
+        }
+    }
+
+    /// Refuses it, if that is due. Whether it was.
+    pub(super) fn give_up_leg_if_due(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
+        let is_due = self.leg_gives_up_ms().is_some_and(|at_ms| at_ms <= now_ms);
+        if is_due {
+            self.refuse_leg("its ledger did not show the channel in time", out);
+        }
+        is_due
     }
 
     /// Proposes the leg that was asked for.

@@ -432,7 +432,7 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
             Ok(())
         }
         Event::Other(Input::Offer(offer)) => {
-            stream.see_offer(offer.as_ref(), out);
+            stream.see_offer(offer.as_ref(), now_ms, out);
             Ok(())
         }
         Event::Other(Input::Ledger { ledger, trouble }) => {

@@ -5,7 +5,7 @@ use super::stream::Stream;
 use super::tab::Tab;
 use crate::record::{Act, End, Owed, Record};
 use crate::session::Outputs;
-use crate::terms::Purpose;
+use crate::terms::{Purpose, number_in_leg};
 use sdpp_ledger::{Amount, Call, ChannelId, Reference};
 
 /// When it pays to redeem before a session ends. Where nothing is said it is not.
@@ -82,7 +82,7 @@ impl Stream {
             let Some(redeem) = purse.redeem() else { continue };
             let Some(number) = purse.redeemed.next(redeem.amount, now_ms) else { continue };
             let channel = redeem.channel;
-            let reference = session.reference(Purpose::Settle, of_leg(place, number));
+            let reference = session.reference(Purpose::Settle, number_in_leg(place, number));
             purse.redeemed.pending = Some(reference);
             let owed = Owed {
                 reference,
@@ -109,7 +109,7 @@ impl Stream {
                 _ => (Purpose::Settle, Call::Settle(redeem)),
             };
             let owed = Owed {
-                reference: self.terms.session.reference(purpose, of_leg(place, 0)),
+                reference: self.terms.session.reference(purpose, number_in_leg(place, 0)),
                 purpose,
                 ledger: tab.currency.ledger.clone(),
                 act: Act::Do(call),
@@ -120,22 +120,17 @@ impl Stream {
         self.tabs.all().enumerate().filter_map(redeem).collect()
     }
 
-    /// When a channel is to be looked at, or a voucher of it redeemed.
+    /// When a channel is to be looked at, a voucher of it redeemed, or no longer waited for a look at
+    /// the channel of a leg that was asked for.
     pub(super) fn wakes_ms(&self) -> Option<u64> {
         let redeem_ms = self.purses().filter_map(|purse| purse.redeemed.due_ms()).min();
-        [self.look_at_ms(), redeem_ms].into_iter().flatten().min()
+        [self.look_at_ms(), redeem_ms, self.leg_gives_up_ms()].into_iter().flatten().min()
     }
 
     /// Does what is due of that. Whether anything was.
     pub(super) fn wake(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
         let looked = self.look_if_due(now_ms, out);
-        self.redeem_if_due(now_ms, out) || looked
+        let gave_up = self.give_up_leg_if_due(now_ms, out);
+        self.redeem_if_due(now_ms, out) || looked || gave_up
     }
-}
-
-/// The number of a reference for a leg's channel: each leg has its own, and of each the session's end
-/// has the first.
-fn of_leg(place: usize, number: u64) -> u64 {
-    // A session has fewer than 2^32 changes.
-    ((place as u64) << 32) | number
 }
