@@ -10,10 +10,18 @@ use crate::journal::Reader;
 use crate::session::{Answer, Buyer, Input, Output, Progress};
 use actix::prelude::*;
 use sdpp_ledger::{Account, Amount, Asset, ChannelId, LedgerId};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many items may wait to be written out; then the session stops reading.
 pub const ITEMS_WAITING: usize = 4096;
+
+/// How long a ledger may take to say what our account has, when a session turns to it.
+const AFFORD_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a ledger may take to open a channel, when a session turns to it. One that opens later is
+/// there for the next session.
+const FUND_WITHIN: Duration = Duration::from_secs(120);
 
 /// What a buyer's session tells whoever started it.
 #[derive(Debug)]
@@ -149,12 +157,29 @@ fn look_at_funds(
     let Some(side) = actor.side.as_ref() else { return Ok(()) };
     let known = side.ledgers.get(ledger).cloned();
     let ledger = known.ok_or_else(|| format!("there is no ledger {ledger} here"))?;
-    let looked = async move { afford(ledger.as_ref(), &asset, amount).await };
+    let asked = async move { afford(ledger.as_ref(), &asset, amount).await };
+    let looked = in_time(actor.core.terms().is_some(), AFFORD_WITHIN, asked);
     ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
         Ok(()) => actor.tell(Input::Afforded, ctx),
         Err(lack) => not_funded(actor, format!("nothing is ordered: {lack}"), ctx),
     }));
     Ok(())
+}
+
+/// What is asked for before there is a session may take as long as the menu holds. In a session that
+/// turns to another currency it may not: where that ledger is away, the next one is tried.
+fn in_time<T>(
+    is_turning: bool,
+    within: Duration,
+    asked: impl Future<Output = Result<T, String>>,
+) -> impl Future<Output = Result<T, String>> {
+    async move {
+        if !is_turning {
+            return asked.await;
+        }
+        let late = |_| Err(format!("the ledger did not answer within {} s", within.as_secs()));
+        tokio::time::timeout(within, asked).await.unwrap_or_else(late)
+    }
 }
 
 /// We cannot pay so. A session that is under way goes on as it is.
@@ -174,7 +199,8 @@ fn fund(
     ctx: &mut Ctx<Buying>,
 ) -> Result<(), String> {
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
-    let funded = async move { funding.find_or_open(&wanted).await };
+    let asked = async move { funding.find_or_open(&wanted).await };
+    let funded = in_time(actor.core.terms().is_some(), FUND_WITHIN, asked);
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
         Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
