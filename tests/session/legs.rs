@@ -428,3 +428,20 @@ fn a_ledger_that_is_well_again_may_be_turned_to_again() {
     assert_eq!((pair.s.progress().legs, pair.b.progress().legs), (3, 3));
     assert_eq!(invoices(&pair).pop().unwrap().1, "SDP");
 }
+
+/// Another leg would give the seller another window on credit.
+#[test]
+fn a_buyer_that_leaves_signs_no_leg() {
+    let mut pair = stalled(by_transfer());
+    pair.pass_time();
+    while changes(&pair.b, "ask_leg") == 0 {
+        assert!(pair.step());
+    }
+    pair.stop(Role::Buyer);
+    pair.stalled.clear();
+    pair.resume();
+    assert_eq!((changes(&pair.s, "leg"), changes(&pair.b, "leg")), (1, 0));
+    assert_eq!(changes(&pair.b, "refused"), 1);
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!((pair.s.progress().legs, pair.s.progress().items), (1, 4));
+}

@@ -286,9 +286,7 @@ impl Stream {
         }
         self.agree(draft, message, out)?;
         let ceiling = self.ceiling_after(self.agreed());
-        let mut tab = Tab::new(self.agreed().last_leg(), purse.map(|purse| *purse), ceiling);
-        // Once we have said `exit`, nothing that we pay gives credit.
-        tab.farewell = self.leaving.then_some(Amount::ZERO);
+        let tab = Tab::new(self.agreed().last_leg(), purse.map(|purse| *purse), ceiling);
         self.tabs.begin(tab);
         self.short_since_ms = None;
         Ok(())
@@ -319,6 +317,10 @@ impl Stream {
         purse: Option<&Purse>,
         now_ms: u64,
     ) -> Option<String> {
+        // Another leg would give the seller another W * K items on credit.
+        if self.leaving {
+            return Some("this buyer is leaving".to_owned());
+        }
         let (offer, from_seq) = (&change.currency, self.next_from());
         // Who asks for a better rate does not take a worse one.
         let paid = &self.agreed().last_leg().currency.rate;
