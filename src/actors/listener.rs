@@ -6,6 +6,7 @@
 use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
+use crate::actors::ledger::TellHealth;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
 use crate::actors::selling::{Feed, Selling};
@@ -43,6 +44,8 @@ pub struct Shop {
     pub sight: Sight,
     /// What is out unsecured.
     pub credit: CreditBook,
+    /// Who knows how well our ledgers are.
+    pub health: Vec<Recipient<TellHealth>>,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -137,8 +140,10 @@ fn begin(
         stands: None,
     };
     let silence_max = Some(shop.first_message);
-    SessionActor::start_on(stream, core, side, shop.journal, silence_max)
-        .map_err(|error| error.to_string())
+    let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)
+        .map_err(|error| error.to_string())?;
+    shop.health.iter().for_each(|ledger| ledger.do_send(TellHealth(session.clone().recipient())));
+    Ok(session)
 }
 
 fn randomness() -> Result<SellerRandomness, NoRandomness> {

@@ -7,6 +7,7 @@ use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
 use super::{menu, out};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
+use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
@@ -248,7 +249,11 @@ pub(super) async fn start(
         asked: Default::default(),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
-    Ok(Session { actor: actor.map_err(failed)?, events, done })
+    let actor = actor.map_err(failed)?;
+    for ledger in running.actors.values() {
+        ledger.do_send(TellHealth(actor.clone().recipient()));
+    }
+    Ok(Session { actor, events, done })
 }
 
 /// Writes items out until the session is over. The first signal asks it to end in good order,

@@ -129,6 +129,7 @@ impl Selling {
             busy: running.busy.clone(),
             sight: running.sight.clone(),
             credit: CreditBook::default(),
+            health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
