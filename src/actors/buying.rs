@@ -168,18 +168,16 @@ fn look_at_funds(
 
 /// What is asked for before there is a session may take as long as the menu holds. In a session that
 /// turns to another currency it may not: where that ledger is away, the next one is tried.
-fn in_time<T>(
+async fn in_time<T>(
     is_turning: bool,
     within: Duration,
     asked: impl Future<Output = Result<T, String>>,
-) -> impl Future<Output = Result<T, String>> {
-    async move {
-        if !is_turning {
-            return asked.await;
-        }
-        let late = |_| Err(format!("the ledger did not answer within {} s", within.as_secs()));
-        tokio::time::timeout(within, asked).await.unwrap_or_else(late)
+) -> Result<T, String> {
+    if !is_turning {
+        return asked.await;
     }
+    let late = |_| Err(format!("the ledger did not answer within {} s", within.as_secs()));
+    tokio::time::timeout(within, asked).await.unwrap_or_else(late)
 }
 
 /// We cannot pay so. A session that is under way goes on as it is.

@@ -434,7 +434,7 @@ fn a_ledger_that_is_well_again_may_be_turned_to_again() {
 fn a_buyer_that_leaves_signs_no_leg() {
     let mut pair = stalled(by_transfer());
     pair.pass_time();
-    while changes(&pair.b, "ask_leg") == 0 {
+    while changes(&pair.s, "leg") == 0 {
         assert!(pair.step());
     }
     pair.stop(Role::Buyer);

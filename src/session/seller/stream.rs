@@ -457,7 +457,7 @@ impl Stream {
     /// What the legs before that one came to.
     fn legs_before(&self) -> Vec<ExitLeg> {
         let of = |tab: &Tab| ExitLeg {
-            from_seq: tab.from_seq(),
+            from_seq: tab.first_item(),
             amount_total: tab.billed(),
             paid_total: tab.paid_total(),
         };
@@ -466,7 +466,7 @@ impl Stream {
 
     /// What the items cost that left and are not paid for good, in the default currency's unit.
     fn unsettled(&self) -> Amount {
-        let ends = self.tabs.all().skip(1).map(|tab| tab.from_seq() - 1);
+        let ends = self.tabs.all().skip(1).map(|tab| tab.first_item() - 1);
         let items = self.windows.items();
         let ends = ends.chain([u64::MAX]).map(|end| end.min(items));
         let worth = |items| self.agreed().worth(items);

@@ -82,7 +82,8 @@ impl Tab {
         self.first
     }
 
-    pub(super) fn from_seq(&self) -> u64 {
+    /// Its first item.
+    pub(super) fn first_item(&self) -> u64 {
         self.from_seq
     }
 
