@@ -645,6 +645,8 @@ fn a_buyer_says_what_it_spends_in_a_currency_that_it_knows() {
             "buyer.currencies.1.keep_channel",
         ),
         ("reclaim_after_s = 600", "reclaim_after_s = 604801", "buyer.reclaim_after_s"),
+        ("# fail_over_after_s = 120", "fail_over_after_s = 0", "buyer.fail_over_after_s"),
+        ("# rate_slack_permille = 50", "rate_slack_permille = 1001", "buyer.rate_slack_permille"),
         (
             "[buyer.sellers]",
             "[[buyer.currencies]]\ncurrency = \"SDP\"\nmax_total = 1\ndeposit = 1\n[buyer.sellers]",

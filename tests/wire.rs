@@ -118,6 +118,30 @@ fn digests_and_layouts_are_these() {
     is_vector("digests.json", &(serde_json::to_string_pretty(&vectors).unwrap() + "\n"));
 }
 
+/// A pace, and a leg at a rate with its quote.
+#[test]
+fn a_session_with_a_pace_and_a_leg() {
+    let at = sdpp::message::Moment(START_MS);
+    let rate = sdpp::terms::Rate { numerator: Amount::new(7), denominator: Amount::new(3) };
+    let quoted = sdpp::message::Quoted { source: "fixed".to_owned(), rate, at };
+    let expires_at = sdpp::message::Moment(START_MS + 60_000);
+    let mut setting = Setting::default().no_records().anchored_after();
+    let mut offer = offer_other(sdpp::terms::Method::Transfer, rate);
+    offer.quote = Some(sdpp::message::Quote { sources: vec![quoted], at, expires_at });
+    setting.menu.currencies_accepted.push(offer);
+    setting.wish.currencies.push(pinned_other(sdpp::terms::Method::Transfer));
+    setting.buyer.fail_over_after_ms = Some(3_000);
+    let mut pair = setting.order("gas", Some(9)).start();
+    pair.run_to(2);
+    let pace = sdpp::terms::Pace { granularity: 2, credit_windows: 2 };
+    pair.seller.change_pace(pace, sdpp::message::PaceReason::Earned, pair.now_ms).unwrap();
+    pair.run_to(6);
+    let trouble = Some(sdpp::message::LegReason::Dear);
+    pair.tell(Role::Buyer, sdpp::session::Input::Ledger { ledger: ledger(), trouble });
+    pair.run();
+    is_vector("legs.txt", &said(&pair));
+}
+
 /// What the seller's journal keeps is what it signed, and proves it to anybody.
 #[test]
 fn what_was_kept_proves_what_was_said() {

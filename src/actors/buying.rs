@@ -16,6 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 /// How many items may wait to be written out; then the session stops reading.
 pub const ITEMS_WAITING: usize = 4096;
 
+/// How long a ledger may take to say what our account has, when a session turns to it.
+const AFFORD_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a ledger may take to open a channel, when a session turns to it. One that opens later is
+/// there for the next session.
+const FUND_WITHIN: Duration = Duration::from_secs(120);
+
 /// What a buyer's session tells whoever started it.
 #[derive(Debug)]
 pub enum Event {
@@ -44,8 +51,8 @@ pub struct Buying {
     pub signer: Account,
     /// How long a ledger may take to show what we can pay with, before another currency is taken.
     pub patience: Duration,
-    /// The channel that this session holds; given back at its end.
-    pub holds: Option<Taken>,
+    /// The channels that this session holds, one for each leg; given back at its end.
+    pub holds: Vec<Taken>,
     /// Where items go; a bounded channel.
     pub events: mpsc::Sender<Event>,
     /// Where the end is told.
@@ -163,15 +170,39 @@ fn look_at_funds(
     let known = side.ledgers.get(ledger).cloned();
     let ledger = known.ok_or_else(|| format!("there is no ledger {ledger} here"))?;
     let patience = side.patience;
-    let looked = async move {
+    let asked = async move {
         answers(ledger.as_ref(), patience).await?;
         afford(ledger.as_ref(), &asset, amount).await
     };
+    let looked = in_time(actor.core.terms().is_some(), AFFORD_WITHIN, asked);
     ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
         Ok(()) => actor.tell(Input::Afforded, ctx),
-        Err(why) => actor.tell(Input::NotFunded { why }, ctx),
+        Err(why) => not_funded(actor, why, ctx),
     }));
     Ok(())
+}
+
+/// What is asked for before there is a session may take as long as the menu holds. In a session that
+/// turns to another currency it may not: where that ledger is away, the next one is tried.
+async fn in_time<T>(
+    is_turning: bool,
+    within: Duration,
+    asked: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    if !is_turning {
+        return asked.await;
+    }
+    let late = |_| Err(format!("the ledger did not answer within {} s", within.as_secs()));
+    tokio::time::timeout(within, asked).await.unwrap_or_else(late)
+}
+
+/// We cannot pay so: before the order the next currency is taken, and a session that is under way goes
+/// on as it is.
+fn not_funded(actor: &mut Actor, why: String, ctx: &mut Ctx<Buying>) {
+    if actor.core.terms().is_some() {
+        tracing::warn!(why, "the session does not turn to another currency");
+    }
+    actor.tell(Input::NotFunded { why }, ctx);
 }
 
 /// Takes or opens a channel, and tells the core when it stands.
@@ -183,21 +214,19 @@ fn fund(
 ) -> Result<(), String> {
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
     let patience = actor.side.as_ref().map_or(Duration::MAX, |side| side.patience);
-    let funded = async move {
+    let asked = async move {
         answers(funding.ledger.as_ref(), patience).await?;
         funding.find_or_open(&wanted).await
     };
+    let funded = in_time(actor.core.terms().is_some(), FUND_WITHIN, asked);
     ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
         Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
-                side.holds = Some(taken);
+                side.holds.push(taken);
             }
             actor.tell(Input::Funded { channel, domain, base, ceiling, deposit }, ctx);
         }
-        Err(why) => {
-            let why = format!("no channel could be opened: {why}");
-            actor.tell(Input::NotFunded { why }, ctx);
-        }
+        Err(why) => not_funded(actor, format!("no channel could be opened: {why}"), ctx),
     }));
     Ok(())
 }
@@ -213,10 +242,10 @@ fn top_up(
     let Some(funding) = funding(actor, ledger, ctx)? else { return Ok(()) };
     let topped_up = async move { funding.top_up(&channel, amount).await };
     ctx.spawn(topped_up.into_actor(actor).map(move |topped_up, actor, ctx| match topped_up {
-        Ok(deposit) => actor.tell(Input::ToppedUp { deposit }, ctx),
+        Ok(deposit) => actor.tell(Input::ToppedUp { channel, deposit }, ctx),
         Err(why) => {
             tracing::warn!(%channel, %amount, why, "the channel could not be topped up");
-            actor.tell(Input::NotToppedUp { why }, ctx);
+            actor.tell(Input::NotToppedUp { channel, why }, ctx);
         }
     }));
     Ok(())

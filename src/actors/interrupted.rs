@@ -1,11 +1,12 @@
 //! Sessions that a kill or a power cut left without an end. No connection survives its process,
 //! so they are ended when it starts again: the records that waited for their end go out, and the
-//! best voucher that a seller holds is redeemed.
+//! best vouchers that a seller holds are redeemed.
 
 use crate::journal::{JournalError, Reader, Write};
-use crate::record::{Act, End, Owed, Record};
-use crate::terms::{Purpose, Role, SessionId};
-use sdpp_ledger::{Call, Ledger, LedgerId, Redeem};
+use crate::message::{Agreement, Menu, Order, reread, terms};
+use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::terms::{Leg, Purpose, Role, SessionId, Terms, number_in_leg};
+use sdpp_ledger::{Call, ChannelId, Domain, Ledger, LedgerId, Redeem};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,47 +27,93 @@ pub fn ends(
         let Some((last, _)) = sessions.last() else { return Ok(ends) };
         after = Some(*last);
         for (id, session) in sessions.iter().filter(|(_, session)| session.ended.is_none()) {
-            let owed = match session.role {
+            let mut owed = match session.role {
                 Role::Seller => redeem(journal, ledgers, *id)?,
-                Role::Buyer => None,
+                Role::Buyer => Vec::new(),
             };
+            let last = owed.pop().map(|(_, owed)| owed);
+            ends.extend(owed.into_iter().map(|(channel, owed)| {
+                let record = Box::new(Record::Redeeming { channel, owed });
+                Write::Append { session: Some(*id), record }
+            }));
             let why = "this side ended without a word, and was started again".to_owned();
-            let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed };
+            let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed: last };
             ends.push(Write::Append { session: Some(*id), record: Box::new(record) });
         }
     }
 }
 
-/// What the best voucher of a seller's session gives. Each is larger than the one before.
+/// What a seller's session has left behind that a kill ended.
+#[derive(Default)]
+struct Left {
+    /// The best voucher on each of its channels, the first that was vouched on first.
+    best: Vec<(Domain, Redeem)>,
+    /// What was agreed, to know which leg a channel pays for.
+    agreement: Option<Agreement>,
+}
+
+impl Left {
+    fn take(&mut self, record: Record) {
+        match record {
+            Record::Order { menu, order, .. } => {
+                self.agreement = ordered(&menu, &order).map(|terms| Agreement::new(&terms));
+            }
+            // What was wrong with a word changed nothing when it was said, either.
+            Record::Amend { by, message } => {
+                self.agreement.iter_mut().for_each(|known| drop(known.take(by, &message)));
+            }
+            // Each is larger than the one before.
+            Record::Voucher { channel, domain, amount, signature } => {
+                self.best.retain(|(_, redeem)| redeem.channel != channel);
+                self.best.push((domain, Redeem { channel, amount, signature }));
+            }
+            _ => {}
+        }
+    }
+
+    /// The place of the leg that a channel pays for.
+    fn place(&self, channel: &ChannelId) -> usize {
+        let agreed = self.agreement.as_ref().map(Agreement::agreed);
+        let is_its = |leg: &Leg| leg.escrow.is_some_and(|escrow| escrow.channel == *channel);
+        agreed.and_then(|agreed| agreed.legs().position(is_its)).unwrap_or_default()
+    }
+}
+
+fn ordered(menu: &SignedMessage, order: &SignedMessage) -> Option<Terms> {
+    let (read_menu, read_order) = (reread::<Menu>(menu).ok()?, reread::<Order>(order).ok()?);
+    terms(&read_menu, &read_order, &order.data_digest).ok()
+}
+
+/// What the best voucher on each channel of a seller's session gives.
 fn redeem(
     journal: &Reader,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
     session: SessionId,
-) -> Result<Option<Owed>, JournalError> {
-    let (mut best, mut after) = (None, 0);
+) -> Result<Vec<(ChannelId, Owed)>, JournalError> {
+    let (mut left, mut after) = (Left::default(), 0);
     loop {
         let entries = journal.session_entries(&session, after, ROWS)?;
         let Some(last) = entries.last() else { break };
         after = last.seq;
-        for entry in entries {
-            if let Record::Voucher { channel, domain, amount, signature } = entry.record {
-                best = Some((domain, Redeem { channel, amount, signature }));
-            }
-        }
+        entries.into_iter().for_each(|entry| left.take(entry.record));
     }
-    let Some((domain, redeem)) = best else { return Ok(None) };
-    let is_its = |ledger: &&Arc<dyn Ledger>| {
-        ledger.escrow().is_some_and(|escrow| *escrow.domain() == domain)
+    let owed = |(domain, redeem): &(Domain, Redeem)| {
+        let is_its = |ledger: &&Arc<dyn Ledger>| {
+            ledger.escrow().is_some_and(|escrow| escrow.domain() == domain)
+        };
+        let Some(ledger) = ledgers.values().find(is_its) else {
+            tracing::error!(%session, "a voucher cannot be redeemed: its ledger is not in the config");
+            return None;
+        };
+        let number = number_in_leg(left.place(&redeem.channel), 0);
+        let owed = Owed {
+            reference: session.reference(Purpose::Settle, number),
+            purpose: Purpose::Settle,
+            ledger: ledger.id().clone(),
+            act: Act::Do(Call::Settle(redeem.clone())),
+            held: false,
+        };
+        Some((redeem.channel, owed))
     };
-    let Some(ledger) = ledgers.values().find(is_its) else {
-        tracing::error!(%session, "a voucher cannot be redeemed: its ledger is not in the config");
-        return Ok(None);
-    };
-    Ok(Some(Owed {
-        reference: session.reference(Purpose::Settle, 0),
-        purpose: Purpose::Settle,
-        ledger: ledger.id().clone(),
-        act: Act::Do(Call::Settle(redeem)),
-        held: false,
-    }))
+    Ok(left.best.iter().filter_map(owed).collect())
 }

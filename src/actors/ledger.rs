@@ -8,9 +8,11 @@
 use crate::actors::journal::{Commit, JournalActor, Serve, Wake};
 use crate::actors::now_ms;
 use crate::journal::Reader;
-use crate::journal::outbox::{Answer, Health, Outbox, Policy, Step, Trouble, Turn, take, unbroken};
+use crate::journal::outbox::{
+    Ailment, Answer, Health, Outbox, Policy, Step, Trouble, Turn, take, unbroken,
+};
 use actix::prelude::*;
-use sdpp_ledger::{Ledger, Reference};
+use sdpp_ledger::{Ledger, LedgerId, Reference};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,26 @@ pub struct LedgerActor {
     is_planning: bool,
     timer: Option<SpawnHandle>,
     health: Health,
+    /// What was told of it last.
+    ailment: Option<Ailment>,
+    /// Who wants to be told, while they live.
+    hearers: Vec<Recipient<Ailing>>,
 }
+
+/// Whether a ledger is well: what is wrong with it, if anything is.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Ailing {
+    /// Which.
+    pub ledger: LedgerId,
+    /// What is wrong.
+    pub ailment: Option<Ailment>,
+}
+
+/// Has somebody told at once where the ledger is not well, and whenever that changes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TellHealth(pub Recipient<Ailing>);
 
 /// Asks for the oldest thing that the ledger does not do for us, if there is one.
 #[derive(Message)]
@@ -39,6 +60,10 @@ struct Plan;
 /// How long the ledger is not listened to after it told something, in milliseconds: what it tells
 /// all the time leads to no more plans than that.
 const MOMENT_MS: u64 = 20;
+
+/// How long a trouble lasts before sessions are told of it, in milliseconds: a request that was lost is
+/// made again by then.
+const AILING_MS: u64 = 5_000;
 
 /// How long to wait before the journal is read again after it could not be, in milliseconds.
 const JOURNAL_AGAIN_MS: u64 = 1_000;
@@ -56,7 +81,19 @@ impl LedgerActor {
     ) -> Addr<LedgerActor> {
         let outbox = Outbox::new(ledger.as_ref(), policy);
         let (is_planning, timer, health) = (false, None, Health::default());
-        LedgerActor { ledger, outbox, reader, journal, is_planning, timer, health }.start()
+        let (ailment, hearers) = (None, Vec::new());
+        LedgerActor {
+            ledger,
+            outbox,
+            reader,
+            journal,
+            is_planning,
+            timer,
+            health,
+            ailment,
+            hearers,
+        }
+        .start()
     }
 
     /// Has a plan made after all that waits in the mailbox by then.
@@ -147,11 +184,31 @@ impl LedgerActor {
         }
     }
 
+    /// Tells how the ledger is, where that is news. When there may be news again, if nothing happens
+    /// before.
+    fn tell_health(&mut self) -> Option<u64> {
+        let (ailment, at_ms) = self.health.ailment(now_ms(), AILING_MS);
+        if ailment != self.ailment {
+            self.ailment = ailment;
+            let ailing = self.ailing();
+            self.hearers.retain(Recipient::connected);
+            self.hearers.iter().for_each(|hearer| hearer.do_send(ailing.clone()));
+        }
+        at_ms
+    }
+
+    fn ailing(&self) -> Ailing {
+        Ailing { ledger: self.ledger.id().clone(), ailment: self.ailment }
+    }
+
     fn sleep(&mut self, ctx: &mut Context<Self>) {
         let due = self.health.forget_settled(&self.outbox, &self.reader);
+        let news_ms = self.tell_health();
         match due.and_then(|()| self.outbox.next_due(&self.reader)) {
-            Ok(Some(due_ms)) => self.wake_at(due_ms, ctx),
-            Ok(None) => {}
+            Ok(due_ms) => {
+                let wake_ms = due_ms.into_iter().chain(news_ms).min();
+                wake_ms.into_iter().for_each(|at_ms| self.wake_at(at_ms, ctx));
+            }
             Err(error) => {
                 tracing::error!(%error, ledger = %self.ledger.id(), "the outbox cannot be read");
                 self.wake_at(now_ms() + JOURNAL_AGAIN_MS, ctx);
@@ -205,5 +262,18 @@ impl Handler<AskHealth> for LedgerActor {
 
     fn handle(&mut self, _: AskHealth, _: &mut Context<Self>) -> Self::Result {
         MessageResult(self.health.trouble(now_ms()).cloned())
+    }
+}
+
+impl Handler<TellHealth> for LedgerActor {
+    type Result = ();
+
+    fn handle(&mut self, TellHealth(hearer): TellHealth, _: &mut Context<Self>) {
+        if self.ailment.is_some() {
+            hearer.do_send(self.ailing());
+        }
+        // Sessions come and go, and a ledger may be well for years.
+        self.hearers.retain(Recipient::connected);
+        self.hearers.push(hearer);
     }
 }

@@ -4,7 +4,9 @@
 //! No mailbox is used: it is one loop, and ends with its node.
 
 use crate::actors::busy::Busy;
+use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
+use crate::actors::ledger::TellHealth;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
 use crate::actors::selling::{Feed, Selling};
@@ -40,6 +42,10 @@ pub struct Shop {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
+    /// What is out unsecured.
+    pub credit: CreditBook,
+    /// Who knows how well our ledgers are.
+    pub health: Vec<Recipient<TellHealth>>,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -126,13 +132,18 @@ fn begin(
         busy: shop.busy,
         sight: shop.sight,
         source: Feed::default(),
-        holds: None,
+        holds: Vec::new(),
+        offering: Some(shop.offering),
+        credit: shop.credit,
+        lent: Vec::new(),
         notes: Default::default(),
         stands: None,
     };
     let silence_max = Some(shop.first_message);
-    SessionActor::start_on(stream, core, side, shop.journal, silence_max)
-        .map_err(|error| error.to_string())
+    let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)
+        .map_err(|error| error.to_string())?;
+    shop.health.iter().for_each(|ledger| ledger.do_send(TellHealth(session.clone().recipient())));
+    Ok(session)
 }
 
 fn randomness() -> Result<SellerRandomness, NoRandomness> {

@@ -11,6 +11,7 @@ pub mod amending;
 mod approval;
 pub mod busy;
 pub mod buying;
+pub mod credit;
 mod funding;
 pub mod funds;
 pub mod interrupted;

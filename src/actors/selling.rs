@@ -4,7 +4,9 @@
 use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Serving, Taken};
+use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::node::{Leave, Node, Standing};
+use crate::actors::offering::Offering;
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::journal::Reader;
@@ -13,7 +15,9 @@ use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::terms::Role;
 use actix::prelude::*;
-use sdpp_ledger::{Account, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId};
+use sdpp_ledger::{
+    Account, Amount, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
+};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -45,8 +49,14 @@ pub struct Selling {
     pub sight: Sight,
     /// The source, while it is open.
     pub source: Feed,
-    /// The channel that this session holds.
-    pub holds: Option<Taken>,
+    /// The channels that this session holds, one for each leg.
+    pub holds: Vec<Taken>,
+    /// What is offered now; without it a session keeps its currency.
+    pub offering: Option<Offering>,
+    /// What is out unsecured, over all sessions.
+    pub credit: CreditBook,
+    /// What this session may have out.
+    pub lent: Vec<Lent>,
     /// Who waits for what becomes of a credit note.
     pub notes: Waiting<NoteEnd>,
     /// What the node knows of the session.
@@ -97,6 +107,28 @@ impl Side for Selling {
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
+            Output::Credit { buyer, currency, amount } => {
+                let lent = actor.side.as_mut().map(|side| lend(side, &buyer, &currency, amount));
+                if let Some(granted) = lent {
+                    // From a task of its own, as below.
+                    let told = async move { granted };
+                    ctx.spawn(told.into_actor(actor).map(|granted, actor, ctx| {
+                        actor.tell(Input::Credit(granted), ctx);
+                    }));
+                }
+                Ok(())
+            }
+            Output::Quote => {
+                let offering = actor.side.as_ref().and_then(|side| side.offering.as_ref());
+                let offer = offering.and_then(|offering| offering.now().ok());
+                // Told from a task of its own: outputs are carried out in the middle of a step.
+                let told = async move { offer };
+                let tell = |offer, actor: &mut Actor, ctx: &mut Ctx<Self>| {
+                    actor.tell(Input::Offer(offer), ctx);
+                };
+                ctx.spawn(told.into_actor(actor).map(tell));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -175,6 +207,20 @@ fn feed(
     actor.tell(Input::SourceEnded, ctx);
 }
 
+/// Lets the buyer have so much out in this session.
+fn lend(
+    side: &mut Selling,
+    buyer: &PublicKey,
+    currency: &str,
+    amount: Amount,
+) -> Result<(), String> {
+    if !side.lent.iter().any(|lent| lent.currency() == currency) {
+        side.lent.push(side.credit.open(buyer, currency));
+    }
+    let lent = side.lent.iter_mut().find(|lent| lent.currency() == currency);
+    lent.map_or(Ok(()), |lent| lent.raise(amount))
+}
+
 /// Looks at a channel on its ledger, until the ledger answers or the core's patience ends.
 fn look(
     actor: &mut Actor,
@@ -239,10 +285,11 @@ fn view(
 ) -> Result<ChannelView, String> {
     let is_unwatched = side.sight.blind_for(&serving.ledger).is_some();
     let fits = channel.as_ref().is_some_and(|channel| channel.signer == *signer);
-    if fits && side.holds.as_ref().is_none_or(|held| held.channel() != id) {
-        side.holds = side.busy.take(id, serving);
+    let holds = |side: &Selling| side.holds.iter().any(|held| held.channel() == id);
+    if fits && !holds(side) {
+        side.holds.extend(side.busy.take(id, serving));
     }
-    let busy = fits && side.holds.is_none();
+    let busy = fits && !holds(side);
     let known = side.reader.channel(&id).map_err(|error| error.to_string())?;
     let best = known.and_then(|known| known.voucher);
     let best = best
@@ -251,7 +298,7 @@ fn view(
     let is_left = watched.is_some_and(|watched| watched.is_left || watched.is_over);
     let [grace_ms, lag_ms] =
         [grace, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    Ok(ChannelView { channel, domain, best, busy, is_left, is_unwatched, grace_ms, lag_ms })
+    Ok(ChannelView { id, channel, domain, best, busy, is_left, is_unwatched, grace_ms, lag_ms })
 }
 
 #[cfg(test)]
@@ -263,7 +310,6 @@ mod tests {
     use crate::actors::session::{Over, Stop};
     use crate::journal::Journal;
     use actix::Actor as _;
-    use sdpp_ledger::Amount;
     use sdpp_ledger::{Asset, Key};
 
     const CHANNEL: ChannelId = ChannelId([7; 32]);
@@ -334,13 +380,16 @@ mod tests {
             busy: busy.clone(),
             sight: Sight::new(Duration::MAX),
             source: Feed::default(),
-            holds: None,
+            holds: Vec::new(),
+            offering: None,
+            credit: CreditBook::default(),
+            lent: Vec::new(),
             notes: Waiting::default(),
             stands: None,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);
-        assert!(!told.busy && strangers.holds.is_none(), "it is not told whether it is in use");
+        assert!(!told.busy && strangers.holds.is_empty(), "it is not told whether it is in use");
         assert!(!ordered(&mut owners, 2).busy, "while the stranger's order is looked at");
         assert!(!ordered(&mut owners, 2).busy, "looking again, it still has it");
         assert!(!ordered(&mut strangers, 3).busy);

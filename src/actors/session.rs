@@ -2,12 +2,15 @@
 //! gives it what was read and when, and does what it wants, in order.
 //!
 //! While a record is on its way to the disk the whole actor waits, its stream included, so nothing
-//! overtakes it. Mailbox: actix's default of 16, which only the journal and the node write to.
+//! overtakes it. Mailbox: actix's default of 16, which only the journal, the node and
+//! the ledgers' actors write to.
 
 use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
+use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
+use crate::journal::outbox::Ailment;
 use crate::journal::{NewsKind, Write};
-use crate::message::Reason;
+use crate::message::{LegReason, Reason};
 use crate::record::End;
 use crate::session::{Input, Output, Progress};
 use crate::terms::SessionId;
@@ -339,6 +342,18 @@ impl<S: Side> Handler<Stop> for SessionActor<S> {
 
     fn handle(&mut self, Stop(reason): Stop, ctx: &mut Ctx<S>) {
         self.tell(Input::Stop(reason), ctx);
+    }
+}
+
+impl<S: Side> Handler<Ailing> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, Ailing { ledger, ailment }: Ailing, ctx: &mut Ctx<S>) {
+        let trouble = ailment.map(|ailment| match ailment {
+            Ailment::Away => LegReason::Stalled,
+            Ailment::Dear => LegReason::Dear,
+        });
+        self.tell(Input::Ledger { ledger, trouble }, ctx);
     }
 }
 

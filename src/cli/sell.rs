@@ -4,6 +4,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
 use super::status;
 use super::{out, rating};
+use crate::actors::credit::CreditBook;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
 use crate::actors::offering::Offering;
@@ -132,6 +133,8 @@ impl Selling {
             reader: running.reader.clone(),
             busy: running.busy.clone(),
             sight: running.sight.clone(),
+            credit: CreditBook::default(),
+            health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -324,6 +327,8 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         redeem_every_ms: seller.redeem_every_s.map(|every_s| every_s * 1_000),
         credit_up_to: seller.credit_up_to.clone(),
         pace: None,
+        fail_over: seller.fail_over,
+        asks_credit: false,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: limits.frame_bytes_max,

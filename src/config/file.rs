@@ -213,6 +213,7 @@ pub(super) struct SellerFile {
     pub redeem_every_s: Option<u64>,
     #[serde(default)]
     pub credit_up_to: BTreeMap<String, Units>,
+    pub fail_over: Option<bool>,
 }
 
 #[derive(serde::Deserialize)]
@@ -265,6 +266,8 @@ pub(super) struct BuyerFile {
     pub trust_on_first_use: Option<bool>,
     pub patience_ms: Option<u64>,
     pub reclaim_after_s: Option<u64>,
+    pub fail_over_after_s: Option<u64>,
+    pub rate_slack_permille: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]

@@ -266,6 +266,9 @@ pub struct Seller {
     /// proof of an item: by the currency's name, in its smallest unit, at least 1. Nothing where
     /// none is given.
     pub credit_up_to: BTreeMap<String, Amount>,
+    /// Whether a buyer may be paid for in another currency from one window on to the next: then what
+    /// may be unpaid is that of two currencies.
+    pub fail_over: bool,
 }
 
 /// What is sold under one name.
@@ -297,6 +300,11 @@ pub struct Buyer {
     /// How long no session may have used an escrow channel that is not kept until the escrow is
     /// asked to close it, in seconds: so long its seller has to close it first.
     pub reclaim_after_s: u64,
+    /// How long a payment may take to be final, in seconds, before the seller is asked to be paid in
+    /// the next of our currencies; never where this is `None`.
+    pub fail_over_after_s: Option<u64>,
+    /// By how many thousandths the rate of that currency may then be above the menu's; at most 1,000.
+    pub rate_slack_permille: u64,
 }
 
 /// How much may be spent in one currency.

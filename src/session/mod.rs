@@ -6,6 +6,7 @@
 
 mod buyer;
 mod seller;
+mod tabs;
 mod windows;
 
 pub use buyer::{
@@ -16,11 +17,16 @@ pub use seller::{
     Grant, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy, SellerRandomness,
 };
 
-use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, Voucher, WireError, legible};
+use crate::message::{
+    Code, ErrorMessage, FrameTooLong, LegReason, Reason, Voucher, WireError, legible,
+};
 use crate::record::{End, Record, SignedMessage};
 use crate::terms::{Method, Role, SessionId};
-use sdpp_ledger::{Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, Reference, TxId};
+use sdpp_ledger::{
+    Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, PublicKey, Reference, TxId,
+};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The most requests for a credit note that a session has open at once.
 const ASKS_OPEN_MAX: usize = 16;
@@ -64,6 +70,17 @@ pub enum Input<'a> {
     },
     /// Seller: the answer to [`Output::Look`].
     Channel(ChannelView),
+    /// Seller: the answer to [`Output::Credit`]; where there is no room, why not, for the buyer.
+    Credit(Result<(), String>),
+    /// Seller: the answer to [`Output::Quote`]: what is offered now, if anything is.
+    Offer(Option<Arc<Offer>>),
+    /// A ledger does not do what it is asked to, or does again.
+    Ledger {
+        /// Which.
+        ledger: LedgerId,
+        /// What is wrong with it.
+        trouble: Option<LegReason>,
+    },
     /// Buyer: the answer to [`Output::Fund`].
     Funded {
         /// The channel.
@@ -79,11 +96,15 @@ pub enum Input<'a> {
     },
     /// Buyer: the answer to [`Output::TopUp`]: the ledger shows this deposit, for good.
     ToppedUp {
+        /// The channel.
+        channel: ChannelId,
         /// All that was ever deposited.
         deposit: Amount,
     },
     /// Buyer: the other answer to [`Output::TopUp`].
     NotToppedUp {
+        /// The channel.
+        channel: ChannelId,
         /// The ledger's reason.
         why: String,
     },
@@ -135,6 +156,18 @@ pub enum Output {
         /// nobody else.
         signer: Account,
     },
+    /// Seller: see whether a buyer may have so much out unsecured in this session, and answer with
+    /// [`Input::Credit`]. It stands in the place of what was granted in this currency before.
+    Credit {
+        /// The buyer.
+        buyer: PublicKey,
+        /// The currency's name.
+        currency: String,
+        /// How much in all, in its smallest unit.
+        amount: Amount,
+    },
+    /// Seller: say what is offered now, and answer with [`Input::Offer`].
+    Quote,
     /// Buyer: see whether our account can pay so much by transfer, and answer with
     /// [`Input::Afforded`] or [`Input::NotFunded`].
     Afford {
@@ -186,6 +219,8 @@ pub enum Output {
 /// A channel as its ledger and our journal have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelView {
+    /// Which.
+    pub id: ChannelId,
     /// The ledger's word; `None` when it has no such channel.
     pub channel: Option<Channel>,
     /// What vouchers on it are signed under.
@@ -228,6 +263,8 @@ pub struct Progress {
     pub owed: Amount,
     /// What was paid: for good (seller), or sent (buyer).
     pub paid: Amount,
+    /// How many legs there are: what is owed and paid is told of the one that the last item stands in.
+    pub legs: usize,
 }
 
 /// Why a session cannot go on.

@@ -106,6 +106,17 @@ impl Agreed {
         self.leg(items).owed_for(items)
     }
 
+    /// What those of the items up to `items` cost that stand in a leg, by its place, in its currency,
+    /// less what was credited. `None` when it does not fit 128 bits.
+    pub fn owed_in(&self, place: usize, items: u64) -> Option<Amount> {
+        let leg = self.legs().nth(place).unwrap_or(self.last_leg());
+        if items < leg.from_seq {
+            return Some(Amount::ZERO);
+        }
+        let end = self.later.get(place).map_or(u64::MAX, |next| next.from_seq - 1);
+        leg.owed_for(items.min(end))
+    }
+
     /// From `from_seq` on `total` is credited in all, of the leg that is on.
     ///
     /// # Errors

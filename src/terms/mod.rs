@@ -44,6 +44,13 @@ impl SessionId {
     }
 }
 
+/// The number of a reference for what one leg's channel is asked for, by the leg's place: each leg has its
+/// own, and of each the session's end has the first.
+pub fn number_in_leg(place: usize, number: u64) -> u64 {
+    // A session has fewer than 2^32 changes.
+    ((place as u64) << 32) | number
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -150,6 +157,14 @@ impl Rate {
     /// What passes 128 bits is taken a little low.
     pub fn in_default(&self, amount: Amount) -> Amount {
         let (up, down) = (self.denominator.units(), self.numerator.units().max(1));
+        let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
+        Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
+    }
+
+    /// How much of the currency an amount of the default currency is, rounded down. What passes 128
+    /// bits is taken a little low.
+    pub fn from_default(&self, amount: Amount) -> Amount {
+        let (up, down) = (self.numerator.units(), self.denominator.units().max(1));
         let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
         Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
     }

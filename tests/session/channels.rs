@@ -180,7 +180,10 @@ fn a_buyer_whose_channel_does_not_grow_leaves_in_good_order() {
         pair.run();
         if refused {
             let why = "InsufficientFunds".to_owned();
-            pair.tell(Role::Buyer, Input::NotToppedUp { why });
+            pair.tell(
+                Role::Buyer,
+                Input::NotToppedUp { channel: sdpp_ledger::ChannelId([5; 32]), why },
+            );
             pair.run();
         } else {
             pair.wait();

@@ -14,7 +14,7 @@ use sdpp_ledger::{
     Account, Amount, Asset, Call, Channel, ChannelId, Digest, Domain, Key, LedgerId, Reference,
     TxId, keccak,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -22,6 +22,47 @@ pub const START_MS: u64 = 1_767_225_600_000;
 
 pub fn key(byte: u8) -> Key {
     Key::from_bytes(&[byte; 32]).unwrap()
+}
+
+pub fn other_ledger() -> LedgerId {
+    "sdpp:other".parse().unwrap()
+}
+
+pub fn third_ledger() -> LedgerId {
+    "sdpp:third".parse().unwrap()
+}
+
+pub fn coin() -> Asset {
+    Asset::coin()
+}
+
+/// What `OTH` is on its ledger.
+pub fn token() -> Asset {
+    "oth".parse().unwrap()
+}
+
+/// `OTH`, on another ledger than the menu's own.
+pub fn offer_other(method: Method, rate: Rate) -> CurrencyOffer {
+    CurrencyOffer {
+        currency: "OTH".to_owned(),
+        symbol: "OTH".to_owned(),
+        decimals: 6,
+        ledger: other_ledger(),
+        asset: token(),
+        method,
+        payment_address: key(1).public().account(),
+        rate,
+        quote: None,
+        finality: "final".to_owned(),
+        limits: OrderLimits::default(),
+    }
+}
+
+/// The same as the buyer knows it.
+pub fn pinned_other(method: Method) -> PinnedCurrency {
+    let (name, symbol) = ("OTH".to_owned(), "OTH".to_owned());
+    let (ledger, asset) = (other_ledger(), token());
+    PinnedCurrency { name, symbol, ledger, asset, ..pinned(method) }
 }
 
 pub fn ledger() -> LedgerId {
@@ -93,6 +134,8 @@ impl Default for Setting {
             redeem_every_ms: None,
             credit_up_to: BTreeMap::new(),
             pace: None,
+            fail_over: true,
+            asks_credit: false,
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,
@@ -107,6 +150,8 @@ impl Default for Setting {
             frame_bytes_max: 1 << 20,
             clock_skew_ms: 1_000,
             granularity_max: 100_000,
+            fail_over_after_ms: None,
+            rate_slack_permille: 50,
         };
         let wish = Wish {
             topic: "gas".to_owned(),
@@ -214,6 +259,18 @@ pub struct Pair {
     pub ledger_down: bool,
     /// The ledger takes transactions and never makes one final.
     pub never_final: bool,
+    /// Ledgers of which the same holds.
+    pub stalled: BTreeSet<LedgerId>,
+    /// Ledgers that show no channel.
+    pub blind: BTreeSet<LedgerId>,
+    /// What is owed to them.
+    kept: Vec<(Role, Record)>,
+    /// What the seller's shell was asked to let be out, and how much it lets.
+    pub credits: Vec<(String, Amount)>,
+    pub credit_room: Amount,
+    /// What the seller offered, and what it offers now.
+    pub offer: Arc<Offer>,
+    pub quoted: Option<Arc<Offer>>,
     /// How often the fee of each transaction is raised before one is mined: the last.
     pub raises: u8,
     /// The transactions before it, which nobody will ever see.
@@ -255,14 +312,14 @@ pub enum Role {
 impl Pair {
     pub fn new(setting: Setting) -> Pair {
         let now_ms = START_MS;
-        let offer = Offer { key: key(1), menu: setting.menu, policy: setting.seller };
+        let offer = Arc::new(Offer { key: key(1), menu: setting.menu, policy: setting.seller });
         let randomness = SellerRandomness {
             challenge: keccak(&[b"challenge"]),
             session_key: Zeroizing::new([33; 32]),
             ephemeral: key(3),
             wrap_nonce: [7; 12],
         };
-        let seller = Seller::new(Arc::new(offer), randomness, now_ms);
+        let seller = Seller::new(offer.clone(), randomness, now_ms);
         let randomness = BuyerRandomness { encryption: key(4), nonce: keccak(&[b"nonce"]) };
         let buyer = Buyer::new(key(2), setting.wish, setting.buyer, randomness, now_ms);
         Pair {
@@ -274,6 +331,13 @@ impl Pair {
             ledger: Vec::new(),
             ledger_down: false,
             never_final: false,
+            stalled: BTreeSet::new(),
+            blind: BTreeSet::new(),
+            kept: Vec::new(),
+            credits: Vec::new(),
+            credit_room: Amount::new(u128::MAX),
+            quoted: Some(offer.clone()),
+            offer,
             raises: 0,
             replaced: Vec::new(),
             holds: Amount::new(u128::MAX),
@@ -323,7 +387,43 @@ impl Pair {
         self.run_without_feeding();
     }
 
-    fn pass_time(&mut self) {
+    /// From here on the seller offers this.
+    pub fn offers(&mut self, menu: Menu) {
+        let (key, policy) = (self.offer.key.clone(), self.offer.policy.clone());
+        self.quoted = Some(Arc::new(Offer { key, menu, policy }));
+    }
+
+    /// The ledgers that stalled make final what they took.
+    pub fn resume(&mut self) -> &mut Self {
+        while self.settle_again() {}
+        self.run()
+    }
+
+    /// Whether a stalled ledger took a payment and has not made it final.
+    pub fn is_kept(&self, reference: Reference) -> bool {
+        let is_it = |(role, record): &(Role, Record)| {
+            *role == Role::Buyer && record.owed().is_some_and(|owed| owed.reference == reference)
+        };
+        self.kept.iter().any(is_it)
+    }
+
+    /// One thing that a stalled ledger took, and makes final now.
+    pub fn settle_again(&mut self) -> bool {
+        let is_well = |(_, record): &(Role, Record)| {
+            record.owed().is_some_and(|owed| !self.stalled.contains(&owed.ledger))
+        };
+        let Some(at) = self.kept.iter().position(is_well) else { return false };
+        let (role, record) = self.kept.remove(at);
+        let owed = record.owed().expect("only what is owed is kept").clone();
+        let (reference, tx) = match owed.act {
+            Act::Do(_) => (owed.reference, tx_of(&owed.reference)),
+            Act::Check(claim) => (owed.reference, claim.tx),
+        };
+        self.tell(role, Input::Met { reference, tx });
+        true
+    }
+
+    pub fn pass_time(&mut self) {
         self.now_ms = self.next_timeout().expect("somebody waits").max(self.now_ms);
         self.seller.handle_timeout(self.now_ms);
         self.buyer.handle_timeout(self.now_ms);
@@ -403,9 +503,17 @@ impl Pair {
                 side.closed = Some((end, why, progress));
                 side.again = again;
             }
-            Output::Look { .. } => {
+            Output::Credit { currency, amount, .. } => {
+                self.credits.push((currency, amount));
+                let room = amount <= self.credit_room;
+                let why = || format!("no room for {amount}");
+                self.tell(role, Input::Credit(room.then_some(()).ok_or_else(why)));
+            }
+            Output::Quote => self.tell(role, Input::Offer(self.quoted.clone())),
+            Output::Look { ledger: on, .. } if self.blind.contains(&on) => {}
+            Output::Look { channel, .. } => {
                 self.looks += 1;
-                let view = self.view();
+                let view = self.view_of(channel);
                 self.tell(role, Input::Channel(view));
             }
             Output::TopUp { amount, .. } => {
@@ -416,15 +524,15 @@ impl Pair {
             }
             Output::Afford { amount, .. } => match amount > self.holds {
                 true => {
-                    let why = format!("too little for {amount}");
-                    self.tell(role, Input::NotFunded { why });
+                    self.tell(role, Input::NotFunded { why: format!("too little for {amount}") })
                 }
                 false => self.tell(role, Input::Afforded),
             },
             Output::Paying(_) => {}
-            Output::Fund { .. } => {
+            Output::Fund { ledger: on, .. } => {
                 let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
-                let (channel, domain) = (ChannelId([5; 32]), domain());
+                let id = if on == ledger() { 5 } else { 6 };
+                let (channel, domain) = (ChannelId([id; 32]), domain());
                 self.tell(role, Input::Funded { channel, domain, base, ceiling, deposit });
             }
         }
@@ -436,14 +544,20 @@ impl Pair {
         let amount = *self.top_ups.last().expect("a top-up was wanted");
         self.deposit = self.deposit.checked_add(amount).unwrap();
         let deposit = self.deposit;
-        self.tell(Role::Buyer, Input::ToppedUp { deposit });
+        let channel = ChannelId([5; 32]);
+        self.tell(Role::Buyer, Input::ToppedUp { channel, deposit });
     }
 
     pub fn view(&self) -> ChannelView {
+        self.view_of(ChannelId([5; 32]))
+    }
+
+    fn view_of(&self, id: ChannelId) -> ChannelView {
+        let asset = if id == ChannelId([5; 32]) { coin() } else { token() };
         let channel = Channel {
             payer: key(2).public().account(),
             payee: key(1).public().account(),
-            asset: Asset::coin(),
+            asset,
             signer: key(2).public().account(),
             deposit: self.shown.unwrap_or(self.deposit),
             settled: Amount::ZERO,
@@ -451,11 +565,12 @@ impl Pair {
             finalized: false,
         };
         let amount = self.known.unwrap_or(self.base);
-        let voucher = sdpp_ledger::Voucher { channel: ChannelId([5; 32]), amount };
+        let voucher = sdpp_ledger::Voucher { channel: id, amount };
         let signature = voucher.sign(&domain(), &key(self.vouches));
         let best = Some(Box::new(Voucher { cumulative_amount: amount, signature }));
         let (channel, domain, grace_ms) = (Some(channel), domain(), 10 * 60 * 1_000);
         ChannelView {
+            id,
             channel,
             domain,
             best,
@@ -477,6 +592,10 @@ impl Pair {
         };
         let owed = record.owed().expect("only what is owed waits").clone();
         let reference = owed.reference;
+        let stalled = self.stalled.contains(&owed.ledger);
+        if stalled {
+            self.kept.push((role, record));
+        }
         match owed.act {
             Act::Do(call) => {
                 for raise in 0..self.raises {
@@ -487,11 +606,12 @@ impl Pair {
                 let tx = tx_of(&reference);
                 self.ledger.push((reference, call, tx.clone()));
                 self.tell(role, Input::Signed { reference, tx: tx.clone() });
-                if !self.never_final {
+                if !self.never_final && !stalled {
                     self.tell(role, Input::Met { reference, tx });
                 }
             }
-            Act::Check(claim) if self.never_final || self.replaced.contains(&claim.tx) => {}
+            Act::Check(claim)
+                if stalled || self.never_final || self.replaced.contains(&claim.tx) => {}
             Act::Check(claim) => {
                 let paid = self.ledger.iter().any(|(_, call, tx)| {
                     *tx == claim.tx && matches!(call, Call::Transfer(t) if *t == claim.transfer)
@@ -546,6 +666,15 @@ impl Pair {
 
     fn item(&self, ahead: u64) -> Vec<u8> {
         item(self.produced + ahead + 1)
+    }
+
+    /// What the ledgers moved to the seller by transfers of an asset.
+    pub fn transferred_of(&self, asset: &Asset) -> u128 {
+        let of = |(_, call, _): &(Reference, Call, TxId)| match call {
+            Call::Transfer(transfer) if transfer.asset == *asset => transfer.amount.units(),
+            _ => 0,
+        };
+        self.ledger.iter().map(of).sum()
     }
 
     /// What the ledger moved to the seller by transfers.

@@ -10,6 +10,7 @@ use super::out;
 use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
+use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
@@ -260,7 +261,7 @@ pub(super) async fn start(
         busy: running.busy.clone(),
         signer: running.key.public().account(),
         patience,
-        holds: None,
+        holds: Vec::new(),
         events: sender,
         done: told,
         delivered: Vec::new(),
@@ -268,7 +269,11 @@ pub(super) async fn start(
         asked: Default::default(),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
-    Ok(Session { actor: actor.map_err(failed)?, events, done })
+    let actor = actor.map_err(failed)?;
+    for ledger in running.actors.values() {
+        ledger.do_send(TellHealth(actor.clone().recipient()));
+    }
+    Ok(Session { actor, events, done })
 }
 
 /// Writes items out until the session is over. The first signal asks it to end in good order,
@@ -374,13 +379,16 @@ fn seller_key(ask: &Buy, buyer: &BuyerConfig) -> Outcome<Option<PublicKey>> {
 
 fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {
     let records = config.records.as_ref();
+    let buyer = config.buyer.as_ref();
     BuyerPolicy {
-        patience_ms: config.buyer.as_ref().map_or(30_000, |buyer| buyer.patience_ms),
+        patience_ms: buyer.map_or(30_000, |buyer| buyer.patience_ms),
         records: ledger,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: config.limits.frame_bytes_max,
         clock_skew_ms: CLOCK_SKEW_MS,
         granularity_max: GRANULARITY_MAX,
+        fail_over_after_ms: buyer.and_then(|buyer| buyer.fail_over_after_s).map(|s| s * 1_000),
+        rate_slack_permille: buyer.map_or(50, |buyer| buyer.rate_slack_permille),
     }
 }

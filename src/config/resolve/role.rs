@@ -15,6 +15,8 @@ const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
 const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// The longest that a seller is left to close a channel: a week.
 const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
+/// How long a payment may take to be final before another currency is asked for: up to a day.
+const FAIL_OVER_AFTER_S: RangeInclusive<u64> = 1..=24 * 60 * 60;
 /// How long a voucher may be in hand: from a second to a month.
 const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
@@ -66,6 +68,7 @@ pub(super) fn seller(
         redeem_above: redeem_above(written.redeem_above, currencies)?,
         redeem_every_s: every_s.transpose()?,
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
+        fail_over: written.fail_over.unwrap_or(false),
     })
 }
 
@@ -123,6 +126,9 @@ pub(super) fn buyer(
         return Err(wrong(&["buyer", "currencies"], what));
     }
     let patience_ms = written.patience_ms.unwrap_or(30_000);
+    let after_s = written.fail_over_after_s;
+    let fail_over_after_s =
+        after_s.map(|s| within(&["buyer", "fail_over_after_s"], s, FAIL_OVER_AFTER_S));
     Ok(Buyer {
         currencies: spendings,
         sellers: sellers(written.sellers)?,
@@ -132,6 +138,12 @@ pub(super) fn buyer(
             &["buyer", "reclaim_after_s"],
             written.reclaim_after_s.unwrap_or(600),
             RECLAIM_AFTER_S,
+        )?,
+        fail_over_after_s: fail_over_after_s.transpose()?,
+        rate_slack_permille: within(
+            &["buyer", "rate_slack_permille"],
+            written.rate_slack_permille.unwrap_or(50),
+            0..=1_000,
         )?,
     })
 }

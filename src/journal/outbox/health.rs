@@ -23,6 +23,15 @@ pub struct Health {
     is_ill: bool,
 }
 
+/// What is wrong with a ledger that troubles us for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ailment {
+    /// It does not do what it is asked to.
+    Away,
+    /// All that it does not do is to take a higher fee within our limit.
+    Dear,
+}
+
 /// What a ledger said instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -50,6 +59,21 @@ impl Health {
         };
         let counting = self.troubles.values().filter(counts).map(|(trouble, _)| trouble);
         counting.min_by_key(|trouble| trouble.since_ms)
+    }
+
+    /// What of the troubles is reason enough to pay elsewhere, now or when they have lasted so long;
+    /// and when that is, where it is not yet, in milliseconds since 1970 UTC.
+    pub fn ailment(&self, now_ms: u64, lasting_ms: u64) -> (Option<Ailment>, Option<u64>) {
+        let Some(trouble) = self.trouble(now_ms) else { return (None, None) };
+        let at_ms = trouble.since_ms.saturating_add(lasting_ms);
+        if now_ms < at_ms {
+            return (None, Some(at_ms));
+        }
+        let is_fee = |subject: &Subject| matches!(subject, Subject::Fee(_));
+        match self.troubles.keys().all(is_fee) {
+            true => (Some(Ailment::Dear), None),
+            false => (Some(Ailment::Away), None),
+        }
     }
 
     /// Takes in an answer. Whether it is the first trouble after good times.

@@ -24,7 +24,7 @@ mod subject;
 mod turns;
 
 pub use ask::{Answer, Gap, Step, perform};
-pub use health::{Health, Trouble};
+pub use health::{Ailment, Health, Trouble};
 pub(in crate::journal) use pack::is_shared;
 pub use pack::{Packed, pack};
 pub(in crate::journal) use refusal::{THREATENED_AGAIN_MS, again_after_ms};

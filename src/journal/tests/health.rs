@@ -3,7 +3,7 @@
 use super::ledger::now;
 use super::node::Node;
 use super::*;
-use crate::journal::outbox::{self, Health, Step, perform};
+use crate::journal::outbox::{self, Ailment, Health, Step, perform};
 use sdpp_ledger::LedgerError;
 use std::time::Duration;
 
@@ -118,4 +118,19 @@ fn a_ledger_that_is_busy_for_a_while_is_not_away() {
         patient.turn(None);
     }
     assert_eq!(patient.trouble(), None);
+}
+
+#[test]
+fn only_a_trouble_that_lasts_is_reason_to_pay_elsewhere() {
+    let mut patient = Patient::new();
+    patient.node.owe(1, payment(session(1), 1));
+    assert_eq!(patient.health.ailment(patient.node.now_ms, 5_000), (None, None));
+    patient.turn(Some("down"));
+    let at_ms = NOW + 5_000;
+    assert_eq!(patient.health.ailment(at_ms - 1, 5_000), (None, Some(at_ms)));
+    assert_eq!(patient.health.ailment(at_ms, 5_000), (Some(Ailment::Away), None));
+    while patient.node.met().is_empty() {
+        patient.turn(None);
+    }
+    assert_eq!(patient.health.ailment(at_ms, 5_000), (None, None));
 }

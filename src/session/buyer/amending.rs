@@ -58,7 +58,7 @@ pub(super) struct Amends {
     /// Proposals that were heard.
     heard: u64,
     /// Requests that were sent.
-    sent: u64,
+    pub(super) sent: u64,
     /// Requests that are not answered, and their items.
     open: BTreeMap<u64, u64>,
     answers: VecDeque<(u64, Answer)>,
@@ -128,6 +128,7 @@ impl Stream {
     pub(super) fn hear_amend(
         &mut self,
         envelope: &Envelope<'_>,
+        now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let verified = envelope.signed_by::<Amend>(&self.terms.seller, self.terms.session)?;
@@ -141,9 +142,17 @@ impl Stream {
             (Role::Seller, Change::Pace(change)) => {
                 self.hear_pace((number, from_seq), change, message, out)
             }
-            (Role::Seller, Change::Unknown | Change::Leg(_)) => {
+            (Role::Seller, Change::Leg(change)) => {
+                self.hear_leg((number, from_seq), &change, message, now_ms, out)
+            }
+            (Role::Seller, Change::Unknown) => {
                 self.count(number)?;
                 self.refuse((number, from_seq), "this buyer knows no such change", message, out);
+                Ok(())
+            }
+            (Role::Buyer, Change::Refused(_)) if self.turning.asked(number) => {
+                out.record(Record::Amend { by: Role::Seller, message });
+                self.not_turned(out);
                 Ok(())
             }
             (Role::Buyer, Change::Refused(Refused { why })) => {
@@ -198,7 +207,7 @@ impl Stream {
 
     /// A change must be the next one, in force from the next window on, and fit what was agreed. Gives
     /// its bytes, to be signed as they came.
-    fn check_change(
+    pub(super) fn check_change(
         &mut self,
         what: &str,
         number: u64,
@@ -207,7 +216,7 @@ impl Stream {
     ) -> Result<Draft, Fault> {
         self.count(number)?;
         let wrong = |why: String| bad(format!("{what} {number}: {why}"));
-        if from_seq != self.agreed().next_from(self.windows.items()) {
+        if from_seq != self.next_from() {
             return Err(wrong(format!("item {from_seq} does not begin the next window")));
         }
         let draft = Draft::same_as(message).ok_or_else(|| wrong("it is too long".to_owned()))?;
@@ -219,7 +228,7 @@ impl Stream {
     }
 
     /// Signs a change as it came, to the byte.
-    fn agree(
+    pub(super) fn agree(
         &mut self,
         draft: Draft,
         message: SignedMessage,
@@ -247,7 +256,7 @@ impl Stream {
     }
 
     /// Does not agree to a change: the session goes on without it.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         (number, from_seq): (u64, u64),
         why: &str,
@@ -263,6 +272,6 @@ impl Stream {
     }
 }
 
-fn bad(why: impl Into<String>) -> Fault {
+pub(super) fn bad(why: impl Into<String>) -> Fault {
     Fault::theirs(Code::BadAmend, why)
 }

@@ -8,6 +8,8 @@ mod purse;
 mod room;
 mod said;
 mod stream;
+mod tab;
+mod turning;
 mod wish;
 
 pub use amending::{Answer, Complain};
@@ -49,17 +51,9 @@ enum State {
     /// Items flow.
     Streaming(Box<Stream>),
     /// Our exit is out; the seller closes its window, is paid, and answers.
-    Leaving(Box<Stream>, Farewell),
+    Leaving(Box<Stream>, u64),
     /// Over.
     Closed,
-}
-
-/// What our exit fixed.
-#[derive(Debug, Clone, Copy)]
-struct Farewell {
-    deadline_ms: u64,
-    /// What the seller had heard that we paid. What we pay after our exit gives it no more credit.
-    paid: Amount,
 }
 
 /// A menu, and what we take of it.
@@ -137,13 +131,15 @@ impl Buyer {
             State::ExpectMenu { deadline_ms, .. }
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
-            | State::Leaving(_, Farewell { deadline_ms, .. }) => Some(*deadline_ms),
+            | State::Leaving(_, deadline_ms) => Some(*deadline_ms),
             State::Funding(choice) => Some(choice.menu.expires_at.0),
             // A source that is live may be silent for as long as it likes. We lose nothing by it:
             // we owe only for what we have opened, and whoever wants an end says `Input::Stop`.
             // But while we hold back what we owe, the seller's patience runs.
             State::Streaming(stream) => {
-                stream.short_since_ms().map(|since_ms| since_ms + self.policy.patience_ms / 2)
+                let short_ms = stream.short_since_ms();
+                let leaves_ms = short_ms.map(|since_ms| since_ms + self.policy.patience_ms / 2);
+                leaves_ms.into_iter().chain(stream.turns_at_ms()).min()
             }
             State::Closed => None,
         }
@@ -167,6 +163,18 @@ impl Buyer {
             _ => Err("the session has no windows to come: \
                       `sdpp dispute bundle` has what proves it"
                 .to_owned()),
+        }
+    }
+
+    /// Asks the seller for the rate that it offers now, where it has become better for us. What comes
+    /// of it shows in the invoices.
+    ///
+    /// # Errors
+    /// Why it is not asked for, as a sentence.
+    pub fn ask_rate(&mut self) -> Result<(), String> {
+        match &mut self.state {
+            State::Streaming(stream) => stream.ask_rate(&mut self.out),
+            _ => Err("the session has no windows to come".to_owned()),
         }
     }
 
@@ -317,25 +325,28 @@ impl Buyer {
                 self.hear_exit(state, &envelope)
             }
             (State::Streaming(stream), Event::Message(envelope)) => {
-                stream.hear(&envelope, stream.credited(), &mut self.out)?;
+                stream.hear(&envelope, now_ms, &mut self.out)?;
                 self.go_on(state, now_ms)
             }
-            (State::Streaming(_), Event::Timeout) => {
+            (State::Streaming(stream), Event::Timeout) => {
+                if stream.turn_if_due(now_ms, &mut self.out) {
+                    return Ok(());
+                }
                 // The channel is not topped up in time: what the seller heard of is paid.
                 self.leave(state, Reason::Ceiling, now_ms);
                 self.pay_all(state)
             }
-            (State::Streaming(stream), Event::Other(Input::ToppedUp { deposit })) => {
-                stream.topped_up(deposit);
+            (State::Streaming(stream), Event::Other(Input::ToppedUp { channel, deposit })) => {
+                stream.topped_up(channel, deposit);
                 stream.ack(&mut self.out)?;
                 self.go_on(state, now_ms)
             }
-            (State::Streaming(stream), Event::Other(Input::NotToppedUp { .. })) => {
-                stream.not_topped_up();
+            (State::Streaming(stream), Event::Other(Input::NotToppedUp { channel, .. })) => {
+                stream.not_topped_up(channel);
                 self.go_on(state, now_ms)
             }
-            (State::Leaving(stream, farewell), Event::Message(envelope)) => {
-                stream.hear(&envelope, farewell.paid, &mut self.out)?;
+            (State::Leaving(stream, _), Event::Message(envelope)) => {
+                stream.hear(&envelope, now_ms, &mut self.out)?;
                 self.pay(state)
             }
             (State::Streaming(stream) | State::Leaving(stream, _), Event::Other(input)) => {
@@ -343,7 +354,10 @@ impl Buyer {
                     Input::Signed { reference, tx } => stream.signed(reference, tx, &mut self.out),
                     Input::Met { reference, tx } => stream.met(reference, tx, &mut self.out),
                     Input::Refused { reference, why } => stream.refused(reference, &why),
-                    _ => Ok(()),
+                    other => {
+                        turn(stream, other, &mut self.out);
+                        Ok(())
+                    }
                 }
             }
             _ => Ok(()),
@@ -359,8 +373,7 @@ impl Buyer {
         let deadline_ms = now_ms + 3 * self.policy.patience_ms;
         if let State::Streaming(mut stream) = std::mem::replace(state, State::Closed) {
             stream.say_exit(reason, &mut self.out);
-            let farewell = Farewell { deadline_ms, paid: stream.credited() };
-            *state = State::Leaving(stream, farewell);
+            *state = State::Leaving(stream, deadline_ms);
         }
     }
 
@@ -455,14 +468,31 @@ fn reminded(state: &State, fault: &Fault) -> Option<[Record; 2]> {
     purse.reminded(voucher, &ordered.terms.buyer)
 }
 
-/// What is left of the channel of a session that failed. One that was used before and that its
+/// What is left of the channels of a session that failed. One that was used before and that its
 /// seller takes no more is of no use to us.
-fn spent(state: &State, fault: &Fault) -> Option<Record> {
+fn spent(state: &State, fault: &Fault) -> Vec<Record> {
     match state {
         State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
         State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
-            ordered.purse.as_ref().filter(|purse| purse.is_reused()).map(Purse::refused)
+            let reused = ordered.purse.iter().filter(|purse| purse.is_reused());
+            reused.map(Purse::refused).collect()
         }
-        _ => None,
+        _ => Vec::new(),
+    }
+}
+
+/// What concerns the currency that we are about to turn to.
+fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
+    match input {
+        Input::Afforded => stream.funded(None, out),
+        Input::Funded { channel, domain, base, ceiling, deposit } => {
+            let plan = stream.turns_to().map(|ours| ours.channels.clone());
+            let purse =
+                Purse::new((channel, domain), (base, ceiling, deposit), plan.unwrap_or_default());
+            stream.funded(Some(purse), out);
+        }
+        Input::NotFunded { .. } => stream.not_turned(out),
+        Input::Ledger { ledger, trouble } => stream.note_ledger(ledger, trouble, out),
+        _ => {}
     }
 }

@@ -3,6 +3,7 @@
 
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
+use super::turning::Turning;
 use super::{Buyer, Choice, Ordered, Passed, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
@@ -237,6 +238,11 @@ impl Buyer {
                 offered,
                 ceiling,
                 granularity_max: self.policy.granularity_max,
+                turning: Turning::new(
+                    self.policy.fail_over_after_ms,
+                    self.policy.rate_slack_permille,
+                    self.wish.currencies.clone(),
+                ),
             };
             let stream = Stream::new(brings, terms, keys, purse);
             *state = State::Streaming(Box::new(stream));

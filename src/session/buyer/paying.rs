@@ -2,6 +2,7 @@
 //! transaction known, in the order of the invoices.
 
 use super::stream::Stream;
+use super::tab::Tab;
 use crate::message::{Cumulative, Draft, PaymentAck, Voucher};
 use crate::record::Record;
 use crate::session::{Fault, Outputs};
@@ -14,6 +15,8 @@ pub(super) struct Unpaid {
     pub(super) number: u64,
     pub(super) amount_total: Amount,
     pub(super) window_end: Cumulative,
+    /// When its invoice came.
+    pub(super) since_ms: u64,
     /// By transfer: the transaction, once it is known.
     pub(super) tx: Option<TxId>,
 }
@@ -38,7 +41,7 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         if let Some(number) = self.is_under(reference, tx, true, out)? {
-            self.said.forget(number);
+            self.tabs.all_mut().for_each(|tab| tab.said.forget(number));
         }
         Ok(())
     }
@@ -52,18 +55,21 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<Option<u64>, Fault> {
         let Some(number) = self.number_of(reference) else { return Ok(None) };
-        if let Some(unpaid) = self.unpaid.iter_mut().find(|unpaid| unpaid.number == number) {
+        let has = |tab: &Tab| tab.numbers().any(|one| one == number);
+        let Some(place) = self.tabs.all().position(has) else { return Ok(None) };
+        let tab = self.tabs.at_mut(place);
+        if let Some(unpaid) = tab.unpaid.iter_mut().find(|unpaid| unpaid.number == number) {
             unpaid.tx = Some(tx);
             self.pay(out)?;
-        } else if let Some(unpaid) = self.said.again(number, &tx, is_final) {
-            self.say_paid(&unpaid, None, out);
+        } else if let Some(unpaid) = tab.said.again(number, &tx, is_final) {
+            self.say_paid(place, &unpaid, None, out);
         }
         Ok(Some(number))
     }
 
     /// The window that a payment of ours is for, while that is not final.
     fn number_of(&self, reference: Reference) -> Option<u64> {
-        let mut numbers = self.unpaid.iter().map(|one| one.number).chain(self.said.numbers());
+        let mut numbers = self.tabs.all().flat_map(Tab::numbers);
         let of = |number| self.terms.session.reference(Purpose::Payment, number);
         numbers.find(|number| of(*number) == reference)
     }
@@ -81,41 +87,54 @@ impl Stream {
     /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
     /// as far as transactions are known.
     pub(super) fn pay(&mut self, out: &mut Outputs) -> Result<(), Fault> {
-        let by_voucher = self.purse.is_some() && !self.is_short();
-        while let Some(unpaid) =
-            self.unpaid.pop_front_if(|unpaid| by_voucher || unpaid.tx.is_some())
-        {
-            let voucher = match self.purse {
-                Some(_) => Some(self.voucher(unpaid.window_end.seq, out)?),
-                None => None,
+        (0..self.tabs.count()).try_for_each(|place| self.pay_leg(place, out))
+    }
+
+    fn pay_leg(&mut self, place: usize, out: &mut Outputs) -> Result<(), Fault> {
+        let has_purse = self.tabs.at(place).purse.is_some();
+        let by_voucher = has_purse && !self.is_short(place);
+        let is_payable = |unpaid: &mut Unpaid| by_voucher || unpaid.tx.is_some();
+        while let Some(unpaid) = self.tabs.at_mut(place).unpaid.pop_front_if(is_payable) {
+            let voucher = match has_purse {
+                true => Some(self.voucher(unpaid.window_end.seq, out)?),
+                false => None,
             };
-            self.say_paid(&unpaid, voucher, out);
+            self.say_paid(place, &unpaid, voucher, out);
             if let Some(tx) = unpaid.tx.clone() {
-                self.said.add(unpaid, tx);
+                self.tabs.at_mut(place).said.add(unpaid, tx);
             }
         }
         Ok(())
     }
 
-    fn say_paid(&mut self, unpaid: &Unpaid, voucher: Option<Voucher>, out: &mut Outputs) {
+    fn say_paid(
+        &mut self,
+        place: usize,
+        unpaid: &Unpaid,
+        voucher: Option<Voucher>,
+        out: &mut Outputs,
+    ) {
         let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
         let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
         let payment = PaymentAck { number, amount_total, ack, voucher };
         let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
         out.record(Record::Payment { message, owed: None });
         out.send(frame);
-        self.paid = self.paid.max(amount_total);
+        let tab = self.tabs.at_mut(place);
+        tab.paid = tab.paid.max(amount_total);
     }
 
     pub(super) fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<Voucher, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
-        let owed = self.owed_for(items).ok_or_else(too_much)?;
-        self.within_ceiling(owed)?;
+        let place = self.agreed().leg_place(items);
+        let owed = self.agreed().owed_in(place, items).ok_or_else(too_much)?;
+        self.within_ceiling(place, owed)?;
         let credit = self.agreed().pace(items.saturating_add(1)).credit_items();
-        let ahead = self.owed_for(items.saturating_add(credit));
-        let limit = self.limit();
+        let ahead = self.agreed().owed_in(place, items.saturating_add(credit));
+        let tab = self.tabs.at_mut(place);
+        let limit = tab.limit();
         let ahead = ahead.unwrap_or(limit).min(limit);
-        let purse = self.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
+        let purse = tab.purse.as_mut().ok_or_else(|| Fault::ours("there is no channel"))?;
         purse.sign(owed, ahead, &self.key, out)
     }
 }

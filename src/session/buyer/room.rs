@@ -1,58 +1,67 @@
-//! What a session may still cost: our ceiling, and the room in the channel, which grows.
+//! What a session may still cost: our ceiling, and the room in the channel, which grows. Each leg is
+//! counted by itself.
 
 use super::purse::Purse;
 use super::stream::Stream;
+use super::tab::Tab;
 use crate::record::{End, Record};
 use crate::session::Output;
-use crate::terms::Pace;
-use sdpp_ledger::Amount;
+use crate::terms::{Agreed, Pace};
+use sdpp_ledger::{Amount, ChannelId};
 
 impl Stream {
     /// Whether what the seller may still send on credit could pass our ceiling, or a deposit that
     /// does not grow.
     pub(super) fn reaches_ceiling(&self) -> bool {
-        self.cost_ahead().is_none_or(|cost| cost > self.reach())
+        let place = self.place();
+        self.cost_ahead(place).is_none_or(|cost| cost > self.reach(place))
     }
 
     /// Whether we could pay for all that the seller may send at another pace, once so many items came.
     pub(super) fn bears(&self, items: u64, pace: Pace) -> bool {
-        self.cost_at(items, pace).is_some_and(|cost| cost <= self.reach())
+        let place = self.agreed().leg_place(items.saturating_add(1));
+        let ahead = self.credited_to(items, pace);
+        let cost = self.agreed().owed_in(place, ahead);
+        cost.is_some_and(|cost| cost <= self.reach(place))
     }
 
-    /// The most that this session may come to cost, where the deposit grows if it can.
-    fn reach(&self) -> Amount {
-        match &self.purse {
-            Some(purse) if !purse.may_grow(self.spendable()) => self.limit(),
-            _ => self.ceiling,
+    /// The most that a leg may come to cost, where the deposit grows if it can.
+    fn reach(&self, place: usize) -> Amount {
+        let tab = self.tabs.at(place);
+        match &tab.purse {
+            Some(purse) if !purse.may_grow(self.spendable(place)) => tab.limit(),
+            _ => tab.ceiling,
         }
     }
 
-    /// What it costs when the seller sends all that it may once what came is paid.
-    fn cost_ahead(&self) -> Option<Amount> {
+    /// What a leg costs when the seller sends all that it may once what came is paid.
+    fn cost_ahead(&self, place: usize) -> Option<Amount> {
         let items = self.windows.items();
-        self.cost_at(items, self.agreed().pace(items.saturating_add(1)))
+        let ahead = self.credited_to(items, self.agreed().pace(items.saturating_add(1)));
+        self.agreed().owed_in(place, ahead)
     }
 
-    fn cost_at(&self, items: u64, pace: Pace) -> Option<Amount> {
+    /// The last item that the seller may send on credit, once so many came.
+    pub(super) fn credited_to(&self, items: u64, pace: Pace) -> u64 {
         let left = self.terms.quantity.map_or(u64::MAX, |all| all.saturating_sub(items));
-        self.owed_for(items.saturating_add(pace.credit_items().min(left)))
+        items.saturating_add(pace.credit_items().min(left))
     }
 
-    /// Whether to pay for what came would give the seller credit that the channel does not have,
-    /// yet: what we owe is held back until it is topped up.
-    pub(super) fn is_short(&self) -> bool {
-        let room = self.room();
-        !self.leaving && self.cost_ahead().is_none_or(|cost| cost > room)
+    /// Whether to pay for what came would give the seller credit that the leg's channel does not
+    /// have, yet: what we owe is held back until it is topped up.
+    pub(super) fn is_short(&self, place: usize) -> bool {
+        let room = self.tabs.at(place).room();
+        !self.leaving && self.cost_ahead(place).is_none_or(|cost| cost > room)
     }
 
     pub(super) fn note_shortage(&mut self, now_ms: u64) {
         let since_ms = self.short_since_ms.unwrap_or(now_ms);
-        self.short_since_ms = self.is_short().then_some(since_ms);
+        self.short_since_ms = self.is_short(self.place()).then_some(since_ms);
     }
 
     /// The channel is closed or withdrawn: nothing more is vouched on it.
     pub(super) fn channel_is_over(&mut self) {
-        self.purse.iter_mut().for_each(Purse::end);
+        self.purses_mut().for_each(Purse::end);
     }
 
     /// Since when what we owe is held back.
@@ -60,54 +69,74 @@ impl Stream {
         self.short_since_ms
     }
 
-    /// What the channel has for this session.
-    fn room(&self) -> Amount {
-        self.purse.as_ref().map_or(Amount::new(u128::MAX), Purse::room)
-    }
-
-    /// The most that can be spent as things stand.
-    pub(super) fn limit(&self) -> Amount {
-        self.ceiling.min(self.room())
-    }
-
-    /// The most that this session can come to cost.
-    fn spendable(&self) -> Amount {
-        let ordered = self.terms.quantity.and_then(|all| self.owed_for(all));
-        ordered.map_or(self.ceiling, |cost| cost.min(self.ceiling))
+    /// The most that a leg can come to cost.
+    fn spendable(&self, place: usize) -> Amount {
+        let ceiling = self.tabs.at(place).ceiling;
+        let ordered = self.terms.quantity.and_then(|all| self.agreed().owed_in(place, all));
+        ordered.map_or(ceiling, |cost| cost.min(ceiling))
     }
 
     /// Adds to the deposit, when little is left of it.
     pub(super) fn top_up(&mut self) -> Option<Output> {
-        let spendable = self.spendable();
+        let place = self.place();
+        let spendable = self.spendable(place);
         let pace = self.agreed().pace(self.windows.items().saturating_add(1));
         let next = pace.credit_items() + u64::from(pace.granularity);
-        let next = self.terms.owed_for(next)?;
-        let owed = self.owed_for(self.windows.items())?;
-        let purse = self.purse.as_mut()?;
+        let leg = self.agreed().leg(self.windows.items().saturating_add(1));
+        let next = leg.price_of((leg.from_seq - 1).saturating_add(next))?;
+        let owed = self.agreed().owed_in(place, self.windows.items())?;
+        let tab = self.tabs.at_mut(place);
+        let purse = tab.purse.as_mut()?;
         let amount = purse.top_up(owed, next, spendable)?;
-        let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.channel);
+        let (ledger, channel) = (tab.currency.ledger.clone(), purse.channel);
         Some(Output::TopUp { ledger, channel, amount })
     }
 
-    /// The deposit has grown.
-    pub(super) fn topped_up(&mut self, deposit: Amount) {
-        if let Some(purse) = &mut self.purse {
-            purse.topped_up(deposit);
-        }
-        let short = self.is_short();
+    /// The deposit of a channel has grown.
+    pub(super) fn topped_up(&mut self, channel: ChannelId, deposit: Amount) {
+        let purse = self.purses_mut().find(|purse| purse.channel == channel);
+        purse.into_iter().for_each(|purse| purse.topped_up(deposit));
+        let short = self.is_short(self.place());
         self.short_since_ms = self.short_since_ms.filter(|_| short);
     }
 
-    /// The deposit does not grow any more.
-    pub(super) fn not_topped_up(&mut self) {
-        if let Some(purse) = &mut self.purse {
-            purse.not_topped_up();
-        }
+    /// The deposit of a channel does not grow any more.
+    pub(super) fn not_topped_up(&mut self, channel: ChannelId) {
+        let purse = self.purses_mut().find(|purse| purse.channel == channel);
+        purse.into_iter().for_each(Purse::not_topped_up);
     }
 
-    /// What becomes of the channel when the session ends so.
-    pub(super) fn spent(&self, end: End) -> Option<Record> {
-        let purse = self.purse.as_ref()?;
-        Some(purse.spent((end != End::Complete && !purse.is_over()) || purse.stays_open()))
+    /// What becomes of the channels when the session ends so.
+    pub(super) fn spent(&self, end: End) -> Vec<Record> {
+        let kept = |purse: &Purse| (end != End::Complete && !purse.is_over()) || purse.stays_open();
+        self.purses().map(|purse| purse.spent(kept(purse))).collect()
+    }
+
+    /// The channels that this session draws on.
+    pub(super) fn purses(&self) -> impl Iterator<Item = &Purse> {
+        self.tabs.all().filter_map(|tab| tab.purse.as_ref())
+    }
+
+    fn purses_mut(&mut self) -> impl Iterator<Item = &mut Purse> {
+        self.tabs.all_mut().filter_map(|tab| tab.purse.as_mut())
+    }
+
+    /// The place of the leg that the next item stands in.
+    pub(super) fn place(&self) -> usize {
+        self.agreed().leg_place(self.windows.items().saturating_add(1))
+    }
+
+    /// What is left of our ceiling when the last leg of these is over, in the currency of the leg
+    /// that follows, rounded down.
+    pub(super) fn ceiling_after(&self, then: &Agreed) -> Amount {
+        let most = Amount::new(u128::MAX);
+        let last = self.tabs.count() - 1;
+        let Tab { ceiling, currency, .. } = self.tabs.at(last);
+        if *ceiling == most {
+            return most;
+        }
+        let cost = then.owed_in(last, u64::MAX).unwrap_or(most);
+        let left = currency.rate.in_default(ceiling.saturating_sub(cost));
+        then.last_leg().currency.rate.from_default(left)
     }
 }

@@ -41,6 +41,11 @@ impl Said {
         self.0.retain(|payment| payment.unpaid.number != number);
     }
 
+    /// Since when the oldest invoice of them is here.
+    pub(super) fn since_ms(&self) -> Option<u64> {
+        self.0.iter().map(|payment| payment.unpaid.since_ms).min()
+    }
+
     /// The numbers of their windows.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
         self.0.iter().map(|payment| payment.unpaid.number)

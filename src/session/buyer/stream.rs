@@ -4,19 +4,20 @@
 use super::amending::Amends;
 use super::paying::Unpaid;
 use super::purse::Purse;
-use super::said::Said;
+use super::tab::Tab;
+use super::turning::Turning;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
-    Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
-    Menu, Reason,
+    Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, ExitLeg,
+    Invoice, Menu, Reason,
 };
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
+use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Progress, unexpected};
 use crate::terms::{Agreed, Method, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
-use std::collections::VecDeque;
 
 /// What a buyer brings to its session, beside what was agreed.
 pub(super) struct Brings {
@@ -27,6 +28,8 @@ pub(super) struct Brings {
     pub(super) ceiling: Option<Amount>,
     /// The most leaves that it holds until a window is invoiced.
     pub(super) granularity_max: u32,
+    /// How it turns to another currency.
+    pub(super) turning: Turning,
 }
 
 /// A session's items and money, as the buyer has them.
@@ -34,44 +37,38 @@ pub(super) struct Brings {
 pub(super) struct Stream {
     pub(super) key: Key,
     /// The menu that we ordered from.
-    offered: Menu,
+    pub(super) offered: Menu,
     /// The most leaves that we hold until a window is invoiced.
     pub(super) granularity_max: u32,
     pub(super) terms: Terms,
     pub(super) keys: Keys,
     pub(super) windows: Windows,
-    pub(super) purse: Option<Purse>,
-    /// The most that we want this session to cost.
-    pub(super) ceiling: Amount,
+    /// What each leg costs.
+    pub(super) tabs: Tabs<Tab>,
+    /// How we turn to another currency.
+    pub(super) turning: Turning,
     /// The items of the open window as the seller signed them, while they are few enough to be
     /// kept: against an invoice that says otherwise.
     items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
     acked_seq: u64,
-    /// Up to where an ack with a voucher was sent.
-    vouched_seq: u64,
     /// Since when we hold back what would give the seller more credit than the channel has.
     pub(super) short_since_ms: Option<u64>,
     /// We have said `exit`: what we send gives no more credit.
     pub(super) leaving: bool,
-    /// Invoices whose payment the seller was not told of yet, the oldest first.
-    pub(super) unpaid: VecDeque<Unpaid>,
-    /// Payments by transfer that the seller was told of and that are not final.
-    pub(super) said: Said,
-    invoiced: Amount,
-    pub(super) paid: Amount,
     pub(super) amends: Amends,
 }
 
 impl Stream {
     pub(super) fn new(
-        Brings { key, offered, ceiling, granularity_max }: Brings,
+        Brings { key, offered, ceiling, granularity_max, turning }: Brings,
         terms: Terms,
         keys: Keys,
         purse: Option<Purse>,
     ) -> Stream {
         let (windows, amends) = (Windows::new(terms.session), Amends::new(&terms));
         let ceiling = ceiling.unwrap_or(Amount::new(u128::MAX));
+        let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), purse, ceiling));
         Stream {
             key,
             offered,
@@ -79,17 +76,12 @@ impl Stream {
             terms,
             keys,
             windows,
-            purse,
-            ceiling,
+            tabs,
+            turning,
             items: Vec::new(),
             acked_seq: 0,
-            vouched_seq: 0,
             short_since_ms: None,
             leaving: false,
-            unpaid: VecDeque::new(),
-            said: Said::default(),
-            invoiced: Amount::ZERO,
-            paid: Amount::ZERO,
             amends,
         }
     }
@@ -102,32 +94,34 @@ impl Stream {
         Progress {
             items: self.windows.items(),
             windows: self.windows.closed(),
-            owed: self.invoiced,
-            paid: self.paid,
+            owed: self.last_tab().invoiced,
+            paid: self.last_tab().paid,
+            legs: self.tabs.count(),
         }
     }
 
-    /// What the seller can have heard of as paid, when it has heard all that we sent.
-    pub(super) fn credited(&self) -> Amount {
-        let vouched = match self.purse {
-            Some(_) if self.terms.signed_items => self.owed_for(self.vouched_seq),
+    /// What the seller may count on as paid of a leg: what it can have heard of when it has heard all
+    /// that we sent before our exit.
+    fn credited(&self, place: usize) -> Amount {
+        let tab = self.tabs.at(place);
+        let vouched = match tab.purse {
+            Some(_) if self.terms.signed_items => self.agreed().owed_in(place, tab.vouched_seq),
             _ => None,
         };
-        self.paid.max(vouched.unwrap_or_default())
+        tab.farewell.unwrap_or_else(|| tab.paid.max(vouched.unwrap_or_default()))
     }
 
-    /// Takes an item, or an item with its window's invoice. `paid` is what the seller may count
-    /// on as paid: all but the last W * K items must be covered by it.
+    /// Takes an item, or an item with its window's invoice.
     pub(super) fn hear(
         &mut self,
         envelope: &Envelope<'_>,
-        paid: Amount,
+        now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         match envelope.kind() {
-            MessageKind::Data => self.hear_data(envelope, paid, out),
-            MessageKind::DataInvoice => self.hear_invoice(envelope, paid, out),
-            MessageKind::Amend => self.hear_amend(envelope, out),
+            MessageKind::Data => self.hear_data(envelope, out),
+            MessageKind::DataInvoice => self.hear_invoice(envelope, now_ms, out),
+            MessageKind::Amend => self.hear_amend(envelope, now_ms, out),
             kind => Err(unexpected(&kind.to_string(), Some(self.terms.session))),
         }
     }
@@ -136,14 +130,17 @@ impl Stream {
     /// voucher for them follows with another ack once it is not.
     pub(super) fn ack(&mut self, out: &mut Outputs) -> Result<(), Fault> {
         let Cumulative { seq, digest } = self.cumulative();
-        let pays = self.purse.is_some() && self.terms.signed_items && !self.is_short();
-        let is_paid = !pays || self.vouched_seq == seq;
+        let place = self.agreed().leg_place(seq);
+        let tab = self.tabs.at(place);
+        let pays = tab.purse.is_some() && self.terms.signed_items && !self.is_short(place);
+        let is_paid = !pays || tab.vouched_seq == seq;
         if self.acked_seq == seq && is_paid {
             return Ok(());
         }
         self.acked_seq = seq;
         let voucher = if pays { Some(self.voucher(seq, out)?) } else { None };
-        self.vouched_seq = if pays { seq } else { self.vouched_seq };
+        let tab = self.tabs.at_mut(place);
+        tab.vouched_seq = if pays { seq } else { tab.vouched_seq };
         let draft = Draft::new(self.terms.session, &Ack { seq, digest, voucher });
         if self.terms.signed_items {
             out.send(draft.sign(&self.key, "").1);
@@ -155,16 +152,20 @@ impl Stream {
 
     /// Says `exit`.
     pub(super) fn say_exit(&mut self, reason: Reason, out: &mut Outputs) {
+        for place in 0..self.tabs.count() {
+            let credited = self.credited(place);
+            self.tabs.at_mut(place).farewell.get_or_insert(credited);
+        }
         self.leaving = true;
-        let keeps = self.purse.as_ref().is_some_and(Purse::keeps);
+        let keeps = self.purses().any(Purse::keeps);
         let exit = Exit {
             channel: keeps.then_some(AfterExit::Keep),
             reason,
             items: self.windows.items(),
-            amount_total: self.invoiced,
-            paid_total: self.paid,
+            amount_total: self.last_tab().invoiced,
+            paid_total: self.last_tab().paid,
             anchored: Vec::new(),
-            legs: Vec::new(),
+            legs: self.legs_before(),
         };
         let (message, frame) = Draft::new(self.terms.session, &exit).sign(&self.key, "");
         out.record(Record::Exit { by: Role::Buyer, message, owed: None });
@@ -178,8 +179,17 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(End, Reason), Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.seller, self.terms.session)?;
-        let Exit { reason, items, amount_total, paid_total, .. } = exit.body;
-        let ours = (self.windows.items(), self.invoiced);
+        let Exit { reason, items, amount_total, paid_total, legs, .. } = exit.body;
+        let ours = (self.windows.items(), self.last_tab().invoiced);
+        let costs = |legs: &[ExitLeg]| {
+            legs.iter().map(|leg| (leg.from_seq, leg.amount_total)).collect::<Vec<_>>()
+        };
+        if costs(&legs) != costs(&self.legs_before())
+            || legs.iter().any(|leg| leg.paid_total > leg.amount_total)
+        {
+            let why = "the seller's exit names other legs than we have, or what they do not cost";
+            return Err(Fault::theirs(Code::BadInvoice, why).shown_by(exit.message));
+        }
         if (items, amount_total) != ours || paid_total > amount_total {
             let why = format!(
                 "the seller's exit names {items} items for {amount_total}, we have {} for {}",
@@ -190,16 +200,13 @@ impl Stream {
         if let Some(message) = exit.message {
             out.record(Record::Exit { by: Role::Seller, message, owed: None });
         }
-        let end = if paid_total == amount_total { End::Complete } else { End::Outstanding };
+        let before = legs.iter().all(|leg| leg.paid_total == leg.amount_total);
+        let is_paid = before && paid_total == amount_total;
+        let end = if is_paid { End::Complete } else { End::Outstanding };
         Ok((end, reason))
     }
 
-    fn hear_data(
-        &mut self,
-        envelope: &Envelope<'_>,
-        paid: Amount,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
+    fn hear_data(&mut self, envelope: &Envelope<'_>, out: &mut Outputs) -> Result<(), Fault> {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let data = if self.terms.signed_items {
             envelope.signed_by::<Data>(seller, session)?
@@ -207,7 +214,7 @@ impl Stream {
             envelope.under_mac::<Data>(self.keys.from(Role::Seller).mac(), session)?
         };
         let Data { seq, body, leaf } = data.body;
-        self.is_due(seq, paid)
+        self.is_due(seq)
             .and_then(|()| self.take_item(MessageKind::Data, seq, &body, leaf, out))
             .and_then(|()| self.still_open(seq))
             .map_err(|fault| fault.shown_by(data.message.clone()))?;
@@ -225,7 +232,7 @@ impl Stream {
 
     /// An item may come now: it is the next, nothing was closed for good before it, and the
     /// seller has credit for it.
-    fn is_due(&self, seq: u64, paid: Amount) -> Result<(), Fault> {
+    fn is_due(&self, seq: u64) -> Result<(), Fault> {
         if seq != self.windows.items() + 1 || self.terms.is_last(self.windows.items()) {
             let why = format!("item {seq}: it is not the next one that was ordered");
             return Err(Fault::theirs(Code::BadItem, why));
@@ -235,7 +242,10 @@ impl Stream {
             return Err(Fault::theirs(Code::BadInvoice, why));
         }
         let credit = self.agreed().pace(seq).credit_items();
-        if self.owed_for(seq.saturating_sub(credit)).is_none_or(|owed| owed > paid) {
+        // What an earlier leg owes is paid beside it, and gives no credit here.
+        let place = self.agreed().leg_place(seq);
+        let due = self.agreed().owed_in(place, seq.saturating_sub(credit));
+        if due.is_none_or(|due| due > self.credited(place)) {
             let why = format!("item {seq}: more than {credit} items are not paid");
             return Err(Fault::theirs(Code::BadItem, why));
         }
@@ -277,15 +287,15 @@ impl Stream {
     fn hear_invoice(
         &mut self,
         envelope: &Envelope<'_>,
-        paid: Amount,
+        now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
         let (message, evidence) = (verified.message.clone(), verified.message);
         let invoice = verified.body;
-        let due = if invoice.body.is_some() { self.is_due(invoice.seq, paid) } else { Ok(()) };
-        due.and_then(|()| self.take_invoice(invoice, message, out))
+        let due = if invoice.body.is_some() { self.is_due(invoice.seq) } else { Ok(()) };
+        due.and_then(|()| self.take_invoice(invoice, message, now_ms, out))
             .map_err(|fault| fault.shown_first_by(evidence))
     }
 
@@ -293,6 +303,7 @@ impl Stream {
         &mut self,
         DataInvoice { seq, body, leaf, invoice, .. }: DataInvoice,
         message: Option<SignedMessage>,
+        now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let bad = |why: String| Fault::theirs(Code::BadInvoice, why);
@@ -314,25 +325,27 @@ impl Stream {
             let is_of_others = (invoice.digest, invoice.root) != (window.digest, window.root);
             bad(why).shown_by(items.into_iter().filter(|_| is_of_others))
         })?;
-        self.within_ceiling(invoice.amount_total)?;
-        self.invoiced = invoice.amount_total;
+        let place = self.agreed().leg_place(window.to_seq);
+        self.within_ceiling(place, invoice.amount_total)?;
+        self.tabs.at_mut(place).invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
-        let (leaves, owed) = (Leaves::of(leaves), self.payment(&invoice));
+        let (leaves, owed) = (Leaves::of(leaves), self.payment(place, &invoice));
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         // What costs nothing needs no payment.
         if invoice.amount != Amount::ZERO {
             let Invoice { number, amount_total, .. } = invoice;
             let window_end = self.cumulative();
-            self.unpaid.push_back(Unpaid { number, amount_total, window_end, tx: None });
+            let unpaid = Unpaid { number, amount_total, window_end, since_ms: now_ms, tx: None };
+            self.tabs.at_mut(place).unpaid.push_back(unpaid);
         }
         Ok(())
     }
 
     /// The last look before money is owed, whatever led here. Our ceiling is nobody's business but
     /// ours, so passing it is no misconduct.
-    pub(super) fn within_ceiling(&self, owed: Amount) -> Result<(), Fault> {
-        let limit = self.limit();
+    pub(super) fn within_ceiling(&self, place: usize, owed: Amount) -> Result<(), Fault> {
+        let limit = self.tabs.at(place).limit();
         if owed <= limit {
             return Ok(());
         }
@@ -344,7 +357,8 @@ impl Stream {
     fn check_invoice(&self, seq: u64, invoice: &Invoice, window: &Window) -> Result<(), String> {
         let number = window.number;
         let differs = |what: &str| Err(format!("invoice {number}: {what} is not what was agreed"));
-        let due = self.owed_for(window.to_seq);
+        let place = self.agreed().leg_place(window.to_seq);
+        let (due, tab) = (self.agreed().owed_in(place, window.to_seq), self.tabs.at(place));
         if (invoice.number, invoice.from, invoice.to) != (number, window.from_seq, window.to_seq)
             || seq != window.to_seq
         {
@@ -354,11 +368,11 @@ impl Stream {
             return differs("its digest or root");
         }
         if Some(invoice.amount_total) != due
-            || invoice.amount_total.checked_sub(self.invoiced) != Some(invoice.amount)
+            || invoice.amount_total.checked_sub(tab.invoiced) != Some(invoice.amount)
         {
             return differs("its amount");
         }
-        let currency = &self.terms.currency;
+        let currency = &tab.currency;
         if invoice.currency != currency.name || invoice.payment_address != currency.payee {
             return differs("its currency or payee");
         }
@@ -378,12 +392,12 @@ impl Stream {
     }
 
     /// The transfer that an invoice asks for.
-    fn payment(&self, invoice: &Invoice) -> Option<Owed> {
-        if self.terms.currency.method == Method::Escrow || invoice.amount == Amount::ZERO {
+    fn payment(&self, place: usize, invoice: &Invoice) -> Option<Owed> {
+        let currency = &self.tabs.at(place).currency;
+        if currency.method == Method::Escrow || invoice.amount == Amount::ZERO {
             return None;
         }
         let Invoice { reference, amount, .. } = *invoice;
-        let currency = &self.terms.currency;
         let (to, asset) = (currency.payee.clone(), currency.asset.clone());
         Some(Owed {
             reference,
@@ -399,9 +413,24 @@ impl Stream {
         self.amends.agreement.agreed()
     }
 
-    /// What so many items cost, less what was credited; `None` beyond 128 bits.
-    pub(super) fn owed_for(&self, items: u64) -> Option<Amount> {
-        self.agreed().owed_for(items)
+    /// The first item of the next window that has not begun.
+    pub(super) fn next_from(&self) -> u64 {
+        self.agreed().next_from(self.windows.items())
+    }
+
+    /// What the leg costs that the last item stands in.
+    fn last_tab(&self) -> &Tab {
+        self.tabs.at(self.agreed().leg_place(self.windows.items()))
+    }
+
+    /// What the legs before that one came to.
+    fn legs_before(&self) -> Vec<ExitLeg> {
+        let of = |tab: &Tab| ExitLeg {
+            from_seq: tab.from_seq,
+            amount_total: tab.invoiced,
+            paid_total: tab.paid,
+        };
+        self.tabs.all().take(self.agreed().leg_place(self.windows.items())).map(of).collect()
     }
 
     fn cumulative(&self) -> Cumulative {

@@ -82,6 +82,12 @@ pub struct BuyerPolicy {
     /// The largest K that we order under: so many leaves are kept until a window is invoiced. The
     /// shell's default is 100,000.
     pub granularity_max: u32,
+    /// How long a payment may take to be final, in milliseconds, before the seller is asked to be paid
+    /// in the next of our currencies; never where there is none.
+    pub fail_over_after_ms: Option<u64>,
+    /// By how many thousandths the rate of a currency that we turn to may be above the menu's. The
+    /// shell's default is 50.
+    pub rate_slack_permille: u64,
 }
 
 /// What a buyer's session is told instead of drawing it.

@@ -138,36 +138,46 @@ impl Accepted {
         view: ChannelView,
         policy: &SellerPolicy,
     ) -> Result<(), Fault> {
-        let Some(escrow) = &self.terms.escrow else {
-            return Err(Fault::ours("a channel was looked at that nobody named"));
-        };
-        if view.is_unwatched {
-            let why = "this seller cannot watch channels on their ledger just now: try again later";
-            return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
-        }
-        if view.busy {
-            let why = "the channel serves another session just now";
-            return Err(Fault::theirs(Code::ChannelBusy, why));
-        }
-        let Some(channel) = view.channel else {
-            let why = format!("the ledger has no channel {}, or not final yet", escrow.channel);
-            return Err(Fault::theirs(Code::Channel, why));
-        };
-        if view.is_left {
-            let why = format!("channel {} is about to be closed", escrow.channel);
-            return Err(Fault::theirs(Code::Channel, why));
-        }
-        let InEscrow { channel: id, base } = *escrow;
-        let bad = |why| Fault::theirs(Code::Channel, format!("channel {id}: {why}"));
-        check(&channel, &self.terms, &self.payer).map_err(bad)?;
-        check_grace(view.grace_ms, policy.outage_ms, view.lag_ms).map_err(bad)?;
-        check_base(base, channel.settled, view.best)
-            .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
-        let (domain, signer) = (view.domain, channel.signer);
-        let when = policy.redeem_when(&self.terms.currency.name);
-        self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit, when));
+        self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
         Ok(())
     }
+}
+
+/// The channel that these terms name, if it can pay for them.
+pub(super) fn check_channel(
+    view: ChannelView,
+    terms: &Terms,
+    payer: &Account,
+    policy: &SellerPolicy,
+) -> Result<Purse, Fault> {
+    let Some(escrow) = &terms.escrow else {
+        return Err(Fault::ours("a channel was looked at that nobody named"));
+    };
+    if view.is_unwatched {
+        let why = "this seller cannot watch channels on their ledger just now: try again later";
+        return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+    }
+    if view.busy {
+        let why = "the channel serves another session just now";
+        return Err(Fault::theirs(Code::ChannelBusy, why));
+    }
+    let Some(channel) = view.channel else {
+        let why = format!("the ledger has no channel {}, or not final yet", escrow.channel);
+        return Err(Fault::theirs(Code::Channel, why));
+    };
+    if view.is_left {
+        let why = format!("channel {} is about to be closed", escrow.channel);
+        return Err(Fault::theirs(Code::Channel, why));
+    }
+    let InEscrow { channel: id, base } = *escrow;
+    let bad = |why| Fault::theirs(Code::Channel, format!("channel {id}: {why}"));
+    check(&channel, terms, payer).map_err(bad)?;
+    check_grace(view.grace_ms, policy.outage_ms, view.lag_ms).map_err(bad)?;
+    check_base(base, channel.settled, view.best)
+        .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
+    let (domain, signer) = (view.domain, channel.signer);
+    let when = policy.redeem_when(&terms.currency.name);
+    Ok(Purse::new(id, domain, signer, base, channel.deposit, when))
 }
 
 /// Whether what is vouched can still be had when its payer asks to close while we are away: half

@@ -1,11 +1,12 @@
-//! Changes inside a session, as the seller has them: what is to change (credit notes, paces), what
+//! Changes inside a session, as the seller has them: what is to change (credit notes, paces, legs), what
 //! waits for the buyer's signature, and what both have signed. One change is under way at a time, and
 //! no item that it is in force for leaves before the buyer's answer is here.
 
 use super::crediting::{Grant, Notes};
+use super::legs::LegAsk;
 use super::stream::Stream;
 use crate::message::{
-    Agreement, Amend, Change, Code, Draft, Envelope, PaceChange, Refused, Word, legible,
+    Agreement, Amend, Change, Code, Draft, Envelope, LegChange, PaceChange, Refused, Word, legible,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
@@ -28,6 +29,8 @@ pub(super) struct Amends {
     pub(super) notes: Notes,
     /// The pace that is wanted, until its turn comes.
     pace: Option<PaceChange>,
+    /// The buyer's request to pay otherwise.
+    pub(super) leg: Option<LegAsk>,
     /// The last pace that the buyer did not take: our own rule does not ask for it again.
     refused_pace: Option<Pace>,
     pub(super) phase: Phase,
@@ -58,6 +61,7 @@ pub(super) enum Phase {
 enum Wanted {
     Credit(Grant),
     Pace(PaceChange),
+    Leg(Box<LegChange>),
 }
 
 impl Proposed {
@@ -73,6 +77,7 @@ impl Proposed {
         match self.change {
             Change::Credit(_) => "credit note",
             Change::Pace(_) => "change of pace",
+            Change::Leg(_) => "leg",
             _ => "change",
         }
     }
@@ -87,6 +92,7 @@ impl Amends {
             proposed: None,
             notes: Notes::default(),
             pace: None,
+            leg: None,
             refused_pace: None,
             phase: Phase::default(),
         }
@@ -105,12 +111,6 @@ impl Amends {
     /// What the buyer owes an answer to.
     pub(super) fn unanswered(&self) -> &'static str {
         self.proposed.as_ref().map_or("change", Proposed::what)
-    }
-
-    /// What is to change next: a person's word goes first.
-    fn next(&mut self) -> Option<Wanted> {
-        let note = self.notes.next().map(Wanted::Credit);
-        note.or_else(|| self.pace.take().map(Wanted::Pace))
     }
 }
 
@@ -152,15 +152,45 @@ impl Stream {
         // The first window is as it was ordered.
         while self.amends.proposed.is_none()
             && self.next_from() > 1
-            && let Some(wanted) = self.amends.next()
+            && let Some(wanted) = self.next_change(out)
         {
             match wanted {
                 Wanted::Credit(grant) => self.propose_credit(grant, now_ms, out),
+                Wanted::Leg(change) => self.propose_leg(*change, now_ms, out),
                 // Nobody waits for it: what cannot be is left as it is.
                 Wanted::Pace(change) => {
                     drop(self.propose_change(Change::Pace(change), now_ms, out));
                 }
             }
+        }
+    }
+
+    /// What is to change next: a person's word goes first. What lets more be out unsecured waits for
+    /// the shell's answer.
+    fn next_change(&mut self, out: &mut Outputs) -> Option<Wanted> {
+        if let Some(grant) = self.amends.notes.next() {
+            return Some(Wanted::Credit(grant));
+        }
+        let ready = self.amends.leg.as_ref().and_then(LegAsk::to_propose);
+        let ready = ready.map(|change| (change.price, change.currency.currency()));
+        if let Some((price, currency)) = ready {
+            let may = self.may_begin(price, &currency, out);
+            let leg = self.amends.leg.as_mut().filter(|_| may);
+            return leg.and_then(LegAsk::ready).map(Wanted::Leg);
+        }
+        let may = self.amends.pace.is_some_and(|change| self.may_pace(change.pace, out));
+        self.amends.pace.take_if(|_| may).map(Wanted::Pace)
+    }
+
+    /// Whether more may be out unsecured, as we asked: what wanted that is dropped where not.
+    pub(super) fn hear_credit(&mut self, granted: Result<(), String>, out: &mut Outputs) {
+        let Some(currency) = self.granted(granted.is_ok()) else { return };
+        let why = granted.err().unwrap_or_default();
+        let ready = self.amends.leg.as_ref().and_then(LegAsk::to_propose);
+        if ready.is_some_and(|change| change.currency.currency == currency) {
+            self.refuse_leg(&why, out);
+        } else if let Some(change) = self.amends.pace.take() {
+            self.amends.refused_pace = Some(change.pace);
         }
     }
 
@@ -194,6 +224,7 @@ impl Stream {
         if self.amends.phase == Phase::Open {
             self.amends.phase = Phase::Ending;
             self.amends.pace = None;
+            self.end_legs(out);
             self.end_notes("the session ends, and no window follows to net it in", out);
         }
     }
@@ -219,7 +250,8 @@ impl Stream {
             }
             (Role::Seller, _) => self.hear_agreement(message, out),
             (Role::Buyer, Change::Ask(ask)) => self.hear_ask(number, &ask, message, out),
-            (Role::Buyer, Change::Unknown | Change::AskLeg(_)) => {
+            (Role::Buyer, Change::AskLeg(ask)) => self.hear_ask_leg(number, ask, message, out),
+            (Role::Buyer, Change::Unknown) => {
                 self.count_ask(number)?;
                 out.record(Record::Amend { by, message });
                 self.refuse(number, "this seller knows no such change", out);
@@ -244,6 +276,7 @@ impl Stream {
         match change {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
+            Change::Leg(_) => self.begin_leg(from_seq),
             _ => {}
         }
         Ok(())
@@ -266,6 +299,7 @@ impl Stream {
                 self.amends.notes.refused(number, note.ask, why);
             }
             Change::Pace(change) => self.amends.refused_pace = Some(change.pace),
+            Change::Leg(_) => self.leg_refused(),
             _ => {}
         }
         Ok(())

@@ -117,6 +117,11 @@ impl Notes {
         self.wanted.take().or_else(|| granted.map(of_ask))
     }
 
+    /// Another leg begins.
+    pub(super) fn begin_leg(&mut self) {
+        self.granted = Amount::ZERO;
+    }
+
     /// The buyer has signed a note.
     pub(super) fn agreed(&mut self, number: u64, from_seq: u64, note: CreditNote) {
         let CreditNote { amount, total, items, ask, .. } = note;
@@ -164,6 +169,12 @@ impl Stream {
         }
         if let Some(seq) = items.iter().find(|seq| !(1..=sent).contains(*seq)) {
             return Err(format!("item {seq} was not sent: {sent} items were"));
+        }
+        let leg_from = self.agreed().last_leg().from_seq;
+        if let Some(seq) = items.iter().find(|seq| **seq < leg_from) {
+            return Err(format!(
+                "item {seq} is of an earlier leg: only the one that is on is credited"
+            ));
         }
         let amount = grant.amount.or_else(|| self.price_of(&items)).ok_or("it is too much")?;
         let total = self.agreed().last_leg().credited().checked_add(amount);
@@ -250,6 +261,7 @@ impl Stream {
         let refused = match is_known {
             _ if self.amends.phase == Phase::Ending => "no window follows to net it in",
             false => "its window is too long ago",
+            _ if ask.seq < self.agreed().last_leg().from_seq => "it is of an earlier leg",
             _ if asked || self.amends.notes.items.contains(&ask.seq) => "it was asked for already",
             _ if amount == Amount::ZERO => "the item cost nothing",
             true => "",
@@ -296,7 +308,7 @@ impl Stream {
 
     /// Whether our own rule grants this without a person; then it counts as granted.
     fn grants(&mut self, amount: Amount, cost: Amount) -> bool {
-        let most = self.offer.policy.credit_up_to.get(&self.terms.currency.name);
+        let most = self.offer.policy.credit_up_to.get(&self.on().currency.name);
         let granted = self.amends.notes.granted.checked_add(amount);
         let granted = granted.filter(|all| amount <= cost && most.is_some_and(|most| all <= most));
         self.amends.notes.granted = granted.unwrap_or(self.amends.notes.granted);

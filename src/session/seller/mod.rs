@@ -3,18 +3,21 @@
 mod accept;
 mod amending;
 mod bills;
+mod credit;
 mod crediting;
+mod legs;
 mod offer;
 mod purse;
 mod redeeming;
 mod steps;
 mod stream;
+mod tab;
 
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, Menu, PaceChange, PaceReason, Reason};
+use crate::message::{Code, Codec, Draft, Envelope, Menu, PaceChange, PaceReason, Reason};
 use crate::record::{End, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Pace, Role, SessionId};
@@ -122,9 +125,9 @@ impl Seller {
                 Some(stream.wakes_ms().unwrap_or(u64::MAX).min(pending.give_up_ms))
             }
             State::Draining(stream, ending) => {
-                let finality_from_ms = ending.since_ms.max(stream.bills.last_claim_ms());
+                let finality_from_ms = ending.since_ms.max(stream.last_claim_ms());
                 let gives_up_ms = finality_from_ms + self.offer.policy.patience_ms;
-                let ends_ms = stream.bills.next_due_ms().unwrap_or(gives_up_ms);
+                let ends_ms = stream.on().next_due_ms().unwrap_or(gives_up_ms);
                 Some(stream.wakes_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
@@ -324,6 +327,10 @@ impl Seller {
                 accepted.check_channel(view, &self.offer.policy)?;
                 self.serve(state, now_ms)
             }
+            (State::ExpectChannel(_), Event::Other(Input::Credit(granted))) => match granted {
+                Ok(()) => self.serve(state, now_ms),
+                Err(why) => Err(Fault { code: Code::Busy, ..Fault::ours(why) }),
+            },
             (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),
             (State::ExpectChannel(_), Event::Timeout) => {
                 Err(Fault::ours("the ledger did not show the channel in time"))
@@ -384,7 +391,7 @@ impl Seller {
                 // What is left is a payment that the ledger does not make final.
                 return self.drain(state, Ending::new(Reason::TimeUp, now_ms), now_ms);
             }
-            (State::Draining(stream, _), Event::Timeout) => match stream.bills.late(now_ms) {
+            (State::Draining(stream, _), Event::Timeout) => match stream.on().late(now_ms) {
                 Some(late) => return Err(late),
                 None => return self.say_exit(state, now_ms),
             },
@@ -420,7 +427,25 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
             Ok(())
         }
         Event::Other(Input::Refused { reference, why }) => stream.refused(reference, &why),
-        Event::Other(Input::Channel(view)) => stream.see_channel(&view, now_ms, out),
+        Event::Other(Input::Channel(view)) => match stream.see_legs_channel(&view, out) {
+            true => Ok(()),
+            false => stream.see_channel(&view, now_ms, out),
+        },
+        Event::Other(Input::Credit(granted)) => {
+            stream.hear_credit(granted, out);
+            Ok(())
+        }
+        Event::Other(Input::Offer(offer)) => {
+            stream.see_offer(offer.as_ref(), now_ms, out);
+            Ok(())
+        }
+        Event::Other(Input::Ledger { ledger, trouble }) => {
+            match trouble {
+                Some(_) => drop(stream.unwell.insert(ledger)),
+                None => drop(stream.unwell.remove(&ledger)),
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

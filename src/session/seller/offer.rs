@@ -57,6 +57,11 @@ pub struct SellerPolicy {
     /// Says at which pace a session goes on, each time a window is closed; the menu's where there is
     /// none. [`super::Seller::follow`] gives one session a rule of its own.
     pub pace: Option<PaceRule>,
+    /// Whoever carries the session keeps a book of what is out unsecured, and is asked before that
+    /// grows.
+    pub asks_credit: bool,
+    /// A buyer may pay otherwise from one window on to the next, at the rate that is offered then.
+    pub fail_over: bool,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.

@@ -13,7 +13,7 @@ const LOOKS: u64 = 10;
 /// A channel, and the best voucher on it.
 #[derive(Debug)]
 pub(super) struct Purse {
-    id: ChannelId,
+    pub(super) id: ChannelId,
     domain: Domain,
     signer: Account,
     /// What was vouched before this session.
@@ -144,15 +144,18 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        let owed = self.owed_for(brought.items)?;
-        let Some(purse) = &mut self.purse else {
+        // Money is for the leg that the items stand in, on that leg's channel.
+        let place = self.agreed().leg_place(brought.items);
+        let owed = self.owed_in(place, brought.items)?;
+        let tab = self.tabs.at_mut(place);
+        let Some(purse) = &mut tab.purse else {
             return Err(Fault::theirs(Code::BadPayment, "a voucher where none was agreed"));
         };
         match purse.take(&brought.voucher, owed)? {
             Worth::Known => {}
             Worth::Better(record) => {
                 out.record(*record);
-                self.bills.pay(brought.items, owed);
+                tab.pay(brought.items, owed);
                 self.redeem_if_due(now_ms, out);
             }
             Worth::Beyond => {
@@ -161,27 +164,41 @@ impl Stream {
                 return Ok(());
             }
         }
-        brought.number.into_iter().for_each(|number| self.bills.met(number));
+        let numbers = brought.number.into_iter();
+        numbers.for_each(|number| self.tabs.at_mut(place).met(number));
         Ok(())
     }
 
-    /// When the channel is to be looked at again.
-    pub(super) fn look_at_ms(&self) -> Option<u64> {
-        match self.purse.as_ref()?.look {
-            Look::Again { at_ms, .. } => Some(at_ms),
-            Look::No | Look::Asked { .. } => None,
-        }
+    /// The channels that pay for this session.
+    pub(super) fn purses(&self) -> impl Iterator<Item = &Purse> {
+        self.tabs.all().filter_map(|tab| tab.purse.as_ref())
     }
 
-    /// Looks at the channel, if that is due now. Whether it was.
+    pub(super) fn purses_mut(&mut self) -> impl Iterator<Item = &mut Purse> {
+        self.tabs.all_mut().filter_map(|tab| tab.purse.as_mut())
+    }
+
+    /// When a channel is to be looked at again.
+    pub(super) fn look_at_ms(&self) -> Option<u64> {
+        let at_ms = |purse: &Purse| match purse.look {
+            Look::Again { at_ms, .. } => Some(at_ms),
+            Look::No | Look::Asked { .. } => None,
+        };
+        self.purses().filter_map(at_ms).min()
+    }
+
+    /// Looks at the channels that this is due for now. Whether there was one.
     pub(super) fn look_if_due(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
-        let Some(purse) = self.purse.as_mut() else { return false };
-        let must = purse.must_look(now_ms);
-        if must {
-            let (ledger, channel) = (self.terms.currency.ledger.clone(), purse.id);
-            out.push(Output::Look { ledger, channel, signer: purse.signer.clone() });
+        let mut looked = false;
+        for tab in self.tabs.all_mut() {
+            let Some(purse) = tab.purse.as_mut() else { continue };
+            if purse.must_look(now_ms) {
+                let (ledger, channel) = (tab.currency.ledger.clone(), purse.id);
+                out.push(Output::Look { ledger, channel, signer: purse.signer.clone() });
+                looked = true;
+            }
         }
-        must
+        looked
     }
 
     /// The channel as it is now: what waits for it is judged. The ledger that we ask may be behind
@@ -193,7 +210,8 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let patience_ms = self.offer.policy.patience_ms;
-        let Some(purse) = self.purse.as_mut() else { return Ok(()) };
+        let is_it = |purse: &&mut Purse| purse.id == view.id;
+        let Some(purse) = self.purses_mut().find(is_it) else { return Ok(()) };
         let Look::Asked { since_ms } = purse.look else { return Ok(()) };
         if let Some(channel) = view.channel.as_ref().filter(|channel| !channel.finalized) {
             purse.deposit = purse.deposit.max(channel.deposit);
@@ -203,7 +221,7 @@ impl Stream {
         for brought in std::mem::take(&mut purse.waiting) {
             self.take_voucher(brought, now_ms, out)?;
         }
-        let Some(purse) = self.purse.as_mut() else { return Ok(()) };
+        let Some(purse) = self.purses_mut().find(is_it) else { return Ok(()) };
         let Some(beyond) = purse.waiting.last() else {
             purse.look = Look::No;
             return Ok(());

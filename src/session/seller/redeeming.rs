@@ -2,10 +2,11 @@
 //! session does about it: items and payments wait for no ledger.
 
 use super::stream::Stream;
-use crate::record::{Act, Owed, Record};
+use super::tab::Tab;
+use crate::record::{Act, End, Owed, Record};
 use crate::session::Outputs;
-use crate::terms::Purpose;
-use sdpp_ledger::{Amount, Call, Reference};
+use crate::terms::{Purpose, number_in_leg};
+use sdpp_ledger::{Amount, Call, ChannelId, Reference};
 
 /// When it pays to redeem before a session ends. Where nothing is said it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,35 +72,65 @@ impl Redeemed {
 }
 
 impl Stream {
-    /// Owes the best voucher to be redeemed, if it is time. Whether it was.
+    /// Owes the best vouchers to be redeemed, where it is time. Whether it was for one.
     pub(super) fn redeem_if_due(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
-        let Some(purse) = self.purse.as_mut() else { return false };
-        let Some(redeem) = purse.redeem() else { return false };
-        let Some(number) = purse.redeemed.next(redeem.amount, now_ms) else { return false };
-        let channel = redeem.channel;
-        // The session's end has number 0.
-        let reference = self.terms.session.reference(Purpose::Settle, number);
-        purse.redeemed.pending = Some(reference);
-        let owed = Owed {
-            reference,
-            purpose: Purpose::Settle,
-            ledger: self.terms.currency.ledger.clone(),
-            act: Act::Do(Call::Settle(redeem)),
-            held: false,
-        };
-        out.record(Record::Redeeming { channel, owed });
-        true
+        let mut redeemed = false;
+        for place in 0..self.tabs.count() {
+            let session = self.terms.session;
+            let tab = self.tabs.at_mut(place);
+            let Some(purse) = tab.purse.as_mut() else { continue };
+            let Some(redeem) = purse.redeem() else { continue };
+            let Some(number) = purse.redeemed.next(redeem.amount, now_ms) else { continue };
+            let channel = redeem.channel;
+            let reference = session.reference(Purpose::Settle, number_in_leg(place, number));
+            purse.redeemed.pending = Some(reference);
+            let owed = Owed {
+                reference,
+                purpose: Purpose::Settle,
+                ledger: tab.currency.ledger.clone(),
+                act: Act::Do(Call::Settle(redeem)),
+                held: false,
+            };
+            out.record(Record::Redeeming { channel, owed });
+            redeemed = true;
+        }
+        redeemed
     }
 
-    /// When the channel is to be looked at, or a voucher of it redeemed.
+    /// What redeeming the best voucher of each leg owes when the session ends so: the channel is
+    /// closed, and the buyer has its rest back at once, when all is well and the buyer did not ask to
+    /// keep it; otherwise it stays open for a session to come.
+    pub(super) fn redeem_all(&self, end: End) -> Vec<(ChannelId, Owed)> {
+        let redeem = |(place, tab): (usize, &Tab)| {
+            let purse = tab.purse.as_ref()?;
+            let redeem = purse.redeem()?;
+            let (purpose, call) = match end {
+                End::Complete if !purse.keep => (Purpose::Close, Call::Close(redeem)),
+                _ => (Purpose::Settle, Call::Settle(redeem)),
+            };
+            let owed = Owed {
+                reference: self.terms.session.reference(purpose, number_in_leg(place, 0)),
+                purpose,
+                ledger: tab.currency.ledger.clone(),
+                act: Act::Do(call),
+                held: false,
+            };
+            Some((purse.id, owed))
+        };
+        self.tabs.all().enumerate().filter_map(redeem).collect()
+    }
+
+    /// When a channel is to be looked at, a voucher of it redeemed, or no longer waited for a look at
+    /// the channel of a leg that was asked for.
     pub(super) fn wakes_ms(&self) -> Option<u64> {
-        let redeem_ms = self.purse.as_ref().and_then(|purse| purse.redeemed.due_ms());
-        [self.look_at_ms(), redeem_ms].into_iter().flatten().min()
+        let redeem_ms = self.purses().filter_map(|purse| purse.redeemed.due_ms()).min();
+        [self.look_at_ms(), redeem_ms, self.leg_gives_up_ms()].into_iter().flatten().min()
     }
 
     /// Does what is due of that. Whether anything was.
     pub(super) fn wake(&mut self, now_ms: u64, out: &mut Outputs) -> bool {
         let looked = self.look_if_due(now_ms, out);
-        self.redeem_if_due(now_ms, out) || looked
+        let gave_up = self.give_up_leg_if_due(now_ms, out);
+        self.redeem_if_due(now_ms, out) || looked || gave_up
     }
 }

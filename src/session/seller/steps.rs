@@ -2,7 +2,9 @@
 //! state.
 
 use super::accept::{self, Accepted};
+use super::credit::unsecured;
 use super::stream::{Pending, Stream};
+use super::tab::Tab;
 use super::{Counter, Ending, Offer, Seller, State, stream_of};
 use crate::message::{Draft, Envelope, Hello, Menu, Reason};
 use crate::record::End;
@@ -26,8 +28,19 @@ impl Seller {
                 self.out.push(look);
                 Ok(())
             }
-            None => self.serve(state, now_ms),
+            None => self.lend_or_serve(state, now_ms),
         }
+    }
+
+    /// By transfer all that may be unpaid is unsecured: whoever keeps the book of that is asked.
+    fn lend_or_serve(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let (State::ExpectChannel(accepted), true) = (&*state, self.offer.policy.asks_credit) {
+            let (buyer, amount) = (accepted.terms.buyer, unsecured(&accepted.terms));
+            let currency = accepted.terms.currency.name.clone();
+            self.out.push(Output::Credit { buyer, currency, amount });
+            return Ok(());
+        }
+        self.serve(state, now_ms)
     }
 
     pub(super) fn serve(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
@@ -97,7 +110,8 @@ impl Seller {
             }
             // The buyer's signature under a note that is out is on its way: both books have it then.
             State::Draining(stream, _)
-                if stream.bills.all_paid() && stream.amends.unanswered_since_ms().is_none() =>
+                if stream.tabs.all().all(Tab::is_paid)
+                    && stream.amends.unanswered_since_ms().is_none() =>
             {
                 self.say_exit(state, now_ms)
             }

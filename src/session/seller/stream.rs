@@ -2,21 +2,24 @@
 //! What comes in is in `bills.rs`.
 
 use super::accept::Accepted;
-use super::amending::Amends;
-use super::bills::{Bill, Bills, Unacked};
-use super::purse::Purse;
+use super::amending::{Amends, Phase};
+use super::bills::{Acks, Unacked};
+use super::credit::Granted;
+use super::tab::{Bill, Tab};
 use super::{Ending, Offer, PaceRule};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, SealError, leaf, salt, wrap};
 use crate::message::{
-    Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, Invoice, Moment, SessionKey,
+    Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, ExitLeg, Invoice, Moment,
+    SessionKey,
 };
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
+use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Agreed, CountsWhen, PaceFacts, Purpose, Role, Terms};
-use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
-use std::collections::VecDeque;
+use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
+use sdpp_ledger::{Amount, Anchor, Call, Digest, LedgerId, Reference};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// A session's items and money, as the seller has them.
@@ -26,15 +29,18 @@ pub(super) struct Stream {
     pub(super) terms: Terms,
     pub(super) keys: Keys,
     pub(super) windows: Windows,
-    pub(super) bills: Bills,
+    pub(super) acks: Acks,
+    /// What each leg owes.
+    pub(super) tabs: Tabs<Tab>,
     /// Where records stand that the buyer was not told of yet.
     pub(super) untold: Vec<Anchored>,
-    pub(super) purse: Option<Purse>,
     pub(super) amends: Amends,
-    /// When payments count for credit.
-    pub(super) counts_when: CountsWhen,
+    /// What the buyer may have out unsecured.
+    pub(super) credit: Granted,
     /// Says at which pace the session goes on.
     pub(super) rule: Option<PaceRule>,
+    /// Ledgers that do not do what they are asked to, as far as we know.
+    pub(super) unwell: BTreeSet<LedgerId>,
     /// Items that the source gave and that have not left: they were asked for before a credit note
     /// was proposed, and wait with it for the buyer's signature.
     pub(super) ready: VecDeque<Vec<u8>>,
@@ -92,32 +98,34 @@ impl Stream {
             Draft::new(terms.session, &SessionKey::new(0, &wrapped)).sign(&offer.key, "");
         out.send(frame);
         let windows = Windows::new(terms.session);
-        let bills = Bills::default();
         let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
-        let (rule, counts_when) = (offer.policy.pace.clone(), offer.counts_when(&terms.currency));
+        let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
+        let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
+        let credit = Granted::new(&terms);
         Ok(Stream {
             offer,
             terms,
             keys,
             windows,
-            bills,
+            acks,
+            tabs,
             untold,
-            purse,
             amends,
-            counts_when,
-            rule,
             ready,
+            rule,
+            credit,
+            unwell: BTreeSet::new(),
         })
     }
 
     /// How many items may be sent just now.
     pub(super) fn room(&self) -> u64 {
-        if self.bills.unacked_bytes() >= self.offer.policy.unacknowledged_bytes_max {
+        if self.acks.unacked_bytes() >= self.offer.policy.unacknowledged_bytes_max {
             return 0;
         }
         let sent = self.windows.items();
         // What was counted may be taken back after more was sent.
-        let unpaid = sent.saturating_sub(self.bills.counted_items(&self.counts_when));
+        let unpaid = sent.saturating_sub(self.counted_items());
         let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
@@ -131,20 +139,20 @@ impl Stream {
     /// for our patience, or the ledger has not made a payment final in all that time.
     pub(super) fn deadline_ms(&self) -> Option<u64> {
         let policy = &self.offer.policy;
-        let silent_ms = self.bills.silent_since_ms().map(|since| since + policy.patience_ms);
-        let final_ms = self.bills.claimed_since_ms().map(|since| since + policy.finality_ms);
+        let silent_ms = self.acks.silent_since_ms().map(|since| since + policy.patience_ms);
+        let final_ms = self.on().claimed_since_ms().map(|since| since + policy.finality_ms);
         let signed_ms = self.amends.unanswered_since_ms().map(|since| since + policy.patience_ms);
-        let all = [self.bills.next_due_ms(), silent_ms, final_ms, signed_ms, self.wakes_ms()];
+        let all = [self.on().next_due_ms(), silent_ms, final_ms, signed_ms, self.wakes_ms()];
         all.into_iter().flatten().min()
     }
 
     /// A payment that is late, or a buyer that is silent, ends the session.
     pub(super) fn check_late(&self, now_ms: u64) -> Result<(), Fault> {
-        if let Some(late) = self.bills.late(now_ms) {
+        if let Some(late) = self.on().late(now_ms) {
             return Err(late);
         }
         let is_long = |since_ms: &u64| since_ms + self.offer.policy.patience_ms <= now_ms;
-        if self.bills.silent_since_ms().as_ref().is_some_and(is_long) {
+        if self.acks.silent_since_ms().as_ref().is_some_and(is_long) {
             return Err(Fault::timed_out("items are out, and nothing is acknowledged"));
         }
         if self.amends.unanswered_since_ms().as_ref().is_some_and(is_long) {
@@ -156,6 +164,11 @@ impl Stream {
         Ok(())
     }
 
+    /// When the last payment was said, of whichever leg.
+    pub(super) fn last_claim_ms(&self) -> u64 {
+        self.tabs.all().map(Tab::last_claim_ms).max().unwrap_or_default()
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         self.terms.is_last(self.windows.items())
     }
@@ -164,8 +177,9 @@ impl Stream {
         Progress {
             items: self.windows.items(),
             windows: self.windows.closed(),
-            owed: self.bills.billed(),
-            paid: self.bills.paid_total(),
+            owed: self.last_tab().billed(),
+            paid: self.last_tab().paid_total(),
+            legs: self.tabs.count(),
         }
     }
 
@@ -211,7 +225,7 @@ impl Stream {
         let draft = Draft::new(self.terms.session, &Data { seq, body: Base64(body), leaf });
         let frame = self.prove(&draft);
         let cumulative = Cumulative { seq, digest: self.windows.digest() };
-        self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
+        self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
         out.send(frame);
         Ok(None)
     }
@@ -244,11 +258,11 @@ impl Stream {
         let exit = Exit {
             reason: ending.reason,
             items: self.windows.items(),
-            amount_total: self.bills.billed(),
-            paid_total: self.bills.paid_total(),
+            amount_total: self.last_tab().billed(),
+            paid_total: self.last_tab().paid_total(),
             anchored: std::mem::take(&mut self.untold),
             channel: None,
-            legs: Vec::new(),
+            legs: self.legs_before(),
         };
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");
@@ -259,8 +273,8 @@ impl Stream {
 
     /// How a session ends in which both sides said `exit`.
     pub(super) fn end(&self) -> End {
-        let paid = self.bills.paid_total() == self.bills.billed();
-        if paid { End::Complete } else { End::Outstanding }
+        let is_paid = |tab: &Tab| tab.paid_total() == tab.billed();
+        if self.tabs.all().all(is_paid) { End::Complete } else { End::Outstanding }
     }
 
     /// The last records of this session.
@@ -271,30 +285,15 @@ impl Stream {
         evidence: Vec<SignedMessage>,
         out: &mut Outputs,
     ) {
-        if let Some(message) = self.bills.unkept_ack() {
+        if let Some(message) = self.acks.unkept() {
             out.record(Record::Ack { message });
         }
-        let owed = self.redeem(end);
+        let mut owed = self.redeem_all(end);
+        let last = owed.pop().map(|(_, owed)| owed);
+        owed.into_iter()
+            .for_each(|(channel, owed)| out.record(Record::Redeeming { channel, owed }));
+        let owed = last;
         out.record(Record::Ended { end, why: why.to_owned(), evidence, owed });
-    }
-
-    /// Redeeming the best voucher: the channel is closed, and the buyer has its rest back at
-    /// once, when all is well and the buyer did not ask to keep it; otherwise it stays open for a
-    /// session to come.
-    fn redeem(&self, end: End) -> Option<Owed> {
-        let purse = self.purse.as_ref()?;
-        let redeem = purse.redeem()?;
-        let (purpose, call) = match end {
-            End::Complete if !purse.keep => (Purpose::Close, Call::Close(redeem)),
-            _ => (Purpose::Settle, Call::Settle(redeem)),
-        };
-        Some(Owed {
-            reference: self.terms.session.reference(purpose, 0),
-            purpose,
-            ledger: self.terms.currency.ledger.clone(),
-            act: Act::Do(call),
-            held: false,
-        })
     }
 
     /// Closes the window and asks for it.
@@ -322,8 +321,10 @@ impl Stream {
 
     fn draft(&mut self, last: Option<LastItem>, now_ms: u64) -> Result<Drafted, Fault> {
         let window = self.windows.close();
-        let amount_total = self.owed_for(window.to_seq)?;
-        let amount = amount_total.saturating_sub(self.bills.billed());
+        let place = self.agreed().leg_place(window.to_seq);
+        let amount_total = self.owed_in(place, window.to_seq)?;
+        let tab = self.tabs.at(place);
+        let amount = amount_total.saturating_sub(tab.billed());
         // An invoice that waits for its anchor is not late before it has left.
         let waits = if self.offer.policy.anchor_before { 2 } else { 1 };
         let due_ms = now_ms + waits * self.offer.policy.patience_ms;
@@ -333,9 +334,9 @@ impl Stream {
             to: window.to_seq,
             amount,
             amount_total,
-            paid_total: self.bills.paid_total(),
-            currency: self.terms.currency.name.clone(),
-            payment_address: self.terms.currency.payee.clone(),
+            paid_total: tab.paid_total(),
+            currency: tab.currency.name.clone(),
+            payment_address: tab.currency.payee.clone(),
             digest: window.digest,
             root: window.root,
             reference: self.terms.session.reference(Purpose::Payment, window.number),
@@ -371,10 +372,11 @@ impl Stream {
         self.reserve(to_seq, out);
         if brings_item {
             let cumulative = Cumulative { seq: to_seq, digest };
-            self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
+            self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
         }
         out.send(frame);
-        self.bills.add(bill);
+        let place = self.agreed().leg_place(to_seq);
+        self.tabs.at_mut(place).add(bill);
         self.see_to_pace();
     }
 
@@ -400,6 +402,12 @@ impl Stream {
         draft.tag(self.keys.from(Role::Seller).mac())
     }
 
+    /// Up to which item the leg's payments count for credit.
+    fn counted_items(&self) -> u64 {
+        let tab = self.on();
+        tab.counted_items(&self.offer.counts_when(&tab.currency))
+    }
+
     /// The terms, and what both have signed since.
     pub(super) fn agreed(&self) -> &Agreed {
         self.amends.agreement.agreed()
@@ -407,23 +415,21 @@ impl Stream {
 
     /// What our rule for paces is told.
     pub(super) fn pace_facts(&self) -> PaceFacts {
-        let paid = self.bills.paid_items();
-        let leg = self.agreed().last_leg();
-        let room = self.purse.as_ref().map(|purse| {
-            let owed = leg.owed_for(self.windows.items()).unwrap_or_default();
-            leg.currency.rate.in_default(purse.room().saturating_sub(owed))
+        let (place, items) = (self.place(), self.windows.items());
+        let tab = self.tabs.at(place);
+        let room = tab.purse.as_ref().map(|purse| {
+            let owed = self.agreed().owed_in(place, items).unwrap_or_default();
+            tab.currency.rate.in_default(purse.room().saturating_sub(owed))
         });
+        let unsettled = self.unsettled();
         PaceFacts {
             pace: self.agreed().pace(self.next_from()),
             windows: self.windows.closed(),
-            price: leg.price,
-            settled: self.agreed().worth(paid),
-            unsettled: self
-                .agreed()
-                .worth(self.windows.items())
-                .saturating_sub(self.agreed().worth(paid)),
+            price: self.agreed().leg(self.next_from()).price,
+            settled: self.agreed().worth(items).saturating_sub(unsettled),
+            unsettled,
             room,
-            is_ledger_well: true,
+            is_ledger_well: !self.unwell.contains(&tab.currency.ledger),
         }
     }
 
@@ -432,10 +438,48 @@ impl Stream {
         self.agreed().next_from(self.windows.items())
     }
 
-    /// What so many items cost, less what was credited.
-    pub(super) fn owed_for(&self, items: u64) -> Result<Amount, Fault> {
+    /// What those of so many items cost that stand in a leg, by its place, less what was credited.
+    pub(super) fn owed_in(&self, place: usize, items: u64) -> Result<Amount, Fault> {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
-        self.agreed().owed_for(items).ok_or_else(too_much)
+        self.agreed().owed_in(place, items).ok_or_else(too_much)
+    }
+
+    /// The place of the leg that is on: of the one that the next item stands in while windows follow,
+    /// then of the one that the last item stands in. What earlier legs owe is waited for at the end.
+    pub(super) fn place(&self) -> usize {
+        let next = u64::from(self.amends.phase == Phase::Open);
+        self.agreed().leg_place(self.windows.items().saturating_add(next))
+    }
+
+    /// What the leg owes that is on.
+    pub(super) fn on(&self) -> &Tab {
+        self.tabs.at(self.place())
+    }
+
+    /// What the leg owes that the last item stands in.
+    fn last_tab(&self) -> &Tab {
+        self.tabs.at(self.agreed().leg_place(self.windows.items()))
+    }
+
+    /// What the legs before that one came to.
+    fn legs_before(&self) -> Vec<ExitLeg> {
+        let of = |tab: &Tab| ExitLeg {
+            from_seq: tab.first_item(),
+            amount_total: tab.billed(),
+            paid_total: tab.paid_total(),
+        };
+        self.tabs.all().take(self.agreed().leg_place(self.windows.items())).map(of).collect()
+    }
+
+    /// What the items cost that left and are not paid for good, in the default currency's unit.
+    fn unsettled(&self) -> Amount {
+        let ends = self.tabs.all().skip(1).map(|tab| tab.first_item() - 1);
+        let items = self.windows.items();
+        let ends = ends.chain([u64::MAX]).map(|end| end.min(items));
+        let worth = |items| self.agreed().worth(items);
+        let of = |(tab, end): (&Tab, u64)| worth(end).saturating_sub(worth(tab.paid_items()));
+        let unpaid = self.tabs.all().zip(ends).map(of);
+        unpaid.fold(Amount::ZERO, |sum, one| Amount::new(sum.units().saturating_add(one.units())))
     }
 }
 

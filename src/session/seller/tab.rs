@@ -1,0 +1,264 @@
+//! What one leg of a session owes, as the seller has it: its invoices, until they are paid for good.
+
+use super::purse::Purse;
+use crate::message::{Code, Cumulative, PaymentAck};
+use crate::record::FURTHER_TXS_MAX;
+use crate::session::Fault;
+use crate::terms::{CountsWhen, Currency, Leg};
+use sdpp_ledger::{Amount, TxId};
+use std::collections::VecDeque;
+
+/// The invoices of one leg.
+#[derive(Debug)]
+pub(super) struct Tab {
+    /// The leg's first item.
+    from_seq: u64,
+    /// The number of its first window.
+    first: u64,
+    pub(super) currency: Currency,
+    pub(super) purse: Option<Purse>,
+    /// Invoices that are not paid for good, the oldest first.
+    open: VecDeque<Bill>,
+    billed: Amount,
+    paid_items: u64,
+    paid_total: Amount,
+    last_claim_ms: u64,
+    /// The last invoice whose payment was said.
+    claimed_to: u64,
+}
+
+/// An invoice that is not paid for good.
+#[derive(Debug)]
+pub(super) struct Bill {
+    number: u64,
+    amount: Amount,
+    amount_total: Amount,
+    window_end: Cumulative,
+    due_ms: u64,
+    payment: Payment,
+    /// How many blocks hold the payment that was said or stand on it.
+    blocks: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Payment {
+    /// Nothing was heard of it.
+    Due,
+    /// The buyer says that it is paid, by one of these transactions (none by voucher).
+    Claimed { since_ms: u64, txs: Vec<TxId> },
+    /// It is, for good, while an older one is not yet.
+    Final,
+}
+
+impl Bill {
+    pub(super) fn new(
+        number: u64,
+        amount: Amount,
+        amount_total: Amount,
+        window_end: Cumulative,
+        due_ms: u64,
+    ) -> Bill {
+        let (payment, blocks) = (Payment::Due, 0);
+        Bill { number, amount, amount_total, window_end, due_ms, payment, blocks }
+    }
+}
+
+impl Tab {
+    /// A leg that begins with this window, and nothing of it is invoiced.
+    pub(super) fn new(leg: &Leg, first: u64, purse: Option<Purse>) -> Tab {
+        Tab {
+            from_seq: leg.from_seq,
+            first,
+            currency: leg.currency.clone(),
+            purse,
+            open: VecDeque::new(),
+            billed: Amount::ZERO,
+            paid_items: leg.from_seq.saturating_sub(1),
+            paid_total: Amount::ZERO,
+            last_claim_ms: 0,
+            claimed_to: 0,
+        }
+    }
+
+    /// The number of its first window.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Its first item.
+    pub(super) fn first_item(&self) -> u64 {
+        self.from_seq
+    }
+
+    /// Adds an invoice. One that costs nothing is paid as it is.
+    pub(super) fn add(&mut self, mut bill: Bill) {
+        self.billed = bill.amount_total;
+        if bill.amount == Amount::ZERO {
+            bill.payment = Payment::Final;
+        }
+        self.open.push_back(bill);
+        self.collect();
+    }
+
+    pub(super) fn billed(&self) -> Amount {
+        self.billed
+    }
+
+    pub(super) fn paid_items(&self) -> u64 {
+        self.paid_items
+    }
+
+    pub(super) fn paid_total(&self) -> Amount {
+        self.paid_total
+    }
+
+    /// Whether all that was invoiced is paid for good.
+    pub(super) fn is_paid(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When the oldest payment that nothing was heard of is late.
+    pub(super) fn next_due_ms(&self) -> Option<u64> {
+        self.open.iter().find(|bill| bill.payment == Payment::Due).map(|bill| bill.due_ms)
+    }
+
+    /// Since when the oldest payment that the buyer has said is not final.
+    pub(super) fn claimed_since_ms(&self) -> Option<u64> {
+        self.open.iter().find_map(|bill| match bill.payment {
+            Payment::Claimed { since_ms, .. } => Some(since_ms),
+            Payment::Due | Payment::Final => None,
+        })
+    }
+
+    pub(super) fn last_claim_ms(&self) -> u64 {
+        self.last_claim_ms
+    }
+
+    /// Whether an invoice's payment was said already.
+    pub(super) fn is_said(&self, number: u64) -> bool {
+        (self.first..=self.claimed_to).contains(&number)
+    }
+
+    /// Numbers of invoices that are not paid for good.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().map(|bill| bill.number)
+    }
+
+    /// Whether an ack up to this item covers a window whose payment was not said.
+    pub(super) fn is_due_by(&self, seq: u64) -> bool {
+        let covers = |bill: &Bill| bill.payment == Payment::Due && bill.window_end.seq <= seq;
+        self.open.iter().any(covers)
+    }
+
+    /// The payment that is late, if one is.
+    pub(super) fn late(&self, now_ms: u64) -> Option<Fault> {
+        let due = |bill: &&Bill| bill.payment == Payment::Due && bill.due_ms <= now_ms;
+        let bill = self.open.iter().find(due)?;
+        let why = format!("the payment of window {} is late: {} owed", bill.number, bill.amount);
+        Some(Fault::timed_out(why))
+    }
+
+    /// The buyer says that it paid this invoice: the oldest that nothing was heard of.
+    pub(super) fn claim(&mut self, payment: &PaymentAck, now_ms: u64) -> Result<(), Fault> {
+        let bad = |why: String| Fault::theirs(Code::BadPayment, why);
+        let number = payment.number;
+        let due = self.open.iter_mut().find(|bill| bill.payment == Payment::Due);
+        let bill = due.ok_or_else(|| bad(format!("window {number} is not to be paid now")))?;
+        if bill.number != number {
+            return Err(bad(format!("window {} is to be paid now, not {number}", bill.number)));
+        }
+        let (asked, paid) = (bill.amount_total, payment.amount_total);
+        if paid != asked {
+            let still = asked.saturating_sub(paid);
+            let why = format!("window {number} asks {asked} in all, {paid} is paid: {still} owed");
+            return Err(bad(why));
+        }
+        if payment.ack != bill.window_end {
+            return Err(bad(format!("the payment's ack does not fit window {number}")));
+        }
+        bill.payment = Payment::Claimed { since_ms: now_ms, txs: Vec::new() };
+        (self.last_claim_ms, self.claimed_to) = (now_ms, number);
+        Ok(())
+    }
+
+    /// The buyer names a transaction for a payment that it has said. Answers what that payment is
+    /// worth, or nothing where the payment is final and needs no more proof. When the ledger's
+    /// time began does not change, however often the fee is raised.
+    pub(super) fn name(
+        &mut self,
+        payment: &PaymentAck,
+        tx: &TxId,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, Fault> {
+        let number = payment.number;
+        let bad = |why: &str| Fault::theirs(Code::BadPayment, format!("window {number} {why}"));
+        let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) else {
+            return Ok(None);
+        };
+        if (payment.amount_total, payment.ack) != (bill.amount_total, bill.window_end) {
+            return Err(bad("was said to be paid, and not so"));
+        }
+        let Payment::Claimed { txs, .. } = &mut bill.payment else {
+            return Ok(None);
+        };
+        if txs.contains(tx) {
+            return Err(bad("is said to be paid by that transaction already"));
+        }
+        if txs.len() > FURTHER_TXS_MAX {
+            return Err(bad("is said to be paid by too many transactions"));
+        }
+        txs.push(tx.clone());
+        self.last_claim_ms = now_ms;
+        Ok(Some(bill.amount))
+    }
+
+    /// A window is paid, for good.
+    pub(super) fn met(&mut self, number: u64) {
+        if let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) {
+            bill.payment = Payment::Final;
+        }
+        self.collect();
+    }
+
+    /// So many blocks hold the payment of a window or stand on it; fewer than before where some were
+    /// given up.
+    pub(super) fn seen(&mut self, number: u64, blocks: u64) {
+        if let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) {
+            bill.blocks = blocks;
+        }
+    }
+
+    /// Up to which item payments count for credit. At stake with each is all that is said and not
+    /// final up to it, so many small payments are no safer than a large one.
+    pub(super) fn counted_items(&self, when: &CountsWhen) -> u64 {
+        let (mut counted, mut at_stake) = (self.paid_items, 0_u128);
+        for bill in &self.open {
+            match bill.payment {
+                Payment::Final => {}
+                Payment::Due => break,
+                Payment::Claimed { .. } => {
+                    at_stake = at_stake.saturating_add(bill.amount.units());
+                    let needed = when.blocks(Amount::new(at_stake));
+                    if needed.is_none_or(|needed| bill.blocks < needed) {
+                        break;
+                    }
+                }
+            }
+            counted = counted.max(bill.window_end.seq);
+        }
+        counted
+    }
+
+    /// Takes off the oldest invoices that are paid for good.
+    fn collect(&mut self) {
+        while let Some(bill) = self.open.pop_front_if(|bill| bill.payment == Payment::Final) {
+            self.pay(bill.window_end.seq, bill.amount_total);
+        }
+    }
+
+    /// Money is in hand for so many items.
+    pub(super) fn pay(&mut self, items: u64, total: Amount) {
+        self.paid_items = self.paid_items.max(items);
+        self.paid_total = self.paid_total.max(total);
+    }
+}
