@@ -311,8 +311,15 @@ fn no_list_of_values_passes_for_an_object() {
     is_objects_all_through(&invoice, &[]);
     let reason = Reason::Stopped;
     let (items, amount_total, paid_total) = (1, amount, amount);
-    let exit =
-        Exit { reason, items, amount_total, paid_total, anchored: anchored(), channel: None };
+    let exit = Exit {
+        reason,
+        items,
+        amount_total,
+        paid_total,
+        anchored: anchored(),
+        channel: None,
+        legs: Vec::new(),
+    };
     is_objects_all_through(&exit, &[]);
     let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
     is_objects_all_through(&keeps, &[]);

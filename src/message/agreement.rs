@@ -16,8 +16,19 @@ pub struct Agreement {
     /// The number of the last change that was proposed.
     number: u64,
     proposed: Option<Proposed>,
-    pace: Option<(u64, PaceChange)>,
+    paces: Vec<Paced>,
     quotes: Vec<(u64, Option<Quote>)>,
+}
+
+/// A change of pace that both have signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paced {
+    /// The first item that it is in force for.
+    pub from_seq: u64,
+    /// The number of its amend.
+    pub amend: u64,
+    /// What it said.
+    pub change: PaceChange,
 }
 
 /// A change that waits for the buyer's signature.
@@ -56,7 +67,7 @@ impl Agreement {
     /// Nothing is changed yet.
     pub fn new(terms: &Terms) -> Self {
         let agreed = Agreed::new(terms);
-        Agreement { agreed, number: 0, proposed: None, pace: None, quotes: Vec::new() }
+        Agreement { agreed, number: 0, proposed: None, paces: Vec::new(), quotes: Vec::new() }
     }
 
     /// The terms, and what both have signed since.
@@ -66,7 +77,23 @@ impl Agreement {
 
     /// The last change of pace, and the number of its amend; `None` while the menu's holds.
     pub fn pace(&self) -> Option<(u64, PaceChange)> {
-        self.pace
+        self.paces.last().map(|paced| (paced.amend, paced.change))
+    }
+
+    /// All changes of pace, in their order.
+    pub fn paces(&self) -> &[Paced] {
+        &self.paces
+    }
+
+    /// The change of pace that is in force for an item; `None` where the menu's pace is. The last word
+    /// for one item holds.
+    pub fn paced(&self, seq: u64) -> Option<&Paced> {
+        self.paces.iter().rev().find(|paced| paced.from_seq <= seq)
+    }
+
+    /// The terms and the legs, and nothing else of it.
+    pub fn into_agreed(self) -> Agreed {
+        self.agreed
     }
 
     /// Where the rate of the leg comes from that an item stands in, where a change said so; the first
@@ -121,7 +148,7 @@ impl Agreement {
         proposal.happen(&mut self.agreed, from_seq)?;
         match proposal {
             Proposal::Credit { .. } => {}
-            Proposal::Pace(change) => self.pace = Some((number, change)),
+            Proposal::Pace(change) => self.paces.push(Paced { from_seq, amend: number, change }),
             Proposal::Leg(change) => self.quotes.push((from_seq, change.currency.quote)),
         }
         Ok(Word::Agreed)

@@ -25,6 +25,27 @@ pub struct Exit {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<AfterExit>,
+    /// What the legs before the one came to that `items` stands in: both totals above are that one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<ExitLeg>,
+}
+
+/// What an earlier leg came to, in its currency's smallest unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitLeg {
+    /// Its first item.
+    pub from_seq: u64,
+    /// What its items cost.
+    pub amount_total: Amount,
+    /// What of that was paid for good, as far as this side knows.
+    pub paid_total: Amount,
+}
+
+impl Exit {
+    /// What a leg came to by this, by its first item; `None` where this says nothing of it.
+    pub fn leg(&self, from_seq: u64) -> Option<&ExitLeg> {
+        self.legs.iter().find(|leg| leg.from_seq == from_seq)
+    }
 }
 
 /// What becomes of a channel after the session.

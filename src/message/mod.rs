@@ -18,7 +18,7 @@ mod session_key;
 mod strict;
 mod text;
 
-pub use agreement::{Agreement, Word};
+pub use agreement::{Agreement, Paced, Word};
 pub use amend::{
     Amend, Ask, AskLeg, Change, Complaint, CreditNote, LegChange, LegReason, PaceChange,
     PaceReason, Refused,
@@ -27,7 +27,7 @@ pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
 pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};
 pub use error::{Code, ErrorMessage};
-pub use exit::{AfterExit, Exit, Reason};
+pub use exit::{AfterExit, Exit, ExitLeg, Reason};
 pub use hello::{Choice, Hello};
 pub use invoice::{
     Anchored, Cumulative, DataInvoice, Invoice, InvoicePace, InvoiceRate, PaymentAck,

@@ -68,7 +68,25 @@ impl Agreed {
 
     /// The leg that an item stands in.
     pub fn leg(&self, seq: u64) -> &Leg {
-        self.later.iter().rev().find(|leg| leg.from_seq <= seq).unwrap_or(&self.first)
+        let place = self.leg_place(seq).checked_sub(1);
+        place.and_then(|place| self.later.get(place)).unwrap_or(&self.first)
+    }
+
+    /// The place of that leg among all, the one that was ordered being 0.
+    pub fn leg_place(&self, seq: u64) -> usize {
+        self.later.partition_point(|leg| leg.from_seq <= seq)
+    }
+
+    /// What was ordered, the legs that are over in their order, and the one that is on.
+    pub fn into_legs(self) -> (Terms, Vec<Leg>, Leg) {
+        let Agreed { terms, first, mut later, .. } = self;
+        match later.pop() {
+            None => (terms, later, first),
+            Some(last) => {
+                later.insert(0, first);
+                (terms, later, last)
+            }
+        }
     }
 
     /// The leg that is on.

@@ -154,8 +154,8 @@ fn an_honest_session_is_stated_in_full_and_nothing_is_wrong() {
             assert_eq!((one.seller, one.buyer), (seller(), buyer()));
             assert_eq!((one.topic.as_str(), one.items_delivered), ("gas", 6));
             let eighteen = Amount::new(18);
-            assert_eq!((one.invoiced, one.paid, one.settled), (eighteen, eighteen, eighteen));
-            assert_eq!((one.outstanding, one.items_acked), (Amount::ZERO, 6));
+            assert_eq!((one.last.invoiced, one.last.paid, one.last.settled), (eighteen, eighteen, eighteen));
+            assert_eq!((one.last.outstanding, one.items_acked), (Amount::ZERO, 6));
             assert_eq!(one.state, State::Ended(End::Complete));
             assert!(one.anchors.iter().all(|line| line.ok && line.evidence.is_some()));
             let (is_seller, keeps_records) = (owner == seller(), one.records.is_some());
@@ -258,7 +258,7 @@ fn a_payment_that_was_named_again_is_met_by_either_transaction() {
         let report = audit(&owner, &entries);
         assert_eq!(report.problems, []);
         let one = &report.statements[0];
-        assert_eq!((one.paid, one.settled), (Amount::new(18), Amount::new(18)));
+        assert_eq!((one.last.paid, one.last.settled), (Amount::new(18), Amount::new(18)));
         let asks = |check: &Check| matches!(&check.what, Expected::Paid(claim) if claim.tx == tx);
         assert_eq!(
             one.checks().any(|check| asks(&check)),

@@ -155,6 +155,7 @@ fn a_second_exit_has_no_place() {
             paid_total: zero,
             anchored: vec![],
             channel: None,
+            legs: Vec::new(),
         };
         let (_, frame) = Draft::new(pair.s.session.unwrap(), &exit).sign(&key(2), "");
         pair.forge_to_seller(&frame);

@@ -229,6 +229,7 @@ impl Telling<'_> {
             paid_total: total,
             anchored: Vec::new(),
             channel: None,
+            legs: Vec::new(),
         };
         for (by, key) in [(Role::Buyer, &self.history.buyer), (Role::Seller, &self.history.seller)]
         {

@@ -213,6 +213,7 @@ impl<'k> Session<'k> {
             paid_total: total,
             anchored: Vec::new(),
             channel: None,
+            legs: Vec::new(),
         };
         messages.push(Draft::new(self.id, &exit).sign(self.seller, "").0);
         Ok(Body {

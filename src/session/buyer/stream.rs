@@ -148,6 +148,7 @@ impl Stream {
             amount_total: self.invoiced,
             paid_total: self.paid,
             anchored: Vec::new(),
+            legs: Vec::new(),
         };
         let (message, frame) = Draft::new(self.terms.session, &exit).sign(&self.key, "");
         out.record(Record::Exit { by: Role::Buyer, message, owed: None });

@@ -227,6 +227,7 @@ impl Stream {
             paid_total: self.bills.paid_total(),
             anchored: std::mem::take(&mut self.untold),
             channel: None,
+            legs: Vec::new(),
         };
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");
