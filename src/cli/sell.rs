@@ -266,6 +266,7 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         redeem_above: seller.redeem_above.clone(),
         redeem_every_ms: seller.redeem_every_s.map(|every_s| every_s * 1_000),
         credit_up_to: seller.credit_up_to.clone(),
+        pace: None,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: limits.frame_bytes_max,

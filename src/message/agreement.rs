@@ -4,9 +4,9 @@
 use super::amend::{Amend, Change, CreditNote, LegChange, PaceChange};
 use super::envelope::reread;
 use crate::crypto::layout::MessageKind;
-use crate::message::Quote;
+use crate::message::{InvoicePace, InvoiceRate, Menu, Quote};
 use crate::record::SignedMessage;
-use crate::terms::{Agreed, Role, Terms};
+use crate::terms::{Agreed, Currency, Role, Terms};
 use sdpp_ledger::{Amount, Digest};
 
 /// The amends of a session as far as they were followed.
@@ -89,6 +89,26 @@ impl Agreement {
     /// for one item holds.
     pub fn paced(&self, seq: u64) -> Option<&Paced> {
         self.paces.iter().rev().find(|paced| paced.from_seq <= seq)
+    }
+
+    /// What an invoice says of the pace of the window that begins with an item: nothing while the
+    /// menu's holds.
+    pub fn invoice_pace(&self, seq: u64) -> Option<InvoicePace> {
+        self.paced(seq)
+            .map(|Paced { amend, change, .. }| InvoicePace { amend: *amend, change: *change })
+    }
+
+    /// What an invoice says of the rate of that window: nothing where it is in the menu's default
+    /// currency.
+    pub fn invoice_rate(&self, menu: &Menu, seq: u64) -> Option<InvoiceRate> {
+        let leg = self.agreed.leg(seq);
+        let Currency { name, method, rate, .. } = &leg.currency;
+        if *name == menu.default_currency {
+            return None;
+        }
+        let ordered = || menu.currency(name, *method).and_then(|offer| offer.quote.as_ref());
+        let quote = if leg.from_seq == 1 { ordered() } else { self.quote(seq) };
+        Some(InvoiceRate { rate: *rate, quote: quote.cloned() })
     }
 
     /// The terms and the legs, and nothing else of it.

@@ -11,7 +11,9 @@ mod windows;
 pub use buyer::{
     Answer, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, PinnedCurrency, Wish,
 };
-pub use seller::{Grant, NoteEnd, Offer, OpenAsk, Seller, SellerPolicy, SellerRandomness};
+pub use seller::{
+    Grant, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy, SellerRandomness,
+};
 
 use crate::message::{Code, ErrorMessage, FrameTooLong, Reason, Voucher, WireError, legible};
 use crate::record::{End, Record, SignedMessage};

@@ -94,6 +94,18 @@ impl Agreed {
         self.later.last().unwrap_or(&self.first)
     }
 
+    /// What so many items cost in all at their prices, in the default currency's smallest unit,
+    /// whatever was credited. What passes 128 bits is as much as there can be.
+    pub fn worth(&self, items: u64) -> Amount {
+        let (mut all, mut to_seq) = (0_u128, items);
+        for leg in self.legs().rev().filter(|leg| leg.from_seq <= items) {
+            let of_leg = u128::from(to_seq + 1 - leg.from_seq);
+            all = all.saturating_add(leg.price.units().saturating_mul(of_leg));
+            to_seq = leg.from_seq - 1;
+        }
+        Amount::new(all)
+    }
+
     /// What the items up to `items` cost that stand in the same leg as that one, in the leg's
     /// currency, less what was credited. `None` when it does not fit 128 bits.
     pub fn owed_for(&self, items: u64) -> Option<Amount> {

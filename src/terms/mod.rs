@@ -9,7 +9,7 @@ mod pace;
 pub use agreed::Agreed;
 pub use credits::Credits;
 pub use leg::Leg;
-pub use pace::Pace;
+pub use pace::{Pace, PaceFacts};
 
 use sdpp_ledger::{
     Account, Amount, Asset, ChannelId, Digest, LedgerId, PublicKey, Reference, keccak,
@@ -143,6 +143,14 @@ pub struct Rate {
 impl Rate {
     /// One for one.
     pub const ONE: Rate = Rate { numerator: Amount::new(1), denominator: Amount::new(1) };
+
+    /// What an amount of the currency is worth in the default currency's smallest unit, rounded down.
+    /// What passes 128 bits is taken a little low.
+    pub fn in_default(&self, amount: Amount) -> Amount {
+        let (up, down) = (self.denominator.units(), self.numerator.units().max(1));
+        let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
+        Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
+    }
 
     /// Which of two plain rates asks for less. Those that ask for the same stand by how they are
     /// written, so that everybody sorts alike.

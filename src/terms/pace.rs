@@ -2,6 +2,7 @@
 //! to the next.
 
 use super::Terms;
+use sdpp_ledger::Amount;
 use serde::{Deserialize, Serialize};
 
 /// K and W.
@@ -36,6 +37,26 @@ impl Pace {
             false => Ok(()),
         }
     }
+}
+
+/// What a session has seen of its buyer when a window is closed. Values are in the default currency's
+/// smallest unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaceFacts {
+    /// The pace of the windows to come as it is agreed.
+    pub pace: Pace,
+    /// Windows invoiced.
+    pub windows: u64,
+    /// The price of one item.
+    pub price: Amount,
+    /// What the items cost that are paid for good in this session.
+    pub settled: Amount,
+    /// What those cost that are not.
+    pub unsettled: Amount,
+    /// By escrow: what is left in the channel beyond all items sent.
+    pub room: Option<Amount>,
+    /// Whether the paying ledger does what it is asked to, as far as we know.
+    pub is_ledger_well: bool,
 }
 
 /// The paces of a session, one after another. The first is the one that was ordered.

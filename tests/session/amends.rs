@@ -45,7 +45,7 @@ fn agreed(from_seq: u64, amount: u128, total: u128) -> Option<NoteEnd> {
 }
 
 /// Every way to pay, to prove, to anchor, and to give credit.
-fn settings() -> impl Iterator<Item = Setting> {
+pub fn settings() -> impl Iterator<Item = Setting> {
     (0..16).map(|case| {
         let setting = setting().windows(4, if case & 1 == 0 { 1 } else { 4 });
         let setting = if case & 2 == 0 { setting } else { setting.by_escrow() };

@@ -87,6 +87,7 @@ impl Default for Setting {
             redeem_above: BTreeMap::new(),
             redeem_every_ms: None,
             credit_up_to: BTreeMap::new(),
+            pace: None,
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,

@@ -4,9 +4,10 @@
 use crate::amends::{agreed_by, grant};
 use crate::pair::*;
 use proptest::prelude::*;
+use sdpp::message::PaceReason;
 use sdpp::record::{End, Record};
 use sdpp::session::Output;
-use sdpp::terms::Terms;
+use sdpp::terms::{Pace, Terms};
 use sdpp_ledger::{Amount, Call};
 
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ struct Chance {
 
 fn chances() -> impl Strategy<Value = Chance> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let events = prop::collection::vec((0usize..200, 0u8..8), 0..6);
+    let events = prop::collection::vec((0usize..200, 0u8..9), 0..6);
     let small = prop::option::of(0u128..40);
     let quantity = prop::option::of(1u64..30);
     let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
@@ -117,6 +118,11 @@ fn run(chance: &Chance) -> Pair {
                     let _ = pair.seller.credit(grant(&items, amount), pair.now_ms);
                 }
                 7 => complain(&mut pair),
+                8 => {
+                    let chance = |most: u32| 1 + u32::try_from(at).unwrap() * 7 % most;
+                    let pace = Pace { granularity: chance(6), credit_windows: chance(4) };
+                    let _ = pair.seller.change_pace(pace, PaceReason::Earned, pair.now_ms);
+                }
                 _ => {
                     pair.tops_up = true;
                     pair.shown = Some(pair.deposit);
@@ -185,10 +191,14 @@ fn stop<'a>() -> sdpp::session::Input<'a> {
 
 fn unpaid_items_stay_within_credit(pair: &Pair, chance: &Chance) {
     let sent = sent(&pair.s).iter().filter(|m| !m["data"]["leaf"].is_null()).count() as u128;
-    let credit = u128::from(chance.granularity) * u128::from(chance.credit_windows);
     let Some(terms) = pair.buyer.terms() else { return };
-    let old = u64::try_from(sent.saturating_sub(credit)).unwrap();
-    let (paid, owed) = (paid(pair), agreed_by(&pair.b.records, terms).owed_for(old).unwrap());
+    let agreed = agreed_by(&pair.s.records, terms);
+    let sent = u64::try_from(sent).unwrap();
+    // Windows that are smaller from here on do not take back what left before.
+    let before = u64::from(chance.granularity) * u64::from(chance.credit_windows);
+    let paces = (1..=sent + 1).map(|seq| agreed.pace(seq).credit_items());
+    let credit = paces.max().unwrap_or(before);
+    let (paid, owed) = (paid(pair), agreed.owed_for(sent.saturating_sub(credit)).unwrap());
     assert!(owed <= paid, "{sent} items are out, {owed} are due, {paid} are paid");
 }
 

@@ -1,12 +1,13 @@
-//! Credit notes, as the buyer has them: it asks for one with the proof of the item, and signs what
-//! the seller proposes where it fits. That only ever favours us, so it is signed at once.
+//! Changes inside a session, as the buyer has them: it asks for a credit note with the proof of the
+//! item, and signs at once what the seller proposes where it fits: a credit note always, for that only
+//! ever favours us, another pace where we can bear it.
 
 use super::stream::Stream;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{leaf, salt};
 use crate::message::{
-    Agreement, Amend, Ask, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope, Refused,
-    Word, legible,
+    Agreement, Amend, Ask, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope,
+    PaceChange, Refused, Word, legible,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
@@ -50,7 +51,7 @@ pub enum Answer {
     Refused(String),
 }
 
-/// The credit notes of a session, as the buyer has them.
+/// The changes of a session, as the buyer has them.
 #[derive(Debug)]
 pub(super) struct Amends {
     pub(super) agreement: Agreement,
@@ -137,10 +138,12 @@ impl Stream {
             (Role::Seller, Change::Credit(note)) => {
                 self.hear_credit((number, from_seq), note, message, out)
             }
-            (Role::Seller, Change::Unknown | Change::Pace(_) | Change::Leg(_)) => {
+            (Role::Seller, Change::Pace(change)) => {
+                self.hear_pace((number, from_seq), change, message, out)
+            }
+            (Role::Seller, Change::Unknown | Change::Leg(_)) => {
                 self.count(number)?;
-                out.record(Record::Amend { by, message });
-                self.refuse(number, from_seq, out);
+                self.refuse((number, from_seq), "this buyer knows no such change", message, out);
                 Ok(())
             }
             (Role::Buyer, Change::Refused(Refused { why })) => {
@@ -153,7 +156,7 @@ impl Stream {
         .map_err(|fault| fault.shown_by([evidence]))
     }
 
-    /// A credit note that fits is signed as it came, to the byte.
+    /// A credit note that fits is signed.
     fn hear_credit(
         &mut self,
         (number, from_seq): (u64, u64),
@@ -161,20 +164,67 @@ impl Stream {
         message: SignedMessage,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        self.count(number)?;
-        let wrong = |why: String| bad(format!("credit note {number}: {why}"));
-        if from_seq != self.agreed().next_from(self.windows.items()) {
-            return Err(wrong(format!("item {from_seq} does not begin the next window")));
-        }
-        let draft = Draft::same_as(&message).ok_or_else(|| wrong("it is too long".to_owned()))?;
-        let proposed = self.amends.agreement.take(Role::Seller, &message);
-        if proposed.map_err(bad)? != Word::Proposed {
-            return Err(wrong("it credits nothing".to_owned()));
-        }
+        let draft = self.check_change("credit note", number, from_seq, &message)?;
         let CreditNote { amount, ask, .. } = note;
         if let Some(ask) = ask {
             self.amends.answered(ask, Answer::Credited { amount, from_seq })?;
         }
+        self.agree(draft, message, out)
+    }
+
+    /// Another pace is signed where we can hold so many leaves and pay for so many items; else it is
+    /// refused, and nothing is wrong with that.
+    fn hear_pace(
+        &mut self,
+        (number, from_seq): (u64, u64),
+        PaceChange { pace, .. }: PaceChange,
+        message: SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let draft = self.check_change("change of pace", number, from_seq, &message)?;
+        let most = self.granularity_max;
+        if pace.granularity > most {
+            let why = format!("this buyer takes {most} items to a window at most");
+            self.refuse((number, from_seq), &why, message, out);
+            return Ok(());
+        }
+        if !self.bears(from_seq - 1, pace) {
+            let why = "so many items on credit are more than this buyer wants to pay for";
+            self.refuse((number, from_seq), why, message, out);
+            return Ok(());
+        }
+        self.agree(draft, message, out)
+    }
+
+    /// A change must be the next one, in force from the next window on, and fit what was agreed. Gives
+    /// its bytes, to be signed as they came.
+    fn check_change(
+        &mut self,
+        what: &str,
+        number: u64,
+        from_seq: u64,
+        message: &SignedMessage,
+    ) -> Result<Draft, Fault> {
+        self.count(number)?;
+        let wrong = |why: String| bad(format!("{what} {number}: {why}"));
+        if from_seq != self.agreed().next_from(self.windows.items()) {
+            return Err(wrong(format!("item {from_seq} does not begin the next window")));
+        }
+        let draft = Draft::same_as(message).ok_or_else(|| wrong("it is too long".to_owned()))?;
+        let proposed = self.amends.agreement.take(Role::Seller, message);
+        if proposed.map_err(bad)? != Word::Proposed {
+            return Err(wrong("it credits nothing".to_owned()));
+        }
+        Ok(draft)
+    }
+
+    /// Signs a change as it came, to the byte.
+    fn agree(
+        &mut self,
+        draft: Draft,
+        message: SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let (answer, frame) = draft.sign(&self.key, &message.verification);
         let agreed = self.amends.agreement.take(Role::Buyer, &answer).map_err(bad)?;
         debug_assert_eq!(agreed, Word::Agreed, "it is the same layout");
@@ -196,8 +246,16 @@ impl Stream {
         Ok(())
     }
 
-    fn refuse(&mut self, number: u64, from_seq: u64, out: &mut Outputs) {
-        let change = Change::Refused(Refused { why: "this buyer knows no such change".to_owned() });
+    /// Does not agree to a change: the session goes on without it.
+    fn refuse(
+        &mut self,
+        (number, from_seq): (u64, u64),
+        why: &str,
+        proposed: SignedMessage,
+        out: &mut Outputs,
+    ) {
+        out.record(Record::Amend { by: Role::Seller, message: proposed });
+        let change = Change::Refused(Refused { why: why.to_owned() });
         let amend = Amend { number, by: Role::Seller, from_seq, change };
         let (message, frame) = Draft::new(self.terms.session, &amend).sign(&self.key, "");
         out.record(Record::Amend { by: Role::Buyer, message });

@@ -78,6 +78,8 @@ struct Ordered {
     menu: SignedMessage,
     draft: Draft,
     purse: Option<Purse>,
+    /// What the seller offers.
+    offered: Menu,
 }
 
 enum Event<'a> {

@@ -2,7 +2,7 @@
 //! first what can fail, then moves the state.
 
 use super::purse::Purse;
-use super::stream::Stream;
+use super::stream::{Brings, Stream};
 use super::{Buyer, Choice, Ordered, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
@@ -34,7 +34,8 @@ impl Buyer {
         if message.data.is_none() {
             return Err(Fault::theirs(Code::Malformed, "the menu is too long to be kept"));
         }
-        let (ours, _) = wish::choose(&menu, &self.wish)?;
+        let latest_ms = now_ms.saturating_sub(self.policy.clock_skew_ms);
+        let (ours, _) = wish::choose(&menu, &self.wish, latest_ms)?;
         let (currency, method, account) = (ours.name.clone(), ours.method, ours.account.clone());
         let channels = ours.channels.clone();
         let choice = Choice { menu, message, currency, method, account, channels };
@@ -96,8 +97,8 @@ impl Buyer {
         let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
         let session = terms.session;
         self.out.begin(session);
-        let menu = choice.message.clone();
-        let ordered = Box::new(Ordered { terms, menu, draft, purse });
+        let (menu, offered) = (choice.message.clone(), choice.menu.clone());
+        let ordered = Box::new(Ordered { terms, menu, draft, purse, offered });
         let deadline_ms = now_ms + self.policy.patience_ms;
         match self.anchor(&ordered) {
             Some(owed) if self.policy.anchor_before && !owed.held => {
@@ -160,8 +161,14 @@ impl Buyer {
         let salt_secret = keys.salt_secret().clone();
         self.out.record(Record::Epoch { epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
-            let Ordered { terms, purse, .. } = *ordered;
-            let stream = Stream::new(self.key.clone(), terms, keys, purse, self.wish.max_total);
+            let Ordered { terms, purse, offered, .. } = *ordered;
+            let brings = Brings {
+                key: self.key.clone(),
+                offered,
+                ceiling: self.wish.max_total,
+                granularity_max: self.policy.granularity_max,
+            };
+            let stream = Stream::new(brings, terms, keys, purse);
             *state = State::Streaming(Box::new(stream));
         }
         Ok(())

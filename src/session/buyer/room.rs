@@ -4,25 +4,38 @@ use super::purse::Purse;
 use super::stream::Stream;
 use crate::record::{End, Record};
 use crate::session::Output;
+use crate::terms::Pace;
 use sdpp_ledger::Amount;
 
 impl Stream {
     /// Whether what the seller may still send on credit could pass our ceiling, or a deposit that
     /// does not grow.
     pub(super) fn reaches_ceiling(&self) -> bool {
-        let ceiling = match &self.purse {
+        self.cost_ahead().is_none_or(|cost| cost > self.reach())
+    }
+
+    /// Whether we could pay for all that the seller may send at another pace, once so many items came.
+    pub(super) fn bears(&self, items: u64, pace: Pace) -> bool {
+        self.cost_at(items, pace).is_some_and(|cost| cost <= self.reach())
+    }
+
+    /// The most that this session may come to cost, where the deposit grows if it can.
+    fn reach(&self) -> Amount {
+        match &self.purse {
             Some(purse) if !purse.may_grow(self.spendable()) => self.limit(),
             _ => self.ceiling,
-        };
-        self.cost_ahead().is_none_or(|cost| cost > ceiling)
+        }
     }
 
     /// What it costs when the seller sends all that it may once what came is paid.
     fn cost_ahead(&self) -> Option<Amount> {
-        let left = self.terms.quantity.map_or(u64::MAX, |all| all - self.windows.items());
         let items = self.windows.items();
-        let credit = self.agreed().pace(items.saturating_add(1)).credit_items();
-        self.owed_for(items.saturating_add(credit.min(left)))
+        self.cost_at(items, self.agreed().pace(items.saturating_add(1)))
+    }
+
+    fn cost_at(&self, items: u64, pace: Pace) -> Option<Amount> {
+        let left = self.terms.quantity.map_or(u64::MAX, |all| all.saturating_sub(items));
+        self.owed_for(items.saturating_add(pace.credit_items().min(left)))
     }
 
     /// Whether to pay for what came would give the seller credit that the channel does not have,

@@ -9,7 +9,7 @@ use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
     Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, Invoice,
-    Reason,
+    Menu, Reason,
 };
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
@@ -18,10 +18,25 @@ use crate::terms::{Agreed, Method, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
 use std::collections::VecDeque;
 
+/// What a buyer brings to its session, beside what was agreed.
+pub(super) struct Brings {
+    pub(super) key: Key,
+    /// The menu that it ordered from.
+    pub(super) offered: Menu,
+    /// The most that it wants the session to cost.
+    pub(super) ceiling: Option<Amount>,
+    /// The most leaves that it holds until a window is invoiced.
+    pub(super) granularity_max: u32,
+}
+
 /// A session's items and money, as the buyer has them.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) key: Key,
+    /// The menu that we ordered from.
+    offered: Menu,
+    /// The most leaves that we hold until a window is invoiced.
+    pub(super) granularity_max: u32,
     pub(super) terms: Terms,
     pub(super) keys: Keys,
     pub(super) windows: Windows,
@@ -50,16 +65,17 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(
-        key: Key,
+        Brings { key, offered, ceiling, granularity_max }: Brings,
         terms: Terms,
         keys: Keys,
         purse: Option<Purse>,
-        max_total: Option<Amount>,
     ) -> Stream {
         let (windows, amends) = (Windows::new(terms.session), Amends::new(&terms));
-        let ceiling = max_total.unwrap_or(Amount::new(u128::MAX));
+        let ceiling = ceiling.unwrap_or(Amount::new(u128::MAX));
         Stream {
             key,
+            offered,
+            granularity_max,
             terms,
             keys,
             windows,
@@ -348,6 +364,15 @@ impl Stream {
         }
         if invoice.reference != self.terms.session.reference(Purpose::Payment, number) {
             return differs("its reference");
+        }
+        let agreement = &self.amends.agreement;
+        if invoice.pace != agreement.invoice_pace(window.from_seq) {
+            return differs("its pace");
+        }
+        // Sellers of an earlier version say nothing of the rate.
+        let rate = agreement.invoice_rate(&self.offered, window.from_seq);
+        if invoice.rate.is_some() && invoice.rate != rate {
+            return differs("its rate");
         }
         Ok(())
     }

@@ -116,17 +116,19 @@ pub(super) fn check_menu(
     Ok(())
 }
 
-/// The first of our currencies that the menu has too, exactly as we know it.
+/// The first of our currencies that the menu has too, exactly as we know it, at a rate that is what
+/// its quote says and that is offered at `now_ms`.
 pub(super) fn choose<'a>(
     menu: &'a Menu,
     wish: &'a Wish,
+    now_ms: u64,
 ) -> Result<(&'a PinnedCurrency, &'a CurrencyOffer), Fault> {
     let mut differences = String::new();
     for ours in &wish.currencies {
         let Some(offer) = menu.currency(&ours.name, ours.method) else {
             continue;
         };
-        match difference(ours, offer) {
+        match difference(ours, offer).or_else(|| no_quote(offer, now_ms)) {
             None => return Ok((ours, offer)),
             Some(what) => differences.push_str(&format!("; its {} has {what}", ours.name)),
         }
@@ -141,7 +143,17 @@ pub(super) fn choose<'a>(
     Err(Fault { code: Code::UnknownCurrency, ..Fault::ours(why) })
 }
 
-fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
+/// Why a rate does not stand by its quote, where it has one.
+pub(super) fn no_quote(offer: &CurrencyOffer, now_ms: u64) -> Option<String> {
+    let quote = offer.quote.as_ref()?;
+    if !offer.is_as_quoted() {
+        return Some("a rate that its quote does not make".to_owned());
+    }
+    let expires_at = quote.expires_at;
+    (expires_at.0 < now_ms).then(|| format!("a quote that was good until {expires_at}"))
+}
+
+pub(super) fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option<String> {
     if offer.ledger != ours.ledger {
         return Some(format!("ledger {}, ours is {}", offer.ledger, ours.ledger));
     }

@@ -1,121 +1,81 @@
-//! Credit notes: what the buyer asks for, what a person or our own rule grants, and what the buyer
-//! has signed with us. One note is under way at a time, and no item that it is in force for leaves
-//! before the buyer's signature under it is here.
+//! Changes inside a session, as the seller has them: what is to change (credit notes, paces), what
+//! waits for the buyer's signature, and what both have signed. One change is under way at a time, and
+//! no item that it is in force for leaves before the buyer's answer is here.
 
+use super::crediting::{Grant, Notes};
 use super::stream::Stream;
-use crate::crypto::layout::MessageKind;
-use crate::crypto::{leaf, salt};
 use crate::message::{
-    Agreement, Amend, Ask, Change, Code, Complaint, CreditNote, Draft, Envelope, Refused, Word,
-    legible,
+    Agreement, Amend, Change, Code, Draft, Envelope, PaceChange, Refused, Word, legible,
 };
 use crate::record::{Record, SignedMessage};
-use crate::session::windows::Window;
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
-use crate::terms::{AMENDS_MAX, CREDITED_ITEMS_MAX, Role, Terms};
-use sdpp_ledger::{Amount, Digest};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::terms::{AMENDS_MAX, Pace, Role, Terms};
 
-/// The invoiced windows that items can be complained of in: the last so many.
-const WINDOWS_KEPT: usize = 1_024;
+/// The most changes after which our own rule asks for no other pace: the rest is for people.
+const PACED_BY_RULE_MAX: u64 = AMENDS_MAX / 2;
 
-/// How many notes' ends are remembered for whoever asked for them.
-const ENDS_KEPT: usize = 16;
-
-/// What somebody wants credited.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// The items, in any order.
-    pub items: Vec<u64>,
-    /// What is wrong with them.
-    pub reason: Complaint,
-    /// How much, in the currency's smallest unit; `None` for what the items cost.
-    pub amount: Option<Amount>,
-    /// The buyer's request that this grants.
-    pub ask: Option<u64>,
-}
-
-/// What became of a credit note.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoteEnd {
-    /// The buyer has signed it.
-    Agreed {
-        /// The first item that it is in force for.
-        from_seq: u64,
-        /// How much it credits, in the currency's smallest unit.
-        amount: Amount,
-        /// All that is credited with it.
-        total: Amount,
-    },
-    /// It is none, and why.
-    Refused(String),
-}
-
-/// A request of the buyer's that nobody has answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenAsk {
-    /// Its number.
-    pub number: u64,
-    /// The item.
-    pub seq: u64,
-    /// What is wrong with it.
-    pub reason: Complaint,
-    /// How much is asked for, in the currency's smallest unit.
-    pub amount: Amount,
-    /// It is granted, and waits for its turn.
-    granted: bool,
-}
-
-/// The credit notes of a session, as the seller has them.
+/// The changes of a session, as the seller has them.
 #[derive(Debug)]
 pub(super) struct Amends {
     pub(super) agreement: Agreement,
-    /// Notes that were sent.
-    sent: u64,
+    /// Proposals that were sent.
+    pub(super) sent: u64,
     /// Requests that were heard.
     heard: u64,
-    /// What a person wants credited, until its turn comes.
-    wanted: Option<Grant>,
-    proposed: Option<Proposed>,
-    /// Requests that are not answered, by number.
-    asks: BTreeMap<u64, OpenAsk>,
-    /// Items that were credited, or are about to be.
-    items: BTreeSet<u64>,
-    /// What was granted without a person.
-    granted: Amount,
-    windows: VecDeque<Sold>,
-    ends: VecDeque<(u64, NoteEnd)>,
-    phase: Phase,
+    /// What waits for the buyer's signature.
+    pub(super) proposed: Option<Proposed>,
+    /// Credit notes.
+    pub(super) notes: Notes,
+    /// The pace that is wanted, until its turn comes.
+    pace: Option<PaceChange>,
+    /// The last pace that the buyer did not take: our own rule does not ask for it again.
+    refused_pace: Option<Pace>,
+    pub(super) phase: Phase,
 }
 
-/// A note that waits for the buyer's signature.
+/// A change that waits for the buyer's signature.
 #[derive(Debug)]
-struct Proposed {
+pub(super) struct Proposed {
     number: u64,
     from_seq: u64,
-    note: CreditNote,
+    change: Change,
     since_ms: u64,
-}
-
-/// An invoiced window.
-#[derive(Debug)]
-struct Sold {
-    number: u64,
-    from_seq: u64,
-    to_seq: u64,
-    root: Digest,
 }
 
 /// How far the session is.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Windows follow.
     #[default]
     Open,
-    /// None does: there is nothing to net a credit in.
+    /// None does: there is nothing to change for.
     Ending,
     /// Our exit is out: nothing more is said.
     Over,
+}
+
+/// What is to change next.
+enum Wanted {
+    Credit(Grant),
+    Pace(PaceChange),
+}
+
+impl Proposed {
+    /// The buyer's request that a credit note grants.
+    pub(super) fn ask(&self) -> Option<u64> {
+        match &self.change {
+            Change::Credit(note) => note.ask,
+            _ => None,
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self.change {
+            Change::Credit(_) => "credit note",
+            Change::Pace(_) => "change of pace",
+            _ => "change",
+        }
+    }
 }
 
 impl Amends {
@@ -124,27 +84,15 @@ impl Amends {
             agreement: Agreement::new(terms),
             sent: 0,
             heard: 0,
-            wanted: None,
             proposed: None,
-            asks: BTreeMap::new(),
-            items: BTreeSet::new(),
-            granted: Amount::ZERO,
-            windows: VecDeque::new(),
-            ends: VecDeque::new(),
+            notes: Notes::default(),
+            pace: None,
+            refused_pace: None,
             phase: Phase::default(),
         }
     }
 
-    /// An invoice leaves: its items can be complained of.
-    pub(super) fn sold(&mut self, Window { number, from_seq, to_seq, root, .. }: &Window) {
-        if self.windows.len() == WINDOWS_KEPT {
-            self.windows.pop_front();
-        }
-        let (number, from_seq, to_seq, root) = (*number, *from_seq, *to_seq, *root);
-        self.windows.push_back(Sold { number, from_seq, to_seq, root });
-    }
-
-    /// The first item that must not leave, while a note waits for the buyer's signature.
+    /// The first item that must not leave, while a change waits for the buyer's signature.
     pub(super) fn stops_at(&self) -> u64 {
         self.proposed.as_ref().map_or(u64::MAX, |proposed| proposed.from_seq)
     }
@@ -154,143 +102,99 @@ impl Amends {
         self.proposed.as_ref().map(|proposed| proposed.since_ms)
     }
 
-    /// What became of a note; `None` while it is under way, or where it is long forgotten.
-    pub(super) fn note(&self, number: u64) -> Option<&NoteEnd> {
-        let mut ends = self.ends.iter().rev();
-        ends.find(|(of, _)| *of == number).map(|(_, end)| end)
+    /// What the buyer owes an answer to.
+    pub(super) fn unanswered(&self) -> &'static str {
+        self.proposed.as_ref().map_or("change", Proposed::what)
     }
 
-    /// Requests that nobody has answered, the oldest first.
-    pub(super) fn asks(&self) -> impl Iterator<Item = &OpenAsk> {
-        self.asks.values()
-    }
-
-    fn ended(&mut self, number: u64, end: NoteEnd) {
-        if self.ends.len() == ENDS_KEPT {
-            self.ends.pop_front();
-        }
-        self.ends.push_back((number, end));
-    }
-
-    /// What is to be credited next: a person's word goes first.
-    fn next(&mut self) -> Option<Grant> {
-        let granted = self.asks.values_mut().find(|ask| ask.granted);
-        let of_ask = |ask: &mut OpenAsk| {
-            let (items, reason) = (vec![ask.seq], ask.reason);
-            Grant { items, reason, amount: Some(ask.amount), ask: Some(ask.number) }
-        };
-        self.wanted.take().or_else(|| granted.map(of_ask))
+    /// What is to change next: a person's word goes first.
+    fn next(&mut self) -> Option<Wanted> {
+        let note = self.notes.next().map(Wanted::Credit);
+        note.or_else(|| self.pace.take().map(Wanted::Pace))
     }
 }
 
 impl Stream {
-    /// Takes in what a person wants credited; gives the number that the note will have.
+    /// Takes in the pace that windows to come are to have.
     ///
     /// # Errors
-    /// Why there will be no such note, as a sentence.
-    pub(super) fn want(&mut self, grant: Grant) -> Result<u64, String> {
-        let (from_seq, amends) = (self.next_from(), &self.amends);
-        if amends.phase != Phase::Open || self.terms.is_last(from_seq - 1) {
-            let why = "no window follows that it could be netted in: \
-                       `sdpp dispute bundle` has what proves the session";
-            return Err(why.to_owned());
+    /// Why they will not, as a sentence.
+    pub(super) fn want_pace(&mut self, change: PaceChange) -> Result<(), String> {
+        change.pace.check()?;
+        if self.amends.phase != Phase::Open || self.terms.is_last(self.next_from() - 1) {
+            return Err("no window follows that could have another pace".to_owned());
         }
-        if amends.wanted.is_some() {
-            return Err("another credit note is on its way: try again".to_owned());
-        }
-        if grant.ask.is_some_and(|ask| !amends.asks.contains_key(&ask)) {
-            return Err("the buyer has no such request open".to_owned());
-        }
-        let items: BTreeSet<u64> = grant.items.iter().copied().collect();
-        let sent = self.windows.items();
-        if items.is_empty() || items.len() > CREDITED_ITEMS_MAX {
-            return Err(format!("name 1 to {CREDITED_ITEMS_MAX} items"));
-        }
-        if let Some(seq) = items.iter().find(|seq| !(1..=sent).contains(*seq)) {
-            return Err(format!("item {seq} was not sent: {sent} items were"));
-        }
-        let amount = grant.amount.or_else(|| self.price_of(&items)).ok_or("it is too much")?;
-        let total = amends.agreement.agreed().last_leg().credited().checked_add(amount);
-        let price = amends.agreement.agreed().last_leg().price_of(sent);
-        if amount == Amount::ZERO || total.is_none() || total > price {
-            let price = price.unwrap_or_default();
-            return Err(format!("{amount} cannot be credited: {sent} items cost {price} in all"));
-        }
-        let (items, amount) = (items.into_iter().collect(), Some(amount));
-        self.amends.wanted = Some(Grant { items, amount, ..grant });
-        Ok(self.amends.sent + 1)
-    }
-
-    /// Answers a request for a person who does not grant it.
-    ///
-    /// # Errors
-    /// When there is no such request, as a sentence.
-    pub(super) fn decline(&mut self, ask: u64, why: &str, out: &mut Outputs) -> Result<(), String> {
-        let is_under_way = self.amends.proposed.as_ref().is_some_and(|p| p.note.ask == Some(ask));
-        if is_under_way || !self.amends.asks.contains_key(&ask) {
-            return Err(format!("the buyer has no request {ask} open"));
-        }
-        self.refuse(ask, why, out);
+        self.amends.pace = Some(change).filter(|change| change.pace != self.pace_ahead());
         Ok(())
     }
 
-    /// Proposes what is to be credited next, if no note is under way.
+    /// A window is closed: our own rule says at which pace the session goes on.
+    pub(super) fn see_to_pace(&mut self) {
+        let Some(rule) = &self.rule else { return };
+        let Some((pace, why)) = rule.pace(&self.pace_facts()) else { return };
+        let is_new = pace != self.pace_ahead() && self.amends.refused_pace != Some(pace);
+        if self.amends.sent < PACED_BY_RULE_MAX && is_new {
+            // Where no window follows there is nothing to change.
+            let _ = self.want_pace(PaceChange { pace, why });
+        }
+    }
+
+    /// The pace of windows to come as it is agreed, or about to be.
+    fn pace_ahead(&self) -> Pace {
+        match self.amends.proposed.as_ref().map(|proposed| &proposed.change) {
+            Some(Change::Pace(change)) => change.pace,
+            _ => self.agreed().pace(self.next_from()),
+        }
+    }
+
+    /// Proposes what is to change next, if nothing is under way.
     pub(super) fn propose(&mut self, now_ms: u64, out: &mut Outputs) {
+        // The first window is as it was ordered.
         while self.amends.proposed.is_none()
-            && let Some(grant) = self.amends.next()
+            && self.next_from() > 1
+            && let Some(wanted) = self.amends.next()
         {
-            let (number, ask) = (self.amends.sent + 1, grant.ask);
-            if ask.is_some_and(|ask| !self.amends.asks.contains_key(&ask)) {
-                // Our own rule or another person was first, and a request has one answer.
-                let why = "the buyer's request was answered meanwhile".to_owned();
-                self.amends.ended(number, NoteEnd::Refused(why));
-                continue;
-            }
-            if let Err(why) = self.propose_one(number, grant, now_ms, out) {
-                self.amends.ended(number, NoteEnd::Refused(why.clone()));
-                ask.into_iter().for_each(|ask| self.refuse(ask, &why, out));
+            match wanted {
+                Wanted::Credit(grant) => self.propose_credit(grant, now_ms, out),
+                // Nobody waits for it: what cannot be is left as it is.
+                Wanted::Pace(change) => {
+                    drop(self.propose_change(Change::Pace(change), now_ms, out));
+                }
             }
         }
     }
 
-    fn propose_one(
+    /// Sends a change that is to be in force from the next window on.
+    ///
+    /// # Errors
+    /// What makes it none, as a sentence.
+    pub(super) fn propose_change(
         &mut self,
-        number: u64,
-        Grant { items, reason, amount, ask }: Grant,
+        change: Change,
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), String> {
+        let (number, by, from_seq) = (self.amends.sent + 1, Role::Seller, self.next_from());
         if number > AMENDS_MAX {
-            return Err(format!("a session has {AMENDS_MAX} credit notes at most"));
+            return Err(format!("a session has {AMENDS_MAX} changes at most"));
         }
-        let (by, from_seq) = (Role::Seller, self.next_from());
-        let amount = amount.unwrap_or_default();
-        let total = self.amends.agreement.agreed().last_leg().credited().checked_add(amount);
-        let total = total.ok_or("the credits pass 128 bits")?;
-        let note = CreditNote { amount, total, items, reason, ask };
-        let change = Change::Credit(note.clone());
-        let draft = Draft::new(self.terms.session, &Amend { number, by, from_seq, change });
+        let amend = Amend { number, by, from_seq, change: change.clone() };
+        let draft = Draft::new(self.terms.session, &amend);
         let (message, frame) = draft.sign(&self.offer.key, "");
         self.amends.agreement.take(by, &message)?;
         out.record(Record::Amend { by, message });
         out.send(frame);
         self.amends.sent = number;
-        self.amends.proposed = Some(Proposed { number, from_seq, note, since_ms: now_ms });
+        self.amends.proposed = Some(Proposed { number, from_seq, change, since_ms: now_ms });
         Ok(())
     }
 
-    /// No window follows any more: what is not credited by now is not.
+    /// No window follows any more: what is not changed by now is not.
     pub(super) fn end_amends(&mut self, out: &mut Outputs) {
         if self.amends.phase == Phase::Open {
             self.amends.phase = Phase::Ending;
-            let why = "the session ends, and no window follows to net it in";
-            if self.amends.wanted.take().is_some() {
-                self.amends.ended(self.amends.sent + 1, NoteEnd::Refused(why.to_owned()));
-            }
-            // What is granted with a note that is out is answered by that.
-            let granted = self.amends.proposed.as_ref().and_then(|proposed| proposed.note.ask);
-            let asks = self.amends.asks.keys().copied().filter(|ask| Some(*ask) != granted);
-            asks.collect::<Vec<u64>>().into_iter().for_each(|ask| self.refuse(ask, why, out));
+            self.amends.pace = None;
+            self.end_notes("the session ends, and no window follows to net it in", out);
         }
     }
 
@@ -326,20 +230,22 @@ impl Stream {
         .map_err(|fault| fault.shown_by([evidence]))
     }
 
-    /// The buyer's signature under the very note that waits for it.
+    /// The buyer's signature under the very change that waits for it.
     fn hear_agreement(&mut self, message: SignedMessage, out: &mut Outputs) -> Result<(), Fault> {
-        let other = || bad("what the buyer signed is not the credit note that was proposed");
+        let what = self.amends.unanswered();
+        let other = || bad(format!("what the buyer signed is not the {what} that was proposed"));
         let proposed = self.amends.proposed.take().ok_or_else(other)?;
         match self.amends.agreement.take(Role::Buyer, &message) {
             Ok(Word::Agreed) => {}
             _ => return Err(other()),
         }
         out.record(Record::Amend { by: Role::Buyer, message });
-        let Proposed { number, from_seq, note, .. } = proposed;
-        let CreditNote { amount, total, items, ask, .. } = note;
-        self.amends.asks.retain(|number, _| Some(*number) != ask);
-        self.amends.items.extend(items);
-        self.amends.ended(number, NoteEnd::Agreed { from_seq, amount, total });
+        let Proposed { number, from_seq, change, .. } = proposed;
+        match change {
+            Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
+            Change::Pace(_) => self.reserve(from_seq - 1, out),
+            _ => {}
+        }
         Ok(())
     }
 
@@ -354,114 +260,37 @@ impl Stream {
         let proposed = self.amends.proposed.take_if(is_it);
         let proposed = proposed.ok_or_else(|| bad("the buyer refuses what was not proposed"))?;
         out.record(Record::Amend { by: Role::Buyer, message });
-        self.amends.asks.retain(|number, _| Some(*number) != proposed.note.ask);
-        let why = format!("the buyer refuses it: {}", legible(why));
-        self.amends.ended(number, NoteEnd::Refused(why));
-        Ok(())
-    }
-
-    /// A request: granted up to what our own rule allows, else kept for a person.
-    fn hear_ask(
-        &mut self,
-        number: u64,
-        ask: &Ask,
-        message: SignedMessage,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
-        self.count_ask(number)?;
-        let is_known = self.is_sold(number, ask)?;
-        out.record(Record::Amend { by: Role::Buyer, message });
-        if self.amends.phase == Phase::Over {
-            return Ok(());
-        }
-        let cost = self.price_of(&BTreeSet::from([ask.seq])).unwrap_or_default();
-        let amount = ask.amount.unwrap_or(cost);
-        let asked = self.amends.asks.values().any(|other| other.seq == ask.seq);
-        let refused = match is_known {
-            _ if self.amends.phase == Phase::Ending => "no window follows to net it in",
-            false => "its window is too long ago",
-            _ if asked || self.amends.items.contains(&ask.seq) => "it was asked for already",
-            _ if amount == Amount::ZERO => "the item cost nothing",
-            true => "",
-        };
-        let (seq, reason) = (ask.seq, ask.reason);
-        let granted = refused.is_empty() && self.grants(amount, cost);
-        self.amends.asks.insert(number, OpenAsk { number, seq, reason, amount, granted });
-        if !refused.is_empty() {
-            self.refuse(number, refused, out);
+        match proposed.change {
+            Change::Credit(note) => {
+                let why = format!("the buyer refuses it: {}", legible(why));
+                self.amends.notes.refused(number, note.ask, why);
+            }
+            Change::Pace(change) => self.amends.refused_pace = Some(change.pace),
+            _ => {}
         }
         Ok(())
     }
 
     /// Counts a request. A buyer that waits for no answers is not served.
-    fn count_ask(&mut self, number: u64) -> Result<(), Fault> {
+    pub(super) fn count_ask(&mut self, number: u64) -> Result<(), Fault> {
         if number != self.amends.heard + 1 {
             let next = self.amends.heard + 1;
             return Err(bad(format!("the buyer's amend {number} comes where {next} is due")));
         }
-        if number > AMENDS_MAX || self.amends.asks.len() >= ASKS_OPEN_MAX {
+        if number > AMENDS_MAX || self.amends.notes.asks().count() >= ASKS_OPEN_MAX {
             return Err(unexpected("one more request", Some(self.terms.session)));
         }
         self.amends.heard = number;
         Ok(())
     }
 
-    /// Whether the item is in a window that we still know; a proof that is none is misconduct.
-    fn is_sold(&self, number: u64, ask: &Ask) -> Result<bool, Fault> {
-        let Ask { seq, invoice, ref body, ref proof, .. } = *ask;
-        let wrong =
-            |why: &str| Fault::theirs(Code::BadItem, format!("item {seq} was asked for: {why}"));
-        if invoice == 0 || invoice > self.windows.closed() {
-            return Err(wrong("no such invoice was sent"));
-        }
-        let Some(sold) = self.amends.windows.iter().find(|sold| sold.number == invoice) else {
-            return match self.amends.windows.back().is_some_and(|last| last.number >= invoice) {
-                true => Ok(false),
-                false => Err(wrong("no such invoice was sent")),
-            };
-        };
-        let place = seq.checked_sub(sold.from_seq).filter(|_| seq <= sold.to_seq);
-        let count = sold.to_seq + 1 - sold.from_seq;
-        if (place, count) != (Some(proof.index.into()), proof.count.into()) {
-            return Err(wrong("it does not stand in that invoice's window"));
-        }
-        let opened = self.keys.from(Role::Buyer).open(MessageKind::Amend, number, &body.0);
-        let item = opened.map_err(|error| wrong(&error.to_string()))?;
-        let salt = salt(self.keys.salt_secret(), seq);
-        let leaf = leaf(&self.terms.session, seq, &salt, &item);
-        if leaf != ask.leaf || !proof.verify(&leaf, &sold.root) {
-            return Err(wrong("the proof does not lead to the invoiced root"));
-        }
-        Ok(true)
-    }
-
-    /// Whether our own rule grants this without a person; then it counts as granted.
-    fn grants(&mut self, amount: Amount, cost: Amount) -> bool {
-        let most = self.offer.policy.credit_up_to.get(&self.terms.currency.name);
-        let granted = self.amends.granted.checked_add(amount);
-        let granted = granted.filter(|all| amount <= cost && most.is_some_and(|most| all <= most));
-        self.amends.granted = granted.unwrap_or(self.amends.granted);
-        granted.is_some()
-    }
-
     /// Answers a request with a reason why not.
     pub(super) fn refuse(&mut self, number: u64, why: &str, out: &mut Outputs) {
-        self.amends.asks.remove(&number);
         let change = Change::Refused(Refused { why: legible(why) });
         let amend = Amend { number, by: Role::Buyer, from_seq: 0, change };
         let (message, frame) = Draft::new(self.terms.session, &amend).sign(&self.offer.key, "");
         out.record(Record::Amend { by: Role::Seller, message });
         out.send(frame);
-    }
-
-    /// What these items cost, in the way that totals count them.
-    fn price_of(&self, items: &BTreeSet<u64>) -> Option<Amount> {
-        let price = |seq: &u64| {
-            let leg = self.agreed().leg(*seq);
-            Some(leg.price_of(*seq)?.saturating_sub(leg.price_of(seq.checked_sub(1)?)?))
-        };
-        let sum = |sum: Amount, seq| sum.checked_add(price(seq)?);
-        items.iter().try_fold(Amount::ZERO, sum)
     }
 }
 

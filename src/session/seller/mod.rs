@@ -3,20 +3,21 @@
 mod accept;
 mod amending;
 mod bills;
+mod crediting;
 mod offer;
 mod purse;
 mod redeeming;
 mod steps;
 mod stream;
 
-pub use amending::{Grant, NoteEnd, OpenAsk};
-pub use offer::{Offer, SellerPolicy, SellerRandomness};
+pub use crediting::{Grant, NoteEnd, OpenAsk};
+pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Codec, Draft, Envelope, Menu, Moment, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, Moment, PaceChange, PaceReason, Reason};
 use crate::record::{End, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
-use crate::terms::{Role, SessionId};
+use crate::terms::{Pace, Role, SessionId};
 use accept::Accepted;
 use std::sync::Arc;
 use steps::greet;
@@ -77,7 +78,7 @@ enum Event<'a> {
     Message(Envelope<'a>),
     Items(Vec<Vec<u8>>),
     Other(Input<'a>),
-    /// A person has granted something.
+    /// Something is to change.
     Granted,
     Timeout,
 }
@@ -180,14 +181,34 @@ impl Seller {
         declined
     }
 
+    /// Windows to come are to be of another size, or others may be unpaid: the buyer is asked at the
+    /// next window's beginning. What becomes of it shows in the windows.
+    ///
+    /// # Errors
+    /// Why that cannot be, as a sentence.
+    pub fn change_pace(&mut self, pace: Pace, why: PaceReason, now_ms: u64) -> Result<(), String> {
+        self.open_stream()?.want_pace(PaceChange { pace, why })?;
+        self.step(Event::Granted, now_ms);
+        Ok(())
+    }
+
+    /// From here on this rule says at which pace the session goes on.
+    pub fn follow(&mut self, rule: PaceRule) {
+        if let Ok(stream) = self.open_stream() {
+            stream.rule = Some(rule);
+        }
+    }
+
     /// What became of a credit note; `None` while it is under way.
     pub fn note(&self, number: u64) -> Option<NoteEnd> {
-        self.stream().and_then(|stream| stream.amends.note(number)).cloned()
+        self.stream().and_then(|stream| stream.amends.notes.note(number)).cloned()
     }
 
     /// What the buyer asks for and nobody has answered, the oldest first.
     pub fn asks(&self) -> Vec<OpenAsk> {
-        self.stream().map(|stream| stream.amends.asks().cloned().collect()).unwrap_or_default()
+        self.stream()
+            .map(|stream| stream.amends.notes.asks().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Where the session stands, for people.

@@ -1,9 +1,12 @@
 //! What a seller brings to every session, and the randomness that each one is told.
 
 use super::redeeming::RedeemWhen;
-use crate::message::Menu;
+use crate::message::{Menu, PaceReason};
+use crate::terms::{Pace, PaceFacts};
 use sdpp_ledger::{Amount, Digest, Key};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What all sessions of a seller share.
@@ -42,6 +45,9 @@ pub struct SellerPolicy {
     /// a buyer that asks with the proof of an item; by the currency's name. Nothing where none is
     /// given.
     pub credit_up_to: BTreeMap<String, Amount>,
+    /// Says at which pace a session goes on, each time a window is closed; the menu's where there is
+    /// none. [`super::Seller::follow`] gives one session a rule of its own.
+    pub pace: Option<PaceRule>,
     /// An invoice waits for its anchor's transaction and names it.
     pub anchor_before: bool,
     /// Records wait for the session's end and ride under one root.
@@ -60,6 +66,33 @@ impl SellerPolicy {
     pub(super) fn redeem_when(&self, currency: &str) -> RedeemWhen {
         let above = self.redeem_above.get(currency).copied();
         RedeemWhen { above, every_ms: self.redeem_every_ms }
+    }
+}
+
+/// What says at which pace a session goes on: a pure function of what the session has seen of its
+/// buyer, and of what whoever made the rule knew of it before.
+#[derive(Clone)]
+pub struct PaceRule(Arc<Pacing>);
+
+type Pacing = dyn Fn(&PaceFacts) -> Option<(Pace, PaceReason)> + Send + Sync;
+
+impl PaceRule {
+    /// A rule; it answers nothing where the pace is to stay as it is.
+    pub fn new(
+        rule: impl Fn(&PaceFacts) -> Option<(Pace, PaceReason)> + Send + Sync + 'static,
+    ) -> Self {
+        PaceRule(Arc::new(rule))
+    }
+
+    /// The pace that is to be, and why; `None` where it stays as it is.
+    pub fn pace(&self, facts: &PaceFacts) -> Option<(Pace, PaceReason)> {
+        (self.0)(facts)
+    }
+}
+
+impl fmt::Debug for PaceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PaceRule")
     }
 }
 

@@ -75,6 +75,11 @@ impl Purse {
         Purse { id, domain, signer, base, deposit, best, redeemed, keep: false, waiting, look }
     }
 
+    /// What the channel has for this session.
+    pub(super) fn room(&self) -> Amount {
+        self.deposit.saturating_sub(self.base)
+    }
+
     /// What the best voucher gives; nothing where it is not above what was vouched before.
     pub(super) fn redeem(&self) -> Option<Redeem> {
         let best = self.best.as_ref().filter(|best| best.cumulative_amount > self.base)?;

@@ -5,7 +5,7 @@ use super::accept::Accepted;
 use super::amending::Amends;
 use super::bills::{Bill, Bills, Unacked};
 use super::purse::Purse;
-use super::{Ending, Offer};
+use super::{Ending, Offer, PaceRule};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, SealError, leaf, salt, wrap};
 use crate::message::{
@@ -14,7 +14,7 @@ use crate::message::{
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Agreed, Purpose, Role, Terms};
+use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) untold: Vec<Anchored>,
     pub(super) purse: Option<Purse>,
     pub(super) amends: Amends,
+    /// Says at which pace the session goes on.
+    pub(super) rule: Option<PaceRule>,
     /// Items that the source gave and that have not left: they were asked for before a credit note
     /// was proposed, and wait with it for the buyer's signature.
     pub(super) ready: VecDeque<Vec<u8>>,
@@ -90,7 +92,8 @@ impl Stream {
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
         let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
-        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready })
+        let rule = offer.policy.pace.clone();
+        Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready, rule })
     }
 
     /// How many items may be sent just now.
@@ -130,7 +133,10 @@ impl Stream {
             return Err(Fault::timed_out("items are out, and nothing is acknowledged"));
         }
         if self.amends.unanswered_since_ms().as_ref().is_some_and(is_long) {
-            return Err(Fault::timed_out("a credit note is out, and the buyer does not answer it"));
+            let what = self.amends.unanswered();
+            return Err(Fault::timed_out(format!(
+                "a {what} is out, and the buyer does not answer it"
+            )));
         }
         Ok(())
     }
@@ -319,8 +325,8 @@ impl Stream {
             root: window.root,
             reference: self.terms.session.reference(Purpose::Payment, window.number),
             due_at: Moment(due_ms),
-            rate: None,
-            pace: None,
+            rate: self.amends.agreement.invoice_rate(&self.offer.menu, window.from_seq),
+            pace: self.amends.agreement.invoice_pace(window.from_seq),
         };
         let brings_item = last.is_some();
         let (body, leaf) = last.map(|LastItem { body, leaf }| (Base64(body), leaf)).unzip();
@@ -343,18 +349,24 @@ impl Stream {
     ) {
         let Drafted { draft, brings_item, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
-        self.amends.sold(&window);
+        self.amends.notes.sold(&window);
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
         let leaves = Leaves::of(leaves);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
-        let credit = self.agreed().pace(to_seq.saturating_add(1)).credit_items();
-        out.record(Record::Reserved { to_seq: to_seq.saturating_add(credit) });
+        self.reserve(to_seq, out);
         if brings_item {
             let cumulative = Cumulative { seq: to_seq, digest };
             self.bills.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
         }
         out.send(frame);
         self.bills.add(bill);
+        self.see_to_pace();
+    }
+
+    /// Reserves the seqs that may leave once all items up to this one have.
+    pub(super) fn reserve(&self, seq: u64, out: &mut Outputs) {
+        let credit = self.agreed().pace(seq.saturating_add(1)).credit_items();
+        out.record(Record::Reserved { to_seq: seq.saturating_add(credit) });
     }
 
     /// The anchor that a message of ours owes, where the seller keeps records.
@@ -376,6 +388,28 @@ impl Stream {
     /// The terms, and what both have signed since.
     pub(super) fn agreed(&self) -> &Agreed {
         self.amends.agreement.agreed()
+    }
+
+    /// What our rule for paces is told.
+    pub(super) fn pace_facts(&self) -> PaceFacts {
+        let paid = self.bills.paid_items();
+        let leg = self.agreed().last_leg();
+        let room = self.purse.as_ref().map(|purse| {
+            let owed = leg.owed_for(self.windows.items()).unwrap_or_default();
+            leg.currency.rate.in_default(purse.room().saturating_sub(owed))
+        });
+        PaceFacts {
+            pace: self.agreed().pace(self.next_from()),
+            windows: self.windows.closed(),
+            price: leg.price,
+            settled: self.agreed().worth(paid),
+            unsettled: self
+                .agreed()
+                .worth(self.windows.items())
+                .saturating_sub(self.agreed().worth(paid)),
+            room,
+            is_ledger_well: true,
+        }
     }
 
     /// The first seq of the next window that has not begun.
