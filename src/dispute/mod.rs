@@ -25,6 +25,6 @@ pub use case::{JudgeError, Keys};
 pub use export::{Disclosure, ExportError, Gather, export};
 pub use judge::{judge, judge_own};
 pub use verdict::{
-    Condition, Debt, DisclosedItem, Figure, MISDEEDS_MAX, Misdeed, Offence, Paper, Parting, Party,
-    Trade, Verdict, Vouched, Word,
+    Condition, Debt, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Misdeed, Offence, Paper,
+    Parting, Party, Pay, Trade, Verdict, Vouched, Word,
 };
