@@ -80,7 +80,10 @@ fn what_a_channel_paid_is_its_sessions_whatever_was_written_when_it_broke() {
 
         let all = [&entries[..], &[told(&entries, channel, ChangeKind::Closed { settled: most })]];
         let after = only(&all.concat());
-        assert_eq!((after.last.paid, after.last.settled, after.last.outstanding), (most, most, Amount::ZERO));
+        assert_eq!(
+            (after.last.paid, after.last.settled, after.last.outstanding),
+            (most, most, Amount::ZERO)
+        );
         // The last voucher did not arrive, or was not redeemed in time.
         let less = before.last.invoiced.saturating_sub(Amount::new(1));
         let fact = told(&entries, channel, ChangeKind::Closed { settled: less });

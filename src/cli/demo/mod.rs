@@ -239,7 +239,8 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
             ))?;
         }
     }
-    let paid = sold.last.invoiced == sold.last.settled && bought.last.invoiced == bought.last.settled;
+    let paid =
+        sold.last.invoiced == sold.last.settled && bought.last.invoiced == bought.last.settled;
     if ended.end != End::Complete || !paid || anchored != anchors.len() {
         return Err(wrong(format!("the session did not end paid and anchored: {}", ended.why)));
     }
@@ -247,7 +248,9 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
 }
 
 fn summary(sold: &Statement, anchored: usize, anchors: usize, seconds: f64, dir: &Path) -> Outcome {
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(sold.last.decimals), sold.last.currency);
+    let money = |amount: Amount| {
+        format!("{} {}", amount.to_decimal(sold.last.decimals), sold.last.currency)
+    };
     let (owed, paid) = (money(sold.last.invoiced), money(sold.last.settled));
     let (items, windows, k) = (sold.items_delivered, sold.windows, sold.granularity);
     out::line(format_args!(
