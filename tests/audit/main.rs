@@ -8,11 +8,14 @@ mod channels;
 mod lies;
 mod credits;
 mod figures;
+mod legs;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
 mod pruned;
 mod remainders;
+#[allow(dead_code)]
+mod told;
 
 use lies::lie;
 use pair::{Pair, Setting, Side, key, ledger};
@@ -154,7 +157,10 @@ fn an_honest_session_is_stated_in_full_and_nothing_is_wrong() {
             assert_eq!((one.seller, one.buyer), (seller(), buyer()));
             assert_eq!((one.topic.as_str(), one.items_delivered), ("gas", 6));
             let eighteen = Amount::new(18);
-            assert_eq!((one.last.invoiced, one.last.paid, one.last.settled), (eighteen, eighteen, eighteen));
+            assert_eq!(
+                (one.last.invoiced, one.last.paid, one.last.settled),
+                (eighteen, eighteen, eighteen)
+            );
             assert_eq!((one.last.outstanding, one.items_acked), (Amount::ZERO, 6));
             assert_eq!(one.state, State::Ended(End::Complete));
             assert!(one.anchors.iter().all(|line| line.ok && line.evidence.is_some()));
