@@ -8,6 +8,7 @@
 mod bundle;
 mod case;
 mod export;
+mod figures;
 mod judge;
 mod misconduct;
 mod money;
