@@ -23,9 +23,9 @@ pub(super) struct Price<'a> {
     /// What the seller asks must be exactly this: it was heard, and brings all changes; and the buyer
     /// has not both taken and refused one, so that the seller could have followed either.
     is_exact: bool,
-    /// Before the last change that is in evidence there was one that is not, and nobody was heard who
-    /// would have it.
-    has_gap: bool,
+    /// The number of the first change that is not in evidence and must have been there before one
+    /// that is, where nobody was heard who would have it.
+    gap: Option<u64>,
 }
 
 impl<'a> Price<'a> {
@@ -42,7 +42,7 @@ impl<'a> Price<'a> {
             credited: BTreeMap::new(),
             papers: Vec::new(),
             is_exact,
-            has_gap: !is_exact && has_gap(&amends),
+            gap: (!is_exact).then(|| gap(&amends)).flatten(),
         };
         let mut misdeeds = twice(&amends);
         for amend in &amends {
@@ -70,6 +70,12 @@ impl<'a> Price<'a> {
     /// Anything else changes what holds once both have signed it.
     fn settle(&mut self, amend: &Signed<'_>, answers: &Answers<'_, '_>) {
         let (agreed, refused) = (answers.agreed(amend), answers.refused(amend));
+        // What was left out before a credit note may have been the leg that it is of: its units are
+        // nobody knows which.
+        let is_adrift = self.gap.is_some_and(|gap| gap < amend.message.number);
+        if is_credit(amend) && is_adrift {
+            return;
+        }
         if is_credit(amend) && refused.is_none() {
             let leg = self.legs().count().saturating_sub(1);
             let credited = self.credited.entry(leg).or_default();
@@ -97,7 +103,7 @@ impl<'a> Price<'a> {
 
     /// Whether a change was left out that one in evidence follows on.
     pub(super) fn has_gap(&self) -> bool {
-        self.has_gap
+        self.gap.is_some()
     }
 
     /// All that the seller has signed that it credits of a leg.
@@ -215,10 +221,11 @@ fn quote(case: &Case<'_>) -> Option<Quote> {
     menu.currency(&currency.name, currency.method)?.quote.clone()
 }
 
-/// Whether the seller's proposals, whose numbers begin with 1 and go on one by one, lack one.
-fn has_gap(amends: &[&Signed<'_>]) -> bool {
+/// The first that the seller's proposals lack, whose numbers begin with 1 and go on one by one.
+fn gap(amends: &[&Signed<'_>]) -> Option<u64> {
     let numbers: BTreeSet<u64> = amends.iter().map(|amend| amend.message.number).collect();
-    numbers.last().is_some_and(|last| *last != numbers.len() as u64)
+    let last = *numbers.last()?;
+    (1..=last).find(|number| !numbers.contains(number))
 }
 
 /// Two different changes under one number: whoever brings them, the seller has signed both.

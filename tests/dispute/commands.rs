@@ -277,7 +277,7 @@ fn a_session_with_two_legs_is_shown_leg_by_leg() {
     let rows = [
         "windows      3 of at most 4 items, 6 from item 5 on (earned)",
         "  leg          1: items 1 to 10, in SDP by transfer on sdpp:story",
-        "    invoiced     0.0001 SDP",
+        "    invoiced     0.000100 SDP",
         "  leg          2: items 11 to 16, in FAR by transfer on sdpp:elsewhere",
         "    invoiced     0.000000025 FAR",
     ];

@@ -73,7 +73,7 @@ fn each_leg_is_judged_in_its_currency() {
             let agreed =
                 "Both agreed that from item 9 on it costs 10 of the menu's own unit an item";
             assert!(told.contains(agreed), "{told}");
-            assert!(told.contains("The buyer owes the seller 0.00004 SDP, unless"), "{told}");
+            assert!(told.contains("The buyer owes the seller 0.000040 SDP, unless"), "{told}");
         }
         // A buyer's ledger is its own word.
         let alone = verdict(&[buyer]);
@@ -110,6 +110,33 @@ fn a_seller_that_leaves_out_its_own_leg_has_invoiced_what_no_leg_has() {
     let found = verdict(&[without, buyer]);
     assert_eq!(offences(&found), [], "the buyer brings it: {found}");
     assert_eq!(debts(&found), [(Role::Buyer, "SDP", 40, 0)], "{found}");
+}
+
+/// Units of one currency do not become another's, dearer ones.
+#[test]
+fn a_credit_of_a_leg_that_the_buyer_leaves_out_is_credited_in_no_other() {
+    let mut told = Told::order("SDP", Method::Transfer);
+    told.window(Paid::Final);
+    assert!(told.begin_leg("FAR", Method::Transfer, 10));
+    told.window(Paid::Final);
+    assert!(told.credit(5));
+    told.window(Paid::Final).end();
+    let [seller, buyer] = both(&told);
+    let credited = |found: &Verdict| -> Vec<u128> {
+        found.legs.iter().map(|leg| leg.credited.units()).collect()
+    };
+    let without = lie(&buyer, |body| {
+        body.messages.retain(|one| one.kind != MessageKind::Amend || one.number != 1);
+    });
+    let alone = verdict(std::slice::from_ref(&without));
+    assert_eq!(credited(&alone), [0], "{alone}");
+    assert!(alone.debts.iter().all(|debt| debt.by == Role::Buyer), "{alone}");
+    never_accused(&alone, Role::Seller);
+    for bundles in [vec![buyer], vec![seller, without]] {
+        let found = verdict(&bundles);
+        assert_eq!(credited(&found), [0, 5], "{found}");
+        assert_eq!(offences(&found), [], "{found}");
+    }
 }
 
 /// By the seller's own signature, where it was heard.
