@@ -293,7 +293,7 @@ fn a_pruned_journal_with_legs_is_stated_and_judged_as_before() {
         let [before, after] = [before, after].map(|mut all| bare(all.statements.remove(0)));
         assert_eq!(before, after);
         assert_eq!(judged.misdeeds, 0, "{judged}");
-        assert_eq!((judged.debts.clone(), judged.misdeeds), (again.debts, again.misdeeds));
+        assert_eq!((&judged.debts, judged.misdeeds), (&again.debts, again.misdeeds));
         let dues = |all: &Verdict| all.legs.iter().map(|leg| leg.due).collect::<Vec<_>>();
         assert_eq!(dues(&judged), dues(&again));
     }

@@ -24,12 +24,16 @@ use sdpp::journal::{
     Delivery, Entry, Journal, Obligation, Prepare, Write, delivery, obligation, outbox,
 };
 use sdpp::record::{Act, End, Record};
-use sdpp_ledger::{Amount, Call, ChannelId, Evidence, PublicKey, Reference, Row, Signed, TxId};
+use sdpp_ledger::{
+    Amount, Call, ChannelId, Evidence, LedgerId, PublicKey, Reference, Row, Signed, TxId,
+};
+use std::collections::BTreeMap;
 
 /// One side's real journal, in which everything that was owed is settled as soon as it can be.
 struct Book {
     journal: Journal,
-    number: u64,
+    /// The next transaction's number on each ledger.
+    numbers: BTreeMap<LedgerId, u64>,
     _dir: tempfile::TempDir,
 }
 
@@ -41,7 +45,7 @@ impl Book {
     fn written(side: &Side, owner: PublicKey) -> Book {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(&dir.path().join("journal"), owner).unwrap();
-        let mut book = Book { journal, number: 0, _dir: dir };
+        let mut book = Book { journal, numbers: BTreeMap::new(), _dir: dir };
         for record in &side.records {
             book.commit(Write::Append { session: side.session, record: Box::new(record.clone()) });
             book.settle();
@@ -85,13 +89,16 @@ impl Book {
         };
         let references: Vec<Reference> = rows.iter().map(|row| row.owed.reference).collect();
         let tx = pair::tx_of(&references[0]);
+        // What is carried out together is owed to one ledger.
+        let ledger = rows[0].owed.ledger.clone();
+        let number = self.numbers.entry(ledger.clone()).or_default();
         let signed =
-            Signed { number: self.number, tx: Some(tx.clone()), raw: vec![1], fee: Amount::ZERO };
-        self.number += 1;
+            Signed { number: *number, tx: Some(tx.clone()), raw: vec![1], fee: Amount::ZERO };
+        *number += 1;
         let account = identity.account();
-        let prepare = Prepare { ledger: ledger(), account, call, references, head, signed };
+        let prepare = Prepare { ledger: ledger.clone(), account, call, references, head, signed };
         let id = delivery::DeliveryId {
-            ledger: ledger(),
+            ledger,
             account: identity.account(),
             number: prepare.signed.number,
         };
