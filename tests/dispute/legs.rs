@@ -139,6 +139,9 @@ fn a_credit_of_a_leg_that_the_buyer_leaves_out_is_credited_in_no_other() {
     }
 }
 
+/// What the judge says, and the change to an invoice that it says it of.
+type Untrue<'a> = (&'a str, &'a dyn Fn(&mut serde_json::Value));
+
 /// By the seller's own signature, where it was heard.
 #[test]
 fn an_invoice_in_a_currency_at_a_rate_or_of_a_pace_that_was_not_agreed_is_misconduct() {
@@ -147,7 +150,7 @@ fn an_invoice_in_a_currency_at_a_rate_or_of_a_pace_that_was_not_agreed_is_miscon
     assert!(paced.pace(6, 1));
     paced.window(Paid::Final).end();
     let [seller, buyer] = both(&paced);
-    let cases: [(&str, &dyn Fn(&mut serde_json::Value)); 5] = [
+    let cases: [Untrue<'_>; 5] = [
         ("asks for another currency", &|invoice| invoice["currency"] = json!("SDP")),
         ("asks for another currency, or to pay another", &|invoice| {
             invoice["payment_address"] = json!(key(1).public().account());
