@@ -107,6 +107,9 @@ pub struct Settling {
     pub session: SessionId,
     /// Seller: its channel is to be closed too.
     pub close: bool,
+    /// The leg that it is about, by its number from 1; the last, where none is named.
+    #[serde(default)]
+    pub leg: Option<usize>,
     /// Nothing is to be done.
     pub dry_run: bool,
     /// By transfer: the digest of the evidence that is to be pinned.

@@ -1,7 +1,8 @@
 //! What the ledgers said of our channels, held against what was vouched on them.
 
 use super::Problem;
-use super::statement::Statement;
+use super::payouts::{Share, shares};
+use super::statement::{LegStatement, Statement};
 use crate::journal::Entry;
 use crate::record::{Act, Owed, Record};
 use crate::terms::{InEscrow, Role, SessionId};
@@ -172,30 +173,31 @@ impl Channels {
         }
     }
 
-    /// Deals out what each channel has paid, by its ledger, to the sessions on it, in their order:
+    /// Deals out what each channel has paid, by its ledger, to the legs on it, in their order:
     /// one has what lies between its base and the next one's, whatever either side wrote of it.
     pub(super) fn deal(&self, statements: &mut [Statement]) {
-        let mut next = HashMap::new();
-        for statement in statements.iter_mut().rev() {
-            let Some(InEscrow { channel, base }) = statement.escrow else { continue };
-            let end = next.insert(channel, base);
+        for Share { statement, leg, start, end } in shares(statements) {
+            let statement = &mut statements[statement];
+            let role = statement.role;
+            let Some(leg) = statement.legs_mut().nth(leg) else { continue };
+            let Some(InEscrow { channel, .. }) = leg.escrow else { continue };
             // The next order's word is that so much was vouched before it.
-            let vouched = end.map_or(Amount::ZERO, |end| end.saturating_sub(base));
-            statement.paid = statement.paid.max(vouched);
+            let vouched = end.map_or(Amount::ZERO, |end| end.saturating_sub(start));
+            leg.paid = leg.paid.max(vouched);
             let Some((paid, is_over)) = self.paid.get(&channel) else { continue };
-            let part = end.map_or(*paid, |end| end.min(*paid)).saturating_sub(base);
-            has(statement, part, *is_over);
+            let part = end.map_or(*paid, |end| end.min(*paid)).saturating_sub(start);
+            has(role, leg, part, *is_over);
         }
     }
 }
 
-/// A session has got so much out of its channel; where that is over, it gets no more.
-fn has(statement: &mut Statement, part: Amount, is_over: bool) {
+/// A leg has got so much out of its channel; where that is over, it gets no more.
+fn has(role: Role, leg: &mut LegStatement, part: Amount, is_over: bool) {
     // Vouchers that are not redeemed are worth nothing any more; the seller's receipt still is.
-    statement.settled = match statement.role {
+    leg.settled = match role {
         Role::Seller if is_over => part,
-        _ => statement.settled.max(part),
+        _ => leg.settled.max(part),
     };
-    statement.paid = statement.paid.max(part);
-    statement.outstanding = statement.invoiced.saturating_sub(statement.settled);
+    leg.paid = leg.paid.max(part);
+    leg.outstanding = leg.invoiced.saturating_sub(leg.settled);
 }

@@ -23,6 +23,8 @@ pub(super) struct Due {
     pub(super) at_ms: u64,
     /// How many items it pays for.
     pub(super) items: u64,
+    /// The place of the leg that it pays for.
+    pub(super) leg: u16,
     /// What is owed, for as long as it is.
     open: Option<Box<Owed>>,
     /// Further transactions that were named for a claim.
@@ -64,6 +66,7 @@ impl Due {
             amount,
             at_ms,
             items: 0,
+            leg: 0,
             open: Some(Box::new(owed)),
             also: Vec::new(),
             told: None,
@@ -194,6 +197,7 @@ impl Due {
             amount: self.amount,
             items: self.items,
             at_ms: self.at_ms,
+            leg: self.leg,
             is_by_voucher,
             evidence,
             refused,

@@ -3,10 +3,10 @@
 //! A journal knows what was final when it was written. So a ledger may be ahead of it, and that is
 //! worth a note; where the ledger has less than was final, something is wrong.
 
-use super::statement::Statement;
+use super::statement::{LegStatement, Statement};
 use crate::journal::Entry;
 use crate::record::{Act, Record};
-use crate::terms::{InEscrow, Role, SessionId};
+use crate::terms::{Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Change, ChangeKind, Channel, ChannelId, LedgerId, Reference,
 };
@@ -179,22 +179,25 @@ impl AllEscrowed {
 
     /// Those whose ledger is known, in the order in which they came.
     pub(super) fn finish(mut self, statements: &[Statement]) -> Vec<Escrowed> {
-        let mut on: HashMap<ChannelId, &Statement> = HashMap::new();
+        let mut on: HashMap<ChannelId, (&Statement, &LegStatement)> = HashMap::new();
         for statement in statements {
-            on.extend(statement.escrow.map(|InEscrow { channel, .. }| (channel, statement)));
+            for leg in statement.legs() {
+                on.extend(leg.escrow.map(|on| (on.channel, (statement, leg))));
+            }
         }
         let order = std::mem::take(&mut self.order);
         let one = |channel| {
             let known = self.known.remove(&channel)?;
             let last = on.get(&channel).copied();
-            let role = last.map_or(Role::Buyer, |statement| statement.role);
-            let by_session =
-                |one: &Statement| (one.ledger.clone(), one.payee.clone(), one.asset.clone());
-            let (ledger, payee, asset) = known.funded.or_else(|| last.map(by_session))?;
+            let role = last.map_or(Role::Buyer, |(statement, _)| statement.role);
+            let by_leg = |(_, leg): (_, &LegStatement)| {
+                (leg.ledger.clone(), leg.payee.clone(), leg.asset.clone())
+            };
+            let (ledger, payee, asset) = known.funded.or_else(|| last.map(by_leg))?;
             Some(Escrowed {
                 entry: known.entry,
                 channel,
-                session: last.map(|statement| statement.session),
+                session: last.map(|(statement, _)| statement.session),
                 ledger,
                 role,
                 payee,
@@ -204,7 +207,8 @@ impl AllEscrowed {
                 vouched: known.vouched,
                 is_closing: known.is_closing,
                 is_over: known.is_over,
-                is_certain: known.is_certain || last.is_some_and(|one| one.paid > Amount::ZERO),
+                is_certain: known.is_certain
+                    || last.is_some_and(|(_, leg)| leg.paid > Amount::ZERO),
             })
         };
         order.into_iter().filter_map(one).collect()

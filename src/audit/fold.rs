@@ -1,13 +1,14 @@
 //! One session's entries, folded.
 
 use super::Problem;
-use super::credits::Credited;
+use super::counts::Counts;
 use super::due::{Due, Line};
+use super::ground::{Ground, Under};
 use super::proof::{EVIDENCE, Found, ToVerify};
-use super::statement::{AnchorLine, Invoiced, Settlement, State, Statement};
+use super::statement::{AnchorLine, Settlement, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
-use crate::message::{Menu, Order, reread, terms};
+use crate::message::{Menu, Order, legible, reread, terms};
 use crate::record::{End, Record, SignedMessage};
 use crate::terms::{Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{Amount, Digest, LedgerId, PublicKey, Reference, Voucher};
@@ -29,9 +30,9 @@ pub(super) struct Fold {
     pub(super) pruned: u64,
     pub(super) ground: Ground,
     pub(super) windows: Vec<Window>,
-    pub(super) credited: Credited,
-    /// What is left of them when the session is over, and where the last one ended.
-    over: (Vec<Invoiced>, (u64, Amount)),
+    pub(super) counts: Counts,
+    /// Invoices in another currency than prices are that do not say the rate.
+    pub(super) unrated: u64,
     /// Windows whose root and digest follow from their leaves.
     pub(super) recomputed: u64,
     pub(super) acked: u64,
@@ -39,8 +40,6 @@ pub(super) struct Fold {
     pub(super) early: Vec<Early>,
     /// The digest up to each of the last items that were invoiced, by seq.
     pub(super) late: VecDeque<(u64, Digest)>,
-    pub(super) paid: Amount,
-    pub(super) settled: Amount,
     pub(super) state: State,
     /// The session's key was given: from there on items flow and vouchers are signed.
     pub(super) has_begun: bool,
@@ -54,21 +53,14 @@ pub(super) struct Fold {
     pub(super) to_verify: Vec<ToVerify>,
 }
 
-/// What the session stands on.
-pub(super) enum Ground {
-    /// Nothing yet: its order may wait for its anchor.
-    ExpectOrder,
-    /// Which side we are, and what both signed.
-    Under(Role, Box<Terms>),
-    /// Its order is none. That was named, and nothing more can be said.
-    Baseless,
-}
-
 /// An invoiced window.
 pub(super) struct Window {
     pub(super) to_seq: u64,
     pub(super) digest: Digest,
+    /// What its leg asks for in all up to it.
     pub(super) total: Amount,
+    /// The place of its leg.
+    pub(super) leg: u16,
     /// When it was invoiced, in milliseconds since 1970 UTC.
     pub(super) at_ms: u64,
 }
@@ -92,14 +84,12 @@ impl Fold {
             pruned: 0,
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
-            credited: Credited::default(),
-            over: (Vec::new(), (0, Amount::ZERO)),
+            counts: Counts::default(),
+            unrated: 0,
             recomputed: 0,
             acked: 0,
             early: Vec::new(),
             late: VecDeque::new(),
-            paid: Amount::ZERO,
-            settled: Amount::ZERO,
             state: State::Open,
             has_begun: false,
             owed: Vec::new(),
@@ -120,8 +110,8 @@ impl Fold {
         if let Some(owed) = entry.record.owed() {
             self.owe(owed);
         }
-        let ground = std::mem::replace(&mut self.ground, Ground::Baseless);
-        let result = match (&ground, &entry.record) {
+        let mut ground = std::mem::replace(&mut self.ground, Ground::Baseless);
+        let result = match (&mut ground, &entry.record) {
             (Ground::Baseless, _) => Ok(()),
             (_, Record::Met { reference, evidence, proof }) => {
                 self.met(*reference, evidence, proof.as_ref())
@@ -132,91 +122,49 @@ impl Fold {
                 return self.found(*role, *peer, menu, order);
             }
             (Ground::ExpectOrder, _) => Err("it belongs to a session without an order".to_owned()),
-            (Ground::Under(role, terms), record) => self.under_terms(*role, terms, record),
+            (Ground::Over(_), record) => self.after_end(record),
+            (Ground::Under(under), record) => self.under_terms(under, record),
         };
-        self.ground = ground;
+        self.ground = match ground {
+            Ground::Under(under) if self.state != State::Open => self.let_go(*under),
+            ground => ground,
+        };
         self.note(result);
     }
 
     /// The session's statement, `None` where there never was an order, and all that is wrong.
     pub(super) fn finish(mut self) -> (Option<Statement>, Vec<Problem>) {
-        let Ground::Under(role, terms) = std::mem::replace(&mut self.ground, Ground::Baseless)
-        else {
-            return (None, self.problems);
+        let mut statement = match std::mem::replace(&mut self.ground, Ground::Baseless) {
+            Ground::Under(under) => self.drafted(*under),
+            Ground::Over(statement) => *statement,
+            Ground::ExpectOrder | Ground::Baseless => return (None, self.problems),
         };
-        let (items, invoiced) = self.invoiced();
-        let outstanding = invoiced.saturating_sub(self.settled);
         let is_complete = self.state == State::Ended(End::Complete);
-        if role == Role::Seller && is_complete && outstanding > Amount::ZERO {
-            self.note(Err(format!("it ended as complete, and {outstanding} is outstanding")));
+        for (place, leg) in statement.legs_mut().enumerate() {
+            let count = self.counts.of(place);
+            (leg.paid, leg.settled) = (count.paid, count.settled);
+            leg.outstanding = leg.invoiced.saturating_sub(leg.settled);
         }
-        let invoices = match self.windows.is_empty() {
-            true => std::mem::take(&mut self.over.0),
-            false => self.invoices(),
-        };
+        if statement.role == Role::Seller && is_complete {
+            for leg in statement.legs().filter(|leg| leg.outstanding > Amount::ZERO) {
+                let what = format!("it ended as complete, and {} is outstanding", leg.outstanding);
+                self.problems.push(Problem::new(self.entry, Some(self.session), what));
+            }
+        }
         let (settlements, anchors) = lines(std::mem::take(&mut self.owed));
-        let (credited, credit_left) = self.credited.totals(&terms, items);
-        let terms = *terms;
-        let acked_amount = self.credited.agreed(&terms).owed_for(self.acked).unwrap_or(invoiced);
-        let statement = Statement {
-            session: self.session,
-            began_ms: self.began_ms,
-            last_ms: self.at_ms,
-            role,
-            seller: terms.seller,
-            buyer: terms.buyer,
-            topic: terms.topic,
-            currency: terms.currency.name,
-            decimals: terms.currency.decimals,
-            method: terms.currency.method,
-            ledger: terms.currency.ledger,
-            asset: terms.currency.asset,
-            payee: terms.currency.payee,
-            price: terms.price,
-            rate: terms.currency.rate,
-            escrow: terms.escrow.filter(|_| self.has_begun),
-            records: terms.records,
-            granularity: terms.granularity,
-            items_delivered: items,
-            items_acked: self.acked,
-            acked_amount,
-            windows: invoices.len() as u64,
-            windows_recomputed: self.recomputed,
-            invoices,
-            invoiced,
-            credited,
-            credit_left,
-            paid: self.paid,
-            settled: self.settled,
-            outstanding,
-            state: self.state,
-            pruned: self.pruned,
-            settlements,
-            anchors,
-            payouts: Vec::new(),
-            problems: self.problems.clone(),
-        };
+        (statement.settlements, statement.anchors) = (settlements, anchors);
+        (statement.last_ms, statement.pruned) = (self.at_ms, self.pruned);
+        statement.problems = self.problems.clone();
         (Some(statement), self.problems)
     }
 
     /// The session is over: no message is held against its windows any more, and a journal has
     /// very many sessions.
-    fn let_go(&mut self) {
-        self.over = (self.invoices(), self.invoiced());
+    fn let_go(&mut self, under: Under) -> Ground {
+        let statement = Box::new(self.drafted(under));
         (self.windows, self.early, self.late) = Default::default();
         self.owed.shrink_to_fit();
-    }
-
-    /// What was invoiced when.
-    fn invoices(&self) -> Vec<Invoiced> {
-        let mut before = (0, Amount::ZERO);
-        let invoiced = |window: &Window| {
-            let items = window.to_seq.saturating_sub(before.0);
-            let amount = window.total.saturating_sub(before.1);
-            before = (window.to_seq, window.total);
-            Invoiced { at_ms: window.at_ms, items, amount }
-        };
-        self.windows.iter().map(invoiced).collect()
+        Ground::Over(statement)
     }
 
     pub(super) fn note(&mut self, result: Found) {
@@ -229,9 +177,9 @@ impl Fold {
         self.problems.push(Problem::new(entry, Some(self.session), what));
     }
 
-    /// The last item that was invoiced, and what all of them cost.
-    pub(super) fn invoiced(&self) -> (u64, Amount) {
-        self.windows.last().map_or(self.over.1, |window| (window.to_seq, window.total))
+    /// The last item that was invoiced.
+    pub(super) fn items(&self) -> u64 {
+        self.windows.last().map_or(0, |window| window.to_seq)
     }
 
     /// The order: both signatures, and the terms that follow from them.
@@ -246,17 +194,18 @@ impl Fold {
         let order_signed = self.signed("order", order, MessageKind::Order, by(&buyer));
         self.note(order_signed);
         match self.terms(menu, order) {
-            Ok(terms) if (terms.seller, terms.buyer) == (seller, buyer) => {
+            Ok((terms, menu)) if (terms.seller, terms.buyer) == (seller, buyer) => {
                 let anchored = self.is_anchored(&terms, Purpose::Order, 0, &order.data_digest);
                 self.note(anchored);
-                self.ground = Ground::Under(role, Box::new(terms));
+                self.note(is_quoted(&menu, &terms));
+                self.ground = Ground::Under(Box::new(Under::new(role, &terms, menu)));
             }
             Ok(_) => self.note(Err("menu and order are of other people".to_owned())),
             Err(why) => self.note(Err(format!("menu and order make no session: {why}"))),
         }
     }
 
-    fn terms(&self, menu: &SignedMessage, order: &SignedMessage) -> Found<Terms> {
+    fn terms(&self, menu: &SignedMessage, order: &SignedMessage) -> Found<(Terms, Menu)> {
         let menu_body: Menu = reread(menu).map_err(|e| e.to_string())?;
         let order_body: Order = reread(order).map_err(|e| e.to_string())?;
         if order_body.menu_digest != menu.data_digest {
@@ -266,58 +215,54 @@ impl Fold {
         if terms.session != self.session {
             return Err(format!("they make session {}", terms.session));
         }
-        Ok(terms)
+        Ok((terms, menu_body))
     }
 
-    fn under_terms(&mut self, role: Role, terms: &Terms, record: &Record) -> Found {
+    fn after_end(&mut self, record: &Record) -> Found {
         match record {
             // A dispute begins when a session is over, and so may what redeems its best voucher.
-            Record::Disputed { bundle, owed } => return self.dispute(bundle, owed),
-            Record::Redeeming { .. } => return Ok(()),
-            _ if self.state != State::Open => {
-                return Err("it comes after the session's end".to_owned());
-            }
-            _ => {}
+            Record::Disputed { bundle, owed } => self.dispute(bundle, owed),
+            Record::Redeeming { .. } => Ok(()),
+            _ => Err("it comes after the session's end".to_owned()),
         }
+    }
+
+    fn under_terms(&mut self, under: &mut Under, record: &Record) -> Found {
         match record {
             Record::Order { .. } => Err("a session has one order".to_owned()),
             Record::Invoice { message, from_seq, to_seq, digest, leaves, owed } => {
                 let (seqs, items) = ((*from_seq, *to_seq), (digest, leaves));
-                self.invoice((role, terms), message, seqs, items, owed.as_ref())
+                self.invoice(under, message, seqs, items, owed.as_ref())
             }
-            Record::Ack { message } => self.ack(terms, message),
-            Record::Amend { by, message } => {
-                let (items, _) = self.invoiced();
-                self.credited.take(terms, *by, message, items)
-            }
-            Record::Payment { message, owed } => self.payment(terms, message, owed.as_ref()),
+            Record::Ack { message } => self.ack(under.terms(), message),
+            Record::Amend { by, message } => under.amend(*by, message, self.items()),
+            Record::Payment { message, owed } => self.payment(under, message, owed.as_ref()),
             Record::Voucher { channel, domain, amount, signature } => {
                 let voucher = Voucher { channel: *channel, amount: *amount };
-                self.voucher(terms, &voucher, domain, signature)
+                self.voucher(under, &voucher, domain, signature)
             }
             // An order that led to nothing names how its channel stands all the same.
-            Record::Spent { amount, .. } if self.has_begun => {
-                let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
-                self.paid = self.paid.max(amount.saturating_sub(base));
+            Record::Spent { channel, amount, .. } if self.has_begun => {
+                self.spent(under, *channel, *amount);
                 Ok(())
             }
-            Record::Exit { by, message, .. } => self.exit(role, terms, *by, message),
+            Record::Exit { by, message, .. } => self.exit(under, *by, message),
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
-                self.let_go();
+                let (role, terms) = (under.role, under.terms());
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
                 let at = (self.entry, self.session);
                 let theirs = |one| ToVerify::message(at, EVIDENCE, one, *peer);
                 self.to_verify.extend(evidence.iter().map(theirs));
                 Ok(())
             }
+            Record::Disputed { bundle, owed } => self.dispute(bundle, owed),
             // The outbox's own records were taken before; the rest proves nothing to anybody.
             Record::Met { .. }
             | Record::Refused { .. }
             | Record::Anchoring { .. }
             | Record::Epoch { .. }
             | Record::Reserved { .. }
-            | Record::Disputed { .. }
             | Record::Pruned { .. }
             | Record::Ceiling { .. }
             | Record::Spent { .. }
@@ -327,6 +272,17 @@ impl Fold {
             | Record::Redeeming { .. }
             | Record::Reclaiming { .. } => Ok(()),
         }
+    }
+}
+
+/// What the menu says of where the rate comes from must make the rate.
+fn is_quoted(menu: &Menu, terms: &Terms) -> Found {
+    let currency = &terms.currency;
+    match menu.currency(&currency.name, currency.method) {
+        Some(offer) if !offer.is_as_quoted() => {
+            Err(format!("the menu's quote for {} makes another rate", legible(&currency.name)))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,16 @@
 //! What a session's messages say, held against its terms and against each other.
 
+use super::counts::Count;
 use super::fold::{Early, Fold, Window};
+use super::ground::Under;
 use super::proof::{Found, ToVerify, VOUCHER, is_of};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::running_digest;
-use crate::message::{Ack, Cumulative, DataInvoice, Exit, PaymentAck, reread};
+use crate::message::{Ack, Cumulative, DataInvoice, PaymentAck, reread};
 use crate::record::{Act, Leaves, Owed, SignedMessage};
-use crate::terms::{InEscrow, Method, Purpose, Role, SessionId, Terms};
+use crate::terms::{Currency, InEscrow, Method, Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{
-    Amount, Call, Claim, Digest, Domain, PublicKey, Signature, Transfer, Voucher, merkle,
+    Amount, Call, ChannelId, Claim, Digest, Domain, PublicKey, Signature, Transfer, Voucher, merkle,
 };
 
 /// The most digests of items that are kept for acks that come later: the last window's, and of
@@ -35,25 +37,28 @@ impl Fold {
 
     pub(super) fn invoice(
         &mut self,
-        (role, terms): (Role, &Terms),
+        under: &Under,
         message: &SignedMessage,
         (from_seq, to_seq): (u64, u64),
         (digest, leaves): (&Digest, &Leaves),
         owed: Option<&Owed>,
     ) -> Found {
+        let (agreed, terms) = (under.agreed(), under.terms());
         let by = (&terms.seller, self.session);
         let signed = self.signed("invoice", message, MessageKind::DataInvoice, by);
         self.note(signed);
         let recomputed = self.recompute(message, (from_seq, to_seq), digest, leaves);
         self.note(recomputed);
-        let (items, before) = self.invoiced();
+        let items = self.items();
         let (number, next) = (message.number, self.windows.len() as u64 + 1);
-        let agreed = self.credited.agreed(terms);
         let most = agreed.window_end(items.saturating_add(1));
         let total = agreed.owed_for(to_seq).ok_or("the price passes 128 bits")?;
-        let amount = total.saturating_sub(before);
+        let leg = agreed.leg_place(to_seq);
+        let amount = total.saturating_sub(self.counts.of(leg).invoiced);
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
-        self.windows.push(Window { to_seq, digest: *digest, total, at_ms: self.at_ms });
+        self.counts.on(leg).invoiced = total;
+        let leg = u16::try_from(leg).unwrap_or(u16::MAX);
+        self.windows.push(Window { to_seq, digest: *digest, total, leg, at_ms: self.at_ms });
         if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
             return Err(format!("invoice {number} does not follow the one before"));
         }
@@ -65,14 +70,14 @@ impl Fold {
             return Err(format!("invoice {number} asks {said} in all, {total} is agreed"));
         }
         if message.data.is_some() {
-            self.is_as_recorded((role, terms), message, (from_seq, to_seq, amount, *digest))?;
+            self.is_as_recorded(under, message, (from_seq, to_seq, amount, *digest))?;
         }
         let anchored = self.is_anchored(terms, Purpose::Invoice, number, &message.data_digest);
         self.note(anchored);
         match owed.map(|owed| (owed, &owed.act)) {
             Some((owed, Act::Do(Call::Transfer(transfer)))) => {
-                self.pays_for(number, (to_seq - items, self.at_ms));
-                self.is_agreed(terms, (number, amount), owed, transfer)
+                self.pays_for(number, (to_seq - items, leg, self.at_ms));
+                self.is_agreed(&agreed.leg(to_seq).currency, (number, amount), owed, transfer)
             }
             _ => Ok(()),
         }
@@ -127,23 +132,23 @@ impl Fold {
     }
 
     /// What is owed for a window pays for so many items, invoiced at that time.
-    fn pays_for(&mut self, number: u64, (items, at_ms): (u64, u64)) {
+    fn pays_for(&mut self, number: u64, (items, leg, at_ms): (u64, u16, u64)) {
         let reference = self.session.reference(Purpose::Payment, number);
         if let Some(due) = self.due(reference).filter(|due| due.items == 0) {
-            (due.items, due.at_ms) = (items, at_ms);
+            (due.items, due.leg, due.at_ms) = (items, leg, at_ms);
         }
     }
 
     /// The invoice's own words must be what stands beside them.
     fn is_as_recorded(
-        &self,
-        (role, terms): (Role, &Terms),
+        &mut self,
+        under: &Under,
         message: &SignedMessage,
         recorded: (u64, u64, Amount, Digest),
     ) -> Found {
         let body: DataInvoice = reread(message).map_err(|e| e.to_string())?;
-        let (invoice, currency) = (&body.invoice, &terms.currency);
-        let number = invoice.number;
+        let (invoice, agreed) = (&body.invoice, under.agreed());
+        let (number, currency) = (invoice.number, &agreed.leg(invoice.to).currency);
         if (invoice.from, invoice.to, invoice.amount, invoice.digest) != recorded {
             return Err(format!("invoice {number} is not what was recorded of it"));
         }
@@ -153,8 +158,12 @@ impl Fold {
         if invoice.reference != self.session.reference(Purpose::Payment, number) {
             return Err(format!("invoice {number} has another reference than was agreed"));
         }
+        self.unrated += u64::from(under.is_unrated(invoice));
+        under.is_as_agreed(invoice)?;
         let receipt = invoice.paid_total;
-        if receipt > invoice.amount_total || (role == Role::Seller && receipt > self.settled) {
+        let settled = self.counts.of(agreed.leg_place(invoice.to)).settled;
+        let is_seller = under.role == Role::Seller;
+        if receipt > invoice.amount_total || (is_seller && receipt > settled) {
             return Err(format!("invoice {number} is a receipt for {receipt}, more than was paid"));
         }
         Ok(())
@@ -167,7 +176,7 @@ impl Fold {
         }
         // All that counts stands in the signed layout; a reread message says the same.
         let (seq, digest) = (message.number, message.commitment);
-        let is_early = seq > self.invoiced().0 && self.early.len() < EARLY_MAX;
+        let is_early = seq > self.items() && self.early.len() < EARLY_MAX;
         if is_early && self.early.last().is_none_or(|last| last.seq <= seq) {
             self.early.push(Early { entry: self.entry, seq, digest });
         }
@@ -185,11 +194,11 @@ impl Fold {
 
     pub(super) fn payment(
         &mut self,
-        terms: &Terms,
+        under: &Under,
         message: &SignedMessage,
         owed: Option<&Owed>,
     ) -> Found {
-        let by = (&terms.buyer, self.session);
+        let by = (&under.terms().buyer, self.session);
         self.signed("payment", message, MessageKind::PaymentAck, by)?;
         let (number, amount_total) = (message.number, message.amount_total);
         let ack = match self.is_pruned {
@@ -198,8 +207,6 @@ impl Fold {
         };
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
         let window = index.and_then(|index| self.windows.get(index));
-        let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
-        let paid_before = before.map_or(Amount::ZERO, |window| window.total);
         let fits = |window: &&Window| {
             let acked = |ack: Cumulative| (ack.seq, ack.digest) == (window.to_seq, window.digest);
             window.total == amount_total && ack.is_none_or(acked)
@@ -207,20 +214,25 @@ impl Fold {
         let Some(window) = window.filter(fits) else {
             return Err(format!("the payment of window {number} does not fit its invoice"));
         };
-        let (to_seq, invoiced_ms) = (window.to_seq, window.at_ms);
-        let amount = amount_total.saturating_sub(paid_before);
+        let (to_seq, leg, invoiced_ms) = (window.to_seq, window.leg, window.at_ms);
+        let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
         let items_before = before.map_or(0, |window| window.to_seq);
-        self.pays_for(number, (to_seq.saturating_sub(items_before), invoiced_ms));
+        let before = before.filter(|before| before.leg == leg);
+        let amount =
+            amount_total.saturating_sub(before.map_or(Amount::ZERO, |window| window.total));
+        self.pays_for(number, (to_seq.saturating_sub(items_before), leg, invoiced_ms));
         self.acked = self.acked.max(to_seq);
-        self.paid = self.paid.max(amount_total);
-        if terms.currency.method == Method::Escrow {
+        let count = self.counts.on(leg.into());
+        count.paid = count.paid.max(amount_total);
+        let currency = &under.agreed().leg(to_seq).currency;
+        if currency.method == Method::Escrow {
             return Ok(());
         }
         if let Some(owed) = owed {
             let Act::Check(Claim { tx, transfer }) = &owed.act else {
                 return Err(format!("the payment of window {number} is not the buyer's own"));
             };
-            self.is_agreed(terms, (number, amount), owed, transfer)?;
+            self.is_agreed(currency, (number, amount), owed, transfer)?;
             if tx.as_str() != message.verification {
                 return Err(format!("the payment of window {number} names another transaction"));
             }
@@ -231,15 +243,14 @@ impl Fold {
         }
     }
 
-    /// A transfer must pay exactly this window to the payee of the terms.
+    /// A transfer must pay exactly this window to the payee of its leg.
     fn is_agreed(
         &self,
-        terms: &Terms,
+        currency: &Currency,
         (number, amount): (u64, Amount),
         owed: &Owed,
         transfer: &Transfer,
     ) -> Found {
-        let currency = &terms.currency;
         let reference = self.session.reference(Purpose::Payment, number);
         let (to, asset) = (currency.payee.clone(), currency.asset.clone());
         let agreed = Transfer { to, asset, amount, reference };
@@ -252,64 +263,42 @@ impl Fold {
 
     pub(super) fn voucher(
         &mut self,
-        terms: &Terms,
+        under: &Under,
         voucher: &Voucher,
         domain: &Domain,
         signature: &Signature,
     ) -> Found {
-        let Some(InEscrow { channel, base }) = terms.escrow else {
+        let channels = || under.agreed().legs().filter_map(|leg| leg.escrow);
+        if channels().next().is_none() {
             return Err("a voucher, and the order names no channel".to_owned());
-        };
-        if channel != voucher.channel {
+        }
+        if !channels().any(|on| on.channel == voucher.channel) {
             return Err("a voucher on another channel than the order's".to_owned());
         }
         let (at, of) = ((self.entry, self.session), (voucher.digest(domain), *signature));
-        self.to_verify.push(ToVerify::digest(at, VOUCHER, of, terms.buyer));
-        let worth = voucher.amount.saturating_sub(base);
-        (self.paid, self.settled) = (self.paid.max(worth), self.settled.max(worth));
+        self.to_verify.push(ToVerify::digest(at, VOUCHER, of, under.terms().buyer));
+        if let Some((count, worth)) = self.worth(under, voucher.channel, voucher.amount) {
+            (count.paid, count.settled) = (count.paid.max(worth), count.settled.max(worth));
+        }
         Ok(())
     }
 
-    pub(super) fn exit(
+    /// A buyer has vouched so much on a channel, and no more.
+    pub(super) fn spent(&mut self, under: &Under, channel: ChannelId, amount: Amount) {
+        if let Some((count, worth)) = self.worth(under, channel, amount) {
+            count.paid = count.paid.max(worth);
+        }
+    }
+
+    /// The leg that so much on a channel is for, and what it is worth there.
+    fn worth(
         &mut self,
-        role: Role,
-        terms: &Terms,
-        by: Role,
-        message: &SignedMessage,
-    ) -> Found {
-        let key = if by == Role::Seller { &terms.seller } else { &terms.buyer };
-        self.signed("exit", message, MessageKind::Exit, (key, self.session))?;
-        let (items, invoiced) = self.invoiced();
-        let total = message.amount_total;
-        if by == Role::Buyer {
-            return match total > invoiced {
-                true => Err(format!("the buyer's exit names {total}, {invoiced} was invoiced")),
-                false => Ok(()),
-            };
-        }
-        if total != invoiced {
-            return Err(format!("the seller's exit names {total}, {invoiced} was invoiced"));
-        }
-        let anchored = self.is_anchored(terms, Purpose::Exit, 0, &message.data_digest);
-        self.note(anchored);
-        if message.data.is_none() {
-            return Ok(());
-        }
-        let body: Exit = reread(message).map_err(|e| e.to_string())?;
-        if body.items != items {
-            let said = body.items;
-            return Err(format!("the seller's exit names {said} items, {items} were invoiced"));
-        }
-        let receipt = body.paid_total;
-        // What a buyer has under vouchers is settled by the seller's receipt for them.
-        if role == Role::Buyer && terms.currency.method == Method::Escrow {
-            self.settled = self.settled.max(receipt);
-        }
-        if receipt > invoiced || (role == Role::Seller && receipt > self.settled) {
-            return Err(format!(
-                "the seller's exit is a receipt for {receipt}, more than was paid"
-            ));
-        }
-        Ok(())
+        under: &Under,
+        channel: ChannelId,
+        amount: Amount,
+    ) -> Option<(&mut Count, Amount)> {
+        let place = under.leg_on(channel, amount)?;
+        let InEscrow { base, .. } = under.agreed().legs().nth(place)?.escrow?;
+        Some((self.counts.on(place), amount.saturating_sub(base)))
     }
 }

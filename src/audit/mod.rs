@@ -9,11 +9,14 @@
 mod approvals;
 mod channels;
 mod costs;
-mod credits;
+mod counts;
+mod draft;
 mod due;
 mod escrowed;
+mod exits;
 mod fees;
 mod fold;
+mod ground;
 mod messages;
 mod outbox;
 mod payments;
@@ -32,7 +35,7 @@ pub use proof::ToVerify;
 pub use remainders::Remainder;
 pub use spent::{OfSession, Spent, day_began_ms};
 pub use statement::{
-    AnchorLine, Check, Expected, Invoiced, Payout, Settlement, State, Statement, Told,
+    AnchorLine, Check, Expected, Invoiced, LegStatement, Payout, Settlement, State, Statement, Told,
 };
 pub use totals::{By, Fees, Money, Span, Sums, Totals};
 

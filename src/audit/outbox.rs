@@ -1,11 +1,13 @@
 //! What a session owes to ledgers, and what the outbox says became of it.
 
+use super::counts::Count;
 use super::due::Due;
 use super::fold::Fold;
+use super::ground::{Ground, is_for};
 use super::proof::Found;
-use crate::record::Owed;
+use crate::record::{Act, Owed};
 use crate::terms::{Purpose, Terms};
-use sdpp_ledger::{Amount, Digest, Evidence, LedgerId, Reference, merkle};
+use sdpp_ledger::{Amount, Call, ChannelId, Digest, Evidence, LedgerId, Reference, merkle};
 use std::sync::Arc;
 
 impl Fold {
@@ -18,7 +20,27 @@ impl Fold {
             self.note(Err(format!("{} is owed a second time", owed.reference)));
         }
         let ledger = self.ledger(&owed.ledger);
-        self.owed.push(Due::new(owed.clone(), ledger, self.at_ms));
+        let mut due = Due::new(owed.clone(), ledger, self.at_ms);
+        if let Act::Do(Call::Settle(redeem) | Call::Close(redeem)) = &owed.act {
+            due.leg = self.leg_on(redeem.channel, redeem.amount);
+        }
+        self.owed.push(due);
+    }
+
+    /// The place of the leg that so much on a channel is for: the last on it that begins below.
+    fn leg_on(&self, channel: ChannelId, amount: Amount) -> u16 {
+        let place = match &self.ground {
+            Ground::Under(under) => under.leg_on(channel, amount),
+            Ground::Over(statement) => {
+                let legs = statement
+                    .legs()
+                    .enumerate()
+                    .filter(|(_, leg)| is_for(leg.escrow, channel, amount));
+                legs.last().map(|(place, _)| place)
+            }
+            Ground::ExpectOrder | Ground::Baseless => None,
+        };
+        place.and_then(|place| u16::try_from(place).ok()).unwrap_or_default()
     }
 
     /// One copy of a ledger's name for all that is owed there.
@@ -62,8 +84,10 @@ impl Fold {
             return Err(format!("{reference} is met and was never owed"));
         };
         let amount = due.meet(at, evidence, proof)?;
-        self.settled = self.settled.checked_add(amount).ok_or("the sum passes 128 bits")?;
-        let (settled, (_, invoiced)) = (self.settled, self.invoiced());
+        let leg = due.leg;
+        let count = self.counts.on(leg.into());
+        count.settled = count.settled.checked_add(amount).ok_or("the sum passes 128 bits")?;
+        let Count { settled, invoiced, .. } = *count;
         if amount > Amount::ZERO && settled > invoiced {
             return Err(format!("{settled} is settled, {invoiced} was invoiced"));
         }

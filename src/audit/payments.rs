@@ -1,13 +1,15 @@
 //! A session's money line by line, as it is entered into books: each payment and each payout of
 //! its channel once, and what is vouched and not paid out yet.
 
-use super::statement::{Payout, Settlement, Statement};
+use super::statement::{LegStatement, Payout, Settlement, Statement};
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Reference, TxId};
 
-/// Money for one session. All lines of a session that are final or vouched make what was paid.
+/// Money for one session. All lines of a leg that are final or vouched make what was paid of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
+    /// The place of its leg among the session's.
+    pub leg: usize,
     /// When it was final or else invoiced, in milliseconds since 1970 UTC.
     pub at_ms: u64,
     /// How many items it pays for.
@@ -51,22 +53,32 @@ impl Progress {
 }
 
 impl Statement {
-    /// Its money, line by line.
+    /// Its money, leg by leg, line by line.
     pub fn payments(&self) -> Vec<Payment> {
-        match self.method {
-            Method::Transfer => self.settlements.iter().map(transfer).collect(),
+        let of_leg = |(place, leg): (usize, &LegStatement)| self.payments_of(place, leg);
+        self.legs().enumerate().flat_map(of_leg).collect()
+    }
+
+    fn payments_of(&self, place: usize, leg: &LegStatement) -> Vec<Payment> {
+        let its = self.settlements.iter().filter(|line| usize::from(line.leg) == place);
+        match leg.method {
+            Method::Transfer => its.map(transfer).collect(),
             Method::Escrow => {
-                let mut lines: Vec<Payment> =
-                    self.payouts.iter().map(|payout| self.payout(payout)).collect();
-                lines.extend(self.vouched());
+                let of_payout = |payout| leg.payout(place, payout);
+                let mut lines: Vec<Payment> = leg.payouts.iter().map(of_payout).collect();
+                let redeems: Vec<&Settlement> = its.filter(|line| line.is_by_voucher).collect();
+                lines.extend(leg.vouched(place, &redeems, self.began_ms));
                 lines
             }
         }
     }
+}
 
-    fn payout(&self, payout: &Payout) -> Payment {
+impl LegStatement {
+    fn payout(&self, leg: usize, payout: &Payout) -> Payment {
         let Payout { at_ms, tx, reference, before, after, fee } = payout.clone();
         Payment {
+            leg,
             at_ms,
             items: self.items_between(before, after),
             amount: after.saturating_sub(before),
@@ -78,15 +90,16 @@ impl Statement {
     }
 
     /// What is vouched and neither paid out nor lost.
-    fn vouched(&self) -> Option<Payment> {
+    fn vouched(&self, leg: usize, redeems: &[&Settlement], began_ms: u64) -> Option<Payment> {
         let before = self.payouts.last().map_or(Amount::ZERO, |payout| payout.after);
         let after = self.paid.max(before);
-        let is_open = |line: &&Settlement| line.evidence.is_none() && line.refused.is_none();
-        let redeem = self.settlements.iter().filter(|line| line.is_by_voucher).find(is_open);
+        let is_open = |line: &&&Settlement| line.evidence.is_none() && line.refused.is_none();
+        let redeem = redeems.iter().find(is_open);
         // Of a channel that is over, nothing more comes.
         let is_left = after > before && (redeem.is_some() || self.settled >= after);
         is_left.then(|| Payment {
-            at_ms: self.invoices.last().map_or(self.began_ms, |invoiced| invoiced.at_ms),
+            leg,
+            at_ms: self.invoices.last().map_or(began_ms, |invoiced| invoiced.at_ms),
             items: self.items_between(before, after),
             amount: after.saturating_sub(before),
             fee: None,
@@ -106,6 +119,7 @@ impl Statement {
 fn transfer(line: &Settlement) -> Payment {
     let told = line.evidence.as_ref();
     Payment {
+        leg: line.leg.into(),
         at_ms: line.at_ms,
         items: line.items,
         amount: told.map_or(line.amount, |told| told.amount),

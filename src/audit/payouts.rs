@@ -65,22 +65,22 @@ impl Payouts {
         }
     }
 
-    /// Each session on a channel has what lies between its base and the next one's.
+    /// Each leg on a channel has what lies between its base and the next one's.
     pub(super) fn deal(mut self, report: &mut Report) {
         let fees = redeem_fees(report);
         for steps in self.by_channel.values_mut() {
             steps.sort_by_key(|step| step.in_all);
         }
-        for (place, (start, end)) in shares(&report.statements) {
-            let statement = &mut report.statements[place];
-            let Some(InEscrow { channel, .. }) = statement.escrow else { continue };
+        for Share { statement, leg, start, end } in shares(&report.statements) {
+            let Some(leg) = report.statements[statement].legs_mut().nth(leg) else { continue };
+            let Some(InEscrow { channel, .. }) = leg.escrow else { continue };
             let mut before = Amount::ZERO;
             for step in self.by_channel.get(&channel).into_iter().flatten() {
                 let from = before.max(start);
                 let to = end.map_or(step.in_all, |end| end.min(step.in_all));
                 before = step.in_all;
                 if from < to {
-                    statement.payouts.push(Payout {
+                    leg.payouts.push(Payout {
                         at_ms: step.at_ms,
                         tx: step.tx.clone(),
                         reference: step.reference,
@@ -98,11 +98,13 @@ impl Payouts {
 /// One redeem may pay for several sessions, which then share its fee.
 fn share(statements: &mut [Statement]) {
     let mut riders: HashMap<Reference, (u64, u64)> = HashMap::new();
-    let payouts = || statements.iter().flat_map(|statement| &statement.payouts);
+    let legs = || statements.iter().flat_map(Statement::legs);
+    let payouts = || legs().flat_map(|leg| &leg.payouts);
     for reference in payouts().filter_map(|payout| payout.reference) {
         riders.entry(reference).or_default().1 += 1;
     }
-    for payout in statements.iter_mut().flat_map(|statement| &mut statement.payouts) {
+    let legs = statements.iter_mut().flat_map(Statement::legs_mut);
+    for payout in legs.flat_map(|leg| &mut leg.payouts) {
         if let Some((next, count)) = payout.reference.and_then(|one| riders.get_mut(&one)) {
             payout.fee = payout.fee.map(|fee| part(fee, *next, *count));
             *next += 1;
@@ -110,16 +112,37 @@ fn share(statements: &mut [Statement]) {
     }
 }
 
-/// Where on its channel each session by escrow begins and ends, in the order of the sessions.
-fn shares(statements: &[Statement]) -> Vec<(usize, (Amount, Option<Amount>))> {
-    let mut next = HashMap::new();
-    let places = statements.iter().enumerate().rev().filter_map(|(place, statement)| {
-        let InEscrow { channel, base } = statement.escrow?;
-        Some((place, (base, next.insert(channel, base))))
+/// Where on its channel a leg begins and ends.
+pub(super) struct Share {
+    /// The place of its statement.
+    pub(super) statement: usize,
+    /// The place of the leg in it.
+    pub(super) leg: usize,
+    /// Its base.
+    pub(super) start: Amount,
+    /// The next one's base.
+    pub(super) end: Option<Amount>,
+}
+
+/// Where on its channel each leg by escrow begins and ends, in the order of the sessions. A session may
+/// turn to a channel long after it began, so those on one channel stand in the order of their bases.
+pub(super) fn shares(statements: &[Statement]) -> Vec<Share> {
+    let legs = statements.iter().enumerate().flat_map(|(statement, one)| {
+        let escrows = one.legs().enumerate();
+        escrows.filter_map(move |(leg, one)| Some((one.escrow?, statement, leg)))
     });
-    let mut found: Vec<_> = places.collect();
-    found.reverse();
-    found
+    let mut all: Vec<(InEscrow, usize, usize)> = legs.collect();
+    all.sort_by_key(|(escrow, ..)| escrow.base);
+    let mut next = HashMap::new();
+    let share = |(InEscrow { channel, base }, statement, leg)| Share {
+        statement,
+        leg,
+        start: base,
+        end: next.insert(channel, base),
+    };
+    let mut shares: Vec<Share> = all.into_iter().rev().map(share).collect();
+    shares.sort_by_key(|share| (share.statement, share.leg));
+    shares
 }
 
 /// What each redeem of ours cost.

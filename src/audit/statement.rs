@@ -1,6 +1,7 @@
 //! What audit says of one session.
 
 use super::Problem;
+use crate::message::Paced;
 use crate::record::End;
 use crate::terms::{InEscrow, Method, Purpose, Rate, Role, SessionId};
 use sdpp_ledger::{
@@ -8,7 +9,7 @@ use sdpp_ledger::{
 };
 use std::sync::Arc;
 
-/// One session's statement. Amounts are in the currency's smallest unit.
+/// One session's statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The session.
@@ -25,6 +26,47 @@ pub struct Statement {
     pub buyer: PublicKey,
     /// What was sold.
     pub topic: String,
+    /// Where the seller keeps its records.
+    pub records: Option<LedgerId>,
+    /// K, as it was ordered.
+    pub granularity: u32,
+    /// The changes of pace that both have signed.
+    pub paces: Vec<Paced>,
+    /// Items that were invoiced.
+    pub items_delivered: u64,
+    /// Items that the buyer's signature says arrived.
+    pub items_acked: u64,
+    /// Windows that were invoiced.
+    pub windows: u64,
+    /// Those whose root and running digest were computed again from their leaves: not all have
+    /// any.
+    pub windows_recomputed: u64,
+    /// Invoices that are in another currency than prices and do not say the rate.
+    pub unrated: u64,
+    /// The legs before the last, in their order: most sessions have none.
+    pub earlier: Vec<LegStatement>,
+    /// The leg that is on, or was at the end: most sessions have this one alone.
+    pub last: LegStatement,
+    /// How the session stands.
+    pub state: State,
+    /// The payload of so many entries was pruned. Their signatures, amounts and roots were checked
+    /// as ever; the rest of their data, the items that their payments acknowledge, and the leaves
+    /// under the roots could not be.
+    pub pruned: u64,
+    /// Each transaction that paid, or should have.
+    pub settlements: Vec<Settlement>,
+    /// Each anchor that we owe.
+    pub anchors: Vec<AnchorLine>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// A stretch of a session that is paid in one currency, by one method, at one rate. Amounts are in
+/// that currency's smallest unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegStatement {
+    /// Its first item.
+    pub from_seq: u64,
     /// The currency's name.
     pub currency: String,
     /// Its decimals.
@@ -41,23 +83,14 @@ pub struct Statement {
     pub price: Amount,
     /// The currency's units for one of the default currency's.
     pub rate: Rate,
-    /// The channel that it draws on, where it is paid by escrow and has begun.
+    /// The channel that it draws on, where it is paid by escrow and the session has begun.
     pub escrow: Option<InEscrow>,
-    /// Where the seller keeps its records.
-    pub records: Option<LedgerId>,
-    /// K.
-    pub granularity: u32,
-    /// Items that were invoiced.
+    /// Its items that were invoiced.
     pub items_delivered: u64,
-    /// Items that the buyer's signature says arrived.
+    /// Its items that the buyer's signature says arrived.
     pub items_acked: u64,
     /// What those cost.
     pub acked_amount: Amount,
-    /// Windows that were invoiced.
-    pub windows: u64,
-    /// Those whose root and running digest were computed again from their leaves: not all have
-    /// any.
-    pub windows_recomputed: u64,
     /// What was invoiced when.
     pub invoices: Vec<Invoiced>,
     /// What was invoiced: less what was credited, as far as a window was left for it.
@@ -72,20 +105,15 @@ pub struct Statement {
     pub settled: Amount,
     /// What is invoiced and not settled.
     pub outstanding: Amount,
-    /// How the session stands.
-    pub state: State,
-    /// The payload of so many entries was pruned. Their signatures, amounts and roots were checked
-    /// as ever; the rest of their data, the items that their payments acknowledge, and the leaves
-    /// under the roots could not be.
-    pub pruned: u64,
-    /// Each transaction that paid, or should have.
-    pub settlements: Vec<Settlement>,
-    /// Each anchor that we owe.
-    pub anchors: Vec<AnchorLine>,
     /// What its channel paid out for it on the ledger, in order.
     pub payouts: Vec<Payout>,
-    /// What is wrong.
-    pub problems: Vec<Problem>,
+}
+
+impl LegStatement {
+    /// What the buyer's signature says arrived and no invoice asks for yet.
+    pub fn acked_not_invoiced(&self) -> Amount {
+        self.acked_amount.saturating_sub(self.invoiced)
+    }
 }
 
 impl Statement {
@@ -94,15 +122,30 @@ impl Statement {
         if self.role == Role::Seller { &self.buyer } else { &self.seller }
     }
 
-    /// What the buyer's signature says arrived and no invoice asks for yet.
-    pub fn acked_not_invoiced(&self) -> Amount {
-        self.acked_amount.saturating_sub(self.invoiced)
+    /// All legs, in their order.
+    pub fn legs(&self) -> impl DoubleEndedIterator<Item = &LegStatement> {
+        self.earlier.iter().chain([&self.last])
+    }
+
+    pub(super) fn legs_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut LegStatement> {
+        self.earlier.iter_mut().chain([&mut self.last])
+    }
+
+    /// The leg at a place among them, from 0.
+    pub fn leg(&self, place: usize) -> &LegStatement {
+        self.earlier.get(place).unwrap_or(&self.last)
+    }
+
+    /// Whether more than one currency, method or rate was agreed.
+    pub fn has_legs(&self) -> bool {
+        !self.earlier.is_empty()
     }
 
     /// What only a ledger can tell: each final transaction and what it must hold.
     pub fn checks(&self) -> impl Iterator<Item = Check> {
         let paid = self.settlements.iter().filter(|line| !line.is_by_voucher).filter_map(|line| {
-            let (to, asset) = (self.payee.clone(), self.asset.clone());
+            let leg = self.leg(line.leg.into());
+            let (to, asset) = (leg.payee.clone(), leg.asset.clone());
             let transfer = Transfer { to, asset, amount: line.amount, reference: line.reference };
             let told = line.evidence.as_ref().filter(|told| told.can_be_asked)?;
             let what = Expected::Paid(Claim { tx: told.tx.clone(), transfer });
@@ -209,6 +252,8 @@ pub struct Settlement {
     pub items: u64,
     /// When it was final or else invoiced, in milliseconds since 1970 UTC.
     pub at_ms: u64,
+    /// The place of its leg among the session's.
+    pub leg: u16,
     /// It redeems a voucher.
     pub is_by_voucher: bool,
     /// What the ledger said, once it is final.

@@ -4,8 +4,8 @@
 //! there, is another. Never of what came in and what went out. Fees are in their ledger's own coin
 //! and have sums of their own.
 
-use super::payments::Progress;
-use super::{Cost, Report, Statement, Told};
+use super::payments::{Payment, Progress};
+use super::{Cost, LegStatement, Report, Statement, Told};
 use crate::terms::Role;
 use sdpp_ledger::{Amount, Asset, LedgerId};
 use std::collections::BTreeMap;
@@ -59,6 +59,18 @@ pub struct Money {
     pub asset: Asset,
     /// Its decimals.
     pub decimals: u8,
+}
+
+impl Money {
+    fn of(role: Role, leg: &LegStatement) -> Money {
+        Money {
+            is_income: role == Role::Seller,
+            name: leg.currency.clone(),
+            ledger: leg.ledger.clone(),
+            asset: leg.asset.clone(),
+            decimals: leg.decimals,
+        }
+    }
 }
 
 /// Sums in one currency's smallest unit; `None` where one passes 128 bits.
@@ -131,31 +143,34 @@ impl Totals {
     }
 
     fn add_session(&mut self, one: &Statement, span: Span) {
-        let mut own: BTreeMap<By, Sums> = BTreeMap::new();
-        let mut add = |at_ms: u64, change: &dyn Fn(&mut Sums)| {
-            if span.has(at_ms) {
-                bys(one, at_ms).into_iter().for_each(|by| change(own.entry(by).or_default()));
+        // Two legs in one currency are one session's part in its sums.
+        let mut own: BTreeMap<(By, Money), Sums> = BTreeMap::new();
+        let payments = one.payments();
+        for (place, leg) in one.legs().enumerate() {
+            let money = Money::of(one.role, leg);
+            let mut add = |at_ms: u64, change: &dyn Fn(&mut Sums)| {
+                if span.has(at_ms) {
+                    for by in bys(one, at_ms) {
+                        change(own.entry((by, money.clone())).or_default());
+                    }
+                }
+            };
+            if place == 0 {
+                add(one.began_ms, &|_| {});
             }
-        };
-        add(one.began_ms, &|_| {});
-        for line in &one.invoices {
-            add(line.at_ms, &|sums| {
-                sums.items = sums.items.saturating_add(line.items);
-                sums.invoiced = sum(sums.invoiced, line.amount);
-            });
+            for line in &leg.invoices {
+                add(line.at_ms, &|sums| {
+                    sums.items = sums.items.saturating_add(line.items);
+                    sums.invoiced = sum(sums.invoiced, line.amount);
+                });
+            }
+            let is_final = |line: &&Payment| line.leg == place && line.progress == Progress::Final;
+            for line in payments.iter().filter(is_final) {
+                add(line.at_ms, &|sums| sums.settled = sum(sums.settled, line.amount));
+            }
         }
-        for line in one.payments().iter().filter(|line| line.progress == Progress::Final) {
-            add(line.at_ms, &|sums| sums.settled = sum(sums.settled, line.amount));
-        }
-        let money = Money {
-            is_income: one.role == Role::Seller,
-            name: one.currency.clone(),
-            ledger: one.ledger.clone(),
-            asset: one.asset.clone(),
-            decimals: one.decimals,
-        };
-        for (by, sums) in own {
-            let all = self.money.entry((by, money.clone())).or_default();
+        for (of, sums) in own {
+            let all = self.money.entry(of).or_default();
             all.sessions += 1;
             all.items = all.items.saturating_add(sums.items);
             all.invoiced = sums.invoiced.and_then(|amount| sum(all.invoiced, amount));

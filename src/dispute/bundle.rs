@@ -58,6 +58,9 @@ pub struct Body {
     pub messages: Vec<SignedMessage>,
     /// The best voucher that the exporter holds, where it is the seller.
     pub voucher: Option<HeldVoucher>,
+    /// The best voucher on each further channel, where the session's legs draw on several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_vouchers: Vec<HeldVoucher>,
     /// That items stand under invoiced roots.
     pub proofs: Vec<ItemProof>,
     /// What ledgers said: the exporter's word, and nobody else's.
@@ -128,6 +131,9 @@ pub struct LedgerAct {
     pub ledger: LedgerId,
     /// What is paid or redeemed, in the asset's smallest unit; zero for an anchor.
     pub amount: Amount,
+    /// The channel that a voucher is redeemed on, where the session's legs draw on several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelId>,
     /// What is anchored.
     pub digest: Option<Digest>,
     /// The transactions that were named for it, at most [`TXS_MAX`].
@@ -188,6 +194,13 @@ pub enum BundleError {
     /// More rows than [`ROWS_MAX`].
     #[error("it has more than {ROWS_MAX} {0}")]
     TooMany(&'static str),
+}
+
+impl Body {
+    /// The vouchers that the exporter holds.
+    pub fn held(&self) -> impl Iterator<Item = &HeldVoucher> {
+        self.voucher.iter().chain(&self.more_vouchers)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -307,6 +320,7 @@ fn within_limits(body: &Body) -> Result<(), BundleError> {
     let counts = [
         ("messages", body.messages.len()),
         ("proofs", body.proofs.len()),
+        ("vouchers", body.more_vouchers.len()),
         ("words of ledgers", body.ledgers.acts.len() + body.ledgers.channel.len()),
     ];
     match counts.into_iter().find(|(_, count)| *count > ROWS_MAX) {

@@ -8,9 +8,9 @@ use super::bundle::{
 use crate::crypto::layout::MessageKind;
 use crate::crypto::leaf;
 use crate::journal::Entry;
-use crate::message::{Base64, Moment, Order, PaymentAck, reread};
+use crate::message::{Amend, Base64, Change, Moment, Order, PaymentAck, reread};
 use crate::record::{Act, Leaves, Owed, Record, SignedMessage};
-use crate::terms::{Role, SessionId};
+use crate::terms::{InEscrow, Role, SessionId};
 use sdpp_ledger::{
     Amount, Anchor, Call, ChannelId, Digest, Evidence, Key, Reference, TxId, merkle,
 };
@@ -64,11 +64,13 @@ pub fn export<'a>(
 pub struct Gather {
     session: SessionId,
     ground: Option<(Role, SignedMessage, SignedMessage)>,
-    channel: Option<ChannelId>,
+    /// Of its legs, in their order.
+    channels: Vec<ChannelId>,
     messages: Vec<SignedMessage>,
     /// The digests that were signed for each seq.
     digests: BTreeMap<u64, BTreeSet<Digest>>,
-    voucher: Option<HeldVoucher>,
+    /// The best on each channel.
+    vouchers: Vec<HeldVoucher>,
     /// Of each window: its number, its first seq, its leaves.
     windows: Vec<(u64, u64, Leaves)>,
     acts: Vec<LedgerAct>,
@@ -82,10 +84,10 @@ impl Gather {
         Gather {
             session,
             ground: None,
-            channel: None,
+            channels: Vec::new(),
             messages: Vec::new(),
             digests: BTreeMap::new(),
-            voucher: None,
+            vouchers: Vec::new(),
             windows: Vec::new(),
             acts: Vec::new(),
             places: HashMap::new(),
@@ -97,7 +99,7 @@ impl Gather {
     pub fn take(&mut self, entry: &Entry) {
         let is_ours = entry.session == Some(self.session);
         let is_channels = match &entry.record {
-            Record::Redeeming { channel, .. } => self.channel == Some(*channel),
+            Record::Redeeming { channel, .. } => self.channels.contains(channel),
             _ => false,
         };
         if let Some(owed) = entry.record.owed().filter(|_| is_ours || is_channels) {
@@ -111,7 +113,7 @@ impl Gather {
                 let said = Said::Refused { why: why.clone() };
                 self.act(reference).into_iter().for_each(|act| act.said = said.clone());
             }
-            Record::ChannelChange { ledger, change } if self.channel == Some(change.channel) => {
+            Record::ChannelChange { ledger, change } if self.channels.contains(&change.channel) => {
                 let (ledger, change) = (ledger.clone(), change.clone());
                 self.changes.push(ChannelWord { ledger, change });
             }
@@ -146,6 +148,11 @@ impl Gather {
         let (role, menu, order) = ground;
         let proofs = self.proofs(disclosures)?;
         self.keep_what_counts();
+        if self.channels.len() < 2 {
+            self.acts.iter_mut().for_each(|act| act.channel = None);
+        }
+        let mut vouchers = self.vouchers.into_iter();
+        let voucher = vouchers.next();
         let ledgers = LedgerWords { word_of: role, acts: self.acts, channel: self.changes };
         Ok(Body {
             session: self.session,
@@ -154,7 +161,8 @@ impl Gather {
             menu,
             order,
             messages: self.messages,
-            voucher: self.voucher,
+            voucher,
+            more_vouchers: vouchers.collect(),
             proofs,
             ledgers,
         })
@@ -164,7 +172,8 @@ impl Gather {
         match record {
             Record::Order { role, menu, order, .. } => {
                 let body = reread::<Order>(order).ok();
-                self.channel = body.and_then(|order| order.escrow).map(|escrow| escrow.channel);
+                let escrow = body.and_then(|order| order.escrow);
+                self.channels.extend(escrow.map(|escrow| escrow.channel));
                 self.ground = Some((*role, (**menu).clone(), (**order).clone()));
             }
             Record::Invoice { message, from_seq, leaves, .. } => {
@@ -181,23 +190,42 @@ impl Gather {
                 self.digests.entry(message.number).or_default().insert(message.commitment);
                 self.messages.push(message.clone());
             }
-            Record::Amend { message, .. } | Record::Exit { message, .. } => {
+            Record::Amend { message, .. } => {
+                self.turn(message);
                 self.messages.push(message.clone());
             }
+            Record::Exit { message, .. } => self.messages.push(message.clone()),
             Record::Ended { evidence, .. } => {
                 for message in evidence.iter().filter(|m| m.kind == MessageKind::Ack) {
                     self.digests.entry(message.number).or_default().insert(message.commitment);
                 }
                 self.messages.extend(evidence.iter().cloned());
             }
-            Record::Voucher { channel, domain, amount, signature }
-                if self.voucher.as_ref().is_none_or(|best| best.amount < *amount) =>
-            {
+            Record::Voucher { channel, domain, amount, signature } => {
                 let (channel, domain) = (*channel, domain.clone());
                 let (amount, signature) = (*amount, *signature);
-                self.voucher = Some(HeldVoucher { channel, domain, amount, signature });
+                self.hold(HeldVoucher { channel, domain, amount, signature });
             }
             _ => {}
+        }
+    }
+
+    fn hold(&mut self, voucher: HeldVoucher) {
+        match self.vouchers.iter_mut().find(|best| best.channel == voucher.channel) {
+            Some(best) if best.amount < voucher.amount => *best = voucher,
+            Some(_) => {}
+            None => self.vouchers.push(voucher),
+        }
+    }
+
+    /// A leg may draw on a channel of its own.
+    fn turn(&mut self, message: &SignedMessage) {
+        let body = message.changes_terms().then(|| reread::<Amend>(message).ok()).flatten();
+        if let Some(Amend { change: Change::Leg(leg), .. }) = body
+            && let Some(InEscrow { channel, .. }) = leg.in_escrow()
+            && !self.channels.contains(&channel)
+        {
+            self.channels.push(channel);
         }
     }
 
@@ -254,6 +282,7 @@ impl Gather {
             purpose: owed.purpose,
             ledger: owed.ledger.clone(),
             amount,
+            channel: redeemed(&owed.act),
             digest,
             txs: tx.into_iter().collect(),
             said: Said::Nothing,
@@ -269,6 +298,14 @@ impl Gather {
 
     fn act(&mut self, reference: &Reference) -> Option<&mut LedgerAct> {
         self.places.get(reference).and_then(|place| self.acts.get_mut(*place))
+    }
+}
+
+/// The channel that a voucher is redeemed on.
+fn redeemed(act: &Act) -> Option<ChannelId> {
+    match act {
+        Act::Do(Call::Settle(redeem) | Call::Close(redeem)) => Some(redeem.channel),
+        _ => None,
     }
 }
 

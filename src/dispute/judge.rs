@@ -7,13 +7,12 @@ use super::money::Money;
 use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
 use super::parting;
 use super::verdict::{
-    Condition, DisclosedItem, Figure, MISDEEDS_MAX, Paper, Party, Trade, Verdict,
+    Condition, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Paper, Party, Pay, Trade, Verdict,
 };
-use crate::crypto::layout::MessageKind;
 use crate::crypto::leaf;
 use crate::message::legible;
 use crate::record::SignedMessage;
-use crate::terms::{Role, Terms};
+use crate::terms::{Leg, Role};
 use sdpp_ledger::{Amount, keccak};
 
 /// Judges one session by one bundle or two. The same bundles make the same verdict, whichever is
@@ -37,24 +36,54 @@ fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
     let papers = Papers::read(case);
     let money = Money::count(case, &papers);
     let misconduct = misconduct::find(case, &papers, &money);
+    let (decided_by, notes) = (decided_by(case, &papers, &money), notes(case, &papers, &money));
     let terms = &case.terms;
     let party = |key, given: bool| Party { key, identity_proven: given };
+    let legs: Vec<LegVerdict> = money.into_iter().map(|leg| leg_verdict(&papers, leg)).collect();
+    let debts = legs.iter().flat_map(|leg| &leg.debts).cloned().collect();
+    let unless = legs.iter().flat_map(|leg| &leg.unless).cloned().collect();
+    // There is always the leg that was ordered.
+    let last = legs.last().cloned().unwrap_or_else(|| leg_verdict(&papers, Money::default()));
     Verdict {
         session: terms.session,
         seller: party(terms.seller, keys.seller.is_some()),
         buyer: party(terms.buyer, keys.buyer.is_some()),
         heard: [Role::Seller, Role::Buyer].into_iter().filter(|role| case.hears(*role)).collect(),
-        trade: trade(terms),
+        trade: Trade {
+            topic: terms.topic.clone(),
+            quantity: terms.quantity,
+            granularity: terms.granularity,
+            pay: last.pay,
+        },
         parting: parting::find(case, &papers),
         items: items(case, &papers),
-        decided_by: decided_by(case, &money),
-        notes: notes(case, &papers, &money),
-        credited: papers.price.credited(),
-        debts: money.debts(),
-        unproven: unproven(&money),
-        voucher: money.vouched(),
+        decided_by,
+        notes,
+        credited: last.credited,
+        debts,
+        unproven: last.unproven,
+        voucher: last.voucher,
         misdeeds: misconduct.len() as u64,
         misconduct: misconduct.into_iter().take(MISDEEDS_MAX).collect(),
+        invoiced: last.invoiced,
+        acknowledged: last.acknowledged,
+        due: last.due,
+        receipted: last.receipted,
+        admitted: last.admitted,
+        unless,
+        legs,
+    }
+}
+
+fn leg_verdict(papers: &Papers<'_>, money: Money) -> LegVerdict {
+    let leg = papers.price.nth_leg(money.leg);
+    LegVerdict {
+        from_seq: leg.from_seq,
+        pay: pay(leg),
+        credited: papers.price.credited(money.leg),
+        debts: money.debts(leg),
+        unproven: unproven(&money),
+        voucher: money.vouched(),
         invoiced: money.invoiced,
         acknowledged: money.acknowledged,
         due: money.due,
@@ -64,25 +93,25 @@ fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
     }
 }
 
-fn trade(terms: &Terms) -> Trade {
-    let currency = &terms.currency;
-    // Where a thousand cost a thousand times as much, nothing is rounded away.
-    let one = terms.owed_for(1);
-    let is_whole = |one: &Amount| one.checked_mul(1_000) == terms.owed_for(1_000);
-    Trade {
-        item: one.filter(is_whole),
-        topic: terms.topic.clone(),
-        quantity: terms.quantity,
-        price: terms.price,
-        granularity: terms.granularity,
+fn pay(leg: &Leg) -> Pay {
+    let (currency, rate) = (&leg.currency, leg.currency.rate);
+    // Where the price is a whole number of units nothing is rounded away.
+    let scaled = leg.price.checked_mul(rate.numerator.units()).map(Amount::units);
+    let by = rate.denominator.units();
+    let is_whole = |scaled: &u128| scaled.checked_rem(by) == Some(0);
+    let item = scaled.filter(is_whole).and_then(|scaled| scaled.checked_div(by));
+    Pay {
+        price: leg.price,
+        rate,
+        item: item.map(Amount::new),
         currency: currency.name.clone(),
         decimals: currency.decimals,
         method: currency.method,
         ledger: currency.ledger.clone(),
         asset: currency.asset.clone(),
         payee: currency.payee.clone(),
-        channel: terms.escrow.map(|escrow| escrow.channel),
-        base: terms.escrow.map(|escrow| escrow.base),
+        channel: leg.escrow.map(|escrow| escrow.channel),
+        base: leg.escrow.map(|escrow| escrow.base),
     }
 }
 
@@ -97,7 +126,7 @@ fn unproven(money: &Money) -> Figure {
 }
 
 /// The signed messages that the verdict follows from.
-fn decided_by(case: &Case<'_>, money: &Money) -> Vec<Paper> {
+fn decided_by(case: &Case<'_>, read: &Papers<'_>, money: &[Money]) -> Vec<Paper> {
     let mut papers = Vec::new();
     if let Some(body) = case.bodies.first() {
         let paper = |message: &SignedMessage, signed_by| Paper {
@@ -108,13 +137,13 @@ fn decided_by(case: &Case<'_>, money: &Money) -> Vec<Paper> {
         };
         papers.extend([paper(&body.menu, Role::Seller), paper(&body.order, Role::Buyer)]);
     }
-    let credits = case.of(MessageKind::Amend, Role::Seller);
-    let credits = credits.filter(|one| one.message.amount_total > Amount::ZERO);
-    papers.extend(credits.map(|one| one.paper.clone()));
-    let figures = [&money.invoiced, &money.acknowledged, &money.receipted];
-    papers.extend(figures.into_iter().filter_map(|figure| figure.by.clone()));
-    papers.extend(money.best.as_ref().and_then(|best| best.paper.clone()));
-    papers.extend(money.claims.iter().cloned());
+    papers.extend(read.price.papers().iter().cloned());
+    for leg in money {
+        let figures = [&leg.invoiced, &leg.acknowledged, &leg.receipted];
+        papers.extend(figures.into_iter().filter_map(|figure| figure.by.clone()));
+        papers.extend(leg.best.as_ref().and_then(|best| best.paper.clone()));
+        papers.extend(leg.claims.iter().cloned());
+    }
     papers.sort_by_key(|paper| (paper.kind, paper.number, paper.signed_by, paper.digest));
     papers.dedup();
     papers
@@ -143,8 +172,8 @@ fn items(case: &Case<'_>, papers: &Papers<'_>) -> Vec<DisclosedItem> {
 }
 
 /// What else a reader must know.
-fn notes(case: &Case<'_>, papers: &Papers<'_>, money: &Money) -> Vec<String> {
-    let mut notes = money.notes.clone();
+fn notes(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec<String> {
+    let mut notes: Vec<String> = money.iter().flat_map(|leg| &leg.notes).cloned().collect();
     for (role, other) in [(Role::Seller, Role::Buyer), (Role::Buyer, Role::Seller)] {
         if !case.hears(role) {
             notes.push(format!(
@@ -160,6 +189,7 @@ fn notes(case: &Case<'_>, papers: &Papers<'_>, money: &Money) -> Vec<String> {
             papers.wordless
         ));
     }
+    notes.extend(papers.of_unknown_legs().take(MISDEEDS_MAX));
     notes.extend(disagreements(case, papers).take(MISDEEDS_MAX));
     notes
 }

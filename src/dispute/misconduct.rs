@@ -5,19 +5,19 @@ use super::case::{Case, Signed};
 use super::money::Money;
 use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
 use super::verdict::{Misdeed, Offence, Paper};
-use crate::message::Exit;
+use crate::message::{Exit, ExitLeg};
 use crate::terms::Role;
 use sdpp_ledger::{Amount, Digest, TxId, merkle};
 use std::collections::BTreeMap;
 
 /// All that is proven, in a fixed order.
-pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &Money) -> Vec<Misdeed> {
+pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec<Misdeed> {
     let mut found = Found { papers, misdeeds: case.misdeeds.clone() };
     found.misdeeds.extend(papers.misdeeds.iter().cloned());
-    found.misdeeds.extend(money.misdeeds.iter().cloned());
+    found.misdeeds.extend(money.iter().flat_map(|leg| &leg.misdeeds).cloned());
     found.invoices();
     found.leaves(case);
-    found.receipts(case, money.said_paid);
+    money.iter().for_each(|leg| found.receipts(case, leg));
     found.acks();
     found.payments(case);
     found.exits();
@@ -52,13 +52,20 @@ impl Found<'_, '_> {
                 self.add(Role::Seller, Offence::DoubleInvoice, why, proven_by);
             }
         }
-        // A window that is not full is the last.
+        self.short_windows();
+    }
+
+    /// A window that is not full is the last. How many items fill it a pace may have changed, which
+    /// whoever brings an invoice that speaks of one may have left out.
+    fn short_windows(&mut self) {
+        let papers = self.papers;
         let last = papers.sound_invoices().next_back();
         let short = |invoice: &&InvoicePaper<'_>| {
             let number = invoice.signed.message.number;
             let full = papers.price.window(number).map(|(_, last)| last);
             let is_short = invoice.to.zip(full).is_some_and(|(to, full)| to < full);
-            is_short && last.is_some_and(|last| last.signed.message.number > number)
+            let is_placed = papers.price.is_exact() || invoice.is_menus;
+            is_placed && is_short && last.is_some_and(|last| last.signed.message.number > number)
         };
         if let (Some(short), Some(last)) = (papers.sound_invoices().find(short), last) {
             let (one, other) = (short.signed.message.number, last.signed.message.number);
@@ -105,10 +112,13 @@ impl Found<'_, '_> {
         for (number, invoice) in
             papers.invoices.iter().flat_map(|(n, all)| all.iter().take(2).map(move |i| (n, i)))
         {
-            let (Some((first, last)), Some(to)) = (papers.price.window(*number), invoice.to) else {
+            // By its own words, or where nobody can have left out another pace.
+            let is_said = papers.price.is_exact() || invoice.digest.is_some();
+            let (Some(first), Some(to)) = (invoice.from.filter(|_| is_said), invoice.to) else {
                 continue;
             };
-            if to > last {
+            let last = papers.price.window(*number).map(|(_, last)| last);
+            if papers.price.is_exact() && last.is_none_or(|last| to > last) {
                 continue;
             }
             let count = usize::try_from(to.saturating_sub(first).saturating_add(1)).ok();
@@ -131,16 +141,15 @@ impl Found<'_, '_> {
 
     /// Receipts only grow, and are never for more than was paid. What the buyer never said is held
     /// against the seller only where the seller itself was heard.
-    fn receipts(&mut self, case: &Case<'_>, said_paid: Amount) {
+    fn receipts(&mut self, case: &Case<'_>, money: &Money) {
         let papers = self.papers;
-        let invoices = papers.invoices.values().flatten();
-        let invoices = invoices.filter_map(|one| Some((one.receipt?, one.signed)));
-        let exits = papers.exits_of(Role::Seller);
-        let exits = exits.filter_map(|one| Some((one.words.as_ref()?.paid_total, one.signed)));
-        let receipts: Vec<(Amount, &Signed<'_>)> = invoices.chain(exits).collect();
+        let (receipts, said_paid) = (papers.receipts(money.leg), money.said_paid);
         let goes_back = receipts.windows(2).find(|pair| {
             let is_next = pair[0].1.message.number != pair[1].1.message.number;
-            is_next && pair[1].0 < pair[0].0
+            // Another leg that was left out would begin from nothing.
+            let are_of_it = papers.price.is_exact()
+                || pair.iter().all(|(_, signed)| papers.is_of_known_leg(signed));
+            is_next && are_of_it && pair[1].0 < pair[0].0
         });
         if let Some([(before, one), (after, other)]) = goes_back {
             let why = format!("receipted {before} and later only {after}");
@@ -208,7 +217,7 @@ impl Found<'_, '_> {
         if !case.hears(Role::Buyer) || invoices.iter().any(answers) {
             return None;
         }
-        match invoices.iter().find(|invoice| invoice.wrong.is_none()) {
+        match invoices.iter().find(|invoice| invoice.is_sound()) {
             Some(invoice) => {
                 let asked = invoice.total();
                 Some(format!("answered invoice {number} for {asked} in all with {total}"))
@@ -242,13 +251,17 @@ impl Found<'_, '_> {
     }
 }
 
-/// The seller's exit is said when all it sent is invoiced.
+/// The seller's exit is said when all it sent is invoiced. One that speaks of legs that are not in
+/// evidence proves nothing, where whoever brings it may have left them out.
 fn is_wrong_exit(
     papers: &Papers<'_>,
     words: &Exit,
     last: Option<&InvoicePaper<'_>>,
 ) -> Option<String> {
     let Exit { items, amount_total, paid_total, .. } = words;
+    if !papers.knows_legs(words) {
+        return None;
+    }
     if !papers.may_ask(*items, *amount_total) {
         let why = format!("its exit names {items} items for {amount_total}, not what they cost");
         return Some(why);
@@ -256,9 +269,31 @@ fn is_wrong_exit(
     if paid_total > amount_total {
         return Some(format!("its exit is a receipt for {paid_total} of {amount_total}"));
     }
-    let last = last.filter(|invoice| invoice.total() > *amount_total)?;
+    let on = papers.price.leg_place(*items);
+    if let Some(why) = words.legs.iter().find_map(|leg| is_wrong_leg(papers, on, leg)) {
+        return Some(why);
+    }
+    let last = last.filter(|invoice| invoice.leg == Some(on))?;
+    let last = Some(last).filter(|invoice| invoice.total() > *amount_total)?;
     let (number, asked) = (last.signed.message.number, last.total());
     Some(format!("its exit names {amount_total} in all, its invoice {number} {asked}"))
+}
+
+/// What an exit says of an earlier leg is what its items cost.
+fn is_wrong_leg(papers: &Papers<'_>, on: usize, leg: &ExitLeg) -> Option<String> {
+    let ExitLeg { from_seq, amount_total, paid_total } = *leg;
+    let mut legs = papers.price.legs().take(on + 1);
+    let next = legs.by_ref().find(|known| known.from_seq == from_seq).and(legs.next());
+    let Some(next) = next else {
+        return Some(format!("its exit names a leg from item {from_seq}"));
+    };
+    if !papers.may_ask(next.from_seq - 1, amount_total) {
+        return Some(format!(
+            "its exit names {amount_total} for the leg from item {from_seq}, not what that cost"
+        ));
+    }
+    (paid_total > amount_total)
+        .then(|| format!("its exit is a receipt for {paid_total} of {amount_total}"))
 }
 
 fn paper(signed: &Signed<'_>) -> Paper {

@@ -8,6 +8,7 @@
 mod bundle;
 mod case;
 mod export;
+mod figures;
 mod judge;
 mod misconduct;
 mod money;
@@ -25,6 +26,6 @@ pub use case::{JudgeError, Keys};
 pub use export::{Disclosure, ExportError, Gather, export};
 pub use judge::{judge, judge_own};
 pub use verdict::{
-    Condition, Debt, DisclosedItem, Figure, MISDEEDS_MAX, Misdeed, Offence, Paper, Parting, Party,
-    Trade, Verdict, Vouched, Word,
+    Condition, Debt, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Misdeed, Offence, Paper,
+    Parting, Party, Pay, Trade, Verdict, Vouched, Word,
 };

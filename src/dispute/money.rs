@@ -1,18 +1,22 @@
-//! The money of a case: what is due, what is paid for certain, and what only a ledger can tell.
+//! The money of a case, leg by leg: what is due, what is paid for certain, and what only a ledger can
+//! tell.
 
 use super::bundle::{LedgerAct, Said};
 use super::case::Case;
+use super::figures::{On, acknowledged, invoiced, overcharged, receipted};
 use super::judge::sum;
-use super::papers::{InvoicePaper, Papers, PaymentPaper, VoucherPaper};
+use super::papers::{InvoicePaper, Papers, VoucherPaper};
 use super::verdict::{Condition, Debt, Figure, Misdeed, Offence, Paper, Vouched, Word};
 use crate::message::{Moment, legible};
-use crate::terms::{InEscrow, Method, Purpose, Role};
-use sdpp_ledger::{Amount, ChangeKind, Domain, Reference, Signature, TxId, Voucher};
+use crate::terms::{InEscrow, Leg, Method, Purpose, Role};
+use sdpp_ledger::{Amount, ChangeKind, ChannelId, Domain, Reference, Signature, TxId, Voucher};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All of it. Amounts are in the currency's smallest unit.
+/// All of one leg. Amounts are in its currency's smallest unit.
 #[derive(Default)]
 pub(super) struct Money {
+    /// The place of the leg.
+    pub(super) leg: usize,
     pub(super) invoiced: Figure,
     pub(super) acknowledged: Figure,
     pub(super) receipted: Figure,
@@ -58,36 +62,47 @@ pub(super) struct Best {
 }
 
 impl Money {
-    /// Counts.
-    pub(super) fn count(case: &Case<'_>, papers: &Papers<'_>) -> Money {
-        let (acknowledged, receipted) = (acknowledged(case, papers), receipted(papers));
-        let credited = papers.price.credited();
+    /// Counts, leg by leg.
+    pub(super) fn count(case: &Case<'_>, papers: &Papers<'_>) -> Vec<Money> {
+        let legs = 0..papers.price.legs().count();
+        legs.map(|leg| Money::of(leg, case, papers)).collect()
+    }
+
+    fn of(leg: usize, case: &Case<'_>, papers: &Papers<'_>) -> Money {
+        let on = On::new(leg, papers);
+        let (acknowledged, receipted) = (acknowledged(&on, papers), receipted(&on, papers));
+        let credited = papers.price.credited(leg);
         let mut money = Money {
-            invoiced: invoiced(papers),
+            leg,
+            invoiced: invoiced(&on, papers),
             due: acknowledged.amount.saturating_sub(credited),
-            owable: credited.checked_add(overcharged(papers)).unwrap_or(credited),
+            owable: credited.checked_add(overcharged(&on, papers)).unwrap_or(credited),
             acknowledged,
             receipted,
             ..Money::default()
         };
-        money.vouchers(case, papers);
-        match case.terms.currency.method {
-            Method::Transfer => money.transfers(case, papers),
-            Method::Escrow => money.channel(case, papers),
+        money.vouchers(&on, case, papers);
+        match on.leg.currency.method {
+            Method::Transfer => money.transfers(&on, case, papers),
+            Method::Escrow => money.channel(&on, case, papers),
         }
-        money.said_paid = money.most_said(papers);
+        money.said_paid = money.most_said(&on, papers);
         money
     }
 
     /// Who owes whom.
-    pub(super) fn debts(&self) -> Vec<Debt> {
+    pub(super) fn debts(&self, leg: &Leg) -> Vec<Debt> {
+        let debt = |by, to, at_most, at_least| {
+            let (currency, decimals) = (leg.currency.name.clone(), leg.currency.decimals);
+            Debt { by, to, from_seq: leg.from_seq, currency, decimals, at_most, at_least }
+        };
         let open = sum(&self.conditions);
         let certain = self.certain();
         let at_most = self.due.saturating_sub(certain);
         let mut debts = Vec::new();
         if at_most > Amount::ZERO {
             let at_least = at_most.saturating_sub(open);
-            debts.push(Debt { by: Role::Buyer, to: Role::Seller, at_most, at_least });
+            debts.push(debt(Role::Buyer, Role::Seller, at_most, at_least));
         }
         // A receipt proves that money came, and not what for: whoever brings it may have left out
         // what it acknowledged. So the seller owes no more than it signed that it would give back.
@@ -99,7 +114,7 @@ impl Money {
             None => (back(certain), back(certain)),
         };
         if at_most > Amount::ZERO {
-            debts.push(Debt { by: Role::Seller, to: Role::Buyer, at_most, at_least });
+            debts.push(debt(Role::Seller, Role::Buyer, at_most, at_least));
         }
         debts
     }
@@ -115,18 +130,18 @@ impl Money {
         receipted.checked_add(self.admitted).unwrap_or(receipted)
     }
 
-    fn most_said(&self, papers: &Papers<'_>) -> Amount {
-        let payments = papers.payments.values().flatten().map(|payment| payment.total());
-        let exits = papers.exits_of(Role::Buyer);
-        let exits = exits.filter_map(|exit| Some(exit.words.as_ref()?.paid_total));
+    fn most_said(&self, on: &On<'_>, papers: &Papers<'_>) -> Amount {
+        let payments = papers.payments.iter().filter(|(window, _)| on.has_window(papers, **window));
+        let payments = payments.flat_map(|(_, all)| all).map(|payment| payment.total());
         let worth = self.best.iter().map(|best| best.worth);
         let admitted = (self.admitted > Amount::ZERO).then(|| self.certain());
-        payments.chain(exits).chain(worth).chain(admitted).max().unwrap_or_default()
+        let said = payments.chain(on.said_paid(papers)).chain(worth).chain(admitted);
+        said.max().unwrap_or_default()
     }
 
-    /// The best voucher on the session's channel.
-    fn vouchers(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
-        let Some(InEscrow { channel, base }) = case.terms.escrow else { return };
+    /// The best voucher on the leg's channel.
+    fn vouchers(&mut self, on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) {
+        let Some(InEscrow { channel, base }) = on.leg.escrow else { return };
         let buyer = case.terms.buyer.account();
         let is_good = |domain: &Domain, amount: Amount, signature: &Signature| {
             let voucher = Voucher { channel, amount };
@@ -138,11 +153,18 @@ impl Money {
             paper: Some(one.paper.clone()),
             is_sellers: one.is_sellers,
         };
-        let mut found: Vec<Held> = papers.vouchers.iter().map(brought).collect();
+        let its = papers.vouchers.iter().filter(|one| one.channel == channel);
+        let mut found: Vec<Held> = its.map(brought).collect();
         // A domain that the buyer has signed under is the right one, whoever names it.
         let mut proven: Option<&Domain> = None;
-        for body in case.bodies.iter().filter(|body| body.role == Role::Seller) {
-            let Some(held) = &body.voucher else { continue };
+        let sellers = case.bodies.iter().filter(|body| body.role == Role::Seller);
+        for held in sellers.flat_map(|body| body.held()) {
+            // One on another leg's channel is looked at there; one on none, with the first.
+            let is_elsewhere = held.channel != channel
+                && (papers.price.has_channel(&held.channel) || on.number > 0);
+            if is_elsewhere {
+                continue;
+            }
             if held.channel != channel || !is_good(&held.domain, held.amount, &held.signature) {
                 self.blame_voucher(held.amount);
                 continue;
@@ -166,10 +188,10 @@ impl Money {
                 brought = brought.or(one.paper.as_ref().map(|_| one.amount));
             }
         }
-        self.sellers = sellers.unwrap_or_default();
-        self.brought = brought.unwrap_or_default().saturating_sub(base);
+        self.sellers = on.within(sellers.unwrap_or_default());
+        self.brought = on.within(brought.unwrap_or_default()).saturating_sub(base);
         let Some(Held { amount, paper, .. }) = best.cloned() else { return };
-        let worth = amount.saturating_sub(base);
+        let worth = on.within(amount).saturating_sub(base);
         if worth == Amount::ZERO {
             self.notes.push(format!(
                 "the voucher for {amount} is worth nothing here: {base} was vouched on the channel \
@@ -190,16 +212,20 @@ impl Money {
 
     /// By escrow the channel must pay what the best voucher allows, and whatever the buyer may have
     /// vouched in words that nobody brings.
-    fn channel(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
-        let Some(InEscrow { channel, base }) = case.terms.escrow else { return };
+    fn channel(&mut self, on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) {
+        let Some(InEscrow { channel, base }) = on.leg.escrow else { return };
         let worth = self.best.as_ref().map_or(Amount::ZERO, |best| best.worth);
         let settled = case.bodies.iter().filter(|body| body.role == Role::Seller);
         let settled = settled.flat_map(|body| {
-            let changes = body.ledgers.channel.iter().filter_map(|word| match word.change.kind {
+            let its = body.ledgers.channel.iter().filter(|word| word.change.channel == channel);
+            let changes = its.filter_map(|word| match word.change.kind {
                 ChangeKind::Settled { settled } | ChangeKind::Closed { settled } => Some(settled),
                 _ => None,
             });
-            changes.chain(body.ledgers.acts.iter().filter_map(redeemed))
+            let acts = body.ledgers.acts.iter();
+            // Where a session has one channel, what is redeemed is redeemed on that.
+            let its = acts.filter(|act| act.channel.is_none_or(|redeemed| redeemed == channel));
+            changes.chain(its.filter_map(redeemed))
         });
         // What it paid beyond the seller's vouchers of this session was for a later one.
         let settled = settled.max().unwrap_or_default().min(self.sellers).saturating_sub(base);
@@ -209,9 +235,8 @@ impl Money {
             self.notes.push(why.to_owned());
         }
         self.admitted = settled.saturating_sub(self.receipted.amount);
-        let exits = papers.exits_of(Role::Buyer);
-        let said = exits.filter_map(|exit| Some(exit.words.as_ref()?.paid_total));
-        let vouched = said.chain([worth, papers.may_be_vouched]).max().unwrap_or_default();
+        let may_be = papers.may_be_vouched.get(&on.number).copied().unwrap_or_default();
+        let vouched = on.said_paid(papers).chain([worth, may_be]).max().unwrap_or_default();
         let covers = vouched.min(self.due);
         let rest = covers.saturating_sub(self.certain());
         if worth > self.due {
@@ -223,21 +248,22 @@ impl Money {
         }
         if rest > Amount::ZERO {
             self.conditions.push(Condition::Channel {
-                ledger: case.terms.currency.ledger.clone(),
+                from_seq: on.leg.from_seq,
+                ledger: on.leg.currency.ledger.clone(),
                 channel,
                 pays: base.checked_add(covers).unwrap_or(Amount::new(u128::MAX)),
                 amount: rest,
-                said: channel_words(case),
+                said: channel_words(case, &channel),
             });
         }
     }
 
     /// By transfer each window was paid, or was not, by a transaction of its own.
-    fn transfers(&mut self, case: &Case<'_>, papers: &Papers<'_>) {
-        let claims = claims(case, papers);
+    fn transfers(&mut self, on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) {
+        let claims = claims(on, case, papers);
         for (window, claim) in claims {
             let Some((first, _)) = papers.price.window(window) else { continue };
-            let Some(before) = papers.price.owed(first - 1) else { continue };
+            let Some(before) = papers.price.owed_before(first) else { continue };
             // A window is paid for what it costs, whatever else a payment says.
             let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
@@ -251,9 +277,10 @@ impl Money {
             if amount == Amount::ZERO {
                 continue;
             }
-            let currency = &case.terms.currency;
+            let currency = &on.leg.currency;
             self.claims.extend(claim.papers);
             self.conditions.push(Condition::Final {
+                from_seq: on.leg.from_seq,
                 window,
                 ledger: currency.ledger.clone(),
                 payee: currency.payee.clone(),
@@ -279,9 +306,10 @@ struct ClaimOf {
 }
 
 /// By window: what the buyer's payments say, and what either says that its ledger said.
-fn claims(case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, ClaimOf> {
+fn claims(on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, ClaimOf> {
     let mut claims: BTreeMap<u64, ClaimOf> = BTreeMap::new();
-    for (number, payments) in &papers.payments {
+    let is_its = |number: &u64| on.has_window(papers, *number);
+    for (number, payments) in papers.payments.iter().filter(|(number, _)| is_its(number)) {
         let claim = claims.entry(*number).or_default();
         for payment in payments {
             claim.total = claim.total.max(payment.total());
@@ -290,6 +318,7 @@ fn claims(case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, ClaimOf> {
         }
     }
     let numbers = papers.payments.keys().chain(papers.invoices.keys());
+    let numbers = numbers.filter(|number| is_its(number));
     let reference =
         |number: &u64| (case.terms.session.reference(Purpose::Payment, *number), *number);
     let numbers: BTreeMap<Reference, u64> = numbers.map(reference).collect();
@@ -311,7 +340,7 @@ fn claims(case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, ClaimOf> {
 impl ClaimOf {
     fn take(&mut self, act: &LedgerAct, word_of: Role, invoices: &[InvoicePaper<'_>]) {
         if self.total == Amount::ZERO {
-            let sound = invoices.iter().find(|invoice| invoice.wrong.is_none());
+            let sound = invoices.iter().find(|invoice| invoice.is_sound());
             self.total = sound.map_or(Amount::ZERO, |invoice| invoice.total());
         }
         self.txs.extend(act.txs.iter().cloned());
@@ -334,7 +363,7 @@ impl ClaimOf {
 /// The most that can be owed when a window is paid: what is asked with it, or what a full one costs.
 fn most_for(papers: &Papers<'_>, window: u64) -> Amount {
     let invoices = papers.invoices.get(&window).map_or(&[][..], Vec::as_slice);
-    let sound = invoices.iter().filter(|invoice| invoice.wrong.is_none());
+    let sound = invoices.iter().filter(|invoice| invoice.is_sound());
     let asked = sound.map(InvoicePaper::total).max();
     let full = || papers.price.window(window).and_then(|(_, last)| papers.price.owed(last));
     asked.or_else(full).unwrap_or_default()
@@ -348,9 +377,10 @@ fn redeemed(act: &LedgerAct) -> Option<Amount> {
 }
 
 /// The last thing that each side says of the channel.
-fn channel_words(case: &Case<'_>) -> Vec<Word> {
+fn channel_words(case: &Case<'_>, channel: &ChannelId) -> Vec<Word> {
     let word = |body: &&super::bundle::Body| {
-        let last = body.ledgers.channel.last()?;
+        let its = || body.ledgers.channel.iter().filter(|word| word.change.channel == *channel);
+        let last = its().next_back()?;
         let says = match last.change.kind {
             ChangeKind::Opened { deposit } => format!("it was opened with {deposit}"),
             ChangeKind::ToppedUp { deposit } => format!("{deposit} is deposited in it"),
@@ -362,7 +392,7 @@ fn channel_words(case: &Case<'_>) -> Vec<Word> {
             ChangeKind::Withdrawn => "its payer has withdrawn the rest".to_owned(),
         };
         // What it paid before its end counts, and is what the condition asks for.
-        let changes = body.ledgers.channel.iter().map(|word| &word.change.kind);
+        let changes = its().map(|word| &word.change.kind);
         let paid = changes.filter_map(|kind| match kind {
             ChangeKind::Settled { settled } => Some(settled),
             _ => None,
@@ -376,64 +406,4 @@ fn channel_words(case: &Case<'_>) -> Vec<Word> {
         Some(Word { word_of: body.role, says })
     };
     case.bodies.iter().filter_map(word).collect()
-}
-
-/// What the seller's sound invoices come to.
-fn invoiced(papers: &Papers<'_>) -> Figure {
-    let most = papers.sound_invoices().max_by_key(|invoice| invoice.total());
-    let figure = |invoice: &InvoicePaper<'_>| Figure {
-        items: invoice.to.unwrap_or_default(),
-        amount: invoice.total(),
-        by: Some(invoice.signed.paper.clone()),
-    };
-    most.map(figure).unwrap_or_default()
-}
-
-/// What the buyer's signature says arrived: acks, payments, its exit. Never more than the seller's
-/// own exit says that it sent.
-fn acknowledged(case: &Case<'_>, papers: &Papers<'_>) -> Figure {
-    let acks = papers.acks.iter().filter_map(|(seq, acks)| {
-        let ack = acks.iter().find(|ack| ack.is_ordered)?;
-        Some((*seq, ack.paper.clone()))
-    });
-    let exits = papers.exits_of(Role::Buyer).filter_map(|exit| {
-        let items = exit.words.as_ref()?.items;
-        papers.price.owed(items).map(|_| (items, exit.signed.paper.clone()))
-    });
-    let Some((items, by)) = exits.chain(acks).max_by_key(|(items, _)| *items) else {
-        return Figure::default();
-    };
-    let sent = papers.exits_of(Role::Seller).filter_map(|exit| Some(exit.words.as_ref()?.items));
-    let items = sent.max().map_or(items, |sent| sent.min(items));
-    let amount = case.terms.owed_for(items).unwrap_or_default();
-    Figure { items, amount, by: (items > 0).then_some(by) }
-}
-
-/// The largest receipt that the seller signed; of those that say the same, the first.
-fn receipted(papers: &Papers<'_>) -> Figure {
-    let invoices = papers.invoices.values().flatten();
-    let invoices = invoices.filter_map(|one| Some((one.receipt?, one.signed)));
-    let exits = papers.exits_of(Role::Seller);
-    let exits = exits.filter_map(|one| Some((one.words.as_ref()?.paid_total, one.signed)));
-    let mut best = Figure::default();
-    for (amount, signed) in invoices.chain(exits) {
-        if amount > best.amount {
-            best = Figure { items: 0, amount, by: Some(signed.paper.clone()) };
-        }
-    }
-    best
-}
-
-/// What the seller asked for beyond the price, and the buyer answered.
-fn overcharged(papers: &Papers<'_>) -> Amount {
-    let mut most = Amount::ZERO;
-    for (number, payments) in &papers.payments {
-        let paid: BTreeSet<Amount> = payments.iter().map(PaymentPaper::total).collect();
-        let invoices = papers.invoices.get(number).map_or(&[][..], Vec::as_slice);
-        for invoice in invoices.iter().filter(|invoice| paid.contains(&invoice.total())) {
-            let price = invoice.to.and_then(|to| papers.price.owed(to));
-            most = price.map_or(most, |price| most.max(invoice.total().saturating_sub(price)));
-        }
-    }
-    most
 }

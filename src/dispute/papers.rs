@@ -6,9 +6,11 @@ use super::price::Price;
 use super::verdict::{Misdeed, Offence, Paper};
 use crate::crypto::layout::MessageKind;
 use crate::message::Ack;
-use crate::message::{Body, Data, DataInvoice, Exit, Invoice, PaymentAck, Voucher, reread};
-use crate::terms::{Method, Purpose, Role};
-use sdpp_ledger::{Amount, Digest, TxId};
+use crate::message::{
+    Body, Data, DataInvoice, Exit, ExitLeg, Invoice, PaymentAck, Voucher, reread,
+};
+use crate::terms::{InEscrow, Method, Purpose, Role};
+use sdpp_ledger::{Amount, ChannelId, Digest, TxId};
 use std::collections::BTreeMap;
 
 /// The most messages with one number that are held against each other one by one: an honest side
@@ -30,8 +32,9 @@ pub(super) struct Papers<'a> {
     pub(super) leaves: BTreeMap<u64, Vec<(Digest, Paper)>>,
     /// The vouchers in the buyer's messages of this session.
     pub(super) vouchers: Vec<VoucherPaper>,
-    /// What the buyer's messages that are there without their words may have vouched.
-    pub(super) may_be_vouched: Amount,
+    /// What the buyer's messages that are there without their words may have vouched, by the place of
+    /// the leg.
+    pub(super) may_be_vouched: BTreeMap<usize, Amount>,
     /// How many messages are there without their words.
     pub(super) wordless: usize,
     pub(super) misdeeds: Vec<Misdeed>,
@@ -40,8 +43,15 @@ pub(super) struct Papers<'a> {
 /// An invoice.
 pub(super) struct InvoicePaper<'a> {
     pub(super) signed: &'a Signed<'a>,
-    /// Its last seq, where it can be told.
+    /// Its first seq, where it can be told.
+    pub(super) from: Option<u64>,
+    /// Its last seq, likewise.
     pub(super) to: Option<u64>,
+    /// It says no other pace than the menu's.
+    pub(super) is_menus: bool,
+    /// The place of the leg that it is counted in; `None` where it speaks of a change that is not in
+    /// evidence, and the seller, who would have it, was not heard.
+    pub(super) leg: Option<usize>,
     /// What was paid so far, by the seller's word.
     pub(super) receipt: Option<Amount>,
     /// The running digest at its end.
@@ -51,6 +61,11 @@ pub(super) struct InvoicePaper<'a> {
 }
 
 impl InvoicePaper<'_> {
+    /// Whether it is what was agreed.
+    pub(super) fn is_sound(&self) -> bool {
+        self.wrong.is_none() && self.leg.is_some()
+    }
+
     /// What it asks in all.
     pub(super) fn total(&self) -> Amount {
         self.signed.message.amount_total
@@ -74,6 +89,8 @@ impl PaymentPaper<'_> {
 /// A voucher in a message of this session.
 pub(super) struct VoucherPaper {
     pub(super) voucher: Voucher,
+    /// The channel of the leg that it came in.
+    pub(super) channel: ChannelId,
     /// The seller's bundle has it.
     pub(super) is_sellers: bool,
     pub(super) paper: Paper,
@@ -106,7 +123,7 @@ impl<'a> Papers<'a> {
             exits: Vec::new(),
             leaves: BTreeMap::new(),
             vouchers: Vec::new(),
-            may_be_vouched: Amount::ZERO,
+            may_be_vouched: BTreeMap::new(),
             wordless: 0,
             misdeeds,
         };
@@ -128,7 +145,47 @@ impl<'a> Papers<'a> {
 
     /// All invoices that are what was agreed, by number.
     pub(super) fn sound_invoices(&self) -> impl DoubleEndedIterator<Item = &InvoicePaper<'a>> {
-        self.invoices.values().flatten().filter(|invoice| invoice.wrong.is_none())
+        self.invoices.values().flatten().filter(|invoice| invoice.is_sound())
+    }
+
+    /// What to say of invoices that are counted in no leg.
+    pub(super) fn of_unknown_legs(&self) -> impl Iterator<Item = String> {
+        let unknown = |one: &&InvoicePaper<'_>| one.leg.is_none() && one.wrong.is_none();
+        self.invoices.values().flatten().filter(unknown).map(|one| {
+            let number = one.signed.message.number;
+            format!(
+                "invoice {number} speaks of a change that is not in this evidence: it counts for \
+                 nothing here, and proves nothing against the seller"
+            )
+        })
+    }
+
+    /// The receipts that the seller signed for a leg, in their order.
+    pub(super) fn receipts(&self, leg: usize) -> Vec<(Amount, &Signed<'a>)> {
+        let of_leg = |one: &&InvoicePaper<'a>| one.leg == Some(leg);
+        let invoices = self.invoices.values().flatten().filter(of_leg);
+        let invoices = invoices.filter_map(|one| Some((one.receipt?, one.signed)));
+        let exits = self.exits_of(Role::Seller);
+        let exits = exits.filter_map(|one| Some((self.exit_leg(one, leg)?.paid_total, one.signed)));
+        invoices.chain(exits).collect()
+    }
+
+    /// What an exit says that a leg came to.
+    pub(super) fn exit_leg(&self, exit: &ExitPaper<'_>, leg: usize) -> Option<ExitLeg> {
+        let words = exit.words.as_ref().filter(|words| self.knows_legs(words))?;
+        let from_seq = self.price.legs().nth(leg)?.from_seq;
+        let Exit { items, amount_total, paid_total, .. } = *words;
+        match self.price.leg_place(items) == leg {
+            true => Some(ExitLeg { from_seq, amount_total, paid_total }),
+            false => words.leg(from_seq).copied(),
+        }
+    }
+
+    /// Whether the legs that an exit names are those in evidence. It says how many it stands behind.
+    pub(super) fn knows_legs(&self, exit: &Exit) -> bool {
+        let earlier = self.price.leg_place(exit.items);
+        let known = self.price.legs().take(earlier).map(|leg| leg.from_seq);
+        self.price.is_exact() || known.eq(exit.legs.iter().map(|leg| leg.from_seq))
     }
 
     pub(super) fn exits_of(&self, by: Role) -> impl Iterator<Item = &ExitPaper<'a>> {
@@ -151,52 +208,91 @@ impl<'a> Papers<'a> {
 
     fn invoice(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {
         let message = one.message;
+        let (number, total) = (message.number, message.amount_total);
         let words: Option<DataInvoice> = self.words(one);
-        let wrong = match &words {
-            Some(words) => self.is_wrong(case, words),
-            // Its range follows from its total, and must.
-            None => self.is_wrong_total(message.number, message.amount_total),
-        };
-        let to = match &words {
-            Some(words) => Some(words.invoice.to),
-            None => self.price.end_of(message.number, message.amount_total),
-        };
-        if let Some(DataInvoice { seq, leaf: Some(leaf), .. }) = &words {
-            self.leaves.entry(*seq).or_default().push((*leaf, one.paper.clone()));
+        let leaf = words.as_ref().and_then(|words| Some((words.seq, words.leaf?)));
+        if let Some((seq, leaf)) = leaf {
+            self.leaves.entry(seq).or_default().push((leaf, one.paper.clone()));
         }
-        let receipt = words.as_ref().map(|words| words.invoice.paid_total);
-        let digest = words.as_ref().map(|words| words.invoice.digest);
-        let invoice = InvoicePaper { signed: one, to, receipt, digest, wrong };
-        self.invoices.entry(message.number).or_default().push(invoice);
+        let mut invoice = match &words {
+            Some(DataInvoice { invoice, .. }) => InvoicePaper {
+                signed: one,
+                from: Some(invoice.from),
+                to: Some(invoice.to),
+                is_menus: invoice.pace.is_none(),
+                leg: Some(self.price.leg_place(invoice.to)),
+                receipt: Some(invoice.paid_total),
+                digest: Some(invoice.digest),
+                wrong: None,
+            },
+            // Its range follows from its total, and must.
+            None => InvoicePaper {
+                signed: one,
+                from: self.price.window(number).map(|(first, _)| first),
+                to: self.price.end_of(number, total),
+                is_menus: self.price.is_exact(),
+                leg: self.price.window(number).map(|(first, _)| self.price.leg_place(first)),
+                receipt: None,
+                digest: None,
+                wrong: None,
+            },
+        };
+        let other = words.as_ref().and_then(|words| self.other_change(words));
+        invoice.wrong = match (&words, other) {
+            (_, Some(why)) if self.price.is_exact() => Some(why),
+            // Whoever brings it may have left out the change that it speaks of.
+            (_, Some(_)) => {
+                invoice.leg = None;
+                None
+            }
+            (Some(words), None) => self.is_wrong(case, words),
+            (None, None) => self.is_wrong_total(number, total),
+        };
+        if words.is_none() && !self.price.is_exact() && invoice.wrong.take().is_some() {
+            invoice.leg = None;
+        }
+        self.invoices.entry(number).or_default().push(invoice);
+    }
+
+    /// What an invoice says of its currency, its rate or its pace that no change in evidence says.
+    fn other_change(&self, words: &DataInvoice) -> Option<String> {
+        let invoice = &words.invoice;
+        let currency = &self.price.leg(invoice.to).currency;
+        if invoice.currency != currency.name || invoice.payment_address != currency.payee {
+            let why = "asks for another currency, or to pay another, than was agreed";
+            return Some(why.to_owned());
+        }
+        let other = self.price.other_rate(invoice).or_else(|| self.price.other_pace(invoice));
+        let is_changed = self.price.leg_place(invoice.to) > 0 || invoice.pace.is_some();
+        let follows = || "follows on a change that is not in evidence".to_owned();
+        other.or_else(|| (is_changed && self.price.has_gap()).then(follows))
     }
 
     /// Why an invoice is not what was agreed.
     fn is_wrong(&self, case: &Case<'_>, words: &DataInvoice) -> Option<String> {
         let Invoice { number, from, to, amount, amount_total, .. } = words.invoice;
-        let (invoice, currency) = (&words.invoice, &case.terms.currency);
+        let invoice = &words.invoice;
         let wrong = |why: String| Some(why);
-        let Some((first, last)) = self.price.window(number) else {
-            return wrong("is for a window that was not ordered".to_owned());
-        };
-        if from != first || to < first || to > last || words.seq != to {
-            return wrong(format!(
-                "is for items {from} to {to}, its window is at most {first} to {last}"
-            ));
+        // Behind a pace that was left out windows are others.
+        let is_placed = self.price.is_exact() || invoice.pace.is_none();
+        match self.price.window(number).filter(|_| is_placed) {
+            None if is_placed => return wrong("is for a window that was not ordered".to_owned()),
+            Some((first, last)) if from != first || to < first || to > last || words.seq != to => {
+                return wrong(format!(
+                    "is for items {from} to {to}, its window is at most {first} to {last}"
+                ));
+            }
+            _ => {}
         }
         let owed = self.price.owed(to);
         if !self.may_ask(to, amount_total) {
             let cost = owed.map_or("more than 128 bits can hold".to_owned(), |o| o.to_string());
             return wrong(format!("asks for {amount_total} in all, {to} items cost {cost}"));
         }
-        let before = self.price.owed(first - 1);
+        let before = self.price.owed_before(from);
         let rest = before.and_then(|before| amount_total.checked_sub(before));
         if owed == Some(amount_total) && rest != Some(amount) {
             return wrong(format!("asks for {amount}, and for {amount_total} in all"));
-        }
-        if invoice.currency != currency.name || invoice.payment_address != currency.payee {
-            return wrong(
-                "asks for another currency, or to pay another, than was agreed".to_owned(),
-            );
         }
         if invoice.reference != case.terms.session.reference(Purpose::Payment, number) {
             return wrong("has another reference than was agreed".to_owned());
@@ -215,6 +311,22 @@ impl<'a> Papers<'a> {
             return self.price.owed(items) == Some(total);
         }
         self.price.gross(items).is_some_and(|gross| total <= gross)
+    }
+
+    /// Whether a total is what the items cost in the leg in evidence, with the credits or without. A
+    /// leg that was left out begins from nothing, and names less.
+    pub(super) fn is_priced(&self, items: u64, total: Amount) -> bool {
+        [self.price.owed(items), self.price.gross(items)].contains(&Some(total))
+    }
+
+    /// Whether an invoice or an exit is of a leg in evidence for sure.
+    pub(super) fn is_of_known_leg(&self, signed: &Signed<'_>) -> bool {
+        let (paper, total) = (&signed.paper, signed.message.amount_total);
+        let invoices = self.invoices.get(&paper.number).into_iter().flatten();
+        let invoice = invoices.filter(|one| one.signed.paper == *paper).find_map(|one| one.to);
+        let exits = self.exits.iter().filter(|one| one.signed.paper == *paper);
+        let exit = exits.filter_map(|one| one.words.as_ref()).map(|words| words.items).next();
+        invoice.or(exit).is_some_and(|items| self.is_priced(items, total))
     }
 
     /// The same of an invoice whose words were not kept: its range follows from its total.
@@ -241,7 +353,8 @@ impl<'a> Papers<'a> {
         if let Some(seq) = seq {
             self.voucher(case, one, seq, words.and_then(|words| words.voucher));
         }
-        let is_transfer = case.terms.currency.method == Method::Transfer;
+        let first = self.price.window(message.number).map_or(0, |(first, _)| first);
+        let is_transfer = self.price.leg(first).currency.method == Method::Transfer;
         let tx = message.verification.parse().ok().filter(|_| is_transfer);
         let payment = PaymentPaper { signed: one, tx };
         self.payments.entry(message.number).or_default().push(payment);
@@ -256,21 +369,24 @@ impl<'a> Papers<'a> {
     /// The voucher of a message that acknowledges items: for what they cost, and no more. A larger
     /// one is none of this session's, whoever shows it.
     fn voucher(&mut self, case: &Case<'_>, one: &Signed<'_>, seq: u64, voucher: Option<Voucher>) {
-        let Some(escrow) = case.terms.escrow else { return };
+        let Some(InEscrow { channel, base }) = self.price.leg(seq).escrow else { return };
         if one.message.data.is_none() {
             let owed = self.price.owed(seq).unwrap_or_default();
-            self.may_be_vouched = self.may_be_vouched.max(owed);
+            let most = self.may_be_vouched.entry(self.price.leg_place(seq)).or_default();
+            *most = owed.max(*most);
         }
         let Some(voucher) = voucher else { return };
-        let worth = voucher.cumulative_amount.saturating_sub(escrow.base);
+        let worth = voucher.cumulative_amount.saturating_sub(base);
         match self.price.gross(seq) {
-            Some(most) if worth > most => {
+            // A seller that is heard alone may have left out the leg that it is of.
+            Some(most) if worth > most && case.hears(Role::Buyer) => {
                 let why = format!("vouched {worth} for {seq} items that cost {most}");
                 self.blame(one, Offence::WrongPayment, why);
             }
+            Some(most) if worth > most => {}
             _ => {
                 let (is_sellers, paper) = (one.held.has(Role::Seller), one.paper.clone());
-                self.vouchers.push(VoucherPaper { voucher, is_sellers, paper });
+                self.vouchers.push(VoucherPaper { voucher, channel, is_sellers, paper });
             }
         }
     }
@@ -304,12 +420,11 @@ pub(super) fn under<'p, 'a>(
     seq: u64,
     stands: impl Fn(&Digest, u32, u32) -> bool,
 ) -> Option<&'p InvoicePaper<'a>> {
-    let (first, _) = papers.price.window(number)?;
     papers.invoices.get(&number)?.iter().take(SAME_MAX).find(|invoice| {
-        let index = seq.checked_sub(first).and_then(|index| u32::try_from(index).ok());
-        let count = invoice.to.and_then(|to| to.checked_sub(first - 1));
-        let count = count.and_then(|count| u32::try_from(count).ok());
-        match (index, count) {
+        let before = invoice.from.and_then(|first| first.checked_sub(1));
+        let in_window = |seq: u64| u32::try_from(seq.checked_sub(before?)?).ok();
+        let index = in_window(seq).and_then(|nth| nth.checked_sub(1));
+        match (index, invoice.to.and_then(in_window)) {
             (Some(index), Some(count)) => stands(&invoice.signed.message.commitment, index, count),
             _ => false,
         }

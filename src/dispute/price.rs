@@ -1,61 +1,98 @@
-//! What items cost under the terms and the credit notes. All money of a verdict is counted here.
+//! What items cost under the terms and what was changed since: credit notes, paces and legs. All
+//! money of a verdict is counted here.
 
 use super::case::{Case, Signed};
 use super::papers::SAME_MAX;
-use super::verdict::{Misdeed, Offence};
+use super::verdict::{Misdeed, Offence, Paper};
 use crate::crypto::layout::MessageKind;
-use crate::message::{Agreement, Amend, Change, Word, reread};
-use crate::terms::{AMENDS_MAX, Role, Terms};
-use sdpp_ledger::{Amount, Digest};
-use std::collections::BTreeMap;
+use crate::message::{Agreement, Amend, Change, Invoice, InvoicePace, Menu, Quote, Word, reread};
+use crate::terms::{AMENDS_MAX, Agreed, Leg, Role, Terms};
+use sdpp_ledger::{Amount, ChannelId, Digest};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What items cost.
 pub(super) struct Price<'a> {
     terms: &'a Terms,
     agreement: Agreement,
-    credited: Amount,
-    /// What the seller asks must be exactly this: it was heard, and brings all credit notes; and the
-    /// buyer has not both taken and refused one, so that the seller could have followed either.
+    /// Where the menu's rate comes from.
+    quote: Option<Quote>,
+    /// What the seller has signed that it credits, by the place of the leg.
+    credited: BTreeMap<usize, Amount>,
+    /// The changes that count.
+    papers: Vec<Paper>,
+    /// What the seller asks must be exactly this: it was heard, and brings all changes; and the buyer
+    /// has not both taken and refused one, so that the seller could have followed either.
     is_exact: bool,
+    /// The number of the first change that is not in evidence and must have been there before one
+    /// that is, where nobody was heard who would have it.
+    gap: Option<u64>,
 }
 
 impl<'a> Price<'a> {
-    /// By the terms, and by what was signed of credits; with what is wrong with that.
+    /// By the terms, and by what was signed of changes; with what is wrong with that.
     pub(super) fn of(case: &'a Case<'a>) -> (Price<'a>, Vec<Misdeed>) {
         let answers = Answers::of(case);
-        let notes = answers.notes(case);
-        let contradicts = |note: &&Signed<'_>| answers.agreed(note).zip(answers.refused(note));
-        let is_exact = case.hears(Role::Seller) && notes.iter().find_map(contradicts).is_none();
-        let (agreement, credited) = (Agreement::new(&case.terms), Amount::ZERO);
-        let mut price = Price { terms: &case.terms, agreement, credited, is_exact };
-        let mut misdeeds = Vec::new();
-        for note in &notes {
-            if let Some((answer, refusal)) = contradicts(note) {
-                let number = note.message.number;
-                let why = format!("agreed to credit note {number} and refused it");
-                let mut misdeed = blame(answer, &why);
+        let amends = answers.amends(case);
+        let contradicts = |amend: &&Signed<'_>| answers.agreed(amend).zip(answers.refused(amend));
+        let is_exact = case.hears(Role::Seller) && amends.iter().find_map(contradicts).is_none();
+        let mut price = Price {
+            terms: &case.terms,
+            agreement: Agreement::new(&case.terms),
+            quote: quote(case),
+            credited: BTreeMap::new(),
+            papers: Vec::new(),
+            is_exact,
+            gap: (!is_exact).then(|| gap(&amends)).flatten(),
+        };
+        let mut misdeeds = twice(&amends);
+        for amend in &amends {
+            if let Some((answer, refusal)) = contradicts(amend) {
+                let (what, number) = (name(amend), amend.message.number);
+                let why = format!("agreed to {what} {number} and refused it");
+                let mut misdeed = blame(answer, is_credit(amend), &why);
                 misdeed.proven_by.push(refusal.paper.clone());
                 misdeeds.push(misdeed);
             }
-            match price.agreement.take(Role::Seller, note.message) {
+            match price.agreement.take(Role::Seller, amend.message) {
                 // It follows on what was agreed before, and who brings it may have left that out.
-                Err(why) if is_exact => misdeeds.push(blame(note, &why)),
-                Ok(Word::Proposed) if answers.refused(note).is_none() => {
-                    price.settle(note, answers.agreed(note));
+                Err(why) if is_exact => {
+                    let why = format!("in its amend: {why}");
+                    misdeeds.push(blame(amend, is_credit(amend), &why));
                 }
+                Ok(Word::Proposed) => price.settle(amend, &answers),
                 Err(_) | Ok(_) => {}
             }
         }
         (price, misdeeds)
     }
 
-    /// A note changes prices once both have signed it, and binds the seller before: unless the buyer
-    /// has refused it.
-    fn settle(&mut self, note: &Signed<'_>, answer: Option<&Signed<'_>>) {
-        self.credited = self.credited.max(note.message.amount_total);
-        if let Some(answer) = answer {
-            // The same words under the buyer's signature: the agreement has checked them before.
-            let _ = self.agreement.take(Role::Buyer, answer.message);
+    /// A credit note binds the seller before the buyer has signed it, unless the buyer has refused it.
+    /// Anything else changes what holds once both have signed it.
+    fn settle(&mut self, amend: &Signed<'_>, answers: &Answers<'_, '_>) {
+        let (agreed, refused) = (answers.agreed(amend), answers.refused(amend));
+        // What was left out before a credit note may have been the leg that it is of: its units are
+        // nobody knows which.
+        let is_adrift = self.gap.is_some_and(|gap| gap < amend.message.number);
+        if is_credit(amend) && is_adrift {
+            return;
+        }
+        if is_credit(amend) && refused.is_none() {
+            let leg = self.legs().count().saturating_sub(1);
+            let credited = self.credited.entry(leg).or_default();
+            *credited = amend.message.amount_total.max(*credited);
+            self.papers.push(amend.paper.clone());
+        }
+        let Some(answer) = agreed else { return };
+        // Of a buyer that has said both, the seller heard what its own bundle has.
+        let heard = |one: &Signed<'_>| one.held.has(Role::Seller);
+        let counts = refused.is_none_or(|refusal| heard(answer) && !heard(refusal));
+        let is_taken = counts && (!is_credit(amend) || refused.is_none());
+        // The same words under the buyer's signature: the agreement has checked them before.
+        if is_taken
+            && self.agreement.take(Role::Buyer, answer.message) == Ok(Word::Agreed)
+            && !is_credit(amend)
+        {
+            self.papers.extend([amend.paper.clone(), answer.paper.clone()]);
         }
     }
 
@@ -64,28 +101,101 @@ impl<'a> Price<'a> {
         self.is_exact
     }
 
-    /// All that the seller has signed that it credits.
-    pub(super) fn credited(&self) -> Amount {
-        self.credited
+    /// Whether a change was left out that one in evidence follows on.
+    pub(super) fn has_gap(&self) -> bool {
+        self.gap.is_some()
     }
 
-    /// What the first `items` items cost in all, net of the credits that both have signed. `None`
-    /// beyond 128 bits, and beyond what was ordered.
+    /// All that the seller has signed that it credits of a leg.
+    pub(super) fn credited(&self, leg: usize) -> Amount {
+        self.credited.get(&leg).copied().unwrap_or_default()
+    }
+
+    /// The changes that count.
+    pub(super) fn papers(&self) -> &[Paper] {
+        &self.papers
+    }
+
+    fn agreed(&self) -> &Agreed {
+        self.agreement.agreed()
+    }
+
+    /// The legs, the one that was ordered first.
+    pub(super) fn legs(&self) -> impl DoubleEndedIterator<Item = &Leg> {
+        self.agreed().legs()
+    }
+
+    /// The leg at a place among them; behind the last, that one.
+    pub(super) fn nth_leg(&self, place: usize) -> &Leg {
+        self.legs().nth(place).unwrap_or(self.agreed().last_leg())
+    }
+
+    /// Whether a leg draws on this channel.
+    pub(super) fn has_channel(&self, channel: &ChannelId) -> bool {
+        self.legs().filter_map(|leg| leg.escrow).any(|escrow| escrow.channel == *channel)
+    }
+
+    /// The leg that an item stands in.
+    pub(super) fn leg(&self, seq: u64) -> &Leg {
+        self.agreed().leg(seq)
+    }
+
+    /// Its place among all.
+    pub(super) fn leg_place(&self, seq: u64) -> usize {
+        self.agreed().leg_place(seq)
+    }
+
+    /// What the items up to `items` cost in their leg, net of the credits that both have signed.
+    /// `None` beyond 128 bits, and beyond what was ordered.
     pub(super) fn owed(&self, items: u64) -> Option<Amount> {
         if self.terms.quantity.is_some_and(|quantity| items > quantity) {
             return None;
         }
-        self.agreement.agreed().owed_for(items)
+        self.agreed().owed_for(items)
     }
 
     /// The same without any credit.
     pub(super) fn gross(&self, items: u64) -> Option<Amount> {
-        self.owed(items).and(self.agreement.agreed().leg(items).price_of(items))
+        self.owed(items).and(self.leg(items).price_of(items))
+    }
+
+    /// What was owed of a leg before the window that begins with an item.
+    pub(super) fn owed_before(&self, first: u64) -> Option<Amount> {
+        match self.leg(first).from_seq == first {
+            true => Some(Amount::ZERO),
+            false => self.owed(first.checked_sub(1)?),
+        }
     }
 
     /// The first seq of a window, and the last that it can have.
     pub(super) fn window(&self, number: u64) -> Option<(u64, u64)> {
-        self.agreement.agreed().window(number)
+        self.agreed().window(number)
+    }
+
+    /// What an invoice says of its pace that was not agreed, where it says so.
+    pub(super) fn other_pace(&self, invoice: &Invoice) -> Option<String> {
+        let InvoicePace { amend, change } = invoice.pace.as_ref()?;
+        let paced = self.agreement.paced(invoice.from);
+        let is_agreed = paced.is_some_and(|paced| (paced.amend, paced.change) == (*amend, *change));
+        let why = || format!("says that its pace is that of amend {amend}, which was not agreed");
+        (!is_agreed).then(why)
+    }
+
+    /// What an invoice says of its rate that was not agreed, where it says so.
+    pub(super) fn other_rate(&self, invoice: &Invoice) -> Option<String> {
+        let said = invoice.rate.as_ref()?;
+        let rate = self.leg(invoice.to).currency.rate;
+        if said.rate != rate {
+            let (one, by) = (said.rate.numerator, said.rate.denominator);
+            let (agreed, of) = (rate.numerator, rate.denominator);
+            return Some(format!("is counted at {one} for {by}, agreed was {agreed} for {of}"));
+        }
+        let agreed = match self.leg_place(invoice.to) {
+            0 => self.quote.as_ref(),
+            _ => self.agreement.quote(invoice.to),
+        };
+        let is_same = said.quote.as_ref() == agreed;
+        (!is_same).then(|| "says that its rate comes from elsewhere than was agreed".to_owned())
     }
 
     /// Where a window ends after which so much is owed in all; the last such item.
@@ -104,11 +214,42 @@ impl<'a> Price<'a> {
     }
 }
 
-/// What the buyer said to the seller's credit notes.
+/// Where the rate of the menu's offer comes from that was ordered.
+fn quote(case: &Case<'_>) -> Option<Quote> {
+    let menu: Menu = reread(&case.bodies.first()?.menu).ok()?;
+    let currency = &case.terms.currency;
+    menu.currency(&currency.name, currency.method)?.quote.clone()
+}
+
+/// The first that the seller's proposals lack, whose numbers begin with 1 and go on one by one.
+fn gap(amends: &[&Signed<'_>]) -> Option<u64> {
+    let numbers: BTreeSet<u64> = amends.iter().map(|amend| amend.message.number).collect();
+    let last = *numbers.last()?;
+    (1..=last).find(|number| !numbers.contains(number))
+}
+
+/// Two different changes under one number: whoever brings them, the seller has signed both.
+fn twice(amends: &[&Signed<'_>]) -> Vec<Misdeed> {
+    let same = amends.chunk_by(|one, next| one.message.number == next.message.number);
+    let twice = same.filter_map(|same| {
+        let (first, other) = (same.first()?, same.get(1)?);
+        // Of two credit notes the second is none under what was agreed, and no more.
+        if is_credit(first) && is_credit(other) {
+            return None;
+        }
+        let why = format!("signed two different changes with number {}", first.message.number);
+        let mut misdeed = blame(first, false, &why);
+        misdeed.proven_by.push(other.paper.clone());
+        Some(misdeed)
+    });
+    twice.collect()
+}
+
+/// What the buyer said to the changes that the seller proposed.
 struct Answers<'p, 'a> {
     /// The very words that the seller has proposed, under the buyer's own signature; by digest.
     agreed: BTreeMap<Digest, &'p Signed<'a>>,
-    /// By the note's number.
+    /// By the change's number.
     refused: BTreeMap<u64, &'p Signed<'a>>,
 }
 
@@ -124,30 +265,40 @@ impl<'p, 'a> Answers<'p, 'a> {
         Answers { agreed, refused }
     }
 
-    fn agreed(&self, note: &Signed<'_>) -> Option<&'p Signed<'a>> {
-        self.agreed.get(&note.paper.digest).copied()
+    fn agreed(&self, amend: &Signed<'_>) -> Option<&'p Signed<'a>> {
+        self.agreed.get(&amend.paper.digest).copied()
     }
 
-    fn refused(&self, note: &Signed<'_>) -> Option<&'p Signed<'a>> {
-        self.refused.get(&note.message.number).copied()
+    fn refused(&self, amend: &Signed<'_>) -> Option<&'p Signed<'a>> {
+        self.refused.get(&amend.message.number).copied()
     }
 
-    /// The seller's credit notes in their order. Of some with one number, the one that the buyer has
+    /// What the seller has proposed, in its order. Of some with one number, the one that the buyer has
     /// agreed to comes first: whoever signs another beside it takes nothing of it back. And no more
     /// than a session can have: whoever signs a flood of them takes nobody's time with it.
-    fn notes(&self, case: &'p Case<'a>) -> Vec<&'p Signed<'a>> {
-        let notes = case.of(MessageKind::Amend, Role::Seller);
-        let is_note = |note: &&Signed<'_>| {
-            note.message.amount_total > Amount::ZERO && note.message.number <= AMENDS_MAX
+    fn amends(&self, case: &'p Case<'a>) -> Vec<&'p Signed<'a>> {
+        let amends = case.of(MessageKind::Amend, Role::Seller);
+        let proposes = |amend: &&Signed<'_>| {
+            (is_credit(amend) || amend.message.changes_terms())
+                && amend.message.number <= AMENDS_MAX
         };
-        let mut notes: Vec<_> = notes.filter(is_note).collect();
-        notes.sort_by_key(|note| (note.message.number, self.agreed(note).is_none()));
-        let same = notes.chunk_by(|one, next| one.message.number == next.message.number);
+        let mut amends: Vec<_> = amends.filter(proposes).collect();
+        amends.sort_by_key(|amend| (amend.message.number, self.agreed(amend).is_none()));
+        let same = amends.chunk_by(|one, next| one.message.number == next.message.number);
         same.flat_map(|same| same.iter().copied().take(SAME_MAX)).collect()
     }
 }
 
-/// A buyer's word that it does not take a credit note. Where its words were pruned, the frame under
+/// Whether it is a credit note: only that signs an amount.
+fn is_credit(one: &Signed<'_>) -> bool {
+    one.message.amount_total > Amount::ZERO
+}
+
+fn name(one: &Signed<'_>) -> &'static str {
+    if is_credit(one) { "credit note" } else { "change" }
+}
+
+/// A buyer's word that it does not take a change. Where its words were pruned, the frame under
 /// its signature has neither item nor amount, as nothing else of the buyer's has.
 fn is_refusal(one: &Signed<'_>) -> bool {
     let message = one.message;
@@ -158,7 +309,8 @@ fn is_refusal(one: &Signed<'_>) -> bool {
     body.is_ok_and(|body| body.by == Role::Seller && matches!(body.change, Change::Refused(_)))
 }
 
-fn blame(one: &Signed<'_>, why: &str) -> Misdeed {
-    let (by, what) = (one.paper.signed_by, Offence::WrongCredit);
-    Misdeed { by, what, why: format!("in its amend: {why}"), proven_by: vec![one.paper.clone()] }
+fn blame(one: &Signed<'_>, is_credit: bool, why: &str) -> Misdeed {
+    let what = if is_credit { Offence::WrongCredit } else { Offence::WrongChange };
+    let (by, why, proven_by) = (one.paper.signed_by, why.to_owned(), vec![one.paper.clone()]);
+    Misdeed { by, what, why, proven_by }
 }

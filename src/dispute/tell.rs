@@ -1,7 +1,7 @@
 //! A verdict in sentences, for whoever knows nothing of it: who sold what to whom, what was signed,
 //! who owes whom, by which paper, and what would change it.
 
-use super::verdict::{Condition, Debt, Figure, Paper, Party, Verdict, Word};
+use super::verdict::{Condition, Debt, Figure, LegVerdict, Paper, Party, Pay, Verdict, Word};
 use crate::crypto::layout::MessageKind;
 use crate::message::legible;
 use crate::terms::Role;
@@ -39,11 +39,18 @@ impl Display for Verdict {
             writeln!(f, "Note: {note}.")?;
         }
         if self.misdeeds > 0 || self.parting.is_some() || !self.unless.is_empty() {
-            let decimals = self.trade.decimals;
-            writeln!(
-                f,
-                "Note: amounts without a currency are in its smallest unit; it has {decimals} decimals."
-            )?;
+            let decimals = self.trade.pay.decimals;
+            match self.legs.len() {
+                0 | 1 => writeln!(
+                    f,
+                    "Note: amounts without a currency are in its smallest unit; it has {decimals} \
+                     decimals."
+                )?,
+                _ => writeln!(
+                    f,
+                    "Note: amounts without a currency are in the smallest unit of their leg's."
+                )?,
+            }
         }
         writeln!(f, "Decided by:")?;
         self.decided_by.iter().try_for_each(|paper| writeln!(f, "  {paper}"))
@@ -60,8 +67,10 @@ impl Verdict {
         }
     }
 
-    fn owes(&self, Debt { by, to, at_most, at_least }: &Debt) -> String {
-        let (most, least) = (self.money(*at_most), self.money(*at_least));
+    fn owes(&self, debt: &Debt) -> String {
+        let Debt { by, to, from_seq, currency, decimals, at_most, at_least } = debt;
+        let shown = |amount: &Amount| shown(*amount, *decimals, currency);
+        let (most, least) = (shown(at_most), shown(at_least));
         // Who has paid may have left out what the payment was for.
         let owes = match by {
             Role::Seller if !self.heard.contains(by) => {
@@ -70,7 +79,7 @@ impl Verdict {
             _ => format!("The {by} owes the {to}"),
         };
         let then = if *at_least == Amount::ZERO { "nothing".to_owned() } else { least };
-        let hold = self.hold();
+        let hold = self.hold(*from_seq);
         match by {
             _ if at_most == at_least => format!("{owes} {most}."),
             Role::Buyer => format!("{owes} {most}, unless {hold}: then it owes {then}."),
@@ -78,22 +87,20 @@ impl Verdict {
         }
     }
 
-    /// The conditions, in the middle of a sentence.
-    fn hold(&self) -> String {
-        match self.unless.as_slice() {
+    /// The conditions of a leg, in the middle of a sentence.
+    fn hold(&self, from_seq: u64) -> String {
+        let leg = self.legs.iter().find(|leg| leg.from_seq == from_seq);
+        let unless = leg.map_or(&[][..], |leg| leg.unless.as_slice());
+        match unless {
             [Condition::Final { txs, .. }] if txs.len() == 1 => {
                 let tx = txs.first().map_or("", |tx| tx.as_str());
                 format!("transaction {tx} is final")
             }
             [Condition::Channel { channel, .. }] => format!("channel {channel} pays it out"),
             [_] => "the condition below holds".to_owned(),
+            _ if self.legs.len() > 1 => "all its conditions below hold".to_owned(),
             _ => "all the conditions below hold".to_owned(),
         }
-    }
-
-    fn money(&self, amount: Amount) -> String {
-        let whole = amount.to_decimal(self.trade.decimals);
-        format!("{whole} {}", legible(&self.trade.currency))
     }
 
     fn tell_parties(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -111,109 +118,54 @@ impl Verdict {
             Some(quantity) => format!("up to {quantity} items"),
             None => "as many items as there are".to_owned(),
         };
-        let item = match trade.item {
-            Some(item) => format!("{} an item", self.money(item)),
-            None => format!("{} of the menu's own unit an item, at the menu's rate", trade.price),
-        };
+        // The leg that was ordered, and then what was agreed since.
+        let ordered = self.legs.first().map_or(&trade.pay, |leg| &leg.pay);
         writeln!(
             f,
-            "The seller sold the buyer {quantity} of {:?} for {item}, to be paid after every {} items \
-             by {} on {} to {}.",
+            "The seller sold the buyer {quantity} of {:?} for {}, to be paid after every {} items \
+             {}.",
             legible(&trade.topic),
+            ordered.item(),
             trade.granularity,
-            trade.method,
-            trade.ledger,
-            trade.payee,
+            ordered.way(),
         )?;
+        for LegVerdict { from_seq, pay, .. } in self.legs.iter().skip(1) {
+            let (item, way) = (pay.item(), pay.way());
+            writeln!(
+                f,
+                "Both agreed that from item {from_seq} on it costs {item}, to be paid {way}."
+            )?;
+        }
         let heard: Vec<String> = self.heard.iter().map(|role| format!("the {role}'s")).collect();
         writeln!(f, "Judged by {} evidence.", heard.join(" and "))
     }
 
     fn tell_papers(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let figure = |figure: &Figure| {
-            let by = figure.by.as_ref();
-            by.map_or(String::new(), |by| format!(", by {by}"))
-        };
         writeln!(f, "What was signed:")?;
-        let mut row = |what: &str, value: String| writeln!(f, "  {what:<34} {value}");
-        let (invoiced, acked) = (&self.invoiced, &self.acknowledged);
-        let items = |one: &Figure| {
-            format!("{} items, {}{}", one.items, self.money(one.amount), figure(one))
-        };
-        row("asked for, by the seller", items(invoiced))?;
-        row("arrived, by the buyer's signature", items(acked))?;
-        let receipted = &self.receipted;
-        let paid = format!("{}{}", self.money(receipted.amount), figure(receipted));
-        row("paid, by the seller's signature", paid)?;
-        if self.admitted > Amount::ZERO {
-            let word = "its own bundle says that its ledger has it";
-            row(
-                "paid beyond that, by the seller",
-                format!("{}: {word}", self.money(self.admitted)),
-            )?;
-        }
-        if self.credited > Amount::ZERO {
-            row("taken off, by credit notes", self.money(self.credited))?;
-        }
-        if let Some(voucher) = &self.voucher {
-            let (all, worth) = (self.money(voucher.cumulative), self.money(voucher.worth));
-            let checked = match voucher.checked {
-                true => "",
-                false => "; only its escrow can tell whether it is good",
-            };
-            row(
-                "vouched, by the buyer",
-                format!("{all} in all, {worth} in this session{checked}"),
-            )?;
+        for leg in &self.legs {
+            if self.legs.len() > 1 {
+                let (from_seq, way) = (leg.from_seq, leg.pay.way());
+                writeln!(f, "  from item {from_seq} on, paid {way}:")?;
+            }
+            leg.tell_papers(f)?;
         }
         Ok(())
     }
 
     fn tell_debts(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Verdict: {}", self.sentence())?;
-        for condition in &self.unless {
-            self.tell_condition(f, condition)?;
-        }
-        if self.unproven.amount > Amount::ZERO {
-            let (amount, items) = (self.money(self.unproven.amount), self.unproven.items);
-            writeln!(
-                f,
-                "  The seller demands {amount} more, for {items} items that the buyer never \
-                 acknowledged: that is not owed, for nothing proves that they arrived."
-            )?;
-        }
-        Ok(())
-    }
-
-    fn tell_condition(&self, f: &mut Formatter<'_>, condition: &Condition) -> fmt::Result {
-        let said = match condition {
-            Condition::Final { window, ledger, payee, reference, pays, amount, txs, said } => {
-                let txs: Vec<&str> = txs.iter().map(|tx| tx.as_str()).collect();
-                let txs =
-                    if txs.is_empty() { "a transaction".to_owned() } else { txs.join(" or ") };
-                let (pays, less) = (self.money(*pays), self.money(*amount));
+        for leg in &self.legs {
+            for condition in &leg.unless {
+                leg.tell_condition(f, condition)?;
+            }
+            if leg.unproven.amount > Amount::ZERO {
+                let (amount, items) = (leg.money(leg.unproven.amount), leg.unproven.items);
                 writeln!(
                     f,
-                    "  - {less} less, if {txs} is final on {ledger} and pays {pays} to {payee} under \
-                     the reference {reference} (window {window})."
+                    "  The seller demands {amount} more, for {items} items that the buyer never \
+                     acknowledged: that is not owed, for nothing proves that they arrived."
                 )?;
-                said
             }
-            Condition::Channel { ledger, channel, pays, amount, said } => {
-                let (pays, less) = (self.money(*pays), self.money(*amount));
-                writeln!(
-                    f,
-                    "  - {less} less, as far as channel {channel} on {ledger} pays {pays} in all on \
-                     the buyer's voucher, which the seller can redeem by itself."
-                )?;
-                said
-            }
-        };
-        for Word { word_of, says } in said {
-            writeln!(
-                f,
-                "    The {word_of} says of it: {says}. That is its word, not the ledger's."
-            )?;
         }
         Ok(())
     }
@@ -261,4 +213,107 @@ impl Verdict {
         }
         Ok(())
     }
+}
+
+impl LegVerdict {
+    fn money(&self, amount: Amount) -> String {
+        self.pay.money(amount)
+    }
+
+    fn tell_papers(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let figure = |figure: &Figure| {
+            let by = figure.by.as_ref();
+            by.map_or(String::new(), |by| format!(", by {by}"))
+        };
+        let mut row = |what: &str, value: String| writeln!(f, "  {what:<34} {value}");
+        let (invoiced, acked) = (&self.invoiced, &self.acknowledged);
+        let items = |one: &Figure| {
+            format!("{} items, {}{}", one.items, self.money(one.amount), figure(one))
+        };
+        row("asked for, by the seller", items(invoiced))?;
+        row("arrived, by the buyer's signature", items(acked))?;
+        let receipted = &self.receipted;
+        let paid = format!("{}{}", self.money(receipted.amount), figure(receipted));
+        row("paid, by the seller's signature", paid)?;
+        if self.admitted > Amount::ZERO {
+            let word = "its own bundle says that its ledger has it";
+            row(
+                "paid beyond that, by the seller",
+                format!("{}: {word}", self.money(self.admitted)),
+            )?;
+        }
+        if self.credited > Amount::ZERO {
+            row("taken off, by credit notes", self.money(self.credited))?;
+        }
+        if let Some(voucher) = &self.voucher {
+            let (all, worth) = (self.money(voucher.cumulative), self.money(voucher.worth));
+            let checked = match voucher.checked {
+                true => "",
+                false => "; only its escrow can tell whether it is good",
+            };
+            row(
+                "vouched, by the buyer",
+                format!("{all} in all, {worth} in this session{checked}"),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn tell_condition(&self, f: &mut Formatter<'_>, condition: &Condition) -> fmt::Result {
+        let said = match condition {
+            Condition::Final {
+                window, ledger, payee, reference, pays, amount, txs, said, ..
+            } => {
+                let txs: Vec<&str> = txs.iter().map(|tx| tx.as_str()).collect();
+                let txs =
+                    if txs.is_empty() { "a transaction".to_owned() } else { txs.join(" or ") };
+                let (pays, less) = (self.money(*pays), self.money(*amount));
+                writeln!(
+                    f,
+                    "  - {less} less, if {txs} is final on {ledger} and pays {pays} to {payee} under \
+                     the reference {reference} (window {window})."
+                )?;
+                said
+            }
+            Condition::Channel { ledger, channel, pays, amount, said, .. } => {
+                let (pays, less) = (self.money(*pays), self.money(*amount));
+                writeln!(
+                    f,
+                    "  - {less} less, as far as channel {channel} on {ledger} pays {pays} in all on \
+                     the buyer's voucher, which the seller can redeem by itself."
+                )?;
+                said
+            }
+        };
+        for Word { word_of, says } in said {
+            writeln!(
+                f,
+                "    The {word_of} says of it: {says}. That is its word, not the ledger's."
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Pay {
+    fn money(&self, amount: Amount) -> String {
+        shown(amount, self.decimals, &self.currency)
+    }
+
+    /// What an item costs.
+    fn item(&self) -> String {
+        match self.item {
+            Some(item) => format!("{} an item", self.money(item)),
+            None => format!("{} of the menu's own unit an item, at the menu's rate", self.price),
+        }
+    }
+
+    /// How and to whom it is paid.
+    fn way(&self) -> String {
+        format!("by {} on {} to {}", self.method, self.ledger, self.payee)
+    }
+}
+
+fn shown(amount: Amount, decimals: u8, currency: &str) -> String {
+    format!("{} {}", amount.to_decimal(decimals), legible(currency))
 }

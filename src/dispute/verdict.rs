@@ -1,8 +1,9 @@
 //! What a judge says: a value. Its field names are those of `--json`; `tell.rs` puts it in
-//! sentences. Amounts are in the currency's smallest unit.
+//! sentences. Amounts are in the currency's smallest unit. Where a session has several legs, what is
+//! said outside of `legs` of a currency and of amounts is said of the last.
 
 use crate::crypto::layout::MessageKind;
-use crate::terms::{Method, Role, SessionId};
+use crate::terms::{Method, Rate, Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, ChannelId, Digest, LedgerId, PublicKey, Reference, TxId,
 };
@@ -38,10 +39,12 @@ pub struct Verdict {
     pub admitted: Amount,
     /// What the seller demands beyond what was acknowledged: not owed.
     pub unproven: Figure,
-    /// Who owes whom. Empty where nobody can owe anything.
+    /// Who owes whom, leg by leg. Empty where nobody can owe anything.
     pub debts: Vec<Debt>,
-    /// What only a ledger can tell, and what it would change.
+    /// What only a ledger can tell, and what it would change, leg by leg.
     pub unless: Vec<Condition>,
+    /// Each leg by itself.
+    pub legs: Vec<LegVerdict>,
     /// The best voucher, where the session is paid by escrow.
     pub voucher: Option<Vouched>,
     /// Who broke the rules, proven by signatures.
@@ -56,6 +59,35 @@ pub struct Verdict {
     pub decided_by: Vec<Paper>,
     /// What else a reader must know.
     pub notes: Vec<String>,
+}
+
+/// What a judge says of one leg.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LegVerdict {
+    /// Its first item.
+    pub from_seq: u64,
+    /// What is paid for an item, and how.
+    pub pay: Pay,
+    /// What the seller's invoices demand for it, as far as they fit what both signed.
+    pub invoiced: Figure,
+    /// What the buyer's signature says arrived of it.
+    pub acknowledged: Figure,
+    /// What the seller's signed credit notes take off it.
+    pub credited: Amount,
+    /// What is due for the items acknowledged, credits taken off.
+    pub due: Amount,
+    /// What the seller's signed receipts say was paid.
+    pub receipted: Figure,
+    /// What the seller itself, in its own bundle, says that its ledger paid beyond that.
+    pub admitted: Amount,
+    /// What the seller demands beyond what was acknowledged: not owed.
+    pub unproven: Figure,
+    /// Who owes whom.
+    pub debts: Vec<Debt>,
+    /// What only a ledger can tell, and what it would change.
+    pub unless: Vec<Condition>,
+    /// The best voucher, where it is paid by escrow.
+    pub voucher: Option<Vouched>,
 }
 
 /// One party.
@@ -74,12 +106,22 @@ pub struct Trade {
     pub topic: String,
     /// How many items were ordered; `None` for as many as there are.
     pub quantity: Option<u64>,
+    /// K, as it was ordered.
+    pub granularity: u32,
+    /// What is paid for an item, and how.
+    #[serde(flatten)]
+    pub pay: Pay,
+}
+
+/// What is paid for an item, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pay {
     /// What one item costs, in the default currency's smallest unit.
     pub price: Amount,
+    /// The currency's units for one of the default currency's.
+    pub rate: Rate,
     /// What one item costs in the currency that is paid in, where that is a whole amount.
     pub item: Option<Amount>,
-    /// K.
-    pub granularity: u32,
     /// The currency's name.
     pub currency: String,
     /// Its decimals.
@@ -94,7 +136,7 @@ pub struct Trade {
     pub payee: Account,
     /// The channel, where it is paid by escrow.
     pub channel: Option<ChannelId>,
-    /// What was vouched on it before this session.
+    /// What was vouched on it before this leg.
     pub base: Option<Amount>,
 }
 
@@ -130,6 +172,12 @@ pub struct Debt {
     pub by: Role,
     /// To whom.
     pub to: Role,
+    /// The first item of the leg that it is owed for.
+    pub from_seq: u64,
+    /// The currency's name.
+    pub currency: String,
+    /// Its decimals.
+    pub decimals: u8,
     /// How much, if none of the conditions holds (a buyer's debt), or all do (a seller's).
     pub at_most: Amount,
     /// How much in the other case.
@@ -142,6 +190,8 @@ pub struct Debt {
 pub enum Condition {
     /// One of these transactions is final and makes this payment.
     Final {
+        /// The first item of the leg.
+        from_seq: u64,
         /// The window that it pays.
         window: u64,
         /// The ledger.
@@ -161,6 +211,8 @@ pub enum Condition {
     },
     /// The channel pays out so much in all on the buyer's voucher.
     Channel {
+        /// The first item of the leg.
+        from_seq: u64,
         /// The ledger.
         ledger: LedgerId,
         /// The channel.
@@ -243,6 +295,9 @@ pub enum Offence {
     WrongExit,
     /// A credit note that is none under what both had agreed.
     WrongCredit,
+    /// A change of pace or of leg that is none under what both had agreed, one that was agreed to and
+    /// refused, or two under one number.
+    WrongChange,
 }
 
 /// The first point at which two stories part.

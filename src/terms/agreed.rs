@@ -77,10 +77,16 @@ impl Agreed {
         self.later.partition_point(|leg| leg.from_seq <= seq)
     }
 
-    /// What was ordered, and the legs.
-    pub fn into_legs(self) -> (Terms, Vec<Leg>) {
-        let Agreed { terms, first, later, .. } = self;
-        (terms, std::iter::once(first).chain(later).collect())
+    /// What was ordered, the legs that are over in their order, and the one that is on.
+    pub fn into_legs(self) -> (Terms, Vec<Leg>, Leg) {
+        let Agreed { terms, first, mut later, .. } = self;
+        match later.pop() {
+            None => (terms, later, first),
+            Some(last) => {
+                later.insert(0, first);
+                (terms, later, last)
+            }
+        }
     }
 
     /// The leg that is on.

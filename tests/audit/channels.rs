@@ -75,17 +75,20 @@ fn what_a_channel_paid_is_its_sessions_whatever_was_written_when_it_broke() {
         let (channel, most) = vouched(&entries);
         let only = |entries: &[Entry]| audit(&owner, entries).statements.remove(0);
         let before = only(&entries);
-        assert!(before.invoiced < most, "it broke in the middle of a window");
-        assert_eq!(before.paid, most, "{:?}", before.role);
+        assert!(before.last.invoiced < most, "it broke in the middle of a window");
+        assert_eq!(before.last.paid, most, "{:?}", before.role);
 
         let all = [&entries[..], &[told(&entries, channel, ChangeKind::Closed { settled: most })]];
         let after = only(&all.concat());
-        assert_eq!((after.paid, after.settled, after.outstanding), (most, most, Amount::ZERO));
+        assert_eq!(
+            (after.last.paid, after.last.settled, after.last.outstanding),
+            (most, most, Amount::ZERO)
+        );
         // The last voucher did not arrive, or was not redeemed in time.
-        let less = before.invoiced.saturating_sub(Amount::new(1));
+        let less = before.last.invoiced.saturating_sub(Amount::new(1));
         let fact = told(&entries, channel, ChangeKind::Closed { settled: less });
         let after = only(&[&entries[..], &[fact]].concat());
-        assert_eq!((after.settled, after.outstanding), (less, Amount::new(1)));
+        assert_eq!((after.last.settled, after.last.outstanding), (less, Amount::new(1)));
     }
 }
 
@@ -101,7 +104,7 @@ fn a_session_that_was_refused_in_its_first_window_is_paid_for_what_was_vouched()
     let fact = told(&entries, channel, ChangeKind::Closed { settled: most });
     let only = audit(&owner, &[&entries[..], &[fact]].concat()).statements.remove(0);
     assert_eq!(only.state.name(), "refused");
-    assert_eq!((only.windows, only.paid, only.settled), (0, most, most));
+    assert_eq!((only.windows, only.last.paid, only.last.settled), (0, most, most));
     assert!(most > Amount::ZERO);
 }
 

@@ -46,8 +46,8 @@ fn a_session_with_a_credit_is_audited_clean_on_both_sides() {
             let report = audit(&owner, &Book::of(side, owner));
             assert_eq!(report.problems, []);
             let one = &report.statements[0];
-            assert_eq!((one.invoiced, one.settled), (Amount::new(14), Amount::new(14)));
-            assert_eq!((one.credited, one.credit_left), (Amount::new(4), Amount::ZERO));
+            assert_eq!((one.last.invoiced, one.last.settled), (Amount::new(14), Amount::new(14)));
+            assert_eq!((one.last.credited, one.last.credit_left), (Amount::new(4), Amount::ZERO));
         }
     }
 }
@@ -82,8 +82,8 @@ fn a_credit_that_no_window_was_left_for_is_told() {
     let report = audit(&buyer(), &Book::of(&pair.b, buyer()));
     assert_eq!(report.problems, []);
     let one = &report.statements[0];
-    assert_eq!((one.invoiced, one.credited), (Amount::new(12), Amount::new(9)));
-    assert_eq!(one.credit_left, Amount::new(3), "the last window cost 6");
+    assert_eq!((one.last.invoiced, one.last.credited), (Amount::new(12), Amount::new(9)));
+    assert_eq!(one.last.credit_left, Amount::new(3), "the last window cost 6");
 }
 
 #[test]

@@ -96,9 +96,9 @@ fn what_is_acknowledged_and_not_invoiced_stands_for_itself() {
             let one = only(&owner, &entries);
             let more = u128::from(one.items_acked - 4);
             assert!(one.items_delivered == 4 && more > 0, "{:?}: {more}", one.role);
-            assert_eq!(one.invoiced, Amount::new(20));
-            assert_eq!(one.acked_amount, Amount::new(20 + 5 * more));
-            assert_eq!(one.acked_not_invoiced(), Amount::new(5 * more));
+            assert_eq!(one.last.invoiced, Amount::new(20));
+            assert_eq!(one.last.acked_amount, Amount::new(20 + 5 * more));
+            assert_eq!(one.last.acked_not_invoiced(), Amount::new(5 * more));
         }
     }
 }
@@ -260,9 +260,9 @@ fn totals_add_up_and_never_add_what_is_not_the_same() {
     let report = audit(&owner, &entries);
     let [one] = &report.statements[..] else { panic!("one session") };
     let variants: [fn(&mut Statement); 4] = [
-        |one| one.ledger = "sdpp:other".parse().unwrap(),
-        |one| one.asset = "0xtoken".parse().unwrap(),
-        |one| one.decimals = 2,
+        |one| one.last.ledger = "sdpp:other".parse().unwrap(),
+        |one| one.last.asset = "0xtoken".parse().unwrap(),
+        |one| one.last.decimals = 2,
         |one| one.role = Side::Seller,
     ];
     let of = |statements: Vec<Statement>| {
@@ -283,7 +283,7 @@ fn totals_add_up_and_never_add_what_is_not_the_same() {
         assert!(apart.money.values().all(|sums| sums.settled == Some(Amount::new(18))));
     }
     let mut huge = one.clone();
-    huge.invoices[0].amount = Amount::new(u128::MAX);
+    huge.last.invoices[0].amount = Amount::new(u128::MAX);
     let passed = of(vec![one.clone(), huge]);
     assert!(passed.money.values().all(|sums| sums.invoiced.is_none()));
     // A day ends where the next one begins.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 const LATER_MS: u64 = crate::pair::START_MS + 1_000;
 
 impl Book {
-    fn entries(&self) -> Vec<Entry> {
+    pub(crate) fn entries(&self) -> Vec<Entry> {
         self.journal.reader().entries(0, 1000).unwrap()
     }
 
@@ -40,7 +40,7 @@ impl Book {
         self.commit(Write::Watch(Box::new(watch)));
     }
 
-    fn prune(&mut self) -> Tally {
+    pub(crate) fn prune(&mut self) -> Tally {
         let mut sweep = Sweep::new(LATER_MS, Place::Sessions(None));
         while self.journal.prune(LATER_MS, &mut sweep).unwrap() {}
         sweep.tally().clone()

@@ -1,11 +1,12 @@
 //! `sdpp dispute` as a person has it: from two journals to a verdict, with the real binary.
 
 use crate::pair::{self, Pair, Setting, key};
+use crate::told::{Paid, Told};
 use crate::{broke_after, key_of};
 use sdpp::admin::{Admin, Request, Response};
 use sdpp::journal::{Journal, Write};
 use sdpp::record::Record;
-use sdpp::terms::Role;
+use sdpp::terms::{Method, Role, SessionId};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -43,12 +44,15 @@ struct Ran {
 
 impl Desk {
     fn of(pair: &Pair) -> Desk {
+        Desk::with(pair.s.session.unwrap(), &pair.s.records, &pair.b.records)
+    }
+
+    fn with(session: SessionId, seller: &[Record], buyer: &[Record]) -> Desk {
         let dir = tempfile::tempdir().unwrap();
-        let session = pair.s.session.unwrap();
         let desk = Desk { dir, session: session.to_string() };
-        for (role, side) in [(Role::Seller, &pair.s), (Role::Buyer, &pair.b)] {
+        for (role, records) in [(Role::Seller, seller), (Role::Buyer, buyer)] {
             let mut journal = desk.journal(role);
-            for record in &side.records {
+            for record in records {
                 let write =
                     Write::Append { session: Some(session), record: Box::new(record.clone()) };
                 journal.commit(pair::START_MS, vec![write]).unwrap().remove(0).unwrap();
@@ -74,8 +78,12 @@ impl Desk {
     }
 
     fn run(&self, args: &[&str]) -> Ran {
+        self.sdpp(&[&["dispute"], args].concat())
+    }
+
+    fn sdpp(&self, args: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
-        command.arg("dispute").args(args).current_dir(self.dir.path());
+        command.args(args).current_dir(self.dir.path());
         command.env_remove("SDPP_LOG").env("NO_COLOR", "1").stdin(Stdio::null());
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -251,4 +259,55 @@ fn evidence_is_exported_while_the_node_runs_and_no_secret_leaves_it() {
     };
     assert_eq!(at(open.body()), at(closed.body()));
     assert!(open.body().proofs[0].disclosed.is_some());
+}
+
+/// A person sees both legs at a glance, and a script finds each by itself.
+#[test]
+fn a_session_with_two_legs_is_shown_leg_by_leg() {
+    let mut told = Told::order("SDP", Method::Transfer);
+    told.window(Paid::Final);
+    assert!(told.pace(6, 1));
+    told.window(Paid::Pending);
+    assert!(told.begin_leg("FAR", Method::Transfer, 10));
+    told.window(Paid::Final).end();
+    let desk = Desk::with(told.session, &told.s, &told.b);
+    let audit = ["audit", "--journal", "seller-journal", "--offline"];
+    // Nobody told this journal what its ledgers say, and its seller has receipted what it got.
+    let table = desk.sdpp(&audit).ends(3);
+    let rows = [
+        "windows      3 of at most 4 items, 6 from item 5 on (earned)",
+        "  leg          1: items 1 to 10, in SDP by transfer on sdpp:story",
+        "    invoiced     0.000100 SDP",
+        "  leg          2: items 11 to 16, in FAR by transfer on sdpp:elsewhere",
+        "    invoiced     0.000000025 FAR",
+    ];
+    let table = rows.into_iter().fold(table, Ran::says);
+    assert_eq!(table.out.matches("  outstanding  ").count(), 2, "{}", table.out);
+    let line = desk.sdpp(&[&audit[..], &["--format", "json", "--totals"]].concat()).ends(3);
+    let lines: Vec<Value> =
+        line.out.lines().map(|one| serde_json::from_str(one).unwrap()).collect();
+    let [one, totals] = &lines[..] else { panic!("{}", line.out) };
+    assert_eq!((&one["currency"], &one["invoiced"]), (&json!("FAR"), &json!("25")));
+    let legs: Vec<_> = one["legs"].as_array().unwrap().iter().map(|leg| &leg["invoiced"]).collect();
+    assert_eq!(legs, [&json!("100"), &json!("25")]);
+    assert_eq!(one["paces"][0]["granularity"], 6);
+    let money = totals["totals"]["money"].as_array().unwrap();
+    let all = money.iter().filter(|one| one["by"] == "currency");
+    let all: Vec<_> = all.map(|one| (&one["currency"], &one["invoiced"])).collect();
+    assert_eq!(all, [(&json!("FAR"), &json!("25")), (&json!("SDP"), &json!("100"))]);
+    let sheet = desk.sdpp(&[&audit[..], &["--format", "csv"]].concat()).ends(3);
+    assert_eq!(sheet.out.lines().filter(|line| line.contains(",FAR,25,")).count(), 1);
+
+    [Role::Seller, Role::Buyer].into_iter().for_each(|role| drop(desk.bundle(role, &[]).ends(0)));
+    let judged = desk.run(&["judge", "seller.json", "buyer.json"]).ends(0);
+    let rows = [
+        "Both agreed that from item 11 on it costs 10 of the menu's own unit an item",
+        "from item 1 on, paid by transfer on sdpp:story",
+        "from item 11 on, paid by transfer on sdpp:elsewhere",
+    ];
+    let _ = rows.into_iter().fold(judged, Ran::says);
+    let found = desk.run(&["judge", "seller.json", "buyer.json", "--json"]).ends(0).json();
+    let debts = found["debts"].as_array().unwrap().iter();
+    let debts: Vec<_> = debts.map(|debt| (&debt["currency"], &debt["from_seq"])).collect();
+    assert_eq!(debts, [(&json!("SDP"), &json!(1))], "{found}");
 }

@@ -5,12 +5,16 @@
 
 mod bundles;
 mod commands;
+mod legs;
 mod liars;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
 mod properties;
 mod table;
+#[allow(dead_code)]
+#[path = "../audit/told.rs"]
+mod told;
 
 use pair::{Pair, Setting, Side, key};
 use sdpp::crypto::layout::MessageKind;

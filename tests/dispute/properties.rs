@@ -31,7 +31,7 @@ struct History {
 }
 
 /// One lie: which, about which message, and some number in it.
-type Lie = (u8, usize, u64);
+pub(crate) type Lie = (u8, usize, u64);
 
 fn histories() -> impl Strategy<Value = History> {
     let windows = (1u32..5, 1u32..4);
@@ -140,7 +140,7 @@ fn cost(history: &History, items: u64) -> u128 {
     u128::from(items) * if history.items.is_some() { 5 } else { 3 }
 }
 
-fn tell_lies(bundle: &Bundle, lies: &[Lie]) -> Bundle {
+pub(crate) fn tell_lies(bundle: &Bundle, lies: &[Lie]) -> Bundle {
     let role = bundle.body().role;
     lie(bundle, |body| lies.iter().for_each(|one| tell(body, role, *one)))
 }
@@ -269,7 +269,7 @@ fn sign_one_again(body: &mut Body, role: Role, (at, number): (usize, u64), besid
 }
 
 #[track_caller]
-fn never_accused(verdict: &Verdict, honest: Role) {
+pub(crate) fn never_accused(verdict: &Verdict, honest: Role) {
     let accused: Vec<_> = verdict.misconduct.iter().filter(|one| one.by == honest).collect();
     assert!(accused.is_empty(), "the honest {honest} is accused: {accused:?}\n{verdict}");
 }

@@ -2,11 +2,11 @@
 
 use super::online::Words;
 use super::print::Shown;
-use crate::audit::{By, Escrowed, Fees, Seen, Statement, Sums, Told};
+use crate::audit::{By, Escrowed, Fees, LegStatement, Seen, Statement, Sums, Told};
 use crate::cli::exit::Outcome;
 use crate::cli::out;
-use crate::message::Moment;
-use crate::terms::{Method, Purpose, Role};
+use crate::message::{Moment, PaceChange, Paced};
+use crate::terms::{Method, Purpose, Rate, Role};
 use sdpp_ledger::{Amount, Channel, ChannelId, PublicKey, Reference, TxId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,7 +21,8 @@ pub(super) fn print(shown: &Shown<'_>) -> Outcome {
     }
 }
 
-/// A session.
+/// A session. What its keys say of a currency and of amounts is said of its last leg; most sessions have
+/// one. `legs` has all of them.
 #[derive(Serialize)]
 struct Line<'a> {
     session: String,
@@ -41,6 +42,9 @@ struct Line<'a> {
     payee: &'a str,
     records: Option<&'a str>,
     granularity: u32,
+    /// The pace where it was changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paces: Vec<PaceLine>,
     items_delivered: u64,
     items_acked: u64,
     acked_amount: Amount,
@@ -53,6 +57,10 @@ struct Line<'a> {
     paid: Amount,
     settled: Amount,
     outstanding: Amount,
+    legs: Vec<LegLine<'a>>,
+    /// How many invoices in another currency than prices do not say the rate.
+    #[serde(skip_serializing_if = "is_none")]
+    invoices_without_rate: u64,
     state: &'static str,
     fees: Vec<FeeLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +71,41 @@ struct Line<'a> {
     /// How many entries have lost their payload.
     pruned: u64,
     problems: Vec<ProblemLine<'a>>,
+}
+
+/// A leg. Its amounts are in its own currency's smallest unit.
+#[derive(Serialize)]
+struct LegLine<'a> {
+    from_seq: u64,
+    currency: &'a str,
+    decimals: u8,
+    method: Method,
+    ledger: &'a str,
+    asset: &'a str,
+    payee: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<ChannelId>,
+    price: Amount,
+    rate: Rate,
+    items_delivered: u64,
+    items_acked: u64,
+    acked_amount: Amount,
+    acked_not_invoiced: Amount,
+    windows: u64,
+    invoiced: Amount,
+    credited: Amount,
+    credit_left: Amount,
+    paid: Amount,
+    settled: Amount,
+    outstanding: Amount,
+}
+
+#[derive(Serialize)]
+struct PaceLine {
+    from_seq: u64,
+    amend: u64,
+    #[serde(flatten)]
+    change: PaceChange,
 }
 
 #[derive(Serialize)]
@@ -100,6 +143,9 @@ struct SettlementLine<'a> {
     #[serde(skip_serializing_if = "Amount::is_zero")]
     rebate: Amount,
     finality: &'static str,
+    /// The place of its leg in `legs`, where there is more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leg: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
 }
@@ -133,6 +179,7 @@ impl<'a> Line<'a> {
             rebate,
         });
         let problems = one.problems.iter().map(|p| ProblemLine { entry: p.entry, what: &p.what });
+        let last = &one.last;
         Line {
             session: one.session.to_string(),
             began: Moment(one.began_ms),
@@ -142,26 +189,29 @@ impl<'a> Line<'a> {
             seller_key: &one.seller,
             buyer_key: &one.buyer,
             topic: &one.topic,
-            currency: &one.currency,
-            decimals: one.decimals,
-            method: one.method,
-            ledger: one.ledger.as_str(),
-            asset: one.asset.as_str(),
-            payee: one.payee.as_str(),
+            currency: &last.currency,
+            decimals: last.decimals,
+            method: last.method,
+            ledger: last.ledger.as_str(),
+            asset: last.asset.as_str(),
+            payee: last.payee.as_str(),
             records: one.records.as_ref().map(|ledger| ledger.as_str()),
             granularity: one.granularity,
+            paces: one.paces.iter().map(PaceLine::new).collect(),
             items_delivered: one.items_delivered,
             items_acked: one.items_acked,
-            acked_amount: one.acked_amount,
-            acked_not_invoiced: one.acked_not_invoiced(),
+            acked_amount: last.acked_amount,
+            acked_not_invoiced: last.acked_not_invoiced(),
             windows: one.windows,
             windows_recomputed: one.windows_recomputed,
-            invoiced: one.invoiced,
-            credited: one.credited,
-            credit_left: one.credit_left,
-            paid: one.paid,
-            settled: one.settled,
-            outstanding: one.outstanding,
+            invoiced: last.invoiced,
+            credited: last.credited,
+            credit_left: last.credit_left,
+            paid: last.paid,
+            settled: last.settled,
+            outstanding: last.outstanding,
+            legs: one.legs().map(LegLine::new).collect(),
+            invoices_without_rate: one.unrated,
             state: one.state.name(),
             fees: fees.collect(),
             channel: ChannelLine::of(one, shown),
@@ -174,9 +224,44 @@ impl<'a> Line<'a> {
     }
 }
 
+impl PaceLine {
+    fn new(paced: &Paced) -> Self {
+        let Paced { from_seq, amend, change } = *paced;
+        PaceLine { from_seq, amend, change }
+    }
+}
+
+impl<'a> LegLine<'a> {
+    fn new(leg: &'a LegStatement) -> Self {
+        LegLine {
+            from_seq: leg.from_seq,
+            currency: &leg.currency,
+            decimals: leg.decimals,
+            method: leg.method,
+            ledger: leg.ledger.as_str(),
+            asset: leg.asset.as_str(),
+            payee: leg.payee.as_str(),
+            channel: leg.escrow.map(|escrow| escrow.channel),
+            price: leg.price,
+            rate: leg.rate,
+            items_delivered: leg.items_delivered,
+            items_acked: leg.items_acked,
+            acked_amount: leg.acked_amount,
+            acked_not_invoiced: leg.acked_not_invoiced(),
+            windows: leg.invoices.len() as u64,
+            invoiced: leg.invoiced,
+            credited: leg.credited,
+            credit_left: leg.credit_left,
+            paid: leg.paid,
+            settled: leg.settled,
+            outstanding: leg.outstanding,
+        }
+    }
+}
+
 impl<'a> ChannelLine<'a> {
     fn of(one: &Statement, shown: &'a Shown<'_>) -> Option<Self> {
-        let on = one.escrow?;
+        let on = one.last.escrow?;
         let mut channels = shown.report.escrowed.iter().enumerate();
         let (place, known) = channels.find(|(_, known)| known.channel == on.channel)?;
         let Escrowed { channel, deposit, settled, vouched, is_closing, is_over, .. } = known;
@@ -215,6 +300,7 @@ fn settlements(one: &Statement) -> Vec<SettlementLine<'_>> {
         fee: line.evidence.as_ref().and_then(|told| told.fee),
         rebate: line.evidence.as_ref().map_or(Amount::ZERO, |told| told.rebate),
         finality: finality(line.evidence.as_ref(), line.refused.is_some()),
+        leg: one.has_legs().then_some(line.leg),
         why: line.refused.as_deref(),
     });
     line.collect()
@@ -270,6 +356,10 @@ fn totals(shown: &Shown<'_>) -> Value {
 /// Most ledgers give nothing back, and their lines say nothing of it.
 fn is_none_back(rebate: &Option<Amount>) -> bool {
     *rebate == Some(Amount::ZERO)
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is summed over, and which of them: a peer by its key, a day as `2026-01-31`.

@@ -263,7 +263,7 @@ fn unknown(ledger: &LedgerId) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::{AnchorLine, State, Statement, Told};
+    use crate::audit::{AnchorLine, LegStatement, State, Statement, Told};
     use crate::terms::{Method, Purpose, Rate, Role, SessionId};
     use async_trait::async_trait;
     use sdpp_ledger::{
@@ -364,6 +364,27 @@ mod tests {
             seller: key(1),
             buyer: key(2),
             topic: "gas".to_owned(),
+            records: None,
+            granularity: 1,
+            paces: Vec::new(),
+            items_delivered: 0,
+            items_acked: 0,
+            windows: 0,
+            windows_recomputed: 0,
+            unrated: 0,
+            earlier: Vec::new(),
+            last: leg(),
+            state: State::Open,
+            pruned: 0,
+            settlements: Vec::new(),
+            anchors,
+            problems: Vec::new(),
+        }
+    }
+
+    fn leg() -> LegStatement {
+        LegStatement {
+            from_seq: 1,
             currency: "SDP".to_owned(),
             decimals: 6,
             method: Method::Transfer,
@@ -373,13 +394,9 @@ mod tests {
             price: Amount::new(1),
             rate: Rate::ONE,
             escrow: None,
-            records: None,
-            granularity: 1,
             items_delivered: 0,
             items_acked: 0,
             acked_amount: Amount::ZERO,
-            windows: 0,
-            windows_recomputed: 0,
             invoices: Vec::new(),
             invoiced: Amount::ZERO,
             credited: Amount::ZERO,
@@ -387,12 +404,7 @@ mod tests {
             paid: Amount::ZERO,
             settled: Amount::ZERO,
             outstanding: Amount::ZERO,
-            state: State::Open,
-            pruned: 0,
-            settlements: Vec::new(),
-            anchors,
             payouts: Vec::new(),
-            problems: Vec::new(),
         }
     }
 

@@ -45,7 +45,7 @@ impl Pick {
         }
         report.keep(|one: &Statement| {
             peer.is_none_or(|peer| *one.peer() == peer)
-                && currency.is_none_or(|currency| one.currency == currency)
+                && currency.is_none_or(|currency| one.legs().any(|leg| leg.currency == currency))
                 && one.last_ms >= span.since_ms
                 && one.began_ms < span.until_ms
         });

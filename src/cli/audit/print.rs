@@ -4,14 +4,14 @@ use super::online::Words;
 use super::pick::Names;
 use super::{Format, json, sheet};
 use crate::audit::{
-    Approval, Approved, By, Escrowed, Fees, Problem, Remainder, Report, Seen, Span, Statement,
-    Totals,
+    Approval, Approved, By, Escrowed, Fees, LegStatement, Problem, Remainder, Report, Seen, Span,
+    Statement, Totals,
 };
 use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::cli::remainders::plain;
 use crate::journal::Head;
-use crate::message::{Moment, legible};
+use crate::message::{Moment, Paced, legible};
 use crate::terms::{Method, Role};
 use sdpp_ledger::{Amount, LedgerId, PublicKey};
 
@@ -122,26 +122,39 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
             .name(&key.to_string())
             .map_or(key.to_string(), |name| format!("{key} ({name})")),
     };
-    let money = |amount| money(one, amount);
     out::line(format!("session {}", one.session))?;
-    let lines = [
+    let mut lines = vec![
         ("state", format!("{}, began {}", one.state.name(), Moment(one.began_ms))),
         ("seller", side(Role::Seller, &one.seller)),
         ("buyer", side(Role::Buyer, &one.buyer)),
         ("topic", legible(&one.topic)),
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
         ("windows", windows(one)),
-        ("signed for", acknowledged(one)),
-        ("invoiced", money(one.invoiced)),
-        ("credited", credited(one)),
-        ("paid", format!("{} by {} on {}", money(one.paid), one.method, one.ledger)),
-        ("settled", money(one.settled)),
-        ("outstanding", money(one.outstanding)),
-        ("anchors", anchors(one)),
-        ("fees", fees(one)),
     ];
+    for (place, leg) in one.legs().enumerate() {
+        if one.has_legs() {
+            lines.push((LEG, which(place, leg)));
+        }
+        lines.extend([
+            ("signed for", acknowledged(leg)),
+            ("invoiced", money(leg, leg.invoiced)),
+            ("credited", credited(leg)),
+            ("paid", format!("{} by {} on {}", money(leg, leg.paid), leg.method, leg.ledger)),
+            ("settled", money(leg, leg.settled)),
+            ("outstanding", money(leg, leg.outstanding)),
+        ]);
+    }
+    lines.extend([("rates", unrated(one)), ("anchors", anchors(one)), ("fees", fees(one))]);
+    let mut indent = "";
     for (what, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
-        out::line(format!("  {what:<11}  {value}"))?;
+        // What is said of a leg stands under it.
+        indent = match *what {
+            LEG => "",
+            "signed for" if one.has_legs() => "  ",
+            "rates" | "anchors" => "",
+            _ => indent,
+        };
+        out::line(format!("  {indent}{what:<11}  {value}"))?;
     }
     if one.pruned > 0 {
         let (what, count) = ("pruned", one.pruned);
@@ -153,30 +166,56 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
     out::line("")
 }
 
-fn money(one: &Statement, amount: Amount) -> String {
-    format!("{} {}", amount.to_decimal(one.decimals), legible(&one.currency))
+/// Stands before what is said of a leg.
+const LEG: &str = "leg";
+
+/// Which leg: its items, and what they are paid in.
+fn which(place: usize, leg: &LegStatement) -> String {
+    let (nth, from_seq) = (place + 1, leg.from_seq);
+    let in_what = format!("in {} by {} on {}", legible(&leg.currency), leg.method, leg.ledger);
+    match leg.items_delivered {
+        0 => format!("{nth}: from item {from_seq}, {in_what}"),
+        items => format!("{nth}: items {from_seq} to {}, {in_what}", from_seq + (items - 1)),
+    }
+}
+
+fn money(leg: &LegStatement, amount: Amount) -> String {
+    format!("{} {}", amount.to_decimal(leg.decimals), legible(&leg.currency))
 }
 
 fn windows(one: &Statement) -> String {
     let bare = one.windows.saturating_sub(one.windows_recomputed);
-    let windows = format!("{} of at most {} items", one.windows, one.granularity);
+    let mut windows = format!("{} of at most {} items", one.windows, one.granularity);
+    for Paced { from_seq, change, .. } in &one.paces {
+        let (granularity, why) = (change.pace.granularity, change.why);
+        windows.push_str(&format!(", {granularity} from item {from_seq} on ({why})"));
+    }
     match bare {
         0 => windows,
         bare => format!("{windows}; {bare} without the leaves to compute its digest from again"),
     }
 }
 
+/// Nothing where each invoice in another currency than prices says the rate.
+fn unrated(one: &Statement) -> String {
+    match one.unrated {
+        0 => String::new(),
+        1 => "1 invoice does not say at which rate it is counted".to_owned(),
+        count => format!("{count} invoices do not say at which rate they are counted"),
+    }
+}
+
 /// What the buyer's signature says arrived: the part of it that no invoice asks for is owed all
 /// the same, and without an invoice nobody is asked for it.
-fn acknowledged(one: &Statement) -> String {
-    let money = |amount| money(one, amount);
-    let (more, items) = (one.acked_not_invoiced(), one.items_acked);
-    let worth = format!("{} worth of items by the buyer", money(one.acked_amount));
+fn acknowledged(leg: &LegStatement) -> String {
+    let money = |amount| money(leg, amount);
+    let (more, items) = (leg.acked_not_invoiced(), leg.items_acked);
+    let worth = format!("{} worth of items by the buyer", money(leg.acked_amount));
     if more == Amount::ZERO {
         return worth;
     }
-    let items = items.saturating_sub(one.items_delivered);
-    let paid = match one.method == Method::Escrow && one.paid >= one.acked_amount {
+    let items = items.saturating_sub(leg.items_delivered);
+    let paid = match leg.method == Method::Escrow && leg.paid >= leg.acked_amount {
         true => ", and vouched",
         false => "",
     };
@@ -184,9 +223,9 @@ fn acknowledged(one: &Statement) -> String {
 }
 
 /// Nothing where nothing was.
-fn credited(one: &Statement) -> String {
-    let money = |amount| money(one, amount);
-    match (one.credited, one.credit_left) {
+fn credited(leg: &LegStatement) -> String {
+    let money = |amount| money(leg, amount);
+    match (leg.credited, leg.credit_left) {
         (Amount::ZERO, _) => String::new(),
         (sum, Amount::ZERO) => money(sum),
         (sum, left) => format!("{}, no window was left for {}", money(sum), money(left)),

@@ -69,7 +69,7 @@ fn left_out(shown: &Shown<'_>) {
     let mut lines: BTreeMap<&LedgerId, Amount> = BTreeMap::new();
     for one in &shown.report.statements {
         for line in one.payments().iter().filter(|line| shown.span.has(line.at_ms)) {
-            let sum = lines.entry(&one.ledger).or_default();
+            let sum = lines.entry(&one.leg(line.leg).ledger).or_default();
             *sum = line.fee.and_then(|fee| sum.checked_add(fee)).unwrap_or(*sum);
         }
     }
@@ -86,7 +86,7 @@ fn left_out(shown: &Shown<'_>) {
 }
 
 fn row<'a>(one: &'a Statement, line: &'a Payment, shown: &Shown<'_>) -> Row<'a> {
-    let peer = one.peer().to_string();
+    let (peer, leg) = (one.peer().to_string(), one.leg(line.leg));
     Row {
         session: one.session.to_string(),
         date: day(line.at_ms),
@@ -95,11 +95,11 @@ fn row<'a>(one: &'a Statement, line: &'a Payment, shown: &Shown<'_>) -> Row<'a> 
         role: one.role,
         topic: plain(&one.topic),
         items: line.items,
-        currency: plain(&one.currency),
+        currency: plain(&leg.currency),
         amount_units: line.amount,
-        amount: line.amount.to_decimal(one.decimals),
+        amount: line.amount.to_decimal(leg.decimals),
         fee: line.fee,
-        ledger: plain(one.ledger.as_str()),
+        ledger: plain(leg.ledger.as_str()),
         tx: plain(line.tx.as_ref().map_or("", |tx| tx.as_str())),
         finality: line.progress.name(),
         reference: line.reference,

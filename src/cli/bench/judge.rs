@@ -225,6 +225,7 @@ impl<'k> Session<'k> {
             order: self.order,
             messages,
             voucher: None,
+            more_vouchers: Vec::new(),
             proofs: Vec::new(),
             ledgers: LedgerWords { word_of: Role::Seller, acts: Vec::new(), channel: Vec::new() },
         })

@@ -223,9 +223,9 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
             "items": sold.items_delivered,
             "windows": sold.windows,
             "granularity": sold.granularity,
-            "currency": sold.currency,
-            "owed": sold.invoiced,
-            "paid": sold.settled,
+            "currency": sold.last.currency,
+            "owed": sold.last.invoiced,
+            "paid": sold.last.settled,
             "anchored": anchored,
             "journal": { "seller": journals[0], "buyer": journals[1] },
             "seconds": seconds,
@@ -239,7 +239,8 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
             ))?;
         }
     }
-    let paid = sold.invoiced == sold.settled && bought.invoiced == bought.settled;
+    let paid =
+        sold.last.invoiced == sold.last.settled && bought.last.invoiced == bought.last.settled;
     if ended.end != End::Complete || !paid || anchored != anchors.len() {
         return Err(wrong(format!("the session did not end paid and anchored: {}", ended.why)));
     }
@@ -247,13 +248,15 @@ fn tell(demo: &Demo, dir: &Path, told: &Told<'_>) -> Outcome {
 }
 
 fn summary(sold: &Statement, anchored: usize, anchors: usize, seconds: f64, dir: &Path) -> Outcome {
-    let money = |amount: Amount| format!("{} {}", amount.to_decimal(sold.decimals), sold.currency);
-    let (owed, paid) = (money(sold.invoiced), money(sold.settled));
+    let money = |amount: Amount| {
+        format!("{} {}", amount.to_decimal(sold.last.decimals), sold.last.currency)
+    };
+    let (owed, paid) = (money(sold.last.invoiced), money(sold.last.settled));
     let (items, windows, k) = (sold.items_delivered, sold.windows, sold.granularity);
     out::line(format_args!(
         "\n{items} items in {windows} windows of {k}: {owed} owed, {paid} paid, in {seconds:.1} s"
     ))?;
-    out::line(format_args!("{anchored} of {anchors} records anchored on {}", sold.ledger))?;
+    out::line(format_args!("{anchored} of {anchors} records anchored on {}", sold.last.ledger))?;
     out::line("both journals audited against the ledger: nothing wrong")?;
     let dir = dir.display();
     out::line(format_args!("\nEverything is in {dir}; look at it with"))?;

@@ -1,8 +1,9 @@
-//! A session as both sides signed it, and where the money of its kind is.
+//! A session as both sides signed it, and where the money of one of its legs is.
 
+use crate::cli::book::ROWS;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::journal::Reader;
-use crate::message::{Menu, Order, reread, terms};
+use crate::message::{Agreement, Menu, Order, reread, terms};
 use crate::record::{Record, SignedMessage};
 use crate::terms::{Role, SessionId, Terms};
 use sdpp_ledger::PublicKey;
@@ -13,13 +14,13 @@ pub(super) struct Case {
     pub(super) role: Role,
     /// The other side's key.
     pub(super) peer: PublicKey,
-    /// What both signed.
+    /// What both signed, with what is paid in the leg that this is about, and how.
     pub(super) terms: Terms,
 }
 
 impl Case {
-    /// The session as the journal has it.
-    pub(super) fn find(reader: &Reader, session: &SessionId) -> Outcome<Case> {
+    /// A leg of the session as the journal has it, by its number from 1; the last, where none is named.
+    pub(super) fn find(reader: &Reader, session: &SessionId, leg: Option<usize>) -> Outcome<Case> {
         let unknown = || Failure::usage(format!("the journal has no session {session}"));
         let known = reader.session(session)?.ok_or_else(unknown)?;
         let entry = reader.entry(known.first_seq)?.ok_or_else(unknown)?;
@@ -27,7 +28,31 @@ impl Case {
             return Err(Failure::new(Exit::Wrong, format!("session {session} has no order")));
         };
         let terms = agreed(&menu, &order).map_err(|why| Failure::new(Exit::Wrong, why))?;
-        Ok(Case { role, peer, terms })
+        let agreement = followed(reader, session, &terms)?;
+        let mut legs = agreement.agreed().legs();
+        let found = match leg {
+            Some(number) => number.checked_sub(1).and_then(|place| legs.nth(place)),
+            None => legs.next_back(),
+        };
+        let none = || Failure::usage(format!("session {session} has no such leg"));
+        let leg = found.ok_or_else(none)?;
+        let (price, currency, escrow) = (leg.price, leg.currency.clone(), leg.escrow);
+        Ok(Case { role, peer, terms: Terms { price, currency, escrow, ..terms } })
+    }
+}
+
+/// What both have agreed to change. What is no amend under it is for an audit to name.
+fn followed(reader: &Reader, session: &SessionId, terms: &Terms) -> Outcome<Agreement> {
+    let (mut agreement, mut after) = (Agreement::new(terms), 0);
+    loop {
+        let entries = reader.session_entries(session, after, ROWS)?;
+        let Some(last) = entries.last() else { return Ok(agreement) };
+        after = last.seq;
+        for entry in &entries {
+            if let Record::Amend { by, message } = &entry.record {
+                let _ = agreement.take(*by, message);
+            }
+        }
     }
 }
 

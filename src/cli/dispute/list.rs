@@ -64,7 +64,7 @@ impl List {
             return out::json(&json!({
                 "session": placed.id, "role": role, "state": state,
                 "seller": verdict.seller.key, "buyer": verdict.buyer.key,
-                "topic": verdict.trade.topic, "currency": verdict.trade.currency,
+                "topic": verdict.trade.topic, "currency": verdict.trade.pay.currency,
                 "debts": verdict.debts, "unless": verdict.unless.len(),
                 "misdeeds": verdict.misdeeds, "asks": asks,
             }));

@@ -52,6 +52,10 @@ pub(super) struct Settle {
     /// Seller: close the channel too, also where its payer did not ask for that.
     #[arg(long)]
     close: bool,
+    /// Of a session that turned to another currency or ledger on the way, the leg with this number, the
+    /// one that was ordered being 1; without it, the last.
+    #[arg(long, value_name = "N")]
+    leg: Option<usize>,
     /// By transfer: write the evidence to this file; without it, to one in the current folder that is
     /// named after the session and the bundle.
     #[arg(long, value_name = "FILE")]
@@ -83,8 +87,8 @@ impl Settle {
     }
 
     fn asks(&self) -> Settling {
-        let Settle { session, close, dry_run, .. } = *self;
-        Settling { session, close, dry_run, bundle: None }
+        let Settle { session, close, leg, dry_run, .. } = *self;
+        Settling { session, close, leg, dry_run, bundle: None }
     }
 
     /// With a journal that nobody else has open.
@@ -94,7 +98,7 @@ impl Settle {
         let opened = Ledgers::open(&config, &mut keys).await?;
         let opened: Vec<(&str, &Opened)> = opened.iter().collect();
         let (reader, mut book) = (journal.reader(), Book::Ours(journal));
-        let method = Case::find(&reader, &self.session)?.terms.currency.method;
+        let method = Case::find(&reader, &self.session, self.leg)?.terms.currency.method;
         let (ask, claim) = self.claims(method, &mut book, &key)?;
         let Book::Ours(mut journal) = book else { return Err(misfit()) };
         let known = opened.iter().map(|(_, opened)| opened.ledger().clone());

@@ -103,7 +103,7 @@ async fn carry_out(reclaiming: &Reclaiming, mut write: Write) -> Outcome {
 
 /// What there is to do about a session; `busy` are the channels in use.
 pub(super) async fn plan(ground: &Ground<'_>, busy: &Busy, ask: &Settling) -> Outcome<Plan> {
-    let case = Case::find(ground.reader, &ask.session)?;
+    let case = Case::find(ground.reader, &ask.session, ask.leg)?;
     match (case.terms.currency.method, case.role) {
         (Method::Escrow, Role::Seller) => redeeming(ground, busy, case, ask).await,
         (Method::Escrow, Role::Buyer) => taking_back(ground, busy, case).await,

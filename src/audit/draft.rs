@@ -1,0 +1,104 @@
+//! A session's statement, as far as its own messages make it: what was asked for and what arrived, leg
+//! by leg. What was paid of it is known when all entries are read.
+
+use super::fold::{Fold, Window};
+use super::ground::Under;
+use super::statement::{Invoiced, LegStatement, Statement};
+use crate::message::Paced;
+use crate::terms::Leg;
+use sdpp_ledger::Amount;
+
+impl Fold {
+    /// The statement without what was paid and what is owed to ledgers.
+    pub(super) fn drafted(&self, under: Under) -> Statement {
+        let Under { role, agreement, .. } = under;
+        let paces: Vec<Paced> = agreement.paces().to_vec();
+        let (terms, over, on) = agreement.into_agreed().into_legs();
+        let place = over.len();
+        let ends: Vec<u64> = over.iter().map(|leg| leg.from_seq).chain([on.from_seq]).collect();
+        let earlier = over.into_iter().zip(ends.into_iter().skip(1)).enumerate();
+        let earlier = earlier.map(|(place, (leg, next))| self.leg(place, leg, Some(next)));
+        let earlier = earlier.collect();
+        let last = self.leg(place, on, None);
+        Statement {
+            session: self.session,
+            began_ms: self.began_ms,
+            last_ms: self.at_ms,
+            role,
+            seller: terms.seller,
+            buyer: terms.buyer,
+            topic: terms.topic,
+            records: terms.records,
+            granularity: terms.granularity,
+            paces,
+            items_delivered: self.items(),
+            items_acked: self.acked,
+            windows: self.windows.len() as u64,
+            windows_recomputed: self.recomputed,
+            unrated: self.unrated,
+            earlier,
+            last,
+            state: self.state,
+            pruned: self.pruned,
+            settlements: Vec::new(),
+            anchors: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A leg, up to the item before the next.
+    fn leg(&self, place: usize, leg: Leg, next_from: Option<u64>) -> LegStatement {
+        let most = next_from.map_or(u64::MAX, |next| next.saturating_sub(1));
+        let invoices = self.invoices(place);
+        let invoiced = self.counts.of(place).invoiced;
+        // Of no items nothing is owed: what earlier legs rounded off waits for the first.
+        let reaches = |items: u64| (items >= leg.from_seq).then_some(items.min(most));
+        let to_seq = reaches(self.items());
+        let acked = reaches(self.acked);
+        let cost = |items| leg.owed_for(items).unwrap_or(invoiced);
+        let acked_amount = acked.map_or(Amount::ZERO, cost);
+        let netted = to_seq.and_then(|items| leg.netted_by(items)).unwrap_or_default();
+        let count = |to: Option<u64>| to.map_or(0, |to| to - (leg.from_seq - 1));
+        LegStatement {
+            from_seq: leg.from_seq,
+            items_delivered: count(to_seq),
+            items_acked: count(acked),
+            acked_amount,
+            invoices,
+            invoiced,
+            credited: leg.credited(),
+            credit_left: leg.credited().saturating_sub(netted),
+            paid: Amount::ZERO,
+            settled: Amount::ZERO,
+            outstanding: Amount::ZERO,
+            payouts: Vec::new(),
+            price: leg.price,
+            rate: leg.currency.rate,
+            currency: leg.currency.name,
+            decimals: leg.currency.decimals,
+            method: leg.currency.method,
+            ledger: leg.currency.ledger,
+            asset: leg.currency.asset,
+            payee: leg.currency.payee,
+            escrow: leg.escrow.filter(|_| self.has_begun),
+        }
+    }
+
+    /// What of a leg was invoiced when.
+    fn invoices(&self, place: usize) -> Vec<Invoiced> {
+        let mut before: Option<&Window> = None;
+        let mut invoices = Vec::new();
+        for window in &self.windows {
+            let items_before = before.map_or(0, |before| before.to_seq);
+            let total = before.filter(|before| before.leg == window.leg).map(|before| before.total);
+            before = Some(window);
+            if usize::from(window.leg) == place {
+                let items = window.to_seq.saturating_sub(items_before);
+                let amount = window.total.saturating_sub(total.unwrap_or_default());
+                invoices.push(Invoiced { at_ms: window.at_ms, items, amount });
+            }
+        }
+        invoices.shrink_to_fit();
+        invoices
+    }
+}
