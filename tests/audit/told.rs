@@ -113,6 +113,7 @@ impl Told {
             encoding: "json".to_owned(),
             data_type: "gas".to_owned(),
             order_quantity: Some(100),
+            price: None,
             currency_type: name.to_owned(),
             method,
             address: key(2).public().account(),
