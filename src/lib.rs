@@ -15,5 +15,7 @@ pub mod keystore;
 pub mod message;
 pub mod record;
 pub mod session;
+pub mod settling;
 pub mod source;
+pub mod standing;
 pub mod terms;

@@ -9,7 +9,7 @@ mod pace;
 pub use agreed::Agreed;
 pub use credits::Credits;
 pub use leg::Leg;
-pub use pace::{Pace, PaceFacts};
+pub use pace::{Pace, PaceFacts, PaceReason};
 
 use sdpp_ledger::{
     Account, Amount, Asset, ChannelId, Digest, LedgerId, PublicKey, Reference, keccak,
