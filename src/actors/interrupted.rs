@@ -3,7 +3,7 @@
 //! best voucher that a seller holds is redeemed.
 
 use crate::journal::{JournalError, Reader, Write};
-use crate::record::{Act, End, Owed, Record};
+use crate::record::{Act, End, INTERRUPTED, Owed, Record};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{Call, Ledger, LedgerId, Redeem};
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub fn ends(
                 Role::Seller => redeem(journal, ledgers, *id)?,
                 Role::Buyer => None,
             };
-            let why = "this side ended without a word, and was started again".to_owned();
+            let why = INTERRUPTED.to_owned();
             let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed };
             ends.push(Write::Append { session: Some(*id), record: Box::new(record) });
         }

@@ -316,6 +316,8 @@ impl Fold {
             | Record::Refused { .. }
             | Record::Anchoring { .. }
             | Record::Epoch { .. }
+            | Record::Priced(_)
+            | Record::Settling { .. }
             | Record::Reserved { .. }
             | Record::Disputed { .. }
             | Record::Pruned { .. }
