@@ -10,6 +10,7 @@ use crate::actors::offering::Offering;
 use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
+use crate::actors::trusting::Trusting;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
@@ -40,6 +41,8 @@ pub struct Shop {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
+    /// How buyers are trusted, and what settling costs.
+    pub trusting: Trusting,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -128,6 +131,7 @@ fn begin(
         source: Feed::default(),
         holds: None,
         notes: Default::default(),
+        trusting: shop.trusting,
         stands: None,
     };
     let silence_max = Some(shop.first_message);

@@ -11,6 +11,7 @@ pub mod amending;
 mod approval;
 pub mod busy;
 pub mod buying;
+pub mod fees;
 mod funding;
 pub mod funds;
 pub mod interrupted;
@@ -23,6 +24,7 @@ pub mod reclaim;
 pub mod selling;
 pub mod session;
 pub mod sight;
+pub mod trusting;
 pub mod watch;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};

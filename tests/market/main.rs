@@ -46,5 +46,8 @@ mod proxy;
 mod prune;
 mod reclaim;
 mod redeeming;
+#[cfg(feature = "ethereum")]
+mod settling;
 mod trade;
+mod trust;
 mod watch;

@@ -18,3 +18,4 @@ mod rates;
 mod redeeming;
 mod stories;
 mod strangers;
+mod trust;

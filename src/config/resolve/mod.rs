@@ -7,6 +7,7 @@ mod fabric;
 mod iota;
 mod ledger;
 mod peers;
+mod policy;
 mod role;
 mod secret;
 mod topic;
@@ -41,6 +42,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
+    let settlement = policy::settlement(written.settlement, seller.as_ref(), &currencies)?;
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, base))?;
     let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
     let peers = peers::peers(written.peers)?;
@@ -51,6 +53,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         currencies,
         records,
         seller,
+        settlement,
         topics,
         buyer,
         peers,

@@ -3,6 +3,7 @@
 use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
 use super::super::{Buyer, CurrencyConfig, Seller, Spending, is_one_to_one};
 use super::Outcome;
+use super::policy;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
@@ -16,9 +17,9 @@ const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// The longest that a seller is left to close a channel: a week.
 const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// How long a voucher may be in hand: from a second to a month.
-const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
+pub(super) const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
-const CREDIT_ITEMS_MAX: u64 = 1_000_000;
+pub(super) const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 
 pub(super) fn seller(
     written: SellerFile,
@@ -46,6 +47,7 @@ pub(super) fn seller(
             format!("granularity times credit_windows is more than {CREDIT_ITEMS_MAX} items");
         return Err(wrong(&at("granularity"), what));
     }
+    let trust = policy::trust(written.trust, granularity, credit_windows)?;
     let every_s = written.redeem_every_s;
     let every_s = every_s.map(|every_s| within(&at("redeem_every_s"), every_s, REDEEM_EVERY_S));
     Ok(Seller {
@@ -66,6 +68,7 @@ pub(super) fn seller(
         redeem_above: redeem_above(written.redeem_above, currencies)?,
         redeem_every_s: every_s.transpose()?,
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
+        trust,
     })
 }
 

@@ -160,7 +160,7 @@ impl Accepted {
         check_base(base, channel.settled, view.best)
             .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
         let (domain, signer) = (view.domain, channel.signer);
-        let when = policy.redeem_when(&self.terms.currency.name);
+        let when = policy.settling(&self.terms.currency.name);
         self.purse = Some(Purse::new(id, domain, signer, base, channel.deposit, when));
         Ok(())
     }

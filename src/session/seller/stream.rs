@@ -14,7 +14,8 @@ use crate::message::{
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
+use crate::standing::Priced;
+use crate::terms::{Agreed, Leg, PaceFacts, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, Reference};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -78,6 +79,8 @@ impl Stream {
         let salt_secret = keys.salt_secret().clone();
         out.record(Record::Epoch { epoch: 0, salt_secret });
         out.record(Record::Reserved { to_seq: terms.credit_items() });
+        let amends = Amends::new(&terms);
+        out.record(priced(amends.agreement.agreed().last_leg()));
         let wrapped = wrap(
             &randomness.session_key,
             &encryption,
@@ -91,7 +94,7 @@ impl Stream {
         out.send(frame);
         let windows = Windows::new(terms.session);
         let bills = Bills::default();
-        let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
+        let (untold, ready) = (Vec::new(), VecDeque::new());
         let rule = offer.policy.pace.clone();
         Ok(Stream { offer, terms, keys, windows, bills, untold, purse, amends, ready, rule })
     }
@@ -259,6 +262,7 @@ impl Stream {
         if let Some(message) = self.bills.unkept_ack() {
             out.record(Record::Ack { message });
         }
+        out.extend_records(self.redeem_at_end());
         let owed = self.redeem(end);
         out.record(Record::Ended { end, why: why.to_owned(), evidence, owed });
     }
@@ -422,6 +426,17 @@ impl Stream {
         let too_much = || Fault::ours("the price of this session passes 128 bits");
         self.agreed().owed_for(items).ok_or_else(too_much)
     }
+}
+
+/// What standings are counted by from a leg's first item on.
+pub(super) fn priced(leg: &Leg) -> Record {
+    Record::Priced(Priced {
+        from_seq: leg.from_seq,
+        price: leg.price,
+        rate: leg.currency.rate,
+        method: leg.currency.method,
+        channel: leg.escrow.map(|escrow| (escrow.channel, escrow.base)),
+    })
 }
 
 fn unsealed(error: SealError) -> Fault {
