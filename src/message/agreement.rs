@@ -148,7 +148,9 @@ impl Agreement {
         if number <= self.number {
             return Err(wrong(format!("number {} was there already", self.number)));
         }
-        if let (Proposal::Credit { .. }, Some(note)) = (&proposal, note_of(message)?) {
+        if let Proposal::Credit { .. } = &proposal
+            && let Some(note) = note_of(message)?
+        {
             let credited = self.agreed.leg(from_seq).credited();
             note.check(from_seq, credited).map_err(wrong)?;
         }
