@@ -101,7 +101,7 @@ impl PacePolicy {
         let brakes = [
             (!facts.is_ledger_well).then_some((self.floor, PaceReason::Ledger)),
             (standing.owed > Amount::ZERO).then_some((left, PaceReason::Missed)),
-            facts.room.map(|room| (self.step(items(room, facts.price)), PaceReason::Thin)),
+            facts.room.map(|room| (self.in_channel(items(room, facts.price)), PaceReason::Thin)),
             self.unconfirmed(facts).map(|pace| (pace, PaceReason::Unconfirmed)),
         ];
         let slower = |least: (Pace, PaceReason), brake: (Pace, PaceReason)| {
@@ -136,6 +136,14 @@ impl PacePolicy {
     /// The fastest pace that leaves no more items unpaid; the floor where none does.
     fn step(&self, items: u128) -> Pace {
         let fits = |pace: &Pace| u128::from(pace.credit_items()) <= items;
+        self.steps().take_while(fits).last().unwrap_or(self.floor)
+    }
+
+    /// The fastest pace that a channel with room for so many items can bear and one window more, so
+    /// that its buyer need not stop before the pace does.
+    fn in_channel(&self, items: u128) -> Pace {
+        let most = |pace: &Pace| u128::from(pace.credit_items()) + u128::from(pace.granularity);
+        let fits = |pace: &Pace| most(pace) <= items;
         self.steps().take_while(fits).last().unwrap_or(self.floor)
     }
 

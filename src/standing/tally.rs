@@ -65,7 +65,7 @@ impl LegTally {
     fn owed(&self, items: u64) -> Amount {
         let Rate { numerator, denominator } = self.priced.rate;
         let price = self.priced.price.units().saturating_mul(items.into());
-        let more = price.checked_mul(numerator.units()).unwrap_or(u128::MAX);
+        let more = price.saturating_mul(numerator.units());
         // Rounded down, as an invoice is.
         let more = more.checked_div(denominator.units()).unwrap_or_default();
         self.priced.rate.in_default(sum(self.billed, Amount::new(more)).saturating_sub(self.paid))

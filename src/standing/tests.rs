@@ -59,8 +59,8 @@ fn each_brake_is_named_and_the_strongest_holds() {
     assert_eq!(target(&rich, &now), (pace(30, 5), PaceReason::Earned));
     let sick = PaceFacts { is_ledger_well: false, ..now };
     assert_eq!(target(&rich, &sick), (pace(4, 1), PaceReason::Ledger));
-    let thin = PaceFacts { room: Some(Amount::new(5 * 31)), ..now };
-    assert_eq!(target(&rich, &thin), (pace(30, 1), PaceReason::Thin));
+    let thin = PaceFacts { room: Some(Amount::new(5 * 32)), ..now };
+    assert_eq!(target(&rich, &thin), (pace(16, 1), PaceReason::Thin), "and one window more");
     let empty = PaceFacts { room: Some(Amount::ZERO), ..now };
     assert_eq!(target(&rich, &empty), (pace(4, 1), PaceReason::Thin), "never below the floor");
     let debtor = Standing { owed: Amount::new(100_000 - 5 * 16), ..rich };

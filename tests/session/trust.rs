@@ -76,24 +76,6 @@ fn what_was_earned_before_counts_from_the_second_window_on() {
     assert!(windows(&pair).iter().all(|(size, why)| (*size, why) == (2, &None)), "it owes");
 }
 
-/// No more is unpaid than its channel can bear: as that is used up, windows shrink again.
-#[test]
-fn windows_shrink_as_the_channel_is_used_up() {
-    let mut setting = setting().by_escrow().order("co2", None);
-    setting.deposit = Amount::new(5 * 40);
-    let earned = Standing { earned: Amount::new(1_000_000), ..Standing::default() };
-    let mut pair = with(setting, policy(), earned);
-    pair.source = Some(37);
-    pair.run();
-    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
-    let told = windows(&pair);
-    assert!(told.iter().any(|(size, _)| *size == 8), "{told:?}");
-    let thin =
-        told.iter().filter(|(size, why)| *size < 8 && why.as_deref() == Some("thin")).count();
-    assert!(thin > 0, "{told:?}");
-    assert_eq!(pair.s.progress().paid, Amount::new(5 * 37));
-}
-
 /// What standings are counted by is on disk with the order, and once for each session.
 #[test]
 fn what_items_cost_is_recorded_with_the_order() {
