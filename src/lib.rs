@@ -16,5 +16,7 @@ pub mod message;
 pub mod rates;
 pub mod record;
 pub mod session;
+pub mod settling;
 pub mod source;
+pub mod standing;
 pub mod terms;

@@ -6,6 +6,8 @@
 
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};
+use crate::settling;
+use crate::standing::Priced;
 use crate::terms::{Purpose, Role, SessionId};
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +34,9 @@ pub const LEAVES_MAX: usize = 4 * 1024;
 /// The most messages that are kept as evidence with a session's end. Items that were signed are
 /// kept for a window of fewer alone, so that an entry stays within what the journal takes.
 pub const EVIDENCE_MAX: usize = 256;
+
+/// Why a session is over that ended with its process: no word about the other side.
+pub const INTERRUPTED: &str = "this side ended without a word, and was started again";
 
 /// The leaves of a window's items in their order: what proofs of single items under its root are
 /// made from. Empty where there are more than [`LEAVES_MAX`].
@@ -209,6 +214,9 @@ pub enum Record {
         /// What the salts of this session's leaves are made from.
         salt_secret: SaltSecret,
     },
+    /// Seller: what items cost from one of them on, in figures that a buyer's standing is counted by.
+    /// It proves nothing: menu, order and amends do.
+    Priced(Priced),
     /// Seller: items up to `to_seq` may be signed from here on. Durable before the first leaves,
     /// so that after a crash nothing is ever signed twice for one seq.
     Reserved {
@@ -338,6 +346,22 @@ pub enum Record {
         channel: ChannelId,
         /// Redeeming it.
         owed: Owed,
+    },
+    /// Seller: what is in hand on a channel is settled now, or is not, as long as nothing else is
+    /// decided. One for each change of mind.
+    Settling {
+        /// The channel.
+        channel: ChannelId,
+        /// The ledger that it is on.
+        ledger: LedgerId,
+        /// The currency's name.
+        currency: String,
+        /// What was decided.
+        why: settling::Why,
+        /// What was in hand.
+        hand: settling::Hand,
+        /// What decided.
+        policy: settling::Policy,
     },
     /// Buyer: what is left in a channel is to come back, by asking the escrow to close it or, once
     /// that was asked long enough ago, by withdrawing.

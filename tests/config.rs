@@ -5,6 +5,8 @@
 use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, RateSourceAt, templates};
 use sdpp::keystore::KeyFrom;
 use sdpp::source::Origin;
+use sdpp::terms::Pace;
+use sdpp_ledger::Amount;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -212,6 +214,51 @@ fn a_special_price_is_checked_with_each_currency_that_it_holds_for() {
     let only_sdp =
         rated.replace("from_quantity = 1000", "from_quantity = 1000\ncurrency = \"SDP\"");
     parse(&only_sdp).unwrap();
+}
+
+#[test]
+fn how_trust_is_earned_and_when_it_is_settled_is_as_the_example_shows() {
+    let mut said = changed("# [seller.trust]", "[seller.trust]");
+    for key in ["granularity = 100", "credit_windows = 4", "earn_permille", "unconfirmed_most"] {
+        said = said.replace(&format!("# {key}"), key);
+    }
+    for key in ["[settlement.SDP]", "fee_below_permille", "age_s", "exposure"] {
+        said = said.replace(&format!("# {key}"), key);
+    }
+    let config = parse(&said).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()));
+    let policy = config.seller.as_ref().unwrap().pace_policy();
+    let pace = |granularity, credit_windows| Pace { granularity, credit_windows };
+    assert_eq!((policy.floor, policy.most), (pace(10, 1), pace(100, 4)));
+    assert_eq!((policy.earn_permille, policy.unconfirmed_most), (100, Some(Amount::new(5_000))));
+    let settling = config.settling()["SDP"];
+    assert_eq!((settling.fee_below_permille, settling.age_ms), (Some(10), Some(86_400_000)));
+    assert_eq!(settling.exposure, Some(Amount::new(50_000)));
+    let silent = parse(templates::SELLER).unwrap();
+    assert!(
+        silent.seller.as_ref().unwrap().pace_policy().is_fixed() && silent.settling().is_empty()
+    );
+    for (of, to, key, says) in [
+        ("granularity = 100", "granularity = 9", "seller.trust.granularity", "everybody gets 10"),
+        ("credit_windows = 4", "credit_windows = 0", "seller.trust.credit_windows", "gets 1"),
+        ("credit_windows = 4", "credit_windows = 90000", "seller.trust.granularity", "1000000"),
+        ("earn_permille = 100", "earn_permille = 1001", "seller.trust.earn_permille", "1 to 1000"),
+        ("settlement.SDP", "settlement.SPD", "settlement.SPD", "name one of SDP"),
+        (
+            "fee_below_permille = 10",
+            "fee_below_permille = 0",
+            "settlement.SDP.fee_below_permille",
+            "1 to",
+        ),
+        ("exposure = \"50000\"", "exposure = 0", "settlement.SDP.exposure", "at least 1"),
+        ("# redeem_above", "redeem_above", "settlement.SDP.exposure", "remove one"),
+        ("[\"transfer\", \"escrow\"]", "[\"transfer\"]", "settlement.SDP", "it is for escrow"),
+    ] {
+        assert!(said.contains(of), "{of}");
+        let wrong = parse(&said.replacen(of, to, 1)).unwrap_err();
+        assert_eq!(wrong.key, key, "{wrong}");
+        assert!(wrong.what.contains(says), "{wrong}");
+    }
 }
 
 #[test]

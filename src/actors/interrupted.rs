@@ -4,7 +4,7 @@
 
 use crate::journal::{JournalError, Reader, Write};
 use crate::message::{Agreement, Menu, Order, reread, terms};
-use crate::record::{Act, End, Owed, Record, SignedMessage};
+use crate::record::{Act, End, INTERRUPTED, Owed, Record, SignedMessage};
 use crate::terms::{Leg, Purpose, Role, SessionId, Terms, number_in_leg};
 use sdpp_ledger::{Call, ChannelId, Domain, Ledger, LedgerId, Redeem};
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub fn ends(
                 let record = Box::new(Record::Redeeming { channel, owed });
                 Write::Append { session: Some(*id), record }
             }));
-            let why = "this side ended without a word, and was started again".to_owned();
+            let why = INTERRUPTED.to_owned();
             let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed: last };
             ends.push(Write::Append { session: Some(*id), record: Box::new(record) });
         }

@@ -12,6 +12,7 @@ use crate::actors::offering::Offering;
 use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
+use crate::actors::trusting::Trusting;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
@@ -46,6 +47,8 @@ pub struct Shop {
     pub credit: CreditBook,
     /// Who knows how well our ledgers are.
     pub health: Vec<Recipient<TellHealth>>,
+    /// How buyers are trusted, and what settling costs.
+    pub trusting: Trusting,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -137,6 +140,7 @@ fn begin(
         credit: shop.credit,
         lent: Vec::new(),
         notes: Default::default(),
+        trusting: shop.trusting,
         stands: None,
     };
     let silence_max = Some(shop.first_message);

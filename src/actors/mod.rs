@@ -12,6 +12,7 @@ mod approval;
 pub mod busy;
 pub mod buying;
 pub mod credit;
+pub mod fees;
 mod funding;
 pub mod funds;
 pub mod interrupted;
@@ -25,6 +26,7 @@ pub mod reclaim;
 pub mod selling;
 pub mod session;
 pub mod sight;
+pub mod trusting;
 pub mod watch;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};

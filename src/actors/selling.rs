@@ -9,6 +9,7 @@ use crate::actors::node::{Leave, Node, Standing};
 use crate::actors::offering::Offering;
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
+use crate::actors::trusting::{self, Trusting};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
@@ -59,6 +60,8 @@ pub struct Selling {
     pub lent: Vec<Lent>,
     /// Who waits for what becomes of a credit note.
     pub notes: Waiting<NoteEnd>,
+    /// How the buyer is trusted, and what settling costs.
+    pub trusting: Trusting,
     /// What the node knows of the session.
     pub stands: Option<Standing>,
 }
@@ -135,6 +138,7 @@ impl Side for Selling {
 
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         tell(actor);
+        trusting::begin(actor, ctx);
         let wants = actor.core.wants().min(ITEMS_AT_ONCE);
         let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
         let Some(side) = actor.side.as_mut() else { return };
@@ -306,13 +310,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::actors::fees::Fees;
     use crate::actors::node::Room;
     use crate::actors::session::{Over, Stop};
     use crate::journal::Journal;
+    use crate::standing::PacePolicy;
+    use crate::terms::Pace;
     use actix::Actor as _;
     use sdpp_ledger::{Asset, Key};
 
     const CHANNEL: ChannelId = ChannelId([7; 32]);
+    const ANY: Pace = Pace { granularity: 1, credit_windows: 1 };
 
     fn account(owner: u8) -> Account {
         Key::from_bytes(&[owner; 32]).unwrap().public().account()
@@ -385,6 +393,7 @@ mod tests {
             credit: CreditBook::default(),
             lent: Vec::new(),
             notes: Waiting::default(),
+            trusting: Trusting::new(PacePolicy::fixed(ANY), Fees::default()),
             stands: None,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());

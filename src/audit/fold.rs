@@ -262,6 +262,8 @@ impl Fold {
             | Record::Refused { .. }
             | Record::Anchoring { .. }
             | Record::Epoch { .. }
+            | Record::Priced(_)
+            | Record::Settling { .. }
             | Record::Reserved { .. }
             | Record::Pruned { .. }
             | Record::Ceiling { .. }

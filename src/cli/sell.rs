@@ -5,9 +5,11 @@ use super::running::{Means, Running, Signals, in_system};
 use super::status;
 use super::{out, rating};
 use crate::actors::credit::CreditBook;
+use crate::actors::fees::Fees;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
 use crate::actors::offering::Offering;
+use crate::actors::trusting::Trusting;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
@@ -135,6 +137,7 @@ impl Selling {
             sight: running.sight.clone(),
             credit: CreditBook::default(),
             health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
+            trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -323,8 +326,7 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         finality_ms: FINALITY_PATIENCES * seller.patience_ms,
         menu_lifetime_ms: seller.menu_ttl_s * 1_000,
         outage_ms: seller.outage_s * 1_000,
-        redeem_above: seller.redeem_above.clone(),
-        redeem_every_ms: seller.redeem_every_s.map(|every_s| every_s * 1_000),
+        settling: config.settling(),
         credit_up_to: seller.credit_up_to.clone(),
         pace: None,
         fail_over: seller.fail_over,

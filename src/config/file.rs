@@ -19,6 +19,8 @@ pub(super) struct FileConfig {
     pub records: Option<RecordsFile>,
     pub seller: Option<SellerFile>,
     #[serde(default)]
+    pub settlement: BTreeMap<String, SettlementFile>,
+    #[serde(default)]
     pub topics: BTreeMap<String, TopicFile>,
     pub buyer: Option<BuyerFile>,
     #[serde(default)]
@@ -214,6 +216,25 @@ pub(super) struct SellerFile {
     #[serde(default)]
     pub credit_up_to: BTreeMap<String, Units>,
     pub fail_over: Option<bool>,
+    #[serde(default)]
+    pub trust: TrustFile,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrustFile {
+    pub granularity: Option<u32>,
+    pub credit_windows: Option<u32>,
+    pub earn_permille: Option<u32>,
+    pub unconfirmed_most: Option<Units>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettlementFile {
+    pub fee_below_permille: Option<u32>,
+    pub age_s: Option<u64>,
+    pub exposure: Option<Units>,
 }
 
 #[derive(serde::Deserialize)]

@@ -11,6 +11,7 @@ mod file;
 mod iota;
 pub mod ledgers;
 mod place;
+mod policy;
 mod rate;
 mod resolve;
 mod shown;
@@ -57,6 +58,10 @@ pub struct Config {
     pub records: Option<Records>,
     /// What makes this a seller.
     pub seller: Option<Seller>,
+    /// Seller: when a voucher in a currency is redeemed while its session goes on, by the currency's
+    /// name; at the session's end alone where it is not here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settlement: BTreeMap<String, Settlement>,
     /// What is sold, by topic. Empty without a seller.
     pub topics: BTreeMap<String, Topic>,
     /// What makes this a buyer.
@@ -269,6 +274,37 @@ pub struct Seller {
     /// Whether a buyer may be paid for in another currency from one window on to the next: then what
     /// may be unpaid is that of two currencies.
     pub fail_over: bool,
+    /// How much faster it goes with a buyer that has paid.
+    pub trust: Trust,
+}
+
+/// How much more than `granularity` and `credit_windows` a buyer can earn by paying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Trust {
+    /// The most items in a window; at least as many as anybody gets.
+    pub granularity: u32,
+    /// The most windows that may be unpaid; at least as many as anybody gets.
+    pub credit_windows: u32,
+    /// How much may be unpaid for each 1000 units that were paid, in the default currency.
+    pub earn_permille: u32,
+    /// With more than this sent and not paid for good the pace slows down, in the default currency's
+    /// smallest unit; never where none is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unconfirmed_most: Option<Amount>,
+}
+
+/// What demands that a voucher is redeemed while its session goes on; at least one of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Settlement {
+    /// The fee is below so many thousandths of what it brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fee_below_permille: Option<u32>,
+    /// It has been in hand for so long, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
+    /// It brings so much, in the currency's smallest unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Amount>,
 }
 
 /// What is sold under one name.

@@ -1,6 +1,7 @@
 //! What the journal knows of a session and of a channel without reading their entries again.
 
-use crate::record::{End, Record};
+use crate::record::{End, INTERRUPTED, Record};
+use crate::standing::Tally;
 use crate::terms::Role;
 use sdpp_ledger::{Amount, Signature};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Session {
     /// Up to which entry its payload was pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned_to_seq: Option<u64>,
+    /// Seller: what it says of its buyer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
 }
 
 /// What the journal knows of a payment channel.
@@ -58,10 +62,33 @@ impl Session {
                 self.reserved_to_seq = *to_seq;
             }
             Record::Ended { end, .. } => self.ended = Some(*end),
-            _ => return Ok(false),
+            _ => return Ok(self.tell(record)),
         }
+        self.tell(record);
         Ok(true)
     }
+
+    /// Counts what a record says of a buyer. Whether it says anything.
+    fn tell(&mut self, record: &Record) -> bool {
+        let Some(tally) = &mut self.tally else { return false };
+        match record {
+            Record::Priced(priced) => tally.price(priced.clone()),
+            Record::Invoice { message, to_seq, .. } => {
+                tally.invoice(message.number, *to_seq, message.amount_total);
+            }
+            Record::Ack { message } => tally.acknowledge(message.number),
+            Record::Payment { message, .. } => tally.said(message.number),
+            Record::Voucher { channel, amount, .. } => tally.vouched(channel, *amount),
+            Record::Ended { end, why, .. } => tally.end(is_break(*end) && why != INTERRUPTED),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Whether neither both sides nor we have ended a session that ended so.
+fn is_break(end: End) -> bool {
+    matches!(end, End::Broken | End::Misconduct | End::Refused)
 }
 
 impl Channel {

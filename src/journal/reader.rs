@@ -11,6 +11,7 @@ use super::tree::{Pair, Store, Tree};
 use super::{JournalError, Shared, damaged, keys};
 use crate::crypto::SaltSecret;
 use crate::record::Record;
+use crate::standing::Standing;
 use crate::terms::SessionId;
 use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference, Signed};
 use serde::de::DeserializeOwned;
@@ -155,6 +156,12 @@ impl Reader {
     /// What is known of a channel.
     pub fn channel(&self, channel: &ChannelId) -> Result<Option<Channel>, JournalError> {
         self.row(Tree::Channels, &channel.0)
+    }
+
+    /// What a buyer has earned with us, or owes us, over all of its sessions.
+    pub fn standing(&self, buyer: &PublicKey) -> Result<Standing, JournalError> {
+        let row = self.row(Tree::Standings, buyer.to_string().as_bytes())?;
+        Ok(row.unwrap_or_default())
     }
 
     /// One obligation.

@@ -66,6 +66,8 @@ pub(super) enum Tree {
     Redeems = 16,
     /// seq -> the entry's payload, until it is pruned.
     Payloads = 17,
+    /// buyer's key as hex -> what it has earned or owes.
+    Standings = 18,
 }
 
 /// Where a value stands.

@@ -7,7 +7,7 @@ use crate::message::envelope::{Body, Facts};
 use crate::message::menu::CurrencyOffer;
 use crate::message::order::EscrowChoice;
 use crate::message::text::Base64;
-use crate::terms::{CREDITED_ITEMS_MAX, InEscrow, Method, Pace, Role};
+use crate::terms::{CREDITED_ITEMS_MAX, InEscrow, Method, Pace, PaceReason, Role};
 use sdpp_ledger::{Account, Amount, Digest, merkle};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,22 +90,6 @@ pub struct PaceChange {
     pub pace: Pace,
     /// Why.
     pub why: PaceReason,
-}
-
-/// What moves a seller to another pace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaceReason {
-    /// The buyer has paid so much that it earned more.
-    Earned,
-    /// The buyer has missed a deadline.
-    Missed,
-    /// Too much of what it paid is not final.
-    Unconfirmed,
-    /// Its channel is nearly used up.
-    Thin,
-    /// The paying ledger is away or behind.
-    Ledger,
 }
 
 /// Another currency, method, rate or price.
@@ -213,18 +197,6 @@ impl LegChange {
     /// The channel as terms have it.
     pub fn in_escrow(&self) -> Option<InEscrow> {
         self.escrow.as_ref().map(EscrowChoice::in_escrow)
-    }
-}
-
-impl fmt::Display for PaceReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            PaceReason::Earned => "earned",
-            PaceReason::Missed => "missed",
-            PaceReason::Unconfirmed => "unconfirmed",
-            PaceReason::Thin => "thin",
-            PaceReason::Ledger => "ledger",
-        })
     }
 }
 

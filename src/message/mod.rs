@@ -22,8 +22,7 @@ mod text;
 
 pub use agreement::{Agreement, Paced, Word};
 pub use amend::{
-    Amend, Ask, AskLeg, Change, Complaint, CreditNote, LegChange, LegReason, PaceChange,
-    PaceReason, Refused,
+    Amend, Ask, AskLeg, Change, Complaint, CreditNote, LegChange, LegReason, PaceChange, Refused,
 };
 pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
@@ -43,6 +42,8 @@ pub use price::{Priced, SpecialPrice};
 pub use quote::{Quote, Quoted};
 pub use session_key::SessionKey;
 pub use text::{Base64, Hex, legible};
+
+pub use crate::terms::PaceReason;
 
 /// The protocol's version as menus and orders name it.
 pub const VERSION: &str = "SDPP/1";

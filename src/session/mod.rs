@@ -81,6 +81,14 @@ pub enum Input<'a> {
         /// What is wrong with it.
         trouble: Option<LegReason>,
     },
+    /// Seller: what redeeming a voucher costs on a ledger as things stand, in its coin's smallest
+    /// unit; `None` where nobody knows any more.
+    Fee {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The fee.
+        fee: Option<Amount>,
+    },
     /// Buyer: the answer to [`Output::Fund`].
     Funded {
         /// The channel.

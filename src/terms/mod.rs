@@ -11,7 +11,7 @@ pub use agreed::Agreed;
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
 pub use leg::Leg;
-pub use pace::{Pace, PaceFacts};
+pub use pace::{Pace, PaceFacts, PaceReason};
 
 use sdpp_ledger::{
     Account, Amount, Asset, ChannelId, Digest, LedgerId, PublicKey, Reference, keccak,

@@ -4,6 +4,7 @@
 use super::Terms;
 use sdpp_ledger::Amount;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// K and W.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +37,34 @@ impl Pace {
             true => Err(format!("K times W is {items} items, {most} at most")),
             false => Ok(()),
         }
+    }
+}
+
+/// What moves a seller to another pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaceReason {
+    /// The buyer has paid so much that it earned more.
+    Earned,
+    /// The buyer has missed a deadline.
+    Missed,
+    /// Too much of what it paid is not final.
+    Unconfirmed,
+    /// Its channel is nearly used up.
+    Thin,
+    /// The paying ledger is away or behind.
+    Ledger,
+}
+
+impl fmt::Display for PaceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PaceReason::Earned => "earned",
+            PaceReason::Missed => "missed",
+            PaceReason::Unconfirmed => "unconfirmed",
+            PaceReason::Thin => "thin",
+            PaceReason::Ledger => "ledger",
+        })
     }
 }
 

@@ -50,10 +50,13 @@ mod prune;
 mod rates;
 mod reclaim;
 mod redeeming;
+#[cfg(feature = "ethereum")]
+mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;
 mod spending;
 mod trade;
+mod trust;
 mod watch;
 #[cfg(all(feature = "ethereum", feature = "fabric", feature = "iota"))]
 mod whole;

@@ -24,3 +24,4 @@ mod rates;
 mod redeeming;
 mod stories;
 mod strangers;
+mod trust;

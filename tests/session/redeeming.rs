@@ -2,14 +2,23 @@
 
 use crate::pair::*;
 use sdpp::record::{End, Record};
-use sdpp::session::Output;
+use sdpp::session::{Input, Output};
+use sdpp::settling::{Policy, Why};
 use sdpp_ledger::{Amount, Call};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Items at 5 each, two in a window, on a channel on which 100 were vouched before.
 fn setting(quantity: Option<u64>) -> Setting {
     let setting = Setting::default().by_escrow().no_records().order("co2", quantity);
     Setting { base: Amount::new(100), ..setting.windows(2, 1) }
+}
+
+fn in_sdp(policy: Policy) -> BTreeMap<String, Policy> {
+    BTreeMap::from([("SDP".to_owned(), policy)])
+}
+
+fn exposed(units: u128) -> BTreeMap<String, Policy> {
+    in_sdp(Policy { exposure: Some(Amount::new(units)), ..Policy::default() })
 }
 
 /// What the ledger was asked to redeem, in order: how much, and whether that closes the channel.
@@ -26,7 +35,7 @@ fn redeemed(pair: &Pair) -> Vec<(u128, bool)> {
 fn a_voucher_is_redeemed_once_it_is_worth_enough() {
     for signed in [true, false] {
         let mut setting = setting(Some(10));
-        setting.seller.redeem_above.insert("SDP".to_owned(), Amount::new(20));
+        setting.seller.settling = exposed(20);
         let mut pair = if signed { setting.start() } else { setting.under_mac().start() };
         pair.run();
         assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
@@ -39,7 +48,7 @@ fn a_voucher_is_redeemed_once_it_is_worth_enough() {
 #[test]
 fn nothing_waits_until_it_is_redeemed() {
     let mut setting = setting(Some(10));
-    setting.seller.redeem_above.insert("SDP".to_owned(), Amount::new(1));
+    setting.seller.settling = exposed(1);
     let mut pair = setting.start();
     pair.ledger_down = true;
     pair.run();
@@ -72,8 +81,8 @@ fn is_record(output: &Output, is_it: &dyn Fn(&&Record) -> bool) -> bool {
 #[test]
 fn vouchers_that_come_while_a_ledger_is_away_are_redeemed_as_one() {
     let mut setting = setting(None);
-    setting.seller.redeem_above.insert("SDP".to_owned(), Amount::new(10));
-    setting.seller.redeem_every_ms = Some(3_000);
+    let policy = Policy { age_ms: Some(3_000), ..exposed(10)["SDP"] };
+    setting.seller.settling = in_sdp(policy);
     let mut pair = setting.start();
     pair.ledger_down = true;
     pair.run_to(20);
@@ -88,7 +97,7 @@ fn vouchers_that_come_while_a_ledger_is_away_are_redeemed_as_one() {
 #[test]
 fn a_voucher_that_was_in_hand_for_long_is_redeemed_though_nothing_moves() {
     let mut setting = setting(None);
-    setting.seller.redeem_every_ms = Some(3_000);
+    setting.seller.settling = in_sdp(Policy { age_ms: Some(3_000), ..Policy::default() });
     setting.seller.patience_ms = 20_000;
     let mut pair = setting.start();
     pair.run_to(4);
@@ -112,4 +121,76 @@ fn by_itself_a_seller_redeems_at_the_end_alone() {
     let mut pair = setting(Some(10)).start();
     pair.run();
     assert_eq!(redeemed(&pair), [(150, true)]);
+}
+
+fn fee(pair: &mut Pair, fee: Option<u128>) {
+    let fee = fee.map(Amount::new);
+    pair.seller.handle(Input::Fee { ledger: ledger(), fee }, pair.now_ms);
+    pair.run_without_feeding();
+}
+
+/// What was decided, and what was in hand then.
+fn decided(pair: &Pair) -> Vec<(Why, u128, Option<u128>)> {
+    let all = pair.s.records.iter().filter_map(|record| match record {
+        Record::Settling { why, hand, .. } => {
+            Some((*why, hand.value.units(), hand.fee.map(Amount::units)))
+        }
+        _ => None,
+    });
+    all.collect()
+}
+
+#[test]
+fn a_voucher_waits_while_the_fee_is_dear_and_is_redeemed_when_it_pays() {
+    let mut setting = setting(None);
+    setting.seller.settling = in_sdp(Policy { fee_below_permille: Some(100), ..Policy::default() });
+    let mut pair = setting.under_mac().start();
+    pair.run_to(4);
+    pair.run_without_feeding();
+    assert_eq!(redeemed(&pair), [], "nobody knows the fee");
+    fee(&mut pair, Some(3));
+    assert_eq!(redeemed(&pair), [], "20 in hand, and 3 are more than a tenth of it");
+    pair.run_to(6);
+    pair.run_without_feeding();
+    assert_eq!(redeemed(&pair), [], "a tenth is not below a tenth");
+    pair.run_to(8);
+    pair.run_without_feeding();
+    assert_eq!(redeemed(&pair), [(140, false)], "now it pays, and all windows ride in one");
+    fee(&mut pair, Some(1));
+    pair.run_to(10);
+    pair.run_without_feeding();
+    assert_eq!(redeemed(&pair), [(140, false)], "10 in hand");
+    fee(&mut pair, Some(0));
+    assert_eq!(redeemed(&pair), [(140, false), (150, false)], "the fee falls, and nothing moves");
+    pair.run_to(12);
+    fee(&mut pair, None);
+    pair.stop(Role::Seller);
+    assert_eq!(pair.s.end(), End::Complete);
+    let expected = [
+        (Why::FeeUnknown, 10, None),
+        (Why::Dear, 20, Some(3)),
+        (Why::Cheap, 40, Some(3)),
+        (Why::Dear, 10, Some(1)),
+        (Why::Cheap, 10, Some(0)),
+    ];
+    assert_eq!(decided(&pair)[..5], expected, "one for each change of mind: {:?}", decided(&pair));
+    assert!(pair.seller.redeemable().is_none());
+}
+
+#[test]
+fn what_waits_to_the_end_is_said_to_be_redeemed_because_of_it() {
+    let mut setting = setting(Some(10));
+    setting.seller.settling = in_sdp(Policy { fee_below_permille: Some(1), ..Policy::default() });
+    let mut pair = setting.under_mac().start();
+    pair.run_to(4);
+    pair.run_without_feeding();
+    let Some((on, Call::Settle(redeem))) = pair.seller.redeemable() else { panic!("not one") };
+    assert_eq!((on, redeem.amount), (ledger(), Amount::new(120)));
+    fee(&mut pair, Some(1));
+    pair.run();
+    assert_eq!(pair.s.end(), End::Complete);
+    assert_eq!(redeemed(&pair), [(150, true)]);
+    let expected =
+        [(Why::FeeUnknown, 10, None), (Why::Dear, 20, Some(1)), (Why::Close, 50, Some(1))];
+    assert_eq!(decided(&pair), expected);
 }

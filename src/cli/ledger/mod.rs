@@ -3,6 +3,7 @@
 mod close;
 mod deploy;
 mod open;
+mod policy;
 mod serve;
 mod shown;
 
@@ -42,6 +43,7 @@ enum Verb {
     Channels(Channels),
     Close(close::Close),
     Deploy(deploy::Deploy),
+    Policy(policy::SettlingPolicy),
     Serve(serve::Serve),
 }
 
@@ -162,6 +164,7 @@ impl Ledger {
             Verb::Channels(channels) => wait_for(channels.run()),
             Verb::Close(close) => close.run(),
             Verb::Deploy(deploy) => wait_for(deploy.run()),
+            Verb::Policy(policy) => policy.run(),
             Verb::Serve(serve) => wait_for(serve.run()),
         }
     }

@@ -7,6 +7,7 @@ mod fabric;
 mod iota;
 mod ledger;
 mod peers;
+mod policy;
 mod price;
 mod rate;
 mod role;
@@ -45,6 +46,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
+    let settlement = policy::settlement(written.settlement, seller.as_ref(), &currencies)?;
     let peers = peers::peers(written.peers)?;
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
@@ -56,6 +58,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         currencies,
         records,
         seller,
+        settlement,
         topics,
         buyer,
         peers,

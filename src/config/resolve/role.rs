@@ -3,6 +3,7 @@
 use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
 use super::super::{Buyer, CurrencyConfig, Seller, Spending};
 use super::Outcome;
+use super::policy;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
@@ -18,9 +19,9 @@ const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// How long a payment may take to be final before another currency is asked for: up to a day.
 const FAIL_OVER_AFTER_S: RangeInclusive<u64> = 1..=24 * 60 * 60;
 /// How long a voucher may be in hand: from a second to a month.
-const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
+pub(super) const REDEEM_EVERY_S: RangeInclusive<u64> = 1..=30 * 24 * 60 * 60;
 /// The most items that may be unpaid. Their leaves are kept in memory.
-const CREDIT_ITEMS_MAX: u64 = 1_000_000;
+pub(super) const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 
 pub(super) fn seller(
     written: SellerFile,
@@ -48,6 +49,7 @@ pub(super) fn seller(
             format!("granularity times credit_windows is more than {CREDIT_ITEMS_MAX} items");
         return Err(wrong(&at("granularity"), what));
     }
+    let trust = policy::trust(written.trust, granularity, credit_windows)?;
     let every_s = written.redeem_every_s;
     let every_s = every_s.map(|every_s| within(&at("redeem_every_s"), every_s, REDEEM_EVERY_S));
     Ok(Seller {
@@ -69,6 +71,7 @@ pub(super) fn seller(
         redeem_every_s: every_s.transpose()?,
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
         fail_over: written.fail_over.unwrap_or(false),
+        trust,
     })
 }
 

@@ -9,6 +9,7 @@ mod prune;
 mod reclaim;
 mod redeem;
 mod settle;
+mod standing;
 mod watch;
 
 use super::delivery::{Delivery, DeliveryId};
@@ -21,7 +22,8 @@ use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
 use super::write::{Live, News, NewsKind, Write, WriteError, Written};
 use super::{JournalError, damaged};
 use crate::record::{Act, Owed, Record};
-use crate::terms::{Purpose, SessionId};
+use crate::standing::Tally;
+use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{LedgerId, PublicKey, Reference, merkle};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -186,7 +188,7 @@ impl<'a> Stage<'a> {
 
     /// Founds the session of an order.
     fn found(&mut self, session: Option<SessionId>, record: &Record) -> Result<(), Fault> {
-        let Record::Order { role, .. } = record else {
+        let Record::Order { role, peer, .. } = record else {
             return Ok(());
         };
         let id = session.ok_or(WriteError::NoSuchSession)?;
@@ -200,6 +202,7 @@ impl<'a> Stage<'a> {
             epochs: Vec::new(),
             ended: None,
             pruned_to_seq: None,
+            tally: (*role == Role::Seller).then(|| Tally::new(peer)),
         };
         self.put_row("a session", Tree::Sessions, id.0.0.to_vec(), &session)
     }
@@ -236,7 +239,9 @@ impl<'a> Stage<'a> {
             let key = &id.0.0;
             let mut known: Session =
                 self.row(Tree::Sessions, key)?.ok_or(WriteError::NoSuchSession)?;
+            let before = known.tally.clone();
             if known.learn(record, self.head.seq + 1)? {
+                self.count(before.as_ref(), &mut known)?;
                 self.put_row("a session", Tree::Sessions, key.to_vec(), &known)?;
             }
         }
@@ -361,6 +366,7 @@ impl<'a> Stage<'a> {
             }
             _ => return Ok(()),
         };
+        self.count_paid(row)?;
         self.tell(row, kind);
         self.push(row.session, record)
     }

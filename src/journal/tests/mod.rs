@@ -16,6 +16,7 @@ mod reclaim;
 mod refused;
 mod settle;
 mod simulation;
+mod standing;
 mod tables;
 mod turns;
 mod unnumbered;

@@ -176,7 +176,7 @@ pub(super) fn check_channel(
     check_base(base, channel.settled, view.best)
         .map_err(|(why, voucher)| Fault { voucher, ..bad(why) })?;
     let (domain, signer) = (view.domain, channel.signer);
-    let when = policy.redeem_when(&terms.currency.name);
+    let when = policy.settling(&terms.currency.name);
     Ok(Purse::new(id, domain, signer, base, channel.deposit, when))
 }
 

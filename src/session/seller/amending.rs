@@ -276,7 +276,7 @@ impl Stream {
         match change {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
-            Change::Leg(_) => self.begin_leg(from_seq),
+            Change::Leg(_) => self.begin_leg(from_seq, out),
             _ => {}
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::Offer;
 use super::accept::check_channel;
 use super::amending::Phase;
 use super::purse::Purse;
-use super::stream::Stream;
+use super::stream::{Stream, priced};
 use super::tab::Tab;
 use crate::message::{AskLeg, Change, EscrowChoice, LegChange};
 use crate::record::{Record, SignedMessage};
@@ -197,7 +197,7 @@ impl Stream {
     }
 
     /// The buyer has signed it: from its first item on it is another leg.
-    pub(super) fn begin_leg(&mut self, from_seq: u64) {
+    pub(super) fn begin_leg(&mut self, from_seq: u64, out: &mut Outputs) {
         let asked = self.amends.leg.take();
         let purse = asked.and_then(|asked| match asked.stage {
             Stage::Proposed(purse) => purse.map(|purse| *purse),
@@ -206,6 +206,7 @@ impl Stream {
         let first = self.agreed().window_of(from_seq);
         let tab = Tab::new(self.agreed().last_leg(), first, purse);
         self.tabs.begin(tab);
+        out.record(priced(self.agreed().last_leg()));
         // What our own rule credits is counted in the currency that is paid.
         self.amends.notes.begin_leg();
     }

@@ -22,6 +22,7 @@ use crate::record::{End, SignedMessage};
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Pace, Role, SessionId};
 use accept::Accepted;
+use sdpp_ledger::{Call, LedgerId, PublicKey};
 use std::sync::Arc;
 use steps::greet;
 use stream::{Pending, Stream};
@@ -159,6 +160,17 @@ impl Seller {
     /// The session's id, once there is an order.
     pub fn session(&self) -> Option<SessionId> {
         self.stream().map(|stream| stream.terms.session)
+    }
+
+    /// Who buys, once there is an order.
+    pub fn buyer(&self) -> Option<PublicKey> {
+        self.stream().map(|stream| stream.terms.buyer)
+    }
+
+    /// What redeeming the voucher in hand would ask of its ledger, where the fee for that decides
+    /// whether it is redeemed: [`Input::Fee`] tells the fee.
+    pub fn redeemable(&self) -> Option<(LedgerId, Call)> {
+        self.stream().and_then(Stream::redeemable)
     }
 
     /// A person wants items credited: the note goes to the buyer at the next window's beginning.
@@ -444,6 +456,10 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
                 Some(_) => drop(stream.unwell.insert(ledger)),
                 None => drop(stream.unwell.remove(&ledger)),
             }
+            Ok(())
+        }
+        Event::Other(Input::Fee { ledger, fee }) => {
+            stream.hear_fee(&ledger, fee, now_ms, out);
             Ok(())
         }
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! What a seller brings to every session, and the randomness that each one is told.
 
-use super::redeeming::RedeemWhen;
 use crate::message::{Menu, PaceReason};
+use crate::settling;
 use crate::terms::{CountsWhen, Currency, Pace, PaceFacts};
 use sdpp_ledger::{Amount, Digest, Key};
 use std::collections::BTreeMap;
@@ -44,12 +44,9 @@ pub struct SellerPolicy {
     /// under twice that, and the time in which its ledger makes a request to close final, is not
     /// served on. The shell's default is 5 minutes.
     pub outage_ms: u64,
-    /// From how much on, in a currency's smallest unit, a voucher is redeemed while its session
-    /// goes on; by the currency's name. Not at all for its worth where none is given.
-    pub redeem_above: BTreeMap<String, Amount>,
-    /// How long a voucher may be in hand, in milliseconds, before it is redeemed while its session
-    /// goes on. The shell's default is as long as the session lasts.
-    pub redeem_every_ms: Option<u64>,
+    /// When a voucher is redeemed while its session goes on, by the currency's name. Not at all where
+    /// none is given.
+    pub settling: BTreeMap<String, settling::Policy>,
     /// How much may be credited without a person in one session, in a currency's smallest unit, to
     /// a buyer that asks with the proof of an item; by the currency's name. Nothing where none is
     /// given.
@@ -77,9 +74,8 @@ pub struct SellerPolicy {
 
 impl SellerPolicy {
     /// When vouchers in this currency are redeemed before their session ends.
-    pub(super) fn redeem_when(&self, currency: &str) -> RedeemWhen {
-        let above = self.redeem_above.get(currency).copied();
-        RedeemWhen { above, every_ms: self.redeem_every_ms }
+    pub(super) fn settling(&self, currency: &str) -> settling::Policy {
+        self.settling.get(currency).copied().unwrap_or_default()
     }
 }
 

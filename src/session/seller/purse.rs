@@ -1,10 +1,11 @@
 //! The channel that pays for a session, as the seller holds it.
 
-use super::redeeming::{RedeemWhen, Redeemed};
+use super::redeeming::Redeemed;
 use super::stream::Stream;
 use crate::message::{Code, Voucher};
 use crate::record::Record;
 use crate::session::{ChannelView, Fault, Output, Outputs};
+use crate::settling::Policy;
 use sdpp_ledger::{Account, Amount, ChannelId, Domain, Redeem};
 
 /// How often the channel is looked at while vouchers wait, within our patience.
@@ -68,10 +69,10 @@ impl Purse {
         signer: Account,
         base: Amount,
         deposit: Amount,
-        when: RedeemWhen,
+        policy: Policy,
     ) -> Purse {
         let (best, waiting, look) = (None, Vec::new(), Look::No);
-        let redeemed = Redeemed::new(when, base);
+        let redeemed = Redeemed::new(policy, base);
         Purse { id, domain, signer, base, deposit, best, redeemed, keep: false, waiting, look }
     }
 

@@ -17,7 +17,8 @@ use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
+use crate::standing::Priced;
+use crate::terms::{Agreed, Leg, PaceFacts, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, LedgerId, Reference};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -86,6 +87,8 @@ impl Stream {
         let salt_secret = keys.salt_secret().clone();
         out.record(Record::Epoch { epoch: 0, salt_secret });
         out.record(Record::Reserved { to_seq: terms.credit_items() });
+        let amends = Amends::new(&terms);
+        out.record(priced(amends.agreement.agreed().last_leg()));
         let wrapped = wrap(
             &randomness.session_key,
             &encryption,
@@ -98,7 +101,7 @@ impl Stream {
             Draft::new(terms.session, &SessionKey::new(0, &wrapped)).sign(&offer.key, "");
         out.send(frame);
         let windows = Windows::new(terms.session);
-        let (untold, amends, ready) = (Vec::new(), Amends::new(&terms), VecDeque::new());
+        let (untold, ready) = (Vec::new(), VecDeque::new());
         let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
         let credit = Granted::new(&terms);
@@ -292,6 +295,7 @@ impl Stream {
         let last = owed.pop().map(|(_, owed)| owed);
         owed.into_iter()
             .for_each(|(channel, owed)| out.record(Record::Redeeming { channel, owed }));
+        out.extend_records(self.redeem_at_end());
         let owed = last;
         out.record(Record::Ended { end, why: why.to_owned(), evidence, owed });
     }
@@ -481,6 +485,17 @@ impl Stream {
         let unpaid = self.tabs.all().zip(ends).map(of);
         unpaid.fold(Amount::ZERO, |sum, one| Amount::new(sum.units().saturating_add(one.units())))
     }
+}
+
+/// What standings are counted by from a leg's first item on.
+pub(super) fn priced(leg: &Leg) -> Record {
+    Record::Priced(Priced {
+        from_seq: leg.from_seq,
+        price: leg.price,
+        rate: leg.currency.rate,
+        method: leg.currency.method,
+        channel: leg.escrow.map(|escrow| (escrow.channel, escrow.base)),
+    })
 }
 
 fn unsealed(error: SealError) -> Fault {
