@@ -123,6 +123,29 @@ impl Agreed {
         leg.owed_for(items.min(end))
     }
 
+    /// The last item that costs nothing beyond what the items up to `items` cost: that one, unless what
+    /// follows is free. A window that costs nothing is paid as it leaves, so a seller goes on to there
+    /// without a word of the buyer's.
+    pub fn free_until(&self, items: u64) -> u64 {
+        let owed = self.owed_for(items);
+        let is_free = |seq: u64| self.owed_for(seq) == owed;
+        let most = self.terms.quantity.unwrap_or(u64::MAX).max(items);
+        if items == most || !is_free(items + 1) {
+            return items;
+        }
+        // What is owed never falls, so the last such item is found by halves.
+        let (mut low, mut high) = (items + 1, most);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if is_free(middle) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
+    }
+
     /// From `from_seq` on `total` is credited in all, of the leg that is on.
     ///
     /// # Errors

@@ -241,3 +241,16 @@ impl std::ops::Add for Exact {
         Exact { whole: self.whole + other.whole + u128::from(carries), part }
     }
 }
+
+#[test]
+fn what_is_free_ends_where_an_item_costs_something_again() {
+    let mut agreed = Agreed::new(&terms(3, 1, 1));
+    assert_eq!([0, 8, 40].map(|items| agreed.free_until(items)), [0, 8, 40]);
+    agreed.credit(9, Amount::new(14)).unwrap();
+    // 8 items are 24, and 38 is the price of twelve items and two thirds of one.
+    assert_eq!([7, 8, 9, 12, 13].map(|items| agreed.free_until(items)), [7, 12, 12, 12, 13]);
+    let mut gift = terms(0, 1, 1);
+    assert_eq!(Agreed::new(&gift).free_until(3), 40);
+    gift.quantity = None;
+    assert_eq!(Agreed::new(&gift).free_until(3), u64::MAX);
+}

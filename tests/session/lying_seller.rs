@@ -308,7 +308,7 @@ fn a_seller_that_ignores_our_exit_is_not_paid_beyond_the_ceiling() {
 }
 
 /// Four items cost one unit, so every other window costs nothing and gives the seller credit
-/// without a word of ours: the last look before money is owed is what holds here.
+/// without a word of ours: that is looked past, and we are gone before it passes our ceiling.
 #[test]
 fn windows_that_cost_nothing_do_not_lead_past_the_ceiling() {
     for escrow in [false, true] {
@@ -322,9 +322,9 @@ fn windows_that_cost_nothing_do_not_lead_past_the_ceiling() {
         assert_eq!(spent(&pair), Amount::new(1));
         assert_eq!(
             (pair.b.end(), pair.b.why()),
-            (End::Failed, "2 are asked in all, our ceiling is 1")
+            (End::Misconduct, "item 6: more than 2 items are not paid")
         );
-        assert_eq!(crate::liars::last_error(&pair.b).0, "bad_invoice");
+        assert_eq!(crate::liars::last_error(&pair.b).0, "bad_item");
     }
 }
 

@@ -287,3 +287,29 @@ proptest! {
         }
     }
 }
+
+/// What a credit note makes free is paid as it leaves: a buyer whose channel cannot grow stops before
+/// that, and not at an invoice that it cannot pay.
+#[test]
+fn a_credit_above_a_windows_price_at_the_end_of_a_channel_breaks_nothing() {
+    for step in 0..120 {
+        let chance = Chance {
+            escrow: true,
+            signed: false,
+            before: false,
+            records: false,
+            granularity: 1,
+            credit_windows: 1,
+            quantity: None,
+            read_max: 1_000,
+            ceiling: None,
+            small: Some(10),
+            credit_up_to: 0,
+            events: vec![(step, 6), (0, 4)],
+        };
+        let pair = run(&chance);
+        for side in [&pair.s, &pair.b] {
+            assert!(!matches!(side.end(), End::Misconduct | End::Failed), "{step}: {}", side.why());
+        }
+    }
+}

@@ -41,8 +41,10 @@ impl Stream {
         self.agreed().owed_in(place, ahead)
     }
 
-    /// The last item that the seller may send on credit, once so many came.
+    /// The last item that the seller may send on credit, once so many came: what is free it sends
+    /// before that.
     pub(super) fn credited_to(&self, items: u64, pace: Pace) -> u64 {
+        let items = self.agreed().free_until(items);
         let left = self.terms.quantity.map_or(u64::MAX, |all| all.saturating_sub(items));
         items.saturating_add(pace.credit_items().min(left))
     }
