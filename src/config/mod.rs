@@ -21,6 +21,7 @@ pub mod templates;
 pub use endpoint::EndpointFrom;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
+pub use policy::{Settlement, Trust};
 pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
 pub use taken::{CurrencyLimits, SpecialPrice};
 
@@ -276,35 +277,6 @@ pub struct Seller {
     pub fail_over: bool,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
-}
-
-/// How much more than `granularity` and `credit_windows` a buyer can earn by paying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Trust {
-    /// The most items in a window; at least as many as anybody gets.
-    pub granularity: u32,
-    /// The most windows that may be unpaid; at least as many as anybody gets.
-    pub credit_windows: u32,
-    /// How much may be unpaid for each 1000 units that were paid, in the default currency.
-    pub earn_permille: u32,
-    /// With more than this sent and not paid for good the pace slows down, in the default currency's
-    /// smallest unit; never where none is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unconfirmed_most: Option<Amount>,
-}
-
-/// What demands that a voucher is redeemed while its session goes on; at least one of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Settlement {
-    /// The fee is below so many thousandths of what it brings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fee_below_permille: Option<u32>,
-    /// It has been in hand for so long, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub age_s: Option<u64>,
-    /// It brings so much, in the currency's smallest unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exposure: Option<Amount>,
 }
 
 /// What is sold under one name.

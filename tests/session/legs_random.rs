@@ -80,7 +80,7 @@ fn happen(pair: &mut Pair, credits: bool, event: u8, by: u32) {
             while pair.settle_again() {}
         }
         3 => {
-            let ledger = if by % 2 == 0 { one } else { two };
+            let ledger = if by.is_multiple_of(2) { one } else { two };
             pair.tell(Role::Buyer, Input::Ledger { ledger, trouble: Some(LegReason::Dear) });
         }
         4 | 5 => {

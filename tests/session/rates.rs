@@ -87,7 +87,8 @@ fn an_invoice_that_names_no_rate_is_taken() {
 
 #[test]
 fn a_rate_that_its_quote_does_not_make_is_passed_over() {
-    let cases: [(fn(&mut Quote), &str); 3] = [
+    type Case = (fn(&mut Quote), &'static str);
+    let cases: [Case; 3] = [
         (|quote| quote.sources.truncate(1), "a rate that its quote does not make"),
         (|quote| quote.sources.clear(), "a rate that its quote does not make"),
         (|quote| quote.sources[1].rate.denominator = Amount::ZERO, "its quote does not make"),

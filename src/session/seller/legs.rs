@@ -6,12 +6,13 @@ use super::Offer;
 use super::accept::check_channel;
 use super::amending::Phase;
 use super::purse::Purse;
-use super::stream::{Stream, priced};
+use super::stream::Stream;
 use super::tab::Tab;
 use crate::message::{AskLeg, Change, EscrowChoice, LegChange};
 use crate::record::{Record, SignedMessage};
 use crate::session::{ChannelView, Fault, Output, Outputs};
-use crate::terms::{Method, Role, Terms};
+use crate::standing::Priced;
+use crate::terms::{Leg, Method, Role, Terms};
 use std::sync::Arc;
 
 /// A buyer's request that is not answered.
@@ -228,4 +229,15 @@ impl Stream {
             self.refuse(number, why, out);
         }
     }
+}
+
+/// What standings are counted by from a leg's first item on.
+pub(super) fn priced(leg: &Leg) -> Record {
+    Record::Priced(Priced {
+        from_seq: leg.from_seq,
+        price: leg.price,
+        rate: leg.currency.rate,
+        method: leg.currency.method,
+        channel: leg.escrow.map(|escrow| (escrow.channel, escrow.base)),
+    })
 }

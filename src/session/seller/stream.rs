@@ -5,6 +5,7 @@ use super::accept::Accepted;
 use super::amending::{Amends, Phase};
 use super::bills::{Acks, Unacked};
 use super::credit::Granted;
+use super::legs::priced;
 use super::tab::{Bill, Tab};
 use super::{Ending, Offer, PaceRule};
 use crate::crypto::layout::MessageKind;
@@ -17,8 +18,7 @@ use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
-use crate::standing::Priced;
-use crate::terms::{Agreed, Leg, PaceFacts, Purpose, Role, Terms};
+use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Anchor, Call, Digest, LedgerId, Reference};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -485,17 +485,6 @@ impl Stream {
         let unpaid = self.tabs.all().zip(ends).map(of);
         unpaid.fold(Amount::ZERO, |sum, one| Amount::new(sum.units().saturating_add(one.units())))
     }
-}
-
-/// What standings are counted by from a leg's first item on.
-pub(super) fn priced(leg: &Leg) -> Record {
-    Record::Priced(Priced {
-        from_seq: leg.from_seq,
-        price: leg.price,
-        rate: leg.currency.rate,
-        method: leg.currency.method,
-        channel: leg.escrow.map(|escrow| (escrow.channel, escrow.base)),
-    })
 }
 
 fn unsealed(error: SealError) -> Fault {
