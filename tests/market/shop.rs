@@ -88,6 +88,41 @@ impl<D, P> Shop<D, P> {
         found
     }
 
+    /// A purchase of so many items that ends complete and paid, after which the seller ends too.
+    pub fn buys_co2(&mut self, items: usize) {
+        ends_paid(self.buy("buyer", "co2", &items.to_string()).spawn().unwrap(), items);
+        let came = std::fs::read_to_string(self.path("buyer.items")).unwrap();
+        assert_eq!(came.lines().collect::<Vec<_>>(), place::co2_items(items));
+        self.close();
+    }
+
+    /// A side's only statement: so many items are settled, and every anchor is good.
+    pub fn settled_co2(&self, side: &str, items: usize) -> Value {
+        let mut found = self.audit(side);
+        assert_eq!(found.len(), 1, "{side}: {found:?}");
+        let told = found.remove(0);
+        let settled = (&told["outstanding"], amount(&told["settled"]));
+        assert_eq!(settled, (&Value::from("0"), items as u128 * CO2), "{side}: {told}");
+        let anchors = told["anchors"].as_array().unwrap();
+        assert!(anchors.iter().all(|anchor| anchor["ok"] == true), "{side}: {anchors:?}");
+        told
+    }
+
+    /// Both sides' statements, which agree: of what was sent in each session no more than so many
+    /// items' worth is not in the seller's book.
+    pub fn both_books_agree(&self, credit_items: u128) -> [Vec<Value>; 2] {
+        let (sold, bought) = (self.audit("seller"), self.audit("buyer"));
+        assert_eq!(sold.len(), bought.len());
+        for (sold, bought) in sold.iter().zip(&bought) {
+            assert_eq!(sold["session"], bought["session"]);
+            let (theirs, ours) = (amount(&sold["settled"]), amount(&bought["settled"]));
+            assert!(theirs <= ours, "nothing is received that was not sent: {sold} {bought}");
+            let price = if sold["topic"] == "co2" { CO2 } else { MEMORY };
+            assert!(ours - theirs <= credit_items * price, "within K * W: {sold} {bought}");
+        }
+        [sold, bought]
+    }
+
     /// What a side still owes its ledgers.
     pub fn unsettled(&self, side: &str) -> Vec<Value> {
         let mut list = sdpp();

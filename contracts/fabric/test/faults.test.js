@@ -101,7 +101,8 @@ test("three conflicts are overcome, four are told", async () => {
 });
 
 test("too many in flight: a limit on what nobody waits for, and it can be made so", async () => {
-  await rig.fault({ fault: "freeze", when: "before", times: 3 });
+  // For so long that all five are here before the first is over, however busy this machine is.
+  await rig.fault({ fault: "freeze", when: "before", times: 3, ms: 8_000 });
   const path = `/transactions${rig.as("seller", "&fly-sync=false")}`;
   const send = () => {
     const body = { headers: {}, func: "Anchor", args: [fresh(), freshDigest()] };

@@ -5,7 +5,6 @@ mod faults;
 mod killed;
 mod shop;
 
-use crate::place::{amount, co2_items};
 use crate::shop::{CO2, ends_paid, until};
 use sdpp_iota_double::Fault;
 use serde_json::Value;
@@ -14,21 +13,9 @@ use std::collections::BTreeSet;
 
 /// Buys 95 items, ends, and reads both books back from the ledgers: one statement each.
 fn bought_and_sold(shop: &mut Shop) -> [Value; 2] {
-    ends_paid(shop.buy("buyer", "co2", "95").spawn().unwrap(), 95);
-    let items = std::fs::read_to_string(shop.path("buyer.items")).unwrap();
-    assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(95));
-    shop.close();
+    shop.buys_co2(95);
     shop.books_are_the_nodes();
-    ["seller", "buyer"].map(|side| {
-        let mut found = shop.audit(side);
-        assert_eq!(found.len(), 1, "{side}: {found:?}");
-        let told = found.remove(0);
-        let settled = (&told["outstanding"], amount(&told["settled"]));
-        assert_eq!(settled, (&Value::from("0"), 95 * CO2), "{side}: {told}");
-        let anchors = told["anchors"].as_array().unwrap();
-        assert!(anchors.iter().all(|anchor| anchor["ok"] == true), "{side}: {anchors:?}");
-        told
-    })
+    ["seller", "buyer"].map(|side| shop.settled_co2(side, 95))
 }
 
 fn transactions(rows: &Value) -> BTreeSet<&str> {
