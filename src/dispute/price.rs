@@ -42,7 +42,7 @@ impl<'a> Price<'a> {
             credited: BTreeMap::new(),
             papers: Vec::new(),
             is_exact,
-            gap: (!is_exact).then(|| gap(&amends)).flatten(),
+            gap: (!is_exact).then(|| gap(&amends, &answers)).flatten(),
         };
         let mut misdeeds = twice(&amends);
         for amend in &amends {
@@ -83,9 +83,7 @@ impl<'a> Price<'a> {
             self.papers.push(amend.paper.clone());
         }
         let Some(answer) = agreed else { return };
-        // Of a buyer that has said both, the seller heard what its own bundle has.
-        let heard = |one: &Signed<'_>| one.held.has(Role::Seller);
-        let counts = refused.is_none_or(|refusal| heard(answer) && !heard(refusal));
+        let counts = answers.counts(amend) == Some(true);
         let is_taken = counts && (!is_credit(amend) || refused.is_none());
         // The same words under the buyer's signature: the agreement has checked them before.
         if is_taken
@@ -221,11 +219,16 @@ fn quote(case: &Case<'_>) -> Option<Quote> {
     menu.currency(&currency.name, currency.method)?.quote.clone()
 }
 
-/// The first that the seller's proposals lack, whose numbers begin with 1 and go on one by one.
-fn gap(amends: &[&Signed<'_>]) -> Option<u64> {
-    let numbers: BTreeSet<u64> = amends.iter().map(|amend| amend.message.number).collect();
-    let last = *numbers.last()?;
-    (1..=last).find(|number| !numbers.contains(number))
+/// The first that is not whole of the seller's proposals, whose numbers begin with 1 and go on one by
+/// one: it is not there, or nobody knows what the buyer answered, though another was proposed behind it.
+/// Before that the seller had the answer.
+fn gap(amends: &[&Signed<'_>], answers: &Answers<'_, '_>) -> Option<u64> {
+    let last = amends.last()?.message.number;
+    let is_whole =
+        |amend: &&&Signed<'_>| answers.counts(amend).is_some() || amend.message.number == last;
+    let whole: BTreeSet<u64> =
+        amends.iter().filter(is_whole).map(|amend| amend.message.number).collect();
+    (1..=last).find(|number| !whole.contains(number))
 }
 
 /// Two different changes under one number: whoever brings them, the seller has signed both.
@@ -271,6 +274,20 @@ impl<'p, 'a> Answers<'p, 'a> {
 
     fn refused(&self, amend: &Signed<'_>) -> Option<&'p Signed<'a>> {
         self.refused.get(&amend.message.number).copied()
+    }
+
+    /// Whether the buyer took a change; `None` where that is not known. Of a buyer that has said both,
+    /// the seller heard what its own bundle has.
+    fn counts(&self, amend: &Signed<'_>) -> Option<bool> {
+        let heard = |one: &Signed<'_>| one.held.has(Role::Seller);
+        match (self.agreed(amend), self.refused(amend)) {
+            (None, None) => None,
+            (Some(_), None) => Some(true),
+            (None, Some(_)) => Some(false),
+            (Some(answer), Some(refusal)) => {
+                (heard(answer) != heard(refusal)).then(|| heard(answer))
+            }
+        }
     }
 
     /// What the seller has proposed, in its order. Of some with one number, the one that the buyer has

@@ -100,6 +100,27 @@ fn a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
     }
 }
 
+/// What a leg rounds off the next asks for, so a leg whose answer is left out changes what that costs.
+#[test]
+fn an_answer_to_a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
+    let mut told = Told::order("SDP", Method::Transfer);
+    told.window(Paid::Final);
+    assert!(told.begin_leg("FAR", Method::Transfer, 8));
+    told.window(Paid::Final);
+    assert!(told.begin_leg("SDP", Method::Transfer, 1));
+    told.window(Paid::Final);
+    let [seller, buyer] = both(&told);
+    let is_answer = |one: &SignedMessage| {
+        one.kind == MessageKind::Amend && one.number == 1 && *one == Told::answer(one)
+    };
+    let without = lie(&buyer, |body| body.messages.retain(|one| !is_answer(one)));
+    assert!(without.body().messages.len() < buyer.body().messages.len());
+    let alone = verdict(std::slice::from_ref(&without));
+    assert_eq!(offences(&alone), [], "{alone}");
+    let found = verdict(&[seller, without]);
+    assert_eq!(offences(&found), [], "{found}");
+}
+
 #[test]
 fn a_seller_that_leaves_out_its_own_leg_has_invoiced_what_no_leg_has() {
     let [seller, buyer] = both(&failed_over(Method::Transfer));
