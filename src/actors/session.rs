@@ -12,7 +12,7 @@ use crate::journal::outbox::Ailment;
 use crate::journal::{NewsKind, Write};
 use crate::message::{LegReason, Reason};
 use crate::record::End;
-use crate::session::{Input, Output, Progress};
+use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
 use std::io;
@@ -85,8 +85,8 @@ pub struct Ended {
     pub why: String,
     /// Where it stood.
     pub progress: Progress,
-    /// Buyer: the same order is good now.
-    pub again: bool,
+    /// Buyer: what can be ordered on another connection now.
+    pub again: Option<Box<Wish>>,
 }
 
 /// Asks a session to end in good order.

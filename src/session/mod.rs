@@ -219,8 +219,9 @@ pub enum Output {
         why: String,
         /// Where it stood at the end.
         progress: Progress,
-        /// Buyer: the same order is good now, where the seller has shown what we had forgotten.
-        again: bool,
+        /// Buyer: what can be ordered on another connection now: the same, where the seller has shown
+        /// what we had forgotten, or otherwise paid, where it lets us have no more out on credit.
+        again: Option<Box<Wish>>,
     },
 }
 

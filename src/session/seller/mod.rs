@@ -341,7 +341,7 @@ impl Seller {
             }
             (State::ExpectChannel(_), Event::Other(Input::Credit(granted))) => match granted {
                 Ok(()) => self.serve(state, now_ms),
-                Err(why) => Err(Fault { code: Code::Busy, ..Fault::ours(why) }),
+                Err(why) => Err(Fault { code: Code::Credit, ..Fault::ours(why) }),
             },
             (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),
             (State::ExpectChannel(_), Event::Timeout) => {
@@ -352,7 +352,7 @@ impl Seller {
                 *state = State::Closed;
                 let why = "no order was made".to_owned();
                 let progress = Progress::default();
-                self.out.push(Output::Close { end: End::Broken, why, progress, again: false });
+                self.out.push(Output::Close { end: End::Broken, why, progress, again: None });
                 Ok(())
             }
             (_, Event::Items(_) | Event::Granted | Event::Other(_)) => Ok(()),

@@ -157,7 +157,7 @@ impl Seller {
             let (end, why) = (stream.end(), ending.reason.to_string());
             let progress = stream.progress();
             stream.ended(end, &why, Vec::new(), &mut self.out);
-            self.out.push(Output::Close { end, why, progress, again: false });
+            self.out.push(Output::Close { end, why, progress, again: None });
         }
     }
 
@@ -171,7 +171,7 @@ impl Seller {
             self.out.send(fault.frame());
         }
         let Fault { end, why, .. } = fault;
-        self.out.push(Output::Close { end, why, progress, again: false });
+        self.out.push(Output::Close { end, why, progress, again: None });
     }
 }
 
