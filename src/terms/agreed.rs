@@ -174,7 +174,7 @@ impl Agreed {
         Ok(())
     }
 
-    /// From `from_seq` on it is paid otherwise.
+    /// From `from_seq` on it is paid otherwise, and an item costs no more than before.
     ///
     /// # Errors
     /// Why not, as a sentence.
