@@ -66,6 +66,11 @@ fn start(chance: &Chance) -> Pair {
     setting.menu.default_currency = "DLR".to_owned();
     setting.seller.asks_credit = chance.room.is_some();
     setting.deposit = Amount::new(1_000_000);
+    // Of a stream without an end the deposit always grows, so that its ledger is needed.
+    for ours in &mut setting.wish.currencies {
+        ours.channels.deposit = Amount::new(1);
+        ours.channels.top_up_below = Some(Amount::new(1 << 60));
+    }
     let ((a, b), (c, d)) = chance.rates;
     for offer in &mut setting.menu.currencies_accepted {
         offer.rate = if offer.currency == "SDP" { rate(a, b) } else { rate(c, d) };

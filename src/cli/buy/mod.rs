@@ -284,10 +284,10 @@ pub(super) async fn follow(
     lasting: Option<Duration>,
 ) -> Outcome<(Ended, Items)> {
     let Session { actor, events, mut done } = session;
-    let stop = |reason| actor.do_send(Stop(reason));
+    let stop = |reason| actor.do_send(Stop::from(reason));
     let (mut signals, mut asked) = (Signals::listen()?, 0);
     let broken = actor.clone();
-    let writing = items.drain(events, bar, move || broken.do_send(Stop(Reason::Stopped)))?;
+    let writing = items.drain(events, bar, move || broken.do_send(Stop::from(Reason::Stopped)))?;
     let time_up = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
     tokio::pin!(time_up);
     let ended = loop {

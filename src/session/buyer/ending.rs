@@ -6,6 +6,7 @@ use super::{Buyer, State, Wish};
 use crate::message::{Code, Envelope};
 use crate::record::{End, Record};
 use crate::session::{Fault, Output, channel_over};
+use sdpp_ledger::ChannelId;
 
 impl Buyer {
     pub(super) fn hear_exit(
@@ -67,17 +68,27 @@ impl Buyer {
     }
 }
 
-/// The channel pays no more, so nothing is vouched any more. Once we have said `exit` the seller may
-/// close it when all is paid, and its own exit may be on its way.
-pub(super) fn without_channel(state: &mut State) -> Result<(), Fault> {
-    if let State::Streaming(stream) | State::Leaving(stream, _) = state {
-        stream.channel_is_over();
-    }
-    match state {
+/// A channel pays no more, so nothing is vouched on it any more. A session that does not need it goes
+/// on. Once we have said `exit` the seller may close it when all is paid, and its own exit may be on its
+/// way.
+pub(super) fn without_channel(state: &mut State, channel: ChannelId) -> Result<(), Fault> {
+    let is_needed = match state {
         // Before it is funded none is the session's: one that was looked at is of no use.
-        State::ExpectMenu { .. } | State::Funding(_) | State::Leaving(..) => Ok(()),
-        _ => Err(channel_over()),
-    }
+        State::ExpectMenu { .. } | State::Funding(_) | State::Closed => false,
+        State::Anchoring(ordered, ..) | State::ExpectKey(ordered, _) => {
+            ordered.purse.as_ref().is_some_and(|purse| purse.channel == channel)
+        }
+        State::Streaming(stream) => {
+            let is_needed = stream.needs(channel);
+            stream.channel_is_over(channel);
+            is_needed
+        }
+        State::Leaving(stream, _) => {
+            stream.channel_is_over(channel);
+            false
+        }
+    };
+    if is_needed { Err(channel_over()) } else { Ok(()) }
 }
 
 /// What we have vouched on the channel, where the seller has shown that we had forgotten it.

@@ -248,7 +248,14 @@ impl Buyer {
             (_, Event::Other(Input::Hangup)) => {
                 Err(Fault::timed_out("the seller closed the connection, or it broke"))
             }
-            (_, Event::Other(Input::ChannelOver)) => without_channel(state),
+            (_, Event::Other(Input::ChannelOver(channel))) => without_channel(state, *channel),
+            (State::Streaming(stream), Event::Other(Input::StopOn { channel, reason })) => {
+                let (is_needed, reason) = (stream.needs(*channel), *reason);
+                match is_needed {
+                    true => self.under_terms(state, Event::Other(Input::Stop(reason)), now_ms),
+                    false => Ok(()),
+                }
+            }
             (State::Streaming(_) | State::Leaving(..), _) => self.under_terms(state, event, now_ms),
             _ => self.before_terms(state, event, now_ms),
         }

@@ -58,6 +58,14 @@ impl Turning {
         matches!(self.stage, Stage::Asked { number, .. } if number == request)
     }
 
+    /// The channel that we have asked to pay from.
+    pub(super) fn asked_purse(&mut self) -> Option<&mut Purse> {
+        match &mut self.stage {
+            Stage::Asked { purse, .. } => purse.as_deref_mut(),
+            _ => None,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle)
     }
@@ -102,9 +110,17 @@ impl Stream {
         };
         let is_ours = self.tabs.at(self.place()).currency.ledger == ledger;
         self.turning.unwell.insert(ledger);
-        if is_ours && self.turning.after_ms.is_some() {
+        if is_ours && self.turning.after_ms.is_some() && self.needs_ledger() {
             self.turn(why, out);
         }
+    }
+
+    /// Whether paying the leg that is on needs its ledger: vouchers do not, unless the deposit must grow
+    /// for them.
+    fn needs_ledger(&self) -> bool {
+        let place = self.place();
+        let purse = self.tabs.at(place).purse.as_ref();
+        purse.is_none_or(|purse| purse.is_growing() || self.is_short(place))
     }
 
     /// Asks for the currency that is paid at the rate that is offered now.
@@ -263,7 +279,6 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        let before = self.agreed().last_leg().price;
         let draft = self.check_change("leg", number, from_seq, &message)?;
         let wrong = |why: &str| bad(format!("leg {number}: {why}"));
         let is_asked = change.ask.is_some_and(|ask| self.turning.asked(ask));
@@ -272,9 +287,6 @@ impl Stream {
         }
         let stage = std::mem::replace(&mut self.turning.stage, Stage::Idle);
         let Stage::Asked { to, ask, purse, .. } = stage else { return Ok(()) };
-        if change.price > before {
-            return Err(wrong("its price is above what was agreed"));
-        }
         self.is_as_asked(to, &ask, change).map_err(|why| wrong(&why))?;
         let why = self.leg_too_dear(change, ask.why, purse.as_deref(), now_ms);
         if let Some(why) = why {
@@ -320,6 +332,9 @@ impl Stream {
         // Another leg would give the seller another W * K items on credit.
         if self.leaving {
             return Some("this buyer is leaving".to_owned());
+        }
+        if purse.is_some_and(Purse::is_over) {
+            return Some("the channel is over".to_owned());
         }
         let (offer, from_seq) = (&change.currency, self.next_from());
         // Who asks for a better rate does not take a worse one.
