@@ -254,3 +254,18 @@ fn what_is_free_ends_where_an_item_costs_something_again() {
     gift.quantity = None;
     assert_eq!(Agreed::new(&gift).free_until(3), u64::MAX);
 }
+
+#[test]
+fn a_leg_costs_no_more_than_the_one_before() {
+    let mut agreed = Agreed::new(&terms(3, 1, 1));
+    let begin = |agreed: &mut Agreed, from_seq, price| {
+        agreed.begin_leg(from_seq, Amount::new(price), currency("OTH", 7, 3), None)
+    };
+    begin(&mut agreed, 5, 2).unwrap();
+    for price in [3, u128::MAX] {
+        let error = begin(&mut agreed, 9, price).unwrap_err();
+        assert!(error.contains("above what was agreed"), "{error}");
+    }
+    begin(&mut agreed, 9, 2).unwrap();
+    assert_eq!(agreed.legs().count(), 3);
+}

@@ -6,7 +6,7 @@ use crate::liars::{ends_with, lie_in};
 use crate::pair::*;
 use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
 use sdpp::record::{Act, End, Record};
-use sdpp::session::{Input, PinnedCurrency};
+use sdpp::session::{Input, Output, PinnedCurrency};
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Call, ChannelId};
 use serde_json::{Value, json};
@@ -342,6 +342,57 @@ fn the_ceiling_holds_over_legs() {
         assert_eq!(pair.b.progress().legs, 2);
         assert_eq!(pair.b.delivered.len(), items, "{max}");
     }
+}
+
+/// After the first window twenty items follow, at 233 in all, 46 of which may be out on credit.
+#[test]
+fn a_currency_s_own_ceiling_holds_in_a_leg() {
+    for most in [233, 232, 95, 46, 45] {
+        let mut setting = by_transfer();
+        setting.wish.currencies[1].max_total = Some(Amount::new(most));
+        let mut pair = stalled(setting);
+        pair.wait();
+        pair.stalled.clear();
+        pair.resume();
+        while !pair.is_over() {
+            pair.wait();
+        }
+        let paid = pair.transferred_of(&token());
+        assert!(paid <= most, "{paid} of {most}");
+        assert_eq!(changes(&pair.b, "ask_leg"), usize::from(most > 45), "{most}");
+        // Where so much on credit is too much already, it waits for the first ledger.
+        assert_eq!(pair.s.progress().items == 24, most >= 233 || most == 45, "{most}");
+    }
+}
+
+#[test]
+fn whoever_watches_is_told_what_is_paid_in_when_a_leg_s_first_item_is_here() {
+    let mut pair = stalled(by_transfer());
+    pair.wait();
+    let log = pair.b.log.iter().filter_map(|output| match output {
+        Output::Paying(paying) => Some((paying.currency.clone(), 0)),
+        Output::Deliver { seq, .. } => Some((String::new(), *seq)),
+        _ => None,
+    });
+    let log: Vec<_> = log.collect();
+    let told = |name: &str| log.iter().position(|(currency, _)| currency == name).unwrap();
+    assert_eq!((told("SDP"), &log[told("OTH") + 1]), (0, &(String::new(), 5)));
+}
+
+#[test]
+fn a_channel_with_too_little_room_is_passed_over() {
+    let mut setting = setting(Method::Escrow, Method::Transfer);
+    setting.deposit = Amount::new(19);
+    let mut pair = setting.start();
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!(pair.transferred_of(&token()), 280, "24 items of 5 at 7 for 3");
+    let passed = pair.b.log.iter().find_map(|output| match output {
+        Output::Paying(paying) => Some(paying.passed.clone()),
+        _ => None,
+    });
+    let passed = passed.unwrap();
+    assert!(passed[0].contains("SDP by escrow: 4 items cost 20 SDP, the channel's room is 19"));
 }
 
 #[test]
