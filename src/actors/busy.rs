@@ -89,9 +89,10 @@ impl Busy {
         held.iter().filter(|(_, held)| serves(held)).map(|(channel, _)| *channel).collect()
     }
 
-    /// Asks the session on a channel to end in good order, once. Whether there was one to ask.
+    /// Asks the session on a channel to end in good order, once, where it still needs the channel. Whether there was one to ask.
     pub fn stop(&self, channel: &ChannelId, reason: Reason) -> bool {
-        let stop = |serving: &Serving| serving.stop.do_send(Stop(reason));
+        let stop =
+            |serving: &Serving| serving.stop.do_send(Stop { reason, channel: Some(*channel) });
         self.tell(channel, Told::Stop, stop)
     }
 
@@ -102,9 +103,9 @@ impl Busy {
         is_selling && self.stop(channel, reason)
     }
 
-    /// Ends the session on a channel that is over, once. Whether there was one to end.
+    /// Ends the session on a channel that is over, once, where it still needs the channel. Whether there was one to end.
     pub fn end(&self, channel: &ChannelId) -> bool {
-        self.tell(channel, Told::Over, |serving| serving.over.do_send(Over))
+        self.tell(channel, Told::Over, |serving| serving.over.do_send(Over(*channel)))
     }
 
     fn tell(&self, channel: &ChannelId, told: Told, say: impl FnOnce(&Serving)) -> bool {

@@ -72,13 +72,20 @@ impl Lent {
             others.saturating_sub(self.amount.units()).saturating_add(to.units())
         };
         let (one, all) = (sum(&|buyer| *buyer == self.buyer), sum(&|_| true));
+        // What would never fit does not fit later either.
+        let wait = match to > to_one.min(to_all) {
+            true => "order fewer items, or pay otherwise",
+            false => "wait until less is out, or pay otherwise",
+        };
         if one > to_one.units() {
             return Err(format!(
-                "this seller lets one buyer have {to_one} {name} out on credit, not {one}"
+                "this seller lets one buyer have {to_one} {name} out on credit, not {one}: {wait}"
             ));
         }
         if all > to_all.units() {
-            return Err(format!("this seller has no room for {to} {name} more on credit just now"));
+            return Err(format!(
+                "this seller has no room for {to} {name} more on credit just now: {wait}"
+            ));
         }
         let key = (self.currency.clone(), self.buyer.clone());
         let held = out.entry(key).or_default();
@@ -108,6 +115,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use proptest::prelude::*;
     use sdpp_ledger::Key;
 
     fn buyer(byte: u8) -> PublicKey {
@@ -148,5 +156,31 @@ mod tests {
     #[test]
     fn a_currency_without_limits_has_none() {
         book().open(&buyer(1), "OTH").raise(Amount::new(u128::MAX)).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_sessions_come_raise_and_go_no_more_is_out_than_the_limits(
+            steps in prop::collection::vec((0_usize..6, 0_u128..14), 0..60),
+        ) {
+            let book = book();
+            // Two sessions of each of three buyers.
+            let mut sessions: Vec<Option<Lent>> = (0..6).map(|_| None).collect();
+            for (at, amount) in steps {
+                let of = buyer(u8::try_from(at / 2 + 1).unwrap());
+                let session = sessions[at].get_or_insert_with(|| book.open(&of, "SDP"));
+                if amount == 13 {
+                    sessions[at] = None;
+                } else {
+                    let before = session.amount;
+                    let is_let = session.raise(Amount::new(amount)).is_ok();
+                    prop_assert_eq!(session.amount.units(), if is_let { amount } else { before.units() });
+                }
+                let held = |at: usize| sessions[at].as_ref().map_or(0, |lent| lent.amount.units());
+                let each = [0, 2, 4].map(|first| held(first) + held(first + 1));
+                prop_assert!(each.iter().all(|one| *one <= 10), "{each:?}");
+                prop_assert!(each.iter().sum::<u128>() <= 15, "{each:?}");
+            }
+        }
     }
 }

@@ -186,7 +186,7 @@ impl Handler<Started> for Node {
 
     fn handle(&mut self, Started { id, session }: Started, _: &mut Context<Self>) {
         if self.draining.is_some() {
-            session.do_send(Stop(Reason::Stopped));
+            session.do_send(Stop::from(Reason::Stopped));
         }
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
@@ -259,7 +259,7 @@ impl Handler<Drain> for Node {
             self.draining.get_or_insert_default().push(sender);
         }
         for session in self.connections.values().filter_map(|c| c.session.as_ref()) {
-            session.do_send(Stop(Reason::Stopped));
+            session.do_send(Stop::from(Reason::Stopped));
         }
         Box::pin(async move {
             let _ = receiver.await;

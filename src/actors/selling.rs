@@ -249,7 +249,10 @@ fn look(
         let shown = shown.map_err(|error| error.to_string());
         match shown.and_then(|shown| view(side, shown, (channel, &signer), serving)) {
             Ok(view) => actor.tell(Input::Channel(view), ctx),
-            Err(why) => actor.fail(why, ctx),
+            Err(why) => {
+                tracing::warn!(%channel, why, "the channel cannot be looked at");
+                actor.tell(Input::NotShown { channel, why }, ctx);
+            }
         }
     }));
     Ok(())

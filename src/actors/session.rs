@@ -12,9 +12,10 @@ use crate::journal::outbox::Ailment;
 use crate::journal::{NewsKind, Write};
 use crate::message::{LegReason, Reason};
 use crate::record::End;
-use crate::session::{Input, Output, Progress};
+use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
+use sdpp_ledger::ChannelId;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,19 +86,30 @@ pub struct Ended {
     pub why: String,
     /// Where it stood.
     pub progress: Progress,
-    /// Buyer: the same order is good now.
-    pub again: bool,
+    /// Buyer: what can be ordered on another connection now.
+    pub again: Option<Box<Wish>>,
 }
 
 /// Asks a session to end in good order.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Stop(pub Reason);
+pub struct Stop {
+    /// Why.
+    pub reason: Reason,
+    /// The channel that it is for, if one is: a session that needs it no more goes on.
+    pub channel: Option<ChannelId>,
+}
 
-/// Tells a session that the channel that pays for it is over: nothing more can be paid.
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        Stop { reason, channel: None }
+    }
+}
+
+/// Tells a session that a channel of its own is over: nothing more can be paid on it.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Over;
+pub struct Over(pub ChannelId);
 
 /// A session's actor.
 pub struct SessionActor<S: Side> {
@@ -340,8 +352,12 @@ impl<S: Side> Handler<Told> for SessionActor<S> {
 impl<S: Side> Handler<Stop> for SessionActor<S> {
     type Result = ();
 
-    fn handle(&mut self, Stop(reason): Stop, ctx: &mut Ctx<S>) {
-        self.tell(Input::Stop(reason), ctx);
+    fn handle(&mut self, Stop { reason, channel }: Stop, ctx: &mut Ctx<S>) {
+        let input = match channel {
+            Some(channel) => Input::StopOn { channel, reason },
+            None => Input::Stop(reason),
+        };
+        self.tell(input, ctx);
     }
 }
 
@@ -360,8 +376,8 @@ impl<S: Side> Handler<Ailing> for SessionActor<S> {
 impl<S: Side> Handler<Over> for SessionActor<S> {
     type Result = ();
 
-    fn handle(&mut self, Over: Over, ctx: &mut Ctx<S>) {
-        self.tell(Input::ChannelOver, ctx);
+    fn handle(&mut self, Over(channel): Over, ctx: &mut Ctx<S>) {
+        self.tell(Input::ChannelOver(channel), ctx);
     }
 }
 

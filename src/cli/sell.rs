@@ -4,7 +4,7 @@ use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
 use super::status;
 use super::{out, rating};
-use crate::actors::credit::CreditBook;
+use crate::actors::credit::{CreditBook, CreditLimits};
 use crate::actors::fees::Fees;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
@@ -12,7 +12,7 @@ use crate::actors::offering::Offering;
 use crate::actors::trusting::Trusting;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
-use crate::config::{AnchorWhen, Config, CurrencyConfig, RecordsBatch, Seller};
+use crate::config::{AnchorWhen, Config, CurrencyConfig, CurrencyLimits, RecordsBatch, Seller};
 use crate::message::{
     CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice, VERSION,
 };
@@ -22,7 +22,7 @@ use crate::source::Origin;
 use crate::terms::{CountsWhen, Method, Rate};
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::Digest;
+use sdpp_ledger::{Amount, Digest};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -135,7 +135,7 @@ impl Selling {
             reader: running.reader.clone(),
             busy: running.busy.clone(),
             sight: running.sight.clone(),
-            credit: CreditBook::default(),
+            credit: CreditBook::new(credit_limits(config)),
             health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
@@ -330,11 +330,23 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         credit_up_to: seller.credit_up_to.clone(),
         pace: None,
         fail_over: seller.fail_over,
-        asks_credit: false,
+        asks_credit: credit_limits(config) != CreditLimits::default(),
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: limits.frame_bytes_max,
         item_bytes_max: limits.item_bytes_max,
         unacknowledged_bytes_max: limits.unacknowledged_bytes_max,
+    }
+}
+
+/// What buyers may have out unsecured.
+fn credit_limits(config: &Config) -> CreditLimits {
+    let of = |limit: fn(&CurrencyLimits) -> Option<Amount>| {
+        let all = config.currencies.iter();
+        all.filter_map(|(name, one)| Some((name.clone(), limit(&one.limits)?))).collect()
+    };
+    CreditLimits {
+        to_one: of(|limits| limits.credit_to_one),
+        to_all: of(|limits| limits.credit_to_all),
     }
 }

@@ -19,7 +19,8 @@ pub struct Amend {
     pub number: u64,
     /// Whose number this is: who proposed the change or asked for it.
     pub by: Role,
-    /// The first item that a change is in force for; zero in what asks for one.
+    /// The first item that a change is in force for; zero in what asks for a credit note, and
+    /// in the answer to any request.
     pub from_seq: u64,
     /// What changes.
     pub change: Change,

@@ -60,6 +60,8 @@ pub enum Code {
     ChannelBusy,
     /// The channel is not there, not ours, or holds too little.
     Channel,
+    /// No more may be out on credit in this currency just now.
+    Credit,
     /// A seq, leaf, digest or root does not fit what was delivered.
     BadItem,
     /// An invoice does not fit the terms or the items.

@@ -70,6 +70,13 @@ pub enum Input<'a> {
     },
     /// Seller: the answer to [`Output::Look`].
     Channel(ChannelView),
+    /// Seller: the other answer to it: the ledger refuses to show the channel.
+    NotShown {
+        /// Which.
+        channel: ChannelId,
+        /// Why, for us.
+        why: String,
+    },
     /// Seller: the answer to [`Output::Credit`]; where there is no room, why not, for the buyer.
     Credit(Result<(), String>),
     /// Seller: the answer to [`Output::Quote`]: what is offered now, if anything is.
@@ -125,9 +132,15 @@ pub enum Input<'a> {
     },
     /// Somebody wants this side to end in good order.
     Stop(Reason),
-    /// The channel that pays is closed or withdrawn for good. Whatever is owed, nothing more is
-    /// paid on it.
-    ChannelOver,
+    /// The same because of a channel: a session that needs that one no more goes on.
+    StopOn {
+        /// Which.
+        channel: ChannelId,
+        /// What the session ends for, where it does.
+        reason: Reason,
+    },
+    /// A channel is closed or withdrawn for good. Whatever is owed, nothing more is paid on it.
+    ChannelOver(ChannelId),
     /// The peer closed the connection, or it broke.
     Hangup,
     /// This side cannot go on. The reason is for us; the other side hears only that it is so.
@@ -219,8 +232,9 @@ pub enum Output {
         why: String,
         /// Where it stood at the end.
         progress: Progress,
-        /// Buyer: the same order is good now, where the seller has shown what we had forgotten.
-        again: bool,
+        /// Buyer: what can be ordered on another connection now: the same, where the seller has shown
+        /// what we had forgotten, or otherwise paid, where it lets us have no more out on credit.
+        again: Option<Box<Wish>>,
     },
 }
 

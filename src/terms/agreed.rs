@@ -125,11 +125,14 @@ impl Agreed {
 
     /// The last item that costs nothing beyond what the items up to `items` cost: that one, unless what
     /// follows is free. A window that costs nothing is paid as it leaves, so a seller goes on to there
-    /// without a word of the buyer's.
+    /// without a word of the buyer's. Counted in the leg of the item after that one, and no further than
+    /// that leg goes.
     pub fn free_until(&self, items: u64) -> u64 {
-        let owed = self.owed_for(items);
-        let is_free = |seq: u64| self.owed_for(seq) == owed;
-        let most = self.terms.quantity.unwrap_or(u64::MAX).max(items);
+        let place = self.leg_place(items.saturating_add(1));
+        let owed = self.owed_in(place, items);
+        let is_free = |seq: u64| self.owed_in(place, seq) == owed;
+        let end = self.later.get(place).map_or(u64::MAX, |next| next.from_seq - 1);
+        let most = self.terms.quantity.unwrap_or(u64::MAX).min(end).max(items);
         if items == most || !is_free(items + 1) {
             return items;
         }
@@ -174,7 +177,7 @@ impl Agreed {
         Ok(())
     }
 
-    /// From `from_seq` on it is paid otherwise.
+    /// From `from_seq` on it is paid otherwise, and an item costs no more than before.
     ///
     /// # Errors
     /// Why not, as a sentence.

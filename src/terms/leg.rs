@@ -51,6 +51,9 @@ impl Leg {
         currency: Currency,
         escrow: Option<InEscrow>,
     ) -> Result<Self, String> {
+        if price > self.price {
+            return Err(format!("its price is above what was agreed: {price}, not {}", self.price));
+        }
         for rate in [&self.currency.rate, &currency.rate] {
             if !rate.is_plain() {
                 let Rate { numerator, denominator } = rate;

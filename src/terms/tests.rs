@@ -189,7 +189,9 @@ proptest! {
         for (nth, (price, numerator, denominator)) in then.into_iter().enumerate() {
             let from_seq = 4 * (nth as u64 + 1) + 1;
             let currency = currency("ETH", numerator, denominator);
-            agreed.begin_leg(from_seq, Amount::new(price), currency, None).unwrap();
+            // No leg costs more than the one before.
+            let price = Amount::new(price).min(agreed.last_leg().price);
+            agreed.begin_leg(from_seq, price, currency, None).unwrap();
         }
         let legs: Vec<&Leg> = agreed.legs().collect();
         // In the default currency's unit, in 2^-128 of it, rounded down for each leg: too small
@@ -253,4 +255,32 @@ fn what_is_free_ends_where_an_item_costs_something_again() {
     assert_eq!(Agreed::new(&gift).free_until(3), 40);
     gift.quantity = None;
     assert_eq!(Agreed::new(&gift).free_until(3), u64::MAX);
+}
+
+#[test]
+fn a_leg_costs_no_more_than_the_one_before() {
+    let mut agreed = Agreed::new(&terms(3, 1, 1));
+    let begin = |agreed: &mut Agreed, from_seq, price| {
+        agreed.begin_leg(from_seq, Amount::new(price), currency("OTH", 7, 3), None)
+    };
+    begin(&mut agreed, 5, 2).unwrap();
+    for price in [3, u128::MAX] {
+        let error = begin(&mut agreed, 9, price).unwrap_err();
+        assert!(error.contains("above what was agreed"), "{error}");
+    }
+    begin(&mut agreed, 9, 2).unwrap();
+    assert_eq!(agreed.legs().count(), 3);
+}
+
+#[test]
+fn what_is_free_is_looked_for_in_the_leg_that_follows() {
+    // Four items cost 4 in the first leg, and so does the first of the second, whose price is
+    // the same at another rate.
+    let mut agreed = Agreed::new(&terms(1, 1, 1));
+    agreed.begin_leg(5, Amount::new(1), currency("OTH", 4, 1), None).unwrap();
+    assert_eq!([owed(&agreed, 4), owed(&agreed, 5)], [4, 4]);
+    assert_eq!([3, 4, 5].map(|items| agreed.free_until(items)), [3, 4, 5]);
+    // A leg whose items round to nothing is free as long as they do.
+    agreed.begin_leg(9, Amount::new(1), currency("BIG", 1, 3), None).unwrap();
+    assert_eq!([7, 8, 10, 11].map(|items| agreed.free_until(items)), [7, 10, 10, 13]);
 }

@@ -97,7 +97,7 @@ fn what_a_channel_paid_is_its_sessions_whatever_was_written_when_it_broke() {
 fn a_session_that_was_refused_in_its_first_window_is_paid_for_what_was_vouched() {
     let mut pair = Setting::default().by_escrow().no_records().order("co2", None).start();
     pair.run_to(2).run_without_feeding();
-    pair.tell(Role::Seller, Input::ChannelOver);
+    pair.tell(Role::Seller, Input::ChannelOver(sdpp_ledger::ChannelId([5; 32])));
     pair.run();
     let [_, (owner, entries)] = both(&pair);
     let (channel, most) = vouched(&entries);

@@ -22,6 +22,7 @@ mod dispute;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/double.rs"]
 mod double;
+mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
 #[cfg(feature = "ethereum")]

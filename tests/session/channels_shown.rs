@@ -90,7 +90,7 @@ fn a_channel_that_is_over_ends_its_session_wherever_it_is() {
         let mut pair = Setting::default().by_escrow().start();
         pair.run_to(items);
         let before = pair.seller.progress().items;
-        pair.tell(Role::Seller, Input::ChannelOver);
+        pair.tell(Role::Seller, Input::ChannelOver(sdpp_ledger::ChannelId([5; 32])));
         pair.run();
         assert_eq!(pair.s.progress().items, before, "nothing more is delivered");
         let (code, message) = last_error(&pair.s);
@@ -108,10 +108,10 @@ fn a_buyer_whose_channel_is_over_vouches_no_more() {
     for items in [1, 4, 5] {
         let mut pair = Setting::default().by_escrow().start();
         // One that it only looked at before it took this one is not this one.
-        pair.tell(Role::Buyer, Input::ChannelOver);
+        pair.tell(Role::Buyer, Input::ChannelOver(sdpp_ledger::ChannelId([5; 32])));
         pair.run_to(items);
         let vouched = vouchers(&pair);
-        pair.tell(Role::Buyer, Input::ChannelOver);
+        pair.tell(Role::Buyer, Input::ChannelOver(sdpp_ledger::ChannelId([5; 32])));
         pair.run();
         assert_eq!(vouchers(&pair), vouched, "nothing more is vouched");
         let (code, message) = last_error(&pair.b);
@@ -135,7 +135,7 @@ fn a_buyer_that_is_leaving_hears_its_sellers_exit_though_the_channel_is_over() {
         pair.run_without_feeding();
         let vouched = vouchers(&pair);
         pair.tell(Role::Buyer, Input::Stop(Reason::Stopped));
-        pair.tell(Role::Buyer, Input::ChannelOver);
+        pair.tell(Role::Buyer, Input::ChannelOver(sdpp_ledger::ChannelId([5; 32])));
         pair.run_without_feeding();
         // But for an invoice that comes after it nothing is vouched.
         assert_eq!((pair.b.end(), pair.b.why().contains("over")), (end, end == End::Failed));

@@ -4,11 +4,11 @@
 use crate::amends::{agreed_by, grant};
 use crate::liars::{ends_with, lie_in};
 use crate::pair::*;
-use sdpp::message::{Amend, DataInvoice, Exit, LegReason};
-use sdpp::record::{End, Record};
-use sdpp::session::{Input, PinnedCurrency};
+use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
+use sdpp::record::{Act, End, Record};
+use sdpp::session::{Input, Output, PinnedCurrency};
 use sdpp::terms::{Method, Rate};
-use sdpp_ledger::Amount;
+use sdpp_ledger::{Amount, Call, ChannelId};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -60,6 +60,116 @@ pub fn stalled(setting: Setting) -> Pair {
     pair.stalled.insert(ledger());
     pair.run();
     pair
+}
+
+/// The first ledger asks too much in the second window; by escrow that counts because the deposit is to
+/// grow there, and does not.
+fn turned(mut setting: Setting, windows: u32) -> Pair {
+    setting.wish.currencies[0].channels.deposit = Amount::new(1_000);
+    setting.deposit = Amount::new(20 * u128::from(windows) + 25);
+    let mut pair = setting.windows(4, windows).start();
+    pair.run_to(6);
+    pair.deposit = Amount::new(1_000);
+    let trouble = Some(LegReason::Dear);
+    pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble });
+    pair
+}
+
+fn earlier() -> ChannelId {
+    ChannelId([5; 32])
+}
+
+/// By escrow, and by transfer from the third window on, so many items of which are sent.
+fn on_its_second_leg(items: u64) -> Pair {
+    let mut pair = turned(setting(Method::Escrow, Method::Transfer), 1);
+    pair.run_to(items);
+    pair.run_without_feeding();
+    assert_eq!(pair.seller.progress().legs, 2);
+    pair
+}
+
+#[test]
+fn a_ledger_that_ails_is_no_reason_to_leave_a_channel_that_has_room() {
+    for trouble in [LegReason::Dear, LegReason::Stalled] {
+        let mut pair = setting(Method::Escrow, Method::Transfer).start();
+        pair.run_to(6);
+        pair.stalled.insert(ledger());
+        let trouble = Some(trouble);
+        pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble });
+        pair.run();
+        assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+        assert_eq!((changes(&pair.b, "ask_leg"), pair.s.progress().legs), (0, 1));
+    }
+}
+
+#[test]
+fn a_channel_of_an_earlier_leg_that_is_paid_may_close_and_the_session_goes_on() {
+    for (role, reason) in [(Role::Seller, None), (Role::Buyer, None), (Role::Seller, Some(()))] {
+        let mut pair = on_its_second_leg(10);
+        let channel = earlier();
+        match reason {
+            None => pair.tell(role, Input::ChannelOver(channel)),
+            Some(()) => {
+                pair.tell(role, Input::StopOn { channel, reason: Reason::ChannelClosing });
+            }
+        }
+        // Another session's channel is nothing to this one.
+        pair.tell(role, Input::ChannelOver(ChannelId([77; 32])));
+        pair.run();
+        assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{role:?}");
+        assert_eq!(pair.s.progress().items, 24);
+        let redeems = |record: &&Record| match record.owed().map(|owed| &owed.act) {
+            Some(Act::Do(Call::Close(redeem) | Call::Settle(redeem))) => redeem.channel == channel,
+            _ => false,
+        };
+        // What is closed is not redeemed; what is only about to be, is.
+        let redeemed = pair.s.records.iter().filter(redeems).count();
+        assert_eq!(redeemed > 0, role == Role::Buyer || reason.is_some(), "{role:?} {reason:?}");
+    }
+}
+
+#[test]
+fn a_channel_that_is_not_watched_any_more_is_redeemed_though_its_leg_is_over() {
+    let mut pair = on_its_second_leg(10);
+    let (channel, before) = (earlier(), pair.s.records.len());
+    pair.tell(Role::Seller, Input::StopOn { channel, reason: Reason::Stopped });
+    pair.run_without_feeding();
+    let redeemed = pair.s.records[before..]
+        .iter()
+        .any(|record| matches!(record, Record::Redeeming { channel: of, .. } if *of == channel));
+    assert!(redeemed && pair.s.closed.is_none());
+    pair.run();
+    assert_eq!(pair.s.end(), End::Complete);
+}
+
+/// No more than one leg's credit is lost: nothing more leaves when what an earlier leg owes cannot be
+/// paid any more.
+#[test]
+fn a_channel_of_an_earlier_leg_that_closes_unpaid_ends_the_session() {
+    for role in [Role::Seller, Role::Buyer] {
+        let mut pair = turned(setting(Method::Escrow, Method::Transfer), 1);
+        pair.run_to(7);
+        let before = pair.seller.progress().items;
+        pair.tell(role, Input::ChannelOver(earlier()));
+        pair.run();
+        assert_eq!(pair.s.progress().items, before, "{role:?}");
+        assert!([pair.s.end(), pair.b.end()].contains(&End::Failed), "{role:?}");
+    }
+}
+
+#[test]
+fn a_channel_that_its_ledger_refuses_to_show_is_no_leg_and_the_session_goes_on() {
+    let mut pair = setting(Method::Transfer, Method::Escrow).start();
+    pair.blind.insert(other_ledger());
+    pair.stalled.insert(ledger());
+    pair.run().wait();
+    assert_eq!(changes(&pair.b, "ask_leg"), 1);
+    let (channel, why) = (ChannelId([6; 32]), "no such contract".to_owned());
+    pair.tell(Role::Seller, Input::NotShown { channel, why });
+    pair.stalled.clear();
+    pair.resume();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!((changes(&pair.s, "refused"), pair.s.progress().legs), (1, 1));
 }
 
 #[test]
@@ -119,10 +229,7 @@ fn every_method_may_follow_every_other() {
     let methods = [Method::Transfer, Method::Escrow];
     for (first, second) in methods.into_iter().flat_map(|one| methods.map(|two| (one, two))) {
         for windows in [1, 3] {
-            let mut pair = setting(first, second).windows(4, windows).start();
-            pair.run_to(6);
-            let trouble = Some(LegReason::Dear);
-            pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble });
+            let mut pair = turned(setting(first, second), windows);
             pair.run();
             let what = format!("{first} {second} {windows}: {} {}", pair.s.why(), pair.b.why());
             assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{what}");
@@ -235,6 +342,57 @@ fn the_ceiling_holds_over_legs() {
         assert_eq!(pair.b.progress().legs, 2);
         assert_eq!(pair.b.delivered.len(), items, "{max}");
     }
+}
+
+/// After the first window twenty items follow, at 233 in all, 46 of which may be out on credit.
+#[test]
+fn a_currency_s_own_ceiling_holds_in_a_leg() {
+    for most in [233, 232, 95, 46, 45] {
+        let mut setting = by_transfer();
+        setting.wish.currencies[1].max_total = Some(Amount::new(most));
+        let mut pair = stalled(setting);
+        pair.wait();
+        pair.stalled.clear();
+        pair.resume();
+        while !pair.is_over() {
+            pair.wait();
+        }
+        let paid = pair.transferred_of(&token());
+        assert!(paid <= most, "{paid} of {most}");
+        assert_eq!(changes(&pair.b, "ask_leg"), usize::from(most > 45), "{most}");
+        // Where so much on credit is too much already, it waits for the first ledger.
+        assert_eq!(pair.s.progress().items == 24, most >= 233 || most == 45, "{most}");
+    }
+}
+
+#[test]
+fn whoever_watches_is_told_what_is_paid_in_when_a_leg_s_first_item_is_here() {
+    let mut pair = stalled(by_transfer());
+    pair.wait();
+    let log = pair.b.log.iter().filter_map(|output| match output {
+        Output::Paying(paying) => Some((paying.currency.clone(), 0)),
+        Output::Deliver { seq, .. } => Some((String::new(), *seq)),
+        _ => None,
+    });
+    let log: Vec<_> = log.collect();
+    let told = |name: &str| log.iter().position(|(currency, _)| currency == name).unwrap();
+    assert_eq!((told("SDP"), &log[told("OTH") + 1]), (0, &(String::new(), 5)));
+}
+
+#[test]
+fn a_channel_with_too_little_room_is_passed_over() {
+    let mut setting = setting(Method::Escrow, Method::Transfer);
+    setting.deposit = Amount::new(19);
+    let mut pair = setting.start();
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!(pair.transferred_of(&token()), 280, "24 items of 5 at 7 for 3");
+    let passed = pair.b.log.iter().find_map(|output| match output {
+        Output::Paying(paying) => Some(paying.passed.clone()),
+        _ => None,
+    });
+    let passed = passed.unwrap();
+    assert!(passed[0].contains("SDP by escrow: 4 items cost 20 SDP, the channel's room is 19"));
 }
 
 #[test]

@@ -227,8 +227,8 @@ pub struct Side {
     pub wire: VecDeque<u8>,
     pub delivered: Vec<(u64, Vec<u8>)>,
     pub closed: Option<(End, String, Progress)>,
-    /// Its order would be good the next time.
-    pub again: bool,
+    /// What it would order the next time.
+    pub again: Option<Box<Wish>>,
     pub session: Option<SessionId>,
 }
 

@@ -37,6 +37,10 @@ const CLOCK_SKEW_MS: u64 = 60_000;
 /// The largest K that is ordered from: the leaves of an open window are kept in memory.
 const GRANULARITY_MAX: u32 = 100_000;
 
+/// How often it is ordered again where that is good at once: the seller has shown what a crash of ours
+/// had hidden, or takes the order only where it is paid otherwise.
+const ORDERED_AGAIN_MAX: usize = 16;
+
 /// The most channels with something left in them that are told of at the end.
 const REMAINDERS_TOLD: usize = 5;
 
@@ -132,17 +136,18 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
     let begun = begin(&ask, &config, spending, seller, &running).await;
-    let Begun { wish, session } = match begun {
-        Ok(begun) => begun,
+    let session = match begun {
+        Ok(session) => session,
         Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
     };
     desk.serve(session.actor.clone());
     let bar = || Bar::new(ask.quantity.0);
     let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
-    if ended.again {
-        tracing::info!("the seller has shown what a crash of ours had hidden: ordering again");
+    for _ in 0..ORDERED_AGAIN_MAX {
+        let Some(wish) = ended.again.take() else { break };
+        tracing::warn!(why = ended.why, "ordering again");
         let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
-        let session = match start(&ask.address, &config, wish, &running).await {
+        let session = match start(&ask.address, &config, *wish, &running).await {
             Ok(session) => session,
             Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
         };
@@ -181,12 +186,6 @@ async fn away(
     Ok(failure)
 }
 
-/// A session that has begun, and what it is for.
-struct Begun {
-    wish: Wish,
-    session: Session,
-}
-
 /// Says what may be paid with, and connects.
 async fn begin(
     ask: &Buy,
@@ -194,7 +193,7 @@ async fn begin(
     spending: Vec<&Spending>,
     seller: Option<PublicKey>,
     running: &Running,
-) -> Outcome<Begun> {
+) -> Outcome<Session> {
     let spent = spending::spent_today(&spending, |query| Ok(running.reader.answer(query)?))?;
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
@@ -205,8 +204,7 @@ async fn begin(
         max_total: ask.max_total,
         seller,
     };
-    let session = start(&ask.address, config, wish.clone(), running).await?;
-    Ok(Begun { wish, session })
+    start(&ask.address, config, wish, running).await
 }
 
 /// What a session came to.
@@ -286,10 +284,10 @@ pub(super) async fn follow(
     lasting: Option<Duration>,
 ) -> Outcome<(Ended, Items)> {
     let Session { actor, events, mut done } = session;
-    let stop = |reason| actor.do_send(Stop(reason));
+    let stop = |reason| actor.do_send(Stop::from(reason));
     let (mut signals, mut asked) = (Signals::listen()?, 0);
     let broken = actor.clone();
-    let writing = items.drain(events, bar, move || broken.do_send(Stop(Reason::Stopped)))?;
+    let writing = items.drain(events, bar, move || broken.do_send(Stop::from(Reason::Stopped)))?;
     let time_up = tokio::time::sleep(lasting.unwrap_or(Duration::MAX / 4));
     tokio::pin!(time_up);
     let ended = loop {

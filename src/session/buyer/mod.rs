@@ -2,6 +2,7 @@
 
 mod amending;
 mod bid;
+mod ending;
 mod ordering;
 mod paying;
 mod purse;
@@ -17,10 +18,11 @@ pub use bid::{Bid, bids};
 pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Code, Codec, Draft, Envelope, Menu, Reason};
-use crate::record::{End, Record, SignedMessage};
-use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
+use crate::message::{Codec, Draft, Envelope, Menu, Reason};
+use crate::record::SignedMessage;
+use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Role, Terms};
+use ending::without_channel;
 use purse::Purse;
 use sdpp_ledger::{Amount, Key, Reference};
 use stream::Stream;
@@ -246,7 +248,14 @@ impl Buyer {
             (_, Event::Other(Input::Hangup)) => {
                 Err(Fault::timed_out("the seller closed the connection, or it broke"))
             }
-            (_, Event::Other(Input::ChannelOver)) => without_channel(state),
+            (_, Event::Other(Input::ChannelOver(channel))) => without_channel(state, *channel),
+            (State::Streaming(stream), Event::Other(Input::StopOn { channel, reason })) => {
+                let (is_needed, reason) = (stream.needs(*channel), *reason);
+                match is_needed {
+                    true => self.under_terms(state, Event::Other(Input::Stop(reason)), now_ms),
+                    false => Ok(()),
+                }
+            }
             (State::Streaming(_) | State::Leaving(..), _) => self.under_terms(state, event, now_ms),
             _ => self.before_terms(state, event, now_ms),
         }
@@ -405,79 +414,6 @@ impl Buyer {
             State::Streaming(stream) | State::Leaving(stream, _) => stream.pay(&mut self.out),
             _ => Ok(()),
         }
-    }
-
-    fn hear_exit(&mut self, state: &mut State, envelope: &Envelope<'_>) -> Result<(), Fault> {
-        let said = matches!(state, State::Leaving(..));
-        let (State::Streaming(stream) | State::Leaving(stream, _)) = state else {
-            return Ok(());
-        };
-        let (end, reason) = stream.hear_exit(envelope, &mut self.out)?;
-        if !said {
-            stream.say_exit(reason, &mut self.out);
-        }
-        let (why, progress) = (reason.to_string(), stream.progress());
-        self.out.extend_records(stream.spent(end));
-        self.out.record(Record::Ended { end, why: why.clone(), evidence: Vec::new(), owed: None });
-        self.out.push(Output::Close { end, why, progress, again: false });
-        *state = State::Closed;
-        Ok(())
-    }
-
-    fn fail(&mut self, fault: Fault) {
-        let progress = self.progress();
-        let state = std::mem::replace(&mut self.state, State::Closed);
-        let began = !matches!(
-            state,
-            State::ExpectMenu { .. } | State::Funding(_) | State::Anchoring(..) | State::Closed
-        );
-        let reminded = reminded(&state, &fault);
-        let again = reminded.is_some();
-        let Fault { end, why, evidence, .. } = fault.clone();
-        if began {
-            match reminded {
-                Some(records) => self.out.extend_records(records),
-                None => self.out.extend_records(spent(&state, &fault)),
-            }
-            self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
-        }
-        if fault.end != End::Refused {
-            self.out.send(fault.frame());
-        }
-        self.out.push(Output::Close { end, why, progress, again });
-    }
-}
-
-/// The channel pays no more, so nothing is vouched any more. Once we have said `exit` the seller may
-/// close it when all is paid, and its own exit may be on its way.
-fn without_channel(state: &mut State) -> Result<(), Fault> {
-    if let State::Streaming(stream) | State::Leaving(stream, _) = state {
-        stream.channel_is_over();
-    }
-    match state {
-        // Before it is funded none is the session's: one that was looked at is of no use.
-        State::ExpectMenu { .. } | State::Funding(_) | State::Leaving(..) => Ok(()),
-        _ => Err(channel_over()),
-    }
-}
-
-/// What we have vouched on the channel, where the seller has shown that we had forgotten it.
-fn reminded(state: &State, fault: &Fault) -> Option<[Record; 2]> {
-    let State::ExpectKey(ordered, _) = state else { return None };
-    let (purse, voucher) = (ordered.purse.as_ref()?, fault.voucher.as_ref()?);
-    purse.reminded(voucher, &ordered.terms.buyer)
-}
-
-/// What is left of the channels of a session that failed. One that was used before and that its
-/// seller takes no more is of no use to us.
-fn spent(state: &State, fault: &Fault) -> Vec<Record> {
-    match state {
-        State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
-        State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
-            let reused = ordered.purse.iter().filter(|purse| purse.is_reused());
-            reused.map(Purse::refused).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

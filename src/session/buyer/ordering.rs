@@ -124,9 +124,14 @@ impl Buyer {
         why: String,
         now_ms: u64,
     ) -> Result<(), Fault> {
+        self.pass_over(state, Fault::private(Role::Buyer, why), now_ms)
+    }
+
+    /// A currency cannot be paid in: the next that both sides have is looked at.
+    fn pass_over(&mut self, state: &mut State, fault: Fault, now_ms: u64) -> Result<(), Fault> {
         if let State::Funding(choice) = std::mem::replace(state, State::Closed) {
             let Choice { menu, message, ours, place, mut passed } = *choice;
-            passed.push(Passed::new(&ours, Fault::private(Role::Buyer, why)));
+            passed.push(Passed::new(&ours, fault));
             return self.choose(state, (menu, message), place + 1, passed, now_ms);
         }
         Ok(())
@@ -161,7 +166,13 @@ impl Buyer {
         let order = self.order_from(choice, escrow);
         let room = purse.as_ref().map(Purse::room);
         let ceiling = self.wish.ceiling(&choice.ours);
-        wish::check_order(&choice.menu, &order, ceiling, room)?;
+        match wish::check_order(&choice.menu, &order, ceiling, room) {
+            // The channel has too little room, and could not be given more.
+            Err(fault) if room.is_some() && fault.code == Code::OrderRefused => {
+                return self.pass_over(state, fault, now_ms);
+            }
+            checked => drop(checked?),
+        }
         let draft = Draft::new(SessionId::NONE, &order);
         let digest = draft.data_digest();
         let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;

@@ -68,6 +68,11 @@ impl Purse {
         self.growth == Growth::UnderWay || self.growth == Growth::Can && self.room() < spendable
     }
 
+    /// Whether a top-up is under way.
+    pub(super) fn is_growing(&self) -> bool {
+        self.growth == Growth::UnderWay
+    }
+
     /// How much is to be added now, for a session that owes `owed`, can cost `spendable` in all,
     /// and must have room for `next` to go on without a pause.
     pub(super) fn top_up(

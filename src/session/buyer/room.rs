@@ -62,8 +62,20 @@ impl Stream {
     }
 
     /// The channel is closed or withdrawn: nothing more is vouched on it.
-    pub(super) fn channel_is_over(&mut self) {
-        self.purses_mut().for_each(Purse::end);
+    pub(super) fn channel_is_over(&mut self, channel: ChannelId) {
+        let is_it = |purse: &&mut Purse| purse.channel == channel;
+        self.purses_mut().find(is_it).into_iter().for_each(Purse::end);
+        self.turning.asked_purse().filter(is_it).into_iter().for_each(Purse::end);
+    }
+
+    /// Whether the session needs a channel still: for the leg that is on, or for one that is not paid.
+    pub(super) fn needs(&self, channel: ChannelId) -> bool {
+        let (items, place) = (self.windows.items(), self.place());
+        let of_leg = |(at, tab): (usize, &Tab)| {
+            let is_it = tab.purse.as_ref().is_some_and(|purse| purse.channel == channel);
+            is_it && (at >= place || self.agreed().owed_in(at, items) != Some(tab.paid))
+        };
+        self.tabs.all().enumerate().any(of_leg)
     }
 
     /// Since when what we owe is held back.

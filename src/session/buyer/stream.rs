@@ -15,8 +15,8 @@ use crate::message::{
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
-use crate::session::{Fault, Output, Outputs, Progress, unexpected};
-use crate::terms::{Agreed, Method, Purpose, Role, Terms};
+use crate::session::{Fault, Output, Outputs, Paying, Progress, unexpected};
+use crate::terms::{Agreed, Currency, Method, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
 
 /// What a buyer brings to its session, beside what was agreed.
@@ -280,8 +280,18 @@ impl Stream {
             return Err(bad("its leaf is not the digest of what was sealed"));
         }
         self.windows.push(said);
+        out.extend(self.paying_from(seq));
         out.push(Output::Deliver { seq, item });
         Ok(())
+    }
+
+    /// What is paid in from an item on, where a further leg begins with it.
+    fn paying_from(&self, seq: u64) -> Option<Output> {
+        let leg = self.agreed().leg(seq);
+        let Currency { name, decimals, method, .. } = &leg.currency;
+        let (currency, decimals, method) = (name.clone(), *decimals, *method);
+        let paying = Paying { currency, decimals, method, passed: Vec::new() };
+        (seq > 1 && leg.from_seq == seq).then_some(Output::Paying(paying))
     }
 
     fn hear_invoice(

@@ -58,6 +58,14 @@ impl Turning {
         matches!(self.stage, Stage::Asked { number, .. } if number == request)
     }
 
+    /// The channel that we have asked to pay from.
+    pub(super) fn asked_purse(&mut self) -> Option<&mut Purse> {
+        match &mut self.stage {
+            Stage::Asked { purse, .. } => purse.as_deref_mut(),
+            _ => None,
+        }
+    }
+
     fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Idle)
     }
@@ -102,9 +110,17 @@ impl Stream {
         };
         let is_ours = self.tabs.at(self.place()).currency.ledger == ledger;
         self.turning.unwell.insert(ledger);
-        if is_ours && self.turning.after_ms.is_some() {
+        if is_ours && self.turning.after_ms.is_some() && self.needs_ledger() {
             self.turn(why, out);
         }
+    }
+
+    /// Whether paying the leg that is on needs its ledger: vouchers do not, unless the deposit must grow
+    /// for them.
+    fn needs_ledger(&self) -> bool {
+        let place = self.place();
+        let purse = self.tabs.at(place).purse.as_ref();
+        purse.is_none_or(|purse| purse.is_growing() || self.is_short(place))
     }
 
     /// Asks for the currency that is paid at the rate that is offered now.
@@ -130,7 +146,7 @@ impl Stream {
                 self.turning.tried.insert(to);
                 self.turning.tried.extend(self.paid_now());
             }
-            let Some(least) = self.bearable(&offer) else {
+            let Some(least) = self.bearable(to, &offer) else {
                 // Of another rate there is no next one.
                 match why {
                     LegReason::Rate => return,
@@ -189,9 +205,21 @@ impl Stream {
 
     /// What may be out on credit as the next window begins, were it paid so; `None` where that is more
     /// than we want to pay.
-    fn bearable(&self, offer: &CurrencyOffer) -> Option<Amount> {
+    fn bearable(&self, to: usize, offer: &CurrencyOffer) -> Option<Amount> {
         let then = self.agreed_with(offer)?;
-        self.least(&then).filter(|least| *least <= self.ceiling_after(&then))
+        self.least(&then).filter(|least| *least <= self.ceiling_of(to, &then))
+    }
+
+    /// The most that the last of these legs may cost, which is paid in this currency of ours: what is
+    /// left of the session's ceiling, and of the currency's own after the legs of it before.
+    fn ceiling_of(&self, to: usize, then: &Agreed) -> Amount {
+        let left = self.ceiling_after(then);
+        let Some(ours) = self.turning.currencies.get(to) else { return left };
+        let Some(most) = ours.max_total else { return left };
+        let is_it = |(_, tab): &(usize, &Tab)| tab.currency.name == ours.name;
+        let cost = |(place, _)| then.owed_in(place, u64::MAX).map_or(u128::MAX, Amount::units);
+        let before = self.tabs.all().enumerate().filter(is_it).map(cost);
+        left.min(most.saturating_sub(Amount::new(before.fold(0, u128::saturating_add))))
     }
 
     /// What of the last leg may be out on credit as it begins.
@@ -263,7 +291,6 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
-        let before = self.agreed().last_leg().price;
         let draft = self.check_change("leg", number, from_seq, &message)?;
         let wrong = |why: &str| bad(format!("leg {number}: {why}"));
         let is_asked = change.ask.is_some_and(|ask| self.turning.asked(ask));
@@ -272,11 +299,8 @@ impl Stream {
         }
         let stage = std::mem::replace(&mut self.turning.stage, Stage::Idle);
         let Stage::Asked { to, ask, purse, .. } = stage else { return Ok(()) };
-        if change.price > before {
-            return Err(wrong("its price is above what was agreed"));
-        }
         self.is_as_asked(to, &ask, change).map_err(|why| wrong(&why))?;
-        let why = self.leg_too_dear(change, ask.why, purse.as_deref(), now_ms);
+        let why = self.leg_too_dear((to, change), ask.why, purse.as_deref(), now_ms);
         if let Some(why) = why {
             self.refuse((number, from_seq), &why, message, out);
             if ask.why != LegReason::Rate {
@@ -285,7 +309,7 @@ impl Stream {
             return Ok(());
         }
         self.agree(draft, message, out)?;
-        let ceiling = self.ceiling_after(self.agreed());
+        let ceiling = self.ceiling_of(to, self.agreed());
         let tab = Tab::new(self.agreed().last_leg(), purse.map(|purse| *purse), ceiling);
         self.tabs.begin(tab);
         self.short_since_ms = None;
@@ -312,7 +336,7 @@ impl Stream {
     /// Why we do not want to pay so, though nothing is wrong with it.
     fn leg_too_dear(
         &self,
-        change: &LegChange,
+        (to, change): (usize, &LegChange),
         asked: LegReason,
         purse: Option<&Purse>,
         now_ms: u64,
@@ -320,6 +344,9 @@ impl Stream {
         // Another leg would give the seller another W * K items on credit.
         if self.leaving {
             return Some("this buyer is leaving".to_owned());
+        }
+        if purse.is_some_and(Purse::is_over) {
+            return Some("the channel is over".to_owned());
         }
         let (offer, from_seq) = (&change.currency, self.next_from());
         // Who asks for a better rate does not take a worse one.
@@ -338,7 +365,8 @@ impl Stream {
         if let Err(why) = then.begin_leg(from_seq, change.price, offer.currency(), None) {
             return Some(why);
         }
-        let most = self.ceiling_after(&then).min(purse.map_or(Amount::new(u128::MAX), Purse::room));
+        let most =
+            self.ceiling_of(to, &then).min(purse.map_or(Amount::new(u128::MAX), Purse::room));
         match self.least(&then) {
             Some(least) if least <= most => None,
             _ => Some("so much on credit is more than this buyer wants to pay".to_owned()),

@@ -6,7 +6,7 @@ use crate::terms::{Method, Terms};
 use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
 
 /// What is wanted, and at what price at most.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// The topic.
     pub topic: String,

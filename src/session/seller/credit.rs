@@ -3,8 +3,9 @@
 //! before a leg begins. By escrow nothing is out beyond the deposit, and nobody is asked.
 
 use super::stream::Stream;
+use super::tab::Tab;
 use crate::session::{Output, Outputs};
-use crate::terms::{Currency, Method, Pace, Terms};
+use crate::terms::{Currency, Leg, Method, Pace, Rate, Terms};
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
 
@@ -25,27 +26,44 @@ impl Granted {
 }
 
 /// What may be out unsecured under these terms as they were ordered, in the currency's smallest unit;
-/// as much as there can be where it passes 128 bits.
+/// as much as there can be where it passes 128 bits. Rounded up: totals are rounded down, so that what
+/// lies between two of them can be a unit more than what so many items cost.
 pub(super) fn unsecured(terms: &Terms) -> Amount {
     let items = terms.credit_items().min(terms.quantity.unwrap_or(u64::MAX));
-    match terms.currency.method {
-        Method::Escrow => Amount::ZERO,
-        Method::Transfer => terms.owed_for(items).unwrap_or(Amount::new(u128::MAX)),
+    let Rate { numerator, denominator } = terms.currency.rate;
+    let scaled = terms.price.checked_mul(items.into());
+    let scaled = scaled.and_then(|total| total.checked_mul(numerator.units()));
+    match (terms.currency.method, scaled, denominator.units()) {
+        (Method::Escrow, ..) => Amount::ZERO,
+        (Method::Transfer, Some(scaled), down @ 1..) => Amount::new(scaled.units().div_ceil(down)),
+        (Method::Transfer, ..) => Amount::new(u128::MAX),
     }
+}
+
+/// The same of a leg at a pace, with what the legs before it left over: that is asked for in its first
+/// windows.
+fn unsecured_in(leg: &Leg, pace: Pace, quantity: Option<u64>) -> Amount {
+    let items = pace.credit_items().min(quantity.unwrap_or(u64::MAX));
+    let cost = leg.price_of((leg.from_seq - 1).saturating_add(items)).map(Amount::units);
+    let rounded = u128::from(leg.currency.rate.denominator != Amount::new(1));
+    Amount::new(cost.unwrap_or(u128::MAX).saturating_add(rounded))
 }
 
 impl Stream {
     /// Whether the leg that is on may run at this pace; the shell is asked where that is not known.
     pub(super) fn may_pace(&mut self, pace: Pace, out: &mut Outputs) -> bool {
-        let leg = self.agreed().leg(self.next_from());
-        let terms = self.terms_of(leg.price, &leg.currency, pace);
-        self.may_owe(&terms, out)
+        let leg = self.agreed().leg(self.next_from()).clone();
+        self.may_owe(&leg, pace, self.tabs.count() - 1, out)
     }
 
-    /// Whether a leg may begin at the pace that is on.
+    /// Whether a leg may begin at the pace that is on. What is no leg is refused as it is proposed.
     pub(super) fn may_begin(&mut self, price: Amount, to: &Currency, out: &mut Outputs) -> bool {
-        let terms = self.terms_of(price, to, self.agreed().pace(self.next_from()));
-        self.may_owe(&terms, out)
+        let (mut then, from_seq) = (self.agreed().clone(), self.next_from());
+        if then.begin_leg(from_seq, price, to.clone(), None).is_err() {
+            return true;
+        }
+        let (leg, pace) = (then.last_leg(), then.pace(from_seq));
+        self.may_owe(leg, pace, self.tabs.count(), out)
     }
 
     /// The shell's answer. Gives the currency in which it does not let more be out.
@@ -58,17 +76,39 @@ impl Stream {
         None
     }
 
-    fn may_owe(&mut self, terms: &Terms, out: &mut Outputs) -> bool {
-        let (amount, currency) = (unsecured(terms), terms.currency.name.clone());
+    /// Whether the leg of this place may run at such a pace, beside what the legs before it have out in
+    /// its currency.
+    fn may_owe(&mut self, leg: &Leg, pace: Pace, place: usize, out: &mut Outputs) -> bool {
+        if !self.offer.policy.asks_credit || leg.currency.method == Method::Escrow {
+            return true;
+        }
+        let currency = leg.currency.name.clone();
+        let before = self.unpaid_before(place, &currency);
+        let amount = unsecured_in(leg, pace, self.terms.quantity).units();
+        let amount = Amount::new(amount.saturating_add(before.units()));
         let most = self.credit.amounts.get(&currency).copied().unwrap_or_default();
-        if !self.offer.policy.asks_credit || amount <= most {
+        if amount <= most {
             return true;
         }
         if self.credit.asked.is_none() {
             self.credit.asked = Some((currency.clone(), amount));
-            out.push(Output::Credit { buyer: terms.buyer, currency, amount });
+            out.push(Output::Credit { buyer: self.terms.buyer, currency, amount });
         }
         false
+    }
+
+    /// What the legs before a place will have out in a currency that is paid by transfer, when the window
+    /// that is open has left.
+    fn unpaid_before(&self, place: usize, currency: &str) -> Amount {
+        let sent = self.next_from() - 1;
+        let unpaid = |(place, tab): (usize, &Tab)| {
+            let is_out = tab.currency.name == currency && tab.currency.method == Method::Transfer;
+            let owed = self.agreed().owed_in(place, sent).unwrap_or(Amount::new(u128::MAX));
+            if is_out { owed.saturating_sub(tab.paid_total()).units() } else { 0 }
+        };
+        Amount::new(
+            self.tabs.all().take(place).enumerate().map(unpaid).fold(0, u128::saturating_add),
+        )
     }
 
     /// The terms as if they had been ordered so.

@@ -13,6 +13,7 @@ use crate::record::{Record, SignedMessage};
 use crate::session::{ChannelView, Fault, Output, Outputs};
 use crate::standing::Priced;
 use crate::terms::{Leg, Method, Role, Terms};
+use sdpp_ledger::ChannelId;
 use std::sync::Arc;
 
 /// A buyer's request that is not answered.
@@ -57,6 +58,21 @@ impl LegAsk {
             Stage::Ready(change, _) => Some(change),
             _ => None,
         }
+    }
+
+    /// Whether it is to be paid from this channel.
+    pub(super) fn names(&self, channel: ChannelId) -> bool {
+        self.ask.escrow.as_ref().is_some_and(|escrow| escrow.channel == channel)
+    }
+
+    /// Whether this channel is being looked at for it.
+    pub(super) fn looks_at(&self, channel: ChannelId) -> bool {
+        matches!(self.stage, Stage::Looking { .. }) && self.names(channel)
+    }
+
+    /// Whether the buyer may have signed that it is paid from this channel.
+    pub(super) fn proposes(&self, channel: ChannelId) -> bool {
+        self.is_proposed() && self.names(channel)
     }
 
     fn is_proposed(&self) -> bool {
@@ -145,10 +161,7 @@ impl Stream {
 
     /// The channel that a request names, as it is now. Whether it was that one.
     pub(super) fn see_legs_channel(&mut self, view: &ChannelView, out: &mut Outputs) -> bool {
-        let names = |leg: &LegAsk| leg.ask.escrow.as_ref().map(|escrow| escrow.channel);
-        let is_it = |leg: &mut LegAsk| {
-            matches!(leg.stage, Stage::Looking { .. }) && names(leg) == Some(view.id)
-        };
+        let is_it = |leg: &mut LegAsk| leg.looks_at(view.id);
         let Some(LegAsk { number, ask, stage: Stage::Looking { change, .. } }) =
             self.amends.leg.take_if(is_it)
         else {

@@ -19,7 +19,7 @@ pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Code, Codec, Draft, Envelope, Menu, PaceChange, PaceReason, Reason};
 use crate::record::{End, SignedMessage};
-use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
+use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Pace, Role, SessionId};
 use accept::Accepted;
 use sdpp_ledger::{Call, LedgerId, PublicKey};
@@ -299,12 +299,16 @@ impl Seller {
             }
             (
                 State::ExpectExit(..),
-                Event::Timeout | Event::Other(Input::Hangup | Input::ChannelOver),
+                Event::Timeout | Event::Other(Input::Hangup | Input::ChannelOver(_)),
             ) => {
                 self.end(state);
                 Ok(())
             }
-            (_, Event::Other(Input::ChannelOver)) => Err(channel_over()),
+            (_, Event::Other(Input::ChannelOver(channel))) => self.without_channel(state, *channel),
+            (_, Event::Other(Input::StopOn { channel, reason })) => {
+                let (channel, reason) = (*channel, *reason);
+                self.stop_on(state, channel, reason, now_ms)
+            }
             (_, Event::Other(Input::Hangup)) => Err(Fault::timed_out("the connection broke")),
             (
                 State::Anchoring(_, _, Some(ending)) | State::Draining(_, ending),
@@ -341,18 +345,21 @@ impl Seller {
             }
             (State::ExpectChannel(_), Event::Other(Input::Credit(granted))) => match granted {
                 Ok(()) => self.serve(state, now_ms),
-                Err(why) => Err(Fault { code: Code::Busy, ..Fault::ours(why) }),
+                Err(why) => Err(Fault { code: Code::Credit, ..Fault::ours(why) }),
             },
+            (State::ExpectChannel(_), Event::Other(Input::NotShown { why, .. })) => {
+                Err(Fault::private(Role::Seller, why))
+            }
             (_, Event::Message(envelope)) => Err(unexpected(&envelope.kind().to_string(), None)),
             (State::ExpectChannel(_), Event::Timeout) => {
                 Err(Fault::ours("the ledger did not show the channel in time"))
             }
             (_, Event::Timeout) => Err(Fault::timed_out("no order came before the menu expired")),
-            (_, Event::Other(Input::Hangup | Input::Stop(_))) => {
+            (_, Event::Other(Input::Hangup | Input::Stop(_) | Input::StopOn { .. })) => {
                 *state = State::Closed;
                 let why = "no order was made".to_owned();
                 let progress = Progress::default();
-                self.out.push(Output::Close { end: End::Broken, why, progress, again: false });
+                self.out.push(Output::Close { end: End::Broken, why, progress, again: None });
                 Ok(())
             }
             (_, Event::Items(_) | Event::Granted | Event::Other(_)) => Ok(()),
@@ -443,6 +450,7 @@ fn hear(state: &mut State, event: Event<'_>, now_ms: u64, out: &mut Outputs) -> 
             true => Ok(()),
             false => stream.see_channel(&view, now_ms, out),
         },
+        Event::Other(Input::NotShown { channel, why }) => stream.not_shown(channel, why, out),
         Event::Other(Input::Credit(granted)) => {
             stream.hear_credit(granted, out);
             Ok(())

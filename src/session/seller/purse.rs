@@ -2,10 +2,12 @@
 
 use super::redeeming::Redeemed;
 use super::stream::Stream;
+use super::tab::Tab;
 use crate::message::{Code, Voucher};
 use crate::record::Record;
 use crate::session::{ChannelView, Fault, Output, Outputs};
 use crate::settling::Policy;
+use crate::terms::Role;
 use sdpp_ledger::{Account, Amount, ChannelId, Domain, Redeem};
 
 /// How often the channel is looked at while vouchers wait, within our patience.
@@ -25,6 +27,8 @@ pub(super) struct Purse {
     pub(super) redeemed: Redeemed,
     /// The buyer wants the channel for its next session.
     pub(super) keep: bool,
+    /// Closed or withdrawn, when nothing was owed on it: there is nothing to redeem.
+    is_over: bool,
     /// Vouchers beyond the deposit, the oldest first: the buyer may have topped the channel up.
     waiting: Vec<Brought>,
     look: Look,
@@ -73,7 +77,8 @@ impl Purse {
     ) -> Purse {
         let (best, waiting, look) = (None, Vec::new(), Look::No);
         let redeemed = Redeemed::new(policy, base);
-        Purse { id, domain, signer, base, deposit, best, redeemed, keep: false, waiting, look }
+        let (keep, is_over) = (false, false);
+        Purse { id, domain, signer, base, deposit, best, redeemed, keep, is_over, waiting, look }
     }
 
     /// What the channel has for this session.
@@ -83,7 +88,8 @@ impl Purse {
 
     /// What the best voucher gives; nothing where it is not above what was vouched before.
     pub(super) fn redeem(&self) -> Option<Redeem> {
-        let best = self.best.as_ref().filter(|best| best.cumulative_amount > self.base)?;
+        let best = self.best.as_ref().filter(|_| !self.is_over);
+        let best = best.filter(|best| best.cumulative_amount > self.base)?;
         let (amount, signature) = (best.cumulative_amount, best.signature);
         Some(Redeem { channel: self.id, amount, signature })
     }
@@ -177,6 +183,42 @@ impl Stream {
 
     pub(super) fn purses_mut(&mut self) -> impl Iterator<Item = &mut Purse> {
         self.tabs.all_mut().filter_map(|tab| tab.purse.as_mut())
+    }
+
+    /// Whether the session needs a channel still: for the leg that is on, for one that is not paid, or for
+    /// one that the buyer may sign.
+    pub(super) fn needs(&self, channel: ChannelId) -> bool {
+        let (items, place) = (self.windows.items(), self.place());
+        let is_paid = |at, tab: &Tab| self.agreed().owed_in(at, items) == Some(tab.paid_total());
+        let of_leg = |(at, tab): (usize, &Tab)| {
+            let is_it = tab.purse.as_ref().is_some_and(|purse| purse.id == channel);
+            is_it && (at >= place || !is_paid(at, tab))
+        };
+        let asked = self.amends.leg.as_ref();
+        self.tabs.all().enumerate().any(of_leg) || asked.is_some_and(|leg| leg.proposes(channel))
+    }
+
+    /// A channel that is not needed any more is over: nothing is redeemed on it, and no leg begins.
+    pub(super) fn channel_is_over(&mut self, channel: ChannelId, out: &mut Outputs) {
+        let purse = self.purses_mut().find(|purse| purse.id == channel);
+        purse.into_iter().for_each(|purse| purse.is_over = true);
+        if self.amends.leg.as_ref().is_some_and(|leg| leg.names(channel)) {
+            self.refuse_leg("the channel is over", out);
+        }
+    }
+
+    /// The ledger refuses to show a channel. Only a leg that was asked for can do without it.
+    pub(super) fn not_shown(
+        &mut self,
+        channel: ChannelId,
+        why: String,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        if self.amends.leg.as_ref().is_some_and(|leg| leg.looks_at(channel)) {
+            self.refuse_leg("the channel cannot be looked at", out);
+            return Ok(());
+        }
+        Err(Fault::private(Role::Seller, why))
     }
 
     /// When a channel is to be looked at again.

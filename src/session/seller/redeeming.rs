@@ -9,7 +9,7 @@ use crate::message::{CurrencyOffer, Menu};
 use crate::record::{Act, End, Owed, Record};
 use crate::session::Outputs;
 use crate::settling::{Hand, Policy, Why, fee_in};
-use crate::terms::{Currency, Purpose, number_in_leg};
+use crate::terms::{Currency, Purpose, SessionId, number_in_leg};
 use sdpp_ledger::{Amount, Asset, Call, ChannelId, LedgerId, Redeem, Reference};
 
 /// What of a channel is redeemed, as its session has it.
@@ -84,6 +84,19 @@ impl Redeemed {
 }
 
 impl Purse {
+    /// What is recorded where a voucher of a session's leg is redeemed while the session goes on.
+    fn redeeming(
+        &mut self,
+        currency: &Currency,
+        redeem: Redeem,
+        (session, place): (SessionId, usize),
+    ) -> Record {
+        let number = number_in_leg(place, self.redeemed.redeem(redeem.amount));
+        let reference = session.reference(Purpose::Settle, number);
+        self.redeemed.pending = Some(reference);
+        Record::Redeeming { channel: self.id, owed: owed(reference, currency, redeem) }
+    }
+
     /// What is recorded of a decision on it.
     fn told(&self, currency: &Currency, why: Why, hand: Hand) -> Record {
         Record::Settling {
@@ -108,16 +121,25 @@ impl Stream {
             let Some(thought) = purse.redeemed.think(redeem.amount, now_ms) else { continue };
             let told = thought.is_new.then(|| purse.told(currency, thought.why, thought.hand));
             if thought.why.is_now() {
-                let number = number_in_leg(place, purse.redeemed.redeem(redeem.amount));
-                let reference = session.reference(Purpose::Settle, number);
-                purse.redeemed.pending = Some(reference);
-                let owed = owed(reference, currency, redeem);
-                out.record(Record::Redeeming { channel: purse.id, owed });
+                out.record(purse.redeeming(currency, redeem, (session, place)));
                 redeemed = true;
             }
             out.extend_records(told);
         }
         redeemed
+    }
+
+    /// Owes the best voucher on a channel to be redeemed, whatever that costs.
+    pub(super) fn redeem_now(&mut self, channel: ChannelId, out: &mut Outputs) {
+        let session = self.terms.session;
+        for place in 0..self.tabs.count() {
+            let Tab { purse, currency, .. } = self.tabs.at_mut(place);
+            let Some(purse) = purse.as_mut().filter(|purse| purse.id == channel) else { continue };
+            let best = purse.redeem().filter(|best| best.amount > purse.redeemed.amount);
+            if let Some(redeem) = best.filter(|_| purse.redeemed.pending.is_none()) {
+                out.record(purse.redeeming(currency, redeem, (session, place)));
+            }
+        }
     }
 
     /// The session ends, and with it whatever waiting could bring: what is said of that.

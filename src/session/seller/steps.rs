@@ -5,11 +5,12 @@ use super::accept::{self, Accepted};
 use super::credit::unsecured;
 use super::stream::{Pending, Stream};
 use super::tab::Tab;
-use super::{Counter, Ending, Offer, Seller, State, stream_of};
+use super::{Counter, Ending, Event, Offer, Seller, State, stream_of};
 use crate::message::{Draft, Envelope, Hello, Menu, Reason};
 use crate::record::End;
-use crate::session::{Fault, Output, Outputs, unexpected};
+use crate::session::{Fault, Input, Output, Outputs, channel_over, unexpected};
 use crate::terms::SessionId;
+use sdpp_ledger::ChannelId;
 
 /// How many times a buyer may say hello.
 const GREETINGS_MAX: u8 = 3;
@@ -157,7 +158,41 @@ impl Seller {
             let (end, why) = (stream.end(), ending.reason.to_string());
             let progress = stream.progress();
             stream.ended(end, &why, Vec::new(), &mut self.out);
-            self.out.push(Output::Close { end, why, progress, again: false });
+            self.out.push(Output::Close { end, why, progress, again: None });
+        }
+    }
+
+    /// A channel is over: a session that needs it can be paid no more.
+    pub(super) fn without_channel(
+        &mut self,
+        state: &mut State,
+        channel: ChannelId,
+    ) -> Result<(), Fault> {
+        match stream_of(state) {
+            Some(stream) if stream.needs(channel) => Err(channel_over()),
+            Some(stream) => {
+                stream.channel_is_over(channel, &mut self.out);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ends in good order because of a channel, where that is still needed. Else what is vouched on it
+    /// is redeemed, for nobody knows how long it can be.
+    pub(super) fn stop_on(
+        &mut self,
+        state: &mut State,
+        channel: ChannelId,
+        reason: Reason,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        match stream_of(state) {
+            Some(stream) if !stream.needs(channel) => {
+                stream.redeem_now(channel, &mut self.out);
+                Ok(())
+            }
+            _ => self.under_terms(state, Event::Other(Input::Stop(reason)), now_ms),
         }
     }
 
@@ -171,7 +206,7 @@ impl Seller {
             self.out.send(fault.frame());
         }
         let Fault { end, why, .. } = fault;
-        self.out.push(Output::Close { end, why, progress, again: false });
+        self.out.push(Output::Close { end, why, progress, again: None });
     }
 }
 
