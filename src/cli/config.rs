@@ -225,7 +225,7 @@ impl fmt::Display for Reached {
         }
         holds.iter().try_for_each(|held| write!(f, "\n  holds {held}"))?;
         if let Some(fees) = &self.fees {
-            write!(f, "\n  keeps {fees} for the fees of one more session")?;
+            write!(f, "\n  needs {fees} for fees in one more session")?;
         }
         self.lacks.iter().try_for_each(|lacks| write!(f, "\n  LACKS: {lacks}"))
     }
