@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, RateSourceAt, templates};
+#[cfg(feature = "rates-http")]
+use sdpp::config::RateSourceAt;
+use sdpp::config::{Config, ConfigError, Embedded, LedgerAt, templates};
 use sdpp::keystore::KeyFrom;
 use sdpp::source::Origin;
 use sdpp::terms::Pace;
@@ -586,6 +588,7 @@ fn rated(rate: &str) -> String {
     changed("[records]", &second)
 }
 
+#[cfg(feature = "rates-http")]
 const TOLD: &str = "rate.largest_jump_permille = 50
 rate.sources = [
   { kind = \"http\", url = \"https://prices.example/v1/b-sdp\", pointer = \"/data/price\", at = \"/time\" },
@@ -593,6 +596,7 @@ rate.sources = [
   { kind = \"file\", path = \"b.json\", max_age_s = 3600 },
 ]";
 
+#[cfg(feature = "rates-http")]
 #[test]
 fn a_rate_is_told_by_sources_and_what_is_not_said_has_a_default() {
     let config = parse(&rated(TOLD)).unwrap();
@@ -612,6 +616,37 @@ fn a_rate_is_told_by_sources_and_what_is_not_said_has_a_default() {
     assert!(config.currencies["SDP"].rate.is_one_to_one());
 }
 
+#[cfg(feature = "rates-http")]
+#[test]
+fn a_told_rate_is_as_the_example_shows_which_states_the_defaults() {
+    let (before, after) = templates::SELLER.split_once("# [currencies.EUR]\n").unwrap();
+    let (euro, after) = after.split_once("# A price feed's contract").unwrap();
+    let rates = |euro: &str| {
+        let euro = format!("[currencies.EUR]\n{}", euro.replace("# ", ""));
+        let config = parse(&format!("{before}{euro}# {after}")).unwrap();
+        assert_eq!(parse(&config.show()), Ok(config.clone()), "{}", config.show());
+        config.currencies["EUR"].rate.told().unwrap().clone()
+    };
+    let told = rates(&euro.replace("  # ", "  ## "));
+    assert_eq!(told.sources.len(), 2);
+    assert_eq!((told.sources[0].max_age_s, told.sources[1].max_age_s), (120, 3_600));
+    let (head, tail) = euro.split_once("# every_s").unwrap();
+    let sources = tail.split_once("# [[").unwrap().1;
+    assert_eq!(rates(&format!("{head}# [[{sources}").replace("  # ", "  ## ")), told);
+}
+
+#[cfg(not(feature = "rates-http"))]
+#[test]
+fn a_build_without_http_says_so_of_a_rate_that_is_told_over_it() {
+    let http = "rate.sources = [{ kind = \"http\", url = \"https://h/v1\", pointer = \"\" }]";
+    let error = parse(&rated(http)).unwrap_err();
+    assert_eq!(error.key, "currencies.B.rate.sources.0.kind");
+    assert!(error.what.contains("--features rates-http") && error.line.is_some(), "{error}");
+    let file = "rate.sources = [{ kind = \"file\", path = \"b.txt\" }]";
+    assert!(parse(&rated(file)).is_ok(), "a file needs no HTTP");
+}
+
+#[cfg(feature = "rates-http")]
 #[test]
 fn everything_wrong_with_a_rate_is_named_by_line_and_key() {
     for (from, to, key, what) in [

@@ -68,7 +68,7 @@ const MUST_NOT_SAY: &[(&str, &[&str], &str)] = &[
         &["actix", "tokio", "async", "std::fs", "std::net", "std::time", "SystemTime", "getrandom"],
         "",
     ),
-    ("rates", &["tokio", "async", "reqwest", "std::fs", "std::net"], "src/rates/source.rs"),
+    ("rates", &["tokio", "async", "reqwest", "std::fs", "std::net"], "src/rates/source"),
     ("rates", &["actix", "SystemTime", "Instant", "f32", "f64"], ""),
     ("journal", &["sled::"], "src/journal/tree.rs"),
     ("journal", &["actix", "tokio", "SystemTime", "getrandom", "std::net"], ""),

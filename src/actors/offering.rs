@@ -6,6 +6,7 @@
 //! what they heard. They end with whoever shows the menu.
 
 use crate::actors::funds::lack;
+pub use crate::actors::rating::Memory;
 use crate::actors::rating::{self, Rated};
 use crate::actors::sight::Sight;
 use crate::actors::{Ledgers, now_ms};
@@ -87,17 +88,17 @@ struct Answered {
 
 impl Offering {
     /// Asks the ledgers and the sources of rates, by the names of their currencies, and goes on
-    /// asking: the ledgers every so often.
+    /// asking: the ledgers every so often. Rates go on from what `memory` has of an earlier process.
     pub async fn start(
         offer: Offer,
         ledgers: Ledgers,
         sight: Sight,
-        tickers: BTreeMap<String, Ticker>,
+        (tickers, memory): (BTreeMap<String, Ticker>, Option<Memory>),
         every: Duration,
     ) -> Offering {
         let heard = Arc::new(Heard::default());
         let told = tickers.keys().cloned().collect();
-        rating::start(tickers, &heard);
+        rating::start(tickers, &offer.menu.default_currency, memory.as_ref(), &heard);
         actix::spawn(ask_ledgers(ledgers.clone(), Arc::downgrade(&heard), every));
         let whole = Whole { offer, ledgers, sight, told };
         let known = loop {
@@ -120,7 +121,7 @@ impl Offering {
         tickers: BTreeMap<String, Ticker>,
     ) -> Offering {
         let sight = Sight::new(Duration::MAX);
-        Offering::start(offer, ledgers, sight, tickers, ONCE).await
+        Offering::start(offer, ledgers, sight, (tickers, None), ONCE).await
     }
 
     /// What is offered now.

@@ -85,9 +85,9 @@ impl Spent {
 
 fn terms_of(menu: &SignedMessage, order: &SignedMessage) -> Result<Terms, String> {
     if menu.data.is_none() || order.data.is_none() {
-        return Err(
-            "the order of a session was pruned from which something was bought since".into()
-        );
+        // Neither is ever pruned.
+        let why = "its menu or its order has no data: `sdpp journal verify` says what is damaged";
+        return Err(why.into());
     }
     let read_menu: Menu = reread(menu).map_err(|error| error.to_string())?;
     let read_order: Order = reread(order).map_err(|error| error.to_string())?;

@@ -38,6 +38,11 @@ impl Where {
         &self.journal
     }
 
+    /// The journal in a folder.
+    pub(super) fn in_folder(journal: PathBuf) -> Where {
+        Where { journal }
+    }
+
     /// Opens the journal, or reaches the node that has it open.
     pub(super) fn open(&self) -> Outcome<Book> {
         match Journal::open_existing(&self.journal) {

@@ -219,18 +219,15 @@ struct Reached {
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Reached { ledger, account, is_open, holds, .. } = self;
-        write!(f, "{ledger}  account {account}")?;
+        write!(f, "{ledger}  account {account} on {} at height {}", self.id, self.height)?;
         if !is_open {
-            f.write_str("  not open yet: `sdpp sell` and `sdpp buy` open it")?;
+            f.write_str("\n  is not open yet: `sdpp sell` and `sdpp buy` open it")?;
         }
-        holds.iter().try_for_each(|held| write!(f, "  holds {held}"))?;
+        holds.iter().try_for_each(|held| write!(f, "\n  holds {held}"))?;
         if let Some(fees) = &self.fees {
-            write!(f, "  a session takes {fees} for fees")?;
+            write!(f, "\n  needs {fees} for fees in one more session")?;
         }
-        match &self.lacks {
-            Some(lacks) => write!(f, "  LACKS: {lacks}"),
-            None => write!(f, "  on {} at height {}", self.id, self.height),
-        }
+        self.lacks.iter().try_for_each(|lacks| write!(f, "\n  LACKS: {lacks}"))
     }
 }
 

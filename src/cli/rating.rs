@@ -2,12 +2,18 @@
 
 use super::exit::{Failure, Outcome};
 use crate::actors::now_ms;
-use crate::config::{Config, CurrencyConfig, EndpointFrom, RateSource, RateSourceAt, ToldRate};
+#[cfg(feature = "rates-http")]
+use crate::config::EndpointFrom;
+use crate::config::{Config, CurrencyConfig, RateSource, RateSourceAt, ToldRate};
 use crate::message::Moment;
 use crate::rates::price::Units;
-use crate::rates::source::{Place, Pointers, Server, Source, Ticker};
+#[cfg(feature = "rates-http")]
+use crate::rates::source::Server;
+use crate::rates::source::{Place, Pointers, Source, Ticker};
 use crate::rates::{Book, Heard, Limits, Ratio};
-use sdpp_ledger::{Endpoint, Ledger};
+#[cfg(feature = "rates-http")]
+use sdpp_ledger::Endpoint;
+use sdpp_ledger::Ledger;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,6 +68,11 @@ fn source(
         at: at.clone(),
     };
     let (name, place) = match &written.at {
+        #[cfg(not(feature = "rates-http"))]
+        RateSourceAt::Http { url, .. } => {
+            return Err(format!("{url} is over HTTP, which this sdpp was built without"));
+        }
+        #[cfg(feature = "rates-http")]
         RateSourceAt::Http { url, pointer, time } => {
             let server = Server::new(endpoint(url)?).map_err(|error| error.to_string())?;
             let host = server.endpoint().url().host_str().unwrap_or_default().to_owned();
@@ -95,6 +106,7 @@ fn shown(name: &str) -> String {
     name.chars().take(NAME_CHARS_MAX).map(visible).collect()
 }
 
+#[cfg(feature = "rates-http")]
 fn endpoint(from: &EndpointFrom) -> Result<Endpoint, String> {
     let url = from.read().map_err(|error| error.to_string())?;
     url.trim().parse().map_err(|error| format!("{from}: {error}"))

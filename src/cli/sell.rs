@@ -8,7 +8,7 @@ use crate::actors::credit::{CreditBook, CreditLimits};
 use crate::actors::fees::Fees;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
-use crate::actors::offering::Offering;
+use crate::actors::offering::{Memory, Offering};
 use crate::actors::trusting::Trusting;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -126,7 +126,9 @@ impl Selling {
         let named = |name: &str| running.ids.get(name).and_then(|id| running.ledgers.get(id));
         let tickers = rating::tickers(config, |name| named(name).cloned())?;
         let (ledgers, sight) = (running.ledgers.clone(), running.sight.clone());
-        let offering = Offering::start(offer, ledgers, sight, tickers, FUNDS_EVERY).await;
+        let (reader, journal) = (running.reader.clone(), running.journal.clone());
+        let rates = (tickers, Some(Memory { reader, journal }));
+        let offering = Offering::start(offer, ledgers, sight, rates, FUNDS_EVERY).await;
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),

@@ -82,6 +82,11 @@ pub(super) fn unjust(channel: &ChannelId) -> Vec<u8> {
     [UNJUST, &channel.0].concat()
 }
 
+/// In the tree of single values: the last rate of one currency in another.
+pub(super) fn rated(currency: &str, default: &str) -> Vec<u8> {
+    [b"rated ", currency.as_bytes(), &[0], default.as_bytes()].concat()
+}
+
 /// What redeems a voucher of a channel.
 pub(super) fn redeem(channel: &ChannelId, reference: &Reference) -> Vec<u8> {
     [channel.0, reference.0].concat()

@@ -42,7 +42,7 @@ pub use settle::{Means, Settle};
 pub use unjust::Unjust;
 pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
-pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
+pub use write::{Live, News, NewsKind, Prepare, Rated, Write, WriteError, Written};
 
 use folder::Folder;
 use sdpp_ledger::PublicKey;

@@ -8,6 +8,7 @@ use super::obligation::Obligation;
 use super::outbox;
 use super::query::PAGE_MAX;
 use super::tree::{Pair, Store, Tree};
+use super::write::Rated;
 use super::{JournalError, Shared, damaged, keys};
 use crate::crypto::SaltSecret;
 use crate::record::Record;
@@ -162,6 +163,15 @@ impl Reader {
     pub fn standing(&self, buyer: &PublicKey) -> Result<Standing, JournalError> {
         let row = self.row(Tree::Standings, buyer.to_string().as_bytes())?;
         Ok(row.unwrap_or_default())
+    }
+
+    /// The last rate that a currency was quoted at in another.
+    pub fn rated(&self, currency: &str, default: &str) -> Result<Option<Rated>, JournalError> {
+        let row = self.row(Tree::Meta, &keys::rated(currency, default))?;
+        Ok(row.map(|(rate, at_ms)| {
+            let [currency, default] = [currency, default].map(str::to_owned);
+            Rated { currency, default, rate, at_ms }
+        }))
     }
 
     /// One obligation.

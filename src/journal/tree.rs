@@ -32,7 +32,8 @@ const LOCK_TRIES: u32 = 200;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(super) enum Tree {
-    /// `schema`, `identity`, `head`, and for each ledger with channels the height to read next.
+    /// `schema`, `identity`, `head`, for each ledger with channels the height to read next, and
+    /// for each currency whose rate is told the last.
     Meta = 1,
     /// seq -> the entry's body. Never written again, and never removed.
     Entries = 2,

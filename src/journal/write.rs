@@ -8,7 +8,7 @@ use super::reclaim::Reclaim;
 use super::settle::Settle;
 use super::watch::Watch;
 use crate::record::Record;
-use crate::terms::SessionId;
+use crate::terms::{Rate, SessionId};
 use sdpp_ledger::{Account, Call, Evidence, LedgerId, Reference, Signed, TxId};
 
 /// One change of the journal.
@@ -105,6 +105,8 @@ pub enum Write {
     /// A channel's best voucher is to be redeemed, as far as anything is missing; see
     /// [`super::settle`]. Else nothing changes.
     Settle(Box<Settle>),
+    /// What a currency was quoted at last; see [`super::Reader::rated`].
+    Rated(Rated),
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.
@@ -112,6 +114,19 @@ pub enum Write {
         /// When, in milliseconds since 1970 UTC.
         due_ms: u64,
     },
+}
+
+/// A rate that a quote was made at. It is no entry: menus and orders carry the quotes that count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rated {
+    /// The currency.
+    pub currency: String,
+    /// The one that it is counted in.
+    pub default: String,
+    /// The currency's smallest units for one of the default one's.
+    pub rate: Rate,
+    /// When, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
 }
 
 /// Intent, number and signed bytes of one transaction, in one write.

@@ -58,9 +58,18 @@ pub enum Heard {
 pub struct Book {
     limits: Limits,
     sources: Vec<Entry>,
-    /// The quote that later ones are measured by, and the last that was made.
-    measure: Option<Quote>,
-    last: Option<Quote>,
+    /// What later quotes are measured by, and the last that was made.
+    measure: Option<Made>,
+    last: Option<Made>,
+}
+
+/// A quote that was made, as later ones are measured by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Its rate.
+    pub rate: Rate,
+    /// When it was made, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
 }
 
 /// What is known of a source.
@@ -151,6 +160,19 @@ impl Book {
         Book { limits, sources, measure: None, last: None }
     }
 
+    /// Goes on from the last quote that an earlier process made: later ones are measured by it as
+    /// if there had been no restart.
+    pub fn go_on_from(&mut self, last: Made, now_ms: u64) {
+        // By our clock nothing was made later than now.
+        let last = Made { at_ms: last.at_ms.min(now_ms), ..last };
+        (self.measure, self.last) = (Some(last), Some(last));
+    }
+
+    /// The last quote that was made, as later ones are measured by it.
+    pub fn last(&self) -> Option<Made> {
+        self.last
+    }
+
     /// Takes what came of asking each source, in their order, and makes a quote of all that counts.
     ///
     /// # Errors
@@ -160,8 +182,9 @@ impl Book {
             entry.take(heard, now_ms);
         }
         let quote = self.quote(now_ms)?;
-        self.last = Some(quote.clone());
-        self.measure.get_or_insert_with(|| quote.clone());
+        // Every entry of a quote is plain, and there is one at least.
+        self.last = quote.rate().map(|rate| Made { rate, at_ms: now_ms });
+        self.measure = self.measure.or(self.last);
         Ok(quote)
     }
 
@@ -207,14 +230,12 @@ impl Book {
     /// add up within it. When it is over, the last that was made begins the next.
     fn steady(&mut self, rate: Rate, now_ms: u64) -> Result<(), WhyNot> {
         let Limits { largest_jump_permille: permille, jump_within_ms, .. } = self.limits;
-        let is_over = |quote: &Quote| now_ms.saturating_sub(quote.at.0) > jump_within_ms;
+        let is_over = |made: &Made| now_ms.saturating_sub(made.at_ms) > jump_within_ms;
         if self.measure.as_ref().is_some_and(is_over) {
-            self.measure = self.last.clone().filter(|last| !is_over(last));
+            self.measure = self.last.filter(|last| !is_over(last));
         }
-        let Some(from) = self.measure.as_ref().and_then(|quote| Some((quote.rate()?, quote.at)))
-        else {
-            return Ok(());
-        };
+        let Some(measure) = self.measure else { return Ok(()) };
+        let from = (measure.rate, Moment(measure.at_ms));
         match is_above(&rate, &from.0, permille) || is_below(&rate, &from.0, permille) {
             true => Err(WhyNot::Jump { to: rate, from, permille }),
             false => Ok(()),

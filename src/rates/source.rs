@@ -2,11 +2,16 @@
 //! limit in time and size, whatever is in it is a stranger's, and nothing here decides whether a
 //! rate is offered.
 
+#[cfg(feature = "rates-http")]
+mod http;
+
+#[cfg(feature = "rates-http")]
+pub use http::Server;
+
 use super::json::Pointer;
 use super::price::{Price, Units};
 use super::{Heard, Limits};
-use reqwest::{Client, StatusCode};
-use sdpp_ledger::{Account, Endpoint, Ledger, LedgerError, clean};
+use sdpp_ledger::{Account, Ledger, LedgerError, clean};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,10 +21,6 @@ use tokio::task::JoinSet;
 
 /// The longest answer that is read, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// How long an idle connection is kept: shorter than servers keep theirs, as a question that meets
-/// a closed one is an outage.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// All sources of one currency, and how they are asked.
 #[derive(Clone)]
@@ -51,6 +52,7 @@ pub struct Source {
 #[derive(Clone)]
 pub enum Place {
     /// A JSON document over HTTP.
+    #[cfg(feature = "rates-http")]
     Http {
         /// The server.
         server: Server,
@@ -80,50 +82,6 @@ pub struct Pointers {
     pub price: Pointer,
     /// When it was so. `None`: when it was asked for, or of a file when it was written.
     pub at: Option<Pointer>,
-}
-
-/// A server that is asked over HTTP.
-#[derive(Clone)]
-pub struct Server {
-    http: Client,
-    endpoint: Endpoint,
-}
-
-impl Server {
-    /// A server at a URL.
-    ///
-    /// # Errors
-    /// Where the TLS library cannot be set up.
-    pub fn new(endpoint: Endpoint) -> Result<Self, LedgerError> {
-        // A redirect would carry a key in the URL to another host, and another host's word here.
-        let builder = Client::builder().redirect(reqwest::redirect::Policy::none());
-        let builder = builder.pool_idle_timeout(IDLE);
-        let builder = if endpoint.is_loopback() { builder.no_proxy() } else { builder };
-        let no_client = |_| LedgerError::unavailable("no HTTP client can be made here");
-        Ok(Server { http: builder.build().map_err(no_client)?, endpoint })
-    }
-
-    /// Where it is.
-    pub fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    async fn ask(&self) -> Result<String, Trouble> {
-        let request = self.http.get(self.endpoint.url().clone());
-        let request = request.header("accept", "application/json");
-        let mut response = request.send().await.map_err(|error| broken(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(Trouble::Silent(format!("HTTP {}", response.status().as_u16())));
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Trouble::Nonsense(too_long()));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        String::from_utf8(bytes).map_err(|_| Trouble::Nonsense("it is no UTF-8".to_owned()))
-    }
 }
 
 /// Why a source tells no price, as [`Heard`] has it.
@@ -167,8 +125,10 @@ impl Source {
     }
 
     /// The price, and when it was so.
+    #[cfg_attr(not(feature = "rates-http"), allow(unused_variables))]
     async fn price(&self, now_ms: u64) -> Result<(Price, u64), Trouble> {
         match &self.place {
+            #[cfg(feature = "rates-http")]
             Place::Http { server, pointers } => {
                 let text = server.ask().await?;
                 pointers.read(&text, now_ms).map_err(Trouble::Nonsense)
@@ -194,7 +154,8 @@ impl Source {
     /// Its own words, without what of its URL is secret.
     fn clean(&self, words: &str) -> String {
         match &self.place {
-            Place::Http { server, .. } => server.endpoint.clean(words),
+            #[cfg(feature = "rates-http")]
+            Place::Http { server, .. } => server.endpoint().clean(words),
             Place::File { .. } | Place::Feed { .. } => clean(words, std::iter::empty()),
         }
     }
@@ -205,12 +166,6 @@ impl Pointers {
         let at_ms = self.at.as_ref().map_or(Ok(otherwise_ms), |at| at.time_ms(text))?;
         Ok((self.price.price(text)?, at_ms))
     }
-}
-
-/// The error's own text holds the URL, so it is not passed on.
-fn broken(error: &reqwest::Error) -> Trouble {
-    let what = if error.is_connect() { "no connection" } else { "the connection broke" };
-    Trouble::Silent(what.to_owned())
 }
 
 fn too_long() -> String {
@@ -238,5 +193,5 @@ fn in_file(path: &Path, pointers: &Pointers) -> Result<(Price, u64), String> {
     pointers.read(&text, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "rates-http"))]
 mod tests;

@@ -289,6 +289,30 @@ fn small_steps_do_not_add_up_to_a_jump() {
 }
 
 #[test]
+fn a_wild_quote_is_no_less_wild_after_a_restart() {
+    let mut before = Told::by(1, |_| ());
+    assert_eq!(before.say(&[1_000]), Ok(1_000));
+    let last = before.book.last().unwrap();
+    assert_eq!((last.rate, last.at_ms), (rate(1_000, 1_000), START_MS));
+    let restart = |after_s| {
+        let mut told = Told::by(1, |_| ());
+        told.later(after_s);
+        told.book.go_on_from(last, told.now_ms);
+        told
+    };
+    let why = restart(600).say(&[1_101]).unwrap_err();
+    assert!(why.contains("jumps by more than 100 permille: from 1000 for 1000"), "{why}");
+    assert_eq!(restart(600).say(&[1_100]), Ok(1_100));
+    assert_eq!(restart(601).say(&[5_000]), Ok(5_000), "it is too long ago to measure by");
+
+    // A clock that was ahead then does not hold up the menu for longer than one that was right.
+    let mut told = Told::by(1, |_| ());
+    told.book.go_on_from(Made { at_ms: START_MS + 1_000_000_000, ..last }, told.now_ms);
+    assert!(told.say(&[5_000]).is_err());
+    assert_eq!(told.later(601).say(&[5_000]), Ok(5_000));
+}
+
+#[test]
 fn a_fixed_rate_has_a_quote_that_makes_it() {
     let quote = fixed(rate(3, 7), START_MS, 5_000);
     assert_eq!((quote.rate(), quote.sources[0].source.as_str()), (Some(rate(3, 7)), "fixed"));

@@ -149,8 +149,9 @@ fn commands_say_who_we_are_on_a_network_and_get_coins_from_its_faucet() {
     let sent = network.ask(&["ledger", "fund", "1500000000", "--account", &poor], "rich");
     assert_eq!(sent["balance"], "1500000000", "{sent}");
     let (exit, said) = network.check("poor");
-    let who = format!("iota  account {poor}  holds 1.500000000 IOTA");
+    let who = format!("iota  account {poor} on iota:");
     assert!(exit == 0 && said.contains(&who), "{said}");
+    assert!(said.contains("\n  holds 1.500000000 IOTA\n"), "{said}");
     let (exit, said) =
         network.said(&["ledger", "tx", "G4fiwXdG4bWKPcxPHnLXxfozSxoYEnFKxz5ZWiuAnBaZ"], "rich");
     assert_eq!(exit, 1, "{said}");

@@ -42,12 +42,14 @@ mod network;
 mod offers;
 mod place;
 #[allow(dead_code, reason = "shared with the tests of what asks it, which use more of it")]
+#[cfg(feature = "rates-http")]
 mod prices;
 #[cfg(feature = "ethereum")]
 #[path = "../../ledgers/ethereum/tests/rig/proxy.rs"]
 #[allow(dead_code, reason = "shared with the tests of the ledger, which use more of it")]
 mod proxy;
 mod prune;
+#[cfg(feature = "rates-http")]
 mod rates;
 mod reclaim;
 mod redeeming;

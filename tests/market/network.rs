@@ -114,8 +114,8 @@ fn what_the_script_writes_sells_and_buys_at_once_for_money_and_for_promises() {
         let (exit, said) = network.check(&format!("{side}.toml"));
         assert_eq!(exit, 0, "{said}");
         assert!(said.contains("all ledgers answer"), "{said}");
-        let who = format!("fabric  account {}  holds 1000000.000000 USD", network.account(side));
-        assert!(said.contains(&who), "{said}");
+        let who = format!("fabric  account {} on fabric:", network.account(side));
+        assert!(said.contains(&who) && said.contains("\n  holds 1000000.000000 USD\n"), "{said}");
     }
     let mut sell = sdpp();
     sell.args(["sell", "--listen", "127.0.0.1:0", "--config"]);

@@ -128,6 +128,26 @@ fn a_currency_leaves_the_menu_when_its_rate_is_stale_or_wild_and_comes_back_by_i
 }
 
 #[test]
+fn a_seller_that_restarts_in_the_moment_of_a_wild_quote_does_not_believe_it() {
+    let say = |price: &str| Way::Say(format!("{{\"price\": {price}}}"));
+    let (one, two) = (Prices::start(say("0.5")), Prices::start(say("0.5")));
+    let sources = format!("{}{}", over_http(&one, "one"), over_http(&two, "two"));
+    let mut place = Place::open(Setting { topics: currency(&sources), ..Setting::default() });
+    on_menu(&place, "2", "1");
+    place.close();
+    one.turn(say("0.05"));
+    two.turn(say("0.05"));
+    place.sell();
+    assert_eq!(offered(&place.address), None, "not even to the first who asks");
+    let why = off_menu(&place, "jumps by more than 100 permille");
+    assert!(why.contains("from 2 for 1 at ") && why.ends_with("to 20 for 1"), "{why}");
+    one.turn(say("0.5"));
+    two.turn(say("0.5"));
+    on_menu(&place, "2", "1");
+    place.close();
+}
+
+#[test]
 fn a_file_is_a_source_and_what_each_source_answers_is_told_before_anything_is_sold() {
     let server = Prices::start(Way::Say("{\"price\": \"2.5\"}".to_owned()));
     let file = "{ kind = \"file\", path = \"eur.txt\", max_age_s = 86400 },";

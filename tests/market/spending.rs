@@ -112,6 +112,46 @@ fn a_day_s_ceiling_counts_what_was_spent_over_restarts() {
 }
 
 #[test]
+fn a_day_s_ceiling_counts_what_is_pruned_on_that_day() {
+    let (place, began) = (place(), today());
+    let per_day = "max_total = \"1000000\"\nmax_per_day = 2500";
+    change(&place, "buyer", "max_total = \"1000000\"", per_day);
+    let sdp = ["--currency", "SDP"];
+    let (exit, _, said) = buy(&place, 95, &sdp);
+    assert_eq!(exit, 0, "{said}");
+    let mut prune = sdpp();
+    prune.args(["journal", "prune", "--json", "--older", "0s", "--journal"]);
+    let (exit, text) = told(prune.arg(place.journal("buyer")));
+    assert_eq!(exit, 0, "{text}");
+    let pruned: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(pruned["sessions"], 1, "{pruned}");
+    let (_, bill, said) = bill(&place, 30, &sdp);
+    let (exit, _, bought) = buy(&place, 31, &sdp);
+    if today() != began {
+        return eprintln!("SKIPPED: it is another day");
+    }
+    assert_eq!(bill["choices"][0]["left_today"], "600", "{bill}{said}");
+    assert!(exit == 1 && bought.contains("31 items cost 620 SDP, our ceiling is 600"), "{bought}");
+}
+
+#[test]
+fn a_bill_is_at_the_prices_that_a_seller_has_for_this_buyer() {
+    let mut place = place();
+    let (_, told, _) = bill(&place, 10, &["--currency", "SDP"]);
+    assert_eq!(told["choices"][0]["cost"], "200", "{told}");
+    let key = place.key("buyer").public();
+    let own = "[[topics.co2.prices]]\nbuyer = \"House\"\nprice = \"15\"\n";
+    let own = format!("{own}[peers]\nHouse = \"{key}\"\n[records]");
+    change(&place, "seller", "[records]", &own);
+    place.sell();
+    let (exit, told, said) = bill(&place, 10, &["--currency", "SDP"]);
+    assert_eq!((exit, &told["choices"][0]["cost"]), (0, &json!("150")), "{said}{told}");
+    let (exit, bought, said) = buy(&place, 10, &["--currency", "SDP"]);
+    assert_eq!((exit, &bought["paid"]), (0, &json!("150")), "{said}");
+    place.close();
+}
+
+#[test]
 fn a_bill_is_shown_before_any_money_moves_and_nothing_is_left_behind() {
     let mut place = place();
     let (exit, told, said) = bill(&place, 95, &[]);

@@ -106,8 +106,7 @@ impl Market {
     /// A side's statements, compared with all the ledgers.
     fn audit(&self, side: &str) -> Vec<Value> {
         let mut audit = sdpp();
-        audit.args(["audit", "--format", "json", "--journal"]);
-        audit.arg(self.path(&format!("{side}-journal"))).arg("--config");
+        audit.args(["audit", "--format", "json", "--config"]);
         let output = audit.arg(self.path(&format!("{side}.toml"))).output().unwrap();
         assert_done(&output);
         statements(&output.stdout)

@@ -35,11 +35,12 @@ use std::path::PathBuf;
 /// hold, and how its channels stand there; no key is needed for that.
 #[derive(Args)]
 #[command(after_help = "Example:
-  sdpp audit --journal seller-journal --config seller.toml
+  sdpp audit --config seller.toml
   sdpp audit --journal seller-journal --format csv --since 2026-01-01 --until 2026-03-31")]
 pub(super) struct Audit {
-    #[command(flatten)]
-    book: Where,
+    /// The journal's folder: `dir` in [journal] of the config. Without it, the one that --config names.
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    journal: Option<PathBuf>,
     /// This session only.
     #[arg(long, value_name = "ID")]
     session: Option<SessionId>,
@@ -75,7 +76,10 @@ impl Audit {
     pub(super) fn run(self) -> Outcome {
         let config = self.config.as_deref().map(Config::load).transpose()?;
         let names = Names::of(config.as_ref());
-        let mut book = self.book.open()?;
+        let named = config.as_ref().map(|config| config.journal.dir.clone());
+        let folder = self.journal.clone().or(named);
+        let folder = folder.ok_or_else(|| Failure::usage("which journal? --journal DIR"))?;
+        let mut book = Where::in_folder(folder).open()?;
         let fold = |identity| match self.session {
             Some(session) => Fold::of_session(identity, session),
             None => Fold::new(identity),

@@ -4,8 +4,8 @@ use super::online::Words;
 use super::pick::Names;
 use super::{Format, json, sheet};
 use crate::audit::{
-    Approval, Approved, By, Escrowed, Fees, LegStatement, Problem, Remainder, Report, Seen, Span,
-    Statement, Totals,
+    Approval, Approved, By, Escrowed, Fees, LegStatement, Money, Problem, Remainder, Report, Seen,
+    Span, Statement, Totals,
 };
 use crate::cli::exit::Outcome;
 use crate::cli::out;
@@ -13,7 +13,7 @@ use crate::cli::remainders::plain;
 use crate::journal::Head;
 use crate::message::{Moment, Paced, legible};
 use crate::terms::{Method, Role};
-use sdpp_ledger::{Amount, LedgerId, PublicKey};
+use sdpp_ledger::{Amount, Asset, LedgerId, PublicKey};
 
 /// What is printed, and how.
 pub(super) struct Shown<'a> {
@@ -284,10 +284,23 @@ fn sums(shown: &Shown<'_>) -> Outcome {
     out::table(&rows)?;
     for ((by, ledger), fees) in &totals.fees {
         if *by == By::Currency && !fees.is_nothing() {
-            out::line(format!("our fees in all: {}", coins(ledger, fees)))?;
+            out::line(format!("our fees in all: {}", in_coin(&totals, ledger, fees)))?;
         }
     }
     out::line("")
+}
+
+/// The same in whole coins where a session was paid in the ledger's own, as its decimals stand there.
+fn in_coin(totals: &Totals, ledger: &LedgerId, fees: &Fees) -> String {
+    let is_coin = |money: &&Money| money.ledger == *ledger && money.asset == Asset::coin();
+    let coin = totals.money.keys().map(|(_, money)| money).find(is_coin);
+    let (Some(coin), Some(fee), Some(rebate)) = (coin, fees.fee, fees.rebate) else {
+        return coins(ledger, fees);
+    };
+    let text =
+        |amount: Amount| format!("{} {}", amount.to_decimal(coin.decimals), legible(&coin.name));
+    let paid = format!("{} on {ledger}", text(fee));
+    if rebate.is_zero() { paid } else { format!("{paid}, after {} given back", text(rebate)) }
 }
 
 fn label(by: &By, names: &Names) -> (&'static str, String) {

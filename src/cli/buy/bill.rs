@@ -1,5 +1,6 @@
 //! `sdpp buy --dry-run`: what it would cost in each of our currencies, and in which it would be paid.
-//! The seller is asked for its menu and hears nothing; ledgers are asked and nothing is signed.
+//! The seller is asked for its menu, and hears who asks only where it has prices for single buyers;
+//! ledgers are asked and nothing is signed.
 
 use super::spending::{left_today, limit, pinned, spending, spent_today};
 use super::{Buy, policy, seller_key};
@@ -13,7 +14,8 @@ use crate::cli::{menu, out};
 use crate::config::ledgers::{Keyring, Opened};
 use crate::config::{Buyer as BuyerConfig, Config, Spending};
 use crate::journal::{OpenChannel, PAGE_MAX};
-use crate::message::{Menu, legible};
+use crate::message::{Menu, Quoted, legible};
+use crate::rates::FIXED;
 use crate::record::Act;
 use crate::session::{Bid, PinnedCurrency, Wish, bids};
 use crate::terms::{Method, Role, Terms};
@@ -79,11 +81,12 @@ struct Till<'a> {
 
 pub(super) async fn show(ask: &Buy, config: &Config, buyer: &BuyerConfig) -> Outcome {
     let (known, spending) = (seller_key(ask, buyer)?, spending(ask, buyer)?);
-    let address = ask.address.clone();
-    let asked = tokio::task::spawn_blocking(move || menu::ask(&address, MENU_WAIT)).await;
-    let menu = asked.map_err(|error| Failure::new(Exit::Failed, error))??;
     let mut keys = Keyring::default();
     let signer = keys.open(&config.identity)?.public();
+    let address = ask.address.clone();
+    let asking = move || menu::ask(&address, MENU_WAIT, Some(signer));
+    let asked = tokio::task::spawn_blocking(asking).await;
+    let menu = asked.map_err(|error| Failure::new(Exit::Failed, error))??;
     let opened = open(config, &spending, &mut keys).await;
     let mut book = Book::find(&config.journal.dir)?;
     let spent = match &mut book {
@@ -162,8 +165,7 @@ impl Till<'_> {
         if let Some(offer) = &bid.offer {
             line.rate = Some(format!("{} for {}", offer.rate.numerator, offer.rate.denominator));
             let quoted = offer.quote.iter().flat_map(|quote| &quote.sources);
-            line.sources =
-                quoted.map(|one| format!("{} at {}", legible(&one.source), one.at)).collect();
+            line.sources = quoted.map(told_by).collect();
         }
         let Some(ledger) = self.ledger_of(bid) else { return line };
         line.spendable = ledger.spendable(&ours.asset).await.ok();
@@ -290,7 +292,11 @@ impl Till<'_> {
                 let coin = named(self.config, on, &Asset::coin());
                 format!("{of}: {times_text}{}", coin.money(*each))
             }
-            Err(error) => format!("{of}: {times_text}not known yet: {error}"),
+            // It may be there, and unable to tell what would come of what is not so yet.
+            Err(LedgerError::Unavailable { what, .. }) => {
+                format!("{of}: {times_text}not known yet: {what}")
+            }
+            Err(error) => format!("{of}: {times_text}not known: {error}"),
         };
         Fee { of, times, each: each.ok(), text }
     }
@@ -322,6 +328,14 @@ impl Till<'_> {
             }
         }
         lines
+    }
+}
+
+/// Who says a rate, and when.
+fn told_by(one: &Quoted) -> String {
+    match one.source.as_str() {
+        FIXED => "the seller, fixed".to_owned(),
+        source => format!("{} at {}", legible(source), one.at),
     }
 }
 

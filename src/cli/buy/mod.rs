@@ -81,7 +81,8 @@ pub(super) struct Buy {
     #[arg(long)]
     trust_on_first_use: bool,
     /// Show the bill and buy nothing: what it would cost in each currency of the config, and in which
-    /// it would be paid. Nothing is signed, and the seller hears nothing.
+    /// it would be paid. Nothing is signed, and the seller hears our public key alone, where
+    /// it has prices for single buyers.
     #[arg(long, conflicts_with = "output")]
     dry_run: bool,
     /// One JSON object about the session on standard output; needs `--output` for the items, unless

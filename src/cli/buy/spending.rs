@@ -105,9 +105,14 @@ pub(super) fn spent_today(
             after = last.seq;
             let taken = page.iter().try_for_each(|entry| spent.take(&mut of_session, entry));
             taken.map_err(|why| {
-                let why =
-                    format!("what was spent today cannot be counted: session {session}: {why}");
-                Failure::new(Exit::Failed, why)
+                Failure::new(
+                    Exit::Failed,
+                    format!(
+                        "what was spent today (UTC) cannot be counted for max_per_day: session \
+                         {session}: {why}. Until midnight only a currency without max_per_day can \
+                         be paid in: name it with --currency"
+                    ),
+                )
             })?;
         }
     }

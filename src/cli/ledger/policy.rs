@@ -203,26 +203,23 @@ impl fmt::Display for Decided {
         let Decided { at, currency, ledger, channel, why, hand, policy, .. } = self;
         let when = if self.is_foreseen { "now".to_owned() } else { at.to_string() };
         let said = match (self.is_foreseen, self.settles) {
-            (false, true) => "settled",
-            (false, false) => "not settled",
-            (true, true) => "would be settled",
-            (true, false) => "would not be settled",
+            (false, true) => "redeemed",
+            (false, false) => "not redeemed",
+            (true, true) => "would be redeemed",
+            (true, false) => "would not be redeemed",
         };
+        writeln!(f, "{currency}  {when}  {said}: {}", why.told())?;
         let Hand { value, since_ms, fee } = hand;
-        write!(
-            f,
-            "{currency}  {when}  {said}: {}; {value} in hand on {channel} of {ledger}",
-            why.told()
-        )?;
         let age = Duration::from_secs(at.0.saturating_sub(*since_ms) / 1_000);
-        write!(f, " for {}, ", humantime::format_duration(age))?;
+        let age = humantime::format_duration(age);
+        writeln!(f, "  {value} of its smallest unit in hand for {age}, on {channel} of {ledger}")?;
         match fee {
-            Some(fee) => write!(f, "fee {fee}")?,
-            None => f.write_str("fee unknown")?,
+            Some(fee) => writeln!(f, "  redeeming it costs {fee} of the same unit")?,
+            None => f.write_str("  what redeeming it costs is not known\n")?,
         }
-        f.write_str("; settled")?;
+        f.write_str("  redeemed")?;
         if let Some(permille) = policy.fee_below_permille {
-            write!(f, " when the fee is below {permille} of 1000,")?;
+            write!(f, " when that is below {permille} permille of it,")?;
         }
         if let Some(age_ms) = policy.age_ms {
             let age = Duration::from_millis(age_ms);
@@ -231,6 +228,6 @@ impl fmt::Display for Decided {
         if let Some(exposure) = policy.exposure {
             write!(f, " from {exposure} on,")?;
         }
-        f.write_str(" and at the end")
+        f.write_str(" and when its session ends, as [settlement] says")
     }
 }

@@ -42,18 +42,15 @@ impl AskMenu {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
         let wait = Duration::from_secs(self.wait_s);
-        let menu = ask_as(&self.address, wait, self.buyer)?;
+        let menu = ask(&self.address, wait, self.buyer)?;
         if self.json { out::json(&menu) } else { show(&menu) }
     }
 }
 
-/// Asks for a menu, and checks that whoever has the key in it has signed it.
-pub(super) fn ask(address: &str, wait: Duration) -> Outcome<Menu> {
-    ask_as(address, wait, None)
-}
-
-/// The same as a buyer, whose own prices it has. To be that buyer takes no more than its public key.
-fn ask_as(address: &str, wait: Duration, buyer: Option<PublicKey>) -> Outcome<Menu> {
+/// Asks for a menu, and checks that whoever has the key in it has signed it. Where some buyers have
+/// prices of their own, `buyer` is named, and the menu has its prices: to ask as a buyer takes no more
+/// than its public key.
+pub(super) fn ask(address: &str, wait: Duration, buyer: Option<PublicKey>) -> Outcome<Menu> {
     let mut counter = Counter::connect(address, wait)?;
     let menu = counter.menu()?;
     if buyer.is_none() || !menu.prices_by_buyer {

@@ -3,6 +3,7 @@
 use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::message::{CurrencyOffer, Menu, Priced, SpecialPrice, legible};
+use crate::rates::FIXED;
 use crate::terms::Rate;
 use sdpp_ledger::Amount;
 
@@ -125,10 +126,17 @@ fn orders(offer: &CurrencyOffer) -> String {
 
 fn quoted(offer: &CurrencyOffer) -> String {
     let Some(quote) = &offer.quote else { return String::new() };
-    let sources: Vec<String> = quote.sources.iter().map(|one| legible(&one.source)).collect();
     let doubt = if offer.is_as_quoted() { "" } else { ", which do NOT make this rate" };
     let (at, until) = (quote.at, quote.expires_at);
-    format!("{at} by {}{doubt}, good until {until}", legible(&sources.join(", ")))
+    match quote.sources.as_slice() {
+        // The menu as a whole says until when.
+        [one] if one.source == FIXED => format!("{FIXED}{doubt}"),
+        sources => {
+            let sources: Vec<String> = sources.iter().map(|one| legible(&one.source)).collect();
+            let sources = legible(&sources.join(", "));
+            format!("{at} by {sources}{doubt}, good until {until}")
+        }
+    }
 }
 
 /// Where each currency lives, and who is paid there.

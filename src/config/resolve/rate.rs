@@ -185,6 +185,11 @@ fn place(
     let time = |text: Option<String>| text.map(|text| pointer("at", text)).transpose();
     Ok(match written.kind {
         RateSourceKind::Http => {
+            if !cfg!(feature = "rates-http") {
+                let what = "this sdpp was built without rates over HTTP: build one with \
+                            `--features rates-http`, or have a file tell the price";
+                return Err(of.wrong("kind", what));
+            }
             let url = written.url.as_ref().ok_or_else(|| {
                 missing("where is it? url = \"https://prices.example/eth-usd\", and pointer")
             })?;

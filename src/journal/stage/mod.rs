@@ -139,6 +139,7 @@ impl<'a> Stage<'a> {
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Prune(pruning) => self.prune(&pruning),
             Write::Settle(settle) => self.settle(*settle),
+            Write::Rated(rated) => self.rated(&rated),
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }

@@ -1,4 +1,5 @@
-//! What a buyer has earned or owes is counted in the same write as the facts that say so.
+//! What is no entry and lasts all the same: what a buyer has earned or owes, counted in the same
+//! write as the facts that say so, and the last rates.
 
 use super::{Fault, Stage};
 use crate::journal::damaged;
@@ -7,6 +8,7 @@ use crate::journal::facts::Session;
 use crate::journal::keys;
 use crate::journal::obligation::{Obligation, State};
 use crate::journal::tree::Tree;
+use crate::journal::write::Rated;
 use crate::record::{Act, Record};
 use crate::standing::{Standing, Tally};
 use crate::terms::Purpose;
@@ -27,6 +29,12 @@ impl Stage<'_> {
             return Ok(());
         }
         self.put_row("a standing", Tree::Standings, key, &standing)
+    }
+
+    /// A currency's last rate takes the place of the one before.
+    pub(super) fn rated(&mut self, rated: &Rated) -> Result<(), Fault> {
+        let key = keys::rated(&rated.currency, &rated.default);
+        self.put_row("a rate", Tree::Meta, key, &(rated.rate, rated.at_ms))
     }
 
     /// A payment that a buyer has claimed is final.
