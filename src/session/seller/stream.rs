@@ -421,10 +421,12 @@ impl Stream {
     pub(super) fn pace_facts(&self) -> PaceFacts {
         let (place, items) = (self.place(), self.windows.items());
         let tab = self.tabs.at(place);
-        let room = tab.purse.as_ref().map(|purse| {
-            let owed = self.agreed().owed_in(place, items).unwrap_or_default();
-            tab.currency.rate.in_default(purse.room().saturating_sub(owed))
-        });
+        let owed = |items| self.agreed().owed_in(place, items).unwrap_or(Amount::new(u128::MAX));
+        let all = self.terms.quantity.map(owed);
+        // Where it has room for all that is ordered it is never too thin.
+        let purse = tab.purse.as_ref().filter(|purse| all.is_none_or(|all| all > purse.room()));
+        let room = purse
+            .map(|purse| tab.currency.rate.in_default(purse.room().saturating_sub(owed(items))));
         let unsettled = self.unsettled();
         PaceFacts {
             pace: self.agreed().pace(self.next_from()),
