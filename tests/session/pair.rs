@@ -494,6 +494,13 @@ impl Pair {
         match output {
             Output::Record { session, record } => {
                 side.session = Some(session);
+                if let Record::Reserved { to_seq } = *record {
+                    let before = side.records.iter().rev().find_map(|record| match record {
+                        Record::Reserved { to_seq } => Some(*to_seq),
+                        _ => None,
+                    });
+                    assert!(before < Some(to_seq), "the journal takes no range that does not grow");
+                }
                 side.records.push((*record).clone());
                 if record.owed().is_some() {
                     self.waiting.push_back((role, *record));

@@ -45,6 +45,8 @@ pub(super) struct Stream {
     /// Items that the source gave and that have not left: they were asked for before a credit note
     /// was proposed, and wait with it for the buyer's signature.
     pub(super) ready: VecDeque<Vec<u8>>,
+    /// The last item that is reserved on disk.
+    pub(super) reserved_seq: u64,
 }
 
 /// An invoice that waits for its anchor's transaction.
@@ -104,7 +106,7 @@ impl Stream {
         let (untold, ready) = (Vec::new(), VecDeque::new());
         let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
-        let credit = Granted::new(&terms);
+        let (credit, reserved_seq) = (Granted::new(&terms), terms.credit_items());
         Ok(Stream {
             offer,
             terms,
@@ -118,6 +120,7 @@ impl Stream {
             rule,
             credit,
             unwell: BTreeSet::new(),
+            reserved_seq,
         })
     }
 
@@ -382,12 +385,6 @@ impl Stream {
         let place = self.agreed().leg_place(to_seq);
         self.tabs.at_mut(place).add(bill);
         self.see_to_pace();
-    }
-
-    /// Reserves the seqs that may leave once all items up to this one have.
-    pub(super) fn reserve(&self, seq: u64, out: &mut Outputs) {
-        let credit = self.agreed().pace(seq.saturating_add(1)).credit_items();
-        out.record(Record::Reserved { to_seq: seq.saturating_add(credit) });
     }
 
     /// The anchor that a message of ours owes, where the seller keeps records.
