@@ -58,6 +58,15 @@ impl Standing {
     }
 }
 
+/// What is known of a buyer when a window of one of its sessions is closed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Over all of its sessions, when this one began.
+    pub standing: Standing,
+    /// What its other sessions may leave unpaid now: what was earned is shared among them.
+    pub elsewhere: Amount,
+}
+
 /// How a seller trusts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacePolicy {
@@ -84,17 +93,19 @@ impl PacePolicy {
     }
 
     /// The pace that a session is to go on at, and why; `None` where it is the one that it has.
-    pub fn pace(&self, standing: &Standing, facts: &PaceFacts) -> Option<(Pace, PaceReason)> {
-        let (pace, why) = self.target(standing, facts);
+    pub fn pace(&self, known: &Known, facts: &PaceFacts) -> Option<(Pace, PaceReason)> {
+        let (pace, why) = self.target(known, facts);
         (pace != facts.pace).then_some((pace, why))
     }
 
     /// The pace that this buyer is good for, and what holds it there.
     ///
     /// It is a step of [`PacePolicy::steps`]: no more of it may be unpaid than was earned, less what
-    /// is owed, and no more than its channel can bear.
-    pub fn target(&self, standing: &Standing, facts: &PaceFacts) -> (Pace, PaceReason) {
+    /// is owed and what its other sessions may leave unpaid, and no more than its channel can bear.
+    pub fn target(&self, known: &Known, facts: &PaceFacts) -> (Pace, PaceReason) {
+        let Known { standing, elsewhere } = known;
         let granted = self.granted(sum(standing.earned, facts.settled));
+        let granted = granted.saturating_sub(*elsewhere);
         let earned = self.step(items(granted, facts.price));
         let most = (earned, PaceReason::Earned);
         let left = self.step(items(granted.saturating_sub(standing.owed), facts.price));

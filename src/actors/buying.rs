@@ -4,7 +4,7 @@ use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
-use crate::actors::funds::{afford, answers};
+use crate::actors::funds::{afford, answers, is_coming};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
@@ -115,6 +115,10 @@ impl Side for Buying {
             Output::TopUp { ledger, channel, amount } => {
                 return top_up(actor, &ledger, channel, amount, ctx);
             }
+            Output::Unfunded { passed, within_ms } => {
+                let (s, why) = (within_ms / 1_000, passed.join("; "));
+                tracing::warn!("money is on its way to us: it is waited for, {s} s at most: {why}");
+            }
             Output::Afford { ledger, asset, amount } => {
                 return look_at_funds(actor, &ledger, asset, amount, ctx);
             }
@@ -172,14 +176,29 @@ fn look_at_funds(
     let patience = side.patience;
     let asked = async move {
         answers(ledger.as_ref(), patience).await?;
-        afford(ledger.as_ref(), &asset, amount).await
+        // Before the account is looked at: what a block brings in between is seen there.
+        let is_coming = is_coming(ledger.as_ref(), &asset).await;
+        let afforded = afford(ledger.as_ref(), &asset, amount).await;
+        Ok(afforded.map_err(|why| Lacking { why, is_coming }))
     };
     let looked = in_time(actor.core.terms().is_some(), AFFORD_WITHIN, asked);
-    ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match looked {
+    ctx.spawn(looked.into_actor(actor).map(|looked, actor, ctx| match flat(looked) {
         Ok(()) => actor.tell(Input::Afforded, ctx),
-        Err(why) => not_funded(actor, why, ctx),
+        Err(lacking) => not_funded(actor, lacking, ctx),
     }));
     Ok(())
+}
+
+/// Why our account cannot pay so.
+struct Lacking {
+    why: String,
+    /// More is on its way to it.
+    is_coming: bool,
+}
+
+/// A ledger that is not there shows nothing that is on its way.
+fn flat<T>(asked: Result<Result<T, Lacking>, String>) -> Result<T, Lacking> {
+    asked.unwrap_or_else(|why| Err(Lacking { why, is_coming: false }))
 }
 
 /// What is asked for before there is a session may take as long as the menu holds. In a session that
@@ -198,11 +217,12 @@ async fn in_time<T>(
 
 /// We cannot pay so: before the order the next currency is taken, and a session that is under way goes
 /// on as it is.
-fn not_funded(actor: &mut Actor, why: String, ctx: &mut Ctx<Buying>) {
+fn not_funded(actor: &mut Actor, lacking: Lacking, ctx: &mut Ctx<Buying>) {
+    let Lacking { why, is_coming } = lacking;
     if actor.core.terms().is_some() {
         tracing::warn!(why, "the session does not turn to another currency");
     }
-    actor.tell(Input::NotFunded { why }, ctx);
+    actor.tell(Input::NotFunded { why, is_coming }, ctx);
 }
 
 /// Takes or opens a channel, and tells the core when it stands.
@@ -216,17 +236,22 @@ fn fund(
     let patience = actor.side.as_ref().map_or(Duration::MAX, |side| side.patience);
     let asked = async move {
         answers(funding.ledger.as_ref(), patience).await?;
-        funding.find_or_open(&wanted).await
+        let is_coming = is_coming(funding.ledger.as_ref(), &wanted.asset).await;
+        let funded = funding.find_or_open(&wanted).await;
+        Ok(funded.map_err(|why| Lacking { why, is_coming }))
     };
     let funded = in_time(actor.core.terms().is_some(), FUND_WITHIN, asked);
-    ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match funded {
+    ctx.spawn(funded.into_actor(actor).map(|funded, actor, ctx| match flat(funded) {
         Ok(Funded { channel, domain, base, ceiling, deposit, taken }) => {
             if let Some(side) = actor.side.as_mut() {
                 side.holds.push(taken);
             }
             actor.tell(Input::Funded { channel, domain, base, ceiling, deposit }, ctx);
         }
-        Err(why) => not_funded(actor, format!("no channel could be opened: {why}"), ctx),
+        Err(Lacking { why, is_coming }) => {
+            let why = format!("no channel could be opened: {why}");
+            not_funded(actor, Lacking { why, is_coming }, ctx);
+        }
     }));
     Ok(())
 }

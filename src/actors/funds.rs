@@ -74,6 +74,17 @@ pub async fn lack(
     Ok(None)
 }
 
+/// Whether more of an asset, or of the coin that fees are paid in, is on its way to our account. A
+/// ledger that does not say so shows nothing that could be waited for.
+pub async fn is_coming(ledger: &dyn Ledger, asset: &Asset) -> bool {
+    for asset in [asset, &Asset::coin()] {
+        if ledger.coming(asset).await.is_ok_and(|coming| coming > Amount::ZERO) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Waits until a ledger answers, so long at most.
 ///
 /// # Errors

@@ -141,7 +141,7 @@ fn begin(
         lent: Vec::new(),
         notes: Default::default(),
         trusting: shop.trusting,
-        stands: None,
+        asked: None,
     };
     let silence_max = Some(shop.first_message);
     let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)

@@ -37,7 +37,7 @@ pub struct Node {
 struct Connection {
     from: IpAddr,
     session: Option<Addr<SessionActor<Selling>>>,
-    stands: Option<Standing>,
+    asked: Option<Asked>,
 }
 
 /// A connection wants in.
@@ -61,7 +61,7 @@ pub struct Started {
 /// A session has its terms, or what its buyer asks for has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct Standing {
+pub struct Asked {
     /// Its connection.
     pub id: u64,
     /// The session.
@@ -77,7 +77,7 @@ pub struct Find(pub SessionId);
 
 /// Asks what buyers want credited and nobody has answered, of so many sessions at most.
 #[derive(Message)]
-#[rtype(result = "Vec<Standing>")]
+#[rtype(result = "Vec<Asked>")]
 pub struct AllAsked {
     /// The most.
     pub at_most: usize,
@@ -148,7 +148,7 @@ impl Node {
         }
         *here += 1;
         self.next_id += 1;
-        self.connections.insert(self.next_id, Connection { from, session: None, stands: None });
+        self.connections.insert(self.next_id, Connection { from, session: None, asked: None });
         Ok(self.next_id)
     }
 
@@ -194,12 +194,12 @@ impl Handler<Started> for Node {
     }
 }
 
-impl Handler<Standing> for Node {
+impl Handler<Asked> for Node {
     type Result = ();
 
-    fn handle(&mut self, stands: Standing, _: &mut Context<Self>) {
-        if let Some(connection) = self.connections.get_mut(&stands.id) {
-            connection.stands = Some(stands);
+    fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
+        if let Some(connection) = self.connections.get_mut(&asked.id) {
+            connection.asked = Some(asked);
         }
     }
 }
@@ -208,7 +208,7 @@ impl Handler<Find> for Node {
     type Result = Option<Addr<SessionActor<Selling>>>;
 
     fn handle(&mut self, Find(session): Find, _: &mut Context<Self>) -> Self::Result {
-        let is_it = |one: &&Connection| one.stands.as_ref().is_some_and(|s| s.session == session);
+        let is_it = |one: &&Connection| one.asked.as_ref().is_some_and(|s| s.session == session);
         self.connections.values().find(is_it)?.session.clone()
     }
 }
@@ -217,8 +217,8 @@ impl Handler<AllAsked> for Node {
     type Result = MessageResult<AllAsked>;
 
     fn handle(&mut self, AllAsked { at_most }: AllAsked, _: &mut Context<Self>) -> Self::Result {
-        let stands = self.connections.values().filter_map(|one| one.stands.as_ref());
-        let asked = stands.filter(|stands| !stands.asks.is_empty());
+        let asked = self.connections.values().filter_map(|one| one.asked.as_ref());
+        let asked = asked.filter(|asked| !asked.asks.is_empty());
         MessageResult(asked.take(at_most).cloned().collect())
     }
 }

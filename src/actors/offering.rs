@@ -29,10 +29,10 @@ const ONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The menu as it stands now; its clones show the same.
 #[derive(Debug, Clone)]
-pub struct Offering(Arc<RwLock<Standing>>);
+pub struct Offering(Arc<RwLock<Shown>>);
 
 #[derive(Debug)]
-struct Standing {
+struct Shown {
     /// `None` where no currency is left.
     offer: Option<Arc<Offer>>,
     left_out: Vec<LeftOut>,
@@ -107,8 +107,8 @@ impl Offering {
                 _ => heard.news.notified().await,
             }
         };
-        let standing = whole.standing(&known, &[], now_ms());
-        let offering = Offering(Arc::new(RwLock::new(standing)));
+        let news = whole.look_over(&known, &[], now_ms());
+        let offering = Offering(Arc::new(RwLock::new(news)));
         let shown = Arc::downgrade(&offering.0);
         actix::spawn(async move { whole.watch(heard, &shown, every).await });
         offering
@@ -129,8 +129,8 @@ impl Offering {
     /// # Errors
     /// Why nothing is, for strangers: what our account holds is not their business.
     pub fn now(&self) -> Result<Arc<Offer>, String> {
-        let standing = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let offer = standing.offer.as_ref().and_then(|offer| good(offer, now_ms()));
+        let news = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let offer = news.offer.as_ref().and_then(|offer| good(offer, now_ms()));
         let none = "this seller can be paid in no currency just now: its own accounts lack coin, \
                     or its rates are not known";
         offer.ok_or_else(|| none.to_owned())
@@ -195,14 +195,14 @@ async fn ask_ledgers(ledgers: Ledgers, heard: Weak<Heard>, every: Duration) {
 
 impl Whole {
     /// Shows what was heard, at once, and what time alone changes, every so often.
-    async fn watch(self, heard: Arc<Heard>, shown: &Weak<RwLock<Standing>>, every: Duration) {
+    async fn watch(self, heard: Arc<Heard>, shown: &Weak<RwLock<Shown>>, every: Duration) {
         loop {
             // Either is a reason to look again.
             let _ = tokio::time::timeout(every, heard.news.notified()).await;
             let Some(shown) = shown.upgrade() else { return };
             let before = shown.read().unwrap_or_else(PoisonError::into_inner).left_out.clone();
-            let standing = self.standing(&heard.facts(), &before, now_ms());
-            *shown.write().unwrap_or_else(PoisonError::into_inner) = standing;
+            let news = self.look_over(&heard.facts(), &before, now_ms());
+            *shown.write().unwrap_or_else(PoisonError::into_inner) = news;
         }
     }
 
@@ -212,7 +212,7 @@ impl Whole {
     }
 
     /// What is to be shown; what changed since `before` is said in the log.
-    fn standing(&self, facts: &Facts, before: &[LeftOut], now_ms: u64) -> Standing {
+    fn look_over(&self, facts: &Facts, before: &[LeftOut], now_ms: u64) -> Shown {
         let (mut menu, mut left_out) = (self.offer.menu.clone(), Vec::new());
         let known = facts.ledgers.as_ref();
         let why_not = |one: &mut CurrencyOffer| {
@@ -236,7 +236,7 @@ impl Whole {
         let Offer { key, policy, .. } = &self.offer;
         let is_something = !menu.currencies_accepted.is_empty();
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
-        Standing { offer: is_something.then(|| Arc::new(offer)), left_out }
+        Shown { offer: is_something.then(|| Arc::new(offer)), left_out }
     }
 
     /// Puts the newest rate and where it comes from beside a currency.

@@ -5,7 +5,7 @@ use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
-use crate::actors::node::{Leave, Node, Standing};
+use crate::actors::node::{Asked, Leave, Node};
 use crate::actors::offering::Offering;
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
@@ -63,7 +63,7 @@ pub struct Selling {
     /// How the buyer is trusted, and what settling costs.
     pub trusting: Trusting,
     /// What the node knows of the session.
-    pub stands: Option<Standing>,
+    pub asked: Option<Asked>,
 }
 
 /// Where the source is.
@@ -165,10 +165,10 @@ impl Side for Selling {
 fn tell(actor: &mut Actor) {
     let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
     side.notes.tell(|number| actor.core.note(number));
-    let stands = Standing { id: side.id, session, asks: actor.core.asks() };
-    if side.stands.as_ref() != Some(&stands) {
-        side.stands = Some(stands.clone());
-        side.node.do_send(stands);
+    let asked = Asked { id: side.id, session, asks: actor.core.asks() };
+    if side.asked.as_ref() != Some(&asked) {
+        side.asked = Some(asked.clone());
+        side.node.do_send(asked);
     }
 }
 
@@ -397,7 +397,7 @@ mod tests {
             lent: Vec::new(),
             notes: Waiting::default(),
             trusting: Trusting::new(PacePolicy::fixed(ANY), Fees::default()),
-            stands: None,
+            asked: None,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);

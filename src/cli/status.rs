@@ -251,17 +251,17 @@ fn told_unjust(unjust: &Unjust) -> Value {
 /// What buyers want credited and nobody has answered.
 async fn asks(asked: &Asked) -> Result<Vec<Value>, String> {
     let all = asked.node.send(AllAsked { at_most: ASKING_SHOWN }).await.map_err(text)?;
-    let asks = all.into_iter().flat_map(|stands| {
+    let asks = all.into_iter().flat_map(|asked| {
         let of_one = move |ask: crate::session::OpenAsk| {
             json!({
-                "session": stands.session,
+                "session": asked.session,
                 "ask": ask.number,
                 "item": ask.seq,
                 "reason": ask.reason,
                 "amount": ask.amount,
             })
         };
-        stands.asks.into_iter().map(of_one)
+        asked.asks.into_iter().map(of_one)
     });
     Ok(asks.collect())
 }

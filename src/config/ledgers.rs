@@ -290,7 +290,7 @@ impl Opened {
         amount: Amount,
     ) -> Result<Amount, LedgerError> {
         match &self.kind {
-            Kind::Embedded(node) => node.fund(account, asset, amount).await,
+            Kind::Embedded(node) => embedded::give(node, account, asset, amount).await,
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ethereum::send(ledger, account, asset, amount).await,
             #[cfg(feature = "fabric")]

@@ -129,6 +129,8 @@ pub enum Input<'a> {
     NotFunded {
         /// Why, for us.
         why: String,
+        /// More is on its way to our account there.
+        is_coming: bool,
     },
     /// Somebody wants this side to end in good order.
     Stop(Reason),
@@ -201,6 +203,13 @@ pub enum Output {
     },
     /// Buyer: this is what is paid in from here on.
     Paying(Paying),
+    /// Buyer: none of our currencies is funded, and something is on its way: we look again and again.
+    Unfunded {
+        /// What is not paid in, and why, each a sentence.
+        passed: Vec<String>,
+        /// How long we look at most, in milliseconds.
+        within_ms: u64,
+    },
     /// Buyer: find or open a channel, and answer with [`Input::Funded`] or [`Input::NotFunded`].
     Fund {
         /// What there must be room for: the session's cost where that is known, else what may be

@@ -25,8 +25,12 @@ fn facts(settled: u128) -> PaceFacts {
     }
 }
 
-fn earned(units: u128) -> Standing {
-    Standing { earned: Amount::new(units), ..Standing::default() }
+fn earned(units: u128) -> Known {
+    known(Standing { earned: Amount::new(units), ..Standing::default() })
+}
+
+fn known(standing: Standing) -> Known {
+    Known { standing, elsewhere: Amount::ZERO }
 }
 
 #[test]
@@ -41,7 +45,7 @@ fn windows_grow_first_and_then_how_many_may_be_unpaid() {
 #[test]
 fn a_new_buyer_begins_at_the_floor_and_grows_with_what_it_pays() {
     let policy = policy();
-    let at = |settled| policy.pace(&Standing::default(), &facts(settled));
+    let at = |settled| policy.pace(&Known::default(), &facts(settled));
     assert_eq!(at(0), None, "it has the floor already");
     assert_eq!(at(399), None, "7 items at 5 are a tenth of that");
     assert_eq!(at(400), Some((pace(8, 1), PaceReason::Earned)));
@@ -54,7 +58,7 @@ fn a_new_buyer_begins_at_the_floor_and_grows_with_what_it_pays() {
 fn each_brake_is_named_and_the_strongest_holds() {
     let policy = policy();
     let rich = earned(1_000_000);
-    let target = |standing: &Standing, facts: &PaceFacts| policy.target(standing, facts);
+    let target = |known: &Known, facts: &PaceFacts| policy.target(known, facts);
     let now = PaceFacts { pace: pace(30, 5), ..facts(0) };
     assert_eq!(target(&rich, &now), (pace(30, 5), PaceReason::Earned));
     let sick = PaceFacts { is_ledger_well: false, ..now };
@@ -63,10 +67,23 @@ fn each_brake_is_named_and_the_strongest_holds() {
     assert_eq!(target(&rich, &thin), (pace(16, 1), PaceReason::Thin), "and one window more");
     let empty = PaceFacts { room: Some(Amount::ZERO), ..now };
     assert_eq!(target(&rich, &empty), (pace(4, 1), PaceReason::Thin), "never below the floor");
-    let debtor = Standing { owed: Amount::new(100_000 - 5 * 16), ..rich };
+    let owed = Amount::new(100_000 - 5 * 16);
+    let debtor = known(Standing { owed, ..rich.standing });
     assert_eq!(target(&debtor, &now), (pace(16, 1), PaceReason::Missed));
     let wide = PaceFacts { room: Some(Amount::new(5 * 1_000)), ..now };
     assert_eq!(target(&debtor, &wide).1, PaceReason::Missed);
+}
+
+#[test]
+fn what_was_earned_is_shared_with_the_buyers_other_sessions() {
+    let policy = policy();
+    let target = |elsewhere| {
+        let known = Known { elsewhere: Amount::new(elsewhere), ..earned(10 * 5 * 30) };
+        policy.target(&known, &facts(0))
+    };
+    assert_eq!(target(0), (pace(30, 1), PaceReason::Earned));
+    assert_eq!(target(5 * 14), (pace(16, 1), PaceReason::Earned));
+    assert_eq!(target(5 * 30), (pace(4, 1), PaceReason::Earned), "the floor is everybody's");
 }
 
 #[test]
@@ -125,17 +142,19 @@ fn any_facts() -> impl Strategy<Value = PaceFacts> {
     })
 }
 
-fn any_standing() -> impl Strategy<Value = Standing> {
-    (0..1_000_000_u128, 0..10_000_u128)
-        .prop_map(|(paid, owed)| Standing { owed: Amount::new(owed), ..earned(paid) })
+fn any_known() -> impl Strategy<Value = Known> {
+    (0..1_000_000_u128, 0..10_000_u128, 0..10_000_u128).prop_map(|(paid, owed, elsewhere)| {
+        let standing = Standing { owed: Amount::new(owed), ..earned(paid).standing };
+        Known { standing, elsewhere: Amount::new(elsewhere) }
+    })
 }
 
 proptest! {
     #[test]
     fn never_above_the_most_nor_below_the_floor(
-        policy in any_policy(), standing in any_standing(), facts in any_facts(),
+        policy in any_policy(), known in any_known(), facts in any_facts(),
     ) {
-        let (pace, _) = policy.target(&standing, &facts);
+        let (pace, _) = policy.target(&known, &facts);
         prop_assert!((policy.floor.granularity..=policy.most.granularity).contains(&pace.granularity));
         let windows = policy.floor.credit_windows..=policy.most.credit_windows;
         prop_assert!(windows.contains(&pace.credit_windows));
@@ -143,13 +162,14 @@ proptest! {
 
     #[test]
     fn never_more_credit_than_was_earned_less_what_is_owed(
-        policy in any_policy(), standing in any_standing(), facts in any_facts(),
+        policy in any_policy(), known in any_known(), facts in any_facts(),
     ) {
-        let (pace, _) = policy.target(&standing, &facts);
+        let (pace, _) = policy.target(&known, &facts);
         let out = u128::from(pace.credit_items()) * facts.price.units();
+        let Known { standing, elsewhere } = known;
         let paid = standing.earned.units() + facts.settled.units();
         let granted = paid * u128::from(policy.earn_permille) / 1_000;
-        let granted = granted.saturating_sub(standing.owed.units());
+        let granted = granted.saturating_sub(standing.owed.units() + elsewhere.units());
         prop_assert!(pace == policy.floor || out <= granted, "{out} out, {granted} earned");
         let room = facts.room.map_or(u128::MAX, Amount::units);
         prop_assert!(pace == policy.floor || out <= room, "{out} out, {room} in the channel");
@@ -157,16 +177,16 @@ proptest! {
 
     #[test]
     fn who_pays_more_is_never_trusted_less(
-        policy in any_policy(), standing in any_standing(), facts in any_facts(),
+        policy in any_policy(), known in any_known(), facts in any_facts(),
         more in 0..1_000_000_u128, here in any::<bool>(),
     ) {
-        let (less, _) = policy.target(&standing, &facts);
-        let (mut standing, mut facts) = (standing, facts);
+        let (less, _) = policy.target(&known, &facts);
+        let (mut known, mut facts) = (known, facts);
         match here {
             true => facts.settled = Amount::new(facts.settled.units() + more),
-            false => standing.pay(Amount::new(more), 1),
+            false => known.standing.pay(Amount::new(more), 1),
         }
-        let (after, _) = policy.target(&standing, &facts);
+        let (after, _) = policy.target(&known, &facts);
         prop_assert!(after.granularity >= less.granularity);
         prop_assert!(after.credit_windows >= less.credit_windows);
     }

@@ -82,7 +82,8 @@ pub struct PaceFacts {
     pub settled: Amount,
     /// What those cost that are not.
     pub unsettled: Amount,
-    /// By escrow: what is left in the channel beyond all items sent.
+    /// By escrow: what is left in the channel beyond all items sent, unless that is enough for all
+    /// that is ordered.
     pub room: Option<Amount>,
     /// Whether the paying ledger does what it is asked to, as far as we know.
     pub is_ledger_well: bool,

@@ -12,6 +12,7 @@ mod legs;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
+mod prices;
 mod pruned;
 mod remainders;
 #[allow(dead_code)]

@@ -10,6 +10,7 @@ mod liars;
 #[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
+mod prices;
 mod properties;
 mod table;
 #[allow(dead_code)]

@@ -54,6 +54,8 @@ mod rates;
 mod reclaim;
 mod redeeming;
 #[cfg(feature = "ethereum")]
+mod reorg;
+#[cfg(feature = "ethereum")]
 mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;

@@ -93,6 +93,48 @@ fn where_nothing_is_left_all_reasons_are_told_to_us_and_none_to_the_seller() {
     assert!(said.contains("the buyer cannot go on") && !said.contains("18"), "{said}");
 }
 
+#[test]
+fn money_that_is_on_its_way_is_waited_for_where_nothing_else_can_be_paid() {
+    let mut pair = setting().start();
+    (pair.holds, pair.coming) = (Amount::new(17), Amount::new(1));
+    pair.run();
+    (pair.holds, pair.coming) = (Amount::new(18), Amount::ZERO);
+    pair.wait();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+    assert_eq!(pair.b.progress().paid, Amount::new(18));
+    let waits = pair.b.log.iter().filter_map(|output| match output {
+        Output::Unfunded { passed, within_ms } => Some((passed.clone(), *within_ms)),
+        _ => None,
+    });
+    let whats = ["GOLD", "SDP"].map(|name| name.to_owned() + " by transfer: too little for ");
+    let [(passed, within_ms)] = &waits.collect::<Vec<_>>()[..] else { panic!("said once") };
+    assert!(passed.iter().zip(&whats).all(|(one, what)| one.starts_with(what)), "{passed:?}");
+    assert_eq!(*within_ms, setting().buyer.patience_ms);
+}
+
+#[test]
+fn what_is_funded_is_paid_in_at_once_though_more_is_on_its_way() {
+    let mut pair = setting().start();
+    (pair.holds, pair.coming) = (Amount::new(18), Amount::new(1_000));
+    pair.run();
+    assert_eq!(paying(&pair)[0].currency, "SDP", "{}", pair.b.why());
+}
+
+#[test]
+fn money_that_does_not_come_is_waited_for_no_longer_than_our_patience() {
+    let patience_ms = setting().buyer.patience_ms;
+    let mut pair = setting().start();
+    (pair.holds, pair.coming) = (Amount::ZERO, Amount::new(1));
+    let before_ms = pair.now_ms;
+    pair.run();
+    while pair.b.closed.is_none() {
+        pair.wait();
+    }
+    assert!(pair.b.why().contains("nothing is ordered: GOLD by transfer"), "{}", pair.b.why());
+    let waited_ms = pair.now_ms - before_ms;
+    assert!((patience_ms - 1_000..=patience_ms).contains(&waited_ms), "{waited_ms}");
+}
+
 /// Whoever looks at the bill first sees what the session then does.
 #[test]
 fn the_bill_says_what_a_session_would_cost() {

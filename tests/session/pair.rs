@@ -276,6 +276,8 @@ pub struct Pair {
     replaced: Vec<TxId>,
     /// What the buyer's account holds.
     pub holds: Amount,
+    /// What is on its way to it.
+    pub coming: Amount,
     /// What the seller knows to be vouched, where that is not the buyer's base.
     pub known: Option<Amount>,
     /// Whose vouchers the seller shows.
@@ -340,6 +342,7 @@ impl Pair {
             raises: 0,
             replaced: Vec::new(),
             holds: Amount::new(u128::MAX),
+            coming: Amount::ZERO,
             known: None,
             vouches: 2,
             muted: None,
@@ -491,6 +494,13 @@ impl Pair {
         match output {
             Output::Record { session, record } => {
                 side.session = Some(session);
+                if let Record::Reserved { to_seq } = *record {
+                    let before = side.records.iter().rev().find_map(|record| match record {
+                        Record::Reserved { to_seq } => Some(*to_seq),
+                        _ => None,
+                    });
+                    assert!(before < Some(to_seq), "the journal takes no range that does not grow");
+                }
                 side.records.push((*record).clone());
                 if record.owed().is_some() {
                     self.waiting.push_back((role, *record));
@@ -523,11 +533,13 @@ impl Pair {
             }
             Output::Afford { amount, .. } => match amount > self.holds {
                 true => {
-                    self.tell(role, Input::NotFunded { why: format!("too little for {amount}") })
+                    let why = format!("too little for {amount}");
+                    let is_coming = self.coming > Amount::ZERO;
+                    self.tell(role, Input::NotFunded { why, is_coming });
                 }
                 false => self.tell(role, Input::Afforded),
             },
-            Output::Paying(_) => {}
+            Output::Paying(_) | Output::Unfunded { .. } => {}
             Output::Fund { ledger: on, .. } => {
                 let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
                 let id = if on == ledger() { 5 } else { 6 };

@@ -3,7 +3,7 @@
 use crate::pair::*;
 use sdpp::record::{End, Record};
 use sdpp::session::PaceRule;
-use sdpp::standing::{PacePolicy, Standing};
+use sdpp::standing::{Known, PacePolicy, Standing};
 use sdpp::terms::Pace;
 use sdpp_ledger::Amount;
 
@@ -25,7 +25,8 @@ fn setting() -> Setting {
 fn with(setting: Setting, policy: PacePolicy, standing: Standing) -> Pair {
     let mut pair = setting.start();
     pair.run_to(1);
-    pair.seller.follow(PaceRule::new(move |facts| policy.pace(&standing, facts)));
+    let known = Known { standing, elsewhere: Amount::ZERO };
+    pair.seller.follow(PaceRule::new(move |facts| policy.pace(&known, facts)));
     pair
 }
 

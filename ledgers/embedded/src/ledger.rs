@@ -76,6 +76,10 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
+    async fn coming(&self, asset: &Asset) -> Result<Amount> {
+        self.node.coming(self.account(), asset).await
+    }
+
     fn records(&self) -> Option<&dyn Records> {
         Some(self)
     }

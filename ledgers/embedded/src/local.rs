@@ -232,6 +232,7 @@ impl Inner {
                 Answer::History(chain.history(&account, rows(limit)))
             }
             Request::Balance(account, asset) => Answer::Balance(chain.balance(&account, &asset)),
+            Request::Coming(account, asset) => Answer::Balance(chain.coming(&account, &asset)),
             Request::Channel(id) => Answer::Channel(chain.channel(&id)),
             Request::Channels(account) => {
                 Answer::Channels(chain.channels(&account, rows(ROWS_MAX)))

@@ -50,6 +50,8 @@ pub enum Request {
     History(Account, u32),
     /// What an account holds of an asset.
     Balance(Account, Asset),
+    /// What waits for a block and brings an account more of an asset.
+    Coming(Account, Asset),
     /// A channel at final depth.
     Channel(ChannelId),
     /// Channels that an account pays into or is paid from, [`ROWS_MAX`] at most.
@@ -76,7 +78,7 @@ pub enum Answer {
     Tx(Option<TxRecord>),
     /// To [`Request::History`].
     History(Vec<TxRecord>),
-    /// To [`Request::Balance`].
+    /// To [`Request::Balance`] and [`Request::Coming`].
     Balance(Amount),
     /// To [`Request::Channel`].
     Channel(Option<Channel>),
@@ -139,6 +141,12 @@ impl dyn Node {
     /// What an account holds after the newest block, in the asset's smallest unit.
     pub async fn balance(&self, account: &Account, asset: &Asset) -> Result<Amount> {
         let request = Request::Balance(account.clone(), asset.clone());
+        ask!(self, request, Answer::Balance(amount) => amount)
+    }
+
+    /// What waits for a block and brings an account more, in the asset's smallest unit.
+    pub async fn coming(&self, account: &Account, asset: &Asset) -> Result<Amount> {
+        let request = Request::Coming(account.clone(), asset.clone());
         ask!(self, request, Answer::Balance(amount) => amount)
     }
 

@@ -66,8 +66,13 @@ impl Pool {
 
     /// The one with this id.
     pub fn find_id(&self, id: &TxId) -> Option<&Tx> {
+        self.txs().find(|tx| tx.id == *id)
+    }
+
+    /// All that wait.
+    pub fn txs(&self) -> impl Iterator<Item = &Tx> {
         let all = self.by_account.values().flat_map(BTreeMap::values);
-        all.map(|waiting| &waiting.tx).find(|tx| tx.id == *id)
+        all.map(|waiting| &waiting.tx)
     }
 
     /// The lowest number from `next` on that nothing here uses.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key, Ledger,
+    Account, Amount, Asset, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key, Ledger,
     LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
 };
 use serde_json::json;
@@ -311,6 +311,10 @@ impl Ledger for EthereumLedger {
 
     async fn cost(&self, call: &Call) -> Result<Amount> {
         self.priced(call).await
+    }
+
+    async fn coming(&self, asset: &Asset) -> Result<Amount> {
+        self.coming_in(asset).await
     }
 
     async fn feed(&self, contract: &Account) -> Result<Feed> {

@@ -11,11 +11,15 @@ use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Claim, Finality, LedgerError, Payments, Result, Signed, Transfer,
+    Account, Amount, Asset, Call, Claim, Finality, Ledger, LedgerError, Payments, Result, Signed,
+    Transfer,
 };
 use serde_json::json;
 use std::fmt::Display;
 use std::sync::Arc;
+
+/// The newest block there is.
+const LATEST: &str = "latest";
 
 #[async_trait]
 impl Payments for EthereumLedger {
@@ -29,7 +33,16 @@ impl Payments for EthereumLedger {
 
     async fn balance(&self, account: &Account, asset: &Asset) -> Result<Amount> {
         let (account, token) = (names::address(account)?, names::token(asset)?);
-        self.chain.nodes.ask(|node| Box::pin(self.chain.holds(node, account, token))).await
+        self.chain.nodes.ask(|node| Box::pin(self.chain.holds(node, account, token, LATEST))).await
+    }
+}
+
+impl EthereumLedger {
+    /// By how much more of an asset we hold once the node's pool is mined.
+    pub(crate) async fn coming_in(&self, asset: &Asset) -> Result<Amount> {
+        let (account, token) = (names::address(self.account())?, names::token(asset)?);
+        let nodes = &self.chain.nodes;
+        nodes.ask(|node| Box::pin(self.chain.coming(node, account, token))).await
     }
 }
 
@@ -57,10 +70,21 @@ impl Chain {
         effective(self.told(&node, place, Some(&call), seen.from).await?)
     }
 
-    async fn holds(&self, node: Arc<Rpc>, account: Address, token: Address) -> Answer<Amount> {
+    async fn coming(&self, node: Arc<Rpc>, account: Address, token: Address) -> Answer<Amount> {
+        let now = self.holds(node.clone(), account, token, LATEST).await?;
+        Ok(self.holds(node, account, token, "pending").await?.saturating_sub(now))
+    }
+
+    async fn holds(
+        &self,
+        node: Arc<Rpc>,
+        account: Address,
+        token: Address,
+        block: &str,
+    ) -> Answer<Amount> {
         let held = match token.is_zero() {
-            true => node.coin(account, "latest").await?,
-            false => self.tokens(&node, token, account, "latest").await?,
+            true => node.coin(account, block).await?,
+            false => self.tokens(&node, token, account, block).await?,
         };
         names::amount(held).ok_or_else(|| node.trouble("an absurd balance"))
     }

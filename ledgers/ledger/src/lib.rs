@@ -133,6 +133,13 @@ pub trait Ledger: Send + Sync {
         }
     }
 
+    /// How much of an asset is on its way to our account and pays for nothing yet, in its smallest
+    /// unit: what a block will bring that is not made. Zero where the ledger does not show such things.
+    async fn coming(&self, asset: &Asset) -> Result<Amount> {
+        let _ = asset;
+        Ok(Amount::ZERO)
+    }
+
     /// What a price feed tells that a contract of this ledger keeps. `Refused` with `NotAFeed`
     /// where the contract keeps none, with `NoSuchAbility` where the ledger has no such contracts.
     async fn feed(&self, contract: &Account) -> Result<Feed> {

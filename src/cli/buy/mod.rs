@@ -19,7 +19,7 @@ use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spen
 use crate::journal::Remainder;
 use crate::message::Reason;
 use crate::record::End;
-use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress as Standing, Wish};
+use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Amount, LedgerId, PublicKey};
@@ -264,7 +264,7 @@ pub(super) async fn start(
         events: sender,
         done: told,
         delivered: Vec::new(),
-        told: Standing::default(),
+        told: Progress::default(),
         asked: Default::default(),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);

@@ -21,6 +21,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// opened in a process and the other way round, since both found the same chain.
 pub const FAUCET: Amount = Amount::new(1_000_000_000_000);
 
+/// How long to wait at most before a node is asked for its newest block again.
+const ASK_AGAIN_MS: u64 = 200;
+
 /// Opens or reaches the node that has the chain.
 pub(super) async fn open(
     name: &str,
@@ -40,6 +43,27 @@ pub(super) async fn open(
         }
         Embedded::Served { address } => Ok(Arc::new(connect(name, address, patience_ms).await?)),
     }
+}
+
+/// Has the faucet give an account money; returns when that is final.
+pub(super) async fn give(
+    node: &Arc<dyn Node>,
+    account: &Account,
+    asset: &Asset,
+    amount: Amount,
+) -> Result<(), LedgerError> {
+    node.fund(account, asset, amount).await?;
+    let Genesis { block_time_ms, depth, .. } = *node.origin().genesis();
+    if block_time_ms == 0 {
+        // Blocks at once: it stands in one already, and only others' put more on top of it.
+        return Ok(());
+    }
+    // It stands in the next block at the latest.
+    let last = node.head().await?.height.saturating_add(depth);
+    while node.head().await?.height < last {
+        tokio::time::sleep(Duration::from_millis(block_time_ms.min(ASK_AGAIN_MS))).await;
+    }
+    Ok(())
 }
 
 /// The rules of an embedded chain. They are fixed when its folder is founded: opening it again

@@ -12,7 +12,7 @@
 mod rule;
 mod survey;
 
-pub use rule::{Kept, Standing, kept};
+pub use rule::{Kept, SessionFacts, kept};
 
 use super::delivery::{Delivery, DeliveryId};
 use super::walk::LOST;
@@ -280,7 +280,7 @@ impl Sweep {
                 continue;
             }
             let surveyed = survey(reader, &id)?;
-            let reason = kept(&surveyed.standing, self.before_ms);
+            let reason = kept(&surveyed.facts, self.before_ms);
             self.remember(id, reason);
             match reason {
                 Some(reason) => *self.tally.kept.entry(reason).or_default() += 1,
@@ -366,7 +366,7 @@ impl Sweep {
         if let Some(reason) = self.remembered.get(&session) {
             return Ok(reason.is_some());
         }
-        let reason = kept(&survey(reader, &session)?.standing, self.before_ms);
+        let reason = kept(&survey(reader, &session)?.facts, self.before_ms);
         self.remember(session, reason);
         Ok(reason.is_some())
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a session stands, as far as the rule asks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct SessionFacts {
     /// How it ended, and when, in milliseconds since 1970 UTC.
     pub ended: Option<(End, u64)>,
     /// Evidence was exported for a dispute of it.
@@ -62,19 +62,19 @@ impl Kept {
 
 /// The rule: why a session that stands so keeps its payload, when that of sessions which ended
 /// before `before_ms` is pruned.
-pub fn kept(standing: &Standing, before_ms: u64) -> Option<Kept> {
-    let (is_complete, is_old) = match standing.ended {
+pub fn kept(facts: &SessionFacts, before_ms: u64) -> Option<Kept> {
+    let (is_complete, is_old) = match facts.ended {
         Some((end, at_ms)) => (end == End::Complete, at_ms < before_ms),
         None => (false, false),
     };
     let reasons = [
-        (Kept::Disputed, standing.is_disputed),
-        (Kept::Open, standing.ended.is_none()),
+        (Kept::Disputed, facts.is_disputed),
+        (Kept::Open, facts.ended.is_none()),
         (Kept::Incomplete, !is_complete),
-        (Kept::Unsettled, standing.is_unsettled),
-        (Kept::Refused, standing.is_refused),
-        (Kept::Unpaid, standing.due_seq > standing.paid_seq),
-        (Kept::Channel, standing.is_on_open_channel),
+        (Kept::Unsettled, facts.is_unsettled),
+        (Kept::Refused, facts.is_refused),
+        (Kept::Unpaid, facts.due_seq > facts.paid_seq),
+        (Kept::Channel, facts.is_on_open_channel),
         (Kept::Recent, !is_old),
     ];
     reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)

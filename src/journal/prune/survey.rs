@@ -1,6 +1,6 @@
 //! How a session stands, by its entries and by what became of what it owes.
 
-use super::rule::Standing;
+use super::rule::SessionFacts;
 use crate::journal::entry::Entry;
 use crate::journal::obligation::State;
 use crate::journal::query::PAGE_MAX;
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 /// A session, looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Surveyed {
-    pub(super) standing: Standing,
+    pub(super) facts: SessionFacts,
     /// Its last entry: whether it changed since shows there.
     pub(super) last_seq: u64,
     /// The entries that were written with payload.
@@ -34,13 +34,13 @@ pub(super) fn survey(reader: &Reader, session: &SessionId) -> Result<Surveyed, J
     for reference in &look.owed {
         let row = reader.obligation(reference)?;
         let row = row.ok_or_else(|| damaged(format!("the obligation {reference} is gone")))?;
-        look.found.standing.is_unsettled |= !row.state.is_settled();
-        look.found.standing.is_refused |= matches!(row.state, State::Refused { .. });
+        look.found.facts.is_unsettled |= !row.state.is_settled();
+        look.found.facts.is_refused |= matches!(row.state, State::Refused { .. });
     }
     for channel in &look.channels {
         // One that nobody watches yet is not known to be over.
         let is_over = reader.watched(channel)?.is_some_and(|watched| watched.is_over);
-        look.found.standing.is_on_open_channel |= !is_over;
+        look.found.facts.is_on_open_channel |= !is_over;
     }
     Ok(look.found)
 }
@@ -64,33 +64,33 @@ impl Look {
         }
         let owed = entry.record.owed();
         self.owed.extend(owed.map(|Owed { reference, .. }| *reference));
-        let standing = &mut self.found.standing;
+        let facts = &mut self.found.facts;
         match &entry.record {
             Record::Invoice { message, to_seq, .. } => {
-                standing.due_seq = standing.due_seq.max(*to_seq);
+                facts.due_seq = facts.due_seq.max(*to_seq);
                 let is_free = message.amount_total == self.billed;
                 self.billed = message.amount_total;
                 match self.windows.last_entry() {
                     // Nobody says that he paid what costs nothing: it is paid with those before it.
                     Some(mut before) if is_free => *before.get_mut() = *to_seq,
-                    None if is_free => standing.paid_seq = *to_seq,
+                    None if is_free => facts.paid_seq = *to_seq,
                     _ => drop(self.windows.insert(message.number, *to_seq)),
                 }
             }
-            Record::Ack { message } => standing.due_seq = standing.due_seq.max(message.number),
+            Record::Ack { message } => facts.due_seq = facts.due_seq.max(message.number),
             Record::Payment { message, .. } => {
                 let later = self.windows.split_off(&message.number.saturating_add(1));
                 let paid = std::mem::replace(&mut self.windows, later);
                 let to_seq = paid.get(&message.number).copied().unwrap_or_default();
-                standing.paid_seq = standing.paid_seq.max(to_seq);
+                facts.paid_seq = facts.paid_seq.max(to_seq);
             }
             Record::Voucher { channel, .. }
             | Record::Ceiling { channel, .. }
             | Record::Spent { channel, .. } => {
                 self.channels.insert(*channel);
             }
-            Record::Disputed { .. } => standing.is_disputed = true,
-            Record::Ended { end, .. } => standing.ended = Some((*end, entry.at_ms)),
+            Record::Disputed { .. } => facts.is_disputed = true,
+            Record::Ended { end, .. } => facts.ended = Some((*end, entry.at_ms)),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@ use crate::journal::delivery::{Event, State};
 use crate::journal::obligation::Event as Became;
 use crate::journal::outbox::pack;
 use crate::journal::payload::Payload;
-use crate::journal::prune::{BATCH_ROWS_MAX, Kept, Place, Standing, Tally, kept};
+use crate::journal::prune::{BATCH_ROWS_MAX, Kept, Place, SessionFacts, Tally, kept};
 use crate::journal::tree::{Batch, Tree};
 use proptest::prelude::*;
 use sdpp_ledger::{ChangeKind, Evidence, Signed};
@@ -121,26 +121,26 @@ fn broken(journal: &Journal) -> (u64, String) {
 
 #[test]
 fn each_reason_to_keep_a_session_holds_alone() {
-    let free = Standing {
+    let free = SessionFacts {
         ended: Some((End::Complete, NOW)),
         due_seq: 9,
         paid_seq: 9,
-        ..Standing::default()
+        ..SessionFacts::default()
     };
     assert_eq!(kept(&free, NOW + 1), None);
-    let ended = |end| Standing { ended: Some((end, NOW)), ..free };
+    let ended = |end| SessionFacts { ended: Some((end, NOW)), ..free };
     let reasons = [
-        (Standing { is_disputed: true, ..free }, Kept::Disputed),
-        (Standing { ended: None, ..free }, Kept::Open),
+        (SessionFacts { is_disputed: true, ..free }, Kept::Disputed),
+        (SessionFacts { ended: None, ..free }, Kept::Open),
         (ended(End::Outstanding), Kept::Incomplete),
         (ended(End::Broken), Kept::Incomplete),
         (ended(End::Misconduct), Kept::Incomplete),
         (ended(End::Refused), Kept::Incomplete),
         (ended(End::Failed), Kept::Incomplete),
-        (Standing { is_unsettled: true, ..free }, Kept::Unsettled),
-        (Standing { is_refused: true, ..free }, Kept::Refused),
-        (Standing { due_seq: 10, ..free }, Kept::Unpaid),
-        (Standing { is_on_open_channel: true, ..free }, Kept::Channel),
+        (SessionFacts { is_unsettled: true, ..free }, Kept::Unsettled),
+        (SessionFacts { is_refused: true, ..free }, Kept::Refused),
+        (SessionFacts { due_seq: 10, ..free }, Kept::Unpaid),
+        (SessionFacts { is_on_open_channel: true, ..free }, Kept::Channel),
     ];
     for (standing, reason) in reasons {
         assert_eq!(kept(&standing, NOW + 1), Some(reason), "{standing:?}");

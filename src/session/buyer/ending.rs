@@ -35,7 +35,11 @@ impl Buyer {
         let state = std::mem::replace(&mut self.state, State::Closed);
         let began = !matches!(
             state,
-            State::ExpectMenu { .. } | State::Funding(_) | State::Anchoring(..) | State::Closed
+            State::ExpectMenu { .. }
+                | State::Funding(_)
+                | State::Unfunded { .. }
+                | State::Anchoring(..)
+                | State::Closed
         );
         let reminded = reminded(&state, &fault);
         let again = self.order_again(&state, &fault, reminded.is_some());
@@ -74,7 +78,9 @@ impl Buyer {
 pub(super) fn without_channel(state: &mut State, channel: ChannelId) -> Result<(), Fault> {
     let is_needed = match state {
         // Before it is funded none is the session's: one that was looked at is of no use.
-        State::ExpectMenu { .. } | State::Funding(_) | State::Closed => false,
+        State::ExpectMenu { .. } | State::Funding(_) | State::Unfunded { .. } | State::Closed => {
+            false
+        }
         State::Anchoring(ordered, ..) | State::ExpectKey(ordered, _) => {
             ordered.purse.as_ref().is_some_and(|purse| purse.channel == channel)
         }

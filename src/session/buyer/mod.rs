@@ -46,6 +46,8 @@ enum State {
     ExpectMenu { deadline_ms: u64, has_said_hello: bool },
     /// The menu is good; our own money is looked at, or a channel found or opened.
     Funding(Box<Choice>),
+    /// None of our currencies is funded, and something is on its way: they are looked at again.
+    Unfunded { menu: Box<Heard>, again_ms: u64 },
     /// The order is fixed and waits for its anchor's transaction.
     Anchoring(Box<Ordered>, Reference, u64),
     /// The order is out.
@@ -58,11 +60,19 @@ enum State {
     Closed,
 }
 
+/// A menu as it came.
+#[derive(Debug, Clone)]
+struct Heard {
+    menu: Menu,
+    message: SignedMessage,
+    /// Until when it is waited for what is on its way to us, once it is.
+    waits_until_ms: Option<u64>,
+}
+
 /// A menu, and what we take of it.
 #[derive(Debug)]
 struct Choice {
-    menu: Menu,
-    message: SignedMessage,
+    heard: Heard,
     /// What we would pay in.
     ours: PinnedCurrency,
     /// Its place in our order of preference.
@@ -78,6 +88,8 @@ struct Passed {
     what: String,
     /// The whole reason, where it would be the only one.
     fault: Fault,
+    /// It could be paid in once what is on its way to us is there.
+    is_coming: bool,
 }
 
 /// An order whose bytes are fixed.
@@ -134,7 +146,8 @@ impl Buyer {
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
             | State::Leaving(_, deadline_ms) => Some(*deadline_ms),
-            State::Funding(choice) => Some(choice.menu.expires_at.0),
+            State::Funding(choice) => Some(choice.heard.menu.expires_at.0),
+            State::Unfunded { again_ms, .. } => Some(*again_ms),
             // A source that is live may be silent for as long as it likes. We lose nothing by it:
             // we owe only for what we have opened, and whoever wants an end says `Input::Stop`.
             // But while we hold back what we owe, the seller's patience runs.
@@ -283,9 +296,10 @@ impl Buyer {
             {
                 self.order(state, None, now_ms)
             }
-            (State::Funding(_), Event::Other(Input::NotFunded { why })) => {
-                self.not_funded(state, why, now_ms)
+            (State::Funding(_), Event::Other(Input::NotFunded { why, is_coming })) => {
+                self.not_funded(state, (why, is_coming), now_ms)
             }
+            (State::Unfunded { .. }, Event::Timeout) => self.look_again(state, now_ms),
             (State::Anchoring(_, awaited, _), Event::Other(Input::Signed { reference, tx }))
                 if *awaited == reference =>
             {

@@ -4,16 +4,19 @@
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
 use super::turning::Turning;
-use super::{Buyer, Choice, Ordered, Passed, PinnedCurrency, State, wish};
+use super::{Buyer, Choice, Heard, Ordered, Passed, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
     Choice as Greeting, Code, Draft, ENCODING, Envelope, EscrowChoice, Hello, Menu, Order,
     SessionKey, VERSION, terms,
 };
-use crate::record::{Act, Owed, Record, SignedMessage};
+use crate::record::{Act, Owed, Record};
 use crate::session::{Fault, Output, Paying};
 use crate::terms::{Currency, Method, Purpose, Role, SessionId};
 use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
+
+/// How long after it was in vain our own money is looked at again, in milliseconds.
+const LOOK_AGAIN_MS: u64 = 200;
 
 impl Buyer {
     pub(super) fn hear_menu(
@@ -39,7 +42,8 @@ impl Buyer {
         if message.data.is_none() {
             return Err(Fault::theirs(Code::Malformed, "the menu is too long to be kept"));
         }
-        self.choose(state, (menu, message), 0, Vec::new(), now_ms)
+        let heard = Heard { menu, message, waits_until_ms: None };
+        self.choose(state, heard, 0, Vec::new(), now_ms)
     }
 
     /// Some prices are shown only to the buyer that they are for: we say once who we are. Whether we
@@ -60,7 +64,7 @@ impl Buyer {
     fn choose(
         &mut self,
         state: &mut State,
-        (menu, message): (Menu, SignedMessage),
+        heard: Heard,
         from: usize,
         mut passed: Vec<Passed>,
         now_ms: u64,
@@ -69,21 +73,49 @@ impl Buyer {
         let mut differences = Vec::new();
         let wished = self.wish.currencies.clone().into_iter().enumerate().skip(from);
         for (place, ours) in wished {
-            if let Err(what) = wish::offered(&menu, &ours, latest_ms) {
+            if let Err(what) = wish::offered(&heard.menu, &ours, latest_ms) {
                 differences.extend(what.map(|what| format!("its {} has {what}", ours.name)));
                 continue;
             }
-            let choice =
-                Choice { menu: menu.clone(), message: message.clone(), ours, place, passed };
+            let choice = Choice { heard: heard.clone(), ours, place, passed };
             match self.see_to_funds(state, choice)? {
                 None => return Ok(()),
                 Some((choice, fault)) => {
                     passed = choice.passed;
-                    passed.push(Passed::new(&choice.ours, fault));
+                    passed.push(Passed::new(&choice.ours, fault, false));
                 }
             }
         }
-        Err(none_left(passed).unwrap_or_else(|| wish::nothing_in_common(&menu, &differences)))
+        if passed.iter().any(|one| one.is_coming) && self.waits(state, &heard, &passed, now_ms) {
+            return Ok(());
+        }
+        Err(none_left(passed).unwrap_or_else(|| wish::nothing_in_common(&heard.menu, &differences)))
+    }
+
+    /// Whether we look again for what is on its way to us: within our patience, while the menu is good.
+    fn waits(&mut self, state: &mut State, heard: &Heard, passed: &[Passed], now_ms: u64) -> bool {
+        let until_ms = heard.waits_until_ms.unwrap_or_else(|| {
+            let until_ms = (now_ms + self.policy.patience_ms).min(heard.menu.expires_at.0);
+            let passed = passed.iter().map(|one| one.what.clone()).collect();
+            let within_ms = until_ms.saturating_sub(now_ms);
+            self.out.push(Output::Unfunded { passed, within_ms });
+            until_ms
+        });
+        let again_ms = now_ms + LOOK_AGAIN_MS;
+        let waits = again_ms <= until_ms;
+        if waits {
+            let menu = Box::new(Heard { waits_until_ms: Some(until_ms), ..heard.clone() });
+            *state = State::Unfunded { menu, again_ms };
+        }
+        waits
+    }
+
+    /// What was on its way may be there now.
+    pub(super) fn look_again(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let State::Unfunded { menu, .. } = std::mem::replace(state, State::Closed) {
+            return self.choose(state, *menu, 0, Vec::new(), now_ms);
+        }
+        Ok(())
     }
 
     /// Before anything is ordered, our own money is looked at. Gives the choice back, and why, where
@@ -98,7 +130,7 @@ impl Buyer {
         let by_escrow = choice.ours.method == Method::Escrow;
         let order = self.order_from(&choice, by_escrow.then_some(escrow));
         let ceiling = self.wish.ceiling(&choice.ours);
-        let terms = match wish::check_order(&choice.menu, &order, ceiling, None) {
+        let terms = match wish::check_order(&choice.heard.menu, &order, ceiling, None) {
             Ok(terms) => terms,
             Err(fault) if fault.code == Code::OrderRefused => return Ok(Some((choice, fault))),
             Err(fault) => return Err(fault),
@@ -121,18 +153,24 @@ impl Buyer {
     pub(super) fn not_funded(
         &mut self,
         state: &mut State,
-        why: String,
+        (why, is_coming): (String, bool),
         now_ms: u64,
     ) -> Result<(), Fault> {
-        self.pass_over(state, Fault::private(Role::Buyer, why), now_ms)
+        self.pass_over(state, Fault::private(Role::Buyer, why), is_coming, now_ms)
     }
 
     /// A currency cannot be paid in: the next that both sides have is looked at.
-    fn pass_over(&mut self, state: &mut State, fault: Fault, now_ms: u64) -> Result<(), Fault> {
+    fn pass_over(
+        &mut self,
+        state: &mut State,
+        fault: Fault,
+        is_coming: bool,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
         if let State::Funding(choice) = std::mem::replace(state, State::Closed) {
-            let Choice { menu, message, ours, place, mut passed } = *choice;
-            passed.push(Passed::new(&ours, fault));
-            return self.choose(state, (menu, message), place + 1, passed, now_ms);
+            let Choice { heard, ours, place, mut passed } = *choice;
+            passed.push(Passed::new(&ours, fault, is_coming));
+            return self.choose(state, heard, place + 1, passed, now_ms);
         }
         Ok(())
     }
@@ -166,19 +204,20 @@ impl Buyer {
         let order = self.order_from(choice, escrow);
         let room = purse.as_ref().map(Purse::room);
         let ceiling = self.wish.ceiling(&choice.ours);
-        match wish::check_order(&choice.menu, &order, ceiling, room) {
+        match wish::check_order(&choice.heard.menu, &order, ceiling, room) {
             // The channel has too little room, and could not be given more.
             Err(fault) if room.is_some() && fault.code == Code::OrderRefused => {
-                return self.pass_over(state, fault, now_ms);
+                return self.pass_over(state, fault, false, now_ms);
             }
             checked => drop(checked?),
         }
         let draft = Draft::new(SessionId::NONE, &order);
         let digest = draft.data_digest();
-        let terms = terms(&choice.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
+        let terms =
+            terms(&choice.heard.menu, &order, &digest).map_err(|(_, why)| Fault::ours(why))?;
         let session = terms.session;
         self.out.begin(session);
-        let (menu, offered) = (choice.message.clone(), choice.menu.clone());
+        let (menu, offered) = (choice.heard.message.clone(), choice.heard.menu.clone());
         self.out.push(Output::Paying(choice.paying()));
         let ordered = Box::new(Ordered { terms, menu, draft, purse, offered, ceiling });
         let deadline_ms = now_ms + self.policy.patience_ms;
@@ -273,11 +312,11 @@ impl Buyer {
             address: choice.ours.account.clone(),
             public_key_signature: self.key.public(),
             public_key_encryption: self.randomness.encryption.public(),
-            menu_digest: choice.message.data_digest,
+            menu_digest: choice.heard.message.data_digest,
             nonce: self.randomness.nonce,
             escrow,
         }
-        .priced(&choice.menu)
+        .priced(&choice.heard.menu)
     }
 
     /// The anchor that our order owes, where we keep records.
@@ -305,8 +344,9 @@ impl Choice {
 }
 
 impl Passed {
-    fn new(ours: &PinnedCurrency, fault: Fault) -> Self {
-        Passed { what: format!("{} by {}: {}", ours.name, ours.method, fault.why), fault }
+    fn new(ours: &PinnedCurrency, fault: Fault, is_coming: bool) -> Self {
+        let what = format!("{} by {}: {}", ours.name, ours.method, fault.why);
+        Passed { what, fault, is_coming }
     }
 }
 

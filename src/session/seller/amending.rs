@@ -139,6 +139,17 @@ impl Stream {
         }
     }
 
+    /// Reserves the seqs that may leave once all items up to this one have. What was reserved for a
+    /// faster pace stays so.
+    pub(super) fn reserve(&mut self, seq: u64, out: &mut Outputs) {
+        let credit = self.agreed().pace(seq.saturating_add(1)).credit_items();
+        let to_seq = seq.saturating_add(credit);
+        if to_seq > self.reserved_seq {
+            self.reserved_seq = to_seq;
+            out.record(Record::Reserved { to_seq });
+        }
+    }
+
     /// The pace of windows to come as it is agreed, or about to be.
     fn pace_ahead(&self) -> Pace {
         match self.amends.proposed.as_ref().map(|proposed| &proposed.change) {

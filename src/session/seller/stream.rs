@@ -45,6 +45,8 @@ pub(super) struct Stream {
     /// Items that the source gave and that have not left: they were asked for before a credit note
     /// was proposed, and wait with it for the buyer's signature.
     pub(super) ready: VecDeque<Vec<u8>>,
+    /// The last item that is reserved on disk.
+    pub(super) reserved_seq: u64,
 }
 
 /// An invoice that waits for its anchor's transaction.
@@ -104,7 +106,7 @@ impl Stream {
         let (untold, ready) = (Vec::new(), VecDeque::new());
         let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
-        let credit = Granted::new(&terms);
+        let (credit, reserved_seq) = (Granted::new(&terms), terms.credit_items());
         Ok(Stream {
             offer,
             terms,
@@ -118,6 +120,7 @@ impl Stream {
             rule,
             credit,
             unwell: BTreeSet::new(),
+            reserved_seq,
         })
     }
 
@@ -384,12 +387,6 @@ impl Stream {
         self.see_to_pace();
     }
 
-    /// Reserves the seqs that may leave once all items up to this one have.
-    pub(super) fn reserve(&self, seq: u64, out: &mut Outputs) {
-        let credit = self.agreed().pace(seq.saturating_add(1)).credit_items();
-        out.record(Record::Reserved { to_seq: seq.saturating_add(credit) });
-    }
-
     /// The anchor that a message of ours owes, where the seller keeps records.
     fn anchor(&self, purpose: Purpose, number: u64, draft: &Draft) -> Option<Owed> {
         let ledger = self.terms.records.clone()?;
@@ -421,10 +418,12 @@ impl Stream {
     pub(super) fn pace_facts(&self) -> PaceFacts {
         let (place, items) = (self.place(), self.windows.items());
         let tab = self.tabs.at(place);
-        let room = tab.purse.as_ref().map(|purse| {
-            let owed = self.agreed().owed_in(place, items).unwrap_or_default();
-            tab.currency.rate.in_default(purse.room().saturating_sub(owed))
-        });
+        let owed = |items| self.agreed().owed_in(place, items).unwrap_or(Amount::new(u128::MAX));
+        let all = self.terms.quantity.map(owed);
+        // Where it has room for all that is ordered it is never too thin.
+        let purse = tab.purse.as_ref().filter(|purse| all.is_none_or(|all| all > purse.room()));
+        let room = purse
+            .map(|purse| tab.currency.rate.in_default(purse.room().saturating_sub(owed(items))));
         let unsettled = self.unsettled();
         PaceFacts {
             pace: self.agreed().pace(self.next_from()),

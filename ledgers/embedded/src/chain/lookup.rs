@@ -3,7 +3,9 @@
 use super::{BLOCKS_AT_ONCE, Chain, Included, Kept, KeptOp, used};
 use crate::record::{Place, TxRecord};
 use crate::state::State;
-use sdpp_ledger::{Account, Amount, Asset, Change, Changes, Channel, ChannelId, Status, TxId};
+use sdpp_ledger::{
+    Account, Amount, Asset, Call, Change, Changes, Channel, ChannelId, Status, Transfer, TxId,
+};
 use std::collections::HashSet;
 
 impl Chain {
@@ -21,6 +23,19 @@ impl Chain {
     /// What an account holds after the newest block.
     pub fn balance(&self, account: &Account, asset: &Asset) -> Amount {
         self.state.balance(account, asset)
+    }
+
+    /// What waits for a block and brings an account more: the faucet's money, and transfers, whether
+    /// or not whoever sends them has so much.
+    pub fn coming(&self, account: &Account, asset: &Asset) -> Amount {
+        let funds = self.funds.iter().map(|fund| (&fund.account, &fund.asset, fund.amount));
+        let transfers = self.pool.txs().filter_map(|tx| match &tx.call {
+            Call::Transfer(Transfer { to, asset, amount, .. }) => Some((to, asset, *amount)),
+            _ => None,
+        });
+        let ours = funds.chain(transfers).filter(|(to, of, _)| (*to, *of) == (account, asset));
+        let all = ours.fold(0_u128, |sum, (.., amount)| sum.saturating_add(amount.units()));
+        Amount::new(all)
     }
 
     /// A channel as it is for good.
