@@ -23,6 +23,7 @@ use crate::record::SignedMessage;
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Role, Terms};
 use ending::without_channel;
+use ordering::{Heard, Passed};
 use purse::Purse;
 use sdpp_ledger::{Amount, Key, Reference};
 use stream::Stream;
@@ -60,15 +61,6 @@ enum State {
     Closed,
 }
 
-/// A menu as it came.
-#[derive(Debug, Clone)]
-struct Heard {
-    menu: Menu,
-    message: SignedMessage,
-    /// Until when it is waited for what is on its way to us, once it is.
-    waits_until_ms: Option<u64>,
-}
-
 /// A menu, and what we take of it.
 #[derive(Debug)]
 struct Choice {
@@ -79,17 +71,6 @@ struct Choice {
     place: usize,
     /// What came before it there, and is not paid in.
     passed: Vec<Passed>,
-}
-
-/// A currency of ours that an order is not paid in.
-#[derive(Debug)]
-struct Passed {
-    /// Which, and why, as a sentence.
-    what: String,
-    /// The whole reason, where it would be the only one.
-    fault: Fault,
-    /// It could be paid in once what is on its way to us is there.
-    is_coming: bool,
 }
 
 /// An order whose bytes are fixed.

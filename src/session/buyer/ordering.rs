@@ -4,19 +4,39 @@
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
 use super::turning::Turning;
-use super::{Buyer, Choice, Heard, Ordered, Passed, PinnedCurrency, State, wish};
+use super::{Buyer, Choice, Ordered, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
     Choice as Greeting, Code, Draft, ENCODING, Envelope, EscrowChoice, Hello, Menu, Order,
     SessionKey, VERSION, terms,
 };
-use crate::record::{Act, Owed, Record};
+use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::session::{Fault, Output, Paying};
 use crate::terms::{Currency, Method, Purpose, Role, SessionId};
 use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
 
 /// How long after it was in vain our own money is looked at again, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 200;
+
+/// A menu as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Heard {
+    pub(super) menu: Menu,
+    message: SignedMessage,
+    /// Until when it is waited for what is on its way to us, once it is.
+    waits_until_ms: Option<u64>,
+}
+
+/// A currency of ours that an order is not paid in.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// Which, and why, as a sentence.
+    what: String,
+    /// The whole reason, where it would be the only one.
+    fault: Fault,
+    /// It could be paid in once what is on its way to us is there.
+    is_coming: bool,
+}
 
 impl Buyer {
     pub(super) fn hear_menu(
