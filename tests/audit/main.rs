@@ -14,6 +14,7 @@ mod legs;
 mod pair;
 mod pruned;
 mod remainders;
+mod together;
 #[allow(dead_code)]
 mod told;
 

@@ -12,6 +12,7 @@ mod liars;
 mod pair;
 mod properties;
 mod table;
+mod together;
 #[allow(dead_code)]
 #[path = "../audit/told.rs"]
 mod told;

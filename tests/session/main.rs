@@ -24,4 +24,5 @@ mod rates;
 mod redeeming;
 mod stories;
 mod strangers;
+mod together;
 mod trust;
