@@ -241,7 +241,8 @@ pub enum Record {
         digest: Digest,
         /// The window's leaves.
         leaves: Leaves,
-        /// Seller: the invoice's anchor. Buyer: the payment, where the method is transfer.
+        /// Seller: the invoice's anchor. Buyer: the payment, where the method is transfer and it is
+        /// not held back to be paid with others.
         owed: Option<Owed>,
     },
     /// Items arrived: the buyer's signed word (seller), or ours as sent (buyer).
@@ -363,6 +364,26 @@ pub enum Record {
         /// What decided.
         policy: settling::Policy,
     },
+    /// Buyer: invoices of one leg that a single transfer may pay are paid now, or are not, as long as
+    /// nothing else is decided. One for each change of mind.
+    Gathering {
+        /// The first of them.
+        from: u64,
+        /// The last of them, which the payment is under.
+        number: u64,
+        /// The ledger that they are paid on.
+        ledger: LedgerId,
+        /// The currency's name.
+        currency: String,
+        /// What was decided.
+        why: settling::Why,
+        /// What was held back.
+        hand: settling::Hand,
+        /// What decided.
+        policy: settling::Policy,
+        /// The payment, where they are paid now.
+        owed: Option<Owed>,
+    },
     /// Buyer: what is left in a channel is to come back, by asking the escrow to close it or, once
     /// that was asked long enough ago, by withdrawing.
     Reclaiming {
@@ -414,6 +435,7 @@ impl Record {
             | Record::Invoice { owed, .. }
             | Record::Payment { owed, .. }
             | Record::Exit { owed, .. }
+            | Record::Gathering { owed, .. }
             | Record::Ended { owed, .. } => owed.as_ref(),
             Record::Anchoring { owed }
             | Record::Disputed { owed, .. }

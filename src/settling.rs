@@ -3,7 +3,8 @@
 //!
 //! A voucher is worth its face, and redeeming it costs a fee however much it is. So it waits until
 //! the fee is a small part of it, unless it has waited long, is too much to have at risk, or its
-//! session ends.
+//! session ends. Invoices that one transfer can pay together wait alike, with whoever owes them, as
+//! long as the seller's credit and patience last.
 
 #[cfg(test)]
 mod tests;
@@ -37,14 +38,20 @@ pub struct Hand {
     /// What settling costs; `None` where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee: Option<Amount>,
+    /// Until when it can wait at the longest, whatever the policy says, likewise; no end where there
+    /// is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_ms: Option<u64>,
 }
 
 /// Why something is settled now, or is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// Now: its session ends.
+    /// Now: its session ends, or its leg.
     Close,
+    /// Now: if more were held back, the seller would stop until it is paid.
+    Credit,
     /// Now: more is in hand than may be at risk.
     Exposure,
     /// Now: it has waited long enough.
@@ -62,13 +69,14 @@ pub enum Why {
 impl Why {
     /// Whether it is settled now.
     pub fn is_now(self) -> bool {
-        matches!(self, Why::Close | Why::Exposure | Why::Age | Why::Cheap)
+        matches!(self, Why::Close | Why::Credit | Why::Exposure | Why::Age | Why::Cheap)
     }
 
     /// For people.
     pub fn told(self) -> &'static str {
         match self {
-            Why::Close => "its session ends",
+            Why::Close => "its session or its leg ends",
+            Why::Credit => "with more unpaid the seller would stop",
             Why::Exposure => "so much may not be at risk",
             Why::Age => "it has waited long enough",
             Why::Cheap => "the fee is a small part of it",
@@ -103,7 +111,8 @@ impl Policy {
 
     /// When its age alone demands it, in milliseconds since 1970 UTC.
     pub fn due_ms(&self, hand: &Hand) -> Option<u64> {
-        self.age_ms.map(|age_ms| hand.since_ms.saturating_add(age_ms))
+        let aged_ms = self.age_ms.map(|age_ms| hand.since_ms.saturating_add(age_ms));
+        [aged_ms, hand.latest_ms].into_iter().flatten().min()
     }
 }
 

@@ -29,6 +29,28 @@ fn changed(from: &str, to: &str) -> String {
     templates::SELLER.replacen(from, to, 1)
 }
 
+/// The same words of a buyer's say when invoices are paid together that one transfer may pay.
+#[test]
+fn a_buyer_says_when_windows_are_paid_together() {
+    let mut said = templates::BUYER.to_owned();
+    for key in ["[settlement.SDP]", "fee_below_permille", "age_s", "exposure"] {
+        assert!(said.contains(&format!("# {key}")), "{key}");
+        said = said.replace(&format!("# {key}"), key);
+    }
+    let config = parse(&said).unwrap();
+    assert_eq!(parse(&config.show()), Ok(config.clone()));
+    let policy = config.settling_payments()["SDP"];
+    assert_eq!((policy.fee_below_permille, policy.age_ms), (Some(10), Some(3_600_000)));
+    assert_eq!(policy.exposure, Some(Amount::new(50_000)));
+    assert!(config.settling().is_empty(), "it redeems nothing");
+    assert!(parse(templates::BUYER).unwrap().settling_payments().is_empty());
+    let methods = "methods = [\"transfer\", \"escrow\"]";
+    assert!(said.contains(methods));
+    let wrong = parse(&said.replacen(methods, "methods = [\"escrow\"]", 1)).unwrap_err();
+    assert_eq!(wrong.key, "settlement.SDP", "{wrong}");
+    assert!(wrong.what.contains("it is for transfers"), "{wrong}");
+}
+
 #[test]
 fn every_example_loads_and_what_is_shown_means_the_same() {
     let mut count = 0;

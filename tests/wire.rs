@@ -84,6 +84,17 @@ fn a_credit_note_is_the_same_bytes_each_time() {
     is_vector("credited.txt", &said(&pair));
 }
 
+/// Three windows in one payment, and the three that are left in another.
+#[test]
+fn a_payment_of_several_windows_is_the_same_bytes_each_time() {
+    let exposure = Some(Amount::new(1_000));
+    let policy = sdpp::settling::Policy { exposure, ..Default::default() };
+    let setting = Setting::default().anchored_after().no_records().windows(1, 4).together(policy);
+    let text = lines(setting);
+    assert_eq!(text.matches("\"from\":1,").count(), 2, "the first invoice's, and the payment's");
+    is_vector("together.txt", &text);
+}
+
 #[test]
 fn digests_and_layouts_are_these() {
     let session = SessionId::of(&keccak(&[b"menu"]), &keccak(&[b"order"]));
@@ -316,7 +327,10 @@ fn no_list_of_values_passes_for_an_object() {
     is_objects_all_through(&Ack { seq: 1, digest, voucher: Some(voucher()) }, &[]);
     let ack = Cumulative { seq: 1, digest };
     let voucher = Some(voucher());
-    is_objects_all_through(&PaymentAck { number: 1, amount_total: amount, ack, voucher }, &[]);
+    is_objects_all_through(
+        &PaymentAck { number: 1, from: Some(1), amount_total: amount, ack, voucher },
+        &[],
+    );
     let invoice = Invoice {
         number: 1,
         from: 1,

@@ -2,6 +2,7 @@
 
 use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
+use crate::actors::asking::{self, Asking, Asks, Settles};
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::{afford, answers, is_coming};
@@ -9,7 +10,7 @@ use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
 use actix::prelude::*;
-use sdpp_ledger::{Account, Amount, Asset, ChannelId, LedgerId};
+use sdpp_ledger::{Account, Amount, Asset, Call, ChannelId, LedgerId};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,6 +62,8 @@ pub struct Buying {
     pub delivered: Vec<Event>,
     /// What was told last.
     pub told: Progress,
+    /// What it was told of fees.
+    pub asking: Asking,
     /// Who waits for the seller's answer to a complaint.
     pub asked: Waiting<Answer>,
 }
@@ -84,6 +87,22 @@ impl Core for Buyer {
 
     fn progress(&self) -> Progress {
         Buyer::progress(self)
+    }
+}
+
+impl Settles for Buyer {
+    fn to_settle(&self) -> Option<(LedgerId, Call)> {
+        Buyer::to_settle(self)
+    }
+}
+
+impl Asks for Buying {
+    fn asking(&mut self) -> &mut Asking {
+        &mut self.asking
+    }
+
+    fn ledgers(&self) -> &Ledgers {
+        &self.ledgers
     }
 }
 
@@ -129,6 +148,9 @@ impl Side for Buying {
 
     /// Hands on what was delivered. While nobody takes it, the session stops reading.
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        if actor.core.to_settle().is_some() {
+            asking::begin(actor, ctx);
+        }
         let progress = actor.core.progress();
         let Some(side) = actor.side.as_mut() else { return };
         side.asked.tell(|number| actor.core.answer(number));

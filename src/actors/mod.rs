@@ -9,6 +9,7 @@
 mod alarm;
 pub mod amending;
 mod approval;
+pub mod asking;
 pub mod busy;
 pub mod buying;
 pub mod credit;

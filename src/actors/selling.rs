@@ -3,6 +3,7 @@
 
 use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
+use crate::actors::asking::{Asking, Asks, Settles};
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::node::{Asked, Leave, Node};
@@ -17,7 +18,7 @@ use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::terms::Role;
 use actix::prelude::*;
 use sdpp_ledger::{
-    Account, Amount, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
+    Account, Amount, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
 };
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -99,6 +100,22 @@ impl Core for Seller {
 
     fn progress(&self) -> Progress {
         Seller::progress(self)
+    }
+}
+
+impl Settles for Seller {
+    fn to_settle(&self) -> Option<(LedgerId, Call)> {
+        Seller::redeemable(self)
+    }
+}
+
+impl Asks for Selling {
+    fn asking(&mut self) -> &mut Asking {
+        &mut self.trusting.asking
+    }
+
+    fn ledgers(&self) -> &Ledgers {
+        &self.ledgers
     }
 }
 

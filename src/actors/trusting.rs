@@ -1,15 +1,14 @@
 //! What a seller's session is told beside its items: how far its buyer is trusted, and what settling
 //! costs.
 
-use crate::actors::fees::{EVERY, Fees};
-use crate::actors::now_ms;
+use crate::actors::asking::{self, Asking};
+use crate::actors::fees::Fees;
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ctx, SessionActor};
-use crate::session::{Input, PaceRule};
+use crate::session::PaceRule;
 use crate::standing::{Known, PacePolicy, Standing};
 use crate::terms::{Pace, PaceFacts};
-use actix::prelude::*;
-use sdpp_ledger::{Amount, LedgerId, PublicKey};
+use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,15 +19,16 @@ type Actor = SessionActor<Selling>;
 pub struct Trusting {
     policy: PacePolicy,
     shares: Shares,
-    fees: Fees,
+    /// What it was told of fees.
+    pub(super) asking: Asking,
     has_begun: bool,
-    told: Option<(LedgerId, Option<Amount>)>,
 }
 
 impl Trusting {
     /// Before the session's order.
     pub fn new(policy: PacePolicy, fees: Fees) -> Self {
-        Trusting { policy, shares: Shares::default(), fees, has_begun: false, told: None }
+        let (shares, asking) = (Shares::default(), Asking::new(fees));
+        Trusting { policy, shares, asking, has_begun: false }
     }
 }
 
@@ -130,31 +130,7 @@ pub(super) fn begin(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
             Err(error) => tracing::error!(%error, "what the buyer has earned cannot be read"),
         }
     }
-    ctx.run_interval(EVERY, ask);
-}
-
-/// Asks what redeeming the voucher in hand costs, where that decides whether it is redeemed.
-fn ask(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
-    let Some(((on, call), side)) = actor.core.redeemable().zip(actor.side.as_ref()) else { return };
-    let (fees, ledger) = (side.trusting.fees.clone(), side.ledgers.get(&on).cloned());
-    let Some(ledger) = ledger.filter(|_| fees.is_due(&on, now_ms())) else {
-        return tell(actor, on, ctx);
-    };
-    let asked = async move { ledger.cost(&call).await };
-    ctx.spawn(asked.into_actor(actor).map(move |answer, actor, ctx| {
-        fees.told(&on, answer);
-        tell(actor, on, ctx);
-    }));
-}
-
-/// Tells the core, where it was told otherwise before.
-fn tell(actor: &mut Actor, ledger: LedgerId, ctx: &mut Ctx<Selling>) {
-    let Some(side) = actor.side.as_mut() else { return };
-    let fee = side.trusting.fees.fee(&ledger);
-    let news = Some((ledger.clone(), fee));
-    if std::mem::replace(&mut side.trusting.told, news.clone()) != news {
-        actor.tell(Input::Fee { ledger, fee }, ctx);
-    }
+    asking::begin(actor, ctx);
 }
 
 #[cfg(test)]

@@ -63,6 +63,8 @@ pub(super) struct Window {
     pub(super) leg: u16,
     /// When it was invoiced, in milliseconds since 1970 UTC.
     pub(super) at_ms: u64,
+    /// The number of the window that it was paid with; 0 while no payment says so.
+    pub(super) answered: u64,
 }
 
 /// An ack of items that are not invoiced yet.
@@ -237,6 +239,9 @@ impl Fold {
             Record::Ack { message } => self.ack(under.terms(), message),
             Record::Amend { by, message } => under.amend(*by, message, self.items()),
             Record::Payment { message, owed } => self.payment(under, message, owed.as_ref()),
+            Record::Gathering { from, number, owed: Some(owed), .. } => {
+                self.gathered(under, (*from, *number), owed)
+            }
             Record::Voucher { channel, domain, amount, signature } => {
                 let voucher = Voucher { channel: *channel, amount: *amount };
                 self.voucher(under, &voucher, domain, signature)
@@ -264,6 +269,7 @@ impl Fold {
             | Record::Epoch { .. }
             | Record::Priced(_)
             | Record::Settling { .. }
+            | Record::Gathering { .. }
             | Record::Reserved { .. }
             | Record::Pruned { .. }
             | Record::Ceiling { .. }

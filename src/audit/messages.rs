@@ -3,15 +3,14 @@
 use super::counts::Count;
 use super::fold::{Early, Fold, Window};
 use super::ground::Under;
+use super::paying::Pays;
 use super::proof::{Found, ToVerify, VOUCHER, is_of};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::running_digest;
-use crate::message::{Ack, Cumulative, DataInvoice, PaymentAck, reread};
+use crate::message::{Ack, DataInvoice, reread};
 use crate::record::{Act, Leaves, Owed, SignedMessage};
-use crate::terms::{Currency, InEscrow, Method, Purpose, Role, SessionId, Terms};
-use sdpp_ledger::{
-    Amount, Call, ChannelId, Claim, Digest, Domain, PublicKey, Signature, Transfer, Voucher, merkle,
-};
+use crate::terms::{InEscrow, Purpose, Role, SessionId, Terms};
+use sdpp_ledger::{Amount, Call, ChannelId, Digest, Domain, PublicKey, Signature, Voucher, merkle};
 
 /// The most digests of items that are kept for acks that come later: the last window's, and of
 /// those before it as many as fit.
@@ -58,7 +57,8 @@ impl Fold {
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
         self.counts.on(leg).invoiced = total;
         let leg = u16::try_from(leg).unwrap_or(u16::MAX);
-        self.windows.push(Window { to_seq, digest: *digest, total, leg, at_ms: self.at_ms });
+        let (digest, at_ms, answered) = (*digest, self.at_ms, 0);
+        self.windows.push(Window { to_seq, digest, total, leg, at_ms, answered });
         if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
             return Err(format!("invoice {number} does not follow the one before"));
         }
@@ -70,14 +70,15 @@ impl Fold {
             return Err(format!("invoice {number} asks {said} in all, {total} is agreed"));
         }
         if message.data.is_some() {
-            self.is_as_recorded(under, message, (from_seq, to_seq, amount, *digest))?;
+            self.is_as_recorded(under, message, (from_seq, to_seq, amount, digest))?;
         }
         let anchored = self.is_anchored(terms, Purpose::Invoice, number, &message.data_digest);
         self.note(anchored);
         match owed.map(|owed| (owed, &owed.act)) {
             Some((owed, Act::Do(Call::Transfer(transfer)))) => {
-                self.pays_for(number, (to_seq - items, leg, self.at_ms));
-                self.is_agreed(&agreed.leg(to_seq).currency, (number, amount), owed, transfer)
+                let pays = Pays { number, amount, items: to_seq - items, leg, at_ms: self.at_ms };
+                self.pays_for(&pays);
+                self.is_agreed(&agreed.leg(to_seq).currency, &pays, owed, transfer)
             }
             _ => Ok(()),
         }
@@ -131,14 +132,6 @@ impl Fold {
         self.note_at(entry, format!("the ack of item {seq} is of other items than were invoiced"));
     }
 
-    /// What is owed for a window pays for so many items, invoiced at that time.
-    fn pays_for(&mut self, number: u64, (items, leg, at_ms): (u64, u16, u64)) {
-        let reference = self.session.reference(Purpose::Payment, number);
-        if let Some(due) = self.due(reference).filter(|due| due.items == 0) {
-            (due.items, due.leg, due.at_ms) = (items, leg, at_ms);
-        }
-    }
-
     /// The invoice's own words must be what stands beside them.
     fn is_as_recorded(
         &mut self,
@@ -190,75 +183,6 @@ impl Fold {
         }
         self.acked = self.acked.max(seq);
         Ok(())
-    }
-
-    pub(super) fn payment(
-        &mut self,
-        under: &Under,
-        message: &SignedMessage,
-        owed: Option<&Owed>,
-    ) -> Found {
-        let by = (&under.terms().buyer, self.session);
-        self.signed("payment", message, MessageKind::PaymentAck, by)?;
-        let (number, amount_total) = (message.number, message.amount_total);
-        let ack = match self.is_pruned {
-            true => None,
-            false => Some(reread::<PaymentAck>(message).map_err(|e| e.to_string())?.ack),
-        };
-        let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        let window = index.and_then(|index| self.windows.get(index));
-        let fits = |window: &&Window| {
-            let acked = |ack: Cumulative| (ack.seq, ack.digest) == (window.to_seq, window.digest);
-            window.total == amount_total && ack.is_none_or(acked)
-        };
-        let Some(window) = window.filter(fits) else {
-            return Err(format!("the payment of window {number} does not fit its invoice"));
-        };
-        let (to_seq, leg, invoiced_ms) = (window.to_seq, window.leg, window.at_ms);
-        let before = index.and_then(|index| self.windows.get(index.checked_sub(1)?));
-        let items_before = before.map_or(0, |window| window.to_seq);
-        let before = before.filter(|before| before.leg == leg);
-        let amount =
-            amount_total.saturating_sub(before.map_or(Amount::ZERO, |window| window.total));
-        self.pays_for(number, (to_seq.saturating_sub(items_before), leg, invoiced_ms));
-        self.acked = self.acked.max(to_seq);
-        let count = self.counts.on(leg.into());
-        count.paid = count.paid.max(amount_total);
-        let currency = &under.agreed().leg(to_seq).currency;
-        if currency.method == Method::Escrow {
-            return Ok(());
-        }
-        if let Some(owed) = owed {
-            let Act::Check(Claim { tx, transfer }) = &owed.act else {
-                return Err(format!("the payment of window {number} is not the buyer's own"));
-            };
-            self.is_agreed(currency, (number, amount), owed, transfer)?;
-            if tx.as_str() != message.verification {
-                return Err(format!("the payment of window {number} names another transaction"));
-            }
-        }
-        match self.due(self.session.reference(Purpose::Payment, number)) {
-            Some(_) => Ok(()),
-            None => Err(format!("no transfer stands behind the payment of window {number}")),
-        }
-    }
-
-    /// A transfer must pay exactly this window to the payee of its leg.
-    fn is_agreed(
-        &self,
-        currency: &Currency,
-        (number, amount): (u64, Amount),
-        owed: &Owed,
-        transfer: &Transfer,
-    ) -> Found {
-        let reference = self.session.reference(Purpose::Payment, number);
-        let (to, asset) = (currency.payee.clone(), currency.asset.clone());
-        let agreed = Transfer { to, asset, amount, reference };
-        let is_there = owed.ledger == currency.ledger && owed.reference == reference;
-        if *transfer == agreed && is_there {
-            return Ok(());
-        }
-        Err(format!("the transfer for window {number} is not the one that was agreed"))
     }
 
     pub(super) fn voucher(

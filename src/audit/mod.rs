@@ -19,6 +19,7 @@ mod fold;
 mod ground;
 mod messages;
 mod outbox;
+mod paying;
 mod payments;
 mod payouts;
 mod proof;

@@ -192,6 +192,10 @@ pub(super) fn offer(
     let default = currencies_accepted.iter().find(|c| c.currency == seller.default_currency);
     let default = default.ok_or_else(|| Failure::usage("the default currency is not offered"))?;
     let payment_address = default.payment_address.clone();
+    let by_transfer = |offer: &CurrencyOffer| offer.method == Method::Transfer;
+    // With one window unpaid at the most there are never several to be paid.
+    let payments_together =
+        seller.trust.credit_windows > 1 && currencies_accepted.iter().any(by_transfer);
     let of_topic = |name: &String| config.topics.get(name);
     let menu = Menu {
         versions: vec![VERSION.to_owned()],
@@ -210,6 +214,7 @@ pub(super) fn offer(
         currencies_accepted,
         payment_granularity: seller.granularity,
         credit_windows: seller.credit_windows,
+        payments_together,
         payment_address,
         signature_required: seller.signature_required,
         records: records_offer(config, running)?,

@@ -60,7 +60,8 @@ pub struct Config {
     /// What makes this a seller.
     pub seller: Option<Seller>,
     /// Seller: when a voucher in a currency is redeemed while its session goes on, by the currency's
-    /// name; at the session's end alone where it is not here.
+    /// name; at the session's end alone where it is not here. Buyer: when invoices are paid that one
+    /// transfer may pay together; each at once where it is not here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settlement: BTreeMap<String, Settlement>,
     /// What is sold, by topic. Empty without a seller.

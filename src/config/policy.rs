@@ -1,4 +1,4 @@
-//! A seller's policies as its config means them.
+//! Policies as the config means them.
 
 use super::{Config, Seller};
 use crate::settling;
@@ -23,7 +23,8 @@ pub struct Trust {
     pub unconfirmed_most: Option<Amount>,
 }
 
-/// What demands that a voucher is redeemed while its session goes on; at least one of the three.
+/// What demands that a voucher is redeemed, or held invoices are paid by one transfer, while the
+/// session goes on; at least one of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Settlement {
     /// The fee is below so many thousandths of what it brings.
@@ -58,6 +59,17 @@ impl Config {
         let one = |name: &String| (name.clone(), self.settling_in(seller, name));
         let all = self.currencies.keys().map(one);
         all.filter(|(_, policy)| !policy.is_silent()).collect()
+    }
+
+    /// When invoices are paid that one transfer may pay together, by the currency's name: as
+    /// `[settlement]` says it.
+    pub fn settling_payments(&self) -> BTreeMap<String, settling::Policy> {
+        let one = |(name, said): (&String, &Settlement)| {
+            let age_ms = said.age_s.map(|age_s| age_s.saturating_mul(1_000));
+            let Settlement { fee_below_permille, exposure, .. } = *said;
+            (name.clone(), settling::Policy { fee_below_permille, age_ms, exposure })
+        };
+        self.settlement.iter().map(one).collect()
     }
 
     fn settling_in(&self, seller: &Seller, name: &str) -> settling::Policy {

@@ -201,11 +201,37 @@ impl Found<'_, '_> {
                     _ => drop(named.insert(tx, (*number, payment.signed))),
                 }
             }
-            if let Some((one, other)) = two(payments.iter(), |payment| payment.total()) {
+            let kept = payments.iter().filter(|payment| payment.from.is_some());
+            let two = two(payments.iter(), |payment| payment.total())
+                .or_else(|| two(kept, |payment| payment.from));
+            if let Some((one, other)) = two {
                 let why = format!("says two different things of the payment of window {number}");
                 let proven_by = vec![paper(one.signed), paper(other.signed)];
                 self.add(Role::Buyer, Offence::WrongPayment, why, proven_by);
             }
+        }
+        self.together(case);
+    }
+
+    /// One payment pays windows of one leg, and none that another pays. That a leg is there may
+    /// have been left out by whoever brings the payment; the buyer itself would not.
+    fn together(&mut self, case: &Case<'_>) {
+        let papers = self.papers;
+        let mut before: Option<(u64, &Signed<'_>)> = None;
+        for (number, payments) in &papers.payments {
+            let said = payments.iter().filter_map(|payment| Some((payment.from?, payment.signed)));
+            let Some((from, signed)) = said.min_by_key(|(from, _)| *from) else { continue };
+            if let Some((other, first)) = before.filter(|(other, _)| from <= *other) {
+                let why = format!("says of window {other} that two payments pay it");
+                let proven_by = vec![paper(first), paper(signed)];
+                self.add(Role::Buyer, Offence::WrongPayment, why, proven_by);
+            } else if from > *number
+                || (case.hears(Role::Buyer) && !papers.is_one_leg(from, *number))
+            {
+                let why = format!("says that windows {from} to {number} are paid by one payment");
+                self.add(Role::Buyer, Offence::WrongPayment, why, vec![paper(signed)]);
+            }
+            before = Some((*number, signed));
         }
     }
 

@@ -258,12 +258,12 @@ impl Money {
         }
     }
 
-    /// By transfer each window was paid, or was not, by a transaction of its own.
+    /// By transfer each window was paid, or was not, by a transaction of its own or by one with those
+    /// after it.
     fn transfers(&mut self, on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) {
         let claims = claims(on, case, papers);
         for (window, claim) in claims {
-            let Some((first, _)) = papers.price.window(window) else { continue };
-            let Some(before) = papers.price.owed_before(first) else { continue };
+            let Some(before) = claim.before(window, papers) else { continue };
             // A window is paid for what it costs, whatever else a payment says.
             let total = claim.total.min(most_for(papers, window));
             let covered = self.receipted.amount.max(before);
@@ -294,9 +294,13 @@ impl Money {
     }
 }
 
-/// What is said of one window's payment.
+/// What is said of one payment, by the last window that it pays.
 #[derive(Default)]
 struct ClaimOf {
+    /// The first window that it pays, as the buyer said it.
+    from: Option<u64>,
+    /// How much it was to pay, by the words of who owed it or looked for it.
+    owed: Option<Amount>,
     total: Amount,
     txs: BTreeSet<TxId>,
     papers: Vec<Paper>,
@@ -312,6 +316,7 @@ fn claims(on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, Cl
     for (number, payments) in papers.payments.iter().filter(|(number, _)| is_its(number)) {
         let claim = claims.entry(*number).or_default();
         for payment in payments {
+            claim.from = claim.from.or(payment.from);
             claim.total = claim.total.max(payment.total());
             claim.txs.extend(payment.tx.clone());
             claim.papers.push(payment.signed.paper.clone());
@@ -338,11 +343,43 @@ fn claims(on: &On<'_>, case: &Case<'_>, papers: &Papers<'_>) -> BTreeMap<u64, Cl
 }
 
 impl ClaimOf {
+    /// What was owed of the leg before the first window that it pays: the one that the buyer named.
+    /// Where its words were dropped, one from which on what was owed to the ledger is the cost; else
+    /// it pays one window.
+    fn before(&self, window: u64, papers: &Papers<'_>) -> Option<Amount> {
+        let owed_before = |window: u64| {
+            let (first, _) = papers.price.window(window)?;
+            papers.price.owed_before(first)
+        };
+        if let Some(from) = self.from {
+            return owed_before(from.min(window));
+        }
+        let before = owed_before(window)?;
+        let told = self.owed.and_then(|owed| self.total.checked_sub(owed));
+        let begins = |told: &Amount| {
+            let is_behind = |one: u64| {
+                let total = owed_before(one).filter(|_| papers.is_one_leg(one, window));
+                total.is_some_and(|total| total >= *told)
+            };
+            // What is owed never falls within a leg, so the first such window is found by halves.
+            let (mut low, mut high) = (1, window);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                (low, high) = if is_behind(middle) { (low, middle) } else { (middle + 1, high) };
+            }
+            owed_before(low) == Some(*told)
+        };
+        Some(told.filter(|told| *told < before && begins(told)).unwrap_or(before))
+    }
+
     fn take(&mut self, act: &LedgerAct, word_of: Role, invoices: &[InvoicePaper<'_>]) {
         if self.total == Amount::ZERO {
             let sound = invoices.iter().find(|invoice| invoice.is_sound());
             self.total = sound.map_or(Amount::ZERO, |invoice| invoice.total());
         }
+        // It was the buyer who paid: where the two differ, its word stands.
+        let is_better = self.owed.is_none() || word_of == Role::Buyer;
+        self.owed = if is_better { Some(act.amount) } else { self.owed };
         self.txs.extend(act.txs.iter().cloned());
         let says = match &act.said {
             Said::Nothing => return,

@@ -75,6 +75,8 @@ impl InvoicePaper<'_> {
 /// A payment.
 pub(super) struct PaymentPaper<'a> {
     pub(super) signed: &'a Signed<'a>,
+    /// The first window that it pays, where its words were kept; its number is the last.
+    pub(super) from: Option<u64>,
     /// The transaction that it names.
     pub(super) tx: Option<TxId>,
 }
@@ -347,6 +349,7 @@ impl<'a> Papers<'a> {
             None => self.price.end_of(message.number, message.amount_total),
         };
         let digest = words.as_ref().map(|words| words.ack.digest);
+        let from = words.as_ref().map(PaymentAck::first);
         if let Some(seq) = seq {
             self.acknowledge(one, seq, digest);
         }
@@ -356,8 +359,21 @@ impl<'a> Papers<'a> {
         let first = self.price.window(message.number).map_or(0, |(first, _)| first);
         let is_transfer = self.price.leg(first).currency.method == Method::Transfer;
         let tx = message.verification.parse().ok().filter(|_| is_transfer);
-        let payment = PaymentPaper { signed: one, tx };
+        let payment = PaymentPaper { signed: one, from, tx };
         self.payments.entry(message.number).or_default().push(payment);
+    }
+
+    /// Whether these windows stand in one leg.
+    pub(super) fn is_one_leg(&self, from: u64, number: u64) -> bool {
+        let leg = |number| self.price.window(number).map(|(first, _)| self.price.leg_place(first));
+        leg(from).is_some() && leg(from) == leg(number)
+    }
+
+    /// Whether the buyer says of a window that it is paid.
+    pub(super) fn is_answered(&self, window: u64) -> bool {
+        let later = self.payments.range(window..).flat_map(|(_, payments)| payments);
+        let mut from = later.map(|one| one.from.unwrap_or(one.signed.message.number));
+        from.any(|from| from <= window)
     }
 
     fn ack(&mut self, case: &Case<'_>, one: &'a Signed<'a>) {

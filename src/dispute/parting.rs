@@ -33,7 +33,7 @@ fn invoice(papers: &Papers<'_>, window: u64) -> Option<Parting> {
         return None;
     }
     let to = invoices.iter().filter_map(|invoice| invoice.to).max();
-    let answered = papers.payments.contains_key(&window);
+    let answered = papers.is_answered(window);
     let acknowledged = papers.acks.keys().next_back().copied() >= to && to.is_some();
     let proven_for = match (seller.is_empty(), buyer.is_empty()) {
         // What the buyer has, the seller signed.

@@ -110,8 +110,11 @@ impl Body for DataInvoice {
 /// `data` of a `payment_ack`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentAck {
-    /// The invoice that is paid.
+    /// The invoice that is paid; the last of them, where several are paid together.
     pub number: u64,
+    /// The first of those that are paid together; left out where it is `number`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
     /// What was paid so far, this payment included.
     pub amount_total: Amount,
     /// The buyer's word for the items.
@@ -119,6 +122,13 @@ pub struct PaymentAck {
     /// The payment itself, where the method is escrow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voucher: Option<Voucher>,
+}
+
+impl PaymentAck {
+    /// The first invoice that is paid.
+    pub fn first(&self) -> u64 {
+        self.from.unwrap_or(self.number)
+    }
 }
 
 /// Items that arrived.

@@ -45,6 +45,9 @@ pub struct Menu {
     pub payment_granularity: u32,
     /// W: windows that may be unpaid.
     pub credit_windows: u32,
+    /// One transfer may pay several invoices of a leg. Left out where each is paid by its own.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub payments_together: bool,
     /// Who is paid in the default currency.
     pub payment_address: Account,
     /// Whether items and acks are signed, or only under a MAC.

@@ -18,10 +18,12 @@ pub use seller::{
 };
 
 use crate::message::{
-    Code, ErrorMessage, FrameTooLong, LegReason, Reason, Voucher, WireError, legible,
+    Code, CurrencyOffer, ErrorMessage, FrameTooLong, LegReason, Menu, Reason, Voucher, WireError,
+    legible,
 };
 use crate::record::{End, Record, SignedMessage};
-use crate::terms::{Method, Role, SessionId};
+use crate::settling::fee_in;
+use crate::terms::{Currency, Method, Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, PublicKey, Reference, TxId,
 };
@@ -88,8 +90,8 @@ pub enum Input<'a> {
         /// What is wrong with it.
         trouble: Option<LegReason>,
     },
-    /// Seller: what redeeming a voucher costs on a ledger as things stand, in its coin's smallest
-    /// unit; `None` where nobody knows any more.
+    /// What settling costs on a ledger as things stand, in its coin's smallest unit: redeeming a
+    /// voucher for a seller, a transfer for a buyer. `None` where nobody knows any more.
     Fee {
         /// The ledger.
         ledger: LedgerId,
@@ -430,4 +432,16 @@ fn channel_over() -> Fault {
 fn unexpected(what: &str, session: Option<SessionId>) -> Fault {
     let of = session.map_or(String::new(), |session| format!(" in session {session}"));
     Fault::theirs(Code::Unexpected, format!("{what} has no place here{of}"))
+}
+
+/// A fee in a ledger's coin, in a currency there: as they stand on the menu. `None` where the menu
+/// has no such coin.
+fn fee_in_currency(fee: Amount, currency: &Currency, menu: &Menu) -> Option<Amount> {
+    let coin = Asset::coin();
+    if currency.asset == coin || fee.is_zero() {
+        return Some(fee);
+    }
+    let is_coin = |offer: &&CurrencyOffer| offer.ledger == currency.ledger && offer.asset == coin;
+    let paid_in = menu.currencies_accepted.iter().find(is_coin)?;
+    fee_in(fee, &paid_in.rate, &currency.rate)
 }

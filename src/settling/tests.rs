@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn hand(value: u128, fee: Option<u128>) -> Hand {
-    Hand { value: Amount::new(value), since_ms: 1_000, fee: fee.map(Amount::new) }
+    Hand { value: Amount::new(value), since_ms: 1_000, fee: fee.map(Amount::new), latest_ms: None }
 }
 
 const ALL: Policy = Policy {

@@ -15,6 +15,7 @@ mod pair;
 mod prices;
 mod pruned;
 mod remainders;
+mod together;
 #[allow(dead_code)]
 mod told;
 

@@ -244,7 +244,7 @@ impl Told {
             signature: signature(voucher),
         });
         let ack = Cumulative { seq: to_seq, digest: self.digest };
-        let body = PaymentAck { number, amount_total, ack, voucher: brought };
+        let body = PaymentAck { number, from: None, amount_total, ack, voucher: brought };
         let tx = tx_of(&reference);
         let message = self.sign(2, &body, if by_transfer { tx.as_str() } else { "" });
         self.said.insert(place, amount_total);

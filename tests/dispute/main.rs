@@ -13,6 +13,7 @@ mod pair;
 mod prices;
 mod properties;
 mod table;
+mod together;
 #[allow(dead_code)]
 #[path = "../audit/told.rs"]
 mod told;

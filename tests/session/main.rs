@@ -25,4 +25,5 @@ mod rates;
 mod redeeming;
 mod stories;
 mod strangers;
+mod together;
 mod trust;

@@ -9,6 +9,7 @@ use sdpp::session::{
     Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
     PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
 };
+use sdpp::settling::Policy;
 use sdpp::terms::{Method, Rate, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Channel, ChannelId, Digest, Domain, Key, LedgerId, Reference,
@@ -102,6 +103,7 @@ pub fn menu() -> Menu {
         currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],
         payment_granularity: 4,
         credit_windows: 1,
+        payments_together: false,
         payment_address: payee.clone(),
         signature_required: true,
         records: Some(RecordsOffer {
@@ -149,6 +151,7 @@ impl Default for Setting {
             frame_bytes_max: 1 << 20,
             clock_skew_ms: 1_000,
             granularity_max: 100_000,
+            settling: BTreeMap::new(),
             fail_over_after_ms: None,
             rate_slack_permille: 50,
         };
@@ -209,6 +212,15 @@ impl Setting {
     pub fn windows(mut self, granularity: u32, credit_windows: u32) -> Self {
         self.menu.payment_granularity = granularity;
         self.menu.credit_windows = credit_windows;
+        self
+    }
+
+    /// The seller takes one payment for several windows, and the buyer pays them together when this
+    /// says so.
+    pub fn together(mut self, policy: Policy) -> Self {
+        self.menu.payments_together = true;
+        let names = self.menu.currencies_accepted.iter().map(|offer| offer.currency.clone());
+        self.buyer.settling = names.map(|name| (name, policy)).collect();
         self
     }
 

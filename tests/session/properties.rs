@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use sdpp::message::PaceReason;
 use sdpp::record::{End, Record};
 use sdpp::session::Output;
+use sdpp::settling::Policy;
 use sdpp::terms::{Pace, Terms};
 use sdpp_ledger::{Amount, Call};
 
@@ -26,6 +27,8 @@ struct Chance {
     small: Option<u128>,
     /// What a buyer that complains is credited without a person.
     credit_up_to: u128,
+    /// Windows are paid together from so much on, or as late as can be.
+    together: Option<u128>,
     /// At which step: the ledger goes or comes, a side is stopped, what a buyer adds to its
     /// channel comes at once or late, items are credited, or complained of.
     events: Vec<(usize, u8)>,
@@ -38,15 +41,16 @@ fn chances() -> impl Strategy<Value = Chance> {
     let quantity = prop::option::of(1u64..30);
     let read_max = prop_oneof![Just(64usize), Just(1000), Just(usize::MAX)];
     let ceiling = prop::option::of(0u128..120);
-    let money = (ceiling, small, 0u128..40);
-    (flags, 1u32..6, 1u32..4, quantity, read_max, money, events).prop_map(
+    let together = prop::option::of(1u128..60);
+    let money = (ceiling, small, 0u128..40, together);
+    (flags, 1u32..6, 1u32..7, quantity, read_max, money, events).prop_map(
         |(
             (escrow, signed, before, records),
             granularity,
             credit_windows,
             quantity,
             read_max,
-            (ceiling, small, credit_up_to),
+            (ceiling, small, credit_up_to, together),
             events,
         )| {
             Chance {
@@ -61,6 +65,7 @@ fn chances() -> impl Strategy<Value = Chance> {
                 ceiling,
                 small,
                 credit_up_to,
+                together,
                 events,
             }
         },
@@ -76,6 +81,10 @@ fn start(chance: &Chance) -> Pair {
     setting = if chance.records { setting } else { setting.no_records() };
     setting.wish.max_total = ceiling(chance);
     setting.seller.credit_up_to.insert("SDP".to_owned(), Amount::new(chance.credit_up_to));
+    if let Some(units) = chance.together {
+        let exposure = Some(Amount::new(units));
+        setting = setting.together(Policy { exposure, ..Policy::default() });
+    }
     if let Some(more) = chance.small {
         setting.deposit = Amount::new(least(chance) + more);
         setting.wish.currencies[0].channels.deposit = Amount::new(more + 1);
@@ -305,6 +314,7 @@ fn a_credit_above_a_windows_price_at_the_end_of_a_channel_breaks_nothing() {
             ceiling: None,
             small: Some(10),
             credit_up_to: 0,
+            together: None,
             events: vec![(step, 6), (0, 4)],
         };
         let pair = run(&chance);

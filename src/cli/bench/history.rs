@@ -131,6 +131,7 @@ impl History {
             currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],
             payment_granularity: ITEMS as u32,
             credit_windows: 1,
+            payments_together: false,
             payment_address: seller.account(),
             signature_required: true,
             records: None,
@@ -197,7 +198,7 @@ impl Telling<'_> {
         let voucher = is_escrow
             .then(|| VoucherBody { cumulative_amount: total, signature: self.vouch(total) });
         let ack = Cumulative { seq: to_seq, digest: self.digest };
-        let body = PaymentAck { number, amount_total: total, ack, voucher };
+        let body = PaymentAck { number, from: None, amount_total: total, ack, voucher };
         let draft = Draft::new(self.session, &body);
         if is_escrow {
             let message = self.signed(&self.history.buyer, &draft, "");

@@ -201,7 +201,7 @@ impl<'k> Session<'k> {
             messages.push(self.invoice(number, to, digest));
             let ack = Cumulative { seq: to, digest };
             let amount_total = Amount::new(to.into());
-            let payment = PaymentAck { number, amount_total, ack, voucher: None };
+            let payment = PaymentAck { number, from: None, amount_total, ack, voucher: None };
             let tx = keccak(&[b"tx", &number.to_be_bytes()]).to_string();
             messages.push(Draft::new(self.id, &payment).sign(self.buyer, &tx).0);
         }
@@ -286,6 +286,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         currencies_accepted: vec![offer],
         payment_granularity: GRANULARITY,
         credit_windows: 1,
+        payments_together: false,
         payment_address: payee.clone(),
         signature_required: true,
         records: None,

@@ -9,6 +9,7 @@ use super::items::{Bar, Items, Money};
 use super::out;
 use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
+use crate::actors::asking::Asking;
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
@@ -265,6 +266,7 @@ pub(super) async fn start(
         done: told,
         delivered: Vec::new(),
         told: Progress::default(),
+        asking: Asking::default(),
         asked: Default::default(),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
@@ -387,6 +389,7 @@ fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {
         frame_bytes_max: config.limits.frame_bytes_max,
         clock_skew_ms: CLOCK_SKEW_MS,
         granularity_max: GRANULARITY_MAX,
+        settling: config.settling_payments(),
         fail_over_after_ms: buyer.and_then(|buyer| buyer.fail_over_after_s).map(|s| s * 1_000),
         rate_slack_permille: buyer.map_or(50, |buyer| buyer.rate_slack_permille),
     }

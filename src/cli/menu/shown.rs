@@ -47,6 +47,9 @@ fn terms(menu: &Menu) -> Vec<(&'static str, String)> {
         lines.push(("records", format!("on {}, {batch}, anchored {anchor}", records.ledger)));
     }
     lines.push(("good", format!("until {}", menu.expires_at)));
+    if menu.payments_together {
+        lines.push(("payments", "one transfer may pay several windows".to_owned()));
+    }
     if menu.prices_by_buyer {
         lines.push(("prices", "some buyers have others: see them with --buyer KEY".to_owned()));
     }

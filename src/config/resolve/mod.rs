@@ -46,7 +46,8 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
     let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
-    let settlement = policy::settlement(written.settlement, seller.as_ref(), &currencies)?;
+    let roles = (seller.as_ref(), written.buyer.is_some());
+    let settlement = policy::settlement(written.settlement, roles, &currencies)?;
     let peers = peers::peers(written.peers)?;
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;

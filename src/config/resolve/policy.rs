@@ -1,4 +1,4 @@
-//! How a seller trusts, and when it settles.
+//! How a seller trusts, and when either side settles.
 
 use super::super::file::{SettlementFile, TrustFile};
 use super::super::{CurrencyConfig, Seller, Settlement, Trust};
@@ -45,7 +45,7 @@ pub(super) fn trust(written: TrustFile, granularity: u32, credit_windows: u32) -
 
 pub(super) fn settlement(
     written: BTreeMap<String, SettlementFile>,
-    seller: Option<&Seller>,
+    (seller, is_buyer): (Option<&Seller>, bool),
     currencies: &BTreeMap<String, CurrencyConfig>,
 ) -> Outcome<BTreeMap<String, Settlement>> {
     let one = |(name, written): (String, SettlementFile)| {
@@ -53,11 +53,23 @@ pub(super) fn settlement(
         known(&at, name.clone(), currencies, "currencies")?;
         let settlement = settlement_in(&name, written, seller)?;
         let methods = currencies.get(&name).map(|currency| &currency.methods);
-        if !methods.is_some_and(|methods| methods.contains(&Method::Escrow)) {
-            let what = "it is for escrow: remove it, or add \"escrow\" to the currency's methods";
-            return Err(wrong(&at, what));
+        let is_paid = |method| methods.is_some_and(|methods| methods.contains(&method));
+        let redeems = seller.is_some() && is_paid(Method::Escrow);
+        if redeems || (is_buyer && is_paid(Method::Transfer)) {
+            return Ok((name, settlement));
         }
-        Ok((name, settlement))
+        let what = match (seller, is_buyer) {
+            (Some(_), _) => {
+                "it is for escrow: remove it, or add \"escrow\" to the currency's methods"
+            }
+            (None, true) => {
+                "it is for transfers: remove it, or add \"transfer\" to the currency's methods"
+            }
+            (None, false) => {
+                "only a seller redeems and only a buyer pays: remove it, or add [seller] or [buyer]"
+            }
+        };
+        Err(wrong(&at, what))
     };
     written.into_iter().map(one).collect()
 }
@@ -68,9 +80,6 @@ fn settlement_in(
     seller: Option<&Seller>,
 ) -> Outcome<Settlement> {
     let at = |key: &'static str| ["settlement", name, key];
-    let seller = seller.ok_or_else(|| {
-        wrong(&["settlement", name], "only a seller redeems: remove it, or add [seller]")
-    })?;
     let permille = written.fee_below_permille;
     let permille = permille.map(|permille| {
         within(&at("fee_below_permille"), permille.into(), FEE_PERMILLE).map(|_| permille)
@@ -86,9 +95,11 @@ fn settlement_in(
     if settlement.exposure == Some(Amount::ZERO) {
         return Err(wrong(&at("exposure"), "expected at least 1; leave it out for no limit"));
     }
+    let says_above = seller.is_some_and(|seller| seller.redeem_above.contains_key(name));
+    let says_age = seller.is_some_and(|seller| seller.redeem_every_s.is_some());
     for (key, is_double) in [
-        ("exposure", settlement.exposure.is_some() && seller.redeem_above.contains_key(name)),
-        ("age_s", settlement.age_s.is_some() && seller.redeem_every_s.is_some()),
+        ("exposure", settlement.exposure.is_some() && says_above),
+        ("age_s", settlement.age_s.is_some() && says_age),
     ] {
         if is_double {
             let what = "[seller] says it already, as redeem_above or redeem_every_s: remove one";

@@ -3,6 +3,7 @@
 mod amending;
 mod bid;
 mod ending;
+mod gathering;
 mod ordering;
 mod paying;
 mod purse;
@@ -25,7 +26,7 @@ use crate::terms::{Method, Role, Terms};
 use ending::without_channel;
 use ordering::{Heard, Passed};
 use purse::Purse;
-use sdpp_ledger::{Amount, Key, Reference};
+use sdpp_ledger::{Amount, Call, Key, LedgerId, Reference};
 use stream::Stream;
 
 /// The buyer's side of one session, from the menu to the exit.
@@ -135,7 +136,7 @@ impl Buyer {
             State::Streaming(stream) => {
                 let short_ms = stream.short_since_ms();
                 let leaves_ms = short_ms.map(|since_ms| since_ms + self.policy.patience_ms / 2);
-                leaves_ms.into_iter().chain(stream.turns_at_ms()).min()
+                [leaves_ms, stream.turns_at_ms(), stream.owes_at_ms()].into_iter().flatten().min()
             }
             State::Closed => None,
         }
@@ -171,6 +172,15 @@ impl Buyer {
         match &mut self.state {
             State::Streaming(stream) => stream.ask_rate(&mut self.out),
             _ => Err("the session has no windows to come".to_owned()),
+        }
+    }
+
+    /// What paying what is held back would ask of its ledger, where the fee for that decides
+    /// whether it is paid: [`Input::Fee`] tells the fee.
+    pub fn to_settle(&self) -> Option<(LedgerId, Call)> {
+        match &self.state {
+            State::Streaming(stream) | State::Leaving(stream, _) => stream.to_settle(),
+            _ => None,
         }
     }
 
@@ -320,7 +330,7 @@ impl Buyer {
             (State::Streaming(stream), Event::Other(Input::Stop(reason))) => {
                 stream.ack(&mut self.out)?;
                 self.leave(state, reason, now_ms);
-                self.pay_all(state)
+                self.pay_all(state, now_ms)
             }
             (State::Leaving(..), Event::Timeout) => {
                 Err(Fault::timed_out("the seller did not answer our exit"))
@@ -333,12 +343,13 @@ impl Buyer {
                 self.go_on(state, now_ms)
             }
             (State::Streaming(stream), Event::Timeout) => {
-                if stream.turn_if_due(now_ms, &mut self.out) {
+                let turned = stream.turn_if_due(now_ms, &mut self.out);
+                if stream.owe_gathered(now_ms, &mut self.out) || turned {
                     return Ok(());
                 }
                 // The channel is not topped up in time: what the seller heard of is paid.
                 self.leave(state, Reason::Ceiling, now_ms);
-                self.pay_all(state)
+                self.pay_all(state, now_ms)
             }
             (State::Streaming(stream), Event::Other(Input::ToppedUp { channel, deposit })) => {
                 stream.topped_up(channel, deposit);
@@ -351,15 +362,19 @@ impl Buyer {
             }
             (State::Leaving(stream, _), Event::Message(envelope)) => {
                 stream.hear(&envelope, now_ms, &mut self.out)?;
-                self.pay(state)
+                self.pay(state, now_ms)
             }
             (State::Streaming(stream) | State::Leaving(stream, _), Event::Other(input)) => {
                 match input {
                     Input::Signed { reference, tx } => stream.signed(reference, tx, &mut self.out),
                     Input::Met { reference, tx } => stream.met(reference, tx, &mut self.out),
                     Input::Refused { reference, why } => stream.refused(reference, &why),
+                    Input::Fee { ledger, fee } => {
+                        stream.hear_fee(&ledger, fee);
+                        stream.pay(now_ms, &mut self.out)
+                    }
                     other => {
-                        turn(stream, other, &mut self.out);
+                        turning::turn(stream, other, &mut self.out);
                         Ok(())
                     }
                 }
@@ -390,40 +405,26 @@ impl Buyer {
             stream.note_shortage(now_ms);
             if stream.reaches_ceiling() {
                 self.leave(state, Reason::Ceiling, now_ms);
-                return self.pay_all(state);
+                return self.pay_all(state, now_ms);
             }
         }
-        self.pay(state)
+        self.pay(state, now_ms)
     }
 
     /// After our exit: what was held back because the channel was short is paid.
-    fn pay_all(&mut self, state: &mut State) -> Result<(), Fault> {
+    fn pay_all(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
         if let State::Leaving(stream, _) = state {
             stream.ack(&mut self.out)?;
         }
-        self.pay(state)
+        self.pay(state, now_ms)
     }
 
-    fn pay(&mut self, state: &mut State) -> Result<(), Fault> {
+    fn pay(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
         match state {
-            State::Streaming(stream) | State::Leaving(stream, _) => stream.pay(&mut self.out),
+            State::Streaming(stream) | State::Leaving(stream, _) => {
+                stream.pay(now_ms, &mut self.out)
+            }
             _ => Ok(()),
         }
-    }
-}
-
-/// What concerns the currency that we are about to turn to.
-fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
-    match input {
-        Input::Afforded => stream.funded(None, out),
-        Input::Funded { channel, domain, base, ceiling, deposit } => {
-            let plan = stream.turns_to().map(|ours| ours.channels.clone());
-            let purse =
-                Purse::new((channel, domain), (base, ceiling, deposit), plan.unwrap_or_default());
-            stream.funded(Some(purse), out);
-        }
-        Input::NotFunded { .. } => stream.not_turned(out),
-        Input::Ledger { ledger, trouble } => stream.note_ledger(ledger, trouble, out),
-        _ => {}
     }
 }

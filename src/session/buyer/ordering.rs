@@ -1,6 +1,7 @@
 //! From the menu to the session's key: what a buyer does before there are items. Each step does
 //! first what can fail, then moves the state.
 
+use super::gathering::Gather;
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
 use super::turning::Turning;
@@ -308,6 +309,10 @@ impl Buyer {
                 offered,
                 ceiling,
                 granularity_max: self.policy.granularity_max,
+                gather: Gather {
+                    policies: self.policy.settling.clone(),
+                    patience_ms: self.policy.patience_ms,
+                },
                 turning: Turning::new(
                     self.policy.fail_over_after_ms,
                     self.policy.rate_slack_permille,

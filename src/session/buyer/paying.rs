@@ -9,13 +9,16 @@ use crate::session::{Fault, Outputs};
 use crate::terms::Purpose;
 use sdpp_ledger::{Amount, Reference, TxId};
 
-/// An accepted invoice whose payment is under way.
+/// An accepted invoice whose payment is under way, or several that are paid together.
 #[derive(Debug)]
 pub(super) struct Unpaid {
+    /// The first of them.
+    pub(super) from: u64,
+    /// The last of them, which the payment is under.
     pub(super) number: u64,
     pub(super) amount_total: Amount,
     pub(super) window_end: Cumulative,
-    /// When its invoice came.
+    /// When its invoice came; of several, when their payment was owed.
     pub(super) since_ms: u64,
     /// By transfer: the transaction, once it is known.
     pub(super) tx: Option<TxId>,
@@ -60,7 +63,7 @@ impl Stream {
         let tab = self.tabs.at_mut(place);
         if let Some(unpaid) = tab.unpaid.iter_mut().find(|unpaid| unpaid.number == number) {
             unpaid.tx = Some(tx);
-            self.pay(out)?;
+            self.tell(out)?;
         } else if let Some(unpaid) = tab.said.again(number, &tx, is_final) {
             self.say_paid(place, &unpaid, None, out);
         }
@@ -84,13 +87,19 @@ impl Stream {
         }
     }
 
-    /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
-    /// as far as transactions are known.
-    pub(super) fn pay(&mut self, out: &mut Outputs) -> Result<(), Fault> {
-        (0..self.tabs.count()).try_for_each(|place| self.pay_leg(place, out))
+    /// Pays what is to be paid now.
+    pub(super) fn pay(&mut self, now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
+        self.owe_gathered(now_ms, out);
+        self.tell(out)
     }
 
-    fn pay_leg(&mut self, place: usize, out: &mut Outputs) -> Result<(), Fault> {
+    /// Tells the seller of payments in the order of the invoices: by voucher at once, by transfer
+    /// as far as transactions are known.
+    fn tell(&mut self, out: &mut Outputs) -> Result<(), Fault> {
+        (0..self.tabs.count()).try_for_each(|place| self.tell_leg(place, out))
+    }
+
+    fn tell_leg(&mut self, place: usize, out: &mut Outputs) -> Result<(), Fault> {
         let has_purse = self.tabs.at(place).purse.is_some();
         let by_voucher = has_purse && !self.is_short(place);
         let is_payable = |unpaid: &mut Unpaid| by_voucher || unpaid.tx.is_some();
@@ -114,9 +123,10 @@ impl Stream {
         voucher: Option<Voucher>,
         out: &mut Outputs,
     ) {
-        let Unpaid { number, amount_total, window_end: ack, .. } = *unpaid;
+        let Unpaid { from, number, amount_total, window_end: ack, .. } = *unpaid;
+        let from = Some(from).filter(|from| *from != number);
         let tx = unpaid.tx.as_ref().map_or("", TxId::as_str);
-        let payment = PaymentAck { number, amount_total, ack, voucher };
+        let payment = PaymentAck { number, from, amount_total, ack, voucher };
         let (message, frame) = Draft::new(self.terms.session, &payment).sign(&self.key, tx);
         out.record(Record::Payment { message, owed: None });
         out.send(frame);

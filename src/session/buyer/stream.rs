@@ -2,6 +2,7 @@
 //! out.
 
 use super::amending::Amends;
+use super::gathering::Gather;
 use super::paying::Unpaid;
 use super::purse::Purse;
 use super::tab::Tab;
@@ -28,6 +29,8 @@ pub(super) struct Brings {
     pub(super) ceiling: Option<Amount>,
     /// The most leaves that it holds until a window is invoiced.
     pub(super) granularity_max: u32,
+    /// When it pays together what may be.
+    pub(super) gather: Gather,
     /// How it turns to another currency.
     pub(super) turning: Turning,
 }
@@ -45,6 +48,8 @@ pub(super) struct Stream {
     pub(super) windows: Windows,
     /// What each leg costs.
     pub(super) tabs: Tabs<Tab>,
+    /// When we pay together what may be paid together.
+    pub(super) gather: Gather,
     /// How we turn to another currency.
     pub(super) turning: Turning,
     /// The items of the open window as the seller signed them, while they are few enough to be
@@ -61,14 +66,16 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(
-        Brings { key, offered, ceiling, granularity_max, turning }: Brings,
+        Brings { key, offered, ceiling, granularity_max, gather, turning }: Brings,
         terms: Terms,
         keys: Keys,
         purse: Option<Purse>,
     ) -> Stream {
         let (windows, amends) = (Windows::new(terms.session), Amends::new(&terms));
         let ceiling = ceiling.unwrap_or(Amount::new(u128::MAX));
-        let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), purse, ceiling));
+        let leg = amends.agreement.agreed().last_leg();
+        let policy = gather.policy(&offered, &leg.currency);
+        let tabs = Tabs::new(Tab::new(leg, purse, ceiling, policy));
         Stream {
             key,
             offered,
@@ -77,6 +84,7 @@ impl Stream {
             keys,
             windows,
             tabs,
+            gather,
             turning,
             items: Vec::new(),
             acked_seq: 0,
@@ -340,14 +348,17 @@ impl Stream {
         self.tabs.at_mut(place).invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
-        let (leaves, owed) = (Leaves::of(leaves), self.payment(place, &invoice));
+        let (leaves, owed) = (Leaves::of(leaves), self.owed_at_once(place, &invoice));
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         // What costs nothing needs no payment.
         if invoice.amount != Amount::ZERO {
             let Invoice { number, amount_total, .. } = invoice;
-            let window_end = self.cumulative();
-            let unpaid = Unpaid { number, amount_total, window_end, since_ms: now_ms, tx: None };
-            self.tabs.at_mut(place).unpaid.push_back(unpaid);
+            let (from, window_end, since_ms) = (number, self.cumulative(), now_ms);
+            let unpaid = Unpaid { from, number, amount_total, window_end, since_ms, tx: None };
+            match self.tabs.at(place).gathered.holds() {
+                true => self.hold(place, unpaid, &invoice),
+                false => self.tabs.at_mut(place).unpaid.push_back(unpaid),
+            }
         }
         Ok(())
     }
@@ -401,21 +412,33 @@ impl Stream {
         Ok(())
     }
 
-    /// The transfer that an invoice asks for.
-    fn payment(&self, place: usize, invoice: &Invoice) -> Option<Owed> {
-        let currency = &self.tabs.at(place).currency;
-        if currency.method == Method::Escrow || invoice.amount == Amount::ZERO {
+    /// The transfer that an invoice asks for, unless it may wait for others.
+    fn owed_at_once(&self, place: usize, invoice: &Invoice) -> Option<Owed> {
+        let tab = self.tabs.at(place);
+        let is_free = invoice.amount == Amount::ZERO;
+        if tab.currency.method == Method::Escrow || is_free || tab.gathered.holds() {
             return None;
         }
-        let Invoice { reference, amount, .. } = *invoice;
-        let (to, asset) = (currency.payee.clone(), currency.asset.clone());
-        Some(Owed {
-            reference,
+        Some(self.transfer(place, invoice.number, invoice.amount))
+    }
+
+    /// Owing a leg's ledger the payment of a window, or of several that end with it.
+    pub(super) fn transfer(&self, place: usize, number: u64, amount: Amount) -> Owed {
+        let transfer = self.asked_for(place, number, amount);
+        Owed {
+            reference: transfer.reference,
             purpose: Purpose::Payment,
-            ledger: currency.ledger.clone(),
-            act: Act::Do(Call::Transfer(Transfer { to, asset, amount, reference })),
+            ledger: self.tabs.at(place).currency.ledger.clone(),
+            act: Act::Do(Call::Transfer(transfer)),
             held: false,
-        })
+        }
+    }
+
+    /// That payment itself.
+    pub(super) fn asked_for(&self, place: usize, number: u64, amount: Amount) -> Transfer {
+        let reference = self.terms.session.reference(Purpose::Payment, number);
+        let Currency { payee: to, asset, .. } = self.tabs.at(place).currency.clone();
+        Transfer { to, asset, amount, reference }
     }
 
     /// The terms, and what both have signed since.

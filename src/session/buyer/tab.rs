@@ -1,8 +1,10 @@
 //! What one leg of a session costs, as the buyer has it.
 
+use super::gathering::Gathered;
 use super::paying::Unpaid;
 use super::purse::Purse;
 use super::said::Said;
+use crate::settling::Policy;
 use crate::terms::{Currency, Leg};
 use sdpp_ledger::Amount;
 use std::collections::VecDeque;
@@ -18,7 +20,9 @@ pub(super) struct Tab {
     pub(super) ceiling: Amount,
     /// Up to where an ack with a voucher was sent.
     pub(super) vouched_seq: u64,
-    /// Invoices whose payment the seller was not told of yet, the oldest first.
+    /// Invoices that are held back to be paid together.
+    pub(super) gathered: Gathered,
+    /// Payments that the seller was not told of yet, the oldest first.
     pub(super) unpaid: VecDeque<Unpaid>,
     /// Payments by transfer that the seller was told of and that are not final.
     pub(super) said: Said,
@@ -31,13 +35,14 @@ pub(super) struct Tab {
 
 impl Tab {
     /// A leg of which nothing is invoiced.
-    pub(super) fn new(leg: &Leg, purse: Option<Purse>, ceiling: Amount) -> Tab {
+    pub(super) fn new(leg: &Leg, purse: Option<Purse>, ceiling: Amount, policy: Policy) -> Tab {
         Tab {
             from_seq: leg.from_seq,
             currency: leg.currency.clone(),
             purse,
             ceiling,
             vouched_seq: 0,
+            gathered: Gathered::new(policy),
             unpaid: VecDeque::new(),
             said: Said::default(),
             invoiced: Amount::ZERO,
@@ -46,12 +51,12 @@ impl Tab {
         }
     }
 
-    /// Numbers of invoices whose payment is not final.
+    /// The numbers that payments are under which are owed and not final.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
         self.unpaid.iter().map(|one| one.number).chain(self.said.numbers())
     }
 
-    /// Since when the oldest invoice is here whose payment is not final.
+    /// Since when the oldest payment is owed that is not final.
     pub(super) fn unpaid_since_ms(&self) -> Option<u64> {
         let waiting = self.unpaid.front().map(|unpaid| unpaid.since_ms);
         waiting.into_iter().chain(self.said.since_ms()).min()

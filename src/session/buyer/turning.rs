@@ -12,7 +12,7 @@ use crate::message::{
     Amend, AskLeg, Change, CurrencyOffer, Draft, EscrowChoice, LegChange, LegReason,
 };
 use crate::record::{Record, SignedMessage};
-use crate::session::{Fault, Output, Outputs};
+use crate::session::{Fault, Input, Output, Outputs};
 use crate::terms::{AMENDS_MAX, Agreed, Method, Rate, Role};
 use sdpp_ledger::{Amount, LedgerId};
 use std::collections::BTreeSet;
@@ -310,7 +310,9 @@ impl Stream {
         }
         self.agree(draft, message, out)?;
         let ceiling = self.ceiling_of(to, self.agreed());
-        let tab = Tab::new(self.agreed().last_leg(), purse.map(|purse| *purse), ceiling);
+        let leg = self.agreed().last_leg();
+        let policy = self.gather.policy(&self.offered, &leg.currency);
+        let tab = Tab::new(leg, purse.map(|purse| *purse), ceiling, policy);
         self.tabs.begin(tab);
         self.short_since_ms = None;
         Ok(())
@@ -371,6 +373,22 @@ impl Stream {
             Some(least) if least <= most => None,
             _ => Some("so much on credit is more than this buyer wants to pay".to_owned()),
         }
+    }
+}
+
+/// What concerns the currency that we are about to turn to.
+pub(super) fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
+    match input {
+        Input::Afforded => stream.funded(None, out),
+        Input::Funded { channel, domain, base, ceiling, deposit } => {
+            let plan = stream.turns_to().map(|ours| ours.channels.clone());
+            let purse =
+                Purse::new((channel, domain), (base, ceiling, deposit), plan.unwrap_or_default());
+            stream.funded(Some(purse), out);
+        }
+        Input::NotFunded { .. } => stream.not_turned(out),
+        Input::Ledger { ledger, trouble } => stream.note_ledger(ledger, trouble, out),
+        _ => {}
     }
 }
 

@@ -2,8 +2,10 @@
 
 use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, legible, terms};
 use crate::session::Fault;
+use crate::settling;
 use crate::terms::{Method, Terms};
 use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
+use std::collections::BTreeMap;
 
 /// What is wanted, and at what price at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +84,9 @@ pub struct BuyerPolicy {
     /// The largest K that we order under: so many leaves are kept until a window is invoiced. The
     /// shell's default is 100,000.
     pub granularity_max: u32,
+    /// When invoices by transfer are paid that one payment may pay together, by the currency's name.
+    /// Each at once where none is given.
+    pub settling: BTreeMap<String, settling::Policy>,
     /// How long a payment may take to be final, in milliseconds, before the seller is asked to be paid
     /// in the next of our currencies; never where there is none.
     pub fail_over_after_ms: Option<u64>,

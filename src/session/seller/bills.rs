@@ -210,8 +210,13 @@ impl Stream {
         let verified = envelope.signed_by::<PaymentAck>(&buyer, session)?;
         let (payment, message) = (verified.body, verified.message);
         let evidence = message.clone();
+        let takes_several = self.offer.menu.payments_together;
         let tab = self.tab_of(payment.number);
         let is_transfer = tab.currency.method == Method::Transfer;
+        if payment.first() != payment.number && !(is_transfer && takes_several) {
+            let why = format!("window {} is to be paid by itself", payment.number);
+            return Err(Fault::theirs(Code::BadPayment, why).shown_by(evidence));
+        }
         if !(is_transfer && tab.is_said(payment.number)) {
             let claimed = tab.claim(&payment, now_ms);
             claimed.map_err(|fault| fault.shown_by(evidence.clone()))?;

@@ -5,12 +5,11 @@
 use super::purse::Purse;
 use super::stream::Stream;
 use super::tab::Tab;
-use crate::message::{CurrencyOffer, Menu};
 use crate::record::{Act, End, Owed, Record};
-use crate::session::Outputs;
-use crate::settling::{Hand, Policy, Why, fee_in};
+use crate::session::{Outputs, fee_in_currency};
+use crate::settling::{Hand, Policy, Why};
 use crate::terms::{Currency, Purpose, SessionId, number_in_leg};
-use sdpp_ledger::{Amount, Asset, Call, ChannelId, LedgerId, Redeem, Reference};
+use sdpp_ledger::{Amount, Call, ChannelId, LedgerId, Redeem, Reference};
 
 /// What of a channel is redeemed, as its session has it.
 #[derive(Debug)]
@@ -72,7 +71,8 @@ impl Redeemed {
     /// What is in hand, if anything.
     fn hand(&self, best: Amount, now_ms: u64) -> Option<Hand> {
         let value = best.checked_sub(self.amount).filter(|value| !value.is_zero())?;
-        Some(Hand { value, since_ms: self.since_ms.unwrap_or(now_ms), fee: self.fee })
+        let (since_ms, latest_ms) = (self.since_ms.unwrap_or(now_ms), None);
+        Some(Hand { value, since_ms, fee: self.fee, latest_ms })
     }
 
     /// It is redeemed: its number among those that are, from 1.
@@ -175,7 +175,7 @@ impl Stream {
             let Tab { purse, currency, .. } = self.tabs.at_mut(place);
             if let Some(purse) = purse.as_mut().filter(|_| currency.ledger == *ledger) {
                 let menu = &self.offer.menu;
-                purse.redeemed.fee = fee.and_then(|fee| in_currency(fee, currency, menu));
+                purse.redeemed.fee = fee.and_then(|fee| fee_in_currency(fee, currency, menu));
             }
         }
         self.redeem_if_due(now_ms, out);
@@ -222,15 +222,4 @@ impl Stream {
 fn owed(reference: Reference, currency: &Currency, redeem: Redeem) -> Owed {
     let (purpose, ledger) = (Purpose::Settle, currency.ledger.clone());
     Owed { reference, purpose, ledger, act: Act::Do(Call::Settle(redeem)), held: false }
-}
-
-/// A fee in the ledger's coin, in a currency there: as they stand on the menu.
-fn in_currency(fee: Amount, currency: &Currency, menu: &Menu) -> Option<Amount> {
-    let coin = Asset::coin();
-    if currency.asset == coin || fee.is_zero() {
-        return Some(fee);
-    }
-    let is_coin = |offer: &&CurrencyOffer| offer.ledger == currency.ledger && offer.asset == coin;
-    let paid_in = menu.currencies_accepted.iter().find(is_coin)?;
-    fee_in(fee, &paid_in.rate, &currency.rate)
 }

@@ -27,9 +27,13 @@ pub(super) struct Tab {
     claimed_to: u64,
 }
 
-/// An invoice that is not paid for good.
+/// An invoice that is not paid for good, or several that the buyer said to have paid together: from
+/// then on they are one, that stands or falls with its one payment.
 #[derive(Debug)]
 pub(super) struct Bill {
+    /// The first of several.
+    from: u64,
+    /// The last of them, which their payment is under.
     number: u64,
     amount: Amount,
     amount_total: Amount,
@@ -58,8 +62,8 @@ impl Bill {
         window_end: Cumulative,
         due_ms: u64,
     ) -> Bill {
-        let (payment, blocks) = (Payment::Due, 0);
-        Bill { number, amount, amount_total, window_end, due_ms, payment, blocks }
+        let (payment, blocks, from) = (Payment::Due, 0, number);
+        Bill { from, number, amount, amount_total, window_end, due_ms, payment, blocks }
     }
 }
 
@@ -158,15 +162,22 @@ impl Tab {
         Some(Fault::timed_out(why))
     }
 
-    /// The buyer says that it paid this invoice: the oldest that nothing was heard of.
+    /// The buyer says that it paid these invoices: the oldest that nothing was heard of, and as many
+    /// of those that follow as it names.
     pub(super) fn claim(&mut self, payment: &PaymentAck, now_ms: u64) -> Result<(), Fault> {
         let bad = |why: String| Fault::theirs(Code::BadPayment, why);
-        let number = payment.number;
-        let due = self.open.iter_mut().find(|bill| bill.payment == Payment::Due);
-        let bill = due.ok_or_else(|| bad(format!("window {number} is not to be paid now")))?;
-        if bill.number != number {
-            return Err(bad(format!("window {} is to be paid now, not {number}", bill.number)));
+        let (from, number) = (payment.first(), payment.number);
+        let is_due = |bill: &Bill| bill.payment == Payment::Due;
+        let first = self.open.iter().position(is_due);
+        let first = first.ok_or_else(|| bad(format!("window {number} is not to be paid now")))?;
+        let oldest = self.open[first].number;
+        if oldest != from {
+            return Err(bad(format!("window {oldest} is to be paid now, not {from}")));
         }
+        let is_last = |bill: &Bill| bill.number == number && is_due(bill);
+        let last = self.open.iter().position(is_last);
+        let last = last.ok_or_else(|| bad(format!("window {number} is not to be paid now")))?;
+        let bill = &self.open[last];
         let (asked, paid) = (bill.amount_total, payment.amount_total);
         if paid != asked {
             let still = asked.saturating_sub(paid);
@@ -176,9 +187,20 @@ impl Tab {
         if payment.ack != bill.window_end {
             return Err(bad(format!("the payment's ack does not fit window {number}")));
         }
-        bill.payment = Payment::Claimed { since_ms: now_ms, txs: Vec::new() };
+        self.merge(first, last);
+        self.open[first].payment = Payment::Claimed { since_ms: now_ms, txs: Vec::new() };
         (self.last_claim_ms, self.claimed_to) = (now_ms, number);
         Ok(())
+    }
+
+    /// Makes one bill of those at these places, the last after the first or the same.
+    fn merge(&mut self, first: usize, last: usize) {
+        let before = self.open[first].amount_total.saturating_sub(self.open[first].amount);
+        let merged = self.open.drain(first + 1..=last).next_back();
+        let Some(Bill { number, amount_total, window_end, .. }) = merged else { return };
+        let bill = &mut self.open[first];
+        bill.amount = amount_total.saturating_sub(before);
+        (bill.number, bill.amount_total, bill.window_end) = (number, amount_total, window_end);
     }
 
     /// The buyer names a transaction for a payment that it has said. Answers what that payment is
@@ -192,10 +214,12 @@ impl Tab {
     ) -> Result<Option<Amount>, Fault> {
         let number = payment.number;
         let bad = |why: &str| Fault::theirs(Code::BadPayment, format!("window {number} {why}"));
-        let Some(bill) = self.open.iter_mut().find(|bill| bill.number == number) else {
+        let is_in = |bill: &&mut Bill| (bill.from..=bill.number).contains(&number);
+        let Some(bill) = self.open.iter_mut().find(is_in) else {
             return Ok(None);
         };
-        if (payment.amount_total, payment.ack) != (bill.amount_total, bill.window_end) {
+        let said = (payment.first(), payment.amount_total, payment.ack);
+        if said != (bill.from, bill.amount_total, bill.window_end) {
             return Err(bad("was said to be paid, and not so"));
         }
         let Payment::Claimed { txs, .. } = &mut bill.payment else {
