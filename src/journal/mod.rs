@@ -8,6 +8,8 @@
 //! It is no session, no ledger and no actor: it has no clock, no rng and no socket, and calls
 //! nobody. [`outbox`] says what to ask of a ledger next; asking is its caller's work.
 
+pub mod backup;
+mod copying;
 pub mod delivery;
 pub mod entry;
 mod facts;
@@ -30,6 +32,7 @@ mod walk;
 pub mod watch;
 mod write;
 
+pub use backup::Made;
 pub use delivery::{Delivery, DeliveryId, Numbers};
 pub use entry::{Broken, Entry, Head};
 pub use facts::{Channel, Session};
@@ -44,12 +47,13 @@ pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Write, WriteError, Written};
 
+use copying::Copying;
 use folder::Folder;
 use sdpp_ledger::PublicKey;
 use stage::Stage;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tree::{Batch, Store, Tree, TreeError};
 
 /// The format of what is on disk, [`crate::record`] included.
@@ -112,6 +116,14 @@ pub enum JournalError {
         /// What is wrong.
         what: String,
     },
+    /// A backup could not be made, or nothing be restored from it. The journal is as it was.
+    #[error("{what}: {why}")]
+    Backup {
+        /// What could not be done.
+        what: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// An earlier write failed, so nobody knows what is on disk until it is opened anew.
     #[error("the journal stopped when a write failed: {why}. Mend that and open it again")]
     Stopped {
@@ -159,11 +171,13 @@ pub struct Journal {
 struct Shared {
     // Before the folder: the lock ends after sled has let go of its files.
     store: Store,
-    folder: std::sync::Mutex<Folder>,
+    folder: Mutex<Folder>,
     identity: PublicKey,
     /// Held for writing from the first byte of a batch until it is durable, so that no reader
     /// sees what a power cut could still take back. `Some` when a write failed.
     gate: RwLock<Option<String>>,
+    /// The backup that is being made, if one is.
+    copying: Mutex<Option<Copying>>,
 }
 
 impl Journal {
@@ -203,8 +217,8 @@ impl Journal {
         if is_new {
             folder::close_and_sync(dir).map_err(|e| io_in(&folder, e))?;
         }
-        let shared =
-            Arc::new(Shared { store, folder: folder.into(), identity, gate: RwLock::new(None) });
+        let (folder, gate, copying) = (folder.into(), RwLock::new(None), Mutex::new(None));
+        let shared = Arc::new(Shared { store, folder, identity, gate, copying });
         Ok(Journal { shared, head })
     }
 
@@ -257,6 +271,7 @@ impl Shared {
 
     fn write(&self, batch: &Batch) -> Result<(), JournalError> {
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        self.keep_for_backup(batch);
         self.store.write(batch).map_err(|error| {
             let error = JournalError::from(error);
             *gate = Some(error.to_string());

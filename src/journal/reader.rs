@@ -52,6 +52,10 @@ impl Reader {
         Reader(shared)
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     /// Whose journal this is.
     pub fn identity(&self) -> PublicKey {
         self.0.identity

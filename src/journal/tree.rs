@@ -70,6 +70,35 @@ pub(super) enum Tree {
     Standings = 18,
 }
 
+impl Tree {
+    /// All of them, in the order of their first bytes.
+    pub(super) const ALL: [Tree; 18] = [
+        Tree::Meta,
+        Tree::Entries,
+        Tree::Sessions,
+        Tree::SessionEntries,
+        Tree::Channels,
+        Tree::Obligations,
+        Tree::Held,
+        Tree::Unsettled,
+        Tree::Deliveries,
+        Tree::Accounts,
+        Tree::Claims,
+        Tree::Due,
+        Tree::Watched,
+        Tree::Watching,
+        Tree::Changes,
+        Tree::Redeems,
+        Tree::Payloads,
+        Tree::Standings,
+    ];
+
+    /// The tree with this first byte.
+    pub(super) fn of(byte: u8) -> Option<Tree> {
+        Tree::ALL.into_iter().find(|tree| *tree as u8 == byte)
+    }
+}
+
 /// Where a value stands.
 pub(super) type Place = (Tree, Vec<u8>);
 
@@ -259,6 +288,16 @@ fn open_once(dir: &Path, cache_bytes: u64) -> Result<sled::Db, TreeError> {
         // Nothing is left to flush between batches.
         .flush_every_ms(None);
     caught(|| Ok(config.open()?))
+}
+
+/// Where a key stands in the order in which [`Store::scan`] reads a tree.
+pub(super) fn place_in_order(tree: Tree, key: &[u8]) -> Vec<u8> {
+    piece_key(tree, key, 0)
+}
+
+/// Where [`Store::scan`] goes on after a key.
+pub(super) fn after_in_order(tree: Tree, key: &[u8]) -> Vec<u8> {
+    piece_key(tree, key, u16::MAX)
 }
 
 fn piece_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {
