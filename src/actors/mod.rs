@@ -22,6 +22,7 @@ pub mod listener;
 pub mod node;
 pub mod offering;
 mod rating;
+pub mod recalling;
 pub mod reclaim;
 pub mod selling;
 pub mod session;

@@ -266,6 +266,9 @@ impl Fold {
             | Record::Settling { .. }
             | Record::Reserved { .. }
             | Record::Pruned { .. }
+            | Record::Restored { .. }
+            | Record::Learned { .. }
+            | Record::Released
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }

@@ -11,7 +11,8 @@ use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Reader, Remainder, Unjust, Unsettled};
+use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
+use crate::message::Moment;
 use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
@@ -108,6 +109,7 @@ impl Running {
         opened: &[(&str, &Opened)],
         mut journal: Journal,
     ) -> Outcome<Running> {
+        check_quarantine(&journal.reader())?;
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
@@ -266,6 +268,26 @@ impl Running {
             tracing::error!("the journal's thread ended badly");
         }
     }
+}
+
+/// Nothing is signed by a journal that has forgotten what it signed before.
+fn check_quarantine(reader: &Reader) -> Outcome {
+    let Some(quarantine) = reader.quarantine()? else { return Ok(()) };
+    let Quarantine { after_seq, backup_ms, .. } = quarantine;
+    let since = Moment(backup_ms);
+    if !quarantine.is_on() {
+        tracing::info!(%since, after_seq, "this journal was restored: what came then is not in it");
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        format!(
+            "this journal was restored from the backup of {since}: all that was signed, sold, bought \
+             and paid after it, behind entry {after_seq}, is missing in it, so nothing is signed by \
+             it yet. Run `sdpp journal release --config FILE`, which asks the ledgers what they \
+             have; name evidence of sessions since then with --learn BUNDLE"
+        ),
+    ))
 }
 
 /// Ends what a kill left without an end.

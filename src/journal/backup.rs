@@ -138,7 +138,9 @@ fn named(output: &Path, manifest: &Manifest) -> PathBuf {
 
 fn unmade(file: &Path, error: &io::Error) -> JournalError {
     let why = match error.kind() {
-        ErrorKind::AlreadyExists => "it exists, and nothing is overwritten: name another".to_owned(),
+        ErrorKind::AlreadyExists => {
+            "it exists, and nothing is overwritten: name another".to_owned()
+        }
         _ => error.to_string(),
     };
     JournalError::Backup { what: format!("no backup could be written to {}", file.display()), why }

@@ -19,9 +19,11 @@ pub mod obligation;
 pub mod outbox;
 mod payload;
 pub mod prune;
+pub mod quarantine;
 mod query;
 mod reader;
 pub mod reclaim;
+pub mod restore;
 pub mod settle;
 mod stage;
 #[cfg(test)]
@@ -38,6 +40,7 @@ pub use entry::{Broken, Entry, Head};
 pub use facts::{Channel, Session};
 pub use obligation::Obligation;
 pub use prune::{Pruning, Sweep};
+pub use quarantine::{Quarantine, Release};
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
@@ -165,6 +168,8 @@ impl JournalError {
 pub struct Journal {
     shared: Arc<Shared>,
     head: Head,
+    /// What it is not to be trusted with, where it was restored from a backup.
+    quarantine: Option<Quarantine>,
 }
 
 /// What the writer and its readers share.
@@ -219,7 +224,8 @@ impl Journal {
         }
         let (folder, gate, copying) = (folder.into(), RwLock::new(None), Mutex::new(None));
         let shared = Arc::new(Shared { store, folder, identity, gate, copying });
-        Ok(Journal { shared, head })
+        let quarantine = quarantine::of(&shared.store)?;
+        Ok(Journal { shared, head, quarantine })
     }
 
     /// Applies writes in order, each against the state that those before it leave, and returns
@@ -239,14 +245,16 @@ impl Journal {
     ) -> Result<Vec<Result<Written, WriteError>>, JournalError> {
         let shared = &self.shared;
         shared.read(|_| Ok(()))?;
-        let mut stage = Stage::new(&shared.store, &shared.identity, self.head, now_ms);
+        let identity = &shared.identity;
+        let mut stage = Stage::new(&shared.store, identity, self.head, self.quarantine, now_ms);
         let answers = writes.into_iter().map(|write| stage.apply(write));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let quarantine = stage.quarantine();
         let (batch, head) = stage.finish()?;
         if !batch.is_empty() {
             shared.write(&batch)?;
             shared.mark(&head);
-            self.head = head;
+            (self.head, self.quarantine) = (head, quarantine);
         }
         Ok(answers)
     }

@@ -157,7 +157,7 @@ impl Walk {
     /// # Errors
     /// What is wrong with it.
     pub fn take(&mut self, next: Unlinked) -> Result<Entry, Broken> {
-        let seq = self.head.seq + 1;
+        let seq = self.place_of(&next);
         let broken = |what: String| Broken { seq, what };
         if next.key_seq != seq {
             return Err(broken(format!("is missing; the next one there is {}", next.key_seq)));
@@ -186,6 +186,18 @@ impl Walk {
     pub fn end(&self, head: Head) -> Result<bool, Broken> {
         self.ends_at(head)?;
         Ok(self.lost().is_none())
+    }
+
+    /// Where the next entry must stand: right after the last, or where it says that the journal was
+    /// restored after that one, beyond all that can have stood between.
+    fn place_of(&self, next: &Unlinked) -> u64 {
+        let record = next.entry.as_ref().map(|entry| &entry.record);
+        match record {
+            Ok(Record::Restored { after_seq, .. }) if *after_seq == self.head.seq => {
+                next.key_seq.max(self.head.seq + 1)
+            }
+            _ => self.head.seq + 1,
+        }
     }
 
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {

@@ -7,7 +7,7 @@ mod bundle;
 mod case;
 mod claim;
 mod credit;
-mod judge;
+pub(super) mod judge;
 mod list;
 pub(super) mod settle;
 pub(super) mod settling;

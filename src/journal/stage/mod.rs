@@ -8,6 +8,7 @@ mod deliveries;
 mod prune;
 mod reclaim;
 mod redeem;
+mod restored;
 mod settle;
 mod standing;
 mod watch;
@@ -17,6 +18,7 @@ use super::entry::{self, Entry, Head, Stored};
 use super::facts::{Channel, Session};
 use super::keys;
 use super::obligation::{Event, Illegal, Obligation, State};
+use super::quarantine::Quarantine;
 use super::reader::{read_row, row_bytes};
 use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
 use super::write::{Live, News, NewsKind, Write, WriteError, Written};
@@ -52,6 +54,19 @@ fn precedes_order(record: &Record) -> bool {
     matches!(record, Record::Anchoring { owed } if owed.purpose == Purpose::Order)
 }
 
+/// What the journal alone appends.
+fn is_inner(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Met { .. }
+            | Record::Refused { .. }
+            | Record::Pruned { .. }
+            | Record::Restored { .. }
+            | Record::Learned { .. }
+            | Record::Released
+    )
+}
+
 fn unwritable(error: serde_json::Error) -> JournalError {
     damaged(format!("a record cannot be written: {error}"))
 }
@@ -65,6 +80,7 @@ pub(super) struct Stage<'a> {
     identity: &'a PublicKey,
     now_ms: u64,
     head: Head,
+    quarantine: Option<Quarantine>,
     batch: Batch,
     /// What the batch held before the current write, to take it back.
     undo: Vec<(Place, Before)>,
@@ -74,12 +90,19 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(store: &'a Store, identity: &'a PublicKey, head: Head, now_ms: u64) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        identity: &'a PublicKey,
+        head: Head,
+        quarantine: Option<Quarantine>,
+        now_ms: u64,
+    ) -> Self {
         Stage {
             store,
             identity,
             now_ms,
             head,
+            quarantine,
             batch: Batch::new(),
             undo: Vec::new(),
             indexed: BTreeMap::new(),
@@ -92,7 +115,7 @@ impl<'a> Stage<'a> {
         &mut self,
         write: Write,
     ) -> Result<Result<Written, WriteError>, JournalError> {
-        let head = self.head;
+        let (head, quarantine) = (self.head, self.quarantine);
         self.undo.clear();
         self.written = Written::default();
         match self.dispatch(write) {
@@ -100,6 +123,7 @@ impl<'a> Stage<'a> {
             Err(Fault::Journal(error)) => Err(error),
             Err(Fault::Write(error)) => {
                 self.take_back(head);
+                self.quarantine = quarantine;
                 Ok(Err(error))
             }
         }
@@ -121,6 +145,7 @@ impl<'a> Stage<'a> {
     }
 
     fn dispatch(&mut self, write: Write) -> Result<(), Fault> {
+        self.check_quarantine(&write)?;
         match write {
             Write::Append { session, record } => self.append(session, *record),
             Write::Prepare(prepare) => self.prepare(*prepare),
@@ -139,6 +164,11 @@ impl<'a> Stage<'a> {
             Write::Reclaim(reclaim) => self.reclaim(reclaim),
             Write::Prune(pruning) => self.prune(&pruning),
             Write::Settle(settle) => self.settle(*settle),
+            Write::Restore { backup_ms } => self.restore(backup_ms),
+            Write::Release(release) => self.release_from(*release),
+            Write::Learn { session, bundle } => {
+                self.push(None, Record::Learned { session, bundle })
+            }
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }
@@ -160,9 +190,7 @@ impl<'a> Stage<'a> {
     // Records.
 
     fn append(&mut self, session: Option<SessionId>, record: Record) -> Result<(), Fault> {
-        let is_inner =
-            matches!(record, Record::Met { .. } | Record::Refused { .. } | Record::Pruned { .. });
-        if is_inner {
+        if is_inner(&record) {
             return Err(WriteError::OutboxOnly.into());
         }
         self.found(session, &record)?;
@@ -239,6 +267,7 @@ impl<'a> Stage<'a> {
             let key = &id.0.0;
             let mut known: Session =
                 self.row(Tree::Sessions, key)?.ok_or(WriteError::NoSuchSession)?;
+            self.check_session(&id, &known, record)?;
             let before = known.tally.clone();
             if known.learn(record, self.head.seq + 1)? {
                 self.count(before.as_ref(), &mut known)?;
