@@ -24,6 +24,7 @@ pub mod offering;
 mod rating;
 pub mod recalling;
 pub mod reclaim;
+pub mod room;
 pub mod selling;
 pub mod session;
 pub mod sight;

@@ -110,6 +110,7 @@ impl Running {
         mut journal: Journal,
     ) -> Outcome<Running> {
         check_quarantine(&journal.reader())?;
+        survive_limits()?;
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
@@ -250,14 +251,17 @@ impl Running {
         }
     }
 
-    /// Answers when the journal can no longer be written, and why: nothing that is accepted from
-    /// then on would be kept.
+    /// Answers when the journal can never be written again, and why. One whose disk is full is
+    /// waited for.
     pub(super) async fn stopped(&self) -> Failure {
-        loop {
-            if let Err(error) = self.reader.head() {
-                return error.into();
-            }
+        while self.journal.connected() {
             tokio::time::sleep(JOURNAL_LOOK_EVERY).await;
+        }
+        match self.reader.head() {
+            Err(error) => error.into(),
+            Ok(_) => {
+                Failure::new(Exit::Failed, "what writes the journal has broken: the log says why")
+            }
         }
     }
 
@@ -268,6 +272,14 @@ impl Running {
             tracing::error!("the journal's thread ended badly");
         }
     }
+}
+
+/// A file that may not grow is a disk that is full, and not the end of this process.
+fn survive_limits() -> Outcome {
+    let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let failed = |error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
+    // Who listens once is never ended by it any more.
+    signal(too_large).map(drop).map_err(failed)
 }
 
 /// Nothing is signed by a journal that has forgotten what it signed before.

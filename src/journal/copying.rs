@@ -11,13 +11,16 @@ use std::sync::{MutexGuard, PoisonError};
 /// is given up, before the memory is.
 const KEPT_MAX: usize = 1_000_000;
 
+/// A key, and what it held at the moment.
+type Before = (Vec<u8>, Option<Vec<u8>>);
+
 /// How far a backup is.
 #[derive(Debug)]
 pub(super) struct Copying {
     /// What was read lies below it, in the order of the trees and their keys.
     passed: Vec<u8>,
-    /// What changed since and was not read yet: its key, and what it held at the moment.
-    kept: BTreeMap<Vec<u8>, (Vec<u8>, Option<Vec<u8>>)>,
+    /// What changed since and was not read yet, by its place.
+    kept: BTreeMap<Vec<u8>, Before>,
     /// Why the moment is lost.
     lost: Option<String>,
 }

@@ -128,7 +128,7 @@ pub enum JournalError {
         why: String,
     },
     /// An earlier write failed, so nobody knows what is on disk until it is opened anew.
-    #[error("the journal stopped when a write failed: {why}. Mend that and open it again")]
+    #[error("the journal stopped when a write failed: {why}. Mend that, or make room")]
     Stopped {
         /// How the write failed.
         why: String,
@@ -257,6 +257,27 @@ impl Journal {
             (self.head, self.quarantine) = (head, quarantine);
         }
         Ok(answers)
+    }
+
+    /// Opens the files of a journal anew whose last write failed, and goes on where all is there that
+    /// was acknowledged. What was not may be there too, as after a crash. A journal that did not
+    /// stop stays as it is.
+    ///
+    /// # Errors
+    /// `Io` while the disk still refuses: it stays `Stopped`, and may be mended later. All else is
+    /// for good.
+    pub fn mend(&mut self) -> Result<(), JournalError> {
+        let shared = &self.shared;
+        let mut gate = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if gate.is_none() {
+            return Ok(());
+        }
+        shared.store.reopen()?;
+        let head = reader::checked_head(&shared.store, &shared.identity)?;
+        reader::check_mark(&shared.store, &head, Some((self.head.seq, self.head.digest)))?;
+        let quarantine = quarantine::of(&shared.store)?;
+        (self.head, self.quarantine, *gate) = (head, quarantine, None);
+        Ok(())
     }
 
     /// A reader of this journal, for any thread. The folder stays locked as long as one lives.

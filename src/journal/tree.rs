@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 /// The longest value, in bytes.
@@ -121,10 +122,28 @@ pub(super) enum TreeError {
 
 /// The trees of one journal.
 pub(super) struct Store {
-    db: sled::Db,
-    file: File,
+    dir: PathBuf,
+    cache_bytes: u64,
+    /// `None` where they were closed to be opened anew, and could not be.
+    files: RwLock<Option<Files>>,
     #[cfg(test)]
     pub(super) watch: Watch,
+}
+
+/// sled's trees, and a handle of our own on the file that they are in.
+struct Files {
+    db: sled::Db,
+    file: File,
+}
+
+impl Files {
+    /// Opens or creates them, and makes durable what sled wrote in doing so.
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Files, TreeError> {
+        let db = open_when_unlocked(dir, cache_bytes)?;
+        let file = File::options().write(true).open(dir.join("db"))?;
+        folder::close_and_sync(dir)?;
+        Ok(Files { db, file })
+    }
 }
 
 /// What tests count and break.
@@ -137,31 +156,52 @@ pub(super) struct Watch {
 }
 
 impl Store {
-    /// Opens or creates the trees in a folder, and makes durable what sled wrote in doing so.
+    /// Opens or creates the trees in a folder.
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, TreeError> {
-        let db = open_when_unlocked(dir, cache_bytes)?;
-        let file = File::options().write(true).open(dir.join("db"))?;
-        folder::close_and_sync(dir)?;
+        let files = RwLock::new(Some(Files::open(dir, cache_bytes)?));
         Ok(Store {
-            db,
-            file,
+            dir: dir.to_owned(),
+            cache_bytes,
+            files,
             #[cfg(test)]
             watch: Watch::default(),
         })
+    }
+
+    /// Closes the trees and opens them anew, after a write failed.
+    pub(super) fn reopen(&self) -> Result<(), TreeError> {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        // sled writes once more as it closes, and may panic where it cannot.
+        let closed = files.take();
+        caught(|| {
+            drop(closed);
+            Ok(())
+        })?;
+        *files = Some(Files::open(&self.dir, self.cache_bytes)?);
+        Ok(())
+    }
+
+    /// Calls sled; a panic of its own becomes an error that says what it said.
+    fn with<T>(&self, call: impl FnOnce(&Files) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        match &*files {
+            Some(files) => caught(|| call(files)),
+            None => Err(io::Error::other("its files could not be opened anew").into()),
+        }
     }
 
     /// What a key holds.
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         #[cfg(test)]
         self.watch.gets.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        caught(|| {
-            let Some(first) = self.db.get(piece_key(tree, key, 0))? else {
+        self.with(|files| {
+            let Some(first) = files.db.get(piece_key(tree, key, 0))? else {
                 return Ok(None);
             };
             let (count, start) = split_first(&first)?;
             let mut value = start.to_vec();
             for piece in 1..count {
-                let more = self.db.get(piece_key(tree, key, piece))?;
+                let more = files.db.get(piece_key(tree, key, piece))?;
                 value.extend_from_slice(&more.ok_or_else(|| lost_piece(tree))?);
             }
             Ok(Some(value))
@@ -181,9 +221,9 @@ impl Store {
             None => [&[tree as u8], prefix].concat(),
         };
         let whole = [&[tree as u8], prefix].concat();
-        caught(|| {
+        self.with(|files| {
             let mut pairs = Vec::new();
-            let mut pieces = self.db.range(start..);
+            let mut pieces = files.db.range(start..);
             while pairs.len() < limit {
                 let Some(first) = pieces.next() else { break };
                 let (key, first) = first?;
@@ -198,7 +238,7 @@ impl Store {
 
     /// The pair with the largest key of a tree.
     pub(super) fn last(&self, tree: Tree) -> Result<Option<Pair>, TreeError> {
-        let found = caught(|| Ok(self.db.get_lt([tree as u8 + 1])?))?;
+        let found = self.with(|files| Ok(files.db.get_lt([tree as u8 + 1])?))?;
         let key = match found {
             Some((key, _)) if key.first() == Some(&(tree as u8)) => key,
             _ => return Ok(None),
@@ -215,9 +255,9 @@ impl Store {
         for ((tree, key), value) in batch {
             self.cut(&mut pieces, *tree, key, value.as_deref())?;
         }
-        caught(|| {
-            self.db.apply_batch(pieces)?;
-            self.db.flush()?;
+        self.with(|files| {
+            files.db.apply_batch(pieces)?;
+            files.db.flush()?;
             Ok(())
         })?;
         self.sync()
@@ -252,7 +292,7 @@ impl Store {
 
     /// How many pieces a key has on disk.
     fn pieces_of(&self, tree: Tree, key: &[u8]) -> Result<u16, TreeError> {
-        caught(|| match self.db.get(piece_key(tree, key, 0))? {
+        self.with(|files| match files.db.get(piece_key(tree, key, 0))? {
             Some(first) => Ok(split_first(&first)?.0),
             None => Ok(0),
         })
@@ -267,7 +307,7 @@ impl Store {
                 return Err(io::Error::from(io::ErrorKind::StorageFull).into());
             }
         }
-        Ok(self.file.sync_data()?)
+        self.with(|files| Ok(files.file.sync_data()?))
     }
 }
 

@@ -24,6 +24,7 @@ mod dispute;
 mod double;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
+mod full;
 #[cfg(feature = "ethereum")]
 #[path = "../../examples/vanishing_buyer/gate.rs"]
 mod gate;
@@ -50,6 +51,7 @@ mod prune;
 mod rates;
 mod reclaim;
 mod redeeming;
+mod restoring;
 #[cfg(feature = "ethereum")]
 mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
