@@ -113,7 +113,7 @@ pub enum JournalError {
     /// What is on disk is not what was written there.
     #[error(
         "the journal is damaged: {what}. Keep the folder as it is, and restore the last backup \
-         into another one"
+         into another one: `sdpp journal restore --journal NEW --from BACKUP`"
     )]
     Damaged {
         /// What is wrong.

@@ -72,7 +72,7 @@ pub enum Query {
         /// The item.
         seq: u64,
     },
-    /// Whether the chain holds.
+    /// Whether the chain holds, and every row can be read.
     Verify,
 }
 
@@ -174,7 +174,10 @@ impl Reader {
                 Answer::Salt { salt: secret.map(|secret| salt(&secret, *seq)) }
             }
             Query::Verify => match self.walk()? {
-                Ok(Walked { head, pruned }) => Answer::Holds { head, pruned },
+                Ok(Walked { head, pruned }) => {
+                    self.read_all()?;
+                    Answer::Holds { head, pruned }
+                }
                 Err(broken) => Answer::Broken { broken },
             },
         })

@@ -10,12 +10,13 @@
 //! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
 
 use super::folder;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Once, PoisonError, RwLock};
 use std::time::Duration;
 
 /// The longest value, in bytes.
@@ -385,10 +386,32 @@ fn lost_piece(tree: Tree) -> TreeError {
     TreeError::Damaged(format!("a value in {tree:?} lacks a piece"))
 }
 
+thread_local! {
+    /// Whether a panic on this thread is told as an error.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic that becomes an error is told once, as that error. All others are told as before.
+fn tell_no_caught_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_CAUGHT.get() {
+                tell(panic);
+            }
+        }));
+    });
+}
+
 /// Calls sled; a panic of its own becomes an error that says what it said.
 fn caught<T>(call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
     // sled's state may be torn after a panic, but whoever sees `Damaged` uses it no more.
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+    tell_no_caught_panics();
+    let before = IS_CAUGHT.replace(true);
+    let called = catch_unwind(AssertUnwindSafe(call));
+    IS_CAUGHT.set(before);
+    called.unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -6,6 +6,7 @@ use super::entry::{Broken, Entry, Head, digest, genesis};
 use super::keys;
 use super::query::PAGE_MAX;
 use super::reader::{Reader, StoredRow};
+use super::tree::Tree;
 use crate::record::{PrunedSession, Record};
 use crate::terms::SessionId;
 use sdpp_ledger::{Digest, PublicKey};
@@ -98,6 +99,22 @@ impl Reader {
         // Which entry it was is known once all that was pruned is.
         let again = Walk::knowing(&self.identity(), walk.pruned);
         Ok(self.walk_with(again)?.map(Walk::walked))
+    }
+
+    /// Reads every row of every tree: what sled cannot give back is damaged, chain or not.
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn read_all(&self) -> Result<(), JournalError> {
+        for tree in Tree::ALL {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let page = self.page(tree, &[], after.as_deref(), PAGE_MAX)?;
+                let Some((last, _)) = page.into_iter().next_back() else { break };
+                after = Some(last);
+            }
+        }
+        Ok(())
     }
 
     /// Walks up to the head as it is now, and further while what was lost so far may still turn

@@ -90,7 +90,7 @@ struct Show {
     json: bool,
 }
 
-/// Walk the whole chain of entries.
+/// Walk the whole chain of entries, and read all that stands beside it.
 ///
 /// The exit code is 3 where it is broken, or ends too early.
 #[derive(Args)]
@@ -250,7 +250,12 @@ impl Verify {
         let (head, pruned) = match self.book.open()?.ask(&Query::Verify)? {
             Answer::Holds { head, pruned } => (head, pruned),
             Answer::Broken { broken } => {
-                return Err(Failure::new(Exit::Wrong, format!("the chain is broken: {broken}")));
+                let why = format!(
+                    "the chain is broken: {broken}, in {}. Keep the folder as it is, and restore the \
+                     last backup into another one: `sdpp journal restore --journal NEW --from BACKUP`",
+                    self.book.dir().display()
+                );
+                return Err(Failure::new(Exit::Wrong, why));
             }
             _ => return Err(misfit()),
         };

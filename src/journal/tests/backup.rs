@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::fs;
 
 /// All rows of all trees.
-fn rows(journal: &Journal) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
+pub(super) fn rows(journal: &Journal) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
     let store = &journal.shared.store;
     let of = |tree| store.scan(tree, &[], None, usize::MAX).unwrap().into_iter();
     Tree::ALL.into_iter().flat_map(|tree| of(tree).map(move |(k, v)| (tree, k, v))).collect()
