@@ -344,7 +344,7 @@ fn damage_is_named_with_the_folder_and_the_way_back_and_nothing_panics() {
         assert!(!ran.err.contains("panicked"), "{}", ran.err);
         if ran.code == 3 {
             told += 1;
-            ran.says("/j").says("sdpp journal restore");
+            ran.says(" in j").says("sdpp journal restore");
         } else {
             ran.done();
         }

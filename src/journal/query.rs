@@ -144,6 +144,10 @@ impl Reader {
     /// As all of [`Reader`]'s methods. An unknown `after` is no error: its page is empty or
     /// starts where it would stand.
     pub fn answer(&self, query: &Query) -> Result<Answer, JournalError> {
+        self.found(query).map_err(|error| self.in_folder(error))
+    }
+
+    fn found(&self, query: &Query) -> Result<Answer, JournalError> {
         Ok(match query {
             Query::Counts => Answer::Counts { identity: self.identity(), counts: self.counts()? },
             Query::Entries { session, after, limit } => {

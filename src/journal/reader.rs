@@ -67,6 +67,12 @@ impl Reader {
         folder::room(folder.path()).map_err(|error| super::io_in(&folder, error))
     }
 
+    /// The same error, and which journal it is of.
+    pub(super) fn in_folder(&self, error: JournalError) -> JournalError {
+        let folder = self.0.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        error.in_folder(folder.path())
+    }
+
     /// The last entry.
     pub fn head(&self) -> Result<Head, JournalError> {
         let head = self.row(Tree::Meta, b"head")?;

@@ -9,26 +9,25 @@ mod prune;
 mod reclaim;
 mod redeem;
 mod restored;
+mod rows;
 mod settle;
 mod standing;
 mod watch;
 
-use super::delivery::{Delivery, DeliveryId};
+use super::delivery::Delivery;
 use super::entry::{self, Entry, Head, Stored};
 use super::facts::{Channel, Session};
 use super::keys;
 use super::obligation::{Event, Illegal, Obligation, State};
 use super::quarantine::Quarantine;
-use super::reader::{read_row, row_bytes};
-use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
+use super::reader::row_bytes;
+use super::tree::{Batch, Place, Store, Tree};
 use super::write::{Live, News, NewsKind, Write, WriteError, Written};
 use super::{JournalError, damaged};
 use crate::record::{Act, Owed, Record};
 use crate::standing::Tally;
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{LedgerId, PublicKey, Reference, merkle};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// Why a write cannot be applied: its own fault, or the journal's.
@@ -437,92 +436,5 @@ impl<'a> Stage<'a> {
         if !self.written.ledgers.contains(ledger) {
             self.written.ledgers.push(ledger.clone());
         }
-    }
-
-    // Rows.
-
-    fn obligation(&mut self, reference: &Reference) -> Result<Obligation, Fault> {
-        let row = self.row(Tree::Obligations, &reference.0)?;
-        row.ok_or_else(|| WriteError::NoSuchObligation(*reference).into())
-    }
-
-    fn delivery(&mut self, id: &DeliveryId) -> Result<Delivery, Fault> {
-        let key = keys::delivery(&id.ledger, &id.account, id.number);
-        let row = self.row(Tree::Deliveries, &key)?;
-        row.ok_or_else(|| WriteError::NoSuchDelivery(id.clone()).into())
-    }
-
-    fn row<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, JournalError> {
-        let bytes = self.get(tree, key)?;
-        bytes.map(|bytes| read_row(tree, &bytes)).transpose()
-    }
-
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        match self.batch.get(&(tree, key.to_vec())) {
-            Some(staged) => Ok(staged.clone()),
-            None => Ok(self.store.get(tree, key)?),
-        }
-    }
-
-    /// All pairs whose keys start with `prefix`.
-    fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
-        let on_disk = self.store.scan(tree, prefix, None, usize::MAX)?;
-        let mut pairs: BTreeMap<_, _> = on_disk.into_iter().collect();
-        let staged = self.batch.range((tree, prefix.to_vec())..);
-        for ((_, key), value) in
-            staged.take_while(|((t, k), _)| *t == tree && k.starts_with(prefix))
-        {
-            match value {
-                Some(value) => pairs.insert(key.clone(), value.clone()),
-                None => pairs.remove(key),
-            };
-        }
-        Ok(pairs.into_iter().collect())
-    }
-
-    fn put_row<T: Serialize>(
-        &mut self,
-        what: &'static str,
-        tree: Tree,
-        key: Vec<u8>,
-        row: &T,
-    ) -> Result<(), Fault> {
-        let bytes = row_bytes(row)?;
-        self.put(what, tree, key, bytes)
-    }
-
-    fn put(
-        &mut self,
-        what: &'static str,
-        tree: Tree,
-        key: Vec<u8>,
-        value: Vec<u8>,
-    ) -> Result<(), Fault> {
-        if value.len() > VALUE_BYTES_MAX {
-            return Err(
-                WriteError::TooLarge { what, bytes: value.len(), max: VALUE_BYTES_MAX }.into()
-            );
-        }
-        self.set((tree, key), Some(value));
-        Ok(())
-    }
-
-    fn reindex(
-        &mut self,
-        before: Vec<(Tree, Vec<u8>, Vec<u8>)>,
-        after: Vec<(Tree, Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), Fault> {
-        for (tree, key, _) in before.iter().filter(|row| !after.contains(row)) {
-            self.set((*tree, key.clone()), None);
-        }
-        for (tree, key, value) in after.into_iter().filter(|row| !before.contains(row)) {
-            self.put("an index row", tree, key, value)?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: Place, value: Option<Vec<u8>>) {
-        let before = self.batch.insert(key.clone(), value);
-        self.undo.push((key, before));
     }
 }
