@@ -100,6 +100,16 @@ impl Book {
         Ok(())
     }
 
+    /// All entries up to `to`, in order; as [`Book::each_entry`]. A restored journal has fewer than
+    /// their seqs say.
+    pub(super) fn each_entry_to(
+        &mut self,
+        to: u64,
+        mut look: impl FnMut(Entry) -> Outcome,
+    ) -> Outcome {
+        self.each_entry(None, 0, to, |entry| if entry.seq <= to { look(entry) } else { Ok(()) })
+    }
+
     /// All sessions, by id; handed on one by one, never all in memory.
     pub(super) fn each_session(
         &mut self,

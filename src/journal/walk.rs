@@ -50,10 +50,16 @@ pub struct Unlinked {
 }
 
 impl Raw {
+    /// Its seq, by where it stands.
+    pub fn seq(&self) -> u64 {
+        keys::tail(&self.0.0).unwrap_or(u64::MAX)
+    }
+
     /// Reads it.
     pub fn read(self) -> Unlinked {
-        let Raw((key, body, payload)) = self;
-        Unlinked::read(keys::tail(&key).unwrap_or(u64::MAX), &body, payload.as_deref())
+        let seq = self.seq();
+        let Raw((_, body, payload)) = self;
+        Unlinked::read(seq, &body, payload.as_deref())
     }
 }
 

@@ -100,3 +100,32 @@ fn a_seller_that_lost_its_disk_sells_again_after_it_was_released() {
     place.close();
     assert_eq!(place.balance("seller"), 80 * 20);
 }
+
+#[test]
+fn a_buyer_that_lost_its_disk_vouches_on_no_channel_again_that_it_had_before() {
+    let methods = "[\"escrow\"]";
+    let setting = Setting { granularity: 3, patience_ms: 5_000, methods, ..Setting::default() };
+    let mut place = Place::open(setting);
+    place.buyer("buyer", 1_000_000);
+    let buyer = place.buy("buyer", "memory", "120").spawn().unwrap();
+    while place.lines("buyer") < 30 {
+        std::thread::yield_now();
+    }
+    backed_up(&place, "buyer", "buyer.backup");
+    assert!(place.lines("buyer") < 120, "the story is of a channel that is vouched on");
+    assert_done(&buyer.wait_with_output().unwrap());
+    std::fs::rename(place.journal("buyer"), place.path("lost-journal")).unwrap();
+    let (code, said) = restored(&place, "buyer", "buyer.backup");
+    assert_eq!(code, 0, "{said}");
+    let mut release = journal(&["release", "--config"]);
+    assert_done(&release.arg(place.path("buyer.toml")).output().unwrap());
+    std::fs::rename(place.items("buyer"), place.path("first.items")).unwrap();
+    let again = place.buy("buyer", "co2", "6").output().unwrap();
+    assert_done(&again);
+    let why = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(!why.contains("unjust"), "what is forgotten is no claim of a thief: {why}");
+    place.close();
+    assert_eq!(place.balance("seller"), 120 * 3 + 6 * 20);
+    let bought = place.audit("buyer");
+    assert_eq!(bought.len(), 2, "{bought:?}");
+}
