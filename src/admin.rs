@@ -5,7 +5,7 @@
 //! connection. Everything is bounded: connections, lines, and how long either side waits. It
 //! knows no node: whoever serves brings a handler.
 
-use crate::journal::{Answer, Query, prune};
+use crate::journal::{Answer, Made, Query, prune};
 use crate::message::{Base64, Complaint};
 use crate::terms::SessionId;
 use sdpp_ledger::{Amount, Digest, Reference};
@@ -60,6 +60,8 @@ pub enum Request {
     Cancel(Reference),
     /// To prune its journal, or to say what that would drop.
     Prune(prune::Ask),
+    /// To back its journal up to this new file, or to one in this folder, by a path from the root.
+    Backup(PathBuf),
     /// To settle what a session left behind, or what that would take.
     Settle(Settling),
     /// Seller: to credit items of a session that runs.
@@ -130,6 +132,8 @@ pub enum Response {
     Cancelling,
     /// To [`Request::Prune`]: how far it came.
     Pruned(prune::Told),
+    /// To [`Request::Backup`]: what was made.
+    Backup(Made),
     /// To [`Request::Settle`]: what `sdpp dispute settle --json` prints.
     Settling(serde_json::Value),
     /// To [`Request::Credit`], [`Request::Decline`] and [`Request::Ask`]: what happened.

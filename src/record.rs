@@ -409,6 +409,23 @@ pub enum Record {
         /// How many deliveries lost their signed bytes.
         deliveries: u64,
     },
+    /// The journal was lost, and goes on from a backup. What stood after the backup's last entry is
+    /// not known, so this entry's seq lies beyond all that can have been used there.
+    Restored {
+        /// The backup's last entry.
+        after_seq: u64,
+        /// When the backup was made, in milliseconds since 1970 UTC: what is not known begins here.
+        backup_ms: u64,
+    },
+    /// What a session came to that the journal had forgotten, by evidence that somebody signed.
+    Learned {
+        /// The session.
+        session: SessionId,
+        /// The digest of the evidence bundle.
+        bundle: Digest,
+    },
+    /// The ledgers were asked what the journal had forgotten, and from here on it is used again.
+    Released,
     /// The outbox: something owed is done, for good, and this is what the ledger says of it.
     Met {
         /// What was owed.

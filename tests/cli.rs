@@ -294,6 +294,72 @@ fn a_journal_has_what_was_printed_and_no_more() {
     shop.run(&["journal", "list", "--journal", "none"]).failed(2).says("holds no journal");
 }
 
+/// What `sdpp journal soak` prints it has synced before, file by file, as the system saw it.
+#[test]
+fn what_is_printed_was_written_and_synced_before() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("SKIPPED: strace is not installed, so nobody watched the syncs");
+        return;
+    }
+    let shop = Shop::new();
+    let mut watched = Command::new("strace");
+    watched.args(["-f", "-y", "-s", "32", "-o", "trace"]).current_dir(shop.dir.path());
+    watched.args(["-e", "trace=write,pwrite64,pwritev,fdatasync,fsync"]);
+    watched.arg(env!("CARGO_BIN_EXE_sdpp"));
+    watched.args(["journal", "soak", "--journal", "j", "--entries", "320"]);
+    let soak = shop.finish(watched).done();
+    let printed: Vec<u64> = soak.out.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(printed, (1..=320).collect::<Vec<_>>());
+    let (mut is_dirty, mut syncs, mut answers) = (false, 0, 0_u64);
+    for line in fs::read_to_string(shop.path("trace")).unwrap().lines() {
+        // A call that is told in two parts has its file in the first.
+        if line.contains("/j/db>") && line.contains("pwrite") {
+            is_dirty = true;
+        } else if line.contains("/j/db>") && line.contains("fdatasync(") {
+            (is_dirty, syncs) = (false, syncs + 1);
+        } else if line.contains("write(1<") && line.contains(&format!("\"{}\\n\"", answers + 1)) {
+            assert!(!is_dirty, "printed before it was synced: {line}");
+            answers += 1;
+        }
+    }
+    // Sixteen share a sync, and the journal's own making has one.
+    assert_eq!(answers, 320);
+    assert!(syncs > 320 / 16, "{syncs} syncs");
+}
+
+/// A damaged journal is told in one line, with the way back.
+#[test]
+fn damage_is_named_with_the_folder_and_the_way_back_and_nothing_panics() {
+    let shop = Shop::new();
+    shop.run(&["journal", "soak", "--journal", "sound", "--entries", "400"]).done();
+    let items = fs::read_dir(shop.path("sound")).unwrap().map(|item| item.unwrap().path());
+    let files: Vec<PathBuf> = items.filter(|path| path.is_file()).collect();
+    let mut told = 0;
+    for part in 0..20 {
+        // Each in a folder of its own: who opens one may write there.
+        let name = format!("j{part}");
+        fs::create_dir(shop.path(&name)).unwrap();
+        for file in &files {
+            let mut bytes = fs::read(file).unwrap();
+            if file.ends_with("db") {
+                let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+                bytes[end * part / 20 + 50] ^= 0x10;
+            }
+            fs::write(shop.path(&name).join(file.file_name().unwrap()), bytes).unwrap();
+        }
+        let ran = shop.run(&["journal", "verify", "--journal", &name, "--at-least", "400"]);
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        if ran.code == 3 {
+            told += 1;
+            ran.says(&format!(" in {name}")).says("sdpp journal restore");
+        } else {
+            ran.done();
+        }
+    }
+    println!("{told} of 20 flipped bits stood in what is read again");
+    assert!(told > 0);
+}
+
 /// A reader that goes away in the middle, as `| head` does.
 #[test]
 fn a_pipe_that_nobody_reads_is_no_error() {

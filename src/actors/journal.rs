@@ -11,6 +11,7 @@ use actix::prelude::*;
 use sdpp_ledger::{LedgerId, Reference};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many messages may wait for the journal.
@@ -23,6 +24,8 @@ pub struct JournalActor {
     sessions: HashMap<SessionId, Recipient<Told>>,
     ledgers: HashMap<LedgerId, Recipient<Wake>>,
     awaited: HashMap<Reference, Vec<oneshot::Sender<NewsKind>>>,
+    /// It is about to be opened anew.
+    is_mending: bool,
 }
 
 /// Writes, all or each for itself refused; answered when they are durable.
@@ -73,6 +76,10 @@ pub struct Wake;
 #[rtype(result = "Option<NewsKind>")]
 pub struct Await(pub Reference);
 
+/// How long to wait before a journal whose write failed is opened anew, the first time and after
+/// that.
+const MEND_EVERY: Duration = Duration::from_secs(1);
+
 /// What waits goes to disk.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -90,6 +97,7 @@ impl JournalActor {
                 sessions: HashMap::new(),
                 ledgers: HashMap::new(),
                 awaited: HashMap::new(),
+                is_mending: false,
             }
         });
         (addr, reader)
@@ -111,6 +119,28 @@ impl JournalActor {
         for recipient in written.ledgers.iter().filter_map(|ledger| self.ledgers.get(ledger)) {
             recipient.do_send(Wake);
         }
+    }
+
+    /// A disk that is full has room again some time. What else is wrong ends this actor, and with it
+    /// whoever cannot do without.
+    fn mend_later(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.is_mending, true) {
+            return;
+        }
+        ctx.run_later(MEND_EVERY, |actor, ctx| {
+            actor.is_mending = false;
+            match actor.journal.mend() {
+                Ok(()) => tracing::info!("the journal is written again"),
+                Err(error @ JournalError::Io { .. }) => {
+                    tracing::warn!(%error, "the journal cannot be opened anew yet");
+                    actor.mend_later(ctx);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the journal cannot be opened anew");
+                    ctx.stop();
+                }
+            }
+        });
     }
 
     /// What is known of an obligation that nothing more will happen to.
@@ -148,7 +178,7 @@ impl Handler<Commit> for JournalActor {
 impl Handler<Flush> for JournalActor {
     type Result = ();
 
-    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
         let waiting = std::mem::take(&mut self.waiting);
         let (writes, senders): (Vec<_>, Vec<_>) = waiting
             .into_iter()
@@ -165,6 +195,7 @@ impl Handler<Flush> for JournalActor {
             }
             Err(error) => {
                 tracing::error!(%error, "the journal cannot write");
+                self.mend_later(ctx);
                 let error = Arc::new(error);
                 for (_, sender) in senders {
                     let _ = sender.send(Err(error.clone()));

@@ -31,6 +31,8 @@ pub struct Node {
     per_address: HashMap<IpAddr, usize>,
     /// Set when no more connections are taken; told when the last is gone.
     draining: Option<Vec<oneshot::Sender<()>>>,
+    /// Why no order can be taken just now, for our own people.
+    short: Option<String>,
     ended: u64,
 }
 
@@ -107,18 +109,26 @@ pub struct Gone {
 #[rtype(result = "()")]
 pub struct Drain;
 
+/// The journal has no room for another session, and why; `None` when it has again. Sessions that run
+/// end in good order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Short(pub Option<String>);
+
 /// Asks how many there are.
 #[derive(Message)]
 #[rtype(result = "Crowd")]
 pub struct Count;
 
 /// How many there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, MessageResponse)]
+#[derive(Debug, Clone, PartialEq, Eq, MessageResponse)]
 pub struct Crowd {
     /// Connections, with a session or before one.
     pub connections: usize,
     /// Sessions that have ended since the node started.
     pub ended: u64,
+    /// Why no order can be taken just now.
+    pub short: Option<String>,
 }
 
 impl Node {
@@ -130,6 +140,7 @@ impl Node {
             connections: BTreeMap::new(),
             per_address: HashMap::new(),
             draining: None,
+            short: None,
             ended: 0,
         }
     }
@@ -137,6 +148,10 @@ impl Node {
     fn join(&mut self, from: IpAddr) -> Result<u64, String> {
         if self.draining.is_some() {
             return Err("this seller is closing".to_owned());
+        }
+        if self.short.is_some() {
+            // What is wrong with our disk is not a stranger's business.
+            return Err("this seller takes no orders just now".to_owned());
         }
         let Room { connections_max, per_address_max } = self.room;
         if self.connections.len() >= connections_max {
@@ -150,6 +165,12 @@ impl Node {
         self.next_id += 1;
         self.connections.insert(self.next_id, Connection { from, session: None, asked: None });
         Ok(self.next_id)
+    }
+
+    fn stop_sessions(&self) {
+        for session in self.connections.values().filter_map(|c| c.session.as_ref()) {
+            session.do_send(Stop::from(Reason::Stopped));
+        }
     }
 
     fn forget(&mut self, id: u64) {
@@ -185,7 +206,7 @@ impl Handler<Started> for Node {
     type Result = ();
 
     fn handle(&mut self, Started { id, session }: Started, _: &mut Context<Self>) {
-        if self.draining.is_some() {
+        if self.draining.is_some() || self.short.is_some() {
             session.do_send(Stop::from(Reason::Stopped));
         }
         if let Some(connection) = self.connections.get_mut(&id) {
@@ -258,12 +279,21 @@ impl Handler<Drain> for Node {
         } else {
             self.draining.get_or_insert_default().push(sender);
         }
-        for session in self.connections.values().filter_map(|c| c.session.as_ref()) {
-            session.do_send(Stop::from(Reason::Stopped));
-        }
+        self.stop_sessions();
         Box::pin(async move {
             let _ = receiver.await;
         })
+    }
+}
+
+impl Handler<Short> for Node {
+    type Result = ();
+
+    fn handle(&mut self, Short(why): Short, _: &mut Context<Self>) {
+        self.short = why;
+        if self.short.is_some() {
+            self.stop_sessions();
+        }
     }
 }
 
@@ -271,6 +301,7 @@ impl Handler<Count> for Node {
     type Result = Crowd;
 
     fn handle(&mut self, _: Count, _: &mut Context<Self>) -> Crowd {
-        Crowd { connections: self.connections.len(), ended: self.ended }
+        let (connections, short) = (self.connections.len(), self.short.clone());
+        Crowd { connections, ended: self.ended, short }
     }
 }

@@ -9,7 +9,7 @@ use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
 use crate::journal::outbox::Ailment;
-use crate::journal::{NewsKind, Write};
+use crate::journal::{JournalError, NewsKind, Write};
 use crate::message::{LegReason, Reason};
 use crate::record::End;
 use crate::session::{Input, Output, Progress, Wish};
@@ -35,6 +35,9 @@ const UNSENT_BYTES_MAX: usize = 4 << 20;
 
 /// How long the last bytes of a session may take to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long to wait before the last words of a session are written again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A core of either side.
 pub trait Core: Unpin + 'static {
@@ -235,12 +238,17 @@ impl<S: Side> SessionActor<S> {
 
     /// Makes records durable; until then the whole actor waits.
     fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
+        let last_words = if self.failed { records.clone() } else { Vec::new() };
         let committed = self.journal.send(Commit(records)).into_actor(self);
         ctx.wait(committed.map(|committed, actor, ctx| {
             match committed.map_err(|error| error.to_string()).and_then(all_written) {
                 Ok(()) => actor.drive(ctx),
-                // The core's last words on a journal that fails cannot be written either.
-                Err(_) if actor.failed => actor.drive(ctx),
+                // The core's last words on a journal that fails cannot be written either: they wait
+                // until it can.
+                Err(_) if actor.failed => {
+                    actix::spawn(write_later(actor.journal.clone(), last_words));
+                    actor.drive(ctx);
+                }
                 Err(error) => {
                     // The peer is told, and what is wrong with our disk is not its business.
                     tracing::error!(error, "the journal did not take a record");
@@ -286,6 +294,21 @@ impl<S: Side> SessionActor<S> {
             }
             ctx.stop();
         }));
+    }
+}
+
+/// Has the last words of a session written when the journal's disk has room again. Where this process
+/// ends before, the next one ends the session.
+async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
+    while journal.connected() {
+        tokio::time::sleep(WRITE_AGAIN).await;
+        let committed = journal.send(Commit(words.clone())).await;
+        let waits = |error: &JournalError| {
+            matches!(error, JournalError::Stopped { .. } | JournalError::Io { .. })
+        };
+        if !matches!(committed, Ok(Err(error)) if waits(&error)) {
+            return;
+        }
     }
 }
 

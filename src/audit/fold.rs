@@ -272,6 +272,9 @@ impl Fold {
             | Record::Gathering { .. }
             | Record::Reserved { .. }
             | Record::Pruned { .. }
+            | Record::Restored { .. }
+            | Record::Learned { .. }
+            | Record::Released
             | Record::Ceiling { .. }
             | Record::Spent { .. }
             | Record::Funding { .. }

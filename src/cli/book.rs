@@ -6,7 +6,9 @@ use crate::actors::now_ms;
 use crate::admin::{Client, Request, Response, Settling};
 use crate::journal::entry::Entry;
 use crate::journal::prune::{Ask, Tally, Told};
-use crate::journal::{Answer, Journal, JournalError, Placed, Query, Sweep, Write, obligation};
+use crate::journal::{
+    Answer, Journal, JournalError, Made, Placed, Query, Sweep, Write, obligation,
+};
 use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Reference;
@@ -103,6 +105,16 @@ impl Book {
         Ok(())
     }
 
+    /// All entries up to `to`, in order; as [`Book::each_entry`]. A restored journal has fewer than
+    /// their seqs say.
+    pub(super) fn each_entry_to(
+        &mut self,
+        to: u64,
+        mut look: impl FnMut(Entry) -> Outcome,
+    ) -> Outcome {
+        self.each_entry(None, 0, to, |entry| if entry.seq <= to { look(entry) } else { Ok(()) })
+    }
+
     /// All sessions, by id; handed on one by one, never all in memory.
     pub(super) fn each_session(
         &mut self,
@@ -158,6 +170,18 @@ impl Book {
             },
         }
         Ok(sum)
+    }
+
+    /// Backs it up to a new file, or to one in a folder.
+    pub(super) fn back_up(&mut self, output: &Path) -> Outcome<Made> {
+        let absolute = std::path::absolute(output).map_err(Failure::io("find", output))?;
+        match self {
+            Book::Ours(journal) => Ok(journal.reader().back_up(&absolute, now_ms())?),
+            Book::Nodes(client) => match ask_node(client, &Request::Backup(absolute))? {
+                Response::Backup(made) => Ok(made),
+                _ => Err(misfit()),
+            },
+        }
     }
 
     /// Has something owed not be done any more, as far as that can still be had.

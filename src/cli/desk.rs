@@ -5,6 +5,7 @@ use crate::actors::amending::{Ask, Credit, Decline, OnItsWay};
 use crate::actors::buying::Buying;
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::node::{Find, Node};
+use crate::actors::now_ms;
 use crate::actors::session::SessionActor;
 use crate::admin::{Admin, Amended, AmendedState, Request, Response};
 use crate::journal::{Reader, Write, obligation};
@@ -56,6 +57,12 @@ impl Desk {
             Request::Cancel(reference) => {
                 self.commit(Write::Cancel { reference }).await?;
                 Ok(Response::Cancelling)
+            }
+            Request::Backup(output) => {
+                let reader = self.reader.clone();
+                let back_up = move || reader.back_up(&output, now_ms());
+                let made = tokio::task::spawn_blocking(back_up).await;
+                made.map_err(text)?.map_err(text).map(Response::Backup)
             }
             _ => Err(NOT_HERE.to_owned()),
         }

@@ -11,7 +11,8 @@ use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Reader, Remainder, Unjust, Unsettled};
+use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
+use crate::message::Moment;
 use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
@@ -108,6 +109,8 @@ impl Running {
         opened: &[(&str, &Opened)],
         mut journal: Journal,
     ) -> Outcome<Running> {
+        check_quarantine(&journal.reader())?;
+        survive_limits()?;
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
@@ -248,14 +251,17 @@ impl Running {
         }
     }
 
-    /// Answers when the journal can no longer be written, and why: nothing that is accepted from
-    /// then on would be kept.
+    /// Answers when the journal can never be written again, and why. One whose disk is full is
+    /// waited for.
     pub(super) async fn stopped(&self) -> Failure {
-        loop {
-            if let Err(error) = self.reader.head() {
-                return error.into();
-            }
+        while self.journal.connected() {
             tokio::time::sleep(JOURNAL_LOOK_EVERY).await;
+        }
+        match self.reader.head() {
+            Err(error) => error.into(),
+            Ok(_) => {
+                Failure::new(Exit::Failed, "what writes the journal has broken: the log says why")
+            }
         }
     }
 
@@ -266,6 +272,34 @@ impl Running {
             tracing::error!("the journal's thread ended badly");
         }
     }
+}
+
+/// A file that may not grow is a disk that is full, and not the end of this process.
+fn survive_limits() -> Outcome {
+    let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    let failed = |error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}"));
+    // Who listens once is never ended by it any more.
+    signal(too_large).map(drop).map_err(failed)
+}
+
+/// Nothing is signed by a journal that has forgotten what it signed before.
+fn check_quarantine(reader: &Reader) -> Outcome {
+    let Some(quarantine) = reader.quarantine()? else { return Ok(()) };
+    let Quarantine { after_seq, backup_ms, .. } = quarantine;
+    let since = Moment(backup_ms);
+    if !quarantine.is_on() {
+        tracing::info!(%since, after_seq, "this journal was restored: what came then is not in it");
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Failed,
+        format!(
+            "this journal was restored from the backup of {since}: all that was signed, sold, bought \
+             and paid after it, behind entry {after_seq}, is missing in it, so nothing is signed by \
+             it yet. Run `sdpp journal release --config FILE`, which asks the ledgers what they \
+             have; name evidence of sessions since then with --learn BUNDLE"
+        ),
+    ))
 }
 
 /// Ends what a kill left without an end.

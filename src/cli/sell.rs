@@ -9,6 +9,7 @@ use crate::actors::fees::Fees;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Drain, Node, Room};
 use crate::actors::offering::{Memory, Offering};
+use crate::actors::room;
 use crate::actors::trusting::Trusting;
 use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -142,6 +143,8 @@ impl Selling {
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
+        let least = config.journal.room_mb.saturating_mul(1 << 20);
+        actix::spawn(room::watch(running.reader.clone(), node.clone(), least));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
         let handles = arbiters.iter().map(Arbiter::handle).collect();

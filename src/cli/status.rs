@@ -78,6 +78,9 @@ fn show(status: &Value) -> Outcome {
         false => out::line(format_args!("not ready: {}", why.join("; ")))?,
     }
     let (sessions, entries) = (&status["sessions"], &status["journal"]["entries"]);
+    if sessions.is_null() {
+        return Ok(());
+    }
     let (open, ever) = (&sessions["connections"], &sessions["ever"]);
     out::line(format_args!("sessions  {open} connections open, {ever} sessions in the journal"))?;
     out::line(format_args!("journal   {entries} entries"))?;
@@ -186,7 +189,11 @@ impl Asked {
 pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
     let (desk, node) = (&asked.desk, &asked.node);
     let answered = match request {
-        Request::Status => status(&asked).await.map(Response::Status),
+        Request::Status => {
+            // A journal that cannot be read is what there is to tell.
+            let stopped = |why: String| json!({ "ready": false, "why": [why] });
+            Ok(Response::Status(status(&asked).await.unwrap_or_else(stopped)))
+        }
         Request::Credit { session, items, reason, amount, ask } => {
             let grant = Grant { items, reason, amount, ask };
             desk::credit(node, session, grant).await.map(Response::Amended)
@@ -208,8 +215,8 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
 }
 
 async fn status(asked: &Asked) -> Result<Value, String> {
-    let counts = asked.desk.reader.counts().map_err(text)?;
     let crowd = asked.node.send(Count).await.map_err(text)?;
+    let counts = asked.desk.reader.counts().map_err(text)?;
     let (mut ledgers, mut why) = (serde_json::Map::new(), Vec::new());
     for ledger in &asked.ledgers {
         let unsettled = counts.unsettled.iter().find(|unsettled| unsettled.ledger == ledger.id);
@@ -226,6 +233,7 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         format!("channel {channel} paid out {settled}, and {vouched} was vouched at the most")
     }));
     why.extend(asked.offering.now().err());
+    why.extend(crowd.short);
     let left_out = asked.offering.left_out().into_iter();
     let left_out = left_out.map(|LeftOut { currency, method, why }| {
         json!({ "currency": currency, "method": method, "why": why })

@@ -41,6 +41,12 @@ pub(super) struct SignerFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct JournalFile {
     pub dir: PathBuf,
+    #[serde(default = "room_mb")]
+    pub room_mb: u64,
+}
+
+fn room_mb() -> u64 {
+    64
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -80,6 +80,9 @@ pub struct Config {
 pub struct Journal {
     /// Its folder.
     pub dir: PathBuf,
+    /// Where it can grow by less than so many megabytes (of 1,048,576 bytes), a seller takes no more
+    /// orders and ends its sessions in good order: for that the rest must do.
+    pub room_mb: u64,
 }
 
 /// One ledger and the account that signs on it.

@@ -306,7 +306,7 @@ impl Delivery {
     /// Whether its number may be signed for something else, when the ledger waits for it once
     /// more: its obligations went elsewhere or were refused, and nothing keeps its own bytes from
     /// being mined after all but others in their place.
-    pub(super) fn leaves_number(&self) -> bool {
+    pub fn leaves_number(&self) -> bool {
         matches!(self.state, State::Dead { .. } | State::Reverted { .. })
     }
 

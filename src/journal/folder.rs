@@ -72,6 +72,22 @@ impl Folder {
     }
 }
 
+/// How many bytes the file that the trees are in may still grow by: what is free on its disk, and
+/// what the limit on the size of files leaves.
+#[cfg(unix)]
+pub(super) fn room(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    let used = fs::metadata(path.join("db"))?.len();
+    Ok(limit.map_or(free, |limit| free.min(limit.saturating_sub(used))))
+}
+
+#[cfg(not(unix))]
+pub(super) fn room(_path: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
+}
+
 /// Takes all rights from others on what sled made in the folder, and syncs it.
 pub(super) fn close_and_sync(path: &Path) -> io::Result<()> {
     for item in fs::read_dir(path)? {

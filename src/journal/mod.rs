@@ -8,6 +8,8 @@
 //! It is no session, no ledger and no actor: it has no clock, no rng and no socket, and calls
 //! nobody. [`outbox`] says what to ask of a ledger next; asking is its caller's work.
 
+pub mod backup;
+mod copying;
 pub mod delivery;
 pub mod entry;
 mod facts;
@@ -17,9 +19,11 @@ pub mod obligation;
 pub mod outbox;
 mod payload;
 pub mod prune;
+pub mod quarantine;
 mod query;
 mod reader;
 pub mod reclaim;
+pub mod restore;
 pub mod settle;
 mod stage;
 #[cfg(test)]
@@ -30,11 +34,13 @@ mod walk;
 pub mod watch;
 mod write;
 
+pub use backup::Made;
 pub use delivery::{Delivery, DeliveryId, Numbers};
 pub use entry::{Broken, Entry, Head};
 pub use facts::{Channel, Session};
 pub use obligation::Obligation;
 pub use prune::{Pruning, Sweep};
+pub use quarantine::{Quarantine, Release};
 pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
@@ -44,12 +50,13 @@ pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Rated, Write, WriteError, Written};
 
+use copying::Copying;
 use folder::Folder;
 use sdpp_ledger::PublicKey;
 use stage::Stage;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tree::{Batch, Store, Tree, TreeError};
 
 /// The format of what is on disk, [`crate::record`] included.
@@ -106,14 +113,22 @@ pub enum JournalError {
     /// What is on disk is not what was written there.
     #[error(
         "the journal is damaged: {what}. Keep the folder as it is, and restore the last backup \
-         into another one"
+         into another one: `sdpp journal restore --journal NEW --from BACKUP`"
     )]
     Damaged {
         /// What is wrong.
         what: String,
     },
+    /// A backup could not be made, or nothing be restored from it. The journal is as it was.
+    #[error("{what}: {why}")]
+    Backup {
+        /// What could not be done.
+        what: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// An earlier write failed, so nobody knows what is on disk until it is opened anew.
-    #[error("the journal stopped when a write failed: {why}. Mend that and open it again")]
+    #[error("the journal stopped when a write failed: {why}. Mend that, or make room")]
     Stopped {
         /// How the write failed.
         why: String,
@@ -153,17 +168,21 @@ impl JournalError {
 pub struct Journal {
     shared: Arc<Shared>,
     head: Head,
+    /// What it is not to be trusted with, where it was restored from a backup.
+    quarantine: Option<Quarantine>,
 }
 
 /// What the writer and its readers share.
 struct Shared {
     // Before the folder: the lock ends after sled has let go of its files.
     store: Store,
-    folder: std::sync::Mutex<Folder>,
+    folder: Mutex<Folder>,
     identity: PublicKey,
     /// Held for writing from the first byte of a batch until it is durable, so that no reader
     /// sees what a power cut could still take back. `Some` when a write failed.
     gate: RwLock<Option<String>>,
+    /// The backup that is being made, if one is.
+    copying: Mutex<Option<Copying>>,
 }
 
 impl Journal {
@@ -203,9 +222,10 @@ impl Journal {
         if is_new {
             folder::close_and_sync(dir).map_err(|e| io_in(&folder, e))?;
         }
-        let shared =
-            Arc::new(Shared { store, folder: folder.into(), identity, gate: RwLock::new(None) });
-        Ok(Journal { shared, head })
+        let (folder, gate, copying) = (folder.into(), RwLock::new(None), Mutex::new(None));
+        let shared = Arc::new(Shared { store, folder, identity, gate, copying });
+        let quarantine = quarantine::of(&shared.store)?;
+        Ok(Journal { shared, head, quarantine })
     }
 
     /// Applies writes in order, each against the state that those before it leave, and returns
@@ -225,16 +245,39 @@ impl Journal {
     ) -> Result<Vec<Result<Written, WriteError>>, JournalError> {
         let shared = &self.shared;
         shared.read(|_| Ok(()))?;
-        let mut stage = Stage::new(&shared.store, &shared.identity, self.head, now_ms);
+        let identity = &shared.identity;
+        let mut stage = Stage::new(&shared.store, identity, self.head, self.quarantine, now_ms);
         let answers = writes.into_iter().map(|write| stage.apply(write));
         let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let quarantine = stage.quarantine();
         let (batch, head) = stage.finish()?;
         if !batch.is_empty() {
             shared.write(&batch)?;
             shared.mark(&head);
-            self.head = head;
+            (self.head, self.quarantine) = (head, quarantine);
         }
         Ok(answers)
+    }
+
+    /// Opens the files of a journal anew whose last write failed, and goes on where all is there that
+    /// was acknowledged. What was not may be there too, as after a crash. A journal that did not
+    /// stop stays as it is.
+    ///
+    /// # Errors
+    /// `Io` while the disk still refuses: it stays `Stopped`, and may be mended later. All else is
+    /// for good.
+    pub fn mend(&mut self) -> Result<(), JournalError> {
+        let shared = &self.shared;
+        let mut gate = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
+        if gate.is_none() {
+            return Ok(());
+        }
+        shared.store.reopen()?;
+        let head = reader::checked_head(&shared.store, &shared.identity)?;
+        reader::check_mark(&shared.store, &head, Some((self.head.seq, self.head.digest)))?;
+        let quarantine = quarantine::of(&shared.store)?;
+        (self.head, self.quarantine, *gate) = (head, quarantine, None);
+        Ok(())
     }
 
     /// A reader of this journal, for any thread. The folder stays locked as long as one lives.
@@ -257,6 +300,7 @@ impl Shared {
 
     fn write(&self, batch: &Batch) -> Result<(), JournalError> {
         let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        self.keep_for_backup(batch);
         self.store.write(batch).map_err(|error| {
             let error = JournalError::from(error);
             *gate = Some(error.to_string());

@@ -72,7 +72,7 @@ pub enum Query {
         /// The item.
         seq: u64,
     },
-    /// Whether the chain holds.
+    /// Whether the chain holds, and every row can be read.
     Verify,
 }
 
@@ -144,6 +144,10 @@ impl Reader {
     /// As all of [`Reader`]'s methods. An unknown `after` is no error: its page is empty or
     /// starts where it would stand.
     pub fn answer(&self, query: &Query) -> Result<Answer, JournalError> {
+        self.found(query).map_err(|error| self.in_folder(error))
+    }
+
+    fn found(&self, query: &Query) -> Result<Answer, JournalError> {
         Ok(match query {
             Query::Counts => Answer::Counts { identity: self.identity(), counts: self.counts()? },
             Query::Entries { session, after, limit } => {
@@ -174,7 +178,10 @@ impl Reader {
                 Answer::Salt { salt: secret.map(|secret| salt(&secret, *seq)) }
             }
             Query::Verify => match self.walk()? {
-                Ok(Walked { head, pruned }) => Answer::Holds { head, pruned },
+                Ok(Walked { head, pruned }) => {
+                    self.read_all()?;
+                    Answer::Holds { head, pruned }
+                }
                 Err(broken) => Answer::Broken { broken },
             },
         })

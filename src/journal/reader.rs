@@ -3,7 +3,7 @@
 use super::delivery::{Delivery, DeliveryId, Numbers};
 use super::entry::{self, Entry, Head};
 use super::facts::{Channel, Session};
-use super::folder::Mark;
+use super::folder::{self, Mark};
 use super::obligation::Obligation;
 use super::outbox;
 use super::query::PAGE_MAX;
@@ -17,7 +17,7 @@ use crate::terms::SessionId;
 use sdpp_ledger::{Account, ChannelId, LedgerId, PublicKey, Reference, Signed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 /// Reads a journal while it is written. A clone costs nothing.
 ///
@@ -53,9 +53,25 @@ impl Reader {
         Reader(shared)
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     /// Whose journal this is.
     pub fn identity(&self) -> PublicKey {
         self.0.identity
+    }
+
+    /// How many bytes the journal may still grow by. Asks the system, and none of the trees.
+    pub fn room(&self) -> Result<u64, JournalError> {
+        let folder = self.0.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        folder::room(folder.path()).map_err(|error| super::io_in(&folder, error))
+    }
+
+    /// The same error, and which journal it is of.
+    pub(super) fn in_folder(&self, error: JournalError) -> JournalError {
+        let folder = self.0.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        error.in_folder(folder.path())
     }
 
     /// The last entry.

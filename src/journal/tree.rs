@@ -10,11 +10,13 @@
 //! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
 
 use super::folder;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Once, PoisonError, RwLock};
 use std::time::Duration;
 
 /// The longest value, in bytes.
@@ -71,6 +73,35 @@ pub(super) enum Tree {
     Standings = 18,
 }
 
+impl Tree {
+    /// All of them, in the order of their first bytes.
+    pub(super) const ALL: [Tree; 18] = [
+        Tree::Meta,
+        Tree::Entries,
+        Tree::Sessions,
+        Tree::SessionEntries,
+        Tree::Channels,
+        Tree::Obligations,
+        Tree::Held,
+        Tree::Unsettled,
+        Tree::Deliveries,
+        Tree::Accounts,
+        Tree::Claims,
+        Tree::Due,
+        Tree::Watched,
+        Tree::Watching,
+        Tree::Changes,
+        Tree::Redeems,
+        Tree::Payloads,
+        Tree::Standings,
+    ];
+
+    /// The tree with this first byte.
+    pub(super) fn of(byte: u8) -> Option<Tree> {
+        Tree::ALL.into_iter().find(|tree| *tree as u8 == byte)
+    }
+}
+
 /// Where a value stands.
 pub(super) type Place = (Tree, Vec<u8>);
 
@@ -93,10 +124,28 @@ pub(super) enum TreeError {
 
 /// The trees of one journal.
 pub(super) struct Store {
-    db: sled::Db,
-    file: File,
+    dir: PathBuf,
+    cache_bytes: u64,
+    /// `None` where they were closed to be opened anew, and could not be.
+    files: RwLock<Option<Files>>,
     #[cfg(test)]
     pub(super) watch: Watch,
+}
+
+/// sled's trees, and a handle of our own on the file that they are in.
+struct Files {
+    db: sled::Db,
+    file: File,
+}
+
+impl Files {
+    /// Opens or creates them, and makes durable what sled wrote in doing so.
+    fn open(dir: &Path, cache_bytes: u64) -> Result<Files, TreeError> {
+        let db = open_when_unlocked(dir, cache_bytes)?;
+        let file = File::options().write(true).open(dir.join("db"))?;
+        folder::close_and_sync(dir)?;
+        Ok(Files { db, file })
+    }
 }
 
 /// What tests count and break.
@@ -109,31 +158,52 @@ pub(super) struct Watch {
 }
 
 impl Store {
-    /// Opens or creates the trees in a folder, and makes durable what sled wrote in doing so.
+    /// Opens or creates the trees in a folder.
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> Result<Self, TreeError> {
-        let db = open_when_unlocked(dir, cache_bytes)?;
-        let file = File::options().write(true).open(dir.join("db"))?;
-        folder::close_and_sync(dir)?;
+        let files = RwLock::new(Some(Files::open(dir, cache_bytes)?));
         Ok(Store {
-            db,
-            file,
+            dir: dir.to_owned(),
+            cache_bytes,
+            files,
             #[cfg(test)]
             watch: Watch::default(),
         })
+    }
+
+    /// Closes the trees and opens them anew, after a write failed.
+    pub(super) fn reopen(&self) -> Result<(), TreeError> {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        // sled writes once more as it closes, and may panic where it cannot.
+        let closed = files.take();
+        caught(|| {
+            drop(closed);
+            Ok(())
+        })?;
+        *files = Some(Files::open(&self.dir, self.cache_bytes)?);
+        Ok(())
+    }
+
+    /// Calls sled; a panic of its own becomes an error that says what it said.
+    fn with<T>(&self, call: impl FnOnce(&Files) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        match &*files {
+            Some(files) => caught(|| call(files)),
+            None => Err(io::Error::other("its files could not be opened anew").into()),
+        }
     }
 
     /// What a key holds.
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         #[cfg(test)]
         self.watch.gets.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        caught(|| {
-            let Some(first) = self.db.get(piece_key(tree, key, 0))? else {
+        self.with(|files| {
+            let Some(first) = files.db.get(piece_key(tree, key, 0))? else {
                 return Ok(None);
             };
             let (count, start) = split_first(&first)?;
             let mut value = start.to_vec();
             for piece in 1..count {
-                let more = self.db.get(piece_key(tree, key, piece))?;
+                let more = files.db.get(piece_key(tree, key, piece))?;
                 value.extend_from_slice(&more.ok_or_else(|| lost_piece(tree))?);
             }
             Ok(Some(value))
@@ -153,9 +223,9 @@ impl Store {
             None => [&[tree as u8], prefix].concat(),
         };
         let whole = [&[tree as u8], prefix].concat();
-        caught(|| {
+        self.with(|files| {
             let mut pairs = Vec::new();
-            let mut pieces = self.db.range(start..);
+            let mut pieces = files.db.range(start..);
             while pairs.len() < limit {
                 let Some(first) = pieces.next() else { break };
                 let (key, first) = first?;
@@ -170,7 +240,7 @@ impl Store {
 
     /// The pair with the largest key of a tree.
     pub(super) fn last(&self, tree: Tree) -> Result<Option<Pair>, TreeError> {
-        let found = caught(|| Ok(self.db.get_lt([tree as u8 + 1])?))?;
+        let found = self.with(|files| Ok(files.db.get_lt([tree as u8 + 1])?))?;
         let key = match found {
             Some((key, _)) if key.first() == Some(&(tree as u8)) => key,
             _ => return Ok(None),
@@ -187,9 +257,9 @@ impl Store {
         for ((tree, key), value) in batch {
             self.cut(&mut pieces, *tree, key, value.as_deref())?;
         }
-        caught(|| {
-            self.db.apply_batch(pieces)?;
-            self.db.flush()?;
+        self.with(|files| {
+            files.db.apply_batch(pieces)?;
+            files.db.flush()?;
             Ok(())
         })?;
         self.sync()
@@ -224,7 +294,7 @@ impl Store {
 
     /// How many pieces a key has on disk.
     fn pieces_of(&self, tree: Tree, key: &[u8]) -> Result<u16, TreeError> {
-        caught(|| match self.db.get(piece_key(tree, key, 0))? {
+        self.with(|files| match files.db.get(piece_key(tree, key, 0))? {
             Some(first) => Ok(split_first(&first)?.0),
             None => Ok(0),
         })
@@ -239,7 +309,7 @@ impl Store {
                 return Err(io::Error::from(io::ErrorKind::StorageFull).into());
             }
         }
-        Ok(self.file.sync_data()?)
+        self.with(|files| Ok(files.file.sync_data()?))
     }
 }
 
@@ -260,6 +330,16 @@ fn open_once(dir: &Path, cache_bytes: u64) -> Result<sled::Db, TreeError> {
         // Nothing is left to flush between batches.
         .flush_every_ms(None);
     caught(|| Ok(config.open()?))
+}
+
+/// Where a key stands in the order in which [`Store::scan`] reads a tree.
+pub(super) fn place_in_order(tree: Tree, key: &[u8]) -> Vec<u8> {
+    piece_key(tree, key, 0)
+}
+
+/// Where [`Store::scan`] goes on after a key.
+pub(super) fn after_in_order(tree: Tree, key: &[u8]) -> Vec<u8> {
+    piece_key(tree, key, u16::MAX)
 }
 
 fn piece_key(tree: Tree, key: &[u8], piece: u16) -> Vec<u8> {
@@ -307,10 +387,32 @@ fn lost_piece(tree: Tree) -> TreeError {
     TreeError::Damaged(format!("a value in {tree:?} lacks a piece"))
 }
 
+thread_local! {
+    /// Whether a panic on this thread is told as an error.
+    static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic that becomes an error is told once, as that error. All others are told as before.
+fn tell_no_caught_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_CAUGHT.get() {
+                tell(panic);
+            }
+        }));
+    });
+}
+
 /// Calls sled; a panic of its own becomes an error that says what it said.
 fn caught<T>(call: impl FnOnce() -> Result<T, TreeError>) -> Result<T, TreeError> {
     // sled's state may be torn after a panic, but whoever sees `Damaged` uses it no more.
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+    tell_no_caught_panics();
+    let before = IS_CAUGHT.replace(true);
+    let called = catch_unwind(AssertUnwindSafe(call));
+    IS_CAUGHT.set(before);
+    called.unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -6,6 +6,7 @@ use super::entry::{Broken, Entry, Head, digest, genesis};
 use super::keys;
 use super::query::PAGE_MAX;
 use super::reader::{Reader, StoredRow};
+use super::tree::Tree;
 use crate::record::{PrunedSession, Record};
 use crate::terms::SessionId;
 use sdpp_ledger::{Digest, PublicKey};
@@ -49,10 +50,16 @@ pub struct Unlinked {
 }
 
 impl Raw {
+    /// Its seq, by where it stands.
+    pub fn seq(&self) -> u64 {
+        keys::tail(&self.0.0).unwrap_or(u64::MAX)
+    }
+
     /// Reads it.
     pub fn read(self) -> Unlinked {
-        let Raw((key, body, payload)) = self;
-        Unlinked::read(keys::tail(&key).unwrap_or(u64::MAX), &body, payload.as_deref())
+        let seq = self.seq();
+        let Raw((_, body, payload)) = self;
+        Unlinked::read(seq, &body, payload.as_deref())
     }
 }
 
@@ -98,6 +105,22 @@ impl Reader {
         // Which entry it was is known once all that was pruned is.
         let again = Walk::knowing(&self.identity(), walk.pruned);
         Ok(self.walk_with(again)?.map(Walk::walked))
+    }
+
+    /// Reads every row of every tree: what sled cannot give back is damaged, chain or not.
+    ///
+    /// # Errors
+    /// As all of [`Reader`]'s methods.
+    pub fn read_all(&self) -> Result<(), JournalError> {
+        for tree in Tree::ALL {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let page = self.page(tree, &[], after.as_deref(), PAGE_MAX)?;
+                let Some((last, _)) = page.into_iter().next_back() else { break };
+                after = Some(last);
+            }
+        }
+        Ok(())
     }
 
     /// Walks up to the head as it is now, and further while what was lost so far may still turn
@@ -157,7 +180,7 @@ impl Walk {
     /// # Errors
     /// What is wrong with it.
     pub fn take(&mut self, next: Unlinked) -> Result<Entry, Broken> {
-        let seq = self.head.seq + 1;
+        let seq = self.place_of(&next);
         let broken = |what: String| Broken { seq, what };
         if next.key_seq != seq {
             return Err(broken(format!("is missing; the next one there is {}", next.key_seq)));
@@ -186,6 +209,18 @@ impl Walk {
     pub fn end(&self, head: Head) -> Result<bool, Broken> {
         self.ends_at(head)?;
         Ok(self.lost().is_none())
+    }
+
+    /// Where the next entry must stand: right after the last, or where it says that the journal was
+    /// restored after that one, beyond all that can have stood between.
+    fn place_of(&self, next: &Unlinked) -> u64 {
+        let record = next.entry.as_ref().map(|entry| &entry.record);
+        match record {
+            Ok(Record::Restored { after_seq, .. }) if *after_seq == self.head.seq => {
+                next.key_seq.max(self.head.seq + 1)
+            }
+            _ => self.head.seq + 1,
+        }
     }
 
     fn learn(&mut self, entry: &Entry) -> Result<(), String> {

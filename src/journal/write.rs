@@ -4,12 +4,13 @@ use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
 use super::prune::{Dropped, Pruning};
+use super::quarantine::Release;
 use super::reclaim::Reclaim;
 use super::settle::Settle;
 use super::watch::Watch;
 use crate::record::Record;
 use crate::terms::{Rate, SessionId};
-use sdpp_ledger::{Account, Call, Evidence, LedgerId, Reference, Signed, TxId};
+use sdpp_ledger::{Account, Call, Digest, Evidence, LedgerId, Reference, Signed, TxId};
 
 /// One change of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,20 @@ pub enum Write {
     Settle(Box<Settle>),
     /// What a currency was quoted at last; see [`super::Reader::rated`].
     Rated(Rated),
+    /// The journal was just restored from a backup; see [`super::quarantine`].
+    Restore {
+        /// When the backup was made, in milliseconds since 1970 UTC.
+        backup_ms: u64,
+    },
+    /// The ledgers have told what a restored journal had forgotten; see [`super::quarantine`].
+    Release(Box<Release>),
+    /// A bundle of evidence tells of a session that a restored journal had forgotten.
+    Learn {
+        /// The session.
+        session: SessionId,
+        /// The bundle's digest.
+        bundle: Digest,
+    },
     /// Nothing came of looking at something: look again later.
     Postpone {
         /// What.
@@ -236,9 +251,19 @@ pub enum WriteError {
         /// What it is claimed to pay.
         by: Reference,
     },
-    /// Only the journal itself records that something is met, refused or pruned.
-    #[error("met, refused and pruned are appended by the journal alone")]
+    /// Only the journal itself records that something is met, refused or pruned, and that it was
+    /// restored.
+    #[error("met, refused, pruned and what tells of a restore are appended by the journal alone")]
     OutboxOnly,
+    /// The journal was restored from a backup, and nothing may be signed by it yet.
+    #[error("the journal was restored from a backup: run `sdpp journal release` first")]
+    Quarantined,
+    /// There is nothing to be released.
+    #[error("the journal is in no quarantine")]
+    NotQuarantined,
+    /// A session that the journal forgot the end of is never gone on with.
+    #[error("session {0} is older than the backup that the journal was restored from, and is over")]
+    SessionLost(SessionId),
     /// It does not fit.
     #[error("{what} takes {bytes} bytes, more than {max}")]
     TooLarge {

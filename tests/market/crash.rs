@@ -105,20 +105,3 @@ fn a_seller_killed_with_vouchers_redeems_them_and_anchors_what_waited() {
     let anchors = sold["anchors"].as_array().unwrap();
     assert!(anchors.len() >= 9 && anchors.iter().all(|a| a["ok"] == true), "{anchors:?}");
 }
-
-/// No file of this seller may grow beyond a limit, which a full disk looks like.
-#[test]
-fn a_seller_whose_disk_is_full_says_so_and_ends() {
-    let mut place = Place::open(Setting { granularity: 1, ..Setting::default() });
-    place.buyer("buyer", 1_000_000);
-    place.close();
-    let used = std::fs::metadata(place.journal("seller").join("db")).unwrap().len();
-    place.sell_within(used / 1024 + 2_000);
-    let output = place.buy("buyer", "co2", "2000").output().unwrap();
-    assert!(!output.status.success());
-    let status = place.seller().wait();
-    assert_eq!(status.code(), Some(1), "it ends by itself, for whoever restarts it");
-    place.sell();
-    place.close();
-    place.audit("seller");
-}

@@ -25,6 +25,7 @@ mod double;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
+mod full;
 #[cfg(feature = "ethereum")]
 #[path = "../../examples/vanishing_buyer/gate.rs"]
 mod gate;
@@ -55,6 +56,7 @@ mod reclaim;
 mod redeeming;
 #[cfg(feature = "ethereum")]
 mod reorg;
+mod restoring;
 #[cfg(feature = "ethereum")]
 mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]

@@ -127,14 +127,13 @@ impl Place {
         assert!(self.seller().wait().success());
     }
 
-    /// Starts a seller none of whose files may grow beyond so many KiB.
-    pub fn sell_within(&mut self, kib: u64) {
-        drop(self.seller.take());
-        let limited = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
-        let mut shell = Command::new("bash");
-        shell.args(["-c", &limited, "bash", env!("CARGO_BIN_EXE_sdpp"), "sell", "--config"]);
-        let (seller, address) = listening(shell.arg(self.path("seller.toml")));
-        (self.seller, self.address) = (Some(seller), address);
+    /// From here on no file of the running seller may grow beyond so many bytes, which a full disk
+    /// looks like; `None` makes room again.
+    pub fn limit_files(&mut self, bytes: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let id = i32::try_from(self.seller().0.id()).unwrap();
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(id), Resource::Fsize, limit).unwrap();
     }
 
     pub fn seller(&mut self) -> &mut Running {

@@ -6,7 +6,7 @@ use crate::record::TxRecord;
 use crate::tx::Tx;
 use async_trait::async_trait;
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Call, Changes, Channel, ChannelId, Claim, Domain, Escrow,
+    Account, Amount, Anchor, Asset, Call, Changes, Channel, ChannelId, Claim, Domain, Done, Escrow,
     Finality, Key, Ledger, LedgerError, LedgerId, Payments, Records, Result, Signed, Status,
     Transfer, TxId,
 };
@@ -78,6 +78,21 @@ impl Ledger for EmbeddedLedger {
 
     async fn coming(&self, asset: &Asset) -> Result<Amount> {
         self.node.coming(self.account(), asset).await
+    }
+
+    /// Our account's transactions are told by number, so each from there on is looked at.
+    async fn done(&self, call: &Call, from: u64) -> Result<Done> {
+        for number in from..self.next_number().await? {
+            let Some(record) = self.node.by_number(&self.account, number).await? else { continue };
+            // What had no effect leaves the call to be done.
+            let has_failed = record.place.as_ref().is_some_and(|place| place.reverted.is_some());
+            // One key signs one body in one way, so these are the bytes that the ledger has.
+            let signed = self.prepare(number, &record.call);
+            if record.call == *call && !has_failed && signed.tx.as_ref() == Some(&record.tx) {
+                return Ok(Done::Found(signed));
+            }
+        }
+        Ok(Done::No)
     }
 
     fn records(&self) -> Option<&dyn Records> {

@@ -9,8 +9,8 @@ use crate::settings::{Settings, misconfigured};
 use crate::{names, payments};
 use async_trait::async_trait;
 use sdpp_ledger::{
-    Account, Amount, Asset, Escrow, Finality, Ledger, LedgerError, LedgerId, Payments, Records,
-    Reference, Result, Signed, Status, TxId,
+    Account, Amount, Asset, Call, Done, Escrow, Finality, Ledger, LedgerError, LedgerId, Payments,
+    Records, Reference, Result, Signed, Status, TxId,
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -176,6 +176,12 @@ impl Ledger for FabricLedger {
 
     async fn spendable(&self, asset: &Asset) -> Result<Amount> {
         Ok(self.can_spend(asset).await?)
+    }
+
+    /// The chaincode does a thing once under its caller's reference, and answers whoever asks again
+    /// with the first.
+    async fn done(&self, _: &Call, _: u64) -> Result<Done> {
+        Ok(Done::No)
     }
 
     fn records(&self) -> Option<&dyn Records> {

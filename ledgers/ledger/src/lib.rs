@@ -140,6 +140,15 @@ pub trait Ledger: Send + Sync {
         Ok(Amount::ZERO)
     }
 
+    /// What became of a call of our account that its caller may have had signed and has forgotten:
+    /// under number `from`, or a larger one where there are numbers. `Refused` with
+    /// `NoSuchAbility` where the ledger cannot tell, so that only a person can look.
+    async fn done(&self, call: &Call, from: u64) -> Result<Done> {
+        let _ = (call, from);
+        let why = format!("ledger {} does not tell what an account signed before", self.id());
+        Err(LedgerError::refused("NoSuchAbility", why))
+    }
+
     /// What a price feed tells that a contract of this ledger keeps. `Refused` with `NotAFeed`
     /// where the contract keeps none, with `NoSuchAbility` where the ledger has no such contracts.
     async fn feed(&self, contract: &Account) -> Result<Feed> {
@@ -225,6 +234,16 @@ pub trait Escrow: Send + Sync {
         let _ = channels;
         Ok(Changes { list: Vec::new(), next: from })
     }
+}
+
+/// What became of a call that may have been signed before; see [`Ledger::done`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing, as far as the ledger has it, its pool included; or it is done once however often it
+    /// is sent. It may be sent.
+    No,
+    /// This does it: its [`Finality`] says how far it is.
+    Found(Signed),
 }
 
 /// What happened to channels in a range of final blocks.

@@ -145,10 +145,8 @@ impl Here {
     fn give_entries(&mut self, pool: &mut Pool<Job, Done>) -> Outcome<bool> {
         let left = usize::try_from(self.head.seq - self.given).unwrap_or(usize::MAX);
         let raw = self.reader.raw(self.given, left.min(ENTRIES_A_JOB))?;
-        if left == 0 || raw.is_empty() {
-            return Ok(false);
-        }
-        self.given += raw.len() as u64;
+        let Some(last) = raw.last().filter(|_| left > 0) else { return Ok(false) };
+        self.given = last.seq();
         pool.give(Job::Read(self.batches.0, raw));
         self.batches.0 += 1;
         Ok(true)
@@ -174,7 +172,7 @@ fn through_node(book: &mut Book, audit: impl FnOnce(PublicKey) -> Audit) -> Outc
     };
     let (mut audit, mut signatures) = (audit(identity), Signatures::default());
     on_all_cores(work, |pool| {
-        book.each_entry(None, 0, head.seq, |entry| {
+        book.each_entry_to(head.seq, |entry| {
             audit.read(&entry, &mut signatures.waiting);
             signatures.give(pool, SIGNATURES_A_JOB);
             while signatures.under_way > 8 * cores()

@@ -137,7 +137,11 @@ fn sessions_since(
         if page.first().is_none_or(|first| first.at_ms < since_ms) {
             break;
         }
-        end = before;
+        end = match page.first().map(|first| &first.record) {
+            // Between a backup's last entry and the first since it was restored there is none.
+            Some(Record::Restored { after_seq, .. }) => *after_seq,
+            _ => before,
+        };
     }
     Ok(sessions)
 }

@@ -33,7 +33,7 @@ impl Claim {
         let (mut gather, mut at_ms) = (Gather::new(session), 0);
         let mut pinned = BTreeSet::new();
         let (_, head) = verified(book)?;
-        book.each_entry(None, 0, head, |entry| {
+        book.each_entry_to(head, |entry| {
             if !is_about(&entry, &mut pinned) {
                 if entry.session == Some(session) && !is_bare_end(&entry) {
                     at_ms = at_ms.max(entry.at_ms);

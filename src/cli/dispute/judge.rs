@@ -57,7 +57,8 @@ impl Judge {
     }
 }
 
-fn read(path: &Path) -> Outcome<Bundle> {
+/// Reads a bundle, and refuses all that is not as its exporter signed it.
+pub(in crate::cli) fn read(path: &Path) -> Outcome<Bundle> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(Failure::io("read", path))?;
     let read = file.take(BUNDLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);

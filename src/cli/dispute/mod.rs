@@ -7,7 +7,7 @@ mod bundle;
 mod case;
 mod claim;
 mod credit;
-mod judge;
+pub(super) mod judge;
 mod list;
 pub(super) mod settle;
 pub(super) mod settling;
@@ -92,7 +92,7 @@ fn verified(book: &mut Book) -> Outcome<(PublicKey, u64)> {
 /// channel belongs to no session.
 fn gather(book: &mut Book, session: SessionId, to: u64) -> Outcome<Gather> {
     let mut gather = Gather::new(session);
-    book.each_entry(None, 0, to, |entry| {
+    book.each_entry_to(to, |entry| {
         gather.take(&entry);
         Ok(())
     })?;

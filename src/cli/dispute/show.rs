@@ -36,7 +36,7 @@ impl Show {
             return out::json(&verdict);
         }
         let mut audit = Audit::of_session(identity, self.session);
-        book.each_entry(None, 0, to, |entry| {
+        book.each_entry_to(to, |entry| {
             audit.take(&entry);
             Ok(())
         })?;

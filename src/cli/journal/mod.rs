@@ -1,6 +1,9 @@
 //! `sdpp journal`: the entries and the outbox, while the node runs or while it does not.
 
+mod backup;
 pub(super) mod prune;
+mod release;
+mod restore;
 mod soak;
 
 use super::book::{Book, ROWS, Where, misfit};
@@ -15,8 +18,8 @@ use sdpp_ledger::Reference;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// List, show, verify and prune a journal, try again what a ledger refused, and cancel what is
-/// stuck.
+/// List, show, verify and prune a journal, try again what a ledger refused, cancel what is stuck,
+/// back a journal up, and restore a backup.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp journal verify --journal seller-journal")]
 pub(super) struct Journal {
@@ -32,6 +35,9 @@ enum Verb {
     Retry(Retry),
     Cancel(Cancel),
     Prune(prune::Prune),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Release(release::Release),
     Soak(soak::Soak),
 }
 
@@ -84,7 +90,7 @@ struct Show {
     json: bool,
 }
 
-/// Walk the whole chain of entries.
+/// Walk the whole chain of entries, and read all that stands beside it.
 ///
 /// The exit code is 3 where it is broken, or ends too early.
 #[derive(Args)]
@@ -147,6 +153,9 @@ impl Journal {
                 if json { out::json(&json!({ "reference": reference })) } else { out::line(line) }
             }
             Verb::Prune(prune) => prune.run(),
+            Verb::Backup(backup) => backup.run(),
+            Verb::Restore(restore) => restore.run(),
+            Verb::Release(release) => release.run(),
             Verb::Soak(soak) => soak.run(),
         }
     }
@@ -241,7 +250,12 @@ impl Verify {
         let (head, pruned) = match self.book.open()?.ask(&Query::Verify)? {
             Answer::Holds { head, pruned } => (head, pruned),
             Answer::Broken { broken } => {
-                return Err(Failure::new(Exit::Wrong, format!("the chain is broken: {broken}")));
+                let why = format!(
+                    "the chain is broken: {broken}, in {}. Keep the folder as it is, and restore the \
+                     last backup into another one: `sdpp journal restore --journal NEW --from BACKUP`",
+                    self.book.dir().display()
+                );
+                return Err(Failure::new(Exit::Wrong, why));
             }
             _ => return Err(misfit()),
         };

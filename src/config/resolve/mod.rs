@@ -52,9 +52,10 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
     let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
+    let room_mb = within(&["journal", "room_mb"], written.journal.room_mb, 1..=1 << 20)?;
     let config = Config {
         identity,
-        journal: Journal { dir: base.join(written.journal.dir) },
+        journal: Journal { dir: base.join(written.journal.dir), room_mb },
         ledgers,
         currencies,
         records,

@@ -213,7 +213,7 @@ impl Stage<'_> {
                 if matches!(row.cancel, Cancel::Wished | Cancel::Signed { .. }) {
                     self.refuse(row, CANCELLED)
                 } else if *number_spent {
-                    self.unload_each(row, &[Event::Dropped])
+                    self.drop_spent(row)
                 } else {
                     self.fail(row, why, false)
                 }

@@ -8,25 +8,26 @@ mod deliveries;
 mod prune;
 mod reclaim;
 mod redeem;
+mod restored;
+mod rows;
 mod settle;
 mod standing;
 mod watch;
 
-use super::delivery::{Delivery, DeliveryId};
+use super::delivery::Delivery;
 use super::entry::{self, Entry, Head, Stored};
 use super::facts::{Channel, Session};
 use super::keys;
 use super::obligation::{Event, Illegal, Obligation, State};
-use super::reader::{read_row, row_bytes};
-use super::tree::{Batch, Pair, Place, Store, Tree, VALUE_BYTES_MAX};
+use super::quarantine::Quarantine;
+use super::reader::row_bytes;
+use super::tree::{Batch, Place, Store, Tree};
 use super::write::{Live, News, NewsKind, Write, WriteError, Written};
 use super::{JournalError, damaged};
 use crate::record::{Act, Owed, Record};
 use crate::standing::Tally;
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{LedgerId, PublicKey, Reference, merkle};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
 /// Why a write cannot be applied: its own fault, or the journal's.
@@ -52,6 +53,19 @@ fn precedes_order(record: &Record) -> bool {
     matches!(record, Record::Anchoring { owed } if owed.purpose == Purpose::Order)
 }
 
+/// What the journal alone appends.
+fn is_inner(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::Met { .. }
+            | Record::Refused { .. }
+            | Record::Pruned { .. }
+            | Record::Restored { .. }
+            | Record::Learned { .. }
+            | Record::Released
+    )
+}
+
 fn unwritable(error: serde_json::Error) -> JournalError {
     damaged(format!("a record cannot be written: {error}"))
 }
@@ -65,6 +79,7 @@ pub(super) struct Stage<'a> {
     identity: &'a PublicKey,
     now_ms: u64,
     head: Head,
+    quarantine: Option<Quarantine>,
     batch: Batch,
     /// What the batch held before the current write, to take it back.
     undo: Vec<(Place, Before)>,
@@ -74,12 +89,19 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(store: &'a Store, identity: &'a PublicKey, head: Head, now_ms: u64) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        identity: &'a PublicKey,
+        head: Head,
+        quarantine: Option<Quarantine>,
+        now_ms: u64,
+    ) -> Self {
         Stage {
             store,
             identity,
             now_ms,
             head,
+            quarantine,
             batch: Batch::new(),
             undo: Vec::new(),
             indexed: BTreeMap::new(),
@@ -92,7 +114,7 @@ impl<'a> Stage<'a> {
         &mut self,
         write: Write,
     ) -> Result<Result<Written, WriteError>, JournalError> {
-        let head = self.head;
+        let (head, quarantine) = (self.head, self.quarantine);
         self.undo.clear();
         self.written = Written::default();
         match self.dispatch(write) {
@@ -100,6 +122,7 @@ impl<'a> Stage<'a> {
             Err(Fault::Journal(error)) => Err(error),
             Err(Fault::Write(error)) => {
                 self.take_back(head);
+                self.quarantine = quarantine;
                 Ok(Err(error))
             }
         }
@@ -121,6 +144,7 @@ impl<'a> Stage<'a> {
     }
 
     fn dispatch(&mut self, write: Write) -> Result<(), Fault> {
+        self.check_quarantine(&write)?;
         match write {
             Write::Append { session, record } => self.append(session, *record),
             Write::Prepare(prepare) => self.prepare(*prepare),
@@ -140,6 +164,11 @@ impl<'a> Stage<'a> {
             Write::Prune(pruning) => self.prune(&pruning),
             Write::Settle(settle) => self.settle(*settle),
             Write::Rated(rated) => self.rated(&rated),
+            Write::Restore { backup_ms } => self.restore(backup_ms),
+            Write::Release(release) => self.release_from(*release),
+            Write::Learn { session, bundle } => {
+                self.push(None, Record::Learned { session, bundle })
+            }
             Write::Postpone { live, due_ms } => self.postpone(live, due_ms),
         }
     }
@@ -161,9 +190,7 @@ impl<'a> Stage<'a> {
     // Records.
 
     fn append(&mut self, session: Option<SessionId>, record: Record) -> Result<(), Fault> {
-        let is_inner =
-            matches!(record, Record::Met { .. } | Record::Refused { .. } | Record::Pruned { .. });
-        if is_inner {
+        if is_inner(&record) {
             return Err(WriteError::OutboxOnly.into());
         }
         self.found(session, &record)?;
@@ -240,6 +267,7 @@ impl<'a> Stage<'a> {
             let key = &id.0.0;
             let mut known: Session =
                 self.row(Tree::Sessions, key)?.ok_or(WriteError::NoSuchSession)?;
+            self.check_session(&id, &known, record)?;
             let before = known.tally.clone();
             if known.learn(record, self.head.seq + 1)? {
                 self.count(before.as_ref(), &mut known)?;
@@ -409,92 +437,5 @@ impl<'a> Stage<'a> {
         if !self.written.ledgers.contains(ledger) {
             self.written.ledgers.push(ledger.clone());
         }
-    }
-
-    // Rows.
-
-    fn obligation(&mut self, reference: &Reference) -> Result<Obligation, Fault> {
-        let row = self.row(Tree::Obligations, &reference.0)?;
-        row.ok_or_else(|| WriteError::NoSuchObligation(*reference).into())
-    }
-
-    fn delivery(&mut self, id: &DeliveryId) -> Result<Delivery, Fault> {
-        let key = keys::delivery(&id.ledger, &id.account, id.number);
-        let row = self.row(Tree::Deliveries, &key)?;
-        row.ok_or_else(|| WriteError::NoSuchDelivery(id.clone()).into())
-    }
-
-    fn row<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, JournalError> {
-        let bytes = self.get(tree, key)?;
-        bytes.map(|bytes| read_row(tree, &bytes)).transpose()
-    }
-
-    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
-        match self.batch.get(&(tree, key.to_vec())) {
-            Some(staged) => Ok(staged.clone()),
-            None => Ok(self.store.get(tree, key)?),
-        }
-    }
-
-    /// All pairs whose keys start with `prefix`.
-    fn scan(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
-        let on_disk = self.store.scan(tree, prefix, None, usize::MAX)?;
-        let mut pairs: BTreeMap<_, _> = on_disk.into_iter().collect();
-        let staged = self.batch.range((tree, prefix.to_vec())..);
-        for ((_, key), value) in
-            staged.take_while(|((t, k), _)| *t == tree && k.starts_with(prefix))
-        {
-            match value {
-                Some(value) => pairs.insert(key.clone(), value.clone()),
-                None => pairs.remove(key),
-            };
-        }
-        Ok(pairs.into_iter().collect())
-    }
-
-    fn put_row<T: Serialize>(
-        &mut self,
-        what: &'static str,
-        tree: Tree,
-        key: Vec<u8>,
-        row: &T,
-    ) -> Result<(), Fault> {
-        let bytes = row_bytes(row)?;
-        self.put(what, tree, key, bytes)
-    }
-
-    fn put(
-        &mut self,
-        what: &'static str,
-        tree: Tree,
-        key: Vec<u8>,
-        value: Vec<u8>,
-    ) -> Result<(), Fault> {
-        if value.len() > VALUE_BYTES_MAX {
-            return Err(
-                WriteError::TooLarge { what, bytes: value.len(), max: VALUE_BYTES_MAX }.into()
-            );
-        }
-        self.set((tree, key), Some(value));
-        Ok(())
-    }
-
-    fn reindex(
-        &mut self,
-        before: Vec<(Tree, Vec<u8>, Vec<u8>)>,
-        after: Vec<(Tree, Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), Fault> {
-        for (tree, key, _) in before.iter().filter(|row| !after.contains(row)) {
-            self.set((*tree, key.clone()), None);
-        }
-        for (tree, key, value) in after.into_iter().filter(|row| !before.contains(row)) {
-            self.put("an index row", tree, key, value)?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: Place, value: Option<Vec<u8>>) {
-        let before = self.batch.insert(key.clone(), value);
-        self.undo.push((key, before));
     }
 }

@@ -1,5 +1,6 @@
 //! Stories of a journal, and what they are told with.
 
+mod backup;
 mod batches;
 mod claims;
 mod commit;
@@ -14,6 +15,7 @@ mod power;
 mod prune;
 mod reclaim;
 mod refused;
+mod restored;
 mod settle;
 mod simulation;
 mod standing;

@@ -130,3 +130,54 @@ fn a_full_disk_loses_nothing_that_was_answered() {
     let head = reader.verify().unwrap().unwrap();
     assert!(last > 100 && head.seq >= last, "{last} of {}", head.seq);
 }
+
+#[test]
+#[ignore = "run by a_journal_goes_on_in_its_process_when_there_is_room_again"]
+fn child_mends() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let mut journal = Journal::open(&dir_of_parent(), us()).unwrap();
+    done(&mut journal, append(session(1), order()));
+    let reader = journal.reader();
+    let limit = |current| {
+        setrlimit(Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+    };
+    let mut acknowledged = 1;
+    for round in 0..3_u64 {
+        limit(Some((round + 2) << 20));
+        let failed = loop {
+            let record = voucher(1, 1).with_why(0);
+            match journal.commit(NOW, vec![append(session(1), record)]) {
+                Ok(answers) => acknowledged = answers[0].as_ref().unwrap().seq.unwrap(),
+                Err(error) => break error,
+            }
+        };
+        say(&format!("full at {acknowledged}: {failed}"));
+        assert!(matches!(reader.head(), Err(JournalError::Stopped { .. })));
+        // Without room it may come back, and is full again with what is written next.
+        let mended = journal.mend();
+        assert!(matches!(mended, Ok(()) | Err(JournalError::Io { .. })), "{mended:?}");
+        limit(None);
+        journal.mend().unwrap();
+        let head = reader.verify().unwrap().unwrap();
+        assert!(head.seq >= acknowledged, "{} of {acknowledged}", head.seq);
+        done(&mut journal, append(session(1), voucher(1, 1)));
+    }
+    say("mended");
+}
+
+#[test]
+fn a_journal_goes_on_in_its_process_when_there_is_room_again() {
+    let dir = Dir::new();
+    let plain = child("journal::tests::power::child_mends", &dir.path());
+    let output = Command::new("bash")
+        .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env("SDPP_TEST_JOURNAL", dir.path())
+        .env("SDPP_TEST_FILL", "yes")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("mended"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.matches("full at").count(), 3, "{said}");
+}
