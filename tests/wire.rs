@@ -296,20 +296,32 @@ fn no_list_of_values_passes_for_an_object() {
     let proof = merkle::prove(&[digest, digest], 1);
     let anchored = || vec![Anchored { reference: tx, tx: tx_of(&tx), proof: proof.clone() }];
     let speaks = ["a".to_owned()];
+    let resume = Resume {
+        session: SessionId(digest),
+        challenge: digest,
+        received: 1,
+        acked: 1,
+        heard: 1,
+        public_key_encryption: key(4).public(),
+    };
     let choice = Choice {
         versions: speaks.to_vec(),
         encodings: speaks.to_vec(),
         buyer: Some(key(2).public()),
+        resume: Some(Box::new(resume)),
     };
     is_objects_all_through(&Hello::Speaks(choice), &[]);
     is_objects_all_through(&menu(), &["/available_data", "/prices", "/units"]);
     let escrow = EscrowChoice { channel: sdpp_ledger::ChannelId([5; 32]), base: amount };
     is_objects_all_through(&order_of(Some(escrow)), &[]);
+    let resumed =
+        Resumed { next_seq: 2, acked: 1, heard: 1, paid_total: amount, voucher: Some(voucher()) };
     let session_key = SessionKey {
         epoch: 0,
         ephemeral_key: key(3).public(),
         nonce: Hex([0; 12]),
         sealed: Hex([0; 48]),
+        resumed: Some(resumed),
     };
     is_objects_all_through(&session_key, &[]);
     is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
@@ -402,6 +414,7 @@ fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
         menu_digest: Digest::ZERO,
         nonce: Digest::ZERO,
         escrow,
+        resumes: true,
     }
 }
 

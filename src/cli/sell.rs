@@ -211,6 +211,7 @@ pub(super) fn offer(
         payment_address,
         signature_required: seller.signature_required,
         records: records_offer(config, running)?,
+        resume_ms: None,
         expires_at: Moment(0),
     };
     check_length(&menu)?;

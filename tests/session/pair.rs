@@ -109,6 +109,7 @@ pub fn menu() -> Menu {
             batch: "each".to_owned(),
             anchor: "before".to_owned(),
         }),
+        resume_ms: None,
         expires_at: Moment(0),
     }
 }
@@ -143,6 +144,7 @@ impl Default for Setting {
         };
         let buyer = BuyerPolicy {
             patience_ms: 10_000,
+            resume_ms: None,
             records: Some(ledger()),
             anchor_before: true,
             hold_records: false,
@@ -527,7 +529,7 @@ impl Pair {
                 }
                 false => self.tell(role, Input::Afforded),
             },
-            Output::Paying(_) => {}
+            Output::Paying(_) | Output::Redial | Output::Resume { .. } => {}
             Output::Fund { ledger: on, .. } => {
                 let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
                 let id = if on == ledger() { 5 } else { 6 };

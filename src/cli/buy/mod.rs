@@ -382,6 +382,7 @@ fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {
     let buyer = config.buyer.as_ref();
     BuyerPolicy {
         patience_ms: buyer.map_or(30_000, |buyer| buyer.patience_ms),
+        resume_ms: None,
         records: ledger,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),

@@ -5,6 +5,7 @@ mod bid;
 mod ordering;
 mod paying;
 mod purse;
+mod resuming;
 mod room;
 mod said;
 mod stream;
@@ -17,13 +18,17 @@ pub use bid::{Bid, bids};
 pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;
-use crate::message::{Code, Codec, Draft, Envelope, Menu, Reason};
+use crate::message::{Codec, Draft, Envelope, Menu, Reason};
 use crate::record::{End, Record, SignedMessage};
+use crate::session::line::is_paper;
 use crate::session::{Fault, Input, Output, Outputs, Progress, channel_over, unexpected};
 use crate::terms::{Method, Role, Terms};
+use ordering::{reminded, spent};
 use purse::Purse;
+use resuming::Redial;
 use sdpp_ledger::{Amount, Key, Reference};
 use stream::Stream;
+use turning::turn;
 
 /// The buyer's side of one session, from the menu to the exit.
 #[derive(Debug)]
@@ -34,6 +39,7 @@ pub struct Buyer {
     randomness: BuyerRandomness,
     codec: Codec,
     state: State,
+    redial: Redial,
     out: Outputs,
 }
 
@@ -109,7 +115,8 @@ impl Buyer {
         let codec = Codec::new(policy.frame_bytes_max);
         let state =
             State::ExpectMenu { deadline_ms: now_ms + policy.patience_ms, has_said_hello: false };
-        Buyer { key, wish, policy, randomness, codec, state, out: Outputs::new() }
+        let (redial, out) = (Redial::default(), Outputs::new());
+        Buyer { key, wish, policy, randomness, codec, state, redial, out }
     }
 
     /// Takes in what happened.
@@ -128,6 +135,7 @@ impl Buyer {
     /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            _ if self.out.cut_until_ms().is_some() => self.out.cut_until_ms(),
             State::ExpectMenu { deadline_ms, .. }
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
@@ -207,14 +215,14 @@ impl Buyer {
     fn read(&mut self, bytes: &[u8], now_ms: u64) {
         let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
         codec.push(bytes);
-        while !matches!(self.state, State::Closed) {
+        while self.hears() {
             match codec.next_frame() {
                 Ok(Some(frame)) => match Envelope::parse(frame) {
                     Ok(envelope) => self.step(Event::Message(envelope), now_ms),
-                    Err(error) => self.fail(error.into()),
+                    Err(error) => self.misread(error.into()),
                 },
                 Ok(None) => break,
-                Err(error) => self.fail(error.into()),
+                Err(error) => self.misread(error.into()),
             }
         }
         self.codec = codec;
@@ -228,10 +236,13 @@ impl Buyer {
 
     fn step(&mut self, event: Event<'_>, now_ms: u64) {
         let mut state = std::mem::replace(&mut self.state, State::Closed);
+        let is_paper = matches!(&event, Event::Message(message) if is_paper(message.kind()));
         let result = self.next(&mut state, event, now_ms);
         self.state = state;
-        if let Err(fault) = result {
-            self.fail(fault);
+        match result {
+            Ok(()) if is_paper => self.out.heard_paper(),
+            Ok(()) => {}
+            Err(fault) => self.fail(fault),
         }
     }
 
@@ -239,6 +250,7 @@ impl Buyer {
     fn next(&mut self, state: &mut State, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
         match (&state, &event) {
             (State::Closed, _) => Ok(()),
+            _ if self.is_of_the_cut(state, &event) => self.while_cut(state, event, now_ms),
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
                 Err(Fault::told(Role::Seller, &envelope.unproven()?))
             }
@@ -442,7 +454,7 @@ impl Buyer {
             self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
         }
         if fault.end != End::Refused {
-            self.out.send(fault.frame());
+            self.out.leave(fault.frame());
         }
         self.out.push(Output::Close { end, why, progress, again });
     }
@@ -458,41 +470,5 @@ fn without_channel(state: &mut State) -> Result<(), Fault> {
         // Before it is funded none is the session's: one that was looked at is of no use.
         State::ExpectMenu { .. } | State::Funding(_) | State::Leaving(..) => Ok(()),
         _ => Err(channel_over()),
-    }
-}
-
-/// What we have vouched on the channel, where the seller has shown that we had forgotten it.
-fn reminded(state: &State, fault: &Fault) -> Option<[Record; 2]> {
-    let State::ExpectKey(ordered, _) = state else { return None };
-    let (purse, voucher) = (ordered.purse.as_ref()?, fault.voucher.as_ref()?);
-    purse.reminded(voucher, &ordered.terms.buyer)
-}
-
-/// What is left of the channels of a session that failed. One that was used before and that its
-/// seller takes no more is of no use to us.
-fn spent(state: &State, fault: &Fault) -> Vec<Record> {
-    match state {
-        State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
-        State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
-            let reused = ordered.purse.iter().filter(|purse| purse.is_reused());
-            reused.map(Purse::refused).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What concerns the currency that we are about to turn to.
-fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
-    match input {
-        Input::Afforded => stream.funded(None, out),
-        Input::Funded { channel, domain, base, ceiling, deposit } => {
-            let plan = stream.turns_to().map(|ours| ours.channels.clone());
-            let purse =
-                Purse::new((channel, domain), (base, ceiling, deposit), plan.unwrap_or_default());
-            stream.funded(Some(purse), out);
-        }
-        Input::NotFunded { .. } => stream.not_turned(out),
-        Input::Ledger { ledger, trouble } => stream.note_ledger(ledger, trouble, out),
-        _ => {}
     }
 }

@@ -50,8 +50,9 @@ impl Buyer {
             return false;
         }
         let (versions, encodings) = (vec![VERSION.to_owned()], vec![ENCODING.to_owned()]);
-        let hello = Hello::Speaks(Greeting { versions, encodings, buyer: Some(self.key.public()) });
-        self.out.send(Draft::new(SessionId::NONE, &hello).bare());
+        let buyer = Some(self.key.public());
+        let hello = Hello::Speaks(Greeting { versions, encodings, buyer, resume: None });
+        self.out.leave(Draft::new(SessionId::NONE, &hello).bare());
         true
     }
 
@@ -228,7 +229,7 @@ impl Buyer {
         let wrapped = verified.body.wrapped();
         let session_key = unwrap_key(&wrapped, &self.randomness.encryption, session)
             .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
-        let keys = Keys::derive(&session_key, session, epoch);
+        let keys = Keys::first(&session_key, session);
         let salt_secret = keys.salt_secret().clone();
         self.out.record(Record::Epoch { epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
@@ -245,6 +246,9 @@ impl Buyer {
                 ),
             };
             let stream = Stream::new(brings, terms, keys, purse);
+            if self.resumes(&stream.offered) {
+                self.out.keep_line();
+            }
             *state = State::Streaming(Box::new(stream));
         }
         Ok(())
@@ -265,6 +269,7 @@ impl Buyer {
             menu_digest: choice.message.data_digest,
             nonce: self.randomness.nonce,
             escrow,
+            resumes: self.resumes(&choice.menu),
         }
         .priced(&choice.menu)
     }
@@ -310,4 +315,24 @@ fn none_left(mut passed: Vec<Passed>) -> Option<Fault> {
     let mut faults = passed.into_iter().map(|one| one.fault).chain([fault.clone()]);
     let said = faults.find_map(|fault| fault.said);
     Some(Fault { why: format!("nothing is ordered: {}", whats.join("; ")), said, ..fault })
+}
+
+/// What we have vouched on the channel, where the seller has shown that we had forgotten it.
+pub(super) fn reminded(state: &State, fault: &Fault) -> Option<[Record; 2]> {
+    let State::ExpectKey(ordered, _) = state else { return None };
+    let (purse, voucher) = (ordered.purse.as_ref()?, fault.voucher.as_ref()?);
+    purse.reminded(voucher, &ordered.terms.buyer)
+}
+
+/// What is left of the channels of a session that failed. One that was used before and that its
+/// seller takes no more is of no use to us.
+pub(super) fn spent(state: &State, fault: &Fault) -> Vec<Record> {
+    match state {
+        State::Streaming(stream) | State::Leaving(stream, _) => stream.spent(fault.end),
+        State::ExpectKey(ordered, _) if fault.code == Code::Channel => {
+            let reused = ordered.purse.iter().filter(|purse| purse.is_reused());
+            reused.map(Purse::refused).collect()
+        }
+        _ => Vec::new(),
+    }
 }

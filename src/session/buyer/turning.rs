@@ -12,7 +12,7 @@ use crate::message::{
     Amend, AskLeg, Change, CurrencyOffer, Draft, EscrowChoice, LegChange, LegReason,
 };
 use crate::record::{Record, SignedMessage};
-use crate::session::{Fault, Output, Outputs};
+use crate::session::{Fault, Input, Output, Outputs};
 use crate::terms::{AMENDS_MAX, Agreed, Method, Rate, Role};
 use sdpp_ledger::{Amount, LedgerId};
 use std::collections::BTreeSet;
@@ -356,4 +356,20 @@ fn is_within(rate: &Rate, menu: &Rate, slack_permille: u64) -> bool {
     // Small numbers lose all of their slack when they are divided first.
     let slack = known.checked_mul(slack_permille.into()).map_or(slack, |all| all / 1_000);
     asked <= known.saturating_add(slack)
+}
+
+/// What concerns the currency that we are about to turn to.
+pub(super) fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
+    match input {
+        Input::Afforded => stream.funded(None, out),
+        Input::Funded { channel, domain, base, ceiling, deposit } => {
+            let plan = stream.turns_to().map(|ours| ours.channels.clone());
+            let purse =
+                Purse::new((channel, domain), (base, ceiling, deposit), plan.unwrap_or_default());
+            stream.funded(Some(purse), out);
+        }
+        Input::NotFunded { .. } => stream.not_turned(out),
+        Input::Ledger { ledger, trouble } => stream.note_ledger(ledger, trouble, out),
+        _ => {}
+    }
 }
