@@ -5,6 +5,7 @@ use crate::actors::amending::Waiting;
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::{afford, answers};
+use crate::actors::resuming::{self, Dialing};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
@@ -63,6 +64,8 @@ pub struct Buying {
     pub told: Progress,
     /// Who waits for the seller's answer to a complaint.
     pub asked: Waiting<Answer>,
+    /// How a connection that broke is made again.
+    pub dialing: Dialing,
 }
 
 impl Core for Buyer {
@@ -92,10 +95,13 @@ type Actor = SessionActor<Buying>;
 impl Side for Buying {
     type Core = Buyer;
 
+    const HANDS_OVER: bool = false;
+
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Deliver { seq, item } => {
                 if let Some(side) = actor.side.as_mut() {
+                    side.dialing.succeeded();
                     side.delivered.push(Event::Item { seq, item });
                 }
             }
@@ -107,6 +113,7 @@ impl Side for Buying {
                     side.delivered.push(Event::Paying(paying));
                 }
             }
+            Output::Redial => return resuming::dial(actor, ctx),
             Output::Fund { least, ample, ledger, payee, asset } => {
                 let Some(side) = actor.side.as_ref() else { return Ok(()) };
                 let signer = side.signer.clone();

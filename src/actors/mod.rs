@@ -23,11 +23,13 @@ pub mod node;
 pub mod offering;
 mod rating;
 pub mod reclaim;
+pub mod resuming;
 pub mod selling;
 pub mod session;
 pub mod sight;
 pub mod trusting;
 pub mod watch;
+mod writer;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;

@@ -132,6 +132,9 @@ pub enum Input<'a> {
         /// The key.
         encryption: Key,
     },
+    /// Seller: the buyer of this session has begun another where this one stands in its way. Without a
+    /// connection, this one is over; with one, it is not.
+    Superseded,
     /// Seller: an answer to [`Output::Resume`]: that session does not go on.
     NotResumed(NotResumed),
     /// Seller: another answer to it: that session is over, and this was our last word in it.

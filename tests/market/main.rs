@@ -36,6 +36,7 @@ mod iota;
 mod iota_network;
 #[cfg(feature = "ethereum")]
 mod killed;
+mod lines;
 #[cfg(feature = "fabric")]
 mod network;
 mod offers;

@@ -109,6 +109,27 @@ fn the_old_line_yields_to_nobody_who_is_not_its_buyer() {
     is_whole(&wire, 10);
 }
 
+/// Its bytes are fixed, with an item in them that is sealed under a key that is over.
+#[test]
+fn an_invoice_that_waited_for_its_anchor_while_the_line_broke_leaves_as_it_is() {
+    for signed in [true, false] {
+        let setting = Setting::default().order("co2", Some(10));
+        let mut wire = Wire::new(if signed { setting } else { setting.under_mac() });
+        wire.run_to(1);
+        wire.pair.ledger_down = true;
+        while wire.step() {}
+        assert_eq!(wire.pair.b.delivered.len(), 3, "the fourth waits with its invoice");
+        wire.cut();
+        while wire.step() {}
+        assert_eq!(wire.pair.b.delivered.len(), 4, "it came by itself");
+        wire.cut();
+        while wire.step() {}
+        wire.pair.ledger_down = false;
+        wire.finish();
+        is_whole(&wire, 10);
+    }
+}
+
 #[test]
 fn a_session_that_is_not_there_does_not_go_on() {
     let mut wire = Wire::new(Setting::default().order("co2", Some(10)));
@@ -187,7 +208,8 @@ struct Chance {
     quantity: u64,
     read_max: usize,
     /// At which step what happens: the line breaks for both, for one side first, once more while the
-    /// buyer is on its way back; or items are credited, complained of, or a pace changes.
+    /// buyer is on its way back; items are credited, complained of, a pace changes, or the ledger goes or
+    /// comes.
     events: Vec<(usize, u8)>,
 }
 
@@ -259,6 +281,7 @@ fn happen(wire: &mut Wire, event: u8, at: usize) {
             let pace = Pace { granularity: chance(6), credit_windows: chance(4) };
             let _ = pair.seller.change_pace(pace, PaceReason::Earned, pair.now_ms);
         }
+        7 => pair.ledger_down = !pair.ledger_down,
         _ => {}
     }
 }
@@ -272,7 +295,7 @@ fn run(chance: &Chance) -> Wire {
             happen(&mut wire, *event, at);
         }
         terms = wire.pair.buyer.terms().cloned().or(terms);
-        if !wire.step() {
+        if !wire.step() && !std::mem::take(&mut wire.pair.ledger_down) {
             break;
         }
         if let Some(terms) = &terms {

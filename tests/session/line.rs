@@ -181,7 +181,7 @@ impl Wire {
             }
             if std::mem::take(&mut self.unnoticed) {
                 self.hang_up(Role::Buyer);
-            } else if self.pair.next_timeout().is_none() {
+            } else if self.pair.ledger_down {
                 self.pair.ledger_down = false;
             } else {
                 self.pair.pass_time();

@@ -2,13 +2,14 @@
 //! that it is to go on there; whoever carries sessions brings that word to the one that it names, and
 //! the old connection yields only to a word that the buyer signed for the new one.
 
+use super::bills::Unacked;
 use super::purse::Purse;
-use super::stream::Stream;
+use super::stream::{LastItem, Pending, Stream};
 use super::{Event, Seller, SellerRandomness, State, steps::greet, stream_of};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{EPOCHS_MAX, Keys, SealError, wrap};
 use crate::message::{
-    Base64, Code, Data, Draft, Envelope, Hello, Resume, Resumed, SessionKey, said_again,
+    Base64, Code, Cumulative, Data, Draft, Envelope, Hello, Resume, Resumed, SessionKey, said_again,
 };
 use crate::record::{End, SignedMessage};
 use crate::session::line::{Sent, Word};
@@ -93,10 +94,14 @@ impl Seller {
     /// Why it does not. Then nothing has changed, and the old connection is as good as it was.
     pub fn resume(&mut self, claim: &Claim, now_ms: u64) -> Result<(), NotResumed> {
         let codec = crate::message::Codec::new(self.offer.policy.frame_bytes_max);
-        let Some(stream) = stream_of(&mut self.state) else {
-            return Err(NotResumed::unknown());
+        let (stream, pending) = match &mut self.state {
+            State::Anchoring(stream, pending, _) => (stream, Some(pending.as_mut())),
+            State::Streaming(stream)
+            | State::Draining(stream, _)
+            | State::ExpectExit(stream, _) => (stream, None),
+            _ => return Err(NotResumed::unknown()),
         };
-        stream.resume(claim, now_ms, &mut self.out)?;
+        stream.resume(claim, pending, now_ms, &mut self.out)?;
         self.codec = codec;
         if let State::Draining(_, ending) | State::ExpectExit(_, ending) = &mut self.state {
             ending.since_ms = now_ms;
@@ -159,7 +164,9 @@ impl Seller {
     /// Whether an event concerns a session's connection and there is none, or it just went.
     pub(super) fn is_of_the_cut(&self, state: &State, event: &Event<'_>) -> bool {
         let hangs_up = matches!(event, Event::Other(Input::Hangup));
-        let is_lines = hangs_up || matches!(event, Event::Message(_) | Event::Timeout);
+        let is_lines = hangs_up
+            || matches!(event, Event::Message(_) | Event::Timeout)
+            || matches!(event, Event::Other(Input::Superseded));
         match self.out.cut_until_ms() {
             Some(_) => is_lines,
             None => hangs_up && self.out.line.is_some() && !matches!(state, State::Closed),
@@ -179,13 +186,20 @@ impl Seller {
             self.out.cut(now_ms.saturating_add(resume_ms));
             return Ok(());
         };
+        let is_superseded = matches!(event, Event::Other(Input::Superseded));
+        let is_over = is_superseded || now_ms >= until_ms;
         match (&mut *state, event) {
-            (_, Event::Message(_) | Event::Other(_)) => Ok(()),
-            (State::ExpectExit(..), _) if now_ms >= until_ms => {
+            (State::ExpectExit(..), Event::Timeout | Event::Other(Input::Superseded))
+                if is_over =>
+            {
                 self.end(state);
                 Ok(())
             }
-            _ if now_ms >= until_ms => {
+            _ if is_superseded => {
+                Err(Fault::timed_out("the connection broke, and the buyer began another session"))
+            }
+            (_, Event::Message(_) | Event::Other(_)) => Ok(()),
+            _ if is_over => {
                 Err(Fault::timed_out("the connection broke, and the buyer did not come back"))
             }
             (State::Anchoring(_, pending, _), _) if now_ms >= pending.give_up_ms => {
@@ -221,8 +235,17 @@ impl Stream {
     }
 
     /// Goes on over another connection, under a key of its own.
-    fn resume(&mut self, claim: &Claim, now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
+    fn resume(
+        &mut self,
+        claim: &Claim,
+        pending: Option<&mut Pending>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
         let resume = claim.check(&self.terms.buyer)?;
+        if let Some(pending) = pending {
+            self.let_item_go(pending, now_ms, out);
+        }
         let Resume { received, acked, heard, public_key_encryption: to, .. } = resume;
         let refused = |why: &str| Fault::theirs(Code::OrderRefused, why);
         let Some(line) = out.line.as_mut().filter(|line| line.epoch + 1 < EPOCHS_MAX) else {
@@ -249,6 +272,16 @@ impl Stream {
         again?.into_iter().for_each(|frame| out.leave(frame));
         self.wait_from(now_ms);
         Ok(())
+    }
+
+    /// An invoice that waits for its anchor is fixed, and its item is sealed under a key that is over: the
+    /// item goes by itself.
+    fn let_item_go(&mut self, pending: &mut Pending, now_ms: u64, out: &mut Outputs) {
+        let Some(LastItem { item, body, leaf }) = pending.drafted.last.take() else { return };
+        let window = &pending.drafted.window;
+        let cumulative = Cumulative { seq: window.to_seq, digest: window.digest };
+        self.acks.sent(Unacked { cumulative, bytes: body.len() }, now_ms);
+        out.keep_item(window.to_seq, &item, leaf);
     }
 
     /// The message that brings the next epoch's key, and says where the session stands.

@@ -54,25 +54,25 @@ pub(super) struct Stream {
 pub(super) struct Pending {
     pub(super) reference: Reference,
     pub(super) give_up_ms: u64,
-    drafted: Drafted,
+    pub(super) drafted: Drafted,
 }
 
 /// An invoice whose bytes are fixed.
 #[derive(Debug)]
-struct Drafted {
+pub(super) struct Drafted {
     draft: Draft,
     /// The window's last item, where it travels in it.
-    last: Option<LastItem>,
-    window: Window,
+    pub(super) last: Option<LastItem>,
+    pub(super) window: Window,
     bill: Bill,
 }
 
 /// The last item of a window on its way into an invoice.
 #[derive(Debug)]
-struct LastItem {
-    item: Vec<u8>,
-    body: Vec<u8>,
-    leaf: Digest,
+pub(super) struct LastItem {
+    pub(super) item: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) leaf: Digest,
 }
 
 impl Stream {
