@@ -7,6 +7,10 @@
 #[allow(dead_code)]
 mod pair;
 
+#[path = "session/line.rs"]
+#[allow(dead_code)]
+mod line;
+
 use pair::*;
 use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
@@ -82,6 +86,25 @@ fn a_credit_note_is_the_same_bytes_each_time() {
     pair.run();
     assert_eq!(pair.s.progress().paid, Amount::new(15));
     is_vector("credited.txt", &said(&pair));
+}
+
+/// The line breaks as the first items are on it, and once more with an invoice on it.
+#[test]
+fn a_session_that_goes_on_is_the_same_bytes_each_time() {
+    for (name, signed) in [("resumed.txt", true), ("resumed-under-mac.txt", false)] {
+        let setting = Setting::default().anchored_after().no_records();
+        let mut wire = line::Wire::new(if signed { setting } else { setting.under_mac() });
+        for items in [2, 4] {
+            while wire.pair.seller.progress().items < items {
+                assert!(wire.step());
+            }
+            while wire.pair.drain_outputs(Role::Seller) {}
+            wire.cut();
+        }
+        wire.finish();
+        assert_eq!((wire.lines, wire.pair.s.progress().paid), (3, Amount::new(18)));
+        is_vector(name, &said(&wire.pair));
+    }
 }
 
 #[test]
