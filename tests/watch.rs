@@ -459,6 +459,7 @@ fn a_channel_that_is_closed_under_a_buyers_session_ends_it_at_once_and_once() {
             ledger: place.node.origin().ledger().clone(),
             stop: session.clone().recipient(),
             over: session.recipient(),
+            give_way: None,
             role: Role::Buyer,
         };
         let taken = place.busy.take(place.channel, serving).unwrap();

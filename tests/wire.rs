@@ -7,6 +7,10 @@
 #[allow(dead_code)]
 mod pair;
 
+#[path = "session/line.rs"]
+#[allow(dead_code)]
+mod line;
+
 use pair::*;
 use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
@@ -93,6 +97,25 @@ fn a_payment_of_several_windows_is_the_same_bytes_each_time() {
     let text = lines(setting);
     assert_eq!(text.matches("\"from\":1,").count(), 2, "the first invoice's, and the payment's");
     is_vector("together.txt", &text);
+}
+
+/// The line breaks as the first items are on it, and once more with an invoice on it.
+#[test]
+fn a_session_that_goes_on_is_the_same_bytes_each_time() {
+    for (name, signed) in [("resumed.txt", true), ("resumed-under-mac.txt", false)] {
+        let setting = Setting::default().anchored_after().no_records();
+        let mut wire = line::Wire::new(if signed { setting } else { setting.under_mac() });
+        for items in [2, 4] {
+            while wire.pair.seller.progress().items < items {
+                assert!(wire.step());
+            }
+            while wire.pair.drain_outputs(Role::Seller) {}
+            wire.cut();
+        }
+        wire.finish();
+        assert_eq!((wire.lines, wire.pair.s.progress().paid), (3, Amount::new(18)));
+        is_vector(name, &said(&wire.pair));
+    }
 }
 
 #[test]
@@ -307,20 +330,32 @@ fn no_list_of_values_passes_for_an_object() {
     let proof = merkle::prove(&[digest, digest], 1);
     let anchored = || vec![Anchored { reference: tx, tx: tx_of(&tx), proof: proof.clone() }];
     let speaks = ["a".to_owned()];
+    let resume = Resume {
+        session: SessionId(digest),
+        challenge: digest,
+        received: 1,
+        acked: 1,
+        heard: 1,
+        public_key_encryption: key(4).public(),
+    };
     let choice = Choice {
         versions: speaks.to_vec(),
         encodings: speaks.to_vec(),
         buyer: Some(key(2).public()),
+        resume: Some(Box::new(resume)),
     };
     is_objects_all_through(&Hello::Speaks(choice), &[]);
     is_objects_all_through(&menu(), &["/available_data", "/prices", "/units"]);
     let escrow = EscrowChoice { channel: sdpp_ledger::ChannelId([5; 32]), base: amount };
     is_objects_all_through(&order_of(Some(escrow)), &[]);
+    let resumed =
+        Resumed { next_seq: 2, acked: 1, heard: 1, paid_total: amount, voucher: Some(voucher()) };
     let session_key = SessionKey {
         epoch: 0,
         ephemeral_key: key(3).public(),
         nonce: Hex([0; 12]),
         sealed: Hex([0; 48]),
+        resumed: Some(resumed),
     };
     is_objects_all_through(&session_key, &[]);
     is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
@@ -416,6 +451,7 @@ fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
         menu_digest: Digest::ZERO,
         nonce: Digest::ZERO,
         escrow,
+        resumes: true,
     }
 }
 

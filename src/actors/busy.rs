@@ -1,7 +1,7 @@
 //! The channels that serve a session just now, each at most one, and how that session is ended
 //! when something happens to its channel. Sessions, and the watches over the ledgers, share it.
 
-use crate::actors::session::{Over, Stop};
+use crate::actors::session::{GiveWay, Over, Stop};
 use crate::message::Reason;
 use crate::terms::Role;
 use actix::prelude::*;
@@ -22,6 +22,8 @@ pub struct Serving {
     pub stop: Recipient<Stop>,
     /// Ends it at once.
     pub over: Recipient<Over>,
+    /// Seller: ends it where it waits for its buyer, who has come back with another order.
+    pub give_way: Option<Recipient<GiveWay>>,
     /// Which side it is.
     pub role: Role,
 }
@@ -101,6 +103,14 @@ impl Busy {
         let role = |held: &Held| held.serving.as_ref().map(|serving| serving.role);
         let is_selling = self.held().get(channel).and_then(role) == Some(Role::Seller);
         is_selling && self.stop(channel, reason)
+    }
+
+    /// Asks the session on a channel to end if it has no connection, for another of the same buyer.
+    pub fn give_way(&self, channel: &ChannelId) {
+        let held = self.held();
+        let serving = held.get(channel).and_then(|held| held.serving.as_ref());
+        let session = serving.and_then(|serving| serving.give_way.as_ref());
+        session.into_iter().for_each(|session| session.do_send(GiveWay));
     }
 
     /// Ends the session on a channel that is over, once, where it still needs the channel. Whether there was one to end.

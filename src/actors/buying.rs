@@ -6,6 +6,7 @@ use crate::actors::asking::{self, Asking, Asks, Settles};
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::{afford, answers, is_coming};
+use crate::actors::resuming::{self, Dialing};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
 use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
@@ -66,6 +67,8 @@ pub struct Buying {
     pub asking: Asking,
     /// Who waits for the seller's answer to a complaint.
     pub asked: Waiting<Answer>,
+    /// How a connection that broke is made again.
+    pub dialing: Dialing,
 }
 
 impl Core for Buyer {
@@ -111,10 +114,13 @@ type Actor = SessionActor<Buying>;
 impl Side for Buying {
     type Core = Buyer;
 
+    const HANDS_OVER: bool = false;
+
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Deliver { seq, item } => {
                 if let Some(side) = actor.side.as_mut() {
+                    side.dialing.succeeded();
                     side.delivered.push(Event::Item { seq, item });
                 }
             }
@@ -126,6 +132,7 @@ impl Side for Buying {
                     side.delivered.push(Event::Paying(paying));
                 }
             }
+            Output::Redial => return resuming::dial(actor, ctx),
             Output::Fund { least, ample, ledger, payee, asset } => {
                 let Some(side) = actor.side.as_ref() else { return Ok(()) };
                 let signer = side.signer.clone();

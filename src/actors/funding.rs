@@ -204,7 +204,8 @@ impl Funding {
 
     fn serving(&self) -> Serving {
         let (stop, over) = self.session.clone();
-        Serving { ledger: self.ledger.id().clone(), stop, over, role: Role::Buyer }
+        let (ledger, give_way) = (self.ledger.id().clone(), None);
+        Serving { ledger, stop, over, give_way, role: Role::Buyer }
     }
 
     pub(super) fn owed(&self, reference: Reference, purpose: Purpose, call: Call) -> Owed {

@@ -9,6 +9,7 @@ use crate::actors::journal::JournalActor;
 use crate::actors::ledger::TellHealth;
 use crate::actors::node::{Join, Node};
 use crate::actors::offering::Offering;
+use crate::actors::resuming::LastWords;
 use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
@@ -43,6 +44,8 @@ pub struct Shop {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
+    /// What was said last in sessions that are over.
+    pub last_words: LastWords,
     /// What is out unsecured.
     pub credit: CreditBook,
     /// Who knows how well our ledgers are.
@@ -142,6 +145,7 @@ fn begin(
         notes: Default::default(),
         trusting: shop.trusting,
         asked: None,
+        last_words: shop.last_words,
     };
     let silence_max = Some(shop.first_message);
     let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)

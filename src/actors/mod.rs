@@ -25,12 +25,14 @@ pub mod offering;
 mod rating;
 pub mod recalling;
 pub mod reclaim;
+pub mod resuming;
 pub mod room;
 pub mod selling;
 pub mod session;
 pub mod sight;
 pub mod trusting;
 pub mod watch;
+mod writer;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;

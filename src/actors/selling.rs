@@ -8,14 +8,16 @@ use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::node::{Asked, Leave, Node};
 use crate::actors::offering::Offering;
+use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
 use crate::journal::Reader;
 use crate::message::Voucher;
+use crate::record::Record;
 use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
-use crate::terms::Role;
+use crate::terms::{Role, SessionId};
 use actix::prelude::*;
 use sdpp_ledger::{
     Account, Amount, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
@@ -30,6 +32,9 @@ const ITEMS_AT_ONCE: u64 = 1024;
 
 /// How long to wait before a ledger is asked for a channel again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often it is looked whether a channel was given back.
+const GIVE_WAY_LOOKS: u32 = 5;
 
 /// The seller's side.
 pub struct Selling {
@@ -63,6 +68,8 @@ pub struct Selling {
     pub notes: Waiting<NoteEnd>,
     /// How the buyer is trusted, and what settling costs.
     pub trusting: Trusting,
+    /// What was said last in sessions that are over.
+    pub last_words: LastWords,
     /// What the node knows of the session.
     pub asked: Option<Asked>,
 }
@@ -124,6 +131,8 @@ type Actor = SessionActor<Selling>;
 impl Side for Selling {
     type Core = Seller;
 
+    const HANDS_OVER: bool = true;
+
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
@@ -136,6 +145,10 @@ impl Side for Selling {
                         actor.tell(Input::Credit(granted), ctx);
                     }));
                 }
+                Ok(())
+            }
+            Output::Resume { session } => {
+                resuming::hand_over(actor, session, ctx);
                 Ok(())
             }
             Output::Quote => {
@@ -151,6 +164,10 @@ impl Side for Selling {
             }
             _ => Ok(()),
         }
+    }
+
+    fn noted(&mut self, session: SessionId, record: &Record) {
+        self.last_words.note(session, record);
     }
 
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
@@ -254,13 +271,23 @@ fn look(
     let Some(ledger) = side.ledgers.get(ledger).cloned() else {
         return Err(format!("there is no ledger {ledger} here"));
     };
+    let holds = side.holds.iter().any(|held| held.channel() == channel);
     let serving = Serving {
         ledger: ledger.id().clone(),
         stop: ctx.address().recipient(),
         over: ctx.address().recipient(),
+        give_way: Some(ctx.address().recipient()),
         role: Role::Seller,
     };
-    let asked = async move { ask_for(ledger.as_ref(), &channel).await };
+    let (busy, of) = (side.busy.clone(), signer.clone());
+    let asked = async move {
+        let shown = ask_for(ledger.as_ref(), &channel).await?;
+        let is_signers = shown.channel.as_ref().is_some_and(|channel| channel.signer == of);
+        if is_signers && !holds {
+            wait_for(&busy, &channel).await;
+        }
+        Ok::<_, LedgerError>(shown)
+    };
     ctx.spawn(asked.into_actor(actor).map(move |shown, actor, ctx| {
         let Some(side) = actor.side.as_mut() else { return };
         let shown = shown.map_err(|error| error.to_string());
@@ -273,6 +300,18 @@ fn look(
         }
     }));
     Ok(())
+}
+
+/// A session without a connection gives its channel back to the same buyer's next, and its end takes a
+/// moment.
+async fn wait_for(busy: &Busy, channel: &ChannelId) {
+    for _ in 0..GIVE_WAY_LOOKS {
+        if !busy.is_taken(channel) {
+            return;
+        }
+        busy.give_way(channel);
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// A ledger's word on a channel.
@@ -371,7 +410,8 @@ mod tests {
     fn ordered(side: &mut Selling, signer: u8) -> ChannelView {
         let session = Deaf.start();
         let (stop, over) = (session.clone().recipient(), session.recipient());
-        let serving = Serving { ledger: ledger(), stop, over, role: Role::Seller };
+        let (ledger, give_way) = (ledger(), None);
+        let serving = Serving { ledger, stop, over, give_way, role: Role::Seller };
         let channel = Channel {
             payer: account(2),
             payee: account(1),
@@ -415,6 +455,7 @@ mod tests {
             notes: Waiting::default(),
             trusting: Trusting::new(PacePolicy::fixed(ANY), Fees::default()),
             asked: None,
+            last_words: LastWords::default(),
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);

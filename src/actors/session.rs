@@ -8,22 +8,18 @@
 use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
+use crate::actors::writer::Writer;
 use crate::journal::outbox::Ailment;
 use crate::journal::{JournalError, NewsKind, Write};
 use crate::message::{LegReason, Reason};
-use crate::record::End;
+use crate::record::{End, Record};
 use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::ChannelId;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
 
@@ -32,9 +28,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// The most bytes that wait for a peer that does not read.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
-
-/// How long the last bytes of a session may take to leave.
-const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How long to wait before the last words of a session are written again.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
@@ -58,6 +51,9 @@ pub trait Side: Sized + Unpin + 'static {
     /// Its core.
     type Core: Core;
 
+    /// Whether a connection may turn out to be for another session than the one that it was made for.
+    const HANDS_OVER: bool;
+
     /// Does what only this side's core wants.
     ///
     /// # Errors
@@ -67,6 +63,9 @@ pub trait Side: Sized + Unpin + 'static {
         output: Output,
         ctx: &mut Ctx<Self>,
     ) -> Result<(), String>;
+
+    /// A fact is about to be written.
+    fn noted(&mut self, _: SessionId, _: &Record) {}
 
     /// Everything that the core wanted is done for now.
     fn idle(actor: &mut SessionActor<Self>, ctx: &mut Ctx<Self>);
@@ -114,6 +113,11 @@ impl From<Reason> for Stop {
 #[rtype(result = "()")]
 pub struct Over(pub ChannelId);
 
+/// Tells a session that its buyer has begun another one where this stands in its way.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct GiveWay;
+
 /// A session's actor.
 pub struct SessionActor<S: Side> {
     /// The core.
@@ -126,7 +130,12 @@ pub struct SessionActor<S: Side> {
     /// An output that waits for the records before it.
     held: Option<Output>,
     writer: Writer,
-    reader: Option<TcpStream>,
+    /// The connection, until the actor has started.
+    line: Option<TcpStream>,
+    /// It is read until this is cancelled.
+    reading: Option<SpawnHandle>,
+    /// Another handle of the connection, while it may be another session's.
+    spare: Option<std::net::TcpStream>,
     timer: Option<(u64, SpawnHandle)>,
     /// How long the peer may say nothing at first; no limit but the core's where `None`.
     silence_max: Option<Duration>,
@@ -149,10 +158,8 @@ impl<S: Side> SessionActor<S> {
         journal: Addr<JournalActor>,
         silence_max: Option<Duration>,
     ) -> io::Result<Addr<Self>> {
-        stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream)?;
-        // Acks and payments are small, and somebody waits for each.
-        stream.set_nodelay(true)?;
+        let spare = if S::HANDS_OVER { Some(stream.try_clone()?) } else { None };
+        let line = registered(stream)?;
         let actor = SessionActor {
             core,
             side: Some(side),
@@ -160,7 +167,9 @@ impl<S: Side> SessionActor<S> {
             session: None,
             held: None,
             writer: Writer::idle(),
-            reader: Some(stream),
+            line: Some(line),
+            reading: None,
+            spare,
             timer: None,
             silence_max,
             silence: None,
@@ -173,6 +182,40 @@ impl<S: Side> SessionActor<S> {
     pub fn tell(&mut self, input: Input<'_>, ctx: &mut Ctx<S>) {
         self.core.handle(input, now_ms());
         self.drive(ctx);
+    }
+
+    /// From here on this connection carries the session, and no other.
+    pub fn take_line(&mut self, line: TcpStream, ctx: &mut Ctx<S>) {
+        self.drop_line(ctx);
+        let (reader, writer) = line.into_split();
+        self.reading = Some(ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES)));
+        self.writer = Writer::start(writer);
+    }
+
+    /// The session has no connection any more: what still comes over it is nobody's.
+    pub fn drop_line(&mut self, ctx: &mut Ctx<S>) {
+        self.stop_reading(ctx);
+        std::mem::replace(&mut self.writer, Writer::idle()).abort();
+    }
+
+    /// The connection is about to be another session's, which gets this handle of it: nothing is read
+    /// from it here any more.
+    pub fn hand_over(&mut self, ctx: &mut Ctx<S>) -> Option<std::net::TcpStream> {
+        self.stop_reading(ctx);
+        self.spare.take()
+    }
+
+    /// The connection is another session's: this actor ends without a word, and leaves it open.
+    pub fn release(&mut self, ctx: &mut Ctx<S>) -> Option<S> {
+        self.writer.leave_open();
+        ctx.stop();
+        self.side.take()
+    }
+
+    fn stop_reading(&mut self, ctx: &mut Ctx<S>) {
+        if let Some(reading) = self.reading.take() {
+            ctx.cancel_future(reading);
+        }
     }
 
     /// Says something to the core that it answers at once, and does what it then wants.
@@ -202,12 +245,13 @@ impl<S: Side> SessionActor<S> {
     }
 
     /// Does what the core wants, in order. Records that follow one another share a commit.
-    fn drive(&mut self, ctx: &mut Ctx<S>) {
+    pub fn drive(&mut self, ctx: &mut Ctx<S>) {
         let mut records = Vec::new();
         while let Some(output) = self.held.take().or_else(|| self.core.poll()) {
             match output {
                 Output::Record { session, record } => {
                     self.begin(session, ctx);
+                    self.side.iter_mut().for_each(|side| side.noted(session, &record));
                     records.push(Write::Append { session: Some(session), record });
                 }
                 output if !records.is_empty() => {
@@ -261,7 +305,7 @@ impl<S: Side> SessionActor<S> {
     /// From the first record on, the journal tells us what becomes of what we owe.
     fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
         if self.session.is_none() {
-            self.session = Some(session);
+            (self.session, self.spare) = (Some(session), None);
             let recipient = Some(ctx.address().recipient());
             self.journal.do_send(Listen { session, recipient });
         }
@@ -312,6 +356,18 @@ async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
     }
 }
 
+/// A connection as an actor carries it. Must be called on the actor's arbiter.
+///
+/// # Errors
+/// When the operating system refuses to register the socket there.
+pub fn registered(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    let stream = TcpStream::from_std(stream)?;
+    // Acks and payments are small, and somebody waits for each.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// The first write that was refused, as a sentence.
 fn all_written(committed: Committed) -> Result<(), String> {
     let answers = committed.map_err(|error| error.to_string())?;
@@ -325,10 +381,8 @@ impl<S: Side> Actor for SessionActor<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Ctx<S>) {
-        if let Some(stream) = self.reader.take() {
-            let (reader, writer) = stream.into_split();
-            ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES));
-            self.writer = Writer::start(writer);
+        if let Some(line) = self.line.take() {
+            self.take_line(line, ctx);
         }
         let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
         self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));
@@ -404,64 +458,10 @@ impl<S: Side> Handler<Over> for SessionActor<S> {
     }
 }
 
-/// Bytes on their way out, in a task of their own: a peer that reads slowly must not keep us from
-/// reading.
-struct Writer {
-    queue: Option<mpsc::UnboundedSender<Vec<u8>>>,
-    unsent: Arc<AtomicUsize>,
-    task: Option<tokio::task::JoinHandle<()>>,
-}
+impl<S: Side> Handler<GiveWay> for SessionActor<S> {
+    type Result = ();
 
-impl Writer {
-    fn idle() -> Self {
-        Writer { queue: None, unsent: Arc::default(), task: None }
+    fn handle(&mut self, GiveWay: GiveWay, ctx: &mut Ctx<S>) {
+        self.tell(Input::Superseded, ctx);
     }
-
-    fn start(half: OwnedWriteHalf) -> Self {
-        let (queue, receiver) = mpsc::unbounded_channel();
-        let unsent = Arc::<AtomicUsize>::default();
-        let task = actix::spawn(write_out(half, receiver, unsent.clone()));
-        Writer { queue: Some(queue), unsent, task: Some(task) }
-    }
-
-    fn send(&mut self, bytes: Vec<u8>) {
-        self.unsent.fetch_add(bytes.len(), Ordering::Relaxed);
-        // A connection that broke is noticed by whoever reads from it.
-        let _ = self.queue.as_ref().map(|queue| queue.send(bytes));
-    }
-
-    fn unsent(&self) -> usize {
-        self.unsent.load(Ordering::Relaxed)
-    }
-
-    /// Lets what is queued leave, for a while, and closes the connection.
-    fn finish(&mut self) -> impl Future<Output = ()> + use<> {
-        self.queue = None;
-        let task = self.task.take();
-        async move {
-            if let Some(mut task) = task
-                && tokio::time::timeout(FAREWELL, &mut task).await.is_err()
-            {
-                task.abort();
-            }
-        }
-    }
-}
-
-async fn write_out(
-    mut half: OwnedWriteHalf,
-    mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
-    unsent: Arc<AtomicUsize>,
-) {
-    while let Some(mut bytes) = queue.recv().await {
-        while let Ok(more) = queue.try_recv() {
-            bytes.extend_from_slice(&more);
-        }
-        if half.write_all(&bytes).await.is_err() {
-            return;
-        }
-        unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
-    }
-    // Best effort: the peer may be gone already.
-    let _ = half.shutdown().await;
 }

@@ -140,6 +140,7 @@ impl Selling {
             sight: running.sight.clone(),
             credit: CreditBook::new(credit_limits(config)),
             health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
+            last_words: Default::default(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
         };
@@ -221,6 +222,7 @@ pub(super) fn offer(
         payment_address,
         signature_required: seller.signature_required,
         records: records_offer(config, running)?,
+        resume_ms: (seller.resume_s > 0).then_some(seller.resume_s * 1_000),
         expires_at: Moment(0),
     };
     check_length(&menu)?;

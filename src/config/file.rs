@@ -214,6 +214,7 @@ pub(super) struct SellerFile {
     pub credit_windows: Option<u32>,
     pub signature_required: Option<bool>,
     pub patience_ms: Option<u64>,
+    pub resume_s: Option<u64>,
     pub menu_ttl_s: Option<u64>,
     pub outage_s: Option<u64>,
     #[serde(default)]

@@ -261,6 +261,9 @@ pub struct Seller {
     pub signature_required: bool,
     /// How long to wait for the buyer, in milliseconds.
     pub patience_ms: u64,
+    /// How long a session whose connection broke is kept for its buyer to go on with, in seconds; 0
+    /// where it ends with its connection.
+    pub resume_s: u64,
     /// How long a menu is valid, in seconds; at most 600.
     pub menu_ttl_s: u64,
     /// The longest that this seller may be away, in seconds: a channel must stay open for twice

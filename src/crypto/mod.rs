@@ -7,5 +7,5 @@ mod seal;
 mod wrap;
 
 pub use leaf::{SaltSecret, leaf, running_digest, salt};
-pub use seal::{Keys, Lane, MacKey, SealError};
+pub use seal::{EPOCHS_MAX, Keys, Lane, MacKey, SealError};
 pub use wrap::{WrapError, Wrapped, unwrap_key, wrap};

@@ -30,18 +30,41 @@ pub struct Keys {
     salt_secret: SaltSecret,
 }
 
+/// The most epochs of one session: whoever's line breaks more often begins another.
+pub const EPOCHS_MAX: u32 = 1_000;
+
 impl Keys {
-    /// Derives all keys by HKDF-SHA256 (RFC 5869) with the session's id as salt.
-    pub fn derive(session_key: &Zeroizing<[u8; 32]>, session: SessionId, epoch: u32) -> Keys {
-        let hkdf = Hkdf::<Sha256>::new(Some(&session.0.0), session_key.as_slice());
+    /// The keys of a session's first epoch, derived by HKDF-SHA256 (RFC 5869) with the session's id as
+    /// salt.
+    pub fn first(session_key: &Zeroizing<[u8; 32]>, session: SessionId) -> Keys {
+        let hkdf = extract(session_key, session);
+        let salt_secret = SaltSecret(Digest(*expand(&hkdf, "salt", Role::Seller, 0)));
+        Keys::derive(&hkdf, session, 0, salt_secret)
+    }
+
+    /// Those of a later epoch, from a key of its own. The salts of leaves stay what they are in the
+    /// first: an item has one leaf, whenever it leaves.
+    pub fn next(
+        session_key: &Zeroizing<[u8; 32]>,
+        session: SessionId,
+        epoch: u32,
+        salt_secret: SaltSecret,
+    ) -> Keys {
+        Keys::derive(&extract(session_key, session), session, epoch, salt_secret)
+    }
+
+    fn derive(
+        hkdf: &Hkdf<Sha256>,
+        session: SessionId,
+        epoch: u32,
+        salt_secret: SaltSecret,
+    ) -> Keys {
         let lane = |from: Role| Lane {
-            cipher: Aes256Gcm::new((&*expand(&hkdf, "item", from, epoch)).into()),
-            mac: MacKey(expand(&hkdf, "mac", from, epoch)),
+            cipher: Aes256Gcm::new((&*expand(hkdf, "item", from, epoch)).into()),
+            mac: MacKey(expand(hkdf, "mac", from, epoch)),
             session,
             epoch,
         };
-        // Salts must stay what they are over all epochs: they come from the first one's key.
-        let salt_secret = SaltSecret(Digest(*expand(&hkdf, "salt", Role::Seller, 0)));
         Keys { lanes: [lane(Role::Seller), lane(Role::Buyer)], salt_secret }
     }
 
@@ -50,7 +73,7 @@ impl Keys {
         &self.lanes[role as usize]
     }
 
-    /// What the salts of this session are made from, if this is its first epoch.
+    /// What the salts of this session are made from, in all its epochs.
     pub fn salt_secret(&self) -> &SaltSecret {
         &self.salt_secret
     }
@@ -60,6 +83,10 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys(kept secret)")
     }
+}
+
+fn extract(session_key: &Zeroizing<[u8; 32]>, session: SessionId) -> Hkdf<Sha256> {
+    Hkdf::<Sha256>::new(Some(&session.0.0), session_key.as_slice())
 }
 
 fn expand(hkdf: &Hkdf<Sha256>, purpose: &str, from: Role, epoch: u32) -> Zeroizing<[u8; 32]> {
@@ -153,8 +180,15 @@ impl MacKey {
 mod tests {
     use super::*;
 
+    const SESSION: SessionId = SessionId(Digest([1; 32]));
+
     fn keys(epoch: u32) -> Keys {
-        Keys::derive(&Zeroizing::new([9; 32]), SessionId(Digest([1; 32])), epoch)
+        let key = Zeroizing::new([9; 32]);
+        let first = Keys::first(&key, SESSION);
+        match epoch {
+            0 => first,
+            _ => Keys::next(&key, SESSION, epoch, first.salt_secret().clone()),
+        }
     }
 
     #[test]
@@ -170,6 +204,17 @@ mod tests {
         let mut changed = body.clone();
         changed[0] ^= 1;
         assert!(lane.open(MessageKind::Data, 7, &changed).is_err());
+    }
+
+    #[test]
+    fn salts_stay_what_they_are_in_every_epoch_and_keys_do_not() {
+        let (first, key) = (keys(0), Zeroizing::new([8; 32]));
+        let next = Keys::next(&key, SESSION, 1, first.salt_secret().clone());
+        assert_eq!(next.salt_secret(), first.salt_secret());
+        let body = first.from(Role::Seller).seal(MessageKind::Data, 7, b"21.3").unwrap();
+        assert!(next.from(Role::Seller).open(MessageKind::Data, 7, &body).is_err());
+        let again = next.from(Role::Seller).seal(MessageKind::Data, 7, b"21.3").unwrap();
+        assert_ne!(again, body, "no nonce meets a key twice");
     }
 
     #[test]

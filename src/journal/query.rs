@@ -172,7 +172,7 @@ impl Reader {
             Query::Deliveries { after, limit } => {
                 Answer::Deliveries { deliveries: self.deliveries(after.as_ref(), *limit)? }
             }
-            // Every item of a session is of its first epoch: none is resumed.
+            // In all epochs salts are made from what the first brought.
             Query::Salt { session, seq } => {
                 let secret = self.salt_secret(session, 0)?;
                 Answer::Salt { salt: secret.map(|secret| salt(&secret, *seq)) }

@@ -145,6 +145,11 @@ impl<'a> Envelope<'a> {
         Ok(Verified { body, message: None })
     }
 
+    /// A frame of the same message: its `data` is what came, byte for byte.
+    pub fn frame(&self) -> Vec<u8> {
+        frame(self.kind, self.data, &self.signature, &self.verification)
+    }
+
     /// `verification` as sent.
     pub fn verification(&self) -> &str {
         &self.verification
@@ -245,18 +250,28 @@ impl Draft {
     }
 
     fn frame(&self, signature: &str, verification: &str) -> Vec<u8> {
-        // `data` was written by serde_json in `new`, and the other fields are plain text.
-        #[allow(clippy::expect_used)]
-        let mut frame = serde_json::to_vec(&Frame {
-            message_type: self.kind,
-            data: serde_json::from_str(&self.data).expect("data is JSON"),
-            signature: signature.into(),
-            verification: verification.into(),
-        })
-        .expect("a frame is plain JSON");
-        frame.push(b'\n');
-        frame
+        frame(self.kind, &self.data, signature, verification)
     }
+}
+
+/// The frame of a message that was kept as it was signed; `None` where its data was too long to keep.
+pub fn said_again(message: &SignedMessage) -> Option<Vec<u8>> {
+    let data = message.data.as_deref().filter(|data| strict::check(data).is_ok())?;
+    Some(frame(message.kind, data, &message.signature.to_string(), &message.verification))
+}
+
+fn frame(kind: MessageKind, data: &str, signature: &str, verification: &str) -> Vec<u8> {
+    // Whoever comes here has written `data` as JSON, or has read it as such.
+    #[allow(clippy::expect_used)]
+    let mut frame = serde_json::to_vec(&Frame {
+        message_type: kind,
+        data: serde_json::from_str(data).expect("data is JSON"),
+        signature: signature.into(),
+        verification: verification.into(),
+    })
+    .expect("a frame is plain JSON");
+    frame.push(b'\n');
+    frame
 }
 
 fn layout(

@@ -70,6 +70,8 @@ pub enum Code {
     BadPayment,
     /// A change inside the session does not fit it.
     BadAmend,
+    /// The session that is to go on is over, or was never here.
+    NoSuchSession,
     /// Nothing came for longer than this side waits.
     TimedOut,
     /// This side cannot go on, by its own fault.

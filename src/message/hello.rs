@@ -1,7 +1,9 @@
-//! `hello`: an optional greeting, answered by the menu.
+//! `hello`: an optional greeting, answered by the menu; or the buyer's word that a session of its own is
+//! to go on here.
 
 use crate::crypto::layout::MessageKind;
-use crate::message::envelope::Body;
+use crate::message::envelope::{Body, Facts};
+use crate::message::resume::Resume;
 use sdpp_ledger::PublicKey;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
@@ -29,6 +31,10 @@ pub struct Choice {
     /// it here, and an order by another key has the others' prices. Left out where not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buyer: Option<PublicKey>,
+    /// A session that is to go on over this connection; left out where none is. Only then is a hello
+    /// signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Box<Resume>>,
 }
 
 impl Hello {
@@ -39,10 +45,28 @@ impl Hello {
             Hello::Plain(_) => None,
         }
     }
+
+    /// The session that is to go on here.
+    pub fn resume(&self) -> Option<&Resume> {
+        match self {
+            Hello::Speaks(choice) => choice.resume.as_deref(),
+            Hello::Plain(_) => None,
+        }
+    }
 }
 
 impl Body for Hello {
     const KIND: MessageKind = MessageKind::Hello;
+
+    /// What resumes is bound to the connection that it is said on.
+    fn facts(&self) -> Facts {
+        let of = |resume: &Resume| Facts {
+            number: resume.received,
+            commitment: resume.challenge,
+            ..Facts::default()
+        };
+        self.resume().map(of).unwrap_or_default()
+    }
 }
 
 // By hand: what serde derives for "one or the other" takes an array for an object.

@@ -54,6 +54,10 @@ pub struct Menu {
     pub signature_required: bool,
     /// Where the seller keeps its records; `null` when it keeps none.
     pub records: Option<RecordsOffer>,
+    /// How long a session whose connection broke is kept for its buyer to go on with, in milliseconds;
+    /// left out where it ends with its connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_ms: Option<u64>,
     /// When this menu is no longer good: at most ten minutes ahead.
     pub expires_at: Moment,
 }

@@ -16,6 +16,7 @@ mod moment;
 mod order;
 mod price;
 mod quote;
+mod resume;
 mod session_key;
 mod strict;
 mod text;
@@ -26,7 +27,7 @@ pub use amend::{
 };
 pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};
-pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread};
+pub use envelope::{Body, Draft, Envelope, Facts, Verified, WireError, reread, said_again};
 pub use error::{Code, ErrorMessage};
 pub use exit::{AfterExit, Exit, ExitLeg, Reason};
 pub use hello::{Choice, Hello};
@@ -40,6 +41,7 @@ pub use order::terms;
 pub use order::{EscrowChoice, Order};
 pub use price::{Priced, SpecialPrice};
 pub use quote::{Quote, Quoted};
+pub use resume::{Resume, Resumed};
 pub use session_key::SessionKey;
 pub use text::{Base64, Hex, legible};
 

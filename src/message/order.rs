@@ -5,6 +5,7 @@ use crate::message::envelope::Body;
 use crate::message::error::Code;
 use crate::message::menu::Menu;
 use crate::message::price::Priced;
+use crate::message::strict::left_out;
 use crate::message::text::legible;
 use crate::terms::{InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
@@ -42,6 +43,10 @@ pub struct Order {
     /// The channel, where the method is escrow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escrow: Option<EscrowChoice>,
+    /// The buyer goes on with the session when its connection breaks, where the menu says that it can;
+    /// else left out.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub resumes: bool,
 }
 
 /// The channel that an order will be paid from.

@@ -3,6 +3,7 @@
 use crate::crypto::Wrapped;
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::Body;
+use crate::message::resume::Resumed;
 use crate::message::text::Hex;
 use sdpp_ledger::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -18,16 +19,29 @@ pub struct SessionKey {
     pub nonce: Hex<12>,
     /// The sealed 32-byte key.
     pub sealed: Hex<48>,
+    /// Where the session goes on from; left out in epoch 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed: Option<Resumed>,
 }
 
 impl SessionKey {
-    /// The message for a wrapped key.
-    pub fn new(epoch: u32, wrapped: &Wrapped) -> Self {
+    /// The message for the wrapped key of a session that begins.
+    pub fn first(wrapped: &Wrapped) -> Self {
+        SessionKey::new(0, wrapped, None)
+    }
+
+    /// The message for the wrapped key of a session that goes on.
+    pub fn next(epoch: u32, wrapped: &Wrapped, resumed: Resumed) -> Self {
+        SessionKey::new(epoch, wrapped, Some(resumed))
+    }
+
+    fn new(epoch: u32, wrapped: &Wrapped, resumed: Option<Resumed>) -> Self {
         SessionKey {
             epoch,
             ephemeral_key: wrapped.ephemeral,
             nonce: Hex(wrapped.nonce),
             sealed: Hex(wrapped.sealed),
+            resumed,
         }
     }
 

@@ -5,6 +5,7 @@
 //! [`Output::Record`] durable before anything that comes after it.
 
 mod buyer;
+mod line;
 mod seller;
 mod tabs;
 mod windows;
@@ -14,7 +15,8 @@ pub use buyer::{
     bids,
 };
 pub use seller::{
-    Grant, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy, SellerRandomness,
+    Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy,
+    SellerRandomness,
 };
 
 use crate::message::{
@@ -24,8 +26,9 @@ use crate::message::{
 use crate::record::{End, Record, SignedMessage};
 use crate::settling::fee_in;
 use crate::terms::{Currency, Method, Role, SessionId};
+use line::Line;
 use sdpp_ledger::{
-    Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, PublicKey, Reference, TxId,
+    Account, Amount, Asset, Channel, ChannelId, Domain, Key, LedgerId, PublicKey, Reference, TxId,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -134,6 +137,24 @@ pub enum Input<'a> {
         /// More is on its way to our account there.
         is_coming: bool,
     },
+    /// Buyer: the answer to [`Output::Redial`]: another connection was made, and a fresh key for what
+    /// is sealed to us over it.
+    Connected {
+        /// The key.
+        encryption: Key,
+    },
+    /// Seller: the buyer of this session has begun another where this one stands in its way. Without a
+    /// connection, this one is over; with one, it is not.
+    Superseded,
+    /// Seller: an answer to [`Output::Resume`]: that session does not go on.
+    NotResumed(NotResumed),
+    /// Seller: another answer to it: that session is over, and this was our last word in it.
+    Parted {
+        /// Whose session it was.
+        buyer: PublicKey,
+        /// Our exit.
+        exit: Box<SignedMessage>,
+    },
     /// Somebody wants this side to end in good order.
     Stop(Reason),
     /// The same because of a channel: a session that needs that one no more goes on.
@@ -234,6 +255,16 @@ pub enum Output {
         channel: ChannelId,
         /// How much is added, in the asset's smallest unit; never zero.
         amount: Amount,
+    },
+    /// Buyer: the connection is of no use any more. Drop it, make another, and answer with
+    /// [`Input::Connected`]; where that does not succeed, try again until the session ends.
+    Redial,
+    /// Seller: a buyer wants this session to go on over this connection. Give [`Seller::claim`] to
+    /// the session's [`Seller::resume`], and where that takes it, the connection to whoever carries
+    /// that session; else answer with [`Input::NotResumed`] or [`Input::Parted`].
+    Resume {
+        /// The session.
+        session: SessionId,
     },
     /// Close the connection: the session is over.
     Close {
@@ -381,11 +412,13 @@ impl From<FrameTooLong> for Fault {
 struct Outputs {
     session: SessionId,
     queue: VecDeque<Output>,
+    /// The line, of a session that outlives its connections.
+    line: Option<Box<Line>>,
 }
 
 impl Outputs {
     fn new() -> Self {
-        Outputs { session: SessionId::NONE, queue: VecDeque::new() }
+        Outputs { session: SessionId::NONE, queue: VecDeque::new(), line: None }
     }
 
     /// From here on records belong to this session.
@@ -398,7 +431,23 @@ impl Outputs {
         self.queue.push_back(Output::Record { session, record });
     }
 
+    /// A paper leaves: it is said again until it was heard.
     fn send(&mut self, frame: Vec<u8>) {
+        if let Some(line) = &mut self.line {
+            line.keep_paper(frame.clone());
+        }
+        self.leave(frame);
+    }
+
+    /// What is not said again leaves, while there is a connection.
+    fn leave(&mut self, frame: Vec<u8>) {
+        if self.cut_until_ms().is_none() {
+            self.leave_now(frame);
+        }
+    }
+
+    /// The same, over a connection that the session does not go on over yet.
+    fn leave_now(&mut self, frame: Vec<u8>) {
         match self.queue.back_mut() {
             Some(Output::Send(bytes)) => bytes.extend_from_slice(&frame),
             _ => self.queue.push_back(Output::Send(frame)),

@@ -50,6 +50,11 @@ impl Windows {
         self.leaves.len() as u64
     }
 
+    /// The leaf of the open window's last item.
+    pub(super) fn last_leaf(&self) -> Option<&Digest> {
+        self.leaves.last()
+    }
+
     /// Whether a window was closed before it was full: nothing may follow it.
     pub(super) fn ended_short(&self, agreed: &Agreed) -> bool {
         let closed = self.items - self.open_items();

@@ -122,6 +122,7 @@ impl Told {
             menu_digest: menu_signed.data_digest,
             nonce: keccak(&[b"nonce"]),
             escrow: by_escrow.then_some(EscrowChoice { channel, base: Amount::ZERO }),
+            resumes: false,
         };
         let (order_signed, _) = Draft::new(SessionId::NONE, &order).sign(&key(2), "");
         let terms = terms(&menu, &order, &order_signed.data_digest).unwrap();

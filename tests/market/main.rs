@@ -38,6 +38,7 @@ mod iota;
 mod iota_network;
 #[cfg(feature = "ethereum")]
 mod killed;
+mod lines;
 #[cfg(feature = "fabric")]
 mod network;
 mod offers;

@@ -23,6 +23,8 @@ pub struct Setting {
     /// How long a payee can still settle after the payer asked to close.
     pub grace_ms: u64,
     pub outage_s: u64,
+    /// How long the seller keeps a session whose connection broke.
+    pub resume_s: u64,
     /// How the ledger is served, beside that.
     pub ledger: &'static [&'static str],
 }
@@ -40,6 +42,7 @@ impl Default for Setting {
             patience_ms: 20_000,
             grace_ms: 900_000,
             outage_s: 300,
+            resume_s: 0,
             ledger: &[],
         }
     }
@@ -224,14 +227,15 @@ impl Place {
     }
 
     fn seller_toml(&self) -> String {
-        let Setting { granularity, credit_windows, signed, topics, patience_ms, outage_s, .. } =
+        let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
             &self.setting;
+        let Setting { outage_s, resume_s, .. } = &self.setting;
         let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
         format!(
             "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
              granularity = {granularity}\ncredit_windows = {credit_windows}\n\
              signature_required = {signed}\npatience_ms = {patience_ms}\n\
-             outage_s = {outage_s}\n\
+             outage_s = {outage_s}\nresume_s = {resume_s}\n\
              [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\
              source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
              [topics.memory]\nprice = \"3\"\nunits = \"bytes\"\n\

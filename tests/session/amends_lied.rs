@@ -179,7 +179,7 @@ fn another_item_in_the_place_of_the_one_that_was_sold_is_misconduct() {
     let mut pair = setting().windows(4, 4).start();
     run_to_invoice(&mut pair, 2);
     pair.buyer.ask(complaint(&pair, 2)).unwrap();
-    let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), pair.b.session.unwrap(), 0);
+    let keys = Keys::first(&zeroize::Zeroizing::new([33; 32]), pair.b.session.unwrap());
     let other = keys.from(Side::Buyer).seal(MessageKind::Amend, 1, b"another").unwrap();
     let body = serde_json::to_value(Base64(other)).unwrap();
     lie_in::<Amend>(&mut pair, Role::Buyer, |m| m["change"]["ask"]["body"] = body.clone());
@@ -207,7 +207,7 @@ fn a_flood_of_requests_ends_the_session() {
     pair.ledger_down = true;
     run_to_invoice(&mut pair, 5);
     let session = pair.b.session.unwrap();
-    let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), session, 0);
+    let keys = Keys::first(&zeroize::Zeroizing::new([33; 32]), session);
     let leaf = |seq| leaf(&session, seq, &salt(keys.salt_secret(), seq), &item(seq));
     let ask = |seq: u64| {
         let (invoice, from) = (seq.div_ceil(4), 4 * ((seq - 1) / 4) + 1);

@@ -33,7 +33,7 @@ impl LyingSeller {
             assert!(pair.step());
         }
         let session = pair.b.session.unwrap();
-        let keys = Keys::derive(&zeroize::Zeroizing::new([33; 32]), session, 0);
+        let keys = Keys::first(&zeroize::Zeroizing::new([33; 32]), session);
         let (digest, leaves) = (session.0, Vec::new());
         let terms = pair.buyer.terms().unwrap().clone();
         let agreed = Agreed::new(&terms);

@@ -111,6 +111,7 @@ pub fn menu() -> Menu {
             batch: "each".to_owned(),
             anchor: "before".to_owned(),
         }),
+        resume_ms: None,
         expires_at: Moment(0),
     }
 }
@@ -145,6 +146,7 @@ impl Default for Setting {
         };
         let buyer = BuyerPolicy {
             patience_ms: 10_000,
+            resume_ms: None,
             records: Some(ledger()),
             anchor_before: true,
             hold_records: false,
@@ -551,7 +553,10 @@ impl Pair {
                 }
                 false => self.tell(role, Input::Afforded),
             },
-            Output::Paying(_) | Output::Unfunded { .. } => {}
+            Output::Paying(_)
+            | Output::Unfunded { .. }
+            | Output::Redial
+            | Output::Resume { .. } => {}
             Output::Fund { ledger: on, .. } => {
                 let (base, ceiling, deposit) = (self.base, self.ceiling, self.deposit);
                 let id = if on == ledger() { 5 } else { 6 };

@@ -94,6 +94,7 @@ impl History {
             menu_digest: menu.data_digest(),
             nonce: keccak(&[b"nonce", &number.to_be_bytes()]),
             escrow: (method == Method::Escrow).then_some(escrow),
+            resumes: false,
         };
         let order = Draft::new(SessionId::NONE, &order);
         let session = SessionId::of(&menu.data_digest(), &order.data_digest());
@@ -135,6 +136,7 @@ impl History {
             payment_address: seller.account(),
             signature_required: true,
             records: None,
+            resume_ms: None,
             expires_at: Moment(0),
         }
     }

@@ -184,6 +184,7 @@ impl<'k> Session<'k> {
             menu_digest: menu.data_digest(),
             nonce: Digest::ZERO,
             escrow: None,
+            resumes: false,
         };
         let order = Draft::new(SessionId::NONE, &order);
         let id = SessionId::of(&menu.data_digest(), &order.data_digest());
@@ -290,6 +291,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         payment_address: payee.clone(),
         signature_required: true,
         records: None,
+        resume_ms: None,
         expires_at: Moment(0),
     })
 }

@@ -13,6 +13,7 @@ use crate::actors::asking::Asking;
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
+use crate::actors::resuming::Dialing;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -268,6 +269,7 @@ pub(super) async fn start(
         told: Progress::default(),
         asking: Asking::default(),
         asked: Default::default(),
+        dialing: Dialing::to(address),
     };
     let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
     let actor = actor.map_err(failed)?;
@@ -383,6 +385,7 @@ fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {
     let buyer = config.buyer.as_ref();
     BuyerPolicy {
         patience_ms: buyer.map_or(30_000, |buyer| buyer.patience_ms),
+        resume_ms: Some(buyer.map_or(30_000, |buyer| buyer.patience_ms)),
         records: ledger,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),

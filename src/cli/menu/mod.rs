@@ -80,7 +80,7 @@ impl Counter<'_> {
 
     fn say_hello(&mut self, buyer: Option<PublicKey>) -> Outcome {
         let (versions, encodings) = (vec![VERSION.to_owned()], vec![ENCODING.to_owned()]);
-        let hello = Hello::Speaks(Choice { versions, encodings, buyer });
+        let hello = Hello::Speaks(Choice { versions, encodings, buyer, resume: None });
         let frame = Draft::new(SessionId::NONE, &hello).bare();
         self.stream.write_all(&frame).map_err(|error| no_menu(self.address, &error))
     }

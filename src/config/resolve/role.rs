@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// The longest life of a menu, which the protocol sets.
+const RESUME_S: RangeInclusive<u64> = 0..=86_400;
 const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
 /// The longest outage that can be planned for: a week.
 const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
@@ -65,6 +66,7 @@ pub(super) fn seller(
             written.patience_ms.unwrap_or(30_000),
             PATIENCE_MS,
         )?,
+        resume_s: within(&at("resume_s"), written.resume_s.unwrap_or(0), RESUME_S)?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
         redeem_above: redeem_above(written.redeem_above, currencies)?,

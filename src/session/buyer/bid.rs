@@ -88,6 +88,7 @@ fn order(menu: &Menu, wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey) -> 
         menu_digest: Digest::ZERO,
         nonce: Digest::ZERO,
         escrow: (ours.method == Method::Escrow).then_some(any),
+        resumes: false,
     }
     .priced(menu)
 }

@@ -52,7 +52,7 @@ impl Buyer {
             self.out.record(Record::Ended { end, why: why.clone(), evidence, owed: None });
         }
         if fault.end != End::Refused {
-            self.out.send(fault.frame());
+            self.out.leave(fault.frame());
         }
         self.out.push(Output::Close { end, why, progress, again });
     }

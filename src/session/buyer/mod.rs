@@ -7,6 +7,7 @@ mod gathering;
 mod ordering;
 mod paying;
 mod purse;
+mod resuming;
 mod room;
 mod said;
 mod stream;
@@ -21,11 +22,13 @@ pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Codec, Draft, Envelope, Menu, Reason};
 use crate::record::SignedMessage;
+use crate::session::line::is_paper;
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Method, Role, Terms};
 use ending::without_channel;
 use ordering::{Heard, Passed};
 use purse::Purse;
+use resuming::Redial;
 use sdpp_ledger::{Amount, Call, Key, LedgerId, Reference};
 use stream::Stream;
 
@@ -38,6 +41,7 @@ pub struct Buyer {
     randomness: BuyerRandomness,
     codec: Codec,
     state: State,
+    redial: Redial,
     out: Outputs,
 }
 
@@ -105,7 +109,8 @@ impl Buyer {
         let codec = Codec::new(policy.frame_bytes_max);
         let state =
             State::ExpectMenu { deadline_ms: now_ms + policy.patience_ms, has_said_hello: false };
-        Buyer { key, wish, policy, randomness, codec, state, out: Outputs::new() }
+        let (redial, out) = (Redial::default(), Outputs::new());
+        Buyer { key, wish, policy, randomness, codec, state, redial, out }
     }
 
     /// Takes in what happened.
@@ -124,6 +129,7 @@ impl Buyer {
     /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            _ if self.out.cut_until_ms().is_some() => self.out.cut_until_ms(),
             State::ExpectMenu { deadline_ms, .. }
             | State::Anchoring(_, _, deadline_ms)
             | State::ExpectKey(_, deadline_ms)
@@ -213,14 +219,14 @@ impl Buyer {
     fn read(&mut self, bytes: &[u8], now_ms: u64) {
         let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
         codec.push(bytes);
-        while !matches!(self.state, State::Closed) {
+        while self.hears() {
             match codec.next_frame() {
                 Ok(Some(frame)) => match Envelope::parse(frame) {
                     Ok(envelope) => self.step(Event::Message(envelope), now_ms),
-                    Err(error) => self.fail(error.into()),
+                    Err(error) => self.misread(error.into()),
                 },
                 Ok(None) => break,
-                Err(error) => self.fail(error.into()),
+                Err(error) => self.misread(error.into()),
             }
         }
         self.codec = codec;
@@ -234,10 +240,13 @@ impl Buyer {
 
     fn step(&mut self, event: Event<'_>, now_ms: u64) {
         let mut state = std::mem::replace(&mut self.state, State::Closed);
+        let is_paper = matches!(&event, Event::Message(message) if is_paper(message.kind()));
         let result = self.next(&mut state, event, now_ms);
         self.state = state;
-        if let Err(fault) = result {
-            self.fail(fault);
+        match result {
+            Ok(()) if is_paper => self.out.heard_paper(),
+            Ok(()) => {}
+            Err(fault) => self.fail(fault),
         }
     }
 
@@ -245,6 +254,7 @@ impl Buyer {
     fn next(&mut self, state: &mut State, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
         match (&state, &event) {
             (State::Closed, _) => Ok(()),
+            _ if self.is_of_the_cut(state, &event) => self.while_cut(state, event, now_ms),
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
                 Err(Fault::told(Role::Seller, &envelope.unproven()?))
             }

@@ -75,8 +75,9 @@ impl Buyer {
             return false;
         }
         let (versions, encodings) = (vec![VERSION.to_owned()], vec![ENCODING.to_owned()]);
-        let hello = Hello::Speaks(Greeting { versions, encodings, buyer: Some(self.key.public()) });
-        self.out.send(Draft::new(SessionId::NONE, &hello).bare());
+        let buyer = Some(self.key.public());
+        let hello = Hello::Speaks(Greeting { versions, encodings, buyer, resume: None });
+        self.out.leave(Draft::new(SessionId::NONE, &hello).bare());
         true
     }
 
@@ -299,7 +300,7 @@ impl Buyer {
         let wrapped = verified.body.wrapped();
         let session_key = unwrap_key(&wrapped, &self.randomness.encryption, session)
             .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
-        let keys = Keys::derive(&session_key, session, epoch);
+        let keys = Keys::first(&session_key, session);
         let salt_secret = keys.salt_secret().clone();
         self.out.record(Record::Epoch { epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
@@ -320,6 +321,9 @@ impl Buyer {
                 ),
             };
             let stream = Stream::new(brings, terms, keys, purse);
+            if self.resumes(&stream.offered) {
+                self.out.keep_line();
+            }
             *state = State::Streaming(Box::new(stream));
         }
         Ok(())
@@ -340,6 +344,7 @@ impl Buyer {
             menu_digest: choice.heard.message.data_digest,
             nonce: self.randomness.nonce,
             escrow,
+            resumes: self.resumes(&choice.heard.menu),
         }
         .priced(&choice.heard.menu)
     }

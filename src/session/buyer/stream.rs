@@ -56,7 +56,10 @@ pub(super) struct Stream {
     /// kept: against an invoice that says otherwise.
     items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
-    acked_seq: u64,
+    pub(super) acked_seq: u64,
+    /// The last item that had left when the connection broke last: up to there all may come again in
+    /// `data`, and an invoice after its window's last item.
+    pub(super) again_to: u64,
     /// Since when we hold back what would give the seller more credit than the channel has.
     pub(super) short_since_ms: Option<u64>,
     /// We have said `exit`: what we send gives no more credit.
@@ -88,6 +91,7 @@ impl Stream {
             turning,
             items: Vec::new(),
             acked_seq: 0,
+            again_to: 0,
             short_since_ms: None,
             leaving: false,
             amends,
@@ -151,9 +155,9 @@ impl Stream {
         tab.vouched_seq = if pays { seq } else { tab.vouched_seq };
         let draft = Draft::new(self.terms.session, &Ack { seq, digest, voucher });
         if self.terms.signed_items {
-            out.send(draft.sign(&self.key, "").1);
+            out.leave(draft.sign(&self.key, "").1);
         } else {
-            out.send(draft.tag(self.keys.from(Role::Buyer).mac()));
+            out.leave(draft.tag(self.keys.from(Role::Buyer).mac()));
         }
         Ok(())
     }
@@ -262,7 +266,7 @@ impl Stream {
 
     /// A full window must come with its invoice.
     fn still_open(&self, seq: u64) -> Result<(), Fault> {
-        if self.agreed().window_end(seq) == seq {
+        if seq > self.again_to && self.agreed().window_end(seq) == seq {
             let why = format!("item {seq} ends its window and brings no invoice");
             return Err(Fault::theirs(Code::BadInvoice, why));
         }
@@ -312,7 +316,8 @@ impl Stream {
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
         let (message, evidence) = (verified.message.clone(), verified.message);
         let invoice = verified.body;
-        let due = if invoice.body.is_some() { self.is_due(invoice.seq) } else { Ok(()) };
+        let brings_item = invoice.body.is_some() && !self.came_again(&invoice);
+        let due = if brings_item { self.is_due(invoice.seq) } else { Ok(()) };
         due.and_then(|()| self.take_invoice(invoice, message, now_ms, out))
             .map_err(|fault| fault.shown_first_by(evidence))
     }
@@ -326,6 +331,11 @@ impl Stream {
     ) -> Result<(), Fault> {
         let bad = |why: String| Fault::theirs(Code::BadInvoice, why);
         match (body, leaf) {
+            (Some(_), Some(leaf)) if seq == self.windows.items() && seq <= self.again_to => {
+                if self.windows.last_leaf() != Some(&leaf) {
+                    return Err(bad(format!("invoice {}: another item came", invoice.number)));
+                }
+            }
             (Some(body), Some(leaf)) => {
                 self.take_item(MessageKind::DataInvoice, seq, &body, leaf, out)?;
             }

@@ -71,6 +71,9 @@ pub struct ChannelPlan {
 pub struct BuyerPolicy {
     /// How long to wait for the peer or an anchor, in milliseconds.
     pub patience_ms: u64,
+    /// How long a connection that broke is made again, in milliseconds, where the seller keeps the
+    /// session for as long; `None` where a session ends with its connection.
+    pub resume_ms: Option<u64>,
     /// Where orders are anchored; `None` when they are not.
     pub records: Option<LedgerId>,
     /// The order waits for its anchor's transaction and names it.

@@ -16,6 +16,8 @@ pub(super) struct Accepted {
     pub(super) order: SignedMessage,
     pub(super) encryption: PublicKey,
     pub(super) randomness: SellerRandomness,
+    /// Both sides go on over another connection when this one breaks.
+    pub(super) resumes: bool,
     /// Where payments come from.
     pub(super) payer: Account,
     pub(super) purse: Option<Purse>,
@@ -55,17 +57,13 @@ pub(super) fn accept(
     if message.data.is_none() {
         return Err(Fault::theirs(Code::OrderRefused, "the order is too long to be kept"));
     }
-    let randomness = SellerRandomness {
-        session_key: counter.randomness.session_key.clone(),
-        ephemeral: counter.randomness.ephemeral.clone(),
-        ..counter.randomness
-    };
     Ok(Accepted {
         terms,
         menu: counter.message.clone(),
         order: message,
         encryption: order.public_key_encryption,
-        randomness,
+        randomness: counter.randomness.clone(),
+        resumes: order.resumes && counter.menu.resume_ms.is_some(),
         payer: order.address,
         purse: None,
         deadline_ms: now_ms + offer.policy.patience_ms,

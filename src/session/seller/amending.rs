@@ -103,6 +103,11 @@ impl Amends {
         self.proposed.as_ref().map_or(u64::MAX, |proposed| proposed.from_seq)
     }
 
+    /// The buyer's time to answer begins anew.
+    pub(super) fn wait_from(&mut self, now_ms: u64) {
+        self.proposed.iter_mut().for_each(|proposed| proposed.since_ms = now_ms);
+    }
+
     /// Since when the buyer owes an answer.
     pub(super) fn unanswered_since_ms(&self) -> Option<u64> {
         self.proposed.as_ref().map(|proposed| proposed.since_ms)

@@ -50,6 +50,16 @@ impl Acks {
         self.unkept.take()
     }
 
+    /// The last item that was acknowledged.
+    pub(super) fn acked_seq(&self) -> u64 {
+        self.acked_seq
+    }
+
+    /// The buyer's time to acknowledge begins anew.
+    pub(super) fn wait_from(&mut self, now_ms: u64) {
+        self.silent_since_ms = now_ms;
+    }
+
     /// Since when items are out and nothing was acknowledged.
     pub(super) fn silent_since_ms(&self) -> Option<u64> {
         (!self.unacked.is_empty()).then_some(self.silent_since_ms)
@@ -177,6 +187,7 @@ impl Stream {
             .acks
             .acknowledge(Cumulative { seq, digest }, now_ms)
             .map_err(|fault| fault.shown_by(ack.message.clone()))?;
+        out.arrived(seq);
         if let (true, Some(message)) = (fresh, ack.message) {
             self.keep_ack(message, seq, voucher.is_some(), out);
         }

@@ -2,7 +2,6 @@
 
 use super::amending::{Phase, Proposed};
 use super::stream::Stream;
-use crate::crypto::layout::MessageKind;
 use crate::crypto::{leaf, salt};
 use crate::message::{Ask, Change, Code, Complaint, CreditNote};
 use crate::record::{Record, SignedMessage};
@@ -296,8 +295,7 @@ impl Stream {
         if (place, count) != (Some(proof.index.into()), proof.count.into()) {
             return Err(wrong("it does not stand in that invoice's window"));
         }
-        let opened = self.keys.from(Role::Buyer).open(MessageKind::Amend, number, &body.0);
-        let item = opened.map_err(|error| wrong(&error.to_string()))?;
+        let item = self.open_ask(number, &body.0).map_err(|error| wrong(&error.to_string()))?;
         let salt = salt(self.keys.salt_secret(), seq);
         let leaf = leaf(&self.terms.session, seq, &salt, &item);
         if leaf != ask.leaf || !proof.verify(&leaf, &sold.root) {

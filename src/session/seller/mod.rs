@@ -9,22 +9,24 @@ mod legs;
 mod offer;
 mod purse;
 mod redeeming;
+mod resuming;
 mod steps;
 mod stream;
 mod tab;
 
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
+pub use resuming::{Claim, NotResumed};
 
 use crate::crypto::layout::MessageKind;
 use crate::message::{Code, Codec, Draft, Envelope, Menu, PaceChange, PaceReason, Reason};
 use crate::record::{End, SignedMessage};
+use crate::session::line::is_paper;
 use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
 use crate::terms::{Pace, Role, SessionId};
 use accept::Accepted;
 use sdpp_ledger::{Call, LedgerId, PublicKey};
 use std::sync::Arc;
-use steps::greet;
 use stream::{Pending, Stream};
 
 /// The longest line taken from somebody who has not ordered, in bytes.
@@ -44,6 +46,8 @@ pub struct Seller {
 enum State {
     /// The menu is out.
     ExpectOrder(Box<Counter>),
+    /// Another session is to go on here: whoever carries it is asked.
+    ExpectSession(Box<Claim>, u64),
     /// The order is good; its channel is being looked at.
     ExpectChannel(Box<Accepted>),
     /// Items flow.
@@ -95,7 +99,7 @@ impl Seller {
         menu.expires_at = menu.quoted_until(now_ms + offer.policy.menu_lifetime_ms);
         let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
         let mut out = Outputs::new();
-        out.send(frame.clone());
+        out.leave(frame.clone());
         let codec = Codec::new(offer.policy.frame_bytes_max);
         let counter = Counter { menu, message, frame, randomness, greetings: 0 };
         Seller { offer, codec, state: State::ExpectOrder(Box::new(counter)), out }
@@ -118,6 +122,8 @@ impl Seller {
     /// When [`Seller::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            _ if self.out.cut_until_ms().is_some() => self.wakes_while_cut_ms(),
+            State::ExpectSession(_, deadline_ms) => Some(*deadline_ms),
             // The buyer may be anchoring its order or opening a channel.
             State::ExpectOrder(counter) => Some(counter.menu.expires_at.0),
             State::ExpectChannel(accepted) => Some(accepted.deadline_ms),
@@ -147,7 +153,7 @@ impl Seller {
     /// left, the buyer is slow, or an invoice waits for its anchor.
     pub fn wants(&self) -> u64 {
         match &self.state {
-            State::Streaming(stream) => stream.room(),
+            State::Streaming(stream) if self.out.cut_until_ms().is_none() => stream.room(),
             _ => 0,
         }
     }
@@ -271,7 +277,7 @@ impl Seller {
     fn frame_bytes_max(&self) -> usize {
         let max = self.offer.policy.frame_bytes_max;
         match self.state {
-            State::ExpectOrder(_) => max.min(STRANGER_FRAME_BYTES_MAX),
+            State::ExpectOrder(_) | State::ExpectSession(..) => max.min(STRANGER_FRAME_BYTES_MAX),
             _ => max,
         }
     }
@@ -279,10 +285,13 @@ impl Seller {
     fn step(&mut self, event: Event<'_>, now_ms: u64) {
         // A fault needs the stream that it happened in, so the state is taken back on error.
         let mut state = std::mem::replace(&mut self.state, State::Closed);
+        let is_paper = matches!(&event, Event::Message(message) if is_paper(message.kind()));
         let result = self.next(&mut state, event, now_ms);
         self.state = state;
-        if let Err(fault) = result {
-            self.fail(fault);
+        match result {
+            Ok(()) if is_paper => self.out.heard_paper(),
+            Ok(()) => {}
+            Err(fault) => self.fail(fault),
         }
     }
 
@@ -290,10 +299,12 @@ impl Seller {
     fn next(&mut self, state: &mut State, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
         match (&state, &event) {
             (State::Closed, _) => Ok(()),
+            _ if self.is_of_the_cut(state, &event) => self.while_cut(state, &event, now_ms),
             (_, Event::Message(envelope)) if envelope.kind() == MessageKind::Error => {
                 Err(Fault::told(Role::Buyer, &envelope.unproven()?))
             }
             (_, Event::Other(Input::Failed(why))) => Err(Fault::private(Role::Seller, why.clone())),
+            (State::ExpectSession(..), _) => self.before_session(state, event),
             (State::ExpectOrder(_) | State::ExpectChannel(_), _) => {
                 self.before_terms(state, event, now_ms)
             }
@@ -332,7 +343,7 @@ impl Seller {
     ) -> Result<(), Fault> {
         match (&mut *state, event) {
             (State::ExpectOrder(counter), Event::Message(envelope)) => match envelope.kind() {
-                MessageKind::Hello => greet(&self.offer, counter, &envelope, &mut self.out),
+                MessageKind::Hello => self.hear_hello(state, &envelope, now_ms),
                 MessageKind::Order => {
                     let accepted = accept::accept(&self.offer, counter, &envelope, now_ms)?;
                     self.look_or_serve(state, accepted, now_ms)

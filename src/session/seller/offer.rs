@@ -106,8 +106,8 @@ impl fmt::Debug for PaceRule {
     }
 }
 
-/// What a seller's session is told instead of drawing it.
-#[derive(Debug)]
+/// What a seller's session is told instead of drawing it. Not printed.
+#[derive(Clone)]
 pub struct SellerRandomness {
     /// The menu's challenge.
     pub challenge: Digest,
@@ -117,4 +117,10 @@ pub struct SellerRandomness {
     pub ephemeral: Key,
     /// The nonce under which it is wrapped.
     pub wrap_nonce: [u8; 12],
+}
+
+impl fmt::Debug for SellerRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SellerRandomness(kept secret)")
+    }
 }

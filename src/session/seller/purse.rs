@@ -81,6 +81,11 @@ impl Purse {
         Purse { id, domain, signer, base, deposit, best, redeemed, keep, is_over, waiting, look }
     }
 
+    /// The best voucher in this session.
+    pub(super) fn best(&self) -> Option<&Voucher> {
+        self.best.as_ref()
+    }
+
     /// What the channel has for this session.
     pub(super) fn room(&self) -> Amount {
         self.deposit.saturating_sub(self.base)

@@ -203,7 +203,7 @@ impl Seller {
             stream.ended(fault.end, &fault.why, fault.evidence.clone(), &mut self.out);
         }
         if fault.end != End::Refused {
-            self.out.send(fault.frame());
+            self.out.leave(fault.frame());
         }
         let Fault { end, why, .. } = fault;
         self.out.push(Output::Close { end, why, progress, again: None });
@@ -215,11 +215,10 @@ impl Seller {
 pub(super) fn greet(
     offer: &Offer,
     counter: &mut Counter,
-    envelope: &Envelope<'_>,
+    hello: &Hello,
     out: &mut Outputs,
 ) -> Result<(), Fault> {
-    let hello: Hello = envelope.unproven()?;
-    accept::speaks(&hello, &counter.menu)?;
+    accept::speaks(hello, &counter.menu)?;
     counter.greetings += 1;
     if counter.greetings > GREETINGS_MAX {
         return Err(unexpected("one more hello", None));
@@ -230,7 +229,7 @@ pub(super) fn greet(
         let (message, frame) = Draft::new(SessionId::NONE, &menu).sign(&offer.key, "");
         (counter.menu, counter.message, counter.frame) = (menu, message, frame);
     }
-    out.send(counter.frame.clone());
+    out.leave(counter.frame.clone());
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) offer: Arc<Offer>,
     pub(super) terms: Terms,
     pub(super) keys: Keys,
+    /// The keys of earlier epochs, the oldest first: what was sealed once stays as it was.
+    pub(super) former: VecDeque<Keys>,
     pub(super) windows: Windows,
     pub(super) acks: Acks,
     /// What each leg owes.
@@ -54,23 +56,25 @@ pub(super) struct Stream {
 pub(super) struct Pending {
     pub(super) reference: Reference,
     pub(super) give_up_ms: u64,
-    drafted: Drafted,
+    pub(super) drafted: Drafted,
 }
 
 /// An invoice whose bytes are fixed.
 #[derive(Debug)]
-struct Drafted {
+pub(super) struct Drafted {
     draft: Draft,
-    /// The window's last item travels in it.
-    brings_item: bool,
-    window: Window,
+    /// The window's last item, where it travels in it.
+    pub(super) last: Option<LastItem>,
+    pub(super) window: Window,
     bill: Bill,
 }
 
 /// The last item of a window on its way into an invoice.
-struct LastItem {
-    body: Vec<u8>,
-    leaf: Digest,
+#[derive(Debug)]
+pub(super) struct LastItem {
+    pub(super) item: Vec<u8>,
+    pub(super) body: Vec<u8>,
+    pub(super) leaf: Digest,
 }
 
 impl Stream {
@@ -80,12 +84,12 @@ impl Stream {
         accepted: Accepted,
         out: &mut Outputs,
     ) -> Result<Stream, Fault> {
-        let Accepted { terms, menu, order, encryption, randomness, purse, .. } = accepted;
+        let Accepted { terms, menu, order, encryption, randomness, resumes, purse, .. } = accepted;
         out.begin(terms.session);
         let (role, peer) = (Role::Seller, terms.buyer);
         let (menu, order) = (Box::new(menu), Box::new(order));
         out.record(Record::Order { role, peer, menu, order, owed: None });
-        let keys = Keys::derive(&randomness.session_key, terms.session, 0);
+        let keys = Keys::first(&randomness.session_key, terms.session);
         let salt_secret = keys.salt_secret().clone();
         out.record(Record::Epoch { epoch: 0, salt_secret });
         out.record(Record::Reserved { to_seq: terms.credit_items() });
@@ -100,8 +104,11 @@ impl Stream {
         )
         .map_err(|error| Fault::ours(error.to_string()))?;
         let (_, frame) =
-            Draft::new(terms.session, &SessionKey::new(0, &wrapped)).sign(&offer.key, "");
-        out.send(frame);
+            Draft::new(terms.session, &SessionKey::first(&wrapped)).sign(&offer.key, "");
+        out.leave(frame);
+        if resumes {
+            out.keep_line();
+        }
         let windows = Windows::new(terms.session);
         let (untold, ready) = (Vec::new(), VecDeque::new());
         let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
@@ -121,6 +128,7 @@ impl Stream {
             credit,
             unwell: BTreeSet::new(),
             reserved_seq,
+            former: VecDeque::new(),
         })
     }
 
@@ -226,13 +234,15 @@ impl Stream {
         let body = self.keys.from(Role::Seller).seal(kind, seq, item).map_err(unsealed)?;
         self.windows.push(leaf);
         if ends_window {
-            return self.invoice(Some(LastItem { body, leaf }), now_ms, out);
+            let item = item.to_vec();
+            return self.invoice(Some(LastItem { item, body, leaf }), now_ms, out);
         }
         let draft = Draft::new(self.terms.session, &Data { seq, body: Base64(body), leaf });
         let frame = self.prove(&draft);
         let cumulative = Cumulative { seq, digest: self.windows.digest() };
         self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
-        out.send(frame);
+        out.keep_item(seq, item, leaf);
+        out.leave(frame);
         Ok(None)
     }
 
@@ -351,14 +361,14 @@ impl Stream {
             rate: self.amends.agreement.invoice_rate(&self.offer.menu, window.from_seq),
             pace: self.amends.agreement.invoice_pace(window.from_seq),
         };
-        let brings_item = last.is_some();
-        let (body, leaf) = last.map(|LastItem { body, leaf }| (Base64(body), leaf)).unzip();
+        let brings = last.as_ref().map(|last| (Base64(last.body.clone()), last.leaf));
+        let (body, leaf) = brings.unzip();
         let anchored = std::mem::take(&mut self.untold);
         let message = DataInvoice { seq: window.to_seq, body, leaf, invoice, anchored };
         let draft = Draft::new(self.terms.session, &message);
         let window_end = Cumulative { seq: window.to_seq, digest: window.digest };
         let bill = Bill::new(window.number, amount, amount_total, window_end, due_ms);
-        Ok(Drafted { draft, brings_item, window, bill })
+        Ok(Drafted { draft, last, window, bill })
     }
 
     /// The invoice is recorded, the next seqs are reserved, and it leaves: with its anchor's
@@ -370,14 +380,15 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) {
-        let Drafted { draft, brings_item, window, bill } = drafted;
+        let Drafted { draft, last, window, bill } = drafted;
         let (message, frame) = draft.sign(&self.offer.key, tx);
         self.amends.notes.sold(&window);
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
         let leaves = Leaves::of(leaves);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         self.reserve(to_seq, out);
-        if brings_item {
+        if let Some(LastItem { item, leaf, .. }) = last {
+            out.keep_item(to_seq, &item, leaf);
             let cumulative = Cumulative { seq: to_seq, digest };
             self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
         }
@@ -394,13 +405,6 @@ impl Stream {
         let digest = draft.data_digest();
         let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
         Some(Owed { reference, purpose, ledger, act, held: self.offer.policy.hold_records })
-    }
-
-    fn prove(&self, draft: &Draft) -> Vec<u8> {
-        if self.terms.signed_items {
-            return draft.sign(&self.offer.key, "").1;
-        }
-        draft.tag(self.keys.from(Role::Seller).mac())
     }
 
     /// Up to which item the leg's payments count for credit.
@@ -460,7 +464,7 @@ impl Stream {
     }
 
     /// What the leg owes that the last item stands in.
-    fn last_tab(&self) -> &Tab {
+    pub(super) fn last_tab(&self) -> &Tab {
         self.tabs.at(self.agreed().leg_place(self.windows.items()))
     }
 

@@ -121,6 +121,11 @@ impl Tab {
         self.open.is_empty()
     }
 
+    /// The buyer's time to pay what nothing was heard of lasts until then at least.
+    pub(super) fn wait_until(&mut self, due_ms: u64) {
+        self.open.iter_mut().for_each(|bill| bill.due_ms = bill.due_ms.max(due_ms));
+    }
+
     /// When the oldest payment that nothing was heard of is late.
     pub(super) fn next_due_ms(&self) -> Option<u64> {
         self.open.iter().find(|bill| bill.payment == Payment::Due).map(|bill| bill.due_ms)

@@ -1,0 +1,181 @@
+//! Connections that break under a session. The buyer's side makes another; on the seller's, whoever
+//! takes that one brings it to the actor of the session that is to go on there. Whether it does, the
+//! session decides.
+
+use crate::actors::buying::Buying;
+use crate::actors::node::{Find, Gone};
+use crate::actors::selling::Selling;
+use crate::actors::session::{Ctx, SessionActor, registered};
+use crate::actors::{now_ms, random_key};
+use crate::journal::Reader;
+use crate::message::Code;
+use crate::record::{Record, SignedMessage};
+use crate::session::{Claim, Input, NotResumed};
+use crate::terms::{Role, SessionId};
+use actix::prelude::*;
+use std::collections::VecDeque;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long to wait before the first connection after one that broke.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// The longest wait between two of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The sessions that are over whose last word is remembered: the last so many.
+const LAST_WORDS: usize = 1_024;
+
+/// How a buyer makes another connection to its seller.
+#[derive(Debug)]
+pub struct Dialing {
+    address: String,
+    /// How long to wait before the next; longer each time until one carried the session.
+    wait: Duration,
+}
+
+impl Dialing {
+    /// To a seller at HOST:PORT.
+    pub fn to(address: &str) -> Self {
+        Dialing { address: address.to_owned(), wait: FIRST_WAIT }
+    }
+
+    /// A connection carries the session.
+    pub fn succeeded(&mut self) {
+        self.wait = FIRST_WAIT;
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (2 * wait).min(LONGEST_WAIT);
+        wait
+    }
+}
+
+/// Makes another connection, as often as it takes: the core ends the session when it took too long, and
+/// this with it.
+pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> Result<(), String> {
+    actor.drop_line(ctx);
+    let Some(side) = actor.side.as_mut() else { return Ok(()) };
+    let (address, wait) = (side.dialing.address.clone(), side.dialing.next_wait());
+    if wait == FIRST_WAIT {
+        tracing::warn!(address, "the connection to the seller broke: connecting again");
+    }
+    let encryption = random_key().map_err(|error| error.to_string())?;
+    let connected = async move {
+        tokio::time::sleep(wait).await;
+        let connect = tokio::net::TcpStream::connect(address);
+        match tokio::time::timeout(CONNECT_WITHIN, connect).await {
+            Ok(Ok(line)) => line.set_nodelay(true).is_ok().then_some(line),
+            _ => None,
+        }
+    };
+    ctx.spawn(connected.into_actor(actor).map(|line, actor, ctx| match line {
+        Some(line) => {
+            actor.take_line(line, ctx);
+            actor.tell(Input::Connected { encryption }, ctx);
+        }
+        None => {
+            if let Err(why) = dial(actor, ctx) {
+                actor.fail(why, ctx);
+            }
+        }
+    }));
+    Ok(())
+}
+
+/// A buyer's word that a session is to go on over this connection, for the actor of that session.
+#[derive(Message)]
+#[rtype(result = "Result<(), NotResumed>")]
+pub(super) struct Resume {
+    claim: Claim,
+    line: TcpStream,
+}
+
+impl Handler<Resume> for SessionActor<Selling> {
+    type Result = Result<(), NotResumed>;
+
+    fn handle(&mut self, Resume { claim, line }: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
+        let why = "this seller cannot take another connection just now".to_owned();
+        let line = registered(line).map_err(|_| NotResumed { code: Code::Busy, why })?;
+        self.core.resume(&claim, now_ms())?;
+        tracing::info!(session = %claim.session, "the session goes on over another connection");
+        self.take_line(line, ctx);
+        self.drive(ctx);
+        Ok(())
+    }
+}
+
+/// Brings a connection to the session that is to go on there; says there why it does not.
+pub(super) fn hand_over(
+    actor: &mut SessionActor<Selling>,
+    session: SessionId,
+    ctx: &mut Ctx<Selling>,
+) {
+    let line = actor.hand_over(ctx);
+    let claim = actor.core.claim().cloned();
+    let (Some(line), Some(claim), Some(side)) = (line, claim, actor.side.as_ref()) else { return };
+    let (node, reader) = (side.node.clone(), side.reader.clone());
+    let last_words = side.last_words.clone();
+    let brought = async move {
+        let of = node.send(Find(session)).await.ok().flatten();
+        let resumed = match of {
+            Some(of) => of.send(Resume { claim, line }).await.ok(),
+            None => None,
+        };
+        match resumed.unwrap_or_else(|| Err(NotResumed::unknown())) {
+            Err(NotResumed { code: Code::NoSuchSession, .. }) => {
+                Err(last_words.said(&session, &reader))
+            }
+            resumed => resumed.map_err(Input::NotResumed),
+        }
+    };
+    ctx.spawn(brought.into_actor(actor).map(|brought, actor, ctx| match brought {
+        Ok(()) => {
+            if let Some(side) = actor.release(ctx) {
+                side.node.do_send(Gone { id: side.id });
+            }
+        }
+        Err(instead) => actor.tell(instead, ctx),
+    }));
+}
+
+/// What we said last in sessions that are over: their buyers may not have heard it.
+#[derive(Debug, Clone, Default)]
+pub struct LastWords(Arc<Mutex<VecDeque<(SessionId, SignedMessage)>>>);
+
+impl LastWords {
+    /// Takes note of what a session records.
+    pub(super) fn note(&self, session: SessionId, record: &Record) {
+        let Record::Exit { by: Role::Seller, message, .. } = record else { return };
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if words.len() == LAST_WORDS {
+            words.pop_front();
+        }
+        words.push_back((session, message.clone()));
+    }
+
+    /// What the buyer of a session is told that is not carried any more.
+    fn said(&self, session: &SessionId, reader: &Reader) -> Input<'static> {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let exit = words.iter().rev().find(|(of, _)| of == session).map(|(_, exit)| exit.clone());
+        let parted = exit.zip(buyer_of(session, reader));
+        match parted {
+            Some((exit, buyer)) => Input::Parted { buyer, exit: Box::new(exit) },
+            None => Input::NotResumed(NotResumed::unknown()),
+        }
+    }
+}
+
+/// Whose session it was, as our journal has it.
+fn buyer_of(session: &SessionId, reader: &Reader) -> Option<sdpp_ledger::PublicKey> {
+    let known = reader.session(session).ok().flatten()?;
+    match reader.entry(known.first_seq).ok().flatten()?.record {
+        Record::Order { role: Role::Seller, peer, .. } => Some(peer),
+        _ => None,
+    }
+}

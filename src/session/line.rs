@@ -1,0 +1,241 @@
+//! The line under a session: the connection that carries it, and what left over it and may not have
+//! arrived. When it is cut, the session goes on as if its peer were slow, and what the peer lacks is
+//! said again over the next connection.
+//!
+//! Two kinds of words are kept. Items are sealed anew for each epoch: their seqs and leaves stay what
+//! they are. Papers (invoices, payments, amends, exits) are signed once, so their bytes stay what they
+//! are, and both sides count them.
+
+use crate::crypto::SaltSecret;
+use crate::crypto::layout::MessageKind;
+use crate::record::Record;
+use crate::session::{Output, Outputs};
+use sdpp_ledger::Digest;
+use std::collections::VecDeque;
+
+/// The most bytes of papers that are kept for a peer that says nothing of them. What was dropped
+/// cannot be said again: a session that lacks it does not go on.
+const PAPER_BYTES_MAX: usize = 4 << 20;
+
+/// The line of a session that outlives its connections.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// What left and may not have arrived, the oldest first.
+    words: VecDeque<Word>,
+    /// How long the papers among them are, in bytes.
+    paper_bytes: usize,
+    /// Papers that left and are kept no more.
+    gone: u64,
+    /// The last item that left.
+    left_seq: u64,
+    /// The peer's papers that were taken.
+    pub(super) heard: u64,
+    /// The epoch that is on.
+    pub(super) epoch: u32,
+    /// Until when the next connection is waited for; `None` while there is one.
+    pub(super) cut_until_ms: Option<u64>,
+}
+
+/// What left.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// An item, whichever message it travelled in.
+    Item(Sent),
+    /// A paper's frame.
+    Paper(Vec<u8>),
+}
+
+/// An item as it left.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) seq: u64,
+    pub(super) item: Vec<u8>,
+    pub(super) leaf: Digest,
+}
+
+/// Whether a message of this kind is signed once and counted.
+pub(super) fn is_paper(kind: MessageKind) -> bool {
+    use MessageKind::{Amend, DataInvoice, Exit, PaymentAck};
+    matches!(kind, DataInvoice | PaymentAck | Amend | Exit)
+}
+
+impl Line {
+    /// An item leaves.
+    pub(super) fn keep_item(&mut self, sent: Sent) {
+        self.left_seq = sent.seq;
+        self.words.push_back(Word::Item(sent));
+    }
+
+    /// A paper leaves.
+    pub(super) fn keep_paper(&mut self, frame: Vec<u8>) {
+        self.paper_bytes += frame.len();
+        self.words.push_back(Word::Paper(frame));
+        while self.paper_bytes > PAPER_BYTES_MAX
+            && matches!(self.words.front(), Some(Word::Paper(_)))
+        {
+            self.forget_first();
+        }
+    }
+
+    /// The last item that left.
+    pub(super) fn left_seq(&self) -> u64 {
+        self.left_seq
+    }
+
+    /// The items up to this one arrived, and with them all that left before.
+    pub(super) fn arrived(&mut self, seq: u64) {
+        let is_later = |word: &Word| matches!(word, Word::Item(sent) if sent.seq > seq);
+        let is_item = |word: &Word| matches!(word, Word::Item(_));
+        let before = self.words.iter().take_while(|word| !is_later(word));
+        let last = before.enumerate().filter(|(_, word)| is_item(word)).last();
+        let count = last.map_or(0, |(at, _)| at + 1);
+        (0..count).for_each(|_| self.forget_first());
+    }
+
+    /// So many of our papers arrived, and the items up to `received`: they are forgotten. Whether that
+    /// is what left, and all the rest is kept.
+    #[must_use]
+    pub(super) fn forget(&mut self, received: u64, heard: u64) -> bool {
+        let papers = self.words.iter().filter(|word| matches!(word, Word::Paper(_))).count() as u64;
+        if heard < self.gone || heard > self.gone + papers || received > self.left_seq {
+            return false;
+        }
+        let first = self.words.iter().find_map(|word| match word {
+            Word::Item(sent) => Some(sent.seq),
+            Word::Paper(_) => None,
+        });
+        if received < self.left_seq && first.is_none_or(|first| first > received + 1) {
+            return false;
+        }
+        self.arrived(received);
+        // What is behind an item that did not arrive did not arrive either.
+        while self.gone < heard && matches!(self.words.front(), Some(Word::Paper(_))) {
+            self.forget_first();
+        }
+        true
+    }
+
+    /// What may not have arrived, in the order in which it left.
+    pub(super) fn words(&self) -> impl Iterator<Item = &Word> {
+        self.words.iter()
+    }
+
+    /// The papers among that.
+    pub(super) fn papers(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.words().filter_map(|word| match word {
+            Word::Paper(frame) => Some(frame.clone()),
+            Word::Item(_) => None,
+        })
+    }
+
+    fn forget_first(&mut self) {
+        if let Some(Word::Paper(frame)) = self.words.pop_front() {
+            self.paper_bytes -= frame.len();
+            self.gone += 1;
+        }
+    }
+}
+
+impl Outputs {
+    /// From here on the session outlives its connections.
+    pub(super) fn keep_line(&mut self) {
+        self.line = Some(Box::default());
+    }
+
+    /// An item leaves, in a message that follows.
+    pub(super) fn keep_item(&mut self, seq: u64, item: &[u8], leaf: Digest) {
+        if let Some(line) = &mut self.line {
+            line.keep_item(Sent { seq, item: item.to_vec(), leaf });
+        }
+    }
+
+    /// The connection is gone: what was on its way out stays here.
+    pub(super) fn cut(&mut self, until_ms: u64) {
+        if let Some(line) = &mut self.line {
+            line.cut_until_ms = Some(until_ms);
+            self.queue.retain(|output| !matches!(output, Output::Send(_)));
+        }
+    }
+
+    /// Until when the next connection is waited for, where this one is gone.
+    pub(super) fn cut_until_ms(&self) -> Option<u64> {
+        self.line.as_ref().and_then(|line| line.cut_until_ms)
+    }
+
+    /// The session goes on over another connection.
+    pub(super) fn begin_epoch(&mut self, epoch: u32, salt_secret: SaltSecret) {
+        self.cut(0);
+        if let Some(line) = &mut self.line {
+            (line.epoch, line.cut_until_ms) = (epoch, None);
+        }
+        self.record(Record::Epoch { epoch, salt_secret });
+    }
+
+    /// There is a connection again.
+    pub(super) fn come_back(&mut self) {
+        self.line.iter_mut().for_each(|line| line.cut_until_ms = None);
+    }
+
+    /// A paper of the peer's was taken: nothing is that comes over a connection that is gone.
+    pub(super) fn heard_paper(&mut self) {
+        let line = self.line.iter_mut().filter(|line| line.cut_until_ms.is_none());
+        line.for_each(|line| line.heard += 1);
+    }
+
+    /// The items up to this one arrived.
+    pub(super) fn arrived(&mut self, seq: u64) {
+        self.line.iter_mut().for_each(|line| line.arrived(seq));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        let mut line = Line::default();
+        for seq in 1..=4 {
+            let item = vec![seq as u8];
+            line.keep_item(Sent { seq, item, leaf: Digest::ZERO });
+            if seq % 2 == 0 {
+                line.keep_paper(vec![100 + seq as u8]);
+            }
+        }
+        line
+    }
+
+    fn lacking(line: &mut Line, received: u64, heard: u64) -> Option<Vec<u8>> {
+        let first = |word: &Word| match word {
+            Word::Item(sent) => sent.item[0],
+            Word::Paper(frame) => frame[0],
+        };
+        line.forget(received, heard).then(|| line.words().map(first).collect())
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_said_again_in_its_order() {
+        assert_eq!(lacking(&mut line(), 0, 0), Some(vec![1, 2, 102, 3, 4, 104]));
+        assert_eq!(lacking(&mut line(), 2, 1), Some(vec![3, 4, 104]));
+        assert_eq!(lacking(&mut line(), 4, 2), Some(Vec::new()));
+        assert_eq!(lacking(&mut line(), 2, 0), Some(vec![102, 3, 4, 104]));
+    }
+
+    #[test]
+    fn a_peer_that_has_more_than_left_or_less_than_it_said_is_not_believed() {
+        assert_eq!(lacking(&mut line(), 5, 2), None);
+        assert_eq!(lacking(&mut line(), 4, 3), None);
+        let mut acked = line();
+        acked.arrived(3);
+        assert_eq!(lacking(&mut acked, 2, 1), None, "item 3 was acknowledged and is gone");
+        assert_eq!(lacking(&mut acked, 3, 0), None, "so is the paper before it");
+        assert_eq!(lacking(&mut acked, 3, 1), Some(vec![4, 104]));
+    }
+
+    #[test]
+    fn papers_that_nobody_speaks_of_are_kept_up_to_a_limit() {
+        let mut line = Line::default();
+        (0..5).for_each(|at| line.keep_paper(vec![at; PAPER_BYTES_MAX / 4]));
+        assert_eq!(lacking(&mut line, 0, 0), None);
+        assert_eq!(lacking(&mut line, 0, 1), Some(vec![1, 2, 3, 4]));
+    }
+}
