@@ -62,6 +62,10 @@ impl Wire {
             Role::Buyer => self.pair.s.wire.clear(),
         }
         self.unnoticed = role == Role::Seller;
+        if self.door.is_some() {
+            // What was said over the new connection is not for whoever has the old one.
+            self.pair.b.wire.clear();
+        }
         match (role, self.door.take()) {
             // A connection that nobody took goes for its buyer alone.
             (Role::Seller, Some(_)) => self.pair.tell(Role::Buyer, Input::Hangup),

@@ -258,6 +258,10 @@ impl Seller {
     }
 
     fn read(&mut self, bytes: &[u8], now_ms: u64) {
+        if self.out.cut_until_ms().is_some() {
+            // What still comes over a connection that is gone is nobody's, whole or not.
+            return;
+        }
         let mut codec = std::mem::replace(&mut self.codec, Codec::new(0));
         codec.push(bytes);
         while !matches!(self.state, State::Closed) {
