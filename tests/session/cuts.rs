@@ -4,12 +4,13 @@ use crate::amends::{agreed_by, grant};
 use crate::line::*;
 use crate::pair::*;
 use proptest::prelude::*;
+use sdpp::crypto::layout::MessageKind;
 use sdpp::message::{Choice, Draft, Hello, PaceReason, Resume};
 use sdpp::record::{End, Record, SignedMessage};
 use sdpp::session::Output;
 use sdpp::terms::{Pace, Terms};
 use sdpp_ledger::{Amount, Digest};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn settings() -> Vec<(&'static str, Setting)> {
     let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
@@ -180,7 +181,7 @@ fn stop<'a>() -> sdpp::session::Input<'a> {
 }
 
 /// What binds somebody, in the order in which a journal has it.
-fn papers(records: &[Record]) -> BTreeSet<String> {
+fn papers(records: &[Record]) -> BTreeMap<String, MessageKind> {
     let of = |record: &Record| -> Option<SignedMessage> {
         match record {
             Record::Invoice { message, .. }
@@ -190,9 +191,9 @@ fn papers(records: &[Record]) -> BTreeSet<String> {
             _ => None,
         }
     };
-    let signature = |paper: SignedMessage| paper.signature.to_string();
-    let all: Vec<String> = records.iter().filter_map(of).map(signature).collect();
-    let each: BTreeSet<String> = all.iter().cloned().collect();
+    let all: Vec<_> = records.iter().filter_map(of).collect();
+    let named = all.iter().map(|paper| (paper.signature.to_string(), paper.kind));
+    let each: BTreeMap<_, _> = named.collect();
     assert!(each.len() == all.len(), "a paper stands twice in a journal");
     each
 }
@@ -330,9 +331,11 @@ proptest! {
         let wire = run(&chance);
         is_whole(&wire, chance.quantity);
         let Pair { s, b, .. } = &wire.pair;
-        // A seller that has said `exit` need not hear its buyer's.
-        let (sellers, buyers) = (papers(&s.records), papers(&b.records));
-        prop_assert!(sellers.is_subset(&buyers) && buyers.len() <= sellers.len() + 1);
+        // A seller that has said `exit` need not hear its buyer's, nor what it asked for before that.
+        let (sellers, mut buyers) = (papers(&s.records), papers(&b.records));
+        prop_assert!(sellers.keys().all(|paper| buyers.remove(paper).is_some()));
+        let is_late = |kind: &MessageKind| matches!(kind, MessageKind::Exit | MessageKind::Amend);
+        prop_assert!(buyers.values().all(is_late), "{buyers:?}");
         if !chance.escrow {
             prop_assert_eq!(wire.pair.transferred(), b.progress().paid);
         }
