@@ -13,6 +13,7 @@ mod rate;
 mod role;
 mod secret;
 mod taken;
+mod tls;
 mod topic;
 mod value;
 
@@ -45,12 +46,13 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         ledger::currency(name, currency, &ledgers, is_seller, base)
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
-    let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
+    let seller =
+        written.seller.map(|seller| role::seller(seller, &currencies, base)).transpose()?;
     let settlement = policy::settlement(written.settlement, seller.as_ref(), &currencies)?;
     let peers = peers::peers(written.peers)?;
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
-    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
+    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies, base)).transpose()?;
     let config = Config {
         identity,
         journal: Journal { dir: base.join(written.journal.dir) },

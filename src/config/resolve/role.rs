@@ -4,11 +4,13 @@ use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
 use super::super::{Buyer, CurrencyConfig, Seller, Spending};
 use super::Outcome;
 use super::policy;
+use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// The longest life of a menu, which the protocol sets.
 const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
@@ -26,6 +28,7 @@ pub(super) const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 pub(super) fn seller(
     written: SellerFile,
     currencies: &BTreeMap<String, CurrencyConfig>,
+    base: &Path,
 ) -> Outcome<Seller> {
     let at = |key: &'static str| ["seller", key];
     let default_currency = match written.default_currency {
@@ -72,6 +75,7 @@ pub(super) fn seller(
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
         fail_over: written.fail_over.unwrap_or(false),
         trust,
+        tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
 }
 
@@ -113,6 +117,7 @@ fn redeem_above(
 pub(super) fn buyer(
     written: BuyerFile,
     currencies: &BTreeMap<String, CurrencyConfig>,
+    base: &Path,
 ) -> Outcome<Buyer> {
     let mut spendings: Vec<Spending> = Vec::new();
     for (index, one) in written.currencies.into_iter().enumerate() {
@@ -148,6 +153,8 @@ pub(super) fn buyer(
             written.rate_slack_permille.unwrap_or(50),
             0..=1_000,
         )?,
+        tls: written.tls.map(|one| tls::buyer(&["buyer", "tls"], one, base)).transpose()?,
+        tls_at: tls::by_address(written.tls_at, base)?,
     })
 }
 
