@@ -28,6 +28,7 @@ pub mod session;
 pub mod sight;
 pub mod trusting;
 pub mod watch;
+pub mod wire;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;

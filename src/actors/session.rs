@@ -8,6 +8,7 @@
 use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
+use crate::actors::wire::Wire;
 use crate::journal::outbox::Ailment;
 use crate::journal::{NewsKind, Write};
 use crate::message::{LegReason, Reason};
@@ -20,9 +21,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
@@ -123,7 +122,7 @@ pub struct SessionActor<S: Side> {
     /// An output that waits for the records before it.
     held: Option<Output>,
     writer: Writer,
-    reader: Option<TcpStream>,
+    wire: Option<Wire>,
     timer: Option<(u64, SpawnHandle)>,
     /// How long the peer may say nothing at first; no limit but the core's where `None`.
     silence_max: Option<Duration>,
@@ -135,21 +134,14 @@ pub struct SessionActor<S: Side> {
 
 impl<S: Side> SessionActor<S> {
     /// Starts a session on a connection, whose peer may stay silent for `silence_max` at first.
-    /// Must be called on the arbiter that is to carry it.
-    ///
-    /// # Errors
-    /// When the operating system refuses to register the socket here.
+    /// Must be called on the arbiter that is to carry it, where the connection is registered.
     pub fn start_on(
-        stream: std::net::TcpStream,
+        wire: Wire,
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
         silence_max: Option<Duration>,
-    ) -> io::Result<Addr<Self>> {
-        stream.set_nonblocking(true)?;
-        let stream = TcpStream::from_std(stream)?;
-        // Acks and payments are small, and somebody waits for each.
-        stream.set_nodelay(true)?;
+    ) -> Addr<Self> {
         let actor = SessionActor {
             core,
             side: Some(side),
@@ -157,13 +149,22 @@ impl<S: Side> SessionActor<S> {
             session: None,
             held: None,
             writer: Writer::idle(),
-            reader: Some(stream),
+            wire: Some(wire),
             timer: None,
             silence_max,
             silence: None,
             failed: false,
         };
-        Ok(actor.start())
+        actor.start()
+    }
+
+    fn carry<R, W>(&mut self, (reader, writer): (R, W), ctx: &mut Ctx<S>)
+    where
+        R: AsyncRead + 'static,
+        W: AsyncWrite + Unpin + 'static,
+    {
+        ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES));
+        self.writer = Writer::start(writer);
     }
 
     /// Tells the core what happened, and does what it wants.
@@ -302,10 +303,10 @@ impl<S: Side> Actor for SessionActor<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Ctx<S>) {
-        if let Some(stream) = self.reader.take() {
-            let (reader, writer) = stream.into_split();
-            ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES));
-            self.writer = Writer::start(writer);
+        match self.wire.take() {
+            Some(Wire::Plain(stream)) => self.carry(stream.into_split(), ctx),
+            Some(Wire::Tls(stream)) => self.carry(tokio::io::split(*stream), ctx),
+            None => {}
         }
         let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
         self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));
@@ -394,7 +395,7 @@ impl Writer {
         Writer { queue: None, unsent: Arc::default(), task: None }
     }
 
-    fn start(half: OwnedWriteHalf) -> Self {
+    fn start(half: impl AsyncWrite + Unpin + 'static) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
         let task = actix::spawn(write_out(half, receiver, unsent.clone()));
@@ -426,7 +427,7 @@ impl Writer {
 }
 
 async fn write_out(
-    mut half: OwnedWriteHalf,
+    mut half: impl AsyncWrite + Unpin,
     mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
     unsent: Arc<AtomicUsize>,
 ) {
@@ -434,7 +435,8 @@ async fn write_out(
         while let Ok(more) = queue.try_recv() {
             bytes.extend_from_slice(&more);
         }
-        if half.write_all(&bytes).await.is_err() {
+        // TLS keeps what the socket did not take until it is told to flush.
+        if half.write_all(&bytes).await.is_err() || half.flush().await.is_err() {
             return;
         }
         unsent.fetch_sub(bytes.len(), Ordering::Relaxed);

@@ -141,6 +141,7 @@ impl Selling {
             health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
+            tls: super::tls::sellers(config)?,
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
