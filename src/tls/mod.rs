@@ -117,3 +117,7 @@ impl fmt::Debug for Papers {
         f.debug_struct("Papers").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "tls")]
+mod tests;
