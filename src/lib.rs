@@ -20,3 +20,4 @@ pub mod settling;
 pub mod source;
 pub mod standing;
 pub mod terms;
+pub mod tls;

@@ -1039,6 +1039,67 @@ mod on_a_chain {
     }
 }
 
+/// The buyer's and the seller's example with TLS.
+#[cfg(feature = "tls")]
+const BUYERS_TLS: &str = "[buyer.tls]\nroots = \"authorities.pem\"\nname = \"shop.example\"\n\
+    certificate = \"purse.pem\"\nkey = \"file:purse.key\"\n\
+    [buyer.tls_at.\"10.0.0.1:9620\"]\nroots = \"other.pem\"\n[buyer.sellers]";
+const SELLERS_TLS: &str = "[seller.tls]\ncertificate = \"shop.pem\"\n\
+    key = \"file:shop.key\"\nclient_roots = \"members.pem\"\n[topics.cpu_load]";
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_program_without_tls_says_so() {
+    let error = parse(&changed("[topics.cpu_load]", SELLERS_TLS)).unwrap_err();
+    assert_eq!(error.key, "seller.tls", "{error}");
+    assert!(error.what.contains("built without TLS"), "{error}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_is_spoken_with_the_files_that_are_named_and_what_is_shown_means_the_same() {
+    let seller = parse(&changed("[topics.cpu_load]", SELLERS_TLS)).unwrap();
+    let tls = seller.seller.as_ref().unwrap().tls.as_ref().unwrap();
+    assert_eq!(tls.papers.certificate, examples().join("shop.pem"));
+    assert_eq!(tls.client_roots, Some(examples().join("members.pem")));
+    assert_eq!(parse(&seller.show()), Ok(seller));
+    let buyer = parse(&templates::BUYER.replacen("[buyer.sellers]", BUYERS_TLS, 1)).unwrap();
+    let of = buyer.buyer.as_ref().unwrap();
+    assert_eq!(of.tls.as_ref().unwrap().name.as_deref(), Some("shop.example"));
+    assert_eq!(of.tls_at["10.0.0.1:9620"].roots, Some(examples().join("other.pem")));
+    assert_eq!(parse(&buyer.show()), Ok(buyer));
+    assert!(parse(templates::SELLER).unwrap().seller.unwrap().tls.is_none());
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn everything_wrong_with_tls_is_named_by_line_and_key() {
+    let secret = "-----BEGIN PRIVATE KEY-----";
+    let literal = format!("key = \"{secret}\"");
+    let buyer = templates::BUYER.replacen("[buyer.sellers]", BUYERS_TLS, 1);
+    let seller = changed("[topics.cpu_load]", SELLERS_TLS);
+    let (file, at) = ("key = \"file:shop.key\"", "buyer.tls_at.");
+    let buyers = "key = \"file:purse.key\"";
+    let cases = [
+        (&seller, "certificate = \"shop.pem\"\n", "", "seller.tls.key", "go together"),
+        (&seller, file, "", "seller.tls.certificate", "go together"),
+        (&seller, file, "roots = \"a.pem\"", "seller.tls.roots", "unknown field"),
+        (&seller, file, literal.as_str(), "seller.tls.key", "where the secret is"),
+        (&buyer, buyers, literal.as_str(), "buyer.tls.key", "where the secret is"),
+        (&buyer, "name = \"shop.example\"", "name = \"a b\"", "buyer.tls.name", "host's name"),
+        (&buyer, "t.\"10.0.0.1:9620\"", "t.\"tls://h:1\"", at, "without what stands before"),
+        (&buyer, "t.\"10.0.0.1:9620\"", "t.\"h\"", at, "expected a host and a port"),
+    ];
+    for (text, from, to, key, what) in cases {
+        assert!(text.contains(from), "{from:?}");
+        let error = parse(&text.replacen(from, to, 1)).expect_err(to);
+        assert!(error.key.starts_with(key) && error.line.is_some(), "{to}: {error}");
+        assert!(error.what.contains(what) && !error.what.contains(secret), "{to}: {error}");
+    }
+    let neither = seller.replacen("certificate = \"shop.pem\"\n", "", 1).replacen(file, "", 1);
+    assert!(parse(&neither).unwrap_err().what.contains("a seller shows a certificate"));
+}
+
 #[cfg(not(feature = "fabric"))]
 #[test]
 fn a_program_without_fabric_says_so() {

@@ -22,16 +22,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit", &["crypto", "journal", "message", "record", "terms"]),
     ("dispute", &["crypto", "journal", "message", "record", "terms"]),
     ("admin", &["journal", "message", "terms"]),
-    ("config", &["keystore", "rates", "settling", "source", "standing", "terms"]),
+    ("tls", &[]),
+    ("config", &["keystore", "rates", "settling", "source", "standing", "terms", "tls"]),
     (
         "actors",
-        &["journal", "message", "rates", "record", "session", "source", "standing", "terms"],
+        &["journal", "message", "rates", "record", "session", "source", "standing", "terms", "tls"],
     ),
     (
         "cli",
         &[
             "actors", "admin", "audit", "config", "crypto", "dispute", "journal", "keystore",
             "message", "rates", "record", "session", "settling", "source", "standing", "terms",
+            "tls",
         ],
     ),
     ("lib", &[]),
@@ -73,6 +75,7 @@ const MUST_NOT_SAY: &[(&str, &[&str], &str)] = &[
     ("journal", &["sled::"], "src/journal/tree.rs"),
     ("journal", &["actix", "tokio", "SystemTime", "getrandom", "std::net"], ""),
     ("", &["sled::"], "src/journal/tree.rs"),
+    ("", &["rustls", "tokio_rustls"], "src/tls/"),
     (
         "",
         &["sdpp_ledger_embedded", "sdpp_ledger_ethereum", "sdpp_ledger_fabric", "sdpp_ledger_iota"],

@@ -7,24 +7,26 @@ use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
 use crate::actors::ledger::TellHealth;
-use crate::actors::node::{Join, Node};
+use crate::actors::node::{Gone, Join, Node, Started};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::LastWords;
 use crate::actors::selling::{Feed, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
 use crate::actors::trusting::Trusting;
+use crate::actors::wire::{Wire, registered};
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
 use crate::session::{Offer, Seller, SellerRandomness};
 use crate::source::Origin;
+use crate::tls::{Refused, SellersTls};
 use actix::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// What every session of a seller shares.
@@ -54,10 +56,15 @@ pub struct Shop {
     pub trusting: Trusting,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
+    /// How buyers are let in under TLS; `None` in the clear.
+    pub tls: Option<SellersTls>,
 }
 
 /// How long to wait after a connection could not be taken.
 const AGAIN: Duration = Duration::from_millis(50);
+
+/// What is said to who does not speak TLS to a seller that speaks nothing else.
+const TLS_ONLY: &str = "this seller speaks TLS alone: dial tls://HOST:PORT";
 
 /// Takes connections until the node is gone.
 pub async fn listen(
@@ -108,24 +115,58 @@ struct Guest {
 }
 
 fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Addr<Node>) {
-    arbiter.spawn_fn(move || {
-        let Guest { from, id, .. } = guest;
-        match begin(guest, shop, node.clone()) {
-            Ok(session) => node.do_send(crate::actors::node::Started { id, session }),
-            Err(why) => {
-                tracing::error!(%from, why, "a session could not begin");
-                node.do_send(crate::actors::node::Gone { id });
+    arbiter.spawn(async move {
+        let Guest { stream, from, id, offer } = guest;
+        let began = Instant::now();
+        let Some(wire) = let_in(stream, from, &shop).await else {
+            return node.do_send(Gone { id });
+        };
+        // What the handshake took, it took of the time for the first message.
+        let silence_max = shop.first_message.saturating_sub(began.elapsed());
+        match begin((wire, id, offer), shop, silence_max, node.clone()) {
+            Ok(session) => node.do_send(Started { id, session }),
+            Err(error) => {
+                tracing::error!(%from, %error, "a session could not begin");
+                node.do_send(Gone { id });
             }
         }
     });
 }
 
+/// What carries the session, when the buyer has done what TLS asks for; `None` where it is not let in.
+async fn let_in(stream: TcpStream, from: IpAddr, shop: &Shop) -> Option<Wire> {
+    let refused = |why: String| tracing::info!(%from, why, "a connection was not let in");
+    let stream = match registered(stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::error!(%from, %error, "a session could not begin");
+            return None;
+        }
+    };
+    let Some(tls) = &shop.tls else { return Some(Wire::Plain(stream)) };
+    match tls.accept(stream, shop.first_message).await {
+        Ok(stream) => return Some(Wire::Tls(Box::new(stream))),
+        Err(Refused::InTheClear(stream)) => {
+            let message = TLS_ONLY.to_owned();
+            let error = ErrorMessage { code: Code::Version, message, voucher: None };
+            // What it has said is read, or closing would throw away our answer. A fresh socket takes
+            // one line; if not, it just closes.
+            let _ = stream.try_read(&mut [0; 1024]);
+            let _ = stream.try_write(&error.frame());
+            refused("it does not speak TLS".to_owned());
+        }
+        Err(Refused::Handshake(why)) => refused(why),
+    }
+    None
+}
+
 fn begin(
-    Guest { stream, id, offer, .. }: Guest,
+    (wire, id, offer): (Wire, u64, Arc<Offer>),
     shop: Shop,
+    silence_max: Duration,
     node: Addr<Node>,
-) -> Result<Addr<SessionActor<Selling>>, String> {
-    let randomness = randomness().map_err(|error| error.to_string())?;
+) -> Result<Addr<SessionActor<Selling>>, NoRandomness> {
+    let randomness = randomness()?;
     let item_bytes_max = offer.policy.item_bytes_max;
     let core = Seller::new(offer, randomness, now_ms());
     let side = Selling {
@@ -147,9 +188,7 @@ fn begin(
         asked: None,
         last_words: shop.last_words,
     };
-    let silence_max = Some(shop.first_message);
-    let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)
-        .map_err(|error| error.to_string())?;
+    let session = SessionActor::start_on(wire, core, side, shop.journal, Some(silence_max));
     shop.health.iter().for_each(|ledger| ledger.do_send(TellHealth(session.clone().recipient())));
     Ok(session)
 }

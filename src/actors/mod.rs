@@ -32,6 +32,7 @@ pub mod session;
 pub mod sight;
 pub mod trusting;
 pub mod watch;
+pub mod wire;
 mod writer;
 
 use sdpp_ledger::{Digest, Key, Ledger, LedgerId};

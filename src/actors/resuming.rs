@@ -5,7 +5,8 @@
 use crate::actors::buying::Buying;
 use crate::actors::node::{Find, Gone};
 use crate::actors::selling::Selling;
-use crate::actors::session::{Ctx, SessionActor, registered};
+use crate::actors::session::{Ctx, SessionActor};
+use crate::actors::wire::{Wire, registered};
 use crate::actors::{now_ms, random_key};
 use crate::journal::Reader;
 use crate::message::Code;
@@ -76,7 +77,7 @@ pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> R
     };
     ctx.spawn(connected.into_actor(actor).map(|line, actor, ctx| match line {
         Some(line) => {
-            actor.take_line(line, ctx);
+            actor.take_line(Wire::Plain(line), ctx);
             actor.tell(Input::Connected { encryption }, ctx);
         }
         None => {
@@ -104,7 +105,7 @@ impl Handler<Resume> for SessionActor<Selling> {
         let line = registered(line).map_err(|_| NotResumed { code: Code::Busy, why })?;
         self.core.resume(&claim, now_ms())?;
         tracing::info!(session = %claim.session, "the session goes on over another connection");
-        self.take_line(line, ctx);
+        self.take_line(Wire::Plain(line), ctx);
         self.drive(ctx);
         Ok(())
     }

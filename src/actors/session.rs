@@ -8,6 +8,7 @@
 use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
+use crate::actors::wire::Wire;
 use crate::actors::writer::Writer;
 use crate::journal::outbox::Ailment;
 use crate::journal::{JournalError, NewsKind, Write};
@@ -19,7 +20,8 @@ use actix::prelude::*;
 use sdpp_ledger::ChannelId;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
 
@@ -131,7 +133,7 @@ pub struct SessionActor<S: Side> {
     held: Option<Output>,
     writer: Writer,
     /// The connection, until the actor has started.
-    line: Option<TcpStream>,
+    wire: Option<Wire>,
     /// It is read until this is cancelled.
     reading: Option<SpawnHandle>,
     /// Another handle of the connection, while it may be another session's.
@@ -147,19 +149,15 @@ pub struct SessionActor<S: Side> {
 
 impl<S: Side> SessionActor<S> {
     /// Starts a session on a connection, whose peer may stay silent for `silence_max` at first.
-    /// Must be called on the arbiter that is to carry it.
-    ///
-    /// # Errors
-    /// When the operating system refuses to register the socket here.
+    /// Must be called on the arbiter that is to carry it, where the connection is registered.
     pub fn start_on(
-        stream: std::net::TcpStream,
+        wire: Wire,
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
         silence_max: Option<Duration>,
-    ) -> io::Result<Addr<Self>> {
-        let spare = if S::HANDS_OVER { Some(stream.try_clone()?) } else { None };
-        let line = registered(stream)?;
+    ) -> Addr<Self> {
+        let spare = if S::HANDS_OVER { wire.spare() } else { None };
         let actor = SessionActor {
             core,
             side: Some(side),
@@ -167,7 +165,7 @@ impl<S: Side> SessionActor<S> {
             session: None,
             held: None,
             writer: Writer::idle(),
-            line: Some(line),
+            wire: Some(wire),
             reading: None,
             spare,
             timer: None,
@@ -175,7 +173,7 @@ impl<S: Side> SessionActor<S> {
             silence: None,
             failed: false,
         };
-        Ok(actor.start())
+        actor.start()
     }
 
     /// Tells the core what happened, and does what it wants.
@@ -185,11 +183,21 @@ impl<S: Side> SessionActor<S> {
     }
 
     /// From here on this connection carries the session, and no other.
-    pub fn take_line(&mut self, line: TcpStream, ctx: &mut Ctx<S>) {
+    pub fn take_line(&mut self, wire: Wire, ctx: &mut Ctx<S>) {
         self.drop_line(ctx);
-        let (reader, writer) = line.into_split();
+        match wire {
+            Wire::Plain(stream) => self.carry(stream.into_split(), OwnedWriteHalf::forget, ctx),
+            Wire::Tls(stream) => self.carry(tokio::io::split(*stream), drop, ctx),
+        }
+    }
+
+    fn carry<R, W>(&mut self, (reader, writer): (R, W), leave: fn(W), ctx: &mut Ctx<S>)
+    where
+        R: AsyncRead + 'static,
+        W: AsyncWrite + Unpin + 'static,
+    {
         self.reading = Some(ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES)));
-        self.writer = Writer::start(writer);
+        self.writer = Writer::start(writer, leave);
     }
 
     /// The session has no connection any more: what still comes over it is nobody's.
@@ -356,18 +364,6 @@ async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
     }
 }
 
-/// A connection as an actor carries it. Must be called on the actor's arbiter.
-///
-/// # Errors
-/// When the operating system refuses to register the socket there.
-pub fn registered(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-    stream.set_nonblocking(true)?;
-    let stream = TcpStream::from_std(stream)?;
-    // Acks and payments are small, and somebody waits for each.
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// The first write that was refused, as a sentence.
 fn all_written(committed: Committed) -> Result<(), String> {
     let answers = committed.map_err(|error| error.to_string())?;
@@ -381,8 +377,8 @@ impl<S: Side> Actor for SessionActor<S> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Ctx<S>) {
-        if let Some(line) = self.line.take() {
-            self.take_line(line, ctx);
+        if let Some(wire) = self.wire.take() {
+            self.take_line(wire, ctx);
         }
         let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
         self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));

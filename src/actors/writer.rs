@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 /// How long the last bytes of a session may take to leave.
@@ -26,11 +25,21 @@ impl Writer {
         Writer { queue: None, unsent, task: None, stays_open }
     }
 
-    pub(super) fn start(half: OwnedWriteHalf) -> Self {
+    /// Writes to a connection; `leave` lets go of it as it is.
+    pub(super) fn start<W: AsyncWrite + Unpin + 'static>(half: W, leave: fn(W)) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
         let stays_open = Arc::<AtomicBool>::default();
-        let task = actix::spawn(write_out(half, receiver, unsent.clone(), stays_open.clone()));
+        let written = write_out(half, receiver, unsent.clone());
+        let is_left = stays_open.clone();
+        let task = actix::spawn(async move {
+            let Some(mut half) = written.await else { return };
+            if is_left.load(Ordering::Relaxed) {
+                return leave(half);
+            }
+            // Best effort: the peer may be gone already.
+            let _ = half.shutdown().await;
+        });
         Writer { queue: Some(queue), unsent, task: Some(task), stays_open }
     }
 
@@ -70,24 +79,21 @@ impl Writer {
     }
 }
 
-async fn write_out(
-    mut half: OwnedWriteHalf,
+/// Writes what is queued until no more will be; gives the connection back, unless it broke.
+async fn write_out<W: AsyncWrite + Unpin>(
+    mut half: W,
     mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
     unsent: Arc<AtomicUsize>,
-    stays_open: Arc<AtomicBool>,
-) {
+) -> Option<W> {
     while let Some(mut bytes) = queue.recv().await {
         while let Ok(more) = queue.try_recv() {
             bytes.extend_from_slice(&more);
         }
-        if half.write_all(&bytes).await.is_err() {
-            return;
+        // TLS keeps what the socket did not take until it is told to flush.
+        if half.write_all(&bytes).await.is_err() || half.flush().await.is_err() {
+            return None;
         }
         unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
-    if stays_open.load(Ordering::Relaxed) {
-        return half.forget();
-    }
-    // Best effort: the peer may be gone already.
-    let _ = half.shutdown().await;
+    Some(half)
 }

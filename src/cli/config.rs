@@ -137,6 +137,7 @@ fn offline(config: &Meant) -> Outcome {
             is_file(path).map_err(missing)?;
         }
     }
+    super::tls::check(config)?;
     for (name, currency) in &config.currencies {
         let key = config.ledgers.get(&currency.ledger).and_then(|ledger| ledger.key.as_ref());
         // Other keys show their account only when they are opened.

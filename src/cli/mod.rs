@@ -12,6 +12,7 @@ mod buy;
 mod config;
 mod demo;
 mod desk;
+mod dial;
 mod dispute;
 pub mod exit;
 mod fabric;
@@ -31,6 +32,7 @@ mod running;
 mod script;
 mod sell;
 mod status;
+mod tls;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use exit::{Exit, Failure, Outcome};

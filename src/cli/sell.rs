@@ -143,6 +143,7 @@ impl Selling {
             last_words: Default::default(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
+            tls: super::tls::sellers(config)?,
         };
         let least = config.journal.room_mb.saturating_mul(1 << 20);
         actix::spawn(room::watch(running.reader.clone(), node.clone(), least));

@@ -225,6 +225,24 @@ pub(super) struct SellerFile {
     pub fail_over: Option<bool>,
     #[serde(default)]
     pub trust: TrustFile,
+    pub tls: Option<SellerTlsFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SellerTlsFile {
+    pub certificate: Option<PathBuf>,
+    pub key: Option<SecretText>,
+    pub client_roots: Option<PathBuf>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BuyerTlsFile {
+    pub roots: Option<PathBuf>,
+    pub name: Option<String>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<SecretText>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -296,6 +314,9 @@ pub(super) struct BuyerFile {
     pub reclaim_after_s: Option<u64>,
     pub fail_over_after_s: Option<u64>,
     pub rate_slack_permille: Option<u64>,
+    pub tls: Option<BuyerTlsFile>,
+    #[serde(default)]
+    pub tls_at: BTreeMap<String, BuyerTlsFile>,
 }
 
 #[derive(serde::Deserialize)]

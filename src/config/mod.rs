@@ -6,10 +6,12 @@
 //! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
 mod endpoint;
+mod error;
 mod fabric;
 mod file;
 mod iota;
 pub mod ledgers;
+mod pem;
 mod place;
 mod policy;
 mod rate;
@@ -17,13 +19,16 @@ mod resolve;
 mod shown;
 mod taken;
 pub mod templates;
+mod tls;
 
 pub use endpoint::EndpointFrom;
+pub use error::ConfigError;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
 pub use policy::{Settlement, Trust};
 pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
 pub use taken::{CurrencyLimits, SpecialPrice};
+pub use tls::{BuyerTls, PapersFrom, SellerTls};
 
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
@@ -31,7 +36,6 @@ use crate::terms::{CountsWhen, Method};
 use sdpp_ledger::{Account, Amount, Asset, PublicKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -284,6 +288,9 @@ pub struct Seller {
     pub fail_over: bool,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
+    /// How it speaks TLS; in the clear where this is `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<SellerTls>,
 }
 
 /// What is sold under one name.
@@ -320,6 +327,12 @@ pub struct Buyer {
     pub fail_over_after_s: Option<u64>,
     /// By how many thousandths the rate of that currency may then be above the menu's; at most 1,000.
     pub rate_slack_permille: u64,
+    /// How TLS is spoken to sellers that are dialled so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<BuyerTls>,
+    /// The same for single sellers, by the address that they are dialled at, in place of that.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tls_at: BTreeMap<String, BuyerTls>,
 }
 
 /// How much may be spent in one currency.
@@ -436,34 +449,6 @@ impl Config {
         // keys; paths are UTF-8, which `parse` saw to.
         #[allow(clippy::expect_used)]
         toml::to_string(self).expect("a config is TOML")
-    }
-}
-
-/// What is wrong with a config, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1; `None` where the file could not be read.
-    pub line: Option<usize>,
-    /// The key, with dots; empty at the top.
-    pub key: String,
-    /// What is wrong and what to write instead. Never a secret.
-    pub what: String,
-}
-
-impl std::error::Error for ConfigError {}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        write!(f, ": {}", self.what)
     }
 }
 

@@ -63,6 +63,8 @@ mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;
 mod spending;
+#[cfg(feature = "tls")]
+mod tls;
 mod trade;
 mod trust;
 mod watch;

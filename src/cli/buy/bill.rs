@@ -8,8 +8,10 @@ use crate::actors::funds::lack;
 use crate::actors::now_ms;
 use crate::audit::Spent;
 use crate::cli::book::Book;
+use crate::cli::dial::host_port;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::holdings::named;
+use crate::cli::tls::Believing;
 use crate::cli::{menu, out};
 use crate::config::ledgers::{Keyring, Opened};
 use crate::config::{Buyer as BuyerConfig, Config, Spending};
@@ -83,10 +85,8 @@ pub(super) async fn show(ask: &Buy, config: &Config, buyer: &BuyerConfig) -> Out
     let (known, spending) = (seller_key(ask, buyer)?, spending(ask, buyer)?);
     let mut keys = Keyring::default();
     let signer = keys.open(&config.identity)?.public();
-    let address = ask.address.clone();
-    let asking = move || menu::ask(&address, MENU_WAIT, Some(signer));
-    let asked = tokio::task::spawn_blocking(asking).await;
-    let menu = asked.map_err(|error| Failure::new(Exit::Failed, error))??;
+    let believing = Believing::of(buyer, host_port(&ask.address));
+    let menu = menu::ask(&ask.address, &believing, MENU_WAIT, Some(signer)).await?;
     let opened = open(config, &spending, &mut keys).await;
     let mut book = Book::find(&config.journal.dir)?;
     let spent = match &mut book {

@@ -4,17 +4,20 @@ mod bill;
 mod spending;
 
 use super::desk::{BuyersDesk, Desk};
+use super::dial::{dial, host_port};
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::out;
 use super::remainders::Teller;
 use super::running::{Running, Signals, in_system};
+use super::tls::Believing;
 use crate::actors::asking::Asking;
 use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
 use crate::actors::session::{Ended, SessionActor, Stop};
+use crate::actors::wire::Wire;
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spending};
@@ -28,7 +31,6 @@ use sdpp_ledger::{Amount, LedgerId, PublicKey};
 use serde_json::json;
 pub(super) use spending::pinned;
 use spending::spending;
-use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -51,7 +53,7 @@ const REMAINDERS_TOLD: usize = 5;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sdpp buy 127.0.0.1:9620 cpu_load 60 --config buyer.toml")]
 pub(super) struct Buy {
-    /// Where the seller listens, HOST:PORT.
+    /// Where the seller listens, HOST:PORT, or tls://HOST:PORT for one that speaks TLS.
     #[arg(value_name = "ADDR")]
     address: String,
     /// What to buy; `sdpp menu ADDR` shows what there is.
@@ -234,21 +236,17 @@ pub(super) async fn start(
     wish: Wish,
     running: &Running,
 ) -> Outcome<Session> {
-    let failed = |error: io::Error| {
-        if error.kind() == io::ErrorKind::InvalidInput {
-            return Failure::usage(format!("{address:?} is no HOST:PORT"));
-        }
-        let hint = "is the seller running there?";
-        Failure::new(Exit::Failed, format!("cannot connect to {address}: {error}: {hint}"))
-    };
     let unsafe_system = |error: crate::actors::NoRandomness| Failure::new(Exit::Failed, error);
     let records = config.records.as_ref();
     let records = records.map(|records| running.id(&records.ledger)).transpose()?;
-    let policy = policy(config, records);
+    let mut policy = policy(config, records);
     let patience = Duration::from_millis(policy.patience_ms);
-    let connected = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await;
-    let stream = connected.unwrap_or_else(|late| Err(late.into())).map_err(failed)?;
-    let stream = stream.into_std().map_err(failed)?;
+    let believing = config.buyer.as_ref().map(|buyer| Believing::of(buyer, host_port(address)));
+    let wire = dial(address, &believing.unwrap_or_default(), patience).await?;
+    if let Wire::Tls(_) = wire {
+        // Its state has one owner, so it is no other connection's.
+        policy.resume_ms = None;
+    }
     let randomness = BuyerRandomness {
         encryption: random_key().map_err(unsafe_system)?,
         nonce: random_digest().map_err(unsafe_system)?,
@@ -271,8 +269,7 @@ pub(super) async fn start(
         asked: Default::default(),
         dialing: Dialing::to(address),
     };
-    let actor = SessionActor::start_on(stream, core, side, running.journal.clone(), None);
-    let actor = actor.map_err(failed)?;
+    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), None);
     for ledger in running.actors.values() {
         ledger.do_send(TellHealth(actor.clone().recipient()));
     }
@@ -369,7 +366,10 @@ fn tell_left(teller: &Teller<'_>, left: &[Remainder]) {
 /// Whose menu is believed: the key that was given, or the config's, or anybody's where that was
 /// said aloud.
 fn seller_key(ask: &Buy, buyer: &BuyerConfig) -> Outcome<Option<PublicKey>> {
-    let known = ask.seller.or_else(|| buyer.sellers.get(&ask.address).copied());
+    // The same seller, whether it is reached under TLS or not.
+    let pinned = [ask.address.as_str(), host_port(&ask.address)];
+    let pinned = pinned.iter().find_map(|address| buyer.sellers.get(*address).copied());
+    let known = ask.seller.or(pinned);
     if known.is_some() || ask.trust_on_first_use || buyer.trust_on_first_use {
         return Ok(known);
     }

@@ -1,18 +1,12 @@
 //! Channels of Hyperledger Fabric: reached through their gateway, which signs for us.
 
 use super::{Asks, OpenError, Transaction};
-use crate::config::{EndpointFrom, Fabric, LoginFrom};
+use crate::config::{EndpointFrom, Fabric, LoginFrom, pem};
 use crate::keystore::KeystoreError;
 use sdpp_ledger::{Account, Amount, Asset, Endpoint, LedgerError};
 use sdpp_ledger_fabric::{FabricLedger, Login, Settings, Tls};
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
-
-/// The largest PEM file that is read, in bytes: room for every authority of a large consortium.
-const PEM_BYTES_MAX: u64 = 256 * 1024;
 
 /// Reaches the gateway, and sees that the chaincode behind it is the one that is meant.
 pub(super) async fn connect(
@@ -115,10 +109,10 @@ fn login(from: &LoginFrom) -> Result<Login, KeystoreError> {
 }
 
 fn tls(fabric: &Fabric) -> Result<Tls, KeystoreError> {
-    let authorities = fabric.tls_ca.as_deref().map(read_pem).transpose()?;
+    let authorities = fabric.tls_ca.as_deref().map(pem::read).transpose()?;
     let identity = match &fabric.tls {
         Some(tls) => {
-            let (certificate, key) = (read_pem(&tls.tls_certificate)?, tls.tls_key.read()?);
+            let (certificate, key) = (pem::read(&tls.tls_certificate)?, tls.tls_key.read()?);
             // With room for both, so that no copy of the key is left behind by growth.
             let mut identity =
                 Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.len()));
@@ -130,19 +124,6 @@ fn tls(fabric: &Fabric) -> Result<Tls, KeystoreError> {
         None => None,
     };
     Ok(Tls { authorities, identity })
-}
-
-/// Certificates are no secret: anybody may read the file.
-fn read_pem(path: &Path) -> Result<Vec<u8>, KeystoreError> {
-    let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes));
-    let failed = |error| KeystoreError::Io { what: "read", path: path.to_owned(), error };
-    read.map_err(failed)?;
-    if bytes.len() as u64 > PEM_BYTES_MAX {
-        return Err(failed(std::io::Error::other("it is too large for certificates")));
-    }
-    Ok(bytes)
 }
 
 impl From<sdpp_ledger_fabric::TxView> for Transaction {

@@ -13,6 +13,7 @@ mod rate;
 mod role;
 mod secret;
 mod taken;
+mod tls;
 mod topic;
 mod value;
 
@@ -45,13 +46,14 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         ledger::currency(name, currency, &ledgers, is_seller, base)
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
-    let seller = written.seller.map(|seller| role::seller(seller, &currencies)).transpose()?;
+    let seller =
+        written.seller.map(|seller| role::seller(seller, &currencies, base)).transpose()?;
     let roles = (seller.as_ref(), written.buyer.is_some());
     let settlement = policy::settlement(written.settlement, roles, &currencies)?;
     let peers = peers::peers(written.peers)?;
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
-    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies)).transpose()?;
+    let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies, base)).transpose()?;
     let room_mb = within(&["journal", "room_mb"], written.journal.room_mb, 1..=1 << 20)?;
     let config = Config {
         identity,

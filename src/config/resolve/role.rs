@@ -4,11 +4,13 @@ use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
 use super::super::{Buyer, CurrencyConfig, Seller, Spending};
 use super::Outcome;
 use super::policy;
+use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// The longest life of a menu, which the protocol sets.
 const RESUME_S: RangeInclusive<u64> = 0..=86_400;
@@ -27,6 +29,7 @@ pub(super) const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 pub(super) fn seller(
     written: SellerFile,
     currencies: &BTreeMap<String, CurrencyConfig>,
+    base: &Path,
 ) -> Outcome<Seller> {
     let at = |key: &'static str| ["seller", key];
     let default_currency = match written.default_currency {
@@ -66,7 +69,7 @@ pub(super) fn seller(
             written.patience_ms.unwrap_or(30_000),
             PATIENCE_MS,
         )?,
-        resume_s: within(&at("resume_s"), written.resume_s.unwrap_or(0), RESUME_S)?,
+        resume_s: resume_s(written.resume_s.unwrap_or(0), written.tls.is_some())?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
         redeem_above: redeem_above(written.redeem_above, currencies)?,
@@ -74,7 +77,17 @@ pub(super) fn seller(
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
         fail_over: written.fail_over.unwrap_or(false),
         trust,
+        tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
+}
+
+fn resume_s(resume_s: u64, has_tls: bool) -> Outcome<u64> {
+    let at = ["seller", "resume_s"];
+    if resume_s > 0 && has_tls {
+        let what = "a session under TLS ends with its connection: remove this, or [seller.tls]";
+        return Err(wrong(&at, what));
+    }
+    within(&at, resume_s, RESUME_S)
 }
 
 fn credit_up_to(
@@ -115,6 +128,7 @@ fn redeem_above(
 pub(super) fn buyer(
     written: BuyerFile,
     currencies: &BTreeMap<String, CurrencyConfig>,
+    base: &Path,
 ) -> Outcome<Buyer> {
     let mut spendings: Vec<Spending> = Vec::new();
     for (index, one) in written.currencies.into_iter().enumerate() {
@@ -150,6 +164,8 @@ pub(super) fn buyer(
             written.rate_slack_permille.unwrap_or(50),
             0..=1_000,
         )?,
+        tls: written.tls.map(|one| tls::buyer(&["buyer", "tls"], one, base)).transpose()?,
+        tls_at: tls::by_address(written.tls_at, base)?,
     })
 }
 
