@@ -1047,6 +1047,15 @@ const BUYERS_TLS: &str = "[buyer.tls]\nroots = \"authorities.pem\"\nname = \"sho
 const SELLERS_TLS: &str = "[seller.tls]\ncertificate = \"shop.pem\"\n\
     key = \"file:shop.key\"\nclient_roots = \"members.pem\"\n[topics.cpu_load]";
 
+#[cfg(feature = "tls")]
+#[test]
+fn a_session_under_tls_ends_with_its_connection_and_a_config_that_says_otherwise_is_told() {
+    let resumes = format!("resume_s = 30\n{SELLERS_TLS}");
+    let error = parse(&changed("[topics.cpu_load]", &resumes)).unwrap_err();
+    assert_eq!(error.key, "seller.resume_s", "{error}");
+    assert!(error.what.contains("remove this, or [seller.tls]"), "{error}");
+}
+
 #[cfg(not(feature = "tls"))]
 #[test]
 fn a_program_without_tls_says_so() {
