@@ -27,6 +27,15 @@ pub(super) struct FileConfig {
     pub peers: BTreeMap<String, String>,
     #[serde(default)]
     pub limits: super::Limits,
+    #[serde(default)]
+    pub admin: AdminFile,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    pub health: Option<String>,
+    pub obligations_old_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -210,6 +219,7 @@ pub(super) struct SellerFile {
     pub patience_ms: Option<u64>,
     pub menu_ttl_s: Option<u64>,
     pub outage_s: Option<u64>,
+    pub drain_s: Option<u64>,
     #[serde(default)]
     pub redeem_above: BTreeMap<String, Units>,
     pub redeem_every_s: Option<u64>,
