@@ -381,6 +381,21 @@ impl<S: Side> Handler<Over> for SessionActor<S> {
     }
 }
 
+/// A fault that tests plant.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Break;
+
+#[cfg(test)]
+impl<S: Side> Handler<Break> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Ctx<S>) {
+        panic!("a planted fault");
+    }
+}
+
 /// Bytes on their way out, in a task of their own: a peer that reads slowly must not keep us from
 /// reading.
 struct Writer {
