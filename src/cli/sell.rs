@@ -77,15 +77,15 @@ async fn sell(config: Config) -> Outcome {
         failure = running.stopped() => return Err(failure),
     }
     let at_most = Duration::from_secs(seller_of(&config)?.drain_s);
-    tokio::select! {
-        ended = selling.end(&running, at_most) => ended?,
+    let ended = tokio::select! {
+        ended = selling.end(&running, at_most) => ended,
         () = signals.next() => {
             let why = "ended at once: what is open goes on at the next start";
             return Err(Failure::new(Exit::Failed, why));
         }
         failure = running.stopped() => return Err(failure),
-    }
-    running.written().await
+    };
+    running.written().await.and(ended)
 }
 
 /// A seller that listens.

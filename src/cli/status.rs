@@ -112,6 +112,9 @@ fn show(status: &Value) -> Outcome {
             ))?;
         }
     }
+    for (name, part) in status["parts"].as_object().into_iter().flatten() {
+        out::line(format_args!("broke     {name}: {} times since the start", part["broke"]))?;
+    }
     for one in status["left_out"].as_array().into_iter().flatten() {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
         out::line(format_args!("off menu  {currency} by {method}: {why}"))?;
