@@ -5,6 +5,8 @@
 //! connection. Everything is bounded: connections, lines, and how long either side waits. It
 //! knows no node: whoever serves brings a handler.
 
+pub mod health;
+
 use crate::journal::{Answer, Made, Query, prune};
 use crate::message::{Base64, Complaint};
 use crate::terms::SessionId;

@@ -119,6 +119,7 @@ fn what_is_left_out_has_the_default_that_the_example_states() {
         .replace("granularity = 10\ncredit_windows = 1\nsignature_required = true\n", "")
         .replace("patience_ms = 30000\nmenu_ttl_s = 600\n", "")
         .replace("outage_s = 300\n", "")
+        .replace("drain_s = 60\n", "")
         .replace("default_currency = \"SDP\"\n", "")
         .replace("batch = \"each\" ", "#")
         .replace("anchor = \"before\" ", "#");
@@ -342,6 +343,27 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "granularity = -1",
         "seller.granularity",
         "invalid value",
+    ),
+    (
+        "drain_s = 60",
+        "drain_s = 1000000",
+        "drain_s = 1000000",
+        "seller.drain_s",
+        "write 0 to 172800",
+    ),
+    (
+        "# health = \"127.0.0.1:9630\"",
+        "health = \"0.0.0.0:9630\"",
+        "health = \"0.0.0.0:9630\"",
+        "admin.health",
+        "can be reached by others",
+    ),
+    (
+        "obligations_old_s = 86400",
+        "obligations_old_s = 0",
+        "obligations_old_s = 0",
+        "admin.obligations_old_s",
+        "write 1 to 2592000",
     ),
     (
         "outage_s = 300",

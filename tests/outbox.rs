@@ -6,6 +6,7 @@
 use actix::prelude::*;
 use async_trait::async_trait;
 use sdpp::actors::journal::{Commit, JournalActor};
+use sdpp::actors::keeper::Keeper;
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::journal::obligation::State;
@@ -207,7 +208,8 @@ fn live(desk: &Arc<Desk>, story: impl AsyncFnOnce(&Addr<JournalActor>, &Reader))
             backoff_base_ms: 3_600_000,
             backoff_max_ms: 3_600_000,
         };
-        LedgerActor::start_for(desk.clone(), policy, reader.clone(), journal.clone());
+        let (desk, keeper) = (desk.clone(), Keeper::default());
+        LedgerActor::start_for(&keeper, desk, policy, reader.clone(), journal.clone());
         story(&journal, &reader).await;
     });
     arbiter.stop();

@@ -6,6 +6,7 @@
 use actix::{Addr, Arbiter, System};
 use sdpp::actors::busy::Busy;
 use sdpp::actors::journal::{Commit, JournalActor};
+use sdpp::actors::keeper::Keeper;
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::actors::reclaim::{self, Policy, ReclaimActor, Reclaiming};
 use sdpp::actors::watch::{self, WatchActor};
@@ -90,9 +91,10 @@ impl Place {
             let journal = Journal::open(&self.dir.path().join("journal"), key(1).public()).unwrap();
             let (journal, reader) = JournalActor::start_on(&arbiter, journal);
             let ledger: Arc<dyn Ledger> = Arc::new(self.ledger(1));
+            let keeper = Keeper::default();
             if life != Life::WithoutOutbox {
                 let (ledger, reader) = (ledger.clone(), reader.clone());
-                LedgerActor::start_for(ledger, policy(), reader, journal.clone());
+                LedgerActor::start_for(&keeper, ledger, policy(), reader, journal.clone());
             }
             let all: BTreeMap<LedgerId, Arc<dyn Ledger>> = [(ledger.id().clone(), ledger)].into();
             let (ledgers, busy) = (Arc::new(all), Busy::default());
@@ -100,7 +102,7 @@ impl Place {
                 let (every, at_most) = (Duration::from_millis(1), Duration::from_millis(4));
                 let outage = Duration::from_secs(300);
                 let pace = watch::Pace { every, at_most, outage };
-                WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace);
+                WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
             }
             let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy };
             story(self, &Process { journal, reclaiming }).await
@@ -350,7 +352,7 @@ fn an_actor_of_a_long_life_does_both_steps_by_itself() {
         buyer.opens(place).await;
         let (first, every) = (Duration::ZERO, Duration::from_millis(1));
         let pace = reclaim::Pace { first, every };
-        ReclaimActor::start_with(buyer.reclaiming.clone(), at_once(), pace);
+        ReclaimActor::start_with(&Keeper::default(), buyer.reclaiming.clone(), at_once(), pace);
         until(|| buyer.row(place).ready_ms.is_some()).await;
         place.passes(place.grace()).await;
         until(|| buyer.row(place).is_over).await;

@@ -27,20 +27,48 @@ pub fn ends(
         let Some((last, _)) = sessions.last() else { return Ok(ends) };
         after = Some(*last);
         for (id, session) in sessions.iter().filter(|(_, session)| session.ended.is_none()) {
-            let mut owed = match session.role {
-                Role::Seller => redeem(journal, ledgers, *id)?,
-                Role::Buyer => Vec::new(),
-            };
-            let last = owed.pop().map(|(_, owed)| owed);
-            ends.extend(owed.into_iter().map(|(channel, owed)| {
-                let record = Box::new(Record::Redeeming { channel, owed });
-                Write::Append { session: Some(*id), record }
-            }));
-            let why = INTERRUPTED.to_owned();
-            let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed: last };
-            ends.push(Write::Append { session: Some(*id), record: Box::new(record) });
+            ends.extend(of(journal, ledgers, *id, session.role)?);
         }
     }
+}
+
+/// The end of one session, where it has none.
+///
+/// # Errors
+/// As all of [`Reader`]'s methods.
+pub fn end(
+    journal: &Reader,
+    ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    id: SessionId,
+) -> Result<Vec<Write>, JournalError> {
+    match journal.session(&id)? {
+        Some(session) if session.ended.is_none() => of(journal, ledgers, id, session.role),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn of(
+    journal: &Reader,
+    ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    id: SessionId,
+    role: Role,
+) -> Result<Vec<Write>, JournalError> {
+    let mut owed = match role {
+        Role::Seller => redeem(journal, ledgers, id)?,
+        Role::Buyer => Vec::new(),
+    };
+    let last = owed.pop().map(|(_, owed)| owed);
+    let mut ends: Vec<Write> = owed
+        .into_iter()
+        .map(|(channel, owed)| {
+            let record = Box::new(Record::Redeeming { channel, owed });
+            Write::Append { session: Some(id), record }
+        })
+        .collect();
+    let why = INTERRUPTED.to_owned();
+    let record = Record::Ended { end: End::Broken, why, evidence: Vec::new(), owed: last };
+    ends.push(Write::Append { session: Some(id), record: Box::new(record) });
+    Ok(ends)
 }
 
 /// What a seller's session has left behind that a kill ended.

@@ -155,6 +155,21 @@ impl JournalActor {
     }
 }
 
+/// A fault that tests plant.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Break;
+
+#[cfg(test)]
+impl Handler<Break> for JournalActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Context<Self>) {
+        panic!("a planted fault");
+    }
+}
+
 impl Actor for JournalActor {
     type Context = Context<Self>;
 }

@@ -6,6 +6,7 @@
 //! when a turn ends. All that wait there lead to one plan.
 
 use crate::actors::journal::{Commit, JournalActor, Serve, Wake};
+use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::now_ms;
 use crate::journal::Reader;
 use crate::journal::outbox::{
@@ -13,7 +14,7 @@ use crate::journal::outbox::{
 };
 use actix::prelude::*;
 use sdpp_ledger::{Ledger, LedgerId, Reference};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A ledger's actor.
@@ -28,9 +29,11 @@ pub struct LedgerActor {
     health: Health,
     /// What was told of it last.
     ailment: Option<Ailment>,
-    /// Who wants to be told, while they live.
-    hearers: Vec<Recipient<Ailing>>,
+    hearers: Hearers,
 }
+
+/// Who wants to be told how a ledger is, while they live; the next life of its actor knows the same.
+type Hearers = Arc<Mutex<Vec<Recipient<Ailing>>>>;
 
 /// Whether a ledger is well: what is wrong with it, if anything is.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
@@ -72,28 +75,27 @@ const JOURNAL_AGAIN_MS: u64 = 1_000;
 const LISTEN_AGAIN_MS: u64 = 1_000;
 
 impl LedgerActor {
-    /// Starts the actor for the account of `ledger`; it goes on with whatever is open.
+    /// Starts the actor for the account of `ledger`, and has it kept; it goes on with whatever is
+    /// open.
     pub fn start_for(
+        keeper: &Keeper,
         ledger: Arc<dyn Ledger>,
         policy: Policy,
         reader: Reader,
         journal: Addr<JournalActor>,
-    ) -> Addr<LedgerActor> {
-        let outbox = Outbox::new(ledger.as_ref(), policy);
-        let (is_planning, timer, health) = (false, None, Health::default());
-        let (ailment, hearers) = (None, Vec::new());
-        LedgerActor {
-            ledger,
-            outbox,
-            reader,
-            journal,
-            is_planning,
-            timer,
-            health,
-            ailment,
-            hearers,
-        }
-        .start()
+    ) -> Kept<LedgerActor> {
+        let hearers = Hearers::default();
+        keeper.actor(format!("ledger {}", ledger.id()), move || LedgerActor {
+            ledger: ledger.clone(),
+            outbox: Outbox::new(ledger.as_ref(), policy.clone()),
+            reader: reader.clone(),
+            journal: journal.clone(),
+            is_planning: false,
+            timer: None,
+            health: Health::default(),
+            ailment: None,
+            hearers: hearers.clone(),
+        })
     }
 
     /// Has a plan made after all that waits in the mailbox by then.
@@ -190,11 +192,19 @@ impl LedgerActor {
         let (ailment, at_ms) = self.health.ailment(now_ms(), AILING_MS);
         if ailment != self.ailment {
             self.ailment = ailment;
-            let ailing = self.ailing();
-            self.hearers.retain(Recipient::connected);
-            self.hearers.iter().for_each(|hearer| hearer.do_send(ailing.clone()));
+            self.tell_hearers();
         }
         at_ms
+    }
+
+    fn tell_hearers(&self) {
+        let (ailing, mut hearers) = (self.ailing(), self.hearers());
+        hearers.retain(Recipient::connected);
+        hearers.iter().for_each(|hearer| hearer.do_send(ailing.clone()));
+    }
+
+    fn hearers(&self) -> MutexGuard<'_, Vec<Recipient<Ailing>>> {
+        self.hearers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ailing(&self) -> Ailing {
@@ -236,6 +246,8 @@ impl Actor for LedgerActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let (ledger, recipient) = (self.ledger.id().clone(), ctx.address().recipient());
         self.journal.do_send(Serve { ledger, recipient });
+        // What an earlier life told them may be over, and is told again if it is not.
+        self.tell_hearers();
         self.listen(ctx);
     }
 }
@@ -273,7 +285,8 @@ impl Handler<TellHealth> for LedgerActor {
             hearer.do_send(self.ailing());
         }
         // Sessions come and go, and a ledger may be well for years.
-        self.hearers.retain(Recipient::connected);
-        self.hearers.push(hearer);
+        let mut hearers = self.hearers();
+        hearers.retain(Recipient::connected);
+        hearers.push(hearer);
     }
 }

@@ -1,16 +1,17 @@
 //! The listener: takes connections and starts a session for each, on the arbiters in turn. It
 //! serves strangers, so it counts: so many connections in all, so many from one address.
 //!
-//! No mailbox is used: it is one loop, and ends with its node.
+//! No mailbox is used: it is one loop, and goes on as long as the process does.
 
 use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
-use crate::actors::ledger::TellHealth;
+use crate::actors::keeper::{Keeper, Kept};
+use crate::actors::ledger::{LedgerActor, TellHealth};
 use crate::actors::node::{Gone, Join, Node, Started};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::LastWords;
-use crate::actors::selling::{Feed, Selling};
+use crate::actors::selling::{Feed, Place, Selling};
 use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
 use crate::actors::trusting::Trusting;
@@ -51,7 +52,7 @@ pub struct Shop {
     /// What is out unsecured.
     pub credit: CreditBook,
     /// Who knows how well our ledgers are.
-    pub health: Vec<Recipient<TellHealth>>,
+    pub health: Vec<Kept<LedgerActor>>,
     /// How buyers are trusted, and what settling costs.
     pub trusting: Trusting,
     /// How long a new connection may stay silent.
@@ -66,12 +67,28 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// What is said to who does not speak TLS to a seller that speaks nothing else.
 const TLS_ONLY: &str = "this seller speaks TLS alone: dial tls://HOST:PORT";
 
-/// Takes connections until the node is gone.
-pub async fn listen(
+/// What strangers are told while what keeps their places is started again.
+const BROKE: &str = "this seller takes no connection just now: come again in a moment";
+
+/// Takes connections, and is kept.
+pub fn listen(
+    keeper: &Keeper,
     listener: TcpListener,
     shop: Shop,
-    node: Addr<Node>,
+    node: Kept<Node>,
     arbiters: Vec<ArbiterHandle>,
+) {
+    let (listener, arbiters) = (Arc::new(listener), Arc::new(arbiters));
+    keeper.keep("listener", move || {
+        Some(take_all(listener.clone(), shop.clone(), node.clone(), arbiters.clone()))
+    });
+}
+
+async fn take_all(
+    listener: Arc<TcpListener>,
+    shop: Shop,
+    node: Kept<Node>,
+    arbiters: Arc<Vec<ArbiterHandle>>,
 ) {
     let mut next = arbiters.iter().cycle();
     loop {
@@ -92,7 +109,7 @@ pub async fn listen(
                 continue;
             }
         };
-        match node.send(Join { from: peer.ip() }).await {
+        match node.addr().send(Join { from: peer.ip() }).await {
             Ok(Ok(id)) => {
                 if let Some(arbiter) = next.next() {
                     let guest = Guest { stream, from: peer.ip(), id, offer };
@@ -100,7 +117,7 @@ pub async fn listen(
                 }
             }
             Ok(Err(full)) => turn_away(&stream, &full),
-            Err(_) => return,
+            Err(_) => turn_away(&stream, BROKE),
         }
     }
 }
@@ -114,23 +131,28 @@ struct Guest {
     offer: Arc<Offer>,
 }
 
-fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Addr<Node>) {
-    arbiter.spawn(async move {
+fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Kept<Node>) {
+    let (id, giving_back) = (guest.id, node.clone());
+    let is_begun = arbiter.spawn(async move {
         let Guest { stream, from, id, offer } = guest;
         let began = Instant::now();
         let Some(wire) = let_in(stream, from, &shop).await else {
-            return node.do_send(Gone { id });
+            return node.addr().do_send(Gone { id });
         };
         // What the handshake took, it took of the time for the first message.
         let silence_max = shop.first_message.saturating_sub(began.elapsed());
         match begin((wire, id, offer), shop, silence_max, node.clone()) {
-            Ok(session) => node.do_send(Started { id, session }),
+            Ok(session) => node.addr().do_send(Started { id, session }),
             Err(error) => {
                 tracing::error!(%from, %error, "a session could not begin");
-                node.do_send(Gone { id });
+                node.addr().do_send(Gone { id });
             }
         }
     });
+    if !is_begun {
+        tracing::error!("a session could not begin: its thread has ended");
+        giving_back.addr().do_send(Gone { id });
+    }
 }
 
 /// What carries the session, when the buyer has done what TLS asks for; `None` where it is not let in.
@@ -164,14 +186,14 @@ fn begin(
     (wire, id, offer): (Wire, u64, Arc<Offer>),
     shop: Shop,
     silence_max: Duration,
-    node: Addr<Node>,
+    node: Kept<Node>,
 ) -> Result<Addr<SessionActor<Selling>>, NoRandomness> {
     let randomness = randomness()?;
     let item_bytes_max = offer.policy.item_bytes_max;
     let core = Seller::new(offer, randomness, now_ms());
+    let (reader, journal) = (shop.reader.clone(), shop.journal.clone());
     let side = Selling {
-        id,
-        node,
+        place: Place { id, node, ledgers: shop.ledgers.clone(), reader, journal, session: None },
         topics: shop.topics,
         item_bytes_max,
         ledgers: shop.ledgers,
@@ -189,7 +211,9 @@ fn begin(
         last_words: shop.last_words,
     };
     let session = SessionActor::start_on(wire, core, side, shop.journal, Some(silence_max));
-    shop.health.iter().for_each(|ledger| ledger.do_send(TellHealth(session.clone().recipient())));
+    for ledger in &shop.health {
+        ledger.addr().do_send(TellHealth(session.clone().recipient()));
+    }
     Ok(session)
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One actor, one file: the [`journal`] (one, on a thread of its own), a [`ledger`] actor for each
 //! signing account and a [`watch`] over its channels, one that [`reclaim`]s what is left in them, a [`session`] for each connection, the [`listener`] that makes them, and the
-//! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
+//! [`node`] that knows them all. The [`keeper`] starts again what breaks. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
 mod alarm;
@@ -18,6 +18,7 @@ mod funding;
 pub mod funds;
 pub mod interrupted;
 pub mod journal;
+pub mod keeper;
 pub mod ledger;
 pub mod listener;
 pub mod node;

@@ -4,6 +4,7 @@
 //! Mailbox: actix's default of 16 for those who wait; sessions write past it, one message each when
 //! they begin and end, and one when what their buyer asks for changes.
 
+use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ended, SessionActor, Stop};
 use crate::message::Reason;
@@ -12,6 +13,7 @@ use crate::terms::SessionId;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// How many connections there may be.
@@ -24,7 +26,10 @@ pub struct Room {
 }
 
 /// The node.
-pub struct Node {
+pub struct Node(Arc<Mutex<Guests>>);
+
+/// All that a node knows; its next life knows the same.
+struct Guests {
     room: Room,
     next_id: u64,
     connections: BTreeMap<u64, Connection>,
@@ -121,7 +126,7 @@ pub struct Short(pub Option<String>);
 pub struct Count;
 
 /// How many there are.
-#[derive(Debug, Clone, PartialEq, Eq, MessageResponse)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, MessageResponse)]
 pub struct Crowd {
     /// Connections, with a session or before one.
     pub connections: usize,
@@ -129,12 +134,14 @@ pub struct Crowd {
     pub ended: u64,
     /// Why no order can be taken just now.
     pub short: Option<String>,
+    /// No more are taken.
+    pub is_draining: bool,
 }
 
 impl Node {
-    /// A node with so much room.
-    pub fn new(room: Room) -> Self {
-        Node {
+    /// Starts a node with so much room, and has it kept.
+    pub fn start_with(keeper: &Keeper, room: Room) -> Kept<Node> {
+        let guests = Arc::new(Mutex::new(Guests {
             room,
             next_id: 0,
             connections: BTreeMap::new(),
@@ -142,6 +149,22 @@ impl Node {
             draining: None,
             short: None,
             ended: 0,
+        }));
+        keeper.actor("node", move || Node(guests.clone()))
+    }
+
+    fn guests(&self) -> MutexGuard<'_, Guests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Guests {
+    /// Forgets those who left while nobody took note.
+    fn forget_gone(&mut self) {
+        let is_gone = |one: &Connection| one.session.as_ref().is_some_and(|s| !s.connected());
+        let gone = self.connections.iter().filter(|(_, one)| is_gone(one));
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.forget(id);
         }
     }
 
@@ -192,13 +215,17 @@ impl Node {
 
 impl Actor for Node {
     type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Context<Self>) {
+        self.guests().forget_gone();
+    }
 }
 
 impl Handler<Join> for Node {
     type Result = Result<u64, String>;
 
     fn handle(&mut self, Join { from }: Join, _: &mut Context<Self>) -> Self::Result {
-        self.join(from)
+        self.guests().join(from)
     }
 }
 
@@ -206,10 +233,11 @@ impl Handler<Started> for Node {
     type Result = ();
 
     fn handle(&mut self, Started { id, session }: Started, _: &mut Context<Self>) {
-        if self.draining.is_some() || self.short.is_some() {
+        let mut guests = self.guests();
+        if guests.draining.is_some() || guests.short.is_some() {
             session.do_send(Stop::from(Reason::Stopped));
         }
-        if let Some(connection) = self.connections.get_mut(&id) {
+        if let Some(connection) = guests.connections.get_mut(&id) {
             connection.session = Some(session);
         }
     }
@@ -219,7 +247,7 @@ impl Handler<Asked> for Node {
     type Result = ();
 
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
-        if let Some(connection) = self.connections.get_mut(&asked.id) {
+        if let Some(connection) = self.guests().connections.get_mut(&asked.id) {
             connection.asked = Some(asked);
         }
     }
@@ -230,7 +258,7 @@ impl Handler<Find> for Node {
 
     fn handle(&mut self, Find(session): Find, _: &mut Context<Self>) -> Self::Result {
         let is_it = |one: &&Connection| one.asked.as_ref().is_some_and(|s| s.session == session);
-        self.connections.values().find(is_it)?.session.clone()
+        self.guests().connections.values().find(is_it)?.session.clone()
     }
 }
 
@@ -238,7 +266,8 @@ impl Handler<AllAsked> for Node {
     type Result = MessageResult<AllAsked>;
 
     fn handle(&mut self, AllAsked { at_most }: AllAsked, _: &mut Context<Self>) -> Self::Result {
-        let asked = self.connections.values().filter_map(|one| one.asked.as_ref());
+        let guests = self.guests();
+        let asked = guests.connections.values().filter_map(|one| one.asked.as_ref());
         let asked = asked.filter(|asked| !asked.asks.is_empty());
         MessageResult(asked.take(at_most).cloned().collect())
     }
@@ -252,11 +281,11 @@ impl Handler<Leave> for Node {
         if let Some(session) = session {
             let (items, owed, paid) = (progress.items, progress.owed, progress.paid);
             tracing::info!(%session, ?end, why, items, %owed, %paid, "a session ended");
-            self.ended += 1;
+            self.guests().ended += 1;
         } else {
             tracing::debug!(?end, why, "a connection ended before a session");
         }
-        self.forget(id);
+        self.guests().forget(id);
     }
 }
 
@@ -264,7 +293,7 @@ impl Handler<Gone> for Node {
     type Result = ();
 
     fn handle(&mut self, Gone { id }: Gone, _: &mut Context<Self>) {
-        self.forget(id);
+        self.guests().forget(id);
     }
 }
 
@@ -273,13 +302,14 @@ impl Handler<Drain> for Node {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
-        if self.connections.is_empty() {
+        let mut guests = self.guests();
+        if guests.connections.is_empty() {
             let _ = sender.send(());
-            self.draining.get_or_insert_default();
+            guests.draining.get_or_insert_default();
         } else {
-            self.draining.get_or_insert_default().push(sender);
+            guests.draining.get_or_insert_default().push(sender);
         }
-        self.stop_sessions();
+        guests.stop_sessions();
         Box::pin(async move {
             let _ = receiver.await;
         })
@@ -290,9 +320,10 @@ impl Handler<Short> for Node {
     type Result = ();
 
     fn handle(&mut self, Short(why): Short, _: &mut Context<Self>) {
-        self.short = why;
-        if self.short.is_some() {
-            self.stop_sessions();
+        let mut guests = self.guests();
+        guests.short = why;
+        if guests.short.is_some() {
+            guests.stop_sessions();
         }
     }
 }
@@ -301,7 +332,12 @@ impl Handler<Count> for Node {
     type Result = Crowd;
 
     fn handle(&mut self, _: Count, _: &mut Context<Self>) -> Crowd {
-        let (connections, short) = (self.connections.len(), self.short.clone());
-        Crowd { connections, ended: self.ended, short }
+        let guests = self.guests();
+        Crowd {
+            connections: guests.connections.len(),
+            ended: guests.ended,
+            short: guests.short.clone(),
+            is_draining: guests.draining.is_some(),
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! what they heard. They end with whoever shows the menu.
 
 use crate::actors::funds::lack;
+use crate::actors::keeper::Keeper;
 pub use crate::actors::rating::Memory;
 use crate::actors::rating::{self, Rated};
 use crate::actors::sight::Sight;
@@ -36,6 +37,7 @@ struct Shown {
     /// `None` where no currency is left.
     offer: Option<Arc<Offer>>,
     left_out: Vec<LeftOut>,
+    silent: Silent,
 }
 
 /// A currency that is not on the menu.
@@ -70,12 +72,16 @@ pub(super) struct Heard {
 pub(super) struct Facts {
     /// `None` before all ledgers were asked once.
     ledgers: Option<Known>,
+    silent: Silent,
     /// What currencies are quoted at.
     pub(super) rated: Rated,
 }
 
 /// What the ledgers answered last; one that is not here did not answer.
 type Known = BTreeMap<LedgerId, Answered>;
+
+/// Since when ledgers do not answer, in milliseconds since 1970 UTC.
+type Silent = BTreeMap<LedgerId, u64>;
 
 /// What a ledger answered.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +96,7 @@ impl Offering {
     /// Asks the ledgers and the sources of rates, by the names of their currencies, and goes on
     /// asking: the ledgers every so often. Rates go on from what `memory` has of an earlier process.
     pub async fn start(
+        keeper: &Keeper,
         offer: Offer,
         ledgers: Ledgers,
         sight: Sight,
@@ -98,9 +105,12 @@ impl Offering {
     ) -> Offering {
         let heard = Arc::new(Heard::default());
         let told = tickers.keys().cloned().collect();
-        rating::start(tickers, &offer.menu.default_currency, memory.as_ref(), &heard);
-        actix::spawn(ask_ledgers(ledgers.clone(), Arc::downgrade(&heard), every));
-        let whole = Whole { offer, ledgers, sight, told };
+        rating::start(keeper, tickers, &offer.menu.default_currency, memory.as_ref(), &heard);
+        let (asked, hearing) = (ledgers.clone(), Arc::downgrade(&heard));
+        keeper.keep("asking ledgers", move || {
+            Some(ask_ledgers(asked.clone(), hearing.clone(), every))
+        });
+        let whole = Arc::new(Whole { offer, ledgers, sight, told });
         let known = loop {
             match heard.facts() {
                 facts if whole.is_all(&facts) => break facts,
@@ -110,7 +120,7 @@ impl Offering {
         let news = whole.look_over(&known, &[], now_ms());
         let offering = Offering(Arc::new(RwLock::new(news)));
         let shown = Arc::downgrade(&offering.0);
-        actix::spawn(async move { whole.watch(heard, &shown, every).await });
+        keeper.keep("menu", move || Some(whole.clone().watch(heard.clone(), shown.clone(), every)));
         offering
     }
 
@@ -121,7 +131,7 @@ impl Offering {
         tickers: BTreeMap<String, Ticker>,
     ) -> Offering {
         let sight = Sight::new(Duration::MAX);
-        Offering::start(offer, ledgers, sight, (tickers, None), ONCE).await
+        Offering::start(&Keeper::default(), offer, ledgers, sight, (tickers, None), ONCE).await
     }
 
     /// What is offered now.
@@ -139,6 +149,11 @@ impl Offering {
     /// What is left out now, and why.
     pub fn left_out(&self) -> Vec<LeftOut> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).left_out.clone()
+    }
+
+    /// Since when a ledger does not answer, in milliseconds since 1970 UTC; `None` where it does.
+    pub fn silent_since(&self, ledger: &LedgerId) -> Option<u64> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).silent.get(ledger).copied()
     }
 }
 
@@ -176,18 +191,28 @@ impl Heard {
 /// Asks whether our accounts can do their part, and how late we hear of what others do. A ledger
 /// that does not answer leaves what was known.
 async fn ask_ledgers(ledgers: Ledgers, heard: Weak<Heard>, every: Duration) {
-    let mut known = Known::new();
     loop {
+        let (mut known, mut silent) = (Known::new(), Vec::new());
         for (id, ledger) in ledgers.iter() {
             let answered = match answer(ledger.as_ref()).await {
                 Ok(answered) => answered,
-                Err(LedgerError::Unavailable { .. }) => continue,
+                Err(LedgerError::Unavailable { .. }) => {
+                    silent.push(id.clone());
+                    continue;
+                }
                 Err(error) => Answered { lack: Some(error.to_string()), ..Answered::default() },
             };
             known.insert(id.clone(), answered);
         }
         let Some(heard) = heard.upgrade() else { return };
-        heard.tell(|facts| facts.ledgers = Some(known.clone()));
+        heard.tell(|facts| {
+            facts.ledgers.get_or_insert_default().extend(known);
+            let since = |id: LedgerId| {
+                let since_ms = facts.silent.get(&id).copied().unwrap_or_else(now_ms);
+                (id, since_ms)
+            };
+            facts.silent = silent.into_iter().map(since).collect();
+        });
         drop(heard);
         tokio::time::sleep(every).await;
     }
@@ -195,7 +220,12 @@ async fn ask_ledgers(ledgers: Ledgers, heard: Weak<Heard>, every: Duration) {
 
 impl Whole {
     /// Shows what was heard, at once, and what time alone changes, every so often.
-    async fn watch(self, heard: Arc<Heard>, shown: &Weak<RwLock<Shown>>, every: Duration) {
+    async fn watch(
+        self: Arc<Self>,
+        heard: Arc<Heard>,
+        shown: Weak<RwLock<Shown>>,
+        every: Duration,
+    ) {
         loop {
             // Either is a reason to look again.
             let _ = tokio::time::timeout(every, heard.news.notified()).await;
@@ -236,7 +266,8 @@ impl Whole {
         let Offer { key, policy, .. } = &self.offer;
         let is_something = !menu.currencies_accepted.is_empty();
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
-        Shown { offer: is_something.then(|| Arc::new(offer)), left_out }
+        let silent = facts.silent.clone();
+        Shown { offer: is_something.then(|| Arc::new(offer)), left_out, silent }
     }
 
     /// Puts the newest rate and where it comes from beside a currency.
@@ -328,6 +359,8 @@ fn worth(menu: &Menu, rate: &Rate) -> Result<(), String> {
 }
 
 async fn answer(ledger: &dyn Ledger) -> Result<Answered, LedgerError> {
+    // Where nothing below needs to ask it, it must be heard all the same.
+    ledger.status().await?;
     let lack = lack(ledger, &Asset::coin(), Amount::ZERO).await?.map(|lack| lack.to_string());
     let lag = match ledger.escrow() {
         Some(escrow) => escrow.lag().await?,

@@ -5,6 +5,7 @@
 //! No mailbox is used: it is one loop for each currency, and ends with whoever shows the menu.
 
 use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::Keeper;
 use crate::actors::now_ms;
 use crate::actors::offering::Heard;
 use crate::journal::{Rated as Last, Reader, Write};
@@ -29,14 +30,17 @@ pub struct Memory {
 
 /// Goes on asking for every currency whose rate sources tell; rates are in `default`.
 pub(super) fn start(
+    keeper: &Keeper,
     tickers: BTreeMap<String, Ticker>,
     default: &str,
     memory: Option<&Memory>,
     heard: &Arc<Heard>,
 ) {
     for (currency, ticker) in tickers {
+        let name = format!("rate of {currency}");
         let last = LastRate { currency, default: default.to_owned(), memory: memory.cloned() };
-        actix::spawn(watch(last, ticker, Arc::downgrade(heard)));
+        let heard = Arc::downgrade(heard);
+        keeper.keep(name, move || Some(watch(last.clone(), ticker.clone(), heard.clone())));
     }
 }
 
@@ -62,6 +66,7 @@ async fn watch(last: LastRate, ticker: Ticker, heard: Weak<Heard>) {
 }
 
 /// The last rate of a currency, where it is kept.
+#[derive(Clone)]
 struct LastRate {
     currency: String,
     default: String,

@@ -6,6 +6,7 @@
 
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::Keeper;
 use crate::actors::{Ledgers, now_ms};
 use crate::journal::watch::Wish;
 use crate::journal::{Reader, Reclaim, Remainder, Write};
@@ -130,9 +131,12 @@ impl Reclaiming {
 }
 
 impl ReclaimActor {
-    /// Starts it.
-    pub fn start_with(reclaiming: Reclaiming, policy: Policy, pace: Pace) {
-        ReclaimActor { reclaiming, policy, pace }.start();
+    /// Starts it, and has it kept.
+    pub fn start_with(keeper: &Keeper, reclaiming: Reclaiming, policy: Policy, pace: Pace) {
+        keeper.keep("reclaiming", move || {
+            let (reclaiming, policy) = (reclaiming.clone(), policy.clone());
+            Some(Context::new().into_future(ReclaimActor { reclaiming, policy, pace }))
+        });
     }
 
     fn turn(&mut self, ctx: &mut Context<Self>) {

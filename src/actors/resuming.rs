@@ -3,7 +3,7 @@
 //! session decides.
 
 use crate::actors::buying::Buying;
-use crate::actors::node::{Find, Gone};
+use crate::actors::node::Find;
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ctx, SessionActor};
 use crate::actors::wire::{Wire, registered};
@@ -120,10 +120,10 @@ pub(super) fn hand_over(
     let line = actor.hand_over(ctx);
     let claim = actor.core.claim().cloned();
     let (Some(line), Some(claim), Some(side)) = (line, claim, actor.side.as_ref()) else { return };
-    let (node, reader) = (side.node.clone(), side.reader.clone());
+    let (node, reader) = (side.place.node.clone(), side.reader.clone());
     let last_words = side.last_words.clone();
     let brought = async move {
-        let of = node.send(Find(session)).await.ok().flatten();
+        let of = node.addr().send(Find(session)).await.ok().flatten();
         let resumed = match of {
             Some(of) => of.send(Resume { claim, line }).await.ok(),
             None => None,
@@ -136,11 +136,8 @@ pub(super) fn hand_over(
         }
     };
     ctx.spawn(brought.into_actor(actor).map(|brought, actor, ctx| match brought {
-        Ok(()) => {
-            if let Some(side) = actor.release(ctx) {
-                side.node.do_send(Gone { id: side.id });
-            }
-        }
+        // Its place here is given back; the session has its own.
+        Ok(()) => drop(actor.release(ctx)),
         Err(instead) => actor.tell(instead, ctx),
     }));
 }

@@ -2,28 +2,32 @@
 //! its sessions in good order, while there is still room for their last records; and when there is
 //! room again, it goes on.
 //!
-//! No mailbox is used: it is one loop, and ends with its node.
+//! No mailbox is used: it is one loop, and is kept.
 
+use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::node::{Node, Short};
 use crate::journal::Reader;
-use actix::prelude::*;
 use std::time::Duration;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// Tells the node whenever the journal runs short of room or has enough again: `least` bytes.
-pub async fn watch(journal: Reader, node: Addr<Node>, least: u64) {
-    let mut before = None;
-    while node.connected() {
+pub fn watch(keeper: &Keeper, journal: Reader, node: Kept<Node>, least: u64) {
+    keeper.keep("room", move || Some(look(journal.clone(), node.clone(), least)));
+}
+
+async fn look(journal: Reader, node: Kept<Node>, least: u64) {
+    let mut told = None;
+    loop {
         let why = short(&journal, least);
-        if why != before {
+        // A node that broke hears it when it is there again.
+        if why != told && node.addr().send(Short(why.clone())).await.is_ok() {
             match &why {
                 Some(why) => tracing::error!(why, "no more orders are taken, sessions are ended"),
                 None => tracing::info!("the journal has room: orders are taken again"),
             }
-            before.clone_from(&why);
-            node.do_send(Short(why));
+            told = why;
         }
         tokio::time::sleep(EVERY).await;
     }

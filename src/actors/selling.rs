@@ -1,17 +1,19 @@
 //! The seller's side of a session's actor: brings items from the source while the core has room
 //! for them, and looks at channels.
 
-use crate::actors::Ledgers;
 use crate::actors::amending::Waiting;
 use crate::actors::asking::{Asking, Asks, Settles};
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
-use crate::actors::node::{Asked, Leave, Node};
+use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::Kept;
+use crate::actors::node::{Asked, Gone, Leave, Node};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
+use crate::actors::{Ledgers, interrupted};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::Record;
@@ -38,10 +40,8 @@ const GIVE_WAY_LOOKS: u32 = 5;
 
 /// The seller's side.
 pub struct Selling {
-    /// Names the session at the node.
-    pub id: u64,
-    /// The node.
-    pub node: Addr<Node>,
+    /// Its place at the node.
+    pub place: Place,
     /// Where the items of each topic come from.
     pub topics: Arc<BTreeMap<String, Origin>>,
     /// The longest item, in bytes.
@@ -72,6 +72,36 @@ pub struct Selling {
     pub last_words: LastWords,
     /// What the node knows of the session.
     pub asked: Option<Asked>,
+}
+
+/// A connection's place at the node, given back when it is dropped. A session that broke in its
+/// midst, which is never told that it ended, is ended here as one that a kill has left: what its
+/// buyer vouched is redeemed, and the next order finds no session of its own in the way.
+pub struct Place {
+    /// Names the connection at the node.
+    pub id: u64,
+    /// The node.
+    pub node: Kept<Node>,
+    /// Our ledgers.
+    pub ledgers: Ledgers,
+    /// The journal, to read.
+    pub reader: Reader,
+    /// The journal.
+    pub journal: Addr<JournalActor>,
+    /// The session, while it has not ended.
+    pub session: Option<SessionId>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.node.addr().do_send(Gone { id: self.id });
+        let Some(session) = self.session else { return };
+        tracing::error!(%session, "a session broke: it is ended, and what is owed goes on");
+        match interrupted::end(&self.reader, &self.ledgers, session) {
+            Ok(ends) => self.journal.do_send(Commit(ends)),
+            Err(error) => tracing::error!(%error, %session, "it is ended at the next start"),
+        }
+    }
 }
 
 /// Where the source is.
@@ -190,8 +220,10 @@ impl Side for Selling {
         }
     }
 
-    fn ended(self, ended: Ended) {
-        self.node.do_send(Leave { id: self.id, ended });
+    fn ended(mut self, ended: Ended) {
+        self.place.session = None;
+        let Place { id, node, .. } = &self.place;
+        node.addr().do_send(Leave { id: *id, ended });
     }
 }
 
@@ -199,10 +231,11 @@ impl Side for Selling {
 fn tell(actor: &mut Actor) {
     let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
     side.notes.tell(|number| actor.core.note(number));
-    let asked = Asked { id: side.id, session, asks: actor.core.asks() };
+    side.place.session = Some(session);
+    let asked = Asked { id: side.place.id, session, asks: actor.core.asks() };
     if side.asked.as_ref() != Some(&asked) {
         side.asked = Some(asked.clone());
-        side.node.do_send(asked);
+        side.place.node.addr().do_send(asked);
     }
 }
 
@@ -370,6 +403,7 @@ mod tests {
 
     use super::*;
     use crate::actors::fees::Fees;
+    use crate::actors::keeper::Keeper;
     use crate::actors::node::Room;
     use crate::actors::session::{Over, Stop};
     use crate::journal::Journal;
@@ -436,15 +470,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let identity = Key::from_bytes(&[1; 32]).unwrap().public();
         let journal = Journal::open(&dir.path().join("journal"), identity).unwrap();
-        let node = Node::new(Room { connections_max: 9, per_address_max: 9 }).start();
+        let room = Room { connections_max: 9, per_address_max: 9 };
+        let node = Node::start_with(&Keeper::default(), room);
         let busy = Busy::default();
-        let selling = || Selling {
+        let (arbiter, reader) = (Arbiter::new(), journal.reader());
+        let (journal, _) = JournalActor::start_on(&arbiter, journal);
+        let place = || Place {
             id: 0,
             node: node.clone(),
+            ledgers: Arc::default(),
+            reader: reader.clone(),
+            journal: journal.clone(),
+            session: None,
+        };
+        let selling = || Selling {
+            place: place(),
             topics: Arc::default(),
             item_bytes_max: 9,
             ledgers: Arc::default(),
-            reader: journal.reader(),
+            reader: reader.clone(),
             busy: busy.clone(),
             sight: Sight::new(Duration::MAX),
             source: Feed::default(),

@@ -454,6 +454,21 @@ impl<S: Side> Handler<Over> for SessionActor<S> {
     }
 }
 
+/// A fault that tests plant.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Break;
+
+#[cfg(test)]
+impl<S: Side> Handler<Break> for SessionActor<S> {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Ctx<S>) {
+        panic!("a planted fault");
+    }
+}
+
 impl<S: Side> Handler<GiveWay> for SessionActor<S> {
     type Result = ();
 

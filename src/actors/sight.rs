@@ -23,6 +23,12 @@ impl Sight {
         Sight { outage, read: Arc::default() }
     }
 
+    /// A watch over this ledger begins. Another life of it saw no more than the one before.
+    pub(super) fn begin(&self, ledger: &LedgerId) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.entry(ledger.clone()).or_insert_with(Instant::now);
+    }
+
     /// All that is final on this ledger is known just now.
     pub(super) fn saw(&self, ledger: &LedgerId) {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);

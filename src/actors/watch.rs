@@ -9,6 +9,7 @@ use crate::actors::Ledgers;
 use crate::actors::alarm::Alarm;
 use crate::actors::busy::Busy;
 use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::sight::Sight;
 use crate::journal::watch::{Plan, View, Watch};
 use crate::journal::{JournalError, Reader, Write};
@@ -108,17 +109,21 @@ enum Turned {
 }
 
 impl WatchActor {
-    /// Starts a watch for each ledger that has an escrow. Gives what they see, and them.
+    /// Starts a watch for each ledger that has an escrow, and has it kept. Gives what they see, and
+    /// them.
     pub fn start_all(
+        keeper: &Keeper,
         ledgers: &Ledgers,
         reader: &Reader,
         journal: &Addr<JournalActor>,
         busy: &Busy,
         pace: Pace,
-    ) -> (Sight, Vec<Addr<WatchActor>>) {
+    ) -> (Sight, Vec<Kept<WatchActor>>) {
         let sight = Sight::new(pace.outage.max(pace.every.saturating_mul(TURNS_AT_LEAST)));
         let start = |ledger: &Arc<dyn Ledger>| {
-            let watch = WatchActor {
+            let (ledger, reader, journal) = (ledger.clone(), reader.clone(), journal.clone());
+            let (busy, sight) = (busy.clone(), sight.clone());
+            keeper.actor(format!("watch {}", ledger.id()), move || WatchActor {
                 ledger: ledger.clone(),
                 reader: reader.clone(),
                 journal: journal.clone(),
@@ -133,8 +138,7 @@ impl WatchActor {
                 passed: BTreeMap::new(),
                 is_blind: false,
                 alarm: Alarm::default(),
-            };
-            watch.start()
+            })
         };
         let watched = ledgers.values().filter(|ledger| ledger.escrow().is_some());
         let watches = watched.map(start).collect();
@@ -296,7 +300,7 @@ impl Actor for WatchActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.sight.saw(self.ledger.id());
+        self.sight.begin(self.ledger.id());
         // Apart from the turns: a ledger may take any time to answer.
         ctx.run_interval(self.pace.every, |actor, _| actor.end_unwatched());
         self.turn(ctx);

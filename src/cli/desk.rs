@@ -4,6 +4,7 @@
 use crate::actors::amending::{Ask, Credit, Decline, OnItsWay};
 use crate::actors::buying::Buying;
 use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::Kept;
 use crate::actors::node::{Find, Node};
 use crate::actors::now_ms;
 use crate::actors::session::SessionActor;
@@ -77,7 +78,7 @@ impl Desk {
 
 /// Seller: credits items in a session that runs, and waits a while for the buyer.
 pub(super) async fn credit(
-    node: &Addr<Node>,
+    node: &Kept<Node>,
     session: SessionId,
     grant: Grant,
 ) -> Result<Amended, String> {
@@ -92,7 +93,7 @@ pub(super) async fn credit(
 
 /// Seller: declines what the buyer of a session that runs asks for.
 pub(super) async fn decline(
-    node: &Addr<Node>,
+    node: &Kept<Node>,
     session: SessionId,
     ask: u64,
     why: String,
@@ -104,10 +105,10 @@ pub(super) async fn decline(
 }
 
 async fn find(
-    node: &Addr<Node>,
+    node: &Kept<Node>,
     session: SessionId,
 ) -> Result<Addr<SessionActor<crate::actors::selling::Selling>>, String> {
-    let found = node.send(Find(session)).await.map_err(text)?;
+    let found = node.addr().send(Find(session)).await.map_err(text)?;
     found.ok_or_else(|| over(session))
 }
 

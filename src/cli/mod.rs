@@ -4,6 +4,7 @@
 //!
 //! Nothing is decided here that a library user would miss: verbs load, open, ask and print.
 
+mod answering;
 mod anvil;
 pub(in crate::cli) mod audit;
 mod bench;

@@ -2,7 +2,8 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::busy::Busy;
-use crate::actors::journal::JournalActor;
+use crate::actors::journal::{Commit, JournalActor};
+use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::sight::Sight;
@@ -28,6 +29,9 @@ const LOOK_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How often the journal is looked at while the seller serves.
 const JOURNAL_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the journal may take at the end to write what waits for it.
+const WRITTEN_AT_MOST: Duration = Duration::from_secs(5);
 
 /// How often ledgers are asked what happened to channels.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -62,12 +66,14 @@ pub(super) struct Running {
     /// Their ids by the names in the config.
     pub(super) ids: BTreeMap<String, LedgerId>,
     /// Their actors.
-    pub(super) actors: BTreeMap<LedgerId, Addr<LedgerActor>>,
+    pub(super) actors: BTreeMap<LedgerId, Kept<LedgerActor>>,
+    /// What keeps them, and all else that is to run as long as the process.
+    pub(super) keeper: Keeper,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
     /// Which ledgers' channels are watched.
     pub(super) sight: Sight,
-    watches: Vec<Addr<WatchActor>>,
+    watches: Vec<Kept<WatchActor>>,
     /// Claims that were known to be unjust before.
     known: Vec<Unjust>,
     arbiter: Arbiter,
@@ -115,13 +121,14 @@ impl Running {
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
         let (journal, reader) = JournalActor::start_on(&arbiter, journal);
+        let keeper = Keeper::default();
         let (mut ledgers, mut ids, mut actors) = Default::default();
         for (name, opened) in opened {
             let ledger = opened.ledger().clone();
             let id = ledger.id().clone();
             let (reader, journal) = (reader.clone(), journal.clone());
             let policy = policy(config, name, ledger.as_ref());
-            let actor = LedgerActor::start_for(ledger.clone(), policy, reader, journal);
+            let actor = LedgerActor::start_for(&keeper, ledger.clone(), policy, reader, journal);
             BTreeMap::insert(&mut ids, (*name).to_owned(), id.clone());
             BTreeMap::insert(&mut actors, id.clone(), actor);
             if BTreeMap::insert(&mut ledgers, id.clone(), ledger).is_some() {
@@ -134,8 +141,10 @@ impl Running {
         let known = reader.unjust()?;
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
         let pace = pace(config);
-        let (sight, watches) = WatchActor::start_all(&ledgers, &reader, &journal, &busy, pace);
+        let (sight, watches) =
+            WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
         let running = Running {
+            keeper,
             busy,
             sight,
             key,
@@ -152,7 +161,7 @@ impl Running {
             let first = Duration::from_millis(buyer.patience_ms);
             let pace = reclaim::Pace { first, every: RECLAIM_EVERY };
             let policy = running.reclaim_policy(config, buyer);
-            ReclaimActor::start_with(running.reclaiming(), policy, pace);
+            ReclaimActor::start_with(&running.keeper, running.reclaiming(), policy, pace);
         }
         Ok(running)
     }
@@ -160,7 +169,7 @@ impl Running {
     /// Has the ledgers tell what happened to our channels up to now. Who does not answer in time
     /// is not waited for.
     pub(super) async fn look(&self) {
-        let looks = self.watches.iter().map(|watch| watch.send(Look));
+        let looks = self.watches.iter().map(|watch| watch.addr().send(Look));
         for look in looks.collect::<Vec<_>>() {
             let _ = tokio::time::timeout(LOOK_AT_MOST, look).await;
         }
@@ -263,6 +272,18 @@ impl Running {
                 Failure::new(Exit::Failed, "what writes the journal has broken: the log says why")
             }
         }
+    }
+
+    /// Answers when all that waits for the journal is on disk: what it answered before is already.
+    pub(super) async fn written(&self) -> Outcome {
+        let written = self.journal.send(Commit(Vec::new()));
+        let why = match tokio::time::timeout(WRITTEN_AT_MOST, written).await {
+            Ok(Ok(Ok(_))) => return Ok(()),
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(gone)) => gone.to_string(),
+            Err(_) => format!("it takes longer than {} s", WRITTEN_AT_MOST.as_secs()),
+        };
+        Err(Failure::new(Exit::Failed, format!("what waits for the journal is not kept: {why}")))
     }
 
     /// Ends the journal's thread, and with it the lock on its folder once all readers are gone.

@@ -2,16 +2,15 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
-use super::status;
-use super::{out, rating};
+use super::{answering, out, rating};
 use crate::actors::credit::{CreditBook, CreditLimits};
 use crate::actors::fees::Fees;
+use crate::actors::keeper::Kept;
 use crate::actors::listener::{Shop, listen};
-use crate::actors::node::{Drain, Node, Room};
+use crate::actors::node::{Count, Drain, Node, Room};
 use crate::actors::offering::{Memory, Offering};
 use crate::actors::room;
 use crate::actors::trusting::Trusting;
-use crate::admin::Admin;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Config, CurrencyConfig, CurrencyLimits, RecordsBatch, Seller};
 use crate::message::{
@@ -28,11 +27,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 /// How many times its patience a seller waits for a payment that was claimed to be final.
 const FINALITY_PATIENCES: u64 = 10;
+
+/// How long to wait before a node that broke is asked to drain again.
+const DRAIN_AGAIN: Duration = Duration::from_millis(50);
 
 /// How often ledgers are asked whether our accounts can still do their part.
 const FUNDS_EVERY: Duration = Duration::from_secs(5);
@@ -68,31 +70,23 @@ async fn sell(config: Config) -> Outcome {
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
     let selling = Selling::start(&config, &running).await?;
-    let admin = Admin::bind(&config.journal.dir)
-        .map_err(Failure::io("make the admin socket in", &config.journal.dir))?;
-    let asked = Arc::new(status::Asked::new(&running, &selling));
-    actix::spawn(admin.serve(move |request| status::answer(asked.clone(), request)));
+    answering::answer(&config, &running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
     tokio::select! {
         () = signals.next() => {}
         failure = running.stopped() => return Err(failure),
     }
-    tracing::info!("ending: no new orders, open windows are closed and paid");
-    tokio::select! {
-        () = selling.drain() => {}
+    let at_most = Duration::from_secs(seller_of(&config)?.drain_s);
+    let ended = tokio::select! {
+        ended = selling.end(&running, at_most) => ended,
         () = signals.next() => {
             let why = "ended at once: what is open goes on at the next start";
             return Err(Failure::new(Exit::Failed, why));
         }
-    }
-    let patience = selling.patience;
-    let left = running.settle(patience).await?;
-    for unsettled in left {
-        let (count, ledger) = (unsettled.count, unsettled.ledger);
-        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
-    }
-    Ok(())
+        failure = running.stopped() => return Err(failure),
+    };
+    running.written().await.and(ended)
 }
 
 /// A seller that listens.
@@ -100,7 +94,7 @@ pub(super) struct Selling {
     /// Where.
     pub(super) address: SocketAddr,
     /// Its node.
-    pub(super) node: Addr<Node>,
+    pub(super) node: Kept<Node>,
     /// What stands on its menu.
     pub(super) offering: Offering,
     /// Its patience.
@@ -119,17 +113,17 @@ impl Selling {
         })?;
         let address = listener.local_addr().map_err(|e| Failure::new(Exit::Failed, e))?;
         let limits = &config.limits;
-        let node = Node::new(Room {
+        let room = Room {
             connections_max: limits.connections_max,
             per_address_max: limits.connections_per_address_max,
-        })
-        .start();
+        };
+        let (keeper, node) = (&running.keeper, Node::start_with(&running.keeper, room));
         let named = |name: &str| running.ids.get(name).and_then(|id| running.ledgers.get(id));
         let tickers = rating::tickers(config, |name| named(name).cloned())?;
         let (ledgers, sight) = (running.ledgers.clone(), running.sight.clone());
         let (reader, journal) = (running.reader.clone(), running.journal.clone());
         let rates = (tickers, Some(Memory { reader, journal }));
-        let offering = Offering::start(offer, ledgers, sight, rates, FUNDS_EVERY).await;
+        let offering = Offering::start(keeper, offer, ledgers, sight, rates, FUNDS_EVERY).await;
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),
@@ -139,26 +133,50 @@ impl Selling {
             busy: running.busy.clone(),
             sight: running.sight.clone(),
             credit: CreditBook::new(credit_limits(config)),
-            health: running.actors.values().map(|actor| actor.clone().recipient()).collect(),
+            health: running.actors.values().cloned().collect(),
             last_words: Default::default(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
             first_message: Duration::from_millis(limits.first_message_ms),
             tls: super::tls::sellers(config)?,
         };
         let least = config.journal.room_mb.saturating_mul(1 << 20);
-        actix::spawn(room::watch(running.reader.clone(), node.clone(), least));
+        room::watch(keeper, running.reader.clone(), node.clone(), least);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
         let handles = arbiters.iter().map(Arbiter::handle).collect();
-        actix::spawn(listen(listener, shop, node.clone(), handles));
+        listen(keeper, listener, shop, node.clone(), handles);
         let patience = Duration::from_millis(seller.patience_ms);
         Ok(Selling { address, node, offering, patience, arbiters })
     }
 
     /// Takes no more orders, and waits until every session has ended in good order.
     pub(super) async fn drain(&self) {
-        // A node that is gone has no sessions.
-        let _ = self.node.send(Drain).await;
+        // A node that broke is started again, and knows who is there.
+        while self.node.addr().send(Drain).await.is_err() {
+            tokio::time::sleep(DRAIN_AGAIN).await;
+        }
+    }
+
+    /// Ends in good order: sessions end, and what they leave owed is settled. Fails where sessions
+    /// are left after so long; what is still owed then is said.
+    async fn end(&self, running: &Running, at_most: Duration) -> Outcome {
+        let (began, at_most_s) = (Instant::now(), at_most.as_secs());
+        tracing::info!(at_most_s, "ending: no new orders, open windows are closed and paid");
+        let drained = tokio::time::timeout(at_most, self.drain()).await;
+        let rest = at_most.saturating_sub(began.elapsed()).min(self.patience);
+        for unsettled in running.settle(rest).await? {
+            let (count, ledger) = (unsettled.count, unsettled.ledger);
+            tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
+        }
+        if drained.is_ok() {
+            return Ok(());
+        }
+        let connections = self.node.addr().send(Count).await.map_or(0, |crowd| crowd.connections);
+        let why = format!(
+            "{connections} connections were open after the {at_most_s} s of seller.drain_s: the next \
+             start ends their sessions, and goes on with what is owed"
+        );
+        Err(Failure::new(Exit::Failed, why))
     }
 
     /// Ends the threads of the sessions.

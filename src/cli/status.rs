@@ -7,21 +7,24 @@ use super::journal::prune;
 use super::running::Running;
 use super::sell::Selling;
 use super::{out, remainders};
+use crate::actors::keeper::{Keeper, Kept, Part};
 use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{AllAsked, Count, Node};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
 use crate::actors::reclaim::Reclaiming;
 use crate::actors::sight::Sight;
+use crate::admin::health::Health;
 use crate::admin::{Client, Request, Response};
+use crate::config::Config;
 use crate::journal::watch::Home;
 use crate::journal::{OpenChannel, Reader, Unjust, Unsettled};
 use crate::message::Moment;
 use crate::session::Grant;
-use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Ledger, LedgerId};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,14 +38,12 @@ const CHANNELS_SHOWN: usize = 100;
 /// How long a ledger may take to say how it is.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
 
-/// What is said of a ledger whose actor is no more.
-const BROKE: &str = "what carries it has broken, and nothing that is owed there is settled: start sdpp \
-     again, the log says why";
-
 /// What the running node is doing: ready or why not, sessions, what is owed and since when, its
 /// ledgers, its open channels.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  sdpp status --journal seller-journal")]
+#[command(
+    after_help = "Exits with 0 when it is ready, with 1 when it is not.\n\nExample:\n  sdpp status --journal seller-journal"
+)]
 pub(super) struct Status {
     /// The journal's folder, where the node's socket is.
     #[arg(long, value_name = "DIR")]
@@ -65,18 +66,23 @@ impl Status {
             Response::Failed(why) => return Err(Failure::new(Exit::Failed, why)),
             _ => return Err(Failure::new(Exit::Failed, "the node answered another question")),
         };
-        if self.json { out::json(&status) } else { show(&status) }
+        if self.json {
+            out::json(&status)?
+        } else {
+            show(&status)?
+        }
+        match status["ready"].as_bool() {
+            Some(true) => Ok(()),
+            // Why not was answered, on standard output.
+            _ => Err(Failure::new(Exit::Failed, "")),
+        }
     }
 }
 
 /// The same for a person, a line for each thing.
 fn show(status: &Value) -> Outcome {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let why: Vec<String> = status["why"].as_array().into_iter().flatten().map(text).collect();
-    match why.is_empty() {
-        true => out::line("ready")?,
-        false => out::line(format_args!("not ready: {}", why.join("; ")))?,
-    }
+    out::line(words(status))?;
     let (sessions, entries) = (&status["sessions"], &status["journal"]["entries"]);
     if sessions.is_null() {
         return Ok(());
@@ -98,6 +104,9 @@ fn show(status: &Value) -> Outcome {
             _ => String::new(),
         };
         out::line(format_args!("ledger    {name}: {owed} obligations open{since}{head} ({id})"))?;
+        if let Some(error) = ledger["error"].as_str() {
+            out::line(format_args!("away      {name}: {error}"))?;
+        }
         if let Some(ms) = ledger["unwatched_ms"].as_u64() {
             let unread = humantime::format_duration(whole_s(ms));
             out::line(format_args!(
@@ -105,6 +114,9 @@ fn show(status: &Value) -> Outcome {
                  are ended, and none begins"
             ))?;
         }
+    }
+    for (name, part) in status["parts"].as_object().into_iter().flatten() {
+        out::line(format_args!("broke     {name}: {} times since the start", part["broke"]))?;
     }
     for one in status["left_out"].as_array().into_iter().flatten() {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
@@ -119,6 +131,15 @@ fn show(status: &Value) -> Outcome {
         ))?;
     }
     status["channels"].as_array().into_iter().flatten().try_for_each(show_channel)
+}
+
+/// Whether it is ready, and why not.
+fn words(status: &Value) -> String {
+    let why = status["why"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    match why.collect::<Vec<_>>() {
+        why if why.is_empty() => "ready".to_owned(),
+        why => format!("not ready: {}", why.join("; ")),
+    }
 }
 
 fn show_channel(channel: &Value) -> Outcome {
@@ -153,23 +174,34 @@ fn whole_s(ms: u64) -> Duration {
 /// What a node's socket is answered from.
 pub(super) struct Asked {
     desk: Desk,
-    node: Addr<Node>,
+    node: Kept<Node>,
     offering: Offering,
     sight: Sight,
     ledgers: Vec<OneLedger>,
     reclaiming: Reclaiming,
+    keeper: Keeper,
+    /// Where supervisors are answered.
+    health: Option<SocketAddr>,
+    /// How long a ledger may be away, and something be owed, before that is why we are not ready.
+    patience: Duration,
+    old: Duration,
 }
 
 struct OneLedger {
     name: String,
     id: LedgerId,
     ledger: Arc<dyn Ledger>,
-    actor: Addr<LedgerActor>,
+    actor: Kept<LedgerActor>,
 }
 
 impl Asked {
     /// Answers for a node.
-    pub(super) fn new(running: &Running, selling: &Selling) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        running: &Running,
+        selling: &Selling,
+        health: Option<SocketAddr>,
+    ) -> Self {
         let one = |(name, id): (&String, &LedgerId)| {
             let (ledger, actor) = (running.ledgers.get(id)?.clone(), running.actors.get(id)?);
             Some(OneLedger { name: name.clone(), id: id.clone(), ledger, actor: actor.clone() })
@@ -181,6 +213,10 @@ impl Asked {
             sight: running.sight.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
             reclaiming: running.reclaiming(),
+            keeper: running.keeper.clone(),
+            health,
+            patience: selling.patience,
+            old: Duration::from_secs(config.admin.obligations_old_s),
         }
     }
 }
@@ -214,17 +250,30 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
     answered.unwrap_or_else(Response::Failed)
 }
 
+/// How a node is, in short.
+pub(super) async fn health(asked: Arc<Asked>) -> Health {
+    match status(&asked).await {
+        Ok(status) => Health { is_ready: status["ready"] == true, words: words(&status) },
+        Err(error) => Health { is_ready: false, words: format!("not ready: {error}") },
+    }
+}
+
 async fn status(asked: &Asked) -> Result<Value, String> {
-    let crowd = asked.node.send(Count).await.map_err(text)?;
     let counts = asked.desk.reader.counts().map_err(text)?;
-    let (mut ledgers, mut why) = (serde_json::Map::new(), Vec::new());
+    // A node that broke is started again, and among the parts meanwhile.
+    let crowd = asked.node.addr().send(Count).await.unwrap_or_default();
+    let (mut ledgers, mut why) = (serde_json::Map::new(), down(&asked.keeper));
+    if crowd.is_draining {
+        why.push("it is ending, and takes no more orders".to_owned());
+    }
     for ledger in &asked.ledgers {
         let unsettled = counts.unsettled.iter().find(|unsettled| unsettled.ledger == ledger.id);
-        let (mut shown, error) = ledger.status(unsettled).await;
+        let (mut shown, is_well) = ledger.status(unsettled, asked).await;
         let blind = asked.sight.blind_for(&ledger.id);
         shown["unwatched_ms"] = json!(blind.map(whole_ms));
         ledgers.insert(ledger.name.clone(), shown);
-        why.extend(error.map(|error| format!("ledger {} is away: {error}", ledger.name)));
+        why.extend(is_well.err());
+        why.extend(unsettled.and_then(|row| ledger.old(row, asked.old)));
         why.extend(blind.map(|_| format!("channels on ledger {} are not watched", ledger.name)));
     }
     let unjust = asked.desk.reader.unjust().map_err(text)?;
@@ -245,10 +294,26 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },
         "journal": { "entries": counts.head.seq, "head": counts.head.digest },
         "ledgers": ledgers,
+        "parts": parts(&asked.keeper),
+        "health": asked.health,
         "asks": asks(asked).await?,
         "channels": channels(&asked.desk.reader)?,
         "unjust": unjust.iter().map(told_unjust).collect::<Vec<_>>(),
     }))
+}
+
+/// What broke and does not run again yet.
+fn down(keeper: &Keeper) -> Vec<String> {
+    let down = keeper.all().into_iter().filter(|(_, part)| part.is_down);
+    down.map(|(name, _)| format!("{name} broke and is started again: the log says why")).collect()
+}
+
+/// What broke since the start, and how often.
+fn parts(keeper: &Keeper) -> Value {
+    let broke = keeper.all().into_iter().filter(|(_, part)| part.broke > 0);
+    let told =
+        |(name, part): (String, Part)| (name, json!({ "broke": part.broke, "down": part.is_down }));
+    Value::Object(broke.map(told).collect())
 }
 
 fn told_unjust(unjust: &Unjust) -> Value {
@@ -258,7 +323,7 @@ fn told_unjust(unjust: &Unjust) -> Value {
 
 /// What buyers want credited and nobody has answered.
 async fn asks(asked: &Asked) -> Result<Vec<Value>, String> {
-    let all = asked.node.send(AllAsked { at_most: ASKING_SHOWN }).await.map_err(text)?;
+    let all = asked.node.addr().send(AllAsked { at_most: ASKING_SHOWN }).await.unwrap_or_default();
     let asks = all.into_iter().flat_map(|asked| {
         let of_one = move |ask: crate::session::OpenAsk| {
             json!({
@@ -302,81 +367,68 @@ fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
 }
 
 impl OneLedger {
-    /// How it is: asked now, and as its actor has found it.
-    async fn status(&self, unsettled: Option<&Unsettled>) -> (Value, Option<String>) {
-        let asked = tokio::time::timeout(LEDGER_WAIT, self.ledger.status()).await;
-        let (head, error) = match asked {
+    /// How it is: asked now, and as its actor and the menu have found it. Why we are not ready, where
+    /// it was away for longer than a session waits.
+    async fn status(
+        &self,
+        unsettled: Option<&Unsettled>,
+        asked: &Asked,
+    ) -> (Value, Result<(), String>) {
+        let answer = tokio::time::timeout(LEDGER_WAIT, self.ledger.status()).await;
+        let (head, error) = match answer {
             Ok(Ok(status)) => (Some(status), None),
             Ok(Err(error)) => (None, Some(error.to_string())),
             Err(_) => (None, Some("it does not answer".to_owned())),
         };
         let age_s = |head: &sdpp_ledger::Status| now_ms().saturating_sub(head.at_ms) / 1_000;
-        let (trouble, error) = match self.actor.send(AskHealth).await {
-            Ok(trouble) => (trouble, error),
-            Err(_) => (None, Some(BROKE.to_owned())),
-        };
+        // An actor that broke is started again, and among the parts meanwhile.
+        let trouble = self.actor.addr().send(AskHealth).await.unwrap_or_default();
+        let silent_ms = asked.offering.silent_since(&self.id).filter(|_| error.is_some());
+        let since_ms = trouble.as_ref().map(|trouble| trouble.since_ms).into_iter();
+        let since_ms = since_ms.chain(silent_ms).min();
         let oldest_ms = unsettled.map(|row| now_ms().saturating_sub(row.oldest_ms));
+        let error = error.or(trouble.map(|trouble| trouble.what));
         let shown = json!({
             "ledger": self.id,
             "height": head.as_ref().map(|head| head.height),
             "head_age_s": head.as_ref().map(age_s),
             "error": error,
-            "away_since_ms": trouble.as_ref().map(|trouble| trouble.since_ms),
+            "away_since_ms": since_ms,
             "unsettled": unsettled.map_or(0, |row| row.count),
             "oldest_ms": oldest_ms,
         });
-        (shown, error.or(trouble.map(|trouble| trouble.what)))
+        (shown, self.is_well(since_ms, error, asked.patience))
+    }
+
+    fn is_well(
+        &self,
+        since_ms: Option<u64>,
+        error: Option<String>,
+        patience: Duration,
+    ) -> Result<(), String> {
+        let Some((since_ms, error)) = since_ms.zip(error) else { return Ok(()) };
+        let away_ms = now_ms().saturating_sub(since_ms);
+        if Duration::from_millis(away_ms) < patience {
+            return Ok(());
+        }
+        let away = humantime::format_duration(whole_s(away_ms));
+        Err(format!("ledger {} is away for {away}: {error}", self.name))
+    }
+
+    /// What is said where something is owed for so long.
+    fn old(&self, Unsettled { count, oldest_ms, .. }: &Unsettled, old: Duration) -> Option<String> {
+        let age_ms = now_ms().saturating_sub(*oldest_ms);
+        let age = humantime::format_duration(whole_s(age_ms));
+        (Duration::from_millis(age_ms) >= old).then(|| {
+            format!(
+                "the oldest of {count} obligations on ledger {} is open for {age}: `sdpp journal \
+                 list obligations --unsettled` shows it",
+                self.name
+            )
+        })
     }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-    use crate::actors::journal::JournalActor;
-    use crate::journal::Journal;
-    use crate::journal::outbox::Policy;
-    use sdpp_ledger::Key;
-    use sdpp_ledger_embedded::{EmbeddedLedger, Genesis, LocalNode, system_clock};
-
-    #[test]
-    fn a_ledger_is_not_well_when_what_carries_it_has_ended() {
-        let key = Key::from_bytes(&[1; 32]).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let node = LocalNode::in_memory(Genesis::default(), system_clock()).unwrap();
-        let ledger: Arc<dyn Ledger> = Arc::new(EmbeddedLedger::new(Arc::new(node), key.clone()));
-        let policy = Policy {
-            anchors_at_most: 1,
-            redeems_at_most: 1,
-            raise_after_ms: 30_000,
-            in_flight_max: 4,
-            poll_ms: 1_000,
-            backoff_base_ms: 1_000,
-            backoff_max_ms: 1_000,
-        };
-        let (system, [desk, carrying]) = (System::new(), [(); 2].map(|()| Arbiter::new()));
-        system.block_on(async {
-            let journal = Journal::open(&dir.path().join("journal"), key.public()).unwrap();
-            let (journal, reader) = JournalActor::start_on(&desk, journal);
-            let (started, actor) = tokio::sync::oneshot::channel();
-            let carried = ledger.clone();
-            carrying.spawn(async move {
-                let _ = started.send(LedgerActor::start_for(carried, policy, reader, journal));
-            });
-            let (name, id, actor) = ("local".to_owned(), ledger.id().clone(), actor.await.unwrap());
-            let one = OneLedger { name, id, ledger, actor };
-            assert_eq!(one.status(None).await.1, None);
-            carrying.stop();
-            carrying.join().unwrap();
-            let (shown, why) = one.status(None).await;
-            assert!(why.unwrap().contains("has broken"), "{shown}");
-        });
-        desk.stop();
-        desk.join().unwrap();
-    }
 }

@@ -27,6 +27,15 @@ pub(super) struct FileConfig {
     pub peers: BTreeMap<String, String>,
     #[serde(default)]
     pub limits: super::Limits,
+    #[serde(default)]
+    pub admin: AdminFile,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    pub health: Option<String>,
+    pub obligations_old_s: Option<u64>,
 }
 
 #[derive(serde::Deserialize)]
@@ -217,6 +226,7 @@ pub(super) struct SellerFile {
     pub resume_s: Option<u64>,
     pub menu_ttl_s: Option<u64>,
     pub outage_s: Option<u64>,
+    pub drain_s: Option<u64>,
     #[serde(default)]
     pub redeem_above: BTreeMap<String, Units>,
     pub redeem_every_s: Option<u64>,

@@ -5,6 +5,7 @@
 //! only where each comes from, so it may be printed and shown. Loading opens nothing: neither
 //! keys nor ledgers nor sources; [`ledgers`] opens what a config names.
 
+mod admin;
 mod endpoint;
 mod error;
 mod fabric;
@@ -21,6 +22,7 @@ mod taken;
 pub mod templates;
 mod tls;
 
+pub use admin::Admin;
 pub use endpoint::EndpointFrom;
 pub use error::ConfigError;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
@@ -77,6 +79,8 @@ pub struct Config {
     pub peers: BTreeMap<String, PublicKey>,
     /// What a peer cannot make us exceed.
     pub limits: Limits,
+    /// Who is told how the process is, and when it is not well.
+    pub admin: Admin,
 }
 
 /// Where the journal is.
@@ -273,6 +277,8 @@ pub struct Seller {
     /// The longest that this seller may be away, in seconds: a channel must stay open for twice
     /// as long after its payer asked to close, or it is not sold on.
     pub outage_s: u64,
+    /// How long this seller takes to end in good order at the most, in seconds: then it just ends.
+    pub drain_s: u64,
     /// A voucher that is worth so much more than what is redeemed is redeemed while its session
     /// goes on: by the currency's name, in its smallest unit, at least 1.
     pub redeem_above: BTreeMap<String, Amount>,

@@ -5,7 +5,7 @@ use crate::place::*;
 use serde_json::Value;
 
 /// How many entries a journal has; asks the running node where there is one.
-fn entries(place: &Place, name: &str) -> u64 {
+pub fn entries(place: &Place, name: &str) -> u64 {
     let output = sdpp()
         .args(["journal", "verify", "--json", "--journal"])
         .arg(place.journal(name))
@@ -53,7 +53,7 @@ fn a_buyer_killed_while_it_streams_goes_on_with_all_that_it_owes() {
 }
 
 /// Restarts the seller, and compares both journals and the ledger.
-fn both_books_agree_after(place: &mut Place, acknowledged: u64) {
+pub fn both_books_agree_after(place: &mut Place, acknowledged: u64) {
     place.sell();
     place.close();
     let at_least = acknowledged.to_string();

@@ -22,6 +22,7 @@ mod dispute;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/double.rs"]
 mod double;
+mod ending;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
@@ -32,6 +33,7 @@ mod gate;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
+mod health;
 #[cfg(all(feature = "ethereum", feature = "iota"))]
 mod iota;
 #[cfg(feature = "iota")]

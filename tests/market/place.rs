@@ -179,13 +179,24 @@ impl Place {
         audit(self.dir.path(), name)
     }
 
-    /// What the running seller says of itself.
+    /// What the running seller says of itself. Its exit says whether it is ready.
     pub fn status(&self) -> Value {
         let output =
             sdpp().args(["status", "--json", "--journal"]).arg(self.journal("seller")).output();
         let output = output.unwrap();
-        assert_done(&output);
-        serde_json::from_slice(&output.stdout).unwrap()
+        let status: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(output.status.code(), Some(i32::from(status["ready"] != true)), "{status}");
+        status
+    }
+
+    /// Changes the seller's config, and starts it again.
+    pub fn sell_with(&mut self, from: &str, to: &str) {
+        let path = self.path("seller.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+        self.sell();
     }
 
     pub fn balance(&self, name: &str) -> u128 {

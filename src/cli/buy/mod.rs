@@ -159,21 +159,39 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest).await?;
     }
-    running.take_back(&policy).await?;
-    let left = running.settle(Duration::from_millis(buyer.patience_ms)).await?;
-    for unsettled in left {
-        let (count, ledger) = (unsettled.count, unsettled.ledger);
-        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
-    }
+    let mut signals = Signals::listen()?;
+    let left = tokio::select! {
+        left = settle(&running, &policy, buyer, (ended.end, began_ms)) => left?,
+        // The session has ended in good order before.
+        () = signals.next() => return Err(at_once()),
+    };
     let money = items.money().cloned();
     let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
-    let left = match ended.end {
-        End::Complete => running.left_since(began_ms).await?,
-        _ => running.left().await?,
-    };
     report(&ask, told, &teller, &left)?;
     items.close()?;
     running.check_claims()
+}
+
+/// Has what a session left owed settled, as long as our patience lasts. What is left in channels then.
+async fn settle(
+    running: &Running,
+    policy: &reclaim::Policy,
+    buyer: &BuyerConfig,
+    (end, began_ms): (End, u64),
+) -> Outcome<Vec<Remainder>> {
+    running.take_back(policy).await?;
+    for unsettled in running.settle(Duration::from_millis(buyer.patience_ms)).await? {
+        let (count, ledger) = (unsettled.count, unsettled.ledger);
+        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
+    }
+    match end {
+        End::Complete => running.left_since(began_ms).await,
+        _ => running.left().await,
+    }
+}
+
+fn at_once() -> Failure {
+    Failure::new(Exit::Failed, "ended at once: what is owed goes on at the next start")
 }
 
 /// A seller that is gone closes no channel either: what is time for is done. Gives the failure back.
@@ -271,7 +289,7 @@ pub(super) async fn start(
     };
     let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), None);
     for ledger in running.actors.values() {
-        ledger.do_send(TellHealth(actor.clone().recipient()));
+        ledger.addr().do_send(TellHealth(actor.clone().recipient()));
     }
     Ok(Session { actor, events, done })
 }
@@ -302,8 +320,7 @@ pub(super) async fn follow(
             () = signals.next() => {
                 asked += 1;
                 if asked > 1 {
-                    let why = "ended at once: what is owed goes on at the next start";
-                    return Err(Failure::new(Exit::Failed, why));
+                    return Err(at_once());
                 }
                 stop(Reason::Stopped);
             }

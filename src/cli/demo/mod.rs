@@ -265,3 +265,6 @@ fn summary(sold: &Statement, anchored: usize, anchors: usize, seconds: f64, dir:
     ))?;
     out::line(format_args!("  sdpp journal list --journal {dir}/buyer-journal"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! to write instead. What one table alone shows is in a file of its own; here is what only the
 //! whole shows.
 
+mod admin;
 mod ethereum;
 mod fabric;
 mod iota;
@@ -67,6 +68,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         buyer,
         peers,
         limits: written.limits,
+        admin: admin::admin(&written.admin)?,
     };
     check_limits(&config.limits)?;
     check_roles(&config)?;

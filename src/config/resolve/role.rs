@@ -17,6 +17,8 @@ const RESUME_S: RangeInclusive<u64> = 0..=86_400;
 const MENU_TTL_S: RangeInclusive<u64> = 1..=600;
 /// The longest outage that can be planned for: a week.
 const OUTAGE_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
+/// How long a seller may take to end: up to twice the longest patience.
+const DRAIN_S: RangeInclusive<u64> = 0..=2 * 24 * 60 * 60;
 /// The longest that a seller is left to close a channel: a week.
 const RECLAIM_AFTER_S: RangeInclusive<u64> = 0..=7 * 24 * 60 * 60;
 /// How long a payment may take to be final before another currency is asked for: up to a day.
@@ -54,6 +56,8 @@ pub(super) fn seller(
         return Err(wrong(&at("granularity"), what));
     }
     let trust = policy::trust(written.trust, granularity, credit_windows)?;
+    let patience_ms = written.patience_ms.unwrap_or(30_000);
+    let patience_ms = within(&at("patience_ms"), patience_ms, PATIENCE_MS)?;
     let every_s = written.redeem_every_s;
     let every_s = every_s.map(|every_s| within(&at("redeem_every_s"), every_s, REDEEM_EVERY_S));
     Ok(Seller {
@@ -64,14 +68,15 @@ pub(super) fn seller(
         granularity,
         credit_windows,
         signature_required: written.signature_required.unwrap_or(true),
-        patience_ms: within(
-            &at("patience_ms"),
-            written.patience_ms.unwrap_or(30_000),
-            PATIENCE_MS,
-        )?,
+        patience_ms,
         resume_s: resume_s(written.resume_s.unwrap_or(0), written.tls.is_some())?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
+        drain_s: within(
+            &at("drain_s"),
+            written.drain_s.unwrap_or((2 * patience_ms).div_ceil(1_000)),
+            DRAIN_S,
+        )?,
         redeem_above: redeem_above(written.redeem_above, currencies)?,
         redeem_every_s: every_s.transpose()?,
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
