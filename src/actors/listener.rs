@@ -3,6 +3,8 @@
 //!
 //! No mailbox is used: it is one loop, and ends with its node.
 
+use crate::actors::admission::Admission;
+use crate::actors::backlog::Backlog;
 use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
@@ -14,6 +16,7 @@ use crate::actors::session::SessionActor;
 use crate::actors::sight::Sight;
 use crate::actors::trusting::Trusting;
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
+use crate::gate::neighbourhood;
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
 use crate::session::{Offer, Seller, SellerRandomness};
@@ -49,6 +52,10 @@ pub struct Shop {
     pub health: Vec<Recipient<TellHealth>>,
     /// How buyers are trusted, and what settling costs.
     pub trusting: Trusting,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What is sent and not acknowledged.
+    pub backlog: Backlog,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
 }
@@ -75,6 +82,10 @@ pub async fn listen(
             }
         };
         let Ok(stream) = stream.into_std() else { continue };
+        if let Err(busy) = shop.admission.menu(peer.ip(), now_ms()) {
+            turn_away(&stream, &busy);
+            continue;
+        }
         let offer = match shop.offering.now() {
             Ok(offer) => offer,
             Err(nothing) => {
@@ -82,7 +93,7 @@ pub async fn listen(
                 continue;
             }
         };
-        match node.send(Join { from: peer.ip() }).await {
+        match node.send(Join { from: neighbourhood(peer.ip()) }).await {
             Ok(Ok(id)) => {
                 if let Some(arbiter) = next.next() {
                     let guest = Guest { stream, from: peer.ip(), id, offer };
@@ -118,7 +129,7 @@ fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Addr<Node>) {
 }
 
 fn begin(
-    Guest { stream, id, offer, .. }: Guest,
+    Guest { stream, from, id, offer }: Guest,
     shop: Shop,
     node: Addr<Node>,
 ) -> Result<Addr<SessionActor<Selling>>, String> {
@@ -142,6 +153,11 @@ fn begin(
         notes: Default::default(),
         trusting: shop.trusting,
         asked: None,
+        admission: shop.admission,
+        from,
+        seat: None,
+        backlog: shop.backlog.open(),
+        is_paused: false,
     };
     let silence_max = Some(shop.first_message);
     let session = SessionActor::start_on(stream, core, side, shop.journal, silence_max)

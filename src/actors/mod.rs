@@ -6,9 +6,11 @@
 //! [`node`] that knows them all. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
+pub mod admission;
 mod alarm;
 pub mod amending;
 mod approval;
+pub mod backlog;
 pub mod busy;
 pub mod buying;
 pub mod credit;
@@ -17,6 +19,7 @@ mod funding;
 pub mod funds;
 pub mod interrupted;
 pub mod journal;
+pub mod lag;
 pub mod ledger;
 pub mod listener;
 pub mod node;

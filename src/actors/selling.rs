@@ -2,24 +2,30 @@
 //! for them, and looks at channels.
 
 use crate::actors::Ledgers;
+use crate::actors::admission::{Admission, Seat};
 use crate::actors::amending::Waiting;
+use crate::actors::backlog::Part;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::node::{Asked, Leave, Node};
+use crate::actors::now_ms;
 use crate::actors::offering::Offering;
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
 use crate::journal::Reader;
 use crate::message::Voucher;
+use crate::record::End;
 use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
+use crate::standing::Standing;
 use crate::terms::Role;
 use actix::prelude::*;
 use sdpp_ledger::{
     Account, Amount, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
 };
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +33,7 @@ use std::time::Duration;
 /// The most items that are taken from a source at once.
 const ITEMS_AT_ONCE: u64 = 1024;
 
-/// How long to wait before a ledger is asked for a channel again.
+/// How long to wait before a ledger is asked for a channel again, or whether more may be sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The seller's side.
@@ -64,6 +70,16 @@ pub struct Selling {
     pub trusting: Trusting,
     /// What the node knows of the session.
     pub asked: Option<Asked>,
+    /// Who is let in.
+    pub admission: Admission,
+    /// Where the buyer is.
+    pub from: IpAddr,
+    /// The session's place, once there is an order.
+    pub seat: Option<Seat>,
+    /// What is sent and not acknowledged.
+    pub backlog: Part,
+    /// The source waits until others have less of that out.
+    pub is_paused: bool,
 }
 
 /// Where the source is.
@@ -110,6 +126,16 @@ impl Side for Selling {
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
+            Output::Admit { buyer } => {
+                let side = actor.side.as_mut().ok_or("the session is over")?;
+                let admitted = admit(side, &buyer)?;
+                // Told from a task of its own, as below.
+                let told = async move { admitted };
+                ctx.spawn(told.into_actor(actor).map(|admitted, actor, ctx| {
+                    actor.tell(Input::Admitted(admitted), ctx);
+                }));
+                Ok(())
+            }
             Output::Credit { buyer, currency, amount } => {
                 let lent = actor.side.as_mut().map(|side| lend(side, &buyer, &currency, amount));
                 if let Some(granted) = lent {
@@ -139,6 +165,9 @@ impl Side for Selling {
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         tell(actor);
         trusting::begin(actor, ctx);
+        if !may_send(actor, ctx) {
+            return;
+        }
         let wants = actor.core.wants().min(ITEMS_AT_ONCE);
         let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
         let Some(side) = actor.side.as_mut() else { return };
@@ -156,7 +185,12 @@ impl Side for Selling {
         }
     }
 
-    fn ended(self, ended: Ended) {
+    fn ended(mut self, ended: Ended) {
+        let is_good = matches!(ended.end, End::Complete | End::Outstanding | End::Failed);
+        if let Some(seat) = self.seat.take() {
+            // What was in an open window nobody pays any more, whether it was acknowledged or not.
+            seat.leave(!is_good && ended.progress.items > 0, now_ms());
+        }
         self.node.do_send(Leave { id: self.id, ended });
     }
 }
@@ -211,6 +245,30 @@ fn feed(
     actor.tell(Input::SourceEnded, ctx);
 }
 
+/// Gives the session a place and looks up what earlier ones say of its buyer; or says, for the buyer,
+/// why there is no room for it.
+fn admit(side: &mut Selling, buyer: &PublicKey) -> Result<Result<Standing, String>, String> {
+    match side.admission.order(buyer, side.from, now_ms()) {
+        Ok(seat) => side.seat = Some(seat),
+        Err(busy) => return Ok(Err(busy)),
+    }
+    side.reader.standing(buyer).map(Ok).map_err(|error| error.to_string())
+}
+
+/// Whether more may be sent, by what all sessions have out; where not, it is looked at again later.
+fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
+    let bytes = actor.core.unacknowledged_bytes();
+    let Some(side) = actor.side.as_mut() else { return false };
+    let may = side.backlog.may_send(bytes);
+    if !may && !std::mem::replace(&mut side.is_paused, true) {
+        ctx.run_later(LOOK_AGAIN, |actor, ctx| {
+            actor.side.iter_mut().for_each(|side| side.is_paused = false);
+            Selling::idle(actor, ctx);
+        });
+    }
+    may
+}
+
 /// Lets the buyer have so much out in this session.
 fn lend(
     side: &mut Selling,
@@ -218,6 +276,7 @@ fn lend(
     currency: &str,
     amount: Amount,
 ) -> Result<(), String> {
+    side.seat.as_mut().map_or(Ok(()), |seat| seat.lend(now_ms()))?;
     if !side.lent.iter().any(|lent| lent.currency() == currency) {
         side.lent.push(side.credit.open(buyer, currency));
     }
@@ -313,9 +372,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::actors::admission::Crowding;
+    use crate::actors::backlog::Backlog;
     use crate::actors::fees::Fees;
+    use crate::actors::lag::Lag;
     use crate::actors::node::Room;
     use crate::actors::session::{Over, Stop};
+    use crate::gate::PerMinute;
     use crate::journal::Journal;
     use crate::standing::PacePolicy;
     use crate::terms::Pace;
@@ -381,6 +444,16 @@ mod tests {
         let journal = Journal::open(&dir.path().join("journal"), identity).unwrap();
         let node = Node::new(Room { connections_max: 9, per_address_max: 9 }).start();
         let busy = Busy::default();
+        let at_will = [PerMinute(9), PerMinute(9)];
+        let crowding = Crowding {
+            menus: at_will,
+            orders: at_will,
+            sessions_max: 9,
+            per_buyer_max: 9,
+            unpaid_per_address_max: 9,
+            journal_lag_ms: 9,
+        };
+        let admission = Admission::new(crowding, Lag::default(), now_ms());
         let selling = || Selling {
             id: 0,
             node: node.clone(),
@@ -398,6 +471,11 @@ mod tests {
             notes: Waiting::default(),
             trusting: Trusting::new(PacePolicy::fixed(ANY), Fees::default()),
             asked: None,
+            admission: admission.clone(),
+            from: [127, 0, 0, 1].into(),
+            seat: None,
+            backlog: Backlog::new(9, 9).open(),
+            is_paused: false,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);

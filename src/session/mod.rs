@@ -21,6 +21,7 @@ use crate::message::{
     Code, ErrorMessage, FrameTooLong, LegReason, Reason, Voucher, WireError, legible,
 };
 use crate::record::{End, Record, SignedMessage};
+use crate::standing::Standing;
 use crate::terms::{Method, Role, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Channel, ChannelId, Domain, LedgerId, PublicKey, Reference, TxId,
@@ -77,6 +78,9 @@ pub enum Input<'a> {
         /// Why, for us.
         why: String,
     },
+    /// Seller: the answer to [`Output::Admit`]: what earlier sessions say of the buyer; or, where there
+    /// is no room for one more, why not, for the buyer.
+    Admitted(Result<Standing, String>),
     /// Seller: the answer to [`Output::Credit`]; where there is no room, why not, for the buyer.
     Credit(Result<(), String>),
     /// Seller: the answer to [`Output::Quote`]: what is offered now, if anything is.
@@ -167,6 +171,12 @@ pub enum Output {
         seq: u64,
         /// Its bytes.
         item: Vec<u8>,
+    },
+    /// Seller: see whether there is room for one more session, with this buyer, and answer with
+    /// [`Input::Admitted`].
+    Admit {
+        /// The buyer.
+        buyer: PublicKey,
     },
     /// Seller: look at this channel on its ledger, and answer with [`Input::Channel`]: before the
     /// session begins, and when a voucher passes the deposit that was seen.

@@ -10,6 +10,7 @@ mod channels_shown;
 mod choosing;
 mod counting;
 mod credit;
+mod doors;
 mod legs;
 mod legs_random;
 mod liars;
