@@ -21,8 +21,10 @@ pub enum UnknownBuyer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Debtors {
-    /// By escrow alone, until it has paid.
+    /// As everybody is: an honest buyer whose line broke may have paid without our knowing.
     #[default]
+    Credit,
+    /// By escrow alone, until it has paid.
     Escrow,
     /// Not at all, until it has paid.
     Refuse,
@@ -81,7 +83,7 @@ impl Door {
     /// # Errors
     /// [`Shut`], with what the buyer can do.
     pub fn judge(&self, standing: &Standing, method: Method, window: Amount) -> Result<(), Shut> {
-        if standing.is_debtor(window) {
+        if self.debtors != Debtors::Credit && standing.is_debtor(window) {
             return match (self.debtors, method) {
                 (Debtors::Refuse, _) => Err(Shut::Altogether(
                     "something is unpaid of a session that broke: this seller takes your orders \
@@ -90,7 +92,7 @@ impl Door {
                 (Debtors::Escrow, Method::Transfer) => Err(Shut::OnCredit(
                     "something is unpaid of a session that broke: pay by escrow, or pay that first",
                 )),
-                (Debtors::Escrow, Method::Escrow) => Ok(()),
+                (Debtors::Escrow, Method::Escrow) | (Debtors::Credit, _) => Ok(()),
             };
         }
         match (self.unknown_buyer, method) {
@@ -156,11 +158,13 @@ mod tests {
         let mut debtor = Standing::default();
         debtor.pay(Amount::new(100), 10);
         debtor.part(Amount::new(4), true);
-        assert_eq!(served(&Door::default(), &debtor), [Ok(()), Ok(())], "a part of a window");
+        let by_escrow_alone = Door { debtors: Debtors::Escrow, ..Door::default() };
+        assert_eq!(served(&by_escrow_alone, &debtor), [Ok(()), Ok(())], "a part of a window");
         debtor.part(Amount::new(1), true);
-        let [by_transfer, by_escrow] = served(&Door::default(), &debtor);
+        let [by_transfer, by_escrow] = served(&by_escrow_alone, &debtor);
         assert!(matches!(by_transfer, Err(Shut::OnCredit(_))), "{by_transfer:?}");
         assert_eq!(by_escrow, Ok(()));
+        assert_eq!(served(&Door::default(), &debtor), [Ok(()), Ok(())]);
         let strict = Door { debtors: Debtors::Refuse, ..Door::default() };
         for told in served(&strict, &debtor) {
             assert!(matches!(told, Err(Shut::Altogether(_))), "{told:?}");

@@ -585,7 +585,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "limits.journal_lag_ms",
         "write 100 to",
     ),
-    ("debtors = \"escrow\"", "debtors = \"prison\"", "debtors = ", "seller.debtors", "`refuse`"),
+    ("debtors = \"credit\"", "debtors = \"prison\"", "debtors = ", "seller.debtors", "`refuse`"),
     (
         "# allow = [\"Weather House\"]",
         "allow = [\"Nobody\"]",

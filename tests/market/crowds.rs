@@ -117,6 +117,7 @@ fn who_left_a_window_unpaid_has_no_credit_over_restarts_of_the_seller() {
     let (methods, patience_ms) = ("[\"transfer\", \"escrow\"]", 5_000);
     let setting = Setting { methods, patience_ms, anchor: "after", ..Setting::default() };
     let mut place = Place::open(setting);
+    tell_seller(&mut place, "debtors = \"escrow\"\n");
     by_transfer(&place, "debtor");
     place.buyer("other", 100_000);
     // From here on nothing can be paid, and the seller waits no longer than its patience.
@@ -137,7 +138,10 @@ fn who_left_a_window_unpaid_has_no_credit_over_restarts_of_the_seller() {
     fs::write(place.path("debtor.toml"), config + "deposit = \"5000\"\n").unwrap();
     let (exit, said) = buys(&place, "debtor", "20");
     assert_eq!(exit, 0, "{said}");
-    tell_seller(&mut place, "debtors = \"refuse\"\n");
+    let path = place.path("seller.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(path, config.replace("debtors = \"escrow\"", "debtors = \"refuse\"")).unwrap();
+    place.sell();
     is_refused(buys(&place, "debtor", "20"), "order_refused: something is unpaid");
 }
 
