@@ -10,6 +10,8 @@ pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod dispute;
+pub mod door;
+pub mod gate;
 pub mod journal;
 pub mod keystore;
 pub mod message;

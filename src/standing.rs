@@ -49,6 +49,18 @@ impl Standing {
         }
     }
 
+    /// Whether it ever paid us anything for good.
+    pub fn has_paid(&self) -> bool {
+        self.settled > Amount::ZERO
+    }
+
+    /// Whether it owes what a whole window costs, or more, and has broken a session that it owed for: of
+    /// a part of a window there is no invoice that could be paid, and what is unpaid when both sides or
+    /// we end a session is only not final yet.
+    pub fn is_debtor(&self, window: Amount) -> bool {
+        self.owed >= window.max(Amount::new(1)) && self.broken > 0
+    }
+
     /// Of what it owed so much is paid after all.
     pub fn make_good(&mut self, amount: Amount, broken: bool) {
         self.owed = self.owed.saturating_sub(amount);

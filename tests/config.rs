@@ -602,6 +602,56 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "write at least 1",
     ),
     (
+        "orders_per_minute = 1200",
+        "orders_per_minute = 0",
+        "orders_per_minute = ",
+        "limits.orders_per_minute",
+        "write at least 1",
+    ),
+    (
+        "sessions_per_buyer_max = 16",
+        "sessions_per_buyer_max = 0",
+        "sessions_per_buyer_max = ",
+        "limits.sessions_per_buyer_max",
+        "write at least 1",
+    ),
+    (
+        "unacknowledged_bytes_all_max = 16777216",
+        "unacknowledged_bytes_all_max = 262143",
+        "unacknowledged_bytes_all_max = ",
+        "limits.unacknowledged_bytes_all_max",
+        "write at least 262144",
+    ),
+    (
+        "journal_lag_ms = 10000",
+        "journal_lag_ms = 99",
+        "journal_lag_ms = ",
+        "limits.journal_lag_ms",
+        "write 100 to",
+    ),
+    ("debtors = \"credit\"", "debtors = \"prison\"", "debtors = ", "seller.debtors", "`refuse`"),
+    (
+        "# allow = [\"Weather House\"]",
+        "allow = [\"Nobody\"]",
+        "allow = [\"Nobody\"]",
+        "seller.allow",
+        "there is no \"Nobody\" in [peers]",
+    ),
+    (
+        "# allow = [\"Weather House\"]",
+        "allow = []",
+        "allow = []",
+        "seller.allow",
+        "nobody could buy",
+    ),
+    (
+        "# deny = [\"Weather House\"]",
+        "deny = [\"Nobody\"]",
+        "deny = [\"Nobody\"]",
+        "seller.deny",
+        "add it there, with its key",
+    ),
+    (
         "key = \"keystore:seller\"",
         "key = \"keystore:../x\"",
         "key = ",
@@ -1391,6 +1441,36 @@ mod on_fabric {
             assert_eq!(error.key, format!("ledgers.local.{name}"), "{error}");
         }
     }
+}
+
+#[test]
+fn whom_a_seller_sells_to_is_by_the_names_of_its_peers() {
+    let key = "0x031b84c5567b126440995d3ed5aaba0565d71e1834604819ff9c17f5e9d5dd078f";
+    let with = |lists: &str| {
+        let text = changed("# allow = [\"Weather House\"]", lists);
+        parse(&format!("{text}\n[peers]\n\"Weather House\" = \"{key}\""))
+    };
+    let config = with("allow = [\"Weather House\"]").unwrap();
+    let door = config.door();
+    assert_eq!((door.allow.unwrap()[0].to_string(), door.deny.len()), (key.to_owned(), 0));
+    assert_eq!(parse(&config.show()), Ok(config));
+    let config = with("deny = [\"Weather House\"]").unwrap();
+    assert_eq!((config.door().allow, config.door().deny[0].to_string()), (None, key.to_owned()));
+    assert_eq!(parse(&config.show()), Ok(config));
+    let both = with("allow = [\"Weather House\"]\ndeny = [\"Weather House\"]").unwrap_err();
+    assert!(both.what.contains("stands in deny too"), "{both}");
+}
+
+#[test]
+fn somebody_new_can_buy_in_some_way() {
+    let text = changed("unknown_buyer = \"credit\"", "unknown_buyer = \"escrow\"");
+    let config = parse(&text).unwrap();
+    assert_eq!(config.door().unknown_buyer, sdpp::door::UnknownBuyer::Escrow);
+    assert_eq!(parse(&config.show()), Ok(config));
+    let methods = "methods = [\"transfer\", \"escrow\"]";
+    let error = parse(&text.replacen(methods, "methods = [\"transfer\"]", 1)).unwrap_err();
+    assert_eq!(error.key, "seller.unknown_buyer");
+    assert!(error.what.contains("nobody new could buy here"), "{error}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! mailbox shares one sync: the group commit. Mailbox: [`MAILBOX`] messages; who finds it full
 //! waits.
 
+use crate::actors::lag::Lag;
 use crate::actors::now_ms;
 use crate::journal::{Journal, JournalError, NewsKind, Reader, Write, WriteError, Written};
 use crate::terms::SessionId;
@@ -20,6 +21,7 @@ pub const MAILBOX: usize = 4096;
 /// The journal's actor.
 pub struct JournalActor {
     journal: Journal,
+    lag: Lag,
     waiting: Vec<(Vec<Write>, oneshot::Sender<Committed>)>,
     sessions: HashMap<SessionId, Recipient<Told>>,
     ledgers: HashMap<LedgerId, Recipient<Wake>>,
@@ -88,11 +90,21 @@ struct Flush;
 impl JournalActor {
     /// Starts it on a thread of its own.
     pub fn start_on(arbiter: &Arbiter, journal: Journal) -> (Addr<JournalActor>, Reader) {
+        Self::start_with(arbiter, journal, Lag::default())
+    }
+
+    /// The same, for somebody who wants to know how long it takes.
+    pub fn start_with(
+        arbiter: &Arbiter,
+        journal: Journal,
+        lag: Lag,
+    ) -> (Addr<JournalActor>, Reader) {
         let reader = journal.reader();
         let addr = JournalActor::start_in_arbiter(&arbiter.handle(), |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             JournalActor {
                 journal,
+                lag,
                 waiting: Vec::new(),
                 sessions: HashMap::new(),
                 ledgers: HashMap::new(),
@@ -200,7 +212,11 @@ impl Handler<Flush> for JournalActor {
             .map(|(writes, sender)| (writes.len(), (writes, sender)))
             .map(|(count, (writes, sender))| (writes, (count, sender)))
             .unzip();
-        match self.journal.commit(now_ms(), writes.into_iter().flatten().collect()) {
+        let now = now_ms();
+        self.lag.begin(now);
+        let committed = self.journal.commit(now, writes.into_iter().flatten().collect());
+        self.lag.end(now_ms());
+        match committed {
             Ok(answers) => {
                 answers.iter().flatten().for_each(|written| self.tell(written));
                 let mut answers = answers.into_iter();

@@ -3,6 +3,8 @@
 //!
 //! No mailbox is used: it is one loop, and goes on as long as the process does.
 
+use crate::actors::admission::Admission;
+use crate::actors::backlog::Backlog;
 use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
 use crate::actors::journal::JournalActor;
@@ -17,6 +19,7 @@ use crate::actors::sight::Sight;
 use crate::actors::trusting::Trusting;
 use crate::actors::wire::{Wire, registered};
 use crate::actors::{Ledgers, NoRandomness, now_ms, random, random_digest, random_key};
+use crate::gate::neighbourhood;
 use crate::journal::Reader;
 use crate::message::{Code, ErrorMessage};
 use crate::session::{Offer, Seller, SellerRandomness};
@@ -55,6 +58,10 @@ pub struct Shop {
     pub health: Vec<Kept<LedgerActor>>,
     /// How buyers are trusted, and what settling costs.
     pub trusting: Trusting,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What is sent and not acknowledged.
+    pub backlog: Backlog,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
     /// How buyers are let in under TLS; `None` in the clear.
@@ -102,6 +109,10 @@ async fn take_all(
             }
         };
         let Ok(stream) = stream.into_std() else { continue };
+        if let Err(busy) = shop.admission.menu(peer.ip(), now_ms()) {
+            turn_away(&stream, &busy);
+            continue;
+        }
         let offer = match shop.offering.now() {
             Ok(offer) => offer,
             Err(nothing) => {
@@ -109,7 +120,7 @@ async fn take_all(
                 continue;
             }
         };
-        match node.addr().send(Join { from: peer.ip() }).await {
+        match node.addr().send(Join { from: neighbourhood(peer.ip()) }).await {
             Ok(Ok(id)) => {
                 if let Some(arbiter) = next.next() {
                     let guest = Guest { stream, from: peer.ip(), id, offer };
@@ -141,7 +152,7 @@ fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Kept<Node>) {
         };
         // What the handshake took, it took of the time for the first message.
         let silence_max = shop.first_message.saturating_sub(began.elapsed());
-        match begin((wire, id, offer), shop, silence_max, node.clone()) {
+        match begin((wire, from, id, offer), shop, silence_max, node.clone()) {
             Ok(session) => node.addr().do_send(Started { id, session }),
             Err(error) => {
                 tracing::error!(%from, %error, "a session could not begin");
@@ -183,7 +194,7 @@ async fn let_in(stream: TcpStream, from: IpAddr, shop: &Shop) -> Option<Wire> {
 }
 
 fn begin(
-    (wire, id, offer): (Wire, u64, Arc<Offer>),
+    (wire, from, id, offer): (Wire, IpAddr, u64, Arc<Offer>),
     shop: Shop,
     silence_max: Duration,
     node: Kept<Node>,
@@ -209,6 +220,11 @@ fn begin(
         trusting: shop.trusting,
         asked: None,
         last_words: shop.last_words,
+        admission: shop.admission,
+        from,
+        seat: None,
+        backlog: shop.backlog.open(),
+        is_paused: false,
     };
     let session = SessionActor::start_on(wire, core, side, shop.journal, Some(silence_max));
     for ledger in &shop.health {

@@ -6,10 +6,12 @@
 //! [`node`] that knows them all. The [`keeper`] starts again what breaks. Nothing that happens for each item crosses an actor; what happens
 //! for each window may.
 
+pub mod admission;
 mod alarm;
 pub mod amending;
 mod approval;
 pub mod asking;
+pub mod backlog;
 pub mod busy;
 pub mod buying;
 pub mod credit;
@@ -19,6 +21,7 @@ pub mod funds;
 pub mod interrupted;
 pub mod journal;
 pub mod keeper;
+pub mod lag;
 pub mod ledger;
 pub mod listener;
 pub mod node;

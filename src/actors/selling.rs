@@ -1,8 +1,10 @@
 //! The seller's side of a session's actor: brings items from the source while the core has room
 //! for them, and looks at channels.
 
+use crate::actors::admission::{Admission, Seat};
 use crate::actors::amending::Waiting;
 use crate::actors::asking::{Asking, Asks, Settles};
+use crate::actors::backlog::Part;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::journal::{Commit, JournalActor};
@@ -13,18 +15,20 @@ use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
-use crate::actors::{Ledgers, interrupted};
+use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
-use crate::record::Record;
+use crate::record::{End, Record};
 use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
+use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
 use sdpp_ledger::{
     Account, Amount, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
 };
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +36,7 @@ use std::time::Duration;
 /// The most items that are taken from a source at once.
 const ITEMS_AT_ONCE: u64 = 1024;
 
-/// How long to wait before a ledger is asked for a channel again.
+/// How long to wait before a ledger is asked for a channel again, or whether more may be sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How often it is looked whether a channel was given back.
@@ -72,6 +76,16 @@ pub struct Selling {
     pub last_words: LastWords,
     /// What the node knows of the session.
     pub asked: Option<Asked>,
+    /// Who is let in.
+    pub admission: Admission,
+    /// Where the buyer is.
+    pub from: IpAddr,
+    /// The session's place, once there is an order.
+    pub seat: Option<Seat>,
+    /// What is sent and not acknowledged.
+    pub backlog: Part,
+    /// The source waits until others have less of that out.
+    pub is_paused: bool,
 }
 
 /// A connection's place at the node, given back when it is dropped. A session that broke in its
@@ -166,6 +180,16 @@ impl Side for Selling {
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
+            Output::Admit { buyer } => {
+                let side = actor.side.as_mut().ok_or("the session is over")?;
+                let admitted = admit(side, &buyer)?;
+                // Told from a task of its own, as below.
+                let told = async move { admitted };
+                ctx.spawn(told.into_actor(actor).map(|admitted, actor, ctx| {
+                    actor.tell(Input::Admitted(admitted), ctx);
+                }));
+                Ok(())
+            }
             Output::Credit { buyer, currency, amount } => {
                 let lent = actor.side.as_mut().map(|side| lend(side, &buyer, &currency, amount));
                 if let Some(granted) = lent {
@@ -203,6 +227,9 @@ impl Side for Selling {
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         tell(actor);
         trusting::begin(actor, ctx);
+        if !may_send(actor, ctx) {
+            return;
+        }
         let wants = actor.core.wants().min(ITEMS_AT_ONCE);
         let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
         let Some(side) = actor.side.as_mut() else { return };
@@ -222,6 +249,11 @@ impl Side for Selling {
 
     fn ended(mut self, ended: Ended) {
         self.place.session = None;
+        let is_good = matches!(ended.end, End::Complete | End::Outstanding | End::Failed);
+        if let Some(seat) = self.seat.take() {
+            // What was in an open window nobody pays any more, whether it was acknowledged or not.
+            seat.leave(!is_good && ended.progress.items > 0, now_ms());
+        }
         let Place { id, node, .. } = &self.place;
         node.addr().do_send(Leave { id: *id, ended });
     }
@@ -278,6 +310,30 @@ fn feed(
     actor.tell(Input::SourceEnded, ctx);
 }
 
+/// Gives the session a place and looks up what earlier ones say of its buyer; or says, for the buyer,
+/// why there is no room for it.
+fn admit(side: &mut Selling, buyer: &PublicKey) -> Result<Result<Standing, String>, String> {
+    match side.admission.order(buyer, side.from, now_ms()) {
+        Ok(seat) => side.seat = Some(seat),
+        Err(busy) => return Ok(Err(busy)),
+    }
+    side.reader.standing(buyer).map(Ok).map_err(|error| error.to_string())
+}
+
+/// Whether more may be sent, by what all sessions have out; where not, it is looked at again later.
+fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
+    let bytes = actor.core.unacknowledged_bytes();
+    let Some(side) = actor.side.as_mut() else { return false };
+    let may = side.backlog.may_send(bytes);
+    if !may && !std::mem::replace(&mut side.is_paused, true) {
+        ctx.run_later(LOOK_AGAIN, |actor, ctx| {
+            actor.side.iter_mut().for_each(|side| side.is_paused = false);
+            Selling::idle(actor, ctx);
+        });
+    }
+    may
+}
+
 /// Lets the buyer have so much out in this session.
 fn lend(
     side: &mut Selling,
@@ -285,6 +341,7 @@ fn lend(
     currency: &str,
     amount: Amount,
 ) -> Result<(), String> {
+    side.seat.as_mut().map_or(Ok(()), |seat| seat.lend(now_ms()))?;
     if !side.lent.iter().any(|lent| lent.currency() == currency) {
         side.lent.push(side.credit.open(buyer, currency));
     }
@@ -402,10 +459,14 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::actors::admission::Crowding;
+    use crate::actors::backlog::Backlog;
     use crate::actors::fees::Fees;
     use crate::actors::keeper::Keeper;
+    use crate::actors::lag::Lag;
     use crate::actors::node::Room;
     use crate::actors::session::{Over, Stop};
+    use crate::gate::PerMinute;
     use crate::journal::Journal;
     use crate::standing::PacePolicy;
     use crate::terms::Pace;
@@ -473,6 +534,16 @@ mod tests {
         let room = Room { connections_max: 9, per_address_max: 9 };
         let node = Node::start_with(&Keeper::default(), room);
         let busy = Busy::default();
+        let at_will = [PerMinute(9), PerMinute(9)];
+        let crowding = Crowding {
+            menus: at_will,
+            orders: at_will,
+            sessions_max: 9,
+            per_buyer_max: 9,
+            unpaid_per_address_max: 9,
+            journal_lag_ms: 9,
+        };
+        let admission = Admission::new(crowding, Lag::default(), now_ms());
         let (arbiter, reader) = (Arbiter::new(), journal.reader());
         let (journal, _) = JournalActor::start_on(&arbiter, journal);
         let place = || Place {
@@ -500,6 +571,11 @@ mod tests {
             trusting: Trusting::new(PacePolicy::fixed(ANY), Fees::default()),
             asked: None,
             last_words: LastWords::default(),
+            admission: admission.clone(),
+            from: [127, 0, 0, 1].into(),
+            seat: None,
+            backlog: Backlog::new(9, 9).open(),
+            is_paused: false,
         };
         let (mut strangers, mut owners, mut second) = (selling(), selling(), selling());
         let told = ordered(&mut strangers, 3);

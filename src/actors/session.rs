@@ -394,7 +394,10 @@ impl<S: Side> Actor for SessionActor<S> {
 
 impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
     fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
-        if let Some(silence) = self.silence.take() {
+        // Bytes that make no message are no sign of life: somebody may hold a connection so.
+        if read.as_ref().is_ok_and(|bytes| bytes.contains(&b'\n'))
+            && let Some(silence) = self.silence.take()
+        {
             ctx.cancel_future(silence);
         }
         match read {

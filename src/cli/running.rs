@@ -4,6 +4,7 @@ use super::exit::{Exit, Failure, Outcome};
 use crate::actors::busy::Busy;
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::keeper::{Keeper, Kept};
+use crate::actors::lag::Lag;
 use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::sight::Sight;
@@ -73,6 +74,8 @@ pub(super) struct Running {
     pub(super) busy: Busy,
     /// Which ledgers' channels are watched.
     pub(super) sight: Sight,
+    /// How long the journal takes.
+    pub(super) lag: Lag,
     watches: Vec<Kept<WatchActor>>,
     /// Claims that were known to be unjust before.
     known: Vec<Unjust>,
@@ -120,8 +123,8 @@ impl Running {
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
         end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
         let arbiter = Arbiter::new();
-        let (journal, reader) = JournalActor::start_on(&arbiter, journal);
-        let keeper = Keeper::default();
+        let (keeper, lag) = (Keeper::default(), Lag::default());
+        let (journal, reader) = JournalActor::start_with(&arbiter, journal, lag.clone());
         let (mut ledgers, mut ids, mut actors) = Default::default();
         for (name, opened) in opened {
             let ledger = opened.ledger().clone();
@@ -147,6 +150,7 @@ impl Running {
             keeper,
             busy,
             sight,
+            lag,
             key,
             journal,
             reader,

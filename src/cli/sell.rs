@@ -3,16 +3,23 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
 use super::{answering, out, rating};
+use crate::actors::admission::{Admission, Crowding};
+use crate::actors::backlog::Backlog;
 use crate::actors::credit::{CreditBook, CreditLimits};
 use crate::actors::fees::Fees;
 use crate::actors::keeper::Kept;
 use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Count, Drain, Node, Room};
+use crate::actors::now_ms;
 use crate::actors::offering::{Memory, Offering};
 use crate::actors::room;
 use crate::actors::trusting::Trusting;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
-use crate::config::{AnchorWhen, Config, CurrencyConfig, CurrencyLimits, RecordsBatch, Seller};
+use crate::config::{
+    AnchorWhen, Config, CurrencyConfig, CurrencyLimits, Limits, RecordsBatch, Seller,
+};
+use crate::door::UnknownBuyer;
+use crate::gate::PerMinute;
 use crate::message::{
     CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice, VERSION,
 };
@@ -97,6 +104,8 @@ pub(super) struct Selling {
     pub(super) node: Kept<Node>,
     /// What stands on its menu.
     pub(super) offering: Offering,
+    /// Who is let in.
+    pub(super) admission: Admission,
     /// Its patience.
     pub(super) patience: Duration,
     arbiters: Vec<Arbiter>,
@@ -124,6 +133,7 @@ impl Selling {
         let (reader, journal) = (running.reader.clone(), running.journal.clone());
         let rates = (tickers, Some(Memory { reader, journal }));
         let offering = Offering::start(keeper, offer, ledgers, sight, rates, FUNDS_EVERY).await;
+        let admission = Admission::new(crowding(limits), running.lag.clone(), now_ms());
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),
@@ -136,6 +146,8 @@ impl Selling {
             health: running.actors.values().cloned().collect(),
             last_words: Default::default(),
             trusting: Trusting::new(seller.pace_policy(), Fees::default()),
+            admission: admission.clone(),
+            backlog: Backlog::new(limits.unacknowledged_bytes_all_max, limits.sessions_max),
             first_message: Duration::from_millis(limits.first_message_ms),
             tls: super::tls::sellers(config)?,
         };
@@ -146,7 +158,7 @@ impl Selling {
         let handles = arbiters.iter().map(Arbiter::handle).collect();
         listen(keeper, listener, shop, node.clone(), handles);
         let patience = Duration::from_millis(seller.patience_ms);
-        Ok(Selling { address, node, offering, patience, arbiters })
+        Ok(Selling { address, node, offering, admission, patience, arbiters })
     }
 
     /// Takes no more orders, and waits until every session has ended in good order.
@@ -229,6 +241,7 @@ pub(super) fn offer(
         prices: topics.keys().filter_map(|n| Some((n.clone(), of_topic(n)?.price))).collect(),
         special_prices: special_prices(config, &topics)?,
         prices_by_buyer: false,
+        unknown_by_escrow: seller.unknown_buyer == UnknownBuyer::Escrow,
         units: topics
             .keys()
             .filter_map(|n| Some((n.clone(), of_topic(n)?.units.clone())))
@@ -361,12 +374,27 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         credit_up_to: seller.credit_up_to.clone(),
         pace: None,
         fail_over: seller.fail_over,
-        asks_credit: credit_limits(config) != CreditLimits::default(),
+        door: config.door(),
+        asks_admission: true,
+        asks_credit: true,
         anchor_before: records.is_some_and(|r| r.anchor == AnchorWhen::Before),
         hold_records: records.is_some_and(|r| r.batch == RecordsBatch::Session),
         frame_bytes_max: limits.frame_bytes_max,
         item_bytes_max: limits.item_bytes_max,
         unacknowledged_bytes_max: limits.unacknowledged_bytes_max,
+    }
+}
+
+/// How many may come, and how fast.
+fn crowding(limits: &Limits) -> Crowding {
+    let per_minute = |each, all| [PerMinute(each), PerMinute(all)];
+    Crowding {
+        menus: per_minute(limits.menus_per_minute_per_address, limits.menus_per_minute),
+        orders: per_minute(limits.orders_per_minute_per_address, limits.orders_per_minute),
+        sessions_max: limits.sessions_max,
+        per_buyer_max: limits.sessions_per_buyer_max,
+        unpaid_per_address_max: limits.credit_sessions_per_address_max,
+        journal_lag_ms: limits.journal_lag_ms,
     }
 }
 

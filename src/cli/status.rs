@@ -7,6 +7,7 @@ use super::journal::prune;
 use super::running::Running;
 use super::sell::Selling;
 use super::{out, remainders};
+use crate::actors::admission::Admission;
 use crate::actors::keeper::{Keeper, Kept, Part};
 use crate::actors::ledger::{AskHealth, LedgerActor};
 use crate::actors::node::{AllAsked, Count, Node};
@@ -176,6 +177,7 @@ pub(super) struct Asked {
     desk: Desk,
     node: Kept<Node>,
     offering: Offering,
+    admission: Admission,
     sight: Sight,
     ledgers: Vec<OneLedger>,
     reclaiming: Reclaiming,
@@ -210,6 +212,7 @@ impl Asked {
             desk: Desk { reader: running.reader.clone(), journal: running.journal.clone() },
             node: selling.node.clone(),
             offering: selling.offering.clone(),
+            admission: selling.admission.clone(),
             sight: running.sight.clone(),
             ledgers: running.ids.iter().filter_map(one).collect(),
             reclaiming: running.reclaiming(),
@@ -281,6 +284,7 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         let Unjust { channel, settled, vouched, .. } = one;
         format!("channel {channel} paid out {settled}, and {vouched} was vouched at the most")
     }));
+    why.extend(asked.admission.behind(now_ms()));
     why.extend(asked.offering.now().err());
     why.extend(crowd.short);
     let left_out = asked.offering.left_out().into_iter();

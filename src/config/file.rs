@@ -1,5 +1,6 @@
 //! The config as it is written: TOML, nothing checked but its shape. Unknown keys are errors.
 
+use crate::door::{Debtors, UnknownBuyer};
 use crate::source::{Format, Sensor, WhenSlow};
 use crate::terms::Method;
 use sdpp_ledger::Amount;
@@ -233,6 +234,11 @@ pub(super) struct SellerFile {
     #[serde(default)]
     pub credit_up_to: BTreeMap<String, Units>,
     pub fail_over: Option<bool>,
+    pub unknown_buyer: Option<UnknownBuyer>,
+    pub debtors: Option<Debtors>,
+    pub allow: Option<Vec<String>>,
+    #[serde(default)]
+    pub deny: Vec<String>,
     #[serde(default)]
     pub trust: TrustFile,
     pub tls: Option<SellerTlsFile>,

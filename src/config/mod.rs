@@ -12,6 +12,7 @@ mod fabric;
 mod file;
 mod iota;
 pub mod ledgers;
+mod limits;
 mod pem;
 mod place;
 mod policy;
@@ -27,11 +28,13 @@ pub use endpoint::EndpointFrom;
 pub use error::ConfigError;
 pub use fabric::{Fabric, LoginFrom, SecretFrom, TlsFrom};
 pub use iota::{Iota, IotaScheme};
+pub use limits::Limits;
 pub use policy::{Settlement, Trust};
 pub use rate::{RateFrom, RateSource, RateSourceAt, ToldRate};
 pub use taken::{CurrencyLimits, SpecialPrice};
 pub use tls::{BuyerTls, PapersFrom, SellerTls};
 
+use crate::door::{Debtors, UnknownBuyer};
 use crate::keystore::KeyFrom;
 use crate::source::Origin;
 use crate::terms::{CountsWhen, Method};
@@ -292,6 +295,16 @@ pub struct Seller {
     /// Whether a buyer may be paid for in another currency from one window on to the next: then what
     /// may be unpaid is that of two currencies.
     pub fail_over: bool,
+    /// How a buyer that has never paid us is served.
+    pub unknown_buyer: UnknownBuyer,
+    /// How a buyer that owes us from a session that broke is served.
+    pub debtors: Debtors,
+    /// Nobody but these buys here, names in [`Config::peers`]; everybody where it is `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
+    /// None of these does, names in [`Config::peers`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
     /// How it speaks TLS; in the clear where this is `None`.
@@ -360,47 +373,6 @@ pub struct Spending {
     pub top_up_below: Option<Amount>,
     /// An escrow channel stays open for the next session with the same seller.
     pub keep_channel: bool,
-}
-
-/// What a peer cannot make us exceed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Connections at once, each with one session at most.
-    pub connections_max: usize,
-    /// Connections at once from one address.
-    pub connections_per_address_max: usize,
-    /// How long a new connection may stay silent, in milliseconds; a buyer that opens a channel
-    /// does that first.
-    pub first_message_ms: u64,
-    /// The longest message, in bytes.
-    pub frame_bytes_max: usize,
-    /// The longest item, in bytes.
-    pub item_bytes_max: usize,
-    /// Bytes sent and not acknowledged, on one connection.
-    pub unacknowledged_bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connections_max: 256,
-            connections_per_address_max: 16,
-            first_message_ms: 60_000,
-            frame_bytes_max: 1024 * 1024,
-            item_bytes_max: 64 * 1024,
-            unacknowledged_bytes_max: 256 * 1024,
-        }
-    }
-}
-
-impl Limits {
-    /// The longest message that an item of the longest kind can need: sealed (16 bytes more), in
-    /// base64 (four for three), and the rest of a message with an invoice, 8 KiB with room to spare.
-    pub fn frame_bytes_needed(&self) -> usize {
-        let sealed = self.item_bytes_max.saturating_add(16);
-        sealed.div_ceil(3).saturating_mul(4).saturating_add(8 * 1024)
-    }
 }
 
 impl Config {

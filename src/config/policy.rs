@@ -1,6 +1,7 @@
 //! Policies as the config means them.
 
 use super::{Config, Seller};
+use crate::door::Door;
 use crate::settling;
 use crate::standing::PacePolicy;
 use crate::terms::Pace;
@@ -52,6 +53,20 @@ impl Seller {
 }
 
 impl Config {
+    /// Whom the seller sells to; everybody where there is none.
+    pub fn door(&self) -> Door {
+        let Some(seller) = &self.seller else { return Door::default() };
+        let keys = |names: &Vec<String>| {
+            names.iter().filter_map(|name| self.peers.get(name).copied()).collect()
+        };
+        Door {
+            allow: seller.allow.as_ref().map(keys),
+            deny: keys(&seller.deny),
+            unknown_buyer: seller.unknown_buyer,
+            debtors: seller.debtors,
+        }
+    }
+
     /// When vouchers are redeemed while their session goes on, by the currency's name: as
     /// `[settlement]` says it, and as `redeem_above` and `redeem_every_s` do.
     pub fn settling(&self) -> BTreeMap<String, settling::Policy> {

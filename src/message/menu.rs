@@ -35,6 +35,10 @@ pub struct Menu {
     /// `hello` who it is. Left out where there are none.
     #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
     pub prices_by_buyer: bool,
+    /// A buyer that has never paid this seller is served by escrow alone. Left out where it is served as
+    /// everybody is.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_by_escrow: bool,
     /// What the readings of each topic are measured in.
     pub units: BTreeMap<String, String>,
     /// The currency that prices are in.

@@ -25,6 +25,7 @@ use crate::message::{
 };
 use crate::record::{End, Record, SignedMessage};
 use crate::settling::fee_in;
+use crate::standing::Standing;
 use crate::terms::{Currency, Method, Role, SessionId};
 use line::Line;
 use sdpp_ledger::{
@@ -82,6 +83,9 @@ pub enum Input<'a> {
         /// Why, for us.
         why: String,
     },
+    /// Seller: the answer to [`Output::Admit`]: what earlier sessions say of the buyer; or, where there
+    /// is no room for one more, why not, for the buyer.
+    Admitted(Result<Standing, String>),
     /// Seller: the answer to [`Output::Credit`]; where there is no room, why not, for the buyer.
     Credit(Result<(), String>),
     /// Seller: the answer to [`Output::Quote`]: what is offered now, if anything is.
@@ -190,6 +194,12 @@ pub enum Output {
         seq: u64,
         /// Its bytes.
         item: Vec<u8>,
+    },
+    /// Seller: see whether there is room for one more session, with this buyer, and answer with
+    /// [`Input::Admitted`].
+    Admit {
+        /// The buyer.
+        buyer: PublicKey,
     },
     /// Seller: look at this channel on its ledger, and answer with [`Input::Channel`]: before the
     /// session begins, and when a voucher passes the deposit that was seen.

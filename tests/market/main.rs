@@ -17,6 +17,7 @@ mod chain;
 mod channels;
 mod crash;
 mod credits;
+mod crowds;
 #[cfg(feature = "ethereum")]
 mod dispute;
 #[cfg(feature = "fabric")]

@@ -11,6 +11,7 @@ mod choosing;
 mod counting;
 mod credit;
 mod cuts;
+mod doors;
 mod legs;
 mod legs_random;
 mod liars;

@@ -1,6 +1,7 @@
 //! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
 //! a story wants, and nothing that takes time.
 
+use sdpp::door::Door;
 use sdpp::message::{
     Complaint, CurrencyOffer, Menu, Moment, OrderLimits, Reason, RecordsOffer, Voucher,
 };
@@ -10,6 +11,7 @@ use sdpp::session::{
     PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
 };
 use sdpp::settling::Policy;
+use sdpp::standing::Standing;
 use sdpp::terms::{Method, Rate, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Channel, ChannelId, Digest, Domain, Key, LedgerId, Reference,
@@ -98,6 +100,7 @@ pub fn menu() -> Menu {
         ]),
         special_prices: Vec::new(),
         prices_by_buyer: false,
+        unknown_by_escrow: false,
         units: BTreeMap::new(),
         default_currency: "SDP".to_owned(),
         currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],
@@ -138,6 +141,8 @@ impl Default for Setting {
             pace: None,
             fail_over: true,
             asks_credit: false,
+            door: Door::default(),
+            asks_admission: false,
             anchor_before: true,
             hold_records: false,
             frame_bytes_max: 1 << 20,
@@ -281,6 +286,8 @@ pub struct Pair {
     /// What the seller's shell was asked to let be out, and how much it lets.
     pub credits: Vec<(String, Amount)>,
     pub credit_room: Amount,
+    /// What the seller's shell says of the buyer, or why there is no room for it.
+    pub admits: Result<Standing, String>,
     /// What the seller offered, and what it offers now.
     pub offer: Arc<Offer>,
     pub quoted: Option<Arc<Offer>>,
@@ -351,6 +358,7 @@ impl Pair {
             kept: Vec::new(),
             credits: Vec::new(),
             credit_room: Amount::new(u128::MAX),
+            admits: Ok(Standing::default()),
             quoted: Some(offer.clone()),
             offer,
             raises: 0,
@@ -525,6 +533,10 @@ impl Pair {
             Output::Close { end, why, progress, again } => {
                 side.closed = Some((end, why, progress));
                 side.again = again;
+            }
+            Output::Admit { .. } => {
+                let admitted = self.admits.clone();
+                self.tell(role, Input::Admitted(admitted));
             }
             Output::Credit { currency, amount, .. } => {
                 self.credits.push((currency, amount));

@@ -127,6 +127,7 @@ impl History {
             prices: BTreeMap::from([("gas".to_owned(), Amount::new(PRICE))]),
             special_prices: Vec::new(),
             prices_by_buyer: false,
+            unknown_by_escrow: false,
             units: BTreeMap::new(),
             default_currency: "SDP".to_owned(),
             currencies_accepted: vec![offer(Method::Transfer), offer(Method::Escrow)],

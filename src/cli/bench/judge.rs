@@ -282,6 +282,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         prices: BTreeMap::from([("lines".to_owned(), Amount::new(1))]),
         special_prices: Vec::new(),
         prices_by_buyer: false,
+        unknown_by_escrow: false,
         units: BTreeMap::new(),
         default_currency: "SDP".to_owned(),
         currencies_accepted: vec![offer],

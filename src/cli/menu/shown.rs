@@ -53,6 +53,10 @@ fn terms(menu: &Menu) -> Vec<(&'static str, String)> {
     if menu.prices_by_buyer {
         lines.push(("prices", "some buyers have others: see them with --buyer KEY".to_owned()));
     }
+    if menu.unknown_by_escrow {
+        let new = "pay by escrow: this seller serves who has never paid it by escrow alone";
+        lines.push(("new here", new.to_owned()));
+    }
     lines
 }
 

@@ -7,6 +7,7 @@ mod ethereum;
 mod fabric;
 mod iota;
 mod ledger;
+mod limits;
 mod peers;
 mod policy;
 mod price;
@@ -21,14 +22,14 @@ mod value;
 use super::file::{FileConfig, RecordsFile};
 use super::place::KeyPath;
 use super::{
-    AnchorWhen, Config, Ethereum, Journal, LedgerAt, LedgerConfig, Limits, Records, RecordsBatch,
-    Seller, Topic,
+    AnchorWhen, Config, Ethereum, Journal, LedgerAt, LedgerConfig, Records, RecordsBatch, Seller,
+    Topic,
 };
 use crate::terms::Rate;
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
 use std::path::Path;
-use value::{PATIENCE_MS, known, within, wrong};
+use value::{known, within, wrong};
 
 /// Something is wrong with a key.
 pub(super) struct Wrong {
@@ -47,11 +48,11 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         ledger::currency(name, currency, &ledgers, is_seller, base)
     })?;
     let records = written.records.map(|written| records(written, &ledgers)).transpose()?;
-    let seller =
-        written.seller.map(|seller| role::seller(seller, &currencies, base)).transpose()?;
+    let peers = peers::peers(written.peers)?;
+    let seller = written.seller.map(|seller| role::seller(seller, &currencies, &peers, base));
+    let seller = seller.transpose()?;
     let roles = (seller.as_ref(), written.buyer.is_some());
     let settlement = policy::settlement(written.settlement, roles, &currencies)?;
-    let peers = peers::peers(written.peers)?;
     let named = price::Named { currencies: &currencies, peers: &peers };
     let topics = each(written.topics, |name, topic| topic::topic(name, topic, &named, base))?;
     let buyer = written.buyer.map(|buyer| role::buyer(buyer, &currencies, base)).transpose()?;
@@ -70,7 +71,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         limits: written.limits,
         admin: admin::admin(&written.admin)?,
     };
-    check_limits(&config.limits)?;
+    limits::check(&config.limits)?;
     check_roles(&config)?;
     fabric::check_ious(&config)?;
     Ok(config)
@@ -168,33 +169,6 @@ fn check_window(
         return Err(wrong(key, what));
     }
     Ok(())
-}
-
-fn check_limits(limits: &Limits) -> Outcome<()> {
-    let at_least = [
-        ("connections_per_address_max", limits.connections_per_address_max, 1, "1"),
-        ("item_bytes_max", limits.item_bytes_max, 1, "1"),
-        ("connections_max", limits.connections_max, 1, "1"),
-        (
-            "frame_bytes_max",
-            limits.frame_bytes_max,
-            limits.frame_bytes_needed(),
-            "what an item of item_bytes_max needs in base64, with its message",
-        ),
-        (
-            "unacknowledged_bytes_max",
-            limits.unacknowledged_bytes_max,
-            limits.frame_bytes_needed(),
-            "what one item of item_bytes_max needs in base64, with its message",
-        ),
-    ];
-    for (key, is, needed, why) in at_least {
-        if is < needed {
-            let what = format!("{is} is too small: write at least {needed} ({why})");
-            return Err(wrong(&["limits", key], what));
-        }
-    }
-    within(&["limits", "first_message_ms"], limits.first_message_ms, PATIENCE_MS).map(|_| ())
 }
 
 fn each<A, B>(

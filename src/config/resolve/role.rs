@@ -6,6 +6,7 @@ use super::Outcome;
 use super::policy;
 use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
+use crate::door::UnknownBuyer;
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(super) const CREDIT_ITEMS_MAX: u64 = 1_000_000;
 pub(super) fn seller(
     written: SellerFile,
     currencies: &BTreeMap<String, CurrencyConfig>,
+    peers: &BTreeMap<String, PublicKey>,
     base: &Path,
 ) -> Outcome<Seller> {
     let at = |key: &'static str| ["seller", key];
@@ -81,6 +83,10 @@ pub(super) fn seller(
         redeem_every_s: every_s.transpose()?,
         credit_up_to: credit_up_to(written.credit_up_to, currencies)?,
         fail_over: written.fail_over.unwrap_or(false),
+        unknown_buyer: unknown_buyer(written.unknown_buyer.unwrap_or_default(), currencies)?,
+        debtors: written.debtors.unwrap_or_default(),
+        allow: allow(written.allow, &written.deny, peers)?,
+        deny: all_known("deny", written.deny, peers)?,
         trust,
         tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
@@ -93,6 +99,52 @@ fn resume_s(resume_s: u64, has_tls: bool) -> Outcome<u64> {
         return Err(wrong(&at, what));
     }
     within(&at, resume_s, RESUME_S)
+}
+
+/// Somebody new must be able to buy in some way.
+fn unknown_buyer(
+    written: UnknownBuyer,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+) -> Outcome<UnknownBuyer> {
+    let is_escrow = |currency: &CurrencyConfig| currency.methods.contains(&Method::Escrow);
+    if written == UnknownBuyer::Escrow && !currencies.values().any(is_escrow) {
+        let what = "nobody new could buy here: add \"escrow\" to a currency's methods, or write \
+                    \"credit\"";
+        return Err(wrong(&["seller", "unknown_buyer"], what));
+    }
+    Ok(written)
+}
+
+fn allow(
+    written: Option<Vec<String>>,
+    deny: &[String],
+    peers: &BTreeMap<String, PublicKey>,
+) -> Outcome<Option<Vec<String>>> {
+    let Some(written) = written else { return Ok(None) };
+    if written.is_empty() {
+        let what = "nobody could buy here: name some of [peers], or leave it out for everybody";
+        return Err(wrong(&["seller", "allow"], what));
+    }
+    if let Some(name) = written.iter().find(|name| deny.contains(name)) {
+        let what = format!("{name:?} stands in deny too: remove it from one of the two");
+        return Err(wrong(&["seller", "allow"], what));
+    }
+    all_known("allow", written, peers).map(Some)
+}
+
+fn all_known(
+    key: &'static str,
+    written: Vec<String>,
+    peers: &BTreeMap<String, PublicKey>,
+) -> Outcome<Vec<String>> {
+    let one = |name: String| match peers.contains_key(&name) {
+        true => Ok(name),
+        false => {
+            let what = format!("there is no {name:?} in [peers]: add it there, with its key");
+            Err(wrong(&["seller", key], what))
+        }
+    };
+    written.into_iter().map(one).collect()
 }
 
 fn credit_up_to(

@@ -2,9 +2,11 @@
 
 use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
+use crate::door::Shut;
 use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms};
 use crate::record::SignedMessage;
 use crate::session::{ChannelView, Fault, Output};
+use crate::standing::Standing;
 use crate::terms::{InEscrow, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, Channel, PublicKey};
 
@@ -21,6 +23,8 @@ pub(super) struct Accepted {
     /// Where payments come from.
     pub(super) payer: Account,
     pub(super) purse: Option<Purse>,
+    /// What earlier sessions say of the buyer, where somebody was asked.
+    pub(super) standing: Option<Standing>,
     pub(super) deadline_ms: u64,
 }
 
@@ -39,6 +43,15 @@ pub(super) fn speaks(hello: &Hello, menu: &Menu) -> Result<(), Fault> {
     Err(Fault::theirs(Code::Version, format!("this seller speaks {VERSION} with {ENCODING}")))
 }
 
+/// An order that we do not take breaks no rule.
+pub(super) fn shut(shut: Shut) -> Fault {
+    let code = match shut {
+        Shut::OnCredit(_) => Code::Credit,
+        Shut::Altogether(_) => Code::OrderRefused,
+    };
+    Fault { code, ..Fault::ours(shut.why()) }
+}
+
 /// Checks an order against this connection's menu.
 pub(super) fn accept(
     offer: &Offer,
@@ -50,6 +63,7 @@ pub(super) fn accept(
     let verified = envelope.signed_by::<Order>(&key, SessionId::NONE)?;
     let message = verified.message.ok_or_else(|| Fault::ours("an order without its signature"))?;
     let order = verified.body;
+    offer.policy.door.let_in(&order.public_key_signature).map_err(shut)?;
     check_menu(&order, counter, now_ms)?;
     let terms = terms(&counter.menu, &order, &message.data_digest)
         .map_err(|(code, why)| Fault::theirs(code, why))?;
@@ -66,6 +80,7 @@ pub(super) fn accept(
         resumes: order.resumes && counter.menu.resume_ms.is_some(),
         payer: order.address,
         purse: None,
+        standing: None,
         deadline_ms: now_ms + offer.policy.patience_ms,
     })
 }

@@ -5,6 +5,7 @@
 use super::stream::Stream;
 use super::tab::Tab;
 use crate::session::{Output, Outputs};
+use crate::standing::Standing;
 use crate::terms::{Currency, Leg, Method, Pace, Rate, Terms};
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
@@ -15,13 +16,15 @@ pub(super) struct Granted {
     amounts: BTreeMap<String, Amount>,
     /// What it was asked for and has not answered.
     asked: Option<(String, Amount)>,
+    /// What earlier sessions say of the buyer, where somebody was asked.
+    standing: Option<Standing>,
 }
 
 impl Granted {
     /// What a session begins with.
-    pub(super) fn new(terms: &Terms) -> Self {
+    pub(super) fn new(terms: &Terms, standing: Option<Standing>) -> Self {
         let amounts = BTreeMap::from([(terms.currency.name.clone(), unsecured(terms))]);
-        Granted { amounts, asked: None }
+        Granted { amounts, asked: None, standing }
     }
 }
 
@@ -38,6 +41,12 @@ pub(super) fn unsecured(terms: &Terms) -> Amount {
         (Method::Transfer, Some(scaled), down @ 1..) => Amount::new(scaled.units().div_ceil(down)),
         (Method::Transfer, ..) => Amount::new(u128::MAX),
     }
+}
+
+/// What a window costs as it was ordered, in the default currency's smallest unit.
+pub(super) fn window(terms: &Terms) -> Amount {
+    let items = u64::from(terms.granularity).min(terms.quantity.unwrap_or(u64::MAX));
+    Amount::new(terms.price.units().saturating_mul(items.into()))
 }
 
 /// The same of a leg at a pace, with what the legs before it left over: that is asked for in its first
@@ -64,6 +73,19 @@ impl Stream {
         }
         let (leg, pace) = (then.last_leg(), then.pace(from_seq));
         self.may_owe(leg, pace, self.tabs.count(), out)
+    }
+
+    /// Why no leg may be paid by this method, by what the buyer had done before this session and what it
+    /// has paid since.
+    pub(super) fn shut(&self, method: Method) -> Option<&'static str> {
+        let mut standing = self.credit.standing?;
+        standing.pay(self.pace_facts().settled, 0);
+        self.offer
+            .policy
+            .door
+            .judge(&standing, method, window(&self.terms))
+            .err()
+            .map(|shut| shut.why())
     }
 
     /// The shell's answer. Gives the currency in which it does not let more be out.

@@ -122,6 +122,9 @@ impl Stream {
         if self.purses().any(|purse| Some(purse.id) == channel) {
             return Some("this channel pays for an earlier leg");
         }
+        if let Some(why) = self.shut(ask.method) {
+            return Some(why);
+        }
         self.is_owed_twice().then_some("a leg before the last one is not paid yet")
     }
 

@@ -48,7 +48,7 @@ enum State {
     ExpectOrder(Box<Counter>),
     /// Another session is to go on here: whoever carries it is asked.
     ExpectSession(Box<Claim>, u64),
-    /// The order is good; its channel is being looked at.
+    /// The order is good; its buyer and its channel are being looked at.
     ExpectChannel(Box<Accepted>),
     /// Items flow.
     Streaming(Box<Stream>),
@@ -156,6 +156,11 @@ impl Seller {
             State::Streaming(stream) if self.out.cut_until_ms().is_none() => stream.room(),
             _ => 0,
         }
+    }
+
+    /// How many bytes of messages with items are sent and not acknowledged.
+    pub fn unacknowledged_bytes(&self) -> usize {
+        self.stream().map_or(0, |stream| stream.acks.unacked_bytes())
     }
 
     /// The topic that was ordered and how many items of it, once there is an order.
@@ -350,10 +355,13 @@ impl Seller {
                 MessageKind::Hello => self.hear_hello(state, &envelope, now_ms),
                 MessageKind::Order => {
                     let accepted = accept::accept(&self.offer, counter, &envelope, now_ms)?;
-                    self.look_or_serve(state, accepted, now_ms)
+                    self.take_order(state, accepted, now_ms)
                 }
                 kind => Err(unexpected(&kind.to_string(), None)),
             },
+            (State::ExpectChannel(_), Event::Other(Input::Admitted(admitted))) => {
+                self.admit(state, admitted, now_ms)
+            }
             (State::ExpectChannel(accepted), Event::Other(Input::Channel(view))) => {
                 accepted.check_channel(view, &self.offer.policy)?;
                 self.serve(state, now_ms)

@@ -1,5 +1,6 @@
 //! What a seller brings to every session, and the randomness that each one is told.
 
+use crate::door::Door;
 use crate::message::{Menu, PaceReason};
 use crate::settling;
 use crate::terms::{CountsWhen, Currency, Pace, PaceFacts};
@@ -57,6 +58,11 @@ pub struct SellerPolicy {
     /// Whoever carries the session keeps a book of what is out unsecured, and is asked before that
     /// grows.
     pub asks_credit: bool,
+    /// Whom this seller sells to, and whom on credit.
+    pub door: Door,
+    /// Whoever carries the session knows what earlier ones say of its buyer and how many there are, and
+    /// is asked before an order is taken.
+    pub asks_admission: bool,
     /// A buyer may pay otherwise from one window on to the next, at the rate that is offered then.
     pub fail_over: bool,
     /// An invoice waits for its anchor's transaction and names it.

@@ -1,14 +1,15 @@
 //! The transitions that the seller's tables name. Each does first what can fail, then moves the
 //! state.
 
-use super::accept::{self, Accepted};
-use super::credit::unsecured;
+use super::accept::{self, Accepted, shut};
+use super::credit::{unsecured, window};
 use super::stream::{Pending, Stream};
 use super::tab::Tab;
 use super::{Counter, Ending, Event, Offer, Seller, State, stream_of};
-use crate::message::{Draft, Envelope, Hello, Menu, Reason};
+use crate::message::{Code, Draft, Envelope, Hello, Menu, Reason};
 use crate::record::End;
 use crate::session::{Fault, Input, Output, Outputs, channel_over, unexpected};
+use crate::standing::Standing;
 use crate::terms::SessionId;
 use sdpp_ledger::ChannelId;
 
@@ -16,15 +17,41 @@ use sdpp_ledger::ChannelId;
 const GREETINGS_MAX: u8 = 3;
 
 impl Seller {
-    pub(super) fn look_or_serve(
+    /// A good order: before anything is looked at for it, whoever knows its buyer is asked.
+    pub(super) fn take_order(
         &mut self,
         state: &mut State,
         accepted: Accepted,
         now_ms: u64,
     ) -> Result<(), Fault> {
-        let look = accepted.look();
+        let buyer = accepted.terms.buyer;
         *state = State::ExpectChannel(Box::new(accepted));
-        match look {
+        if self.offer.policy.asks_admission {
+            self.out.push(Output::Admit { buyer });
+            return Ok(());
+        }
+        self.look_or_serve(state, now_ms)
+    }
+
+    /// The answer: what is known of the buyer decides how it is served.
+    pub(super) fn admit(
+        &mut self,
+        state: &mut State,
+        admitted: Result<Standing, String>,
+        now_ms: u64,
+    ) -> Result<(), Fault> {
+        let State::ExpectChannel(accepted) = state else { return Ok(()) };
+        let busy = |why| Fault { code: Code::Busy, ..Fault::ours(why) };
+        let standing = admitted.map_err(busy)?;
+        let (method, window) = (accepted.terms.currency.method, window(&accepted.terms));
+        self.offer.policy.door.judge(&standing, method, window).map_err(shut)?;
+        accepted.standing = Some(standing);
+        self.look_or_serve(state, now_ms)
+    }
+
+    fn look_or_serve(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        let State::ExpectChannel(accepted) = &*state else { return Ok(()) };
+        match accepted.look() {
             Some(look) => {
                 self.out.push(look);
                 Ok(())

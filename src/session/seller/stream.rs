@@ -84,7 +84,9 @@ impl Stream {
         accepted: Accepted,
         out: &mut Outputs,
     ) -> Result<Stream, Fault> {
-        let Accepted { terms, menu, order, encryption, randomness, resumes, purse, .. } = accepted;
+        let Accepted {
+            terms, menu, order, encryption, randomness, resumes, purse, standing, ..
+        } = accepted;
         out.begin(terms.session);
         let (role, peer) = (Role::Seller, terms.buyer);
         let (menu, order) = (Box::new(menu), Box::new(order));
@@ -113,7 +115,7 @@ impl Stream {
         let (untold, ready) = (Vec::new(), VecDeque::new());
         let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
-        let (credit, reserved_seq) = (Granted::new(&terms), terms.credit_items());
+        let (credit, reserved_seq) = (Granted::new(&terms, standing), terms.credit_items());
         Ok(Stream {
             offer,
             terms,
