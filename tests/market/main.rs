@@ -27,6 +27,7 @@ mod ending;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
+mod failing_over;
 mod full;
 #[cfg(feature = "ethereum")]
 #[path = "../../examples/vanishing_buyer/gate.rs"]
