@@ -25,6 +25,7 @@ mod double;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
 mod fabric;
+mod failing_over;
 mod full;
 #[cfg(feature = "ethereum")]
 #[path = "../../examples/vanishing_buyer/gate.rs"]
