@@ -169,6 +169,7 @@ fn whatever_breaks_turns_the_node_red_and_is_started_again_and_all_that_is_sold_
             "menu",
             "node",
             "rate of EUR",
+            "room",
             "watch LEDGER",
         ];
         assert_eq!(names(&market.seller.keeper, &ledger), kept);
