@@ -111,7 +111,8 @@ impl Stream {
         }
         let windows = Windows::new(terms.session);
         let (untold, ready) = (Vec::new(), VecDeque::new());
-        let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
+        let leg = amends.agreement.agreed().last_leg();
+        let tabs = Tabs::new(Tab::new(leg, 1, purse, offer.counts_when(&leg.currency)));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
         let (credit, reserved_seq) = (Granted::new(&terms), terms.credit_items());
         Ok(Stream {
@@ -139,7 +140,7 @@ impl Stream {
         }
         let sent = self.windows.items();
         // What was counted may be taken back after more was sent.
-        let unpaid = sent.saturating_sub(self.counted_items());
+        let unpaid = sent.saturating_sub(self.on().counted_items());
         let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
@@ -405,12 +406,6 @@ impl Stream {
         let digest = draft.data_digest();
         let act = Act::Do(Call::Anchor(Anchor::One { reference, digest }));
         Some(Owed { reference, purpose, ledger, act, held: self.offer.policy.hold_records })
-    }
-
-    /// Up to which item the leg's payments count for credit.
-    fn counted_items(&self) -> u64 {
-        let tab = self.on();
-        tab.counted_items(&self.offer.counts_when(&tab.currency))
     }
 
     /// The terms, and what both have signed since.
