@@ -481,7 +481,7 @@ impl Stream {
         let worth = |items| self.agreed().worth(items);
         let of = |(tab, end): (&Tab, u64)| worth(end).saturating_sub(worth(tab.paid_items()));
         let unpaid = self.tabs.all().zip(ends).map(of);
-        unpaid.fold(Amount::ZERO, |sum, one| Amount::new(sum.units().saturating_add(one.units())))
+        unpaid.fold(Amount::ZERO, Amount::saturating_add)
     }
 }
 

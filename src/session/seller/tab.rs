@@ -263,14 +263,14 @@ impl Tab {
     /// Up to which item payments count for credit. At stake with each is all that is said and not
     /// final up to it, so many small payments are no safer than a large one.
     pub(super) fn counted_items(&self) -> u64 {
-        let (mut counted, mut at_stake) = (self.paid_items, 0_u128);
+        let (mut counted, mut at_stake) = (self.paid_items, Amount::ZERO);
         for bill in &self.open {
             match bill.payment {
                 Payment::Final => {}
                 Payment::Due => break,
                 Payment::Claimed { .. } => {
-                    at_stake = at_stake.saturating_add(bill.amount.units());
-                    let needed = self.counts.blocks(Amount::new(at_stake));
+                    at_stake = at_stake.saturating_add(bill.amount);
+                    let needed = self.counts.blocks(at_stake);
                     if needed.is_none_or(|needed| bill.blocks < needed) {
                         break;
                     }
