@@ -137,11 +137,6 @@ pub fn fee_in(fee: Amount, paid_in: &Rate, wanted_in: &Rate) -> Option<Amount> {
     if down.is_zero() {
         return None;
     }
-    let divisor = gcd(up.units(), down.units()).max(1);
-    let (up, down) = (up.units() / divisor, down.units() / divisor);
-    Some(Amount::new(fee.checked_mul(up)?.units().div_ceil(down)))
-}
-
-fn gcd(one: u128, other: u128) -> u128 {
-    if other == 0 { one } else { gcd(other, one % other) }
+    let Rate { numerator: up, denominator: down } = Rate::reduced(up.units(), down.units());
+    Some(Amount::new(fee.checked_mul(up.units())?.units().div_ceil(down.units())))
 }

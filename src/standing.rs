@@ -35,14 +35,14 @@ pub struct Standing {
 impl Standing {
     /// It paid so much more, and so many windows.
     pub fn pay(&mut self, amount: Amount, windows: u64) {
-        self.settled = sum(self.settled, amount);
-        self.earned = sum(self.earned, amount);
+        self.settled = self.settled.saturating_add(amount);
+        self.earned = self.earned.saturating_add(amount);
         self.windows = self.windows.saturating_add(windows);
     }
 
     /// A session of it is over and leaves so much unpaid; `broken`, unless both sides or we ended it.
     pub fn part(&mut self, owed: Amount, broken: bool) {
-        self.owed = sum(self.owed, owed);
+        self.owed = self.owed.saturating_add(owed);
         if broken && owed > Amount::ZERO {
             self.broken = self.broken.saturating_add(1);
             self.earned = Amount::new(self.earned.units() / 2);
@@ -116,7 +116,7 @@ impl PacePolicy {
     /// is owed and what its other sessions may leave unpaid, and no more than its channel can bear.
     pub fn target(&self, known: &Known, facts: &PaceFacts) -> (Pace, PaceReason) {
         let Known { standing, elsewhere } = known;
-        let granted = self.granted(sum(standing.earned, facts.settled));
+        let granted = self.granted(standing.earned.saturating_add(facts.settled));
         let granted = granted.saturating_sub(*elsewhere);
         let earned = self.step(items(granted, facts.price));
         let most = (earned, PaceReason::Earned);
@@ -189,8 +189,4 @@ impl PacePolicy {
 /// How many items so much is the price of.
 fn items(value: Amount, price: Amount) -> u128 {
     value.units().checked_div(price.units()).unwrap_or(u128::MAX)
-}
-
-fn sum(one: Amount, other: Amount) -> Amount {
-    Amount::new(one.units().saturating_add(other.units()))
 }

@@ -67,9 +67,8 @@ impl Lent {
         let mut out = self.book.out();
         let sum = |of: &dyn Fn(&String) -> bool| {
             let amounts = out.iter().filter(|((currency, buyer), _)| currency == name && of(buyer));
-            let others =
-                amounts.fold(0_u128, |sum, (_, amount)| sum.saturating_add(amount.units()));
-            others.saturating_sub(self.amount.units()).saturating_add(to.units())
+            let all = amounts.fold(Amount::ZERO, |sum, (_, amount)| sum.saturating_add(*amount));
+            all.saturating_sub(self.amount).saturating_add(to)
         };
         let (one, all) = (sum(&|buyer| *buyer == self.buyer), sum(&|_| true));
         // What would never fit does not fit later either.
@@ -77,20 +76,19 @@ impl Lent {
             true => "order fewer items, or pay otherwise",
             false => "wait until less is out, or pay otherwise",
         };
-        if one > to_one.units() {
+        if one > to_one {
             return Err(format!(
                 "this seller lets one buyer have {to_one} {name} out on credit, not {one}: {wait}"
             ));
         }
-        if all > to_all.units() {
+        if all > to_all {
             return Err(format!(
                 "this seller has no room for {to} {name} more on credit just now: {wait}"
             ));
         }
         let key = (self.currency.clone(), self.buyer.clone());
         let held = out.entry(key).or_default();
-        let others = held.units().saturating_sub(self.amount.units());
-        *held = Amount::new(others.saturating_add(to.units()));
+        *held = held.saturating_sub(self.amount).saturating_add(to);
         drop(out);
         self.amount = to;
         Ok(())

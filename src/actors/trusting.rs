@@ -77,8 +77,8 @@ impl Share {
         let mut all = self.all.lock();
         let live = all.entry(self.buyer.clone()).or_default();
         let others = live.shares.iter().filter(|(number, _)| **number != self.number);
-        let sum = |sum: u128, (_, share): (_, &Amount)| sum.saturating_add(share.units());
-        let (decided, taken) = decide(Amount::new(others.fold(0, sum)));
+        let sum = |sum: Amount, (_, share): (_, &Amount)| sum.saturating_add(*share);
+        let (decided, taken) = decide(others.fold(Amount::ZERO, sum));
         live.shares.insert(self.number, taken);
         decided
     }

@@ -282,23 +282,14 @@ impl Entry {
 
 /// Whether a rate is more than so many thousandths above another.
 fn is_above(rate: &Rate, base: &Rate, permille: u32) -> bool {
-    let [ours, theirs] = crossed(rate, base);
+    let [ours, theirs] = rate.crossed(base);
     times(ours, 1_000) > times(theirs, 1_000 + u64::from(permille))
 }
 
 /// Whether a rate is more than so many thousandths below another.
 fn is_below(rate: &Rate, base: &Rate, permille: u32) -> bool {
-    let [ours, theirs] = crossed(rate, base);
+    let [ours, theirs] = rate.crossed(base);
     times(ours, 1_000) < times(theirs, 1_000_u64.saturating_sub(permille.into()))
-}
-
-/// Two plain rates over their common denominator: below 2^126 both.
-fn crossed(one: &Rate, other: &Rate) -> [u128; 2] {
-    let product = |a: u128, b: u128| a.saturating_mul(b);
-    [
-        product(one.numerator.units(), other.denominator.units()),
-        product(other.numerator.units(), one.denominator.units()),
-    ]
 }
 
 /// A product of up to 192 bits: its upper 128 and its lower 64.

@@ -2,7 +2,6 @@
 //! a float: what does not fit is refused.
 
 use crate::terms::Rate;
-use sdpp_ledger::Amount;
 use std::str::FromStr;
 
 /// The longest price that is read, in bytes.
@@ -70,7 +69,7 @@ impl Price {
             true => Some((top.checked_mul(power)?, bottom)),
             false => Some((top, bottom.checked_mul(power)?)),
         });
-        let rate = ratio.map(|(numerator, denominator)| reduced(numerator, denominator));
+        let rate = ratio.map(|(numerator, denominator)| Rate::reduced(numerator, denominator));
         rate.filter(Rate::is_plain).ok_or_else(|| {
             "the rate does not fit two numbers below 2^63: say with `places` how many places \
              behind the point of the price count"
@@ -157,15 +156,4 @@ impl FromStr for Price {
             _ => wrong("it has too many digits"),
         }
     }
-}
-
-/// The same ratio with the smallest numbers; neither is zero.
-pub fn reduced(numerator: u128, denominator: u128) -> Rate {
-    let (mut divisor, mut rest) = (numerator, denominator);
-    while rest != 0 {
-        (divisor, rest) = (rest, divisor % rest);
-    }
-    let divisor = divisor.max(1);
-    let (numerator, denominator) = (numerator / divisor, denominator / divisor);
-    Rate { numerator: Amount::new(numerator), denominator: Amount::new(denominator) }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::json::Pointer;
-use super::price::{Price, Units, reduced};
+use super::price::{Price, Units};
 use super::*;
 use proptest::prelude::*;
 use sdpp_ledger::Amount;
@@ -340,7 +340,7 @@ proptest! {
                 true => ([numerator, ten(default), scale], [denominator, digits.into(), ten(currency)]),
             };
             prop_assert_eq!(factors(left), factors(right), "{}", text);
-            prop_assert_eq!(reduced(numerator, denominator), rate(numerator, denominator));
+            prop_assert_eq!(Rate::reduced(numerator, denominator), rate(numerator, denominator));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What one session of a seller says of its buyer, counted from the session's records alone.
 
-use super::{Standing, sum};
+use super::Standing;
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Amount, ChannelId, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,9 @@ impl LegTally {
         let more = price.saturating_mul(numerator.units());
         // Rounded down, as an invoice is.
         let more = more.checked_div(denominator.units()).unwrap_or_default();
-        self.priced.rate.in_default(sum(self.billed, Amount::new(more)).saturating_sub(self.paid))
+        self.priced
+            .rate
+            .in_default(self.billed.saturating_add(Amount::new(more)).saturating_sub(self.paid))
     }
 }
 
@@ -106,7 +108,7 @@ impl Tally {
     pub fn transferred(&mut self, number: u64, amount: Amount) {
         self.windows = self.windows.saturating_add(1);
         if let Some(leg) = self.legs.iter_mut().rfind(|leg| leg.from_number <= number) {
-            leg.paid = sum(leg.paid, amount);
+            leg.paid = leg.paid.saturating_add(amount);
         }
     }
 
@@ -152,7 +154,7 @@ impl Tally {
 
     /// What was paid for good, in the default currency's smallest unit.
     pub fn settled(&self) -> Amount {
-        self.legs.iter().map(LegTally::settled).fold(Amount::ZERO, sum)
+        self.legs.iter().map(LegTally::settled).fold(Amount::ZERO, Amount::saturating_add)
     }
 
     /// What is not, of what was invoiced or is known to have arrived, in that unit.
@@ -160,6 +162,6 @@ impl Tally {
         let open = self.acked_seq.saturating_sub(self.invoiced_seq);
         let last = self.legs.len().saturating_sub(1);
         let of = |(place, leg): (usize, &LegTally)| leg.owed(if place == last { open } else { 0 });
-        self.legs.iter().enumerate().map(of).fold(Amount::ZERO, sum)
+        self.legs.iter().enumerate().map(of).fold(Amount::ZERO, Amount::saturating_add)
     }
 }

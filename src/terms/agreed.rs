@@ -97,13 +97,13 @@ impl Agreed {
     /// What so many items cost in all at their prices, in the default currency's smallest unit,
     /// whatever was credited. What passes 128 bits is as much as there can be.
     pub fn worth(&self, items: u64) -> Amount {
-        let (mut all, mut to_seq) = (0_u128, items);
+        let (mut all, mut to_seq) = (Amount::ZERO, items);
         for leg in self.legs().rev().filter(|leg| leg.from_seq <= items) {
             let of_leg = u128::from(to_seq + 1 - leg.from_seq);
-            all = all.saturating_add(leg.price.units().saturating_mul(of_leg));
+            all = all.saturating_add(Amount::new(leg.price.units().saturating_mul(of_leg)));
             to_seq = leg.from_seq - 1;
         }
-        Amount::new(all)
+        all
     }
 
     /// What the items up to `items` cost that stand in the same leg as that one, in the leg's

@@ -156,25 +156,36 @@ impl Rate {
     /// What an amount of the currency is worth in the default currency's smallest unit, rounded down.
     /// What passes 128 bits is taken a little low.
     pub fn in_default(&self, amount: Amount) -> Amount {
-        let (up, down) = (self.denominator.units(), self.numerator.units().max(1));
-        let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
-        Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
+        scaled(amount, self.denominator, self.numerator)
     }
 
     /// How much of the currency an amount of the default currency is, rounded down. What passes 128
     /// bits is taken a little low.
     pub fn from_default(&self, amount: Amount) -> Amount {
-        let (up, down) = (self.numerator.units(), self.denominator.units().max(1));
-        let exact = amount.units().checked_mul(up).map(|scaled| scaled / down);
-        Amount::new(exact.unwrap_or_else(|| (amount.units() / down).saturating_mul(up)))
+        scaled(amount, self.numerator, self.denominator)
+    }
+
+    /// The rate of these two numbers, with the smallest ones that say the same.
+    pub fn reduced(numerator: u128, denominator: u128) -> Rate {
+        let (mut divisor, mut rest) = (numerator, denominator);
+        while rest != 0 {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+        let divisor = divisor.max(1);
+        let (numerator, denominator) = (numerator / divisor, denominator / divisor);
+        Rate { numerator: Amount::new(numerator), denominator: Amount::new(denominator) }
+    }
+
+    /// This rate and another over their common denominator; of plain rates below 2^126 both.
+    pub fn crossed(&self, other: &Rate) -> [u128; 2] {
+        let times = |one: Amount, by: Amount| one.units().saturating_mul(by.units());
+        [times(self.numerator, other.denominator), times(other.numerator, self.denominator)]
     }
 
     /// Which of two plain rates asks for less. Those that ask for the same stand by how they are
     /// written, so that everybody sorts alike.
     pub fn compare(&self, other: &Rate) -> Ordering {
-        let times = |one: Amount, by: Amount| one.units().saturating_mul(by.units());
-        let (ours, theirs) =
-            (times(self.numerator, other.denominator), times(other.numerator, self.denominator));
+        let [ours, theirs] = self.crossed(other);
         ours.cmp(&theirs).then(self.numerator.cmp(&other.numerator))
     }
 
@@ -187,6 +198,13 @@ impl Rate {
         let is_small = |amount: &Amount| (1..=Self::PLAIN_MAX).contains(&amount.units());
         is_small(&self.numerator) && is_small(&self.denominator)
     }
+}
+
+/// `amount * up / down`, rounded down.
+fn scaled(amount: Amount, up: Amount, down: Amount) -> Amount {
+    let (amount, up, down) = (amount.units(), up.units(), down.units().max(1));
+    let exact = amount.checked_mul(up).map(|scaled| scaled / down);
+    Amount::new(exact.unwrap_or_else(|| (amount / down).saturating_mul(up)))
 }
 
 /// A currency as a menu offers it.

@@ -23,15 +23,6 @@ fn report(told: &Told, role: Role) -> Report {
     audit(&owner(role), &told.entries(role))
 }
 
-/// Two windows in `SDP`, of which the second is never final; then two in `FAR`.
-fn failed_over(method: Method) -> Told {
-    let mut told = Told::order("SDP", Method::Transfer);
-    told.window(Paid::Final).window(Paid::Pending);
-    assert!(told.begin_leg("FAR", method, 10));
-    told.window(Paid::Final).window(Paid::Final).end();
-    told
-}
-
 fn figures(leg: &LegStatement) -> [u128; 4] {
     [leg.invoiced, leg.paid, leg.settled, leg.outstanding].map(Amount::units)
 }
@@ -39,7 +30,7 @@ fn figures(leg: &LegStatement) -> [u128; 4] {
 #[test]
 fn each_leg_is_stated_by_itself_on_both_sides() {
     for method in [Method::Transfer, Method::Escrow] {
-        let told = failed_over(method);
+        let told = Told::failed_over(method);
         for role in [Role::Seller, Role::Buyer] {
             let report = report(&told, role);
             assert_eq!(report.problems, [], "{role} {method}");
@@ -62,7 +53,7 @@ fn each_leg_is_stated_by_itself_on_both_sides() {
 /// Both books to the unit in every currency, over a day's sessions.
 #[test]
 fn a_days_mixed_takings_are_summed_in_every_currency() {
-    let told = failed_over(Method::Transfer);
+    let told = Told::failed_over(Method::Transfer);
     let mut plain = Told::order("FAR", Method::Transfer);
     plain.window(Paid::Final).end();
     for role in [Role::Seller, Role::Buyer] {
@@ -89,7 +80,7 @@ fn a_days_mixed_takings_are_summed_in_every_currency() {
 /// A ledger is asked for what its leg says, and nothing of another's.
 #[test]
 fn a_payment_is_looked_for_on_its_legs_ledger_at_its_legs_payee() {
-    let told = failed_over(Method::Transfer);
+    let told = Told::failed_over(Method::Transfer);
     let report = report(&told, Role::Seller);
     let checks: Vec<_> = report.statements[0].checks().collect();
     assert_eq!(checks.len(), 3);
@@ -172,7 +163,7 @@ fn an_invoice_whose_rate_quote_or_pace_is_not_what_was_agreed_is_named() {
             });
         }
     };
-    let legs = failed_over(Method::Transfer);
+    let legs = Told::failed_over(Method::Transfer);
     plan(&legs, 3, "is counted at 2 for 7, agreed was 3 for 7", &|invoice| {
         invoice["rate"]["numerator"] = json!("2");
     });
@@ -239,7 +230,7 @@ fn a_menu_whose_quote_makes_another_rate_is_named() {
 /// The seller's exit is the last receipt for each leg.
 #[test]
 fn an_exit_that_says_another_total_or_receipt_of_an_earlier_leg_is_named() {
-    let told = failed_over(Method::Transfer);
+    let told = Told::failed_over(Method::Transfer);
     let exit = |entries: &mut Vec<Entry>, change: &dyn Fn(&mut serde_json::Value)| {
         let (seq, message) =
             nth!(entries, 0, Record::Exit { by: Role::Seller, message, .. } => message);

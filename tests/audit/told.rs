@@ -92,6 +92,16 @@ impl Told {
         Told::ordered(name, method, |_| {})
     }
 
+    /// Two windows of 40 in `SDP`, of which the second is never final; then two in `FAR`, which together
+    /// come to 34.
+    pub fn failed_over(method: Method) -> Told {
+        let mut told = Told::order("SDP", Method::Transfer);
+        told.window(Paid::Final).window(Paid::Pending);
+        assert!(told.begin_leg("FAR", method, 10));
+        told.window(Paid::Final).window(Paid::Final).end();
+        told
+    }
+
     /// One in `FAR` by transfer, from another menu.
     pub fn order_from(change: impl FnOnce(&mut Menu)) -> Told {
         Told::ordered("FAR", Method::Transfer, change)

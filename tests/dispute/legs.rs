@@ -22,16 +22,6 @@ fn both(told: &Told) -> [Bundle; 2] {
     [bundle(told, Role::Seller), bundle(told, Role::Buyer)]
 }
 
-/// Two windows of 40 in `SDP`, of which the second is never final; then two in `FAR`, which together
-/// come to 34.
-fn failed_over(method: Method) -> Told {
-    let mut told = Told::order("SDP", Method::Transfer);
-    told.window(Paid::Final).window(Paid::Pending);
-    assert!(told.begin_leg("FAR", method, 10));
-    told.window(Paid::Final).window(Paid::Final).end();
-    told
-}
-
 /// Who owes whom in which currency: at most, and at least.
 fn debts(verdict: &Verdict) -> Vec<(Role, &str, u128, u128)> {
     let debts = verdict.debts.iter();
@@ -47,7 +37,7 @@ fn without_amends(bundle: &Bundle) -> Bundle {
 #[test]
 fn each_leg_is_judged_in_its_currency() {
     for method in [Method::Transfer, Method::Escrow] {
-        let [seller, buyer] = both(&failed_over(method));
+        let [seller, buyer] = both(&Told::failed_over(method));
         for bundles in [vec![seller.clone(), buyer.clone()], vec![seller]] {
             let found = verdict(&bundles);
             assert_eq!(debts(&found), [(Role::Buyer, "SDP", 40, 0)], "{found}");
@@ -86,7 +76,7 @@ fn each_leg_is_judged_in_its_currency() {
 #[test]
 fn a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
     for method in [Method::Transfer, Method::Escrow] {
-        let [seller, buyer] = both(&failed_over(method));
+        let [seller, buyer] = both(&Told::failed_over(method));
         let without = without_amends(&buyer);
         let alone = verdict(std::slice::from_ref(&without));
         assert_eq!(offences(&alone), [], "{alone}");
@@ -123,7 +113,7 @@ fn an_answer_to_a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
 
 #[test]
 fn a_seller_that_leaves_out_its_own_leg_has_invoiced_what_no_leg_has() {
-    let [seller, buyer] = both(&failed_over(Method::Transfer));
+    let [seller, buyer] = both(&Told::failed_over(Method::Transfer));
     let without = without_amends(&seller);
     let alone = verdict(std::slice::from_ref(&without));
     assert!(offences(&alone).contains(&(Role::Seller, Offence::WrongInvoice)), "{alone}");
@@ -207,7 +197,7 @@ fn an_invoice_in_a_currency_at_a_rate_or_of_a_pace_that_was_not_agreed_is_miscon
 
 #[test]
 fn two_different_legs_under_one_number_are_misconduct_whoever_shows_them() {
-    let told = failed_over(Method::Transfer);
+    let told = Told::failed_over(Method::Transfer);
     let mut again = Told::order("SDP", Method::Transfer);
     again.window(Paid::Final).window(Paid::Pending);
     let dearer = again.turn("SDP", Method::Transfer, 10);
@@ -227,7 +217,7 @@ fn two_different_legs_under_one_number_are_misconduct_whoever_shows_them() {
 /// Whichever of its two words the seller heard counts.
 #[test]
 fn a_buyer_that_agrees_to_a_leg_and_refuses_it_gains_nothing() {
-    let told = failed_over(Method::Transfer);
+    let told = Told::failed_over(Method::Transfer);
     let [seller, buyer] = both(&told);
     let why = "no".to_owned();
     let change = Change::Refused(Refused { why });
@@ -330,8 +320,16 @@ fn tell_of_changes(body: &mut Body, role: Role, (which, number): (u8, u64)) {
     }
 }
 
+/// How it is ordered, what is done then, and whether it ends in good order.
+type Story = ((bool, bool), Vec<(u8, u8, u8)>, bool);
+
+fn stories() -> impl Strategy<Value = Story> {
+    let steps = prop::collection::vec(any::<(u8, u8, u8)>(), 1..10);
+    (any::<(bool, bool)>(), steps, any::<bool>())
+}
+
 /// What a story does next: a window and what becomes of it, a credit, a pace, or a leg.
-fn play(ordered: (bool, bool), steps: &[(u8, u8, u8)]) -> Told {
+fn play((ordered, steps, ends): &Story) -> Told {
     let name = |is_far| if is_far { "FAR" } else { "SDP" };
     let method = |by_escrow| if by_escrow { Method::Escrow } else { Method::Transfer };
     let mut told = Told::order(name(ordered.0), method(ordered.1));
@@ -354,6 +352,9 @@ fn play(ordered: (bool, bool), steps: &[(u8, u8, u8)]) -> Told {
             _ => {}
         }
     }
+    if *ends {
+        told.end();
+    }
     told
 }
 
@@ -373,15 +374,10 @@ proptest! {
 
     #[test]
     fn an_honest_buyer_with_legs_is_never_accused_and_owes_no_more_than_it_signed(
-        ordered in any::<(bool, bool)>(),
-        steps in prop::collection::vec(any::<(u8, u8, u8)>(), 1..10),
-        ends in any::<bool>(),
+        story in stories(),
         told_lies in lies(),
     ) {
-        let mut told = play(ordered, &steps);
-        if ends {
-            told.end();
-        }
+        let told = play(&story);
         let [seller, honest] = both(&told);
         let liar = lying(&seller, &told_lies);
         never_accused(&verdict(std::slice::from_ref(&liar)), Role::Buyer);
@@ -404,15 +400,10 @@ proptest! {
 
     #[test]
     fn an_honest_seller_with_legs_is_never_accused_and_loses_nothing_that_was_acknowledged(
-        ordered in any::<(bool, bool)>(),
-        steps in prop::collection::vec(any::<(u8, u8, u8)>(), 1..10),
-        ends in any::<bool>(),
+        story in stories(),
         told_lies in lies(),
     ) {
-        let mut told = play(ordered, &steps);
-        if ends {
-            told.end();
-        }
+        let told = play(&story);
         let [honest, buyer] = both(&told);
         let liar = lying(&buyer, &told_lies);
         let alone = verdict(std::slice::from_ref(&liar));
@@ -438,7 +429,7 @@ proptest! {
 /// What a story wants of its wire is there.
 #[test]
 fn a_story_with_legs_is_one_that_both_books_can_hold() {
-    let told = failed_over(Method::Escrow);
+    let told = Told::failed_over(Method::Escrow);
     let invoices = |records: &[Record]| {
         records.iter().filter(|record| matches!(record, Record::Invoice { .. })).count()
     };

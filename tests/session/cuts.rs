@@ -245,10 +245,8 @@ fn chances() -> impl Strategy<Value = Chance> {
 fn start(chance: &Chance) -> Wire {
     let mut setting = Setting::default().order("co2", Some(chance.quantity));
     setting = setting.windows(chance.granularity, chance.credit_windows);
-    setting = if chance.escrow { setting.by_escrow() } else { setting };
-    setting = if chance.signed { setting } else { setting.under_mac() };
-    setting = if chance.before { setting } else { setting.anchored_after() };
-    setting = if chance.records { setting } else { setting.no_records() };
+    let Chance { escrow, signed, before, records, .. } = *chance;
+    setting = setting.in_mode(escrow, signed, before, records);
     setting.seller.credit_up_to.insert("SDP".to_owned(), Amount::new(20));
     let mut wire = Wire::new(setting);
     wire.pair.read_max = chance.read_max;

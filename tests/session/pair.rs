@@ -216,6 +216,14 @@ impl Setting {
         self
     }
 
+    /// How it is paid, proven and recorded.
+    pub fn in_mode(self, escrow: bool, signed: bool, before: bool, records: bool) -> Self {
+        let setting = if escrow { self.by_escrow() } else { self };
+        let setting = if signed { setting } else { setting.under_mac() };
+        let setting = if before { setting } else { setting.anchored_after() };
+        if records { setting } else { setting.no_records() }
+    }
+
     pub fn windows(mut self, granularity: u32, credit_windows: u32) -> Self {
         self.menu.payment_granularity = granularity;
         self.menu.credit_windows = credit_windows;

@@ -75,10 +75,8 @@ fn chances() -> impl Strategy<Value = Chance> {
 fn start(chance: &Chance) -> Pair {
     let mut setting = Setting::default().order("co2", chance.quantity);
     setting = setting.windows(chance.granularity, chance.credit_windows);
-    setting = if chance.escrow { setting.by_escrow() } else { setting };
-    setting = if chance.signed { setting } else { setting.under_mac() };
-    setting = if chance.before { setting } else { setting.anchored_after() };
-    setting = if chance.records { setting } else { setting.no_records() };
+    let Chance { escrow, signed, before, records, .. } = *chance;
+    setting = setting.in_mode(escrow, signed, before, records);
     setting.wish.max_total = ceiling(chance);
     setting.seller.credit_up_to.insert("SDP".to_owned(), Amount::new(chance.credit_up_to));
     if let Some(units) = chance.together {

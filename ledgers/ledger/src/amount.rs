@@ -35,6 +35,11 @@ impl Amount {
         self.0.checked_add(other.0).map(Amount)
     }
 
+    /// The sum, or as much as there can be when it does not fit 128 bits.
+    pub fn saturating_add(self, other: Amount) -> Amount {
+        Amount(self.0.saturating_add(other.0))
+    }
+
     /// The difference, or `None` when `other` is larger.
     pub fn checked_sub(self, other: Amount) -> Option<Amount> {
         self.0.checked_sub(other.0).map(Amount)

@@ -3,7 +3,7 @@
 use super::open::{child, dir_of_parent};
 use super::*;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 const COMMITS: u64 = 30;
 
@@ -51,6 +51,20 @@ impl Record {
             _ => self,
         }
     }
+}
+
+/// Runs a child that fills its journal, after this word of bash, and that lives on where a file may
+/// not grow.
+fn filled(test: &str, dir: &Dir, first: &str) -> Output {
+    let plain = child(test, &dir.path());
+    Command::new("bash")
+        .args(["-c", &format!("trap '' XFSZ; {first}exec \"$@\""), "bash"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env("SDPP_TEST_JOURNAL", dir.path())
+        .env("SDPP_TEST_FILL", "yes")
+        .output()
+        .unwrap()
 }
 
 /// One line in one write, past the test harness.
@@ -108,16 +122,8 @@ fn each_answer_comes_after_a_sync_of_the_file_that_holds_it() {
 fn a_full_disk_loses_nothing_that_was_answered() {
     let dir = Dir::new();
     drop(dir.open());
-    let plain = child("journal::tests::power::child_appends", &dir.path());
     // A file that may not grow is as good as a full disk, and needs no rights to make.
-    let output = Command::new("bash")
-        .args(["-c", "trap '' XFSZ; ulimit -f 3000; exec \"$@\"", "bash"])
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env("SDPP_TEST_JOURNAL", dir.path())
-        .env("SDPP_TEST_FILL", "yes")
-        .output()
-        .unwrap();
+    let output = filled("journal::tests::power::child_appends", &dir, "ulimit -f 3000; ");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("failed "), "{said}");
     assert!(said.contains("then the journal stopped"), "{said}");
@@ -168,15 +174,7 @@ fn child_mends() {
 #[test]
 fn a_journal_goes_on_in_its_process_when_there_is_room_again() {
     let dir = Dir::new();
-    let plain = child("journal::tests::power::child_mends", &dir.path());
-    let output = Command::new("bash")
-        .args(["-c", "trap '' XFSZ; exec \"$@\"", "bash"])
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env("SDPP_TEST_JOURNAL", dir.path())
-        .env("SDPP_TEST_FILL", "yes")
-        .output()
-        .unwrap();
+    let output = filled("journal::tests::power::child_mends", &dir, "");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("mended"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(said.matches("full at").count(), 3, "{said}");

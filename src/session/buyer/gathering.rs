@@ -63,9 +63,9 @@ impl Held {
     /// Another is paid with them.
     fn grow(&mut self, next: Held) {
         let (from, since_ms) = (self.payment.from, self.payment.since_ms);
-        let value = self.value.units().saturating_add(next.value.units());
+        let value = self.value.saturating_add(next.value);
         self.payment = Unpaid { from, since_ms, ..next.payment };
-        (self.value, self.latest_ms) = (Amount::new(value), self.latest_ms.min(next.latest_ms));
+        (self.value, self.latest_ms) = (value, self.latest_ms.min(next.latest_ms));
     }
 }
 

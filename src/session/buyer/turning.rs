@@ -395,9 +395,7 @@ pub(super) fn turn(stream: &mut Stream, input: Input<'_>, out: &mut Outputs) {
 /// Whether a rate asks for no more than another, and so many thousandths of that on top. Both are
 /// plain, so that nothing here overflows; what is rounded is rounded against the one that is tried.
 fn is_within(rate: &Rate, menu: &Rate, slack_permille: u64) -> bool {
-    let times = |one: Amount, by: Amount| one.units().saturating_mul(by.units());
-    let asked = times(rate.numerator, menu.denominator);
-    let known = times(menu.numerator, rate.denominator);
+    let [asked, known] = rate.crossed(menu);
     let slack = (known / 1_000).saturating_mul(slack_permille.into());
     // Small numbers lose all of their slack when they are divided first.
     let slack = known.checked_mul(slack_permille.into()).map_or(slack, |all| all / 1_000);

@@ -106,8 +106,7 @@ impl Stream {
         }
         let currency = leg.currency.name.clone();
         let before = self.unpaid_before(place, &currency);
-        let amount = unsecured_in(leg, pace, self.terms.quantity).units();
-        let amount = Amount::new(amount.saturating_add(before.units()));
+        let amount = unsecured_in(leg, pace, self.terms.quantity).saturating_add(before);
         let most = self.credit.amounts.get(&currency).copied().unwrap_or_default();
         if amount <= most {
             return true;
@@ -126,11 +125,10 @@ impl Stream {
         let unpaid = |(place, tab): (usize, &Tab)| {
             let is_out = tab.currency.name == currency && tab.currency.method == Method::Transfer;
             let owed = self.agreed().owed_in(place, sent).unwrap_or(Amount::new(u128::MAX));
-            if is_out { owed.saturating_sub(tab.paid_total()).units() } else { 0 }
+            if is_out { owed.saturating_sub(tab.paid_total()) } else { Amount::ZERO }
         };
-        Amount::new(
-            self.tabs.all().take(place).enumerate().map(unpaid).fold(0, u128::saturating_add),
-        )
+        let before = self.tabs.all().take(place).enumerate();
+        before.map(unpaid).fold(Amount::ZERO, Amount::saturating_add)
     }
 
     /// The terms as if they had been ordered so.

@@ -221,7 +221,8 @@ impl Stream {
             _ => None,
         });
         let first = self.agreed().window_of(from_seq);
-        let tab = Tab::new(self.agreed().last_leg(), first, purse);
+        let leg = self.agreed().last_leg();
+        let tab = Tab::new(leg, first, purse, self.offer.counts_when(&leg.currency));
         self.tabs.begin(tab);
         out.record(priced(self.agreed().last_leg()));
         // What our own rule credits is counted in the currency that is paid.

@@ -113,7 +113,8 @@ impl Stream {
         }
         let windows = Windows::new(terms.session);
         let (untold, ready) = (Vec::new(), VecDeque::new());
-        let tabs = Tabs::new(Tab::new(amends.agreement.agreed().last_leg(), 1, purse));
+        let leg = amends.agreement.agreed().last_leg();
+        let tabs = Tabs::new(Tab::new(leg, 1, purse, offer.counts_when(&leg.currency)));
         let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
         let (credit, reserved_seq) = (Granted::new(&terms, standing), terms.credit_items());
         Ok(Stream {
@@ -141,7 +142,7 @@ impl Stream {
         }
         let sent = self.windows.items();
         // What was counted may be taken back after more was sent.
-        let unpaid = sent.saturating_sub(self.counted_items());
+        let unpaid = sent.saturating_sub(self.on().counted_items());
         let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
         let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
         // Never beyond the open window: its invoice may have to wait for an anchor.
@@ -409,12 +410,6 @@ impl Stream {
         Some(Owed { reference, purpose, ledger, act, held: self.offer.policy.hold_records })
     }
 
-    /// Up to which item the leg's payments count for credit.
-    fn counted_items(&self) -> u64 {
-        let tab = self.on();
-        tab.counted_items(&self.offer.counts_when(&tab.currency))
-    }
-
     /// The terms, and what both have signed since.
     pub(super) fn agreed(&self) -> &Agreed {
         self.amends.agreement.agreed()
@@ -488,7 +483,7 @@ impl Stream {
         let worth = |items| self.agreed().worth(items);
         let of = |(tab, end): (&Tab, u64)| worth(end).saturating_sub(worth(tab.paid_items()));
         let unpaid = self.tabs.all().zip(ends).map(of);
-        unpaid.fold(Amount::ZERO, |sum, one| Amount::new(sum.units().saturating_add(one.units())))
+        unpaid.fold(Amount::ZERO, Amount::saturating_add)
     }
 }
 

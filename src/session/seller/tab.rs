@@ -17,6 +17,8 @@ pub(super) struct Tab {
     first: u64,
     pub(super) currency: Currency,
     pub(super) purse: Option<Purse>,
+    /// When its payments count for credit.
+    counts: CountsWhen,
     /// Invoices that are not paid for good, the oldest first.
     open: VecDeque<Bill>,
     billed: Amount,
@@ -69,12 +71,13 @@ impl Bill {
 
 impl Tab {
     /// A leg that begins with this window, and nothing of it is invoiced.
-    pub(super) fn new(leg: &Leg, first: u64, purse: Option<Purse>) -> Tab {
+    pub(super) fn new(leg: &Leg, first: u64, purse: Option<Purse>, counts: CountsWhen) -> Tab {
         Tab {
             from_seq: leg.from_seq,
             first,
             currency: leg.currency.clone(),
             purse,
+            counts,
             open: VecDeque::new(),
             billed: Amount::ZERO,
             paid_items: leg.from_seq.saturating_sub(1),
@@ -259,15 +262,15 @@ impl Tab {
 
     /// Up to which item payments count for credit. At stake with each is all that is said and not
     /// final up to it, so many small payments are no safer than a large one.
-    pub(super) fn counted_items(&self, when: &CountsWhen) -> u64 {
-        let (mut counted, mut at_stake) = (self.paid_items, 0_u128);
+    pub(super) fn counted_items(&self) -> u64 {
+        let (mut counted, mut at_stake) = (self.paid_items, Amount::ZERO);
         for bill in &self.open {
             match bill.payment {
                 Payment::Final => {}
                 Payment::Due => break,
                 Payment::Claimed { .. } => {
-                    at_stake = at_stake.saturating_add(bill.amount.units());
-                    let needed = when.blocks(Amount::new(at_stake));
+                    at_stake = at_stake.saturating_add(bill.amount);
+                    let needed = self.counts.blocks(at_stake);
                     if needed.is_none_or(|needed| bill.blocks < needed) {
                         break;
                     }

@@ -34,8 +34,7 @@ impl Chain {
             _ => None,
         });
         let ours = funds.chain(transfers).filter(|(to, of, _)| (*to, *of) == (account, asset));
-        let all = ours.fold(0_u128, |sum, (.., amount)| sum.saturating_add(amount.units()));
-        Amount::new(all)
+        ours.fold(Amount::ZERO, |sum, (.., amount)| sum.saturating_add(amount))
     }
 
     /// A channel as it is for good.
