@@ -6,6 +6,7 @@
 
 mod buyer;
 mod line;
+mod outputs;
 mod seller;
 mod tabs;
 mod windows;
@@ -27,11 +28,10 @@ use crate::record::{End, Record, SignedMessage};
 use crate::settling::fee_in;
 use crate::standing::Standing;
 use crate::terms::{Currency, Method, Role, SessionId};
-use line::Line;
+use outputs::Outputs;
 use sdpp_ledger::{
     Account, Amount, Asset, Channel, ChannelId, Domain, Key, LedgerId, PublicKey, Reference, TxId,
 };
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The most requests for a credit note that a session has open at once.
@@ -414,70 +414,6 @@ impl From<WireError> for Fault {
 impl From<FrameTooLong> for Fault {
     fn from(error: FrameTooLong) -> Self {
         Fault::theirs(Code::FrameTooLong, error.to_string())
-    }
-}
-
-/// Outputs on their way out. Bytes that follow one another leave as one.
-#[derive(Debug)]
-struct Outputs {
-    session: SessionId,
-    queue: VecDeque<Output>,
-    /// The line, of a session that outlives its connections.
-    line: Option<Box<Line>>,
-}
-
-impl Outputs {
-    fn new() -> Self {
-        Outputs { session: SessionId::NONE, queue: VecDeque::new(), line: None }
-    }
-
-    /// From here on records belong to this session.
-    fn begin(&mut self, session: SessionId) {
-        self.session = session;
-    }
-
-    fn record(&mut self, record: Record) {
-        let (session, record) = (self.session, Box::new(record));
-        self.queue.push_back(Output::Record { session, record });
-    }
-
-    /// A paper leaves: it is said again until it was heard.
-    fn send(&mut self, frame: Vec<u8>) {
-        if let Some(line) = &mut self.line {
-            line.keep_paper(frame.clone());
-        }
-        self.leave(frame);
-    }
-
-    /// What is not said again leaves, while there is a connection.
-    fn leave(&mut self, frame: Vec<u8>) {
-        if self.cut_until_ms().is_none() {
-            self.leave_now(frame);
-        }
-    }
-
-    /// The same, over a connection that the session does not go on over yet.
-    fn leave_now(&mut self, frame: Vec<u8>) {
-        match self.queue.back_mut() {
-            Some(Output::Send(bytes)) => bytes.extend_from_slice(&frame),
-            _ => self.queue.push_back(Output::Send(frame)),
-        }
-    }
-
-    fn push(&mut self, output: Output) {
-        self.queue.push_back(output);
-    }
-
-    fn extend(&mut self, output: Option<Output>) {
-        self.queue.extend(output);
-    }
-
-    fn extend_records(&mut self, records: impl IntoIterator<Item = Record>) {
-        records.into_iter().for_each(|record| self.record(record));
-    }
-
-    fn pop(&mut self) -> Option<Output> {
-        self.queue.pop_front()
     }
 }
 

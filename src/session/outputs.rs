@@ -1,0 +1,71 @@
+//! What a session wants done, on its way out.
+
+use super::Output;
+use super::line::Line;
+use crate::record::Record;
+use crate::terms::SessionId;
+use std::collections::VecDeque;
+
+/// Outputs on their way out. Bytes that follow one another leave as one.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    pub(super) session: SessionId,
+    pub(super) queue: VecDeque<Output>,
+    /// The line, of a session that outlives its connections.
+    pub(super) line: Option<Box<Line>>,
+}
+
+impl Outputs {
+    pub(super) fn new() -> Self {
+        Outputs { session: SessionId::NONE, queue: VecDeque::new(), line: None }
+    }
+
+    /// From here on records belong to this session.
+    pub(super) fn begin(&mut self, session: SessionId) {
+        self.session = session;
+    }
+
+    pub(super) fn record(&mut self, record: Record) {
+        let (session, record) = (self.session, Box::new(record));
+        self.queue.push_back(Output::Record { session, record });
+    }
+
+    /// A paper leaves: it is said again until it was heard.
+    pub(super) fn send(&mut self, frame: Vec<u8>) {
+        if let Some(line) = &mut self.line {
+            line.keep_paper(frame.clone());
+        }
+        self.leave(frame);
+    }
+
+    /// What is not said again leaves, while there is a connection.
+    pub(super) fn leave(&mut self, frame: Vec<u8>) {
+        if self.cut_until_ms().is_none() {
+            self.leave_now(frame);
+        }
+    }
+
+    /// The same, over a connection that the session does not go on over yet.
+    pub(super) fn leave_now(&mut self, frame: Vec<u8>) {
+        match self.queue.back_mut() {
+            Some(Output::Send(bytes)) => bytes.extend_from_slice(&frame),
+            _ => self.queue.push_back(Output::Send(frame)),
+        }
+    }
+
+    pub(super) fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    pub(super) fn extend(&mut self, output: Option<Output>) {
+        self.queue.extend(output);
+    }
+
+    pub(super) fn extend_records(&mut self, records: impl IntoIterator<Item = Record>) {
+        records.into_iter().for_each(|record| self.record(record));
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+}
