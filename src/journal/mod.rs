@@ -11,6 +11,7 @@
 pub mod backup;
 mod copying;
 pub mod delivery;
+mod doom;
 pub mod entry;
 mod facts;
 mod folder;

@@ -23,6 +23,7 @@ mod dispute;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/double.rs"]
 mod double;
+mod each_write;
 mod ending;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
@@ -59,6 +60,7 @@ mod prune;
 mod rates;
 mod reclaim;
 mod redeeming;
+mod relay;
 #[cfg(feature = "ethereum")]
 mod reorg;
 mod restoring;
@@ -67,6 +69,7 @@ mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;
 mod spending;
+mod stage;
 #[cfg(feature = "tls")]
 mod tls;
 mod trade;
