@@ -70,6 +70,7 @@ mod settling;
 mod shop;
 mod spending;
 mod stage;
+mod storm;
 #[cfg(feature = "tls")]
 mod tls;
 mod trade;
