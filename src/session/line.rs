@@ -77,6 +77,12 @@ impl Line {
         }
     }
 
+    /// A paper left that is not kept: nothing that left before it can be said again either.
+    pub(super) fn lose_paper(&mut self) {
+        (0..self.words.len()).for_each(|_| self.forget_first());
+        self.gone += 1;
+    }
+
     /// The last item that left.
     pub(super) fn left_seq(&self) -> u64 {
         self.left_seq
