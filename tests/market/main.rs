@@ -36,6 +36,7 @@ mod gate;
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
 mod health;
+mod interrupted;
 #[cfg(all(feature = "ethereum", feature = "iota"))]
 mod iota;
 #[cfg(feature = "iota")]
