@@ -228,6 +228,14 @@ pub enum Record {
         /// The order's anchor, where we owe it.
         owed: Option<Owed>,
     },
+    /// Buyer: what the command was that ordered, for the same one to go on with the session after a
+    /// kill. It proves nothing. Right behind the order.
+    Delivering {
+        /// The seller's address, as it was dialled.
+        address: String,
+        /// The file that items go to, where they go to one: nothing else goes there.
+        file: Option<String>,
+    },
     /// An epoch begins. Durable before the `session_key` message leaves.
     Epoch {
         /// From 0, one more after each resume.

@@ -36,6 +36,7 @@ pub mod selling;
 pub mod session;
 pub mod sight;
 pub mod trusting;
+pub mod waiting;
 pub mod watch;
 pub mod wire;
 mod writer;

@@ -37,12 +37,19 @@ pub struct Dialing {
     address: String,
     /// How long to wait before the next; longer each time until one carried the session.
     wait: Duration,
+    /// A connection was just made, and nothing was said on it.
+    has_line: bool,
 }
 
 impl Dialing {
     /// To a seller at HOST:PORT.
     pub fn to(address: &str) -> Self {
-        Dialing { address: address.to_owned(), wait: FIRST_WAIT }
+        Dialing { address: address.to_owned(), wait: FIRST_WAIT, has_line: false }
+    }
+
+    /// The same, where a session is to go on and its first connection is there.
+    pub fn on_line_to(address: &str) -> Self {
+        Dialing { has_line: true, ..Dialing::to(address) }
     }
 
     /// A connection carries the session.
@@ -60,6 +67,13 @@ impl Dialing {
 /// Makes another connection, as often as it takes: the core ends the session when it took too long, and
 /// this with it.
 pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> Result<(), String> {
+    let has_line =
+        actor.side.as_mut().is_some_and(|side| std::mem::take(&mut side.dialing.has_line));
+    if has_line {
+        let encryption = random_key().map_err(|error| error.to_string())?;
+        actor.core.handle(Input::Connected { encryption }, now_ms());
+        return Ok(());
+    }
     actor.drop_line(ctx);
     let Some(side) = actor.side.as_mut() else { return Ok(()) };
     let (address, wait) = (side.dialing.address.clone(), side.dialing.next_wait());

@@ -48,7 +48,7 @@ pub use reclaim::{Doing, Reclaim, Remainder};
 pub use settle::{Means, Settle};
 pub use unjust::Unjust;
 pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
-pub use watch::{OpenChannel, Watch, Watched};
+pub use watch::{Home, OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Rated, Write, WriteError, Written};
 
 use copying::Copying;

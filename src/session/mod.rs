@@ -12,8 +12,8 @@ mod tabs;
 mod windows;
 
 pub use buyer::{
-    Answer, Bid, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, PinnedCurrency, Wish,
-    bids,
+    Answer, Bid, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, Left, LeftChannel,
+    PinnedCurrency, Wish, bids,
 };
 pub use seller::{
     Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,

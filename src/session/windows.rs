@@ -33,6 +33,11 @@ impl Windows {
         Windows { items: 0, closed: 0, digest: session.0, leaves: Vec::new() }
     }
 
+    /// A window that was closed once, read back.
+    pub(super) fn closed_again(&mut self, number: u64, to_seq: u64, digest: Digest) {
+        *self = Windows { items: to_seq, closed: number, digest, leaves: Vec::new() };
+    }
+
     pub(super) fn items(&self) -> u64 {
         self.items
     }

@@ -37,6 +37,7 @@ mod gate;
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
 mod health;
+mod interrupted;
 #[cfg(all(feature = "ethereum", feature = "iota"))]
 mod iota;
 #[cfg(feature = "iota")]

@@ -12,6 +12,7 @@ mod counting;
 mod credit;
 mod cuts;
 mod doors;
+mod killed_buyer;
 mod legs;
 mod legs_random;
 mod liars;

@@ -519,6 +519,12 @@ impl Pair {
             Role::Buyer => self.buyer.poll(),
         };
         let Some(output) = output else { return false };
+        self.take(role, output);
+        true
+    }
+
+    /// Does what a side wants.
+    pub fn take(&mut self, role: Role, output: Output) {
         let side = self.side(role);
         side.log.push(output.clone());
         match output {
@@ -585,7 +591,6 @@ impl Pair {
                 self.tell(role, Input::Funded { channel, domain, base, ceiling, deposit });
             }
         }
-        true
     }
 
     /// Tells a seller that was started anew what became of what its journal says to be owed.
