@@ -7,8 +7,9 @@ use crate::actors::busy::{Busy, Taken};
 use crate::actors::funding::{Funded, Funding, Wanted};
 use crate::actors::funds::{afford, answers, is_coming};
 use crate::actors::resuming::{self, Dialing};
-use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::actors::session::{Before, Core, Ctx, Ended, SessionActor, Side};
 use crate::journal::Reader;
+use crate::record::Record;
 use crate::session::{Answer, Buyer, Input, Output, Paying, Progress};
 use actix::prelude::*;
 use sdpp_ledger::{Account, Amount, Asset, Call, ChannelId, LedgerId};
@@ -39,6 +40,34 @@ pub enum Event {
     Paying(Paying),
     /// Where the session stands.
     Progress(Progress),
+    /// Keep the items before this, and answer.
+    Keep {
+        /// On the disk, and not only out of this process.
+        on_disk: bool,
+        /// Who waits for it. Where items cannot be kept it is answered all the same: the session is
+        /// stopped for that.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// Where items go, as the journal is to have it.
+#[derive(Debug, Clone, Default)]
+pub struct Delivering {
+    /// The seller's address.
+    pub address: String,
+    /// The file, where they go to one.
+    pub file: Option<String>,
+    /// Items that are not out of this process.
+    unkept: bool,
+    /// Items that may not be on the disk.
+    unsynced: bool,
+}
+
+impl Delivering {
+    /// From a seller to a file, or to whoever reads.
+    pub fn new(address: &str, file: Option<String>) -> Self {
+        Delivering { address: address.to_owned(), file, unkept: false, unsynced: false }
+    }
 }
 
 /// The buyer's side.
@@ -69,6 +98,8 @@ pub struct Buying {
     pub asked: Waiting<Answer>,
     /// How a connection that broke is made again.
     pub dialing: Dialing,
+    /// Where items go.
+    pub delivering: Delivering,
 }
 
 impl Core for Buyer {
@@ -116,11 +147,46 @@ impl Side for Buying {
 
     const HANDS_OVER: bool = false;
 
+    fn beside(&self, record: &Record) -> Option<Record> {
+        let Delivering { address, file, .. } = &self.delivering;
+        let (address, file) = (address.clone(), file.clone());
+        matches!(record, Record::Order { .. }).then_some(Record::Delivering { address, file })
+    }
+
+    /// Items are out of this process before anything leaves that says that they came, and on the disk
+    /// before their window is accepted to be paid.
+    fn waits(&self, output: &Output) -> bool {
+        let Delivering { file, unkept, unsynced, .. } = &self.delivering;
+        let is_open = match output {
+            Output::Send(_) => *unkept,
+            output => *unsynced && is_invoice(output),
+        };
+        file.is_some() && is_open
+    }
+
+    fn before(&mut self, output: &Output) -> Before {
+        let on_disk = is_invoice(output);
+        let Delivering { unkept, unsynced, .. } = &mut self.delivering;
+        (*unkept, *unsynced) = (false, *unsynced && !on_disk);
+        let (done, kept) = oneshot::channel();
+        let events = std::mem::take(&mut self.delivered);
+        let events = events.into_iter().chain([Event::Keep { on_disk, done }]);
+        let sender = self.events.clone();
+        Box::pin(async move {
+            for event in events {
+                // Whoever no longer listens has stopped this session already.
+                let _ = sender.send(event).await;
+            }
+            let _ = kept.await;
+        })
+    }
+
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Deliver { seq, item } => {
                 if let Some(side) = actor.side.as_mut() {
                     side.dialing.succeeded();
+                    (side.delivering.unkept, side.delivering.unsynced) = (true, true);
                     side.delivered.push(Event::Item { seq, item });
                 }
             }
@@ -189,6 +255,10 @@ impl Side for Buying {
             let _ = done.send(ended);
         });
     }
+}
+
+fn is_invoice(output: &Output) -> bool {
+    matches!(output, Output::Record { record, .. } if matches!(**record, Record::Invoice { .. }))
 }
 
 /// Looks whether our account can pay what the session will ask for by transfer.

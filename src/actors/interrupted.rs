@@ -13,20 +13,23 @@ use std::sync::Arc;
 /// How many rows are read at once.
 const ROWS: usize = 64;
 
-/// The end of each session that has none. To be written before any new session begins.
+/// The end of each session that has none, but of those that are left as they are. To be written before
+/// any new session begins.
 ///
 /// # Errors
 /// As all of [`Reader`]'s methods.
 pub fn ends(
     journal: &Reader,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    is_left: impl Fn(&SessionId) -> bool,
 ) -> Result<Vec<Write>, JournalError> {
     let (mut ends, mut after) = (Vec::new(), None);
     loop {
         let sessions = journal.sessions(after.as_ref(), ROWS)?;
         let Some((last, _)) = sessions.last() else { return Ok(ends) };
         after = Some(*last);
-        for (id, session) in sessions.iter().filter(|(_, session)| session.ended.is_none()) {
+        let open = sessions.iter().filter(|(_, session)| session.ended.is_none());
+        for (id, session) in open.filter(|(id, _)| !is_left(id)) {
             ends.extend(of(journal, ledgers, *id, session.role)?);
         }
     }

@@ -7,7 +7,7 @@ use crate::actors::node::Find;
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ctx, SessionActor};
 use crate::actors::wire::{Wire, registered};
-use crate::actors::{now_ms, random_key};
+use crate::actors::{now_ms, random_key, restarting};
 use crate::journal::Reader;
 use crate::message::Code;
 use crate::record::{Record, SignedMessage};
@@ -37,12 +37,19 @@ pub struct Dialing {
     address: String,
     /// How long to wait before the next; longer each time until one carried the session.
     wait: Duration,
+    /// A connection was just made, and nothing was said on it.
+    has_line: bool,
 }
 
 impl Dialing {
     /// To a seller at HOST:PORT.
     pub fn to(address: &str) -> Self {
-        Dialing { address: address.to_owned(), wait: FIRST_WAIT }
+        Dialing { address: address.to_owned(), wait: FIRST_WAIT, has_line: false }
+    }
+
+    /// The same, where a session is to go on and its first connection is there.
+    pub fn on_line_to(address: &str) -> Self {
+        Dialing { has_line: true, ..Dialing::to(address) }
     }
 
     /// A connection carries the session.
@@ -60,6 +67,13 @@ impl Dialing {
 /// Makes another connection, as often as it takes: the core ends the session when it took too long, and
 /// this with it.
 pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> Result<(), String> {
+    let has_line =
+        actor.side.as_mut().is_some_and(|side| std::mem::take(&mut side.dialing.has_line));
+    if has_line {
+        let encryption = random_key().map_err(|error| error.to_string())?;
+        actor.core.handle(Input::Connected { encryption }, now_ms());
+        return Ok(());
+    }
     actor.drop_line(ctx);
     let Some(side) = actor.side.as_mut() else { return Ok(()) };
     let (address, wait) = (side.dialing.address.clone(), side.dialing.next_wait());
@@ -103,12 +117,36 @@ impl Handler<Resume> for SessionActor<Selling> {
     fn handle(&mut self, Resume { claim, line }: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
         let why = "this seller cannot take another connection just now".to_owned();
         let line = registered(line).map_err(|_| NotResumed { code: Code::Busy, why })?;
-        self.core.resume(&claim, now_ms())?;
+        if let Err(refused) = self.core.resume(&claim, now_ms()) {
+            resume_anew(self, &claim, refused, ctx)?;
+        }
         tracing::info!(session = %claim.session, "the session goes on over another connection");
         self.take_line(Wire::Plain(line), ctx);
         self.drive(ctx);
         Ok(())
     }
+}
+
+/// The buyer lacks what is kept in memory no more: where the source can be read again, the session goes
+/// on from its journal, as if this process had been started anew.
+fn resume_anew(
+    actor: &mut SessionActor<Selling>,
+    claim: &Claim,
+    refused: NotResumed,
+    ctx: &mut Ctx<Selling>,
+) -> Result<(), NotResumed> {
+    let (Some(side), Code::OrderRefused) = (actor.side.as_ref(), refused.code) else {
+        return Err(refused);
+    };
+    let offer = actor.core.offer().clone();
+    let of = (&*side.topics, &side.ledgers);
+    let built = restarting::rebuild(&side.reader, &offer, of, claim.session);
+    let Ok(Ok(mut core)) = built else { return Err(refused) };
+    core.resume(claim, now_ms())?;
+    actor.core.rule().into_iter().for_each(|rule| core.follow(rule));
+    actor.core = core;
+    restarting::tell_outcomes(actor, ctx);
+    Ok(())
 }
 
 /// Brings a connection to the session that is to go on there; says there why it does not.

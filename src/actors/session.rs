@@ -19,6 +19,7 @@ use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::ChannelId;
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -69,12 +70,30 @@ pub trait Side: Sized + Unpin + 'static {
     /// A fact is about to be written.
     fn noted(&mut self, _: SessionId, _: &Record) {}
 
+    /// What is to be written with a fact, that the core knows nothing of.
+    fn beside(&self, _: &Record) -> Option<Record> {
+        None
+    }
+
+    /// Whether something must have happened before the core gets what it wants.
+    fn waits(&self, _: &Output) -> bool {
+        false
+    }
+
+    /// Has that happen.
+    fn before(&mut self, _: &Output) -> Before {
+        Box::pin(async {})
+    }
+
     /// Everything that the core wanted is done for now.
     fn idle(actor: &mut SessionActor<Self>, ctx: &mut Ctx<Self>);
 
     /// The session is over.
     fn ended(self, ended: Ended);
 }
+
+/// What a session waits for.
+pub type Before = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A session actor's context.
 pub type Ctx<S> = Context<SessionActor<S>>;
@@ -158,22 +177,31 @@ impl<S: Side> SessionActor<S> {
         silence_max: Option<Duration>,
     ) -> Addr<Self> {
         let spare = if S::HANDS_OVER { wire.spare() } else { None };
-        let actor = SessionActor {
+        let actor = SessionActor::new(core, side, journal);
+        SessionActor { wire: Some(wire), spare, silence_max, ..actor }.start()
+    }
+
+    /// Starts a session that has no connection, and waits for one.
+    pub fn start_without(core: S::Core, side: S, journal: Addr<JournalActor>) -> Addr<Self> {
+        SessionActor::new(core, side, journal).start()
+    }
+
+    fn new(core: S::Core, side: S, journal: Addr<JournalActor>) -> Self {
+        SessionActor {
             core,
             side: Some(side),
             journal,
             session: None,
             held: None,
             writer: Writer::idle(),
-            wire: Some(wire),
+            wire: None,
             reading: None,
-            spare,
+            spare: None,
             timer: None,
-            silence_max,
+            silence_max: None,
             silence: None,
             failed: false,
-        };
-        actor.start()
+        }
     }
 
     /// Tells the core what happened, and does what it wants.
@@ -256,11 +284,19 @@ impl<S: Side> SessionActor<S> {
     pub fn drive(&mut self, ctx: &mut Ctx<S>) {
         let mut records = Vec::new();
         while let Some(output) = self.held.take().or_else(|| self.core.poll()) {
+            let waits = self.side.as_ref().is_some_and(|side| side.waits(&output));
+            if waits && records.is_empty() {
+                return self.wait_before(output, ctx);
+            }
             match output {
-                Output::Record { session, record } => {
+                Output::Record { session, record } if !waits => {
                     self.begin(session, ctx);
+                    let beside = self.side.as_ref().and_then(|side| side.beside(&record));
                     self.side.iter_mut().for_each(|side| side.noted(session, &record));
-                    records.push(Write::Append { session: Some(session), record });
+                    let session = Some(session);
+                    records.push(Write::Append { session, record });
+                    let beside = beside.map(Box::new);
+                    records.extend(beside.map(|record| Write::Append { session, record }));
                 }
                 output if !records.is_empty() => {
                     self.held = Some(output);
@@ -288,6 +324,14 @@ impl<S: Side> SessionActor<S> {
         self.set_timer(ctx);
     }
 
+    /// Has happen what an output waits for; until then the whole actor waits.
+    fn wait_before(&mut self, output: Output, ctx: &mut Ctx<S>) {
+        let Some(side) = self.side.as_mut() else { return };
+        let before = side.before(&output).into_actor(self);
+        self.held = Some(output);
+        ctx.wait(before.map(|(), actor, ctx| actor.drive(ctx)));
+    }
+
     /// Makes records durable; until then the whole actor waits.
     fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
         let last_words = if self.failed { records.clone() } else { Vec::new() };
@@ -311,7 +355,7 @@ impl<S: Side> SessionActor<S> {
     }
 
     /// From the first record on, the journal tells us what becomes of what we owe.
-    fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
+    pub(super) fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
         if self.session.is_none() {
             (self.session, self.spare) = (Some(session), None);
             let recipient = Some(ctx.address().recipient());

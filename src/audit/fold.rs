@@ -266,6 +266,7 @@ impl Fold {
             Record::Met { .. }
             | Record::Refused { .. }
             | Record::Anchoring { .. }
+            | Record::Delivering { .. }
             | Record::Epoch { .. }
             | Record::Priced(_)
             | Record::Settling { .. }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sdpp_ledger::Amount;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 /// whoever tries once more shall not find it in the way.
 pub(super) struct Items {
     to: Box<dyn Write + Send>,
+    /// The file beneath, where it is one.
+    file: Option<File>,
     empty: Option<PathBuf>,
     failed: Option<Failure>,
     money: Option<Money>,
@@ -23,15 +25,23 @@ pub(super) struct Items {
 
 impl Items {
     /// A new file, or standard output.
-    pub(super) fn open(path: Option<&PathBuf>) -> Outcome<Items> {
-        let to: Box<dyn Write + Send> = match path {
-            None => Box::new(BufWriter::new(io::stdout())),
-            // What is there was paid for: it is never written over.
-            Some(path) => Box::new(BufWriter::new(
-                File::create_new(path).map_err(Failure::io("make the new file", path))?,
-            )),
+    pub(super) fn open(path: Option<&Path>) -> Outcome<Items> {
+        let Some(path) = path else {
+            let to: Box<dyn Write + Send> = Box::new(BufWriter::new(io::stdout()));
+            return Ok(Items { to, file: None, empty: None, failed: None, money: None });
         };
-        Ok(Items { to, empty: path.cloned(), failed: None, money: None })
+        // What is there was paid for: it is never written over.
+        let made = File::create_new(path).and_then(|file| sync_folder_of(path).map(|()| file));
+        let mut items = Items::go_on(made.map_err(Failure::io("make the new file", path))?, path)?;
+        items.empty = Some(path.to_owned());
+        Ok(items)
+    }
+
+    /// A file that items are in: the next one is written where it stands.
+    pub(super) fn go_on(file: File, path: &Path) -> Outcome<Items> {
+        let beneath = file.try_clone().map_err(Failure::io("write to", path))?;
+        let to: Box<dyn Write + Send> = Box::new(BufWriter::new(file));
+        Ok(Items { to, file: Some(beneath), empty: None, failed: None, money: None })
     }
 
     /// Writes what comes until no more does. `broke` is called once when writing fails; after
@@ -52,6 +62,8 @@ impl Items {
                 match event {
                     Event::Paying(paying) => self.money = Some(Money::of(&paying)),
                     Event::Progress(progress) => bar.show(&progress, self.money.as_ref()),
+                    // Whoever waited for it may be gone.
+                    Event::Keep { done, .. } => drop(done.send(())),
                     Event::Item { .. } => {}
                 }
             }
@@ -78,13 +90,31 @@ impl Items {
     /// Takes an item, or writes out those that were taken.
     fn take(&mut self, event: &Event) {
         match event {
-            Event::Item { item, .. } => {
-                self.write(|to| to.write_all(item).and_then(|()| to.write_all(b"\n")));
-                self.empty = None;
-            }
+            Event::Item { seq, item } => self.put(*seq, item),
             Event::Progress(_) => self.write(|to| to.flush()),
+            Event::Keep { on_disk, .. } => {
+                self.write(|to| to.flush());
+                if *on_disk {
+                    self.sync();
+                }
+            }
             Event::Paying(_) => {}
         }
+    }
+
+    /// Writes an item as a line. In a file each line is an item: that is how it is read back.
+    fn put(&mut self, seq: u64, item: &[u8]) {
+        if self.file.is_some() && item.contains(&b'\n') {
+            let why = format!("item {seq} holds a line break, and the file has an item a line");
+            self.failed.get_or_insert_with(|| Failure::new(Exit::Failed, why));
+        }
+        self.write(|to| to.write_all(item).and_then(|()| to.write_all(b"\n")));
+        self.empty = None;
+    }
+
+    fn sync(&mut self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.failed.is_none()) else { return };
+        self.failed = file.sync_data().err().map(Failure::output);
     }
 
     fn write(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
@@ -92,6 +122,12 @@ impl Items {
             self.failed = write(&mut *self.to).err().map(Failure::output);
         }
     }
+}
+
+/// A file's name is on the disk once its folder is.
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Drop for Items {

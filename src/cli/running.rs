@@ -1,20 +1,22 @@
 //! What runs under every verb that has sessions: a journal and its actor, the ledgers and theirs.
 
 use super::exit::{Exit, Failure, Outcome};
-use crate::actors::busy::Busy;
+use crate::actors::busy::{Busy, Taken};
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::lag::Lag;
 use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::sight::Sight;
+use crate::actors::waiting::{Waiting, waiting};
 use crate::actors::watch::{Look, Pace, WatchActor};
-use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
+use crate::actors::{Ledgers, interrupted, now_ms, reclaim, restarting};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
 use crate::message::Moment;
+use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
@@ -76,10 +78,20 @@ pub(super) struct Running {
     pub(super) sight: Sight,
     /// How long the journal takes.
     pub(super) lag: Lag,
+    /// Buyer: sessions that a kill left and that their own command may go on with.
+    pub(super) waiting: Vec<Waits>,
     watches: Vec<Kept<WatchActor>>,
     /// Claims that were known to be unjust before.
     known: Vec<Unjust>,
     arbiter: Arbiter,
+}
+
+/// A session that is left for the command that began it.
+pub(super) struct Waits {
+    /// The session.
+    pub(super) session: Waiting,
+    /// Its channels, so that nobody draws on them or closes them meanwhile.
+    pub(super) holds: Vec<Taken>,
 }
 
 /// Who we are, and the ledgers that we have: what a menu is made from.
@@ -121,7 +133,14 @@ impl Running {
         check_quarantine(&journal.reader())?;
         survive_limits()?;
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
-        end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
+        // Those of a seller that go on when their buyers come back are taken up as it begins to sell.
+        let resumes = config.seller.as_ref().is_some_and(|seller| seller.resume_s > 0);
+        let kept = if resumes { restarting::kept(&journal.reader())? } else { Vec::new() };
+        let waiting = waiting(&journal.reader(), now_ms())?;
+        let ledgers: BTreeMap<_, _> = ledgers.map(|l| (l.id().clone(), l)).collect();
+        let is_left =
+            |id: &SessionId| kept.contains(id) || waiting.iter().any(|one| one.session == *id);
+        end_interrupted(&mut journal, &ledgers, is_left)?;
         let arbiter = Arbiter::new();
         let (keeper, lag) = (Keeper::default(), Lag::default());
         let (journal, reader) = JournalActor::start_with(&arbiter, journal, lag.clone());
@@ -143,6 +162,11 @@ impl Running {
         }
         let known = reader.unjust()?;
         let (ledgers, busy) = (Arc::new(ledgers), Busy::default());
+        let waiting = waiting.into_iter().map(|session| {
+            let holds = session.channels.iter().filter_map(|channel| busy.hold(*channel)).collect();
+            Waits { session, holds }
+        });
+        let waiting = waiting.collect();
         let pace = pace(config);
         let (sight, watches) =
             WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
@@ -157,6 +181,7 @@ impl Running {
             ledgers,
             ids,
             actors,
+            waiting,
             watches,
             known,
             arbiter,
@@ -327,12 +352,13 @@ fn check_quarantine(reader: &Reader) -> Outcome {
     ))
 }
 
-/// Ends what a kill left without an end.
+/// Ends what a kill left without an end, but for what is left as it is.
 fn end_interrupted(
     journal: &mut Journal,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    is_left: impl Fn(&SessionId) -> bool,
 ) -> Outcome {
-    let ends = interrupted::ends(&journal.reader(), ledgers)?;
+    let ends = interrupted::ends(&journal.reader(), ledgers, is_left)?;
     let written = journal.commit(now_ms(), ends)?;
     let failed = |error| Failure::new(Exit::Failed, format!("a session cannot be ended: {error}"));
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)

@@ -11,6 +11,7 @@
 pub mod backup;
 mod copying;
 pub mod delivery;
+mod doom;
 pub mod entry;
 mod facts;
 mod folder;
@@ -47,7 +48,7 @@ pub use reclaim::{Doing, Reclaim, Remainder};
 pub use settle::{Means, Settle};
 pub use unjust::Unjust;
 pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
-pub use watch::{OpenChannel, Watch, Watched};
+pub use watch::{Home, OpenChannel, Watch, Watched};
 pub use write::{Live, News, NewsKind, Prepare, Rated, Write, WriteError, Written};
 
 use copying::Copying;

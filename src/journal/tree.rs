@@ -9,6 +9,7 @@
 //!   covers. sled does so from 128 KiB a page on, so values are cut into pieces of 4 KiB.
 //! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
 
+use super::doom::Nth;
 use super::folder;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -253,16 +254,22 @@ impl Store {
     ///
     /// After an error nobody knows what is on the disk: the store must be opened anew.
     pub(super) fn write(&self, batch: &Batch) -> Result<(), TreeError> {
+        let nth = Nth::next();
         let mut pieces = sled::Batch::default();
         for ((tree, key), value) in batch {
             self.cut(&mut pieces, *tree, key, value.as_deref())?;
         }
+        nth.reaches("before");
         self.with(|files| {
             files.db.apply_batch(pieces)?;
+            nth.reaches("applied");
             files.db.flush()?;
             Ok(())
         })?;
-        self.sync()
+        nth.reaches("flushed");
+        self.sync()?;
+        nth.reaches("synced");
+        Ok(())
     }
 
     fn cut(

@@ -64,7 +64,8 @@ impl Raw {
 }
 
 impl Unlinked {
-    fn read(key_seq: u64, body: &[u8], payload: Option<&[u8]>) -> Unlinked {
+    /// Reads what is stored under a seq: an entry's body, and its payload where it has some.
+    pub fn read(key_seq: u64, body: &[u8], payload: Option<&[u8]>) -> Unlinked {
         // Where, and no more: what stands there may be a secret.
         let place = |e: serde_json::Error| format!("cannot be read at {}:{}", e.line(), e.column());
         let unlinked = |entry, payload| Unlinked { key_seq, digest: digest(body), entry, payload };

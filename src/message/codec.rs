@@ -115,5 +115,32 @@ mod tests {
             let sent: Vec<Vec<u8>> = lines.into_iter().map(String::into_bytes).collect();
             prop_assert_eq!(got, sent);
         }
+
+        /// What a peer sends is kept no longer than until its line is too long: a line within the
+        /// limit, and what was read at once behind it.
+        #[test]
+        fn no_more_is_kept_than_a_line_and_what_was_read_at_once(
+            limit in 0usize..200_000,
+            pieces in prop::collection::vec((0usize..70_000, any::<bool>()), 1..20),
+        ) {
+            let (mut codec, mut most) = (Codec::new(limit), 0);
+            for (length, has_end) in pieces {
+                let mut piece = vec![b'x'; length];
+                piece.extend(has_end.then_some(b'\n'));
+                most = most.max(piece.len());
+                codec.push(&piece);
+                prop_assert!(codec.buffer.len() <= limit + most, "{} bytes", codec.buffer.len());
+                // A buffer that grows at most doubles.
+                let room = KEPT_BYTES.max(2 * (limit + most));
+                prop_assert!(codec.buffer.capacity() <= room, "{} kept", codec.buffer.capacity());
+                loop {
+                    match codec.next_frame() {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(_) => return Ok(()),
+                    }
+                }
+            }
+        }
     }
 }

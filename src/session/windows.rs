@@ -33,6 +33,11 @@ impl Windows {
         Windows { items: 0, closed: 0, digest: session.0, leaves: Vec::new() }
     }
 
+    /// A window that was closed once, read back.
+    pub(super) fn closed_again(&mut self, number: u64, to_seq: u64, digest: Digest) {
+        *self = Windows { items: to_seq, closed: number, digest, leaves: Vec::new() };
+    }
+
     pub(super) fn items(&self) -> u64 {
         self.items
     }
@@ -66,6 +71,12 @@ impl Windows {
         self.items += 1;
         self.digest = running_digest(&self.digest, &leaf);
         self.leaves.push(leaf);
+    }
+
+    /// A window that was closed before, as it is known from somewhere else.
+    pub(super) fn recall(&mut self, number: u64, to_seq: u64, digest: Digest) {
+        (self.items, self.closed, self.digest) = (to_seq, number, digest);
+        self.leaves.clear();
     }
 
     /// Closes the open window, which must not be empty.

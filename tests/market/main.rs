@@ -23,6 +23,7 @@ mod dispute;
 #[cfg(feature = "fabric")]
 #[path = "../../ledgers/fabric/tests/rig/double.rs"]
 mod double;
+mod each_write;
 mod ending;
 mod exposure;
 #[cfg(all(feature = "ethereum", feature = "fabric"))]
@@ -36,6 +37,7 @@ mod gate;
 #[path = "../../ledgers/fabric/tests/rig/gateway.rs"]
 mod gateway;
 mod health;
+mod interrupted;
 #[cfg(all(feature = "ethereum", feature = "iota"))]
 mod iota;
 #[cfg(feature = "iota")]
@@ -59,6 +61,7 @@ mod prune;
 mod rates;
 mod reclaim;
 mod redeeming;
+mod relay;
 #[cfg(feature = "ethereum")]
 mod reorg;
 mod restoring;
@@ -67,6 +70,8 @@ mod settling;
 #[cfg(all(feature = "ethereum", any(feature = "fabric", feature = "iota")))]
 mod shop;
 mod spending;
+mod stage;
+mod storm;
 #[cfg(feature = "tls")]
 mod tls;
 mod trade;

@@ -104,16 +104,22 @@ pub fn listening(command: &mut Command) -> (Running, String) {
 
 impl Place {
     pub fn open(setting: Setting) -> Place {
+        let mut place = Place::before_the_seller(setting);
+        place.sell();
+        place
+    }
+
+    /// A ledger that is served, and the config of a seller that was never started.
+    pub fn before_the_seller(setting: Setting) -> Place {
         let dir = tempfile::tempdir().unwrap();
         let mut serve = sdpp();
         serve.args(["ledger", "serve", "--listen", "127.0.0.1:0", "--grace-period-ms"]);
         serve.arg(setting.grace_ms.to_string()).args(setting.ledger).arg("--dir");
         let (ledger, ledger_address) = listening(serve.arg(dir.path().join("ledger")));
-        let mut place =
+        let place =
             Place { seller: None, address: String::new(), ledger, ledger_address, setting, dir };
         let seller = place.seller_toml();
         place.write_side("seller", &seller);
-        place.sell();
         place
     }
 

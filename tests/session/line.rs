@@ -2,7 +2,7 @@
 
 use crate::pair::*;
 use sdpp::record::{End, Record};
-use sdpp::session::{Input, NotResumed, Output, Seller, SellerRandomness};
+use sdpp::session::{Buyer, Input, NotResumed, Output, Restart, Seller, SellerRandomness};
 use sdpp_ledger::{Digest, Key, keccak};
 use zeroize::Zeroizing;
 
@@ -28,8 +28,11 @@ pub struct Wire {
     /// How many connections there were.
     pub lines: u64,
     seen: usize,
+    restarts: u64,
     /// The seller alone has heard that the line is gone.
     unnoticed: bool,
+    /// The buyer alone has.
+    deaf: bool,
 }
 
 fn randomness(line: u64) -> SellerRandomness {
@@ -46,7 +49,9 @@ impl Wire {
     pub fn new(setting: Setting) -> Wire {
         let pair = resumable(setting).start();
         let (door, hellos) = (None, Vec::new());
-        Wire { pair, door, hellos, wants_line: false, lines: 1, seen: 0, unnoticed: false }
+        let (wants_line, unnoticed, deaf) = (false, false, false);
+        let (lines, seen, restarts) = (1, 0, 0);
+        Wire { pair, door, hellos, wants_line, lines, seen, restarts, unnoticed, deaf }
     }
 
     /// Both sides hear that the line is gone; what was under way on it is lost.
@@ -72,6 +77,46 @@ impl Wire {
             (role, _) => self.pair.tell(role, Input::Hangup),
         }
         self.look();
+    }
+
+    /// The seller is killed, and started again from what it had put out: with a source that can be read
+    /// again, or not. Whether the session goes on.
+    pub fn restart(&mut self, rereads: bool) -> Result<(), String> {
+        self.restarts += 1;
+        let pair = &mut self.pair;
+        let restart = Restart {
+            rereads,
+            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
+            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
+            standing: None,
+        };
+        let rebuilt = Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)?;
+        pair.seller = rebuilt;
+        pair.b.wire.clear();
+        pair.tell_outcomes();
+        self.hang_up(Role::Buyer);
+        self.pair.b.wire.clear();
+        Ok(())
+    }
+
+    /// The buyer's process is gone, and this one has its place: it has no line. The seller hears of that
+    /// now, or when the buyer comes back.
+    pub fn replace_buyer(&mut self, buyer: Buyer, is_noticed: bool) {
+        let has_door = self.door.take().is_some();
+        self.pair.buyer = buyer;
+        self.pair.s.wire.clear();
+        self.pair.b.wire.clear();
+        (self.wants_line, self.unnoticed) = (false, false);
+        match is_noticed && !has_door {
+            true => self.pair.tell(Role::Seller, Input::Hangup),
+            false => self.deaf |= !has_door,
+        }
+        self.look();
+    }
+
+    /// What was wanted before may have been forgotten.
+    pub fn forget_seen(&mut self) {
+        self.seen = self.seen.min(self.pair.b.log.len());
     }
 
     /// One thing that can happen next, if any.
@@ -135,6 +180,7 @@ impl Wire {
         } else {
             // The old line hears no more of us.
             self.pair.s.wire.clear();
+            self.deaf = false;
             return;
         }
         self.door = Some(door);
@@ -185,6 +231,8 @@ impl Wire {
             }
             if std::mem::take(&mut self.unnoticed) {
                 self.hang_up(Role::Buyer);
+            } else if std::mem::take(&mut self.deaf) {
+                self.pair.tell(Role::Seller, Input::Hangup);
             } else if self.pair.ledger_down {
                 self.pair.ledger_down = false;
             } else {

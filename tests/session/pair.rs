@@ -519,6 +519,12 @@ impl Pair {
             Role::Buyer => self.buyer.poll(),
         };
         let Some(output) = output else { return false };
+        self.take(role, output);
+        true
+    }
+
+    /// Does what a side wants.
+    pub fn take(&mut self, role: Role, output: Output) {
         let side = self.side(role);
         side.log.push(output.clone());
         match output {
@@ -573,6 +579,7 @@ impl Pair {
                 }
                 false => self.tell(role, Input::Afforded),
             },
+            Output::Rewind { skip } => self.produced = skip,
             Output::Paying(_)
             | Output::Unfunded { .. }
             | Output::Redial
@@ -584,7 +591,26 @@ impl Pair {
                 self.tell(role, Input::Funded { channel, domain, base, ceiling, deposit });
             }
         }
-        true
+    }
+
+    /// Tells a seller that was started anew what became of what its journal says to be owed.
+    pub fn tell_outcomes(&mut self) {
+        for reference in self.seller.awaited() {
+            let is_it = |(_, record): &(Role, Record)| {
+                record.owed().is_some_and(|owed| owed.reference == reference)
+            };
+            let is_open = |(role, record): &(Role, Record)| {
+                *role == Role::Seller && is_it(&(*role, record.clone()))
+            };
+            if self.waiting.iter().any(is_open) || self.kept.iter().any(is_open) {
+                continue;
+            }
+            let done = self.ledger.iter().find(|(done, ..)| *done == reference);
+            if let Some((_, _, tx)) = done.cloned() {
+                self.tell(Role::Seller, Input::Signed { reference, tx: tx.clone() });
+                self.tell(Role::Seller, Input::Met { reference, tx });
+            }
+        }
     }
 
     /// The top-up that the buyer wanted last is done.

@@ -90,7 +90,7 @@ pub(super) async fn show(ask: &Buy, config: &Config, buyer: &BuyerConfig) -> Out
     let opened = open(config, &spending, &mut keys).await;
     let mut book = Book::find(&config.journal.dir)?;
     let spent = match &mut book {
-        Some(book) => spent_today(&spending, |query| book.ask(query))?,
+        Some(book) => spent_today(&spending, None, |query| book.ask(query))?,
         None => Spent::since(0),
     };
     let till = Till { config, opened, book, spent, signer };

@@ -1,6 +1,8 @@
 //! `sdpp buy`: buys items from a seller.
 
 mod bill;
+mod going_on;
+mod kept;
 mod spending;
 
 use super::desk::{BuyersDesk, Desk};
@@ -9,10 +11,11 @@ use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::out;
 use super::remainders::Teller;
-use super::running::{Running, Signals, in_system};
+use super::running::{Running, Signals, Waits, in_system};
 use super::tls::Believing;
 use crate::actors::asking::Asking;
-use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
+use crate::actors::busy::Taken;
+use crate::actors::buying::{Buying, Delivering, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
@@ -75,9 +78,13 @@ pub(super) struct Buy {
     /// Stop after this long, such as `90s` or `10m`.
     #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
     lasting: Option<Duration>,
-    /// Write the items to this new file.
+    /// Write the items to this new file. The same command once more, after a kill, goes on with the file
+    /// and the session that it began.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Begin anew: end the sessions that a kill left of the same order, and do not go on with one.
+    #[arg(long)]
+    new: bool,
     /// The seller's public key, where the config does not have it.
     #[arg(long, value_name = "KEY")]
     seller: Option<PublicKey>,
@@ -129,20 +136,21 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         return bill::show(&ask, &config, buyer).await;
     }
     let (seller, spending) = (seller_key(&ask, buyer)?, spending(&ask, buyer)?);
-    let items = Items::open(ask.output.as_ref())?;
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
-    let running = Running::start(&config, key, &opened)?;
+    let mut running = Running::start(&config, key, &opened)?;
+    let left = going_on::left(&ask, &mut running).await?;
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);
     let policy = running.reclaim_policy(&config, buyer);
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
-    let begun = begin(&ask, &config, spending, seller, &running).await;
-    let session = match begun {
-        Ok(session) => session,
+    let is_left = left.is_some();
+    let begun = begin(&ask, &config, spending, seller, (&running, left)).await;
+    let (session, items) = match begun {
+        Ok(begun) => begun,
         Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
     };
     desk.serve(session.actor.clone());
@@ -152,7 +160,8 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         let Some(wish) = ended.again.take() else { break };
         tracing::warn!(why = ended.why, "ordering again");
         let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
-        let session = match start(&ask.address, &config, *wish, &running).await {
+        let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
+        let session = match order(&ask.address, &config, *wish, &running, delivering).await {
             Ok(session) => session,
             Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
         };
@@ -167,6 +176,9 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     };
     let money = items.money().cloned();
     let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
+    if is_left {
+        going_on::tell(&ask, &ended);
+    }
     report(&ask, told, &teller, &left)?;
     items.close()?;
     running.check_claims()
@@ -209,15 +221,17 @@ async fn away(
     Ok(failure)
 }
 
-/// Says what may be paid with, and connects.
+/// Says what may be paid with, and connects, for what a kill left or for another session.
 async fn begin(
     ask: &Buy,
     config: &Config,
     spending: Vec<&Spending>,
     seller: Option<PublicKey>,
-    running: &Running,
-) -> Outcome<Session> {
-    let spent = spending::spent_today(&spending, |query| Ok(running.reader.answer(query)?))?;
+    (running, left): (&Running, Option<Waits>),
+) -> Outcome<(Session, Items)> {
+    let but = left.as_ref().map(|left| left.session.session);
+    let answer = |query: &_| Ok(running.reader.answer(query)?);
+    let spent = spending::spent_today(&spending, but, answer)?;
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
     let wish = Wish {
@@ -227,7 +241,12 @@ async fn begin(
         max_total: ask.max_total,
         seller,
     };
-    start(&ask.address, config, wish, running).await
+    if let Some(left) = left {
+        return going_on::go_on(ask, config, wish, left, running).await;
+    }
+    let items = Items::open(ask.output.as_deref())?;
+    let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
+    Ok((order(&ask.address, config, wish, running, delivering).await?, items))
 }
 
 /// What a session came to.
@@ -245,22 +264,30 @@ pub(super) struct Session {
     pub(super) events: mpsc::Receiver<Event>,
     /// How it ended.
     pub(super) done: oneshot::Receiver<Ended>,
+    /// The channels that it had before it began here.
+    holds: Vec<Taken>,
 }
 
-/// Connects and begins.
+/// Connects and begins, for whoever takes the items.
 pub(super) async fn start(
     address: &str,
     config: &Config,
     wish: Wish,
     running: &Running,
 ) -> Outcome<Session> {
-    let unsafe_system = |error: crate::actors::NoRandomness| Failure::new(Exit::Failed, error);
-    let records = config.records.as_ref();
-    let records = records.map(|records| running.id(&records.ledger)).transpose()?;
-    let mut policy = policy(config, records);
+    order(address, config, wish, running, Delivering::new(address, None)).await
+}
+
+async fn order(
+    address: &str,
+    config: &Config,
+    wish: Wish,
+    running: &Running,
+    delivering: Delivering,
+) -> Outcome<Session> {
+    let mut policy = session_policy(config, running)?;
     let patience = Duration::from_millis(policy.patience_ms);
-    let believing = config.buyer.as_ref().map(|buyer| Believing::of(buyer, host_port(address)));
-    let wire = dial(address, &believing.unwrap_or_default(), patience).await?;
+    let wire = dial(address, &believing(config, address), patience).await?;
     if let Wire::Tls(_) = wire {
         // Its state has one owner, so it is no other connection's.
         policy.resume_ms = None;
@@ -270,6 +297,16 @@ pub(super) async fn start(
         nonce: random_digest().map_err(unsafe_system)?,
     };
     let core = Buyer::new(running.key.clone(), wish, policy, randomness, now_ms());
+    Ok(carry((wire, core), Dialing::to(address), delivering, (running, patience)))
+}
+
+/// Has an actor carry a session.
+fn carry(
+    (wire, core): (Wire, Buyer),
+    dialing: Dialing,
+    delivering: Delivering,
+    (running, patience): (&Running, Duration),
+) -> Session {
     let (sender, events) = mpsc::channel(ITEMS_WAITING);
     let (told, done) = oneshot::channel();
     let side = Buying {
@@ -285,13 +322,24 @@ pub(super) async fn start(
         told: Progress::default(),
         asking: Asking::default(),
         asked: Default::default(),
-        dialing: Dialing::to(address),
+        dialing,
+        delivering,
     };
     let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), None);
     for ledger in running.actors.values() {
         ledger.addr().do_send(TellHealth(actor.clone().recipient()));
     }
-    Ok(Session { actor, events, done })
+    Session { actor, events, done, holds: Vec::new() }
+}
+
+fn unsafe_system(error: crate::actors::NoRandomness) -> Failure {
+    Failure::new(Exit::Failed, error)
+}
+
+/// What is believed of who answers at an address under TLS.
+fn believing(config: &Config, address: &str) -> Believing {
+    let believing = config.buyer.as_ref().map(|buyer| Believing::of(buyer, host_port(address)));
+    believing.unwrap_or_default()
 }
 
 /// Writes items out until the session is over. The first signal asks it to end in good order,
@@ -303,7 +351,8 @@ pub(super) async fn follow(
     bar: Bar,
     lasting: Option<Duration>,
 ) -> Outcome<(Ended, Items)> {
-    let Session { actor, events, mut done } = session;
+    // Its channels are its own until it is over.
+    let Session { actor, events, mut done, holds: _holds } = session;
     let stop = |reason| actor.do_send(Stop::from(reason));
     let (mut signals, mut asked) = (Signals::listen()?, 0);
     let broken = actor.clone();
@@ -395,6 +444,13 @@ fn seller_key(ask: &Buy, buyer: &BuyerConfig) -> Outcome<Option<PublicKey>> {
         "no key is known for the seller at {address}: write it under [buyer.sellers], give it \
          with --seller KEY, or say --trust-on-first-use"
     )))
+}
+
+/// How a session behaves by the config, and which ledger its records go to.
+fn session_policy(config: &Config, running: &Running) -> Outcome<BuyerPolicy> {
+    let records = config.records.as_ref();
+    let records = records.map(|records| running.id(&records.ledger)).transpose()?;
+    Ok(policy(config, records))
 }
 
 fn policy(config: &Config, ledger: Option<LedgerId>) -> BuyerPolicy {

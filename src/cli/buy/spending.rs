@@ -86,10 +86,11 @@ pub(super) fn left_today(of: &Spending, spent: Amount) -> Option<Amount> {
     of.max_per_day.map(|most| most.saturating_sub(spent))
 }
 
-/// What was spent since midnight (UTC), as the journal has it. Nothing is read where no day has a
-/// ceiling.
+/// What was spent since midnight (UTC), as the journal has it, but in one session. Nothing is read where
+/// no day has a ceiling.
 pub(super) fn spent_today(
     spending: &[&Spending],
+    but: Option<SessionId>,
     mut ask: impl FnMut(&Query) -> Outcome<Answer>,
 ) -> Outcome<Spent> {
     let since_ms = day_began_ms(now_ms());
@@ -97,7 +98,8 @@ pub(super) fn spent_today(
     if spending.iter().all(|one| one.max_per_day.is_none()) {
         return Ok(spent);
     }
-    for session in sessions_since(since_ms, &mut ask)? {
+    let sessions = sessions_since(since_ms, &mut ask)?;
+    for session in sessions.into_iter().filter(|session| Some(*session) != but) {
         let (mut after, mut of_session) = (0, OfSession::default());
         loop {
             let page = entries(&mut ask, Some(session), after)?;

@@ -97,4 +97,49 @@ proptest! {
         torn.extend(bytes);
         let _ = Entry::decode(&torn);
     }
+
+    /// One changed byte of a stored body or payload, a lost end, an added one: the walk says that this
+    /// entry, or the next one which no longer follows from it, is wrong.
+    #[test]
+    fn a_stored_entry_that_was_changed_is_named(
+        seq in 1u64..=11,
+        of_payload: bool,
+        at in any::<prop::sample::Index>(),
+        bits in 1u8..,
+        how in 0u8..3,
+    ) {
+        thread_local! {
+            static SOUND: (Dir, Journal) = {
+                let (dir, mut journal) = long_journal();
+                done(&mut journal, append(session(1), invoice(3, None)));
+                (dir, journal)
+            };
+        }
+        SOUND.with(|(_, journal)| {
+            let tree = if of_payload { Tree::Payloads } else { Tree::Entries };
+            let Some(sound) = journal.shared.store.get(tree, &keys::seq(seq)).unwrap() else {
+                return Ok(());
+            };
+            let mut changed = sound.clone();
+            let at = at.index(changed.len());
+            match how {
+                0 => changed[at] ^= bits,
+                1 => changed.truncate(at),
+                _ => changed.insert(at, bits),
+            }
+            let put = |bytes: Vec<u8>| {
+                // What stands there already may have more pieces than what is put in its place.
+                let key = (tree, keys::seq(seq).to_vec());
+                for bytes in [None, Some(bytes)] {
+                    journal.shared.store.write(&Batch::from([(key.clone(), bytes)])).unwrap();
+                }
+            };
+            put(changed);
+            let verified = journal.reader().verify();
+            put(sound);
+            let named = verified.unwrap().unwrap_err().seq;
+            prop_assert!((seq..=seq + 1).contains(&named), "{} is named for {}", named, seq);
+            Ok(())
+        })?;
+    }
 }

@@ -6,8 +6,8 @@ use super::stream::Stream;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{leaf, salt};
 use crate::message::{
-    Agreement, Amend, Ask, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope,
-    PaceChange, Refused, Word, legible,
+    Agreement, Amend, Ask, AskLeg, Base64, Change, Code, Complaint, CreditNote, Draft, Envelope,
+    PaceChange, Refused, Word, legible, reread,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
@@ -105,6 +105,11 @@ impl Stream {
         if self.amends.open.values().any(|open| *open == seq) {
             return Err(format!("item {seq} is asked for already"));
         }
+        if !self.may_seal {
+            return Err("the session has no connection since it was read back: ask again once it \
+                        goes on"
+                .to_owned());
+        }
         let salt = salt(self.keys.salt_secret(), seq);
         let leaf = leaf(&self.terms.session, seq, &salt, &item);
         let place = seq.checked_sub(from_seq).and_then(|place| usize::try_from(place).ok());
@@ -119,8 +124,7 @@ impl Stream {
         let (message, frame) = draft.sign(&self.key, "");
         out.record(Record::Amend { by, message });
         out.send(frame);
-        self.amends.sent = number;
-        self.amends.open.insert(number, seq);
+        self.asks(number, seq);
         Ok(number)
     }
 
@@ -241,6 +245,49 @@ impl Stream {
         out.record(Record::Amend { by: Role::Buyer, message: answer });
         out.send(frame);
         Ok(())
+    }
+
+    /// What one of us said of a change, read back. Gives the leg's request, where that is what was
+    /// asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub(super) fn said_of_change(
+        &mut self,
+        by: Role,
+        message: &SignedMessage,
+    ) -> Result<Option<AskLeg>, String> {
+        let word = self.amends.agreement.take(by, message)?;
+        let body = message.data.is_some().then(|| reread::<Amend>(message)).transpose();
+        let body = body.map_err(|error| error.to_string())?;
+        let number = message.number;
+        match (by, body.map(|body| (body.by, body.change))) {
+            // Long words are items that we complain of, or a change that nobody here knows.
+            (Role::Buyer, None) => self.asks(number, 0),
+            (Role::Buyer, Some((Role::Buyer, Change::Ask(ask)))) => self.asks(number, ask.seq),
+            (Role::Buyer, Some((Role::Buyer, Change::AskLeg(ask)))) => {
+                self.amends.sent = number;
+                return Ok(Some(ask));
+            }
+            (Role::Buyer, Some((_, Change::Leg(_)))) => self.answered_again(word == Word::Agreed),
+            (Role::Buyer, Some(_)) => {}
+            (Role::Seller, Some((Role::Buyer, _))) if self.turning.asked(number) => {
+                self.answered_again(false);
+            }
+            (Role::Seller, Some((Role::Buyer, _))) => drop(self.amends.open.remove(&number)),
+            (Role::Seller, change) => {
+                self.amends.heard = number;
+                if let Some((_, Change::Credit(CreditNote { ask: Some(ask), .. }))) = change {
+                    self.amends.open.remove(&ask);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn asks(&mut self, number: u64, seq: u64) {
+        self.amends.sent = number;
+        self.amends.open.insert(number, seq);
     }
 
     fn count(&mut self, number: u64) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 
 use super::purse::Purse;
 use super::{Buyer, State, Wish};
-use crate::message::{Code, Envelope};
+use crate::message::{Code, Envelope, Exit, Reason};
 use crate::record::{End, Record};
 use crate::session::{Fault, Output, channel_over};
 use sdpp_ledger::ChannelId;
@@ -22,12 +22,18 @@ impl Buyer {
         if !said {
             stream.say_exit(reason, &mut self.out);
         }
+        self.part(state, end, reason);
+        Ok(())
+    }
+
+    /// Both have said `exit`.
+    pub(super) fn part(&mut self, state: &mut State, end: End, reason: Reason) {
+        let (State::Streaming(stream) | State::Leaving(stream, _)) = state else { return };
         let (why, progress) = (reason.to_string(), stream.progress());
         self.out.extend_records(stream.spent(end));
         self.out.record(Record::Ended { end, why: why.clone(), evidence: Vec::new(), owed: None });
         self.out.push(Output::Close { end, why, progress, again: None });
         *state = State::Closed;
-        Ok(())
     }
 
     pub(super) fn fail(&mut self, fault: Fault) {
@@ -115,4 +121,11 @@ fn spent(state: &State, fault: &Fault) -> Vec<Record> {
         }
         _ => Vec::new(),
     }
+}
+
+/// How a session ends that the seller's exit says this of.
+pub(super) fn end_of(exit: &Exit) -> End {
+    let before = exit.legs.iter().all(|leg| leg.paid_total == leg.amount_total);
+    let is_paid = before && exit.paid_total == exit.amount_total;
+    if is_paid { End::Complete } else { End::Outstanding }
 }

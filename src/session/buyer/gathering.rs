@@ -3,9 +3,9 @@
 //! it is left the credit for two windows more, so that it goes on while the payment becomes final,
 //! and half of its patience.
 
-use super::paying::Unpaid;
+use super::paying::{Bill, Unpaid};
 use super::stream::Stream;
-use crate::message::{Invoice, Menu};
+use crate::message::Menu;
 use crate::record::Record;
 use crate::session::{Outputs, fee_in_currency};
 use crate::settling::{Hand, Policy, Why};
@@ -32,8 +32,8 @@ impl Gather {
 
     /// Until when an invoice that came now can wait: half of the time that its seller gives it, for
     /// clocks differ, and a transaction takes time.
-    fn latest_ms(&self, invoice: &Invoice, now_ms: u64) -> u64 {
-        let left_ms = invoice.due_at.0.saturating_sub(now_ms).min(self.patience_ms);
+    fn latest_ms(&self, due_ms: u64, now_ms: u64) -> u64 {
+        let left_ms = due_ms.saturating_sub(now_ms).min(self.patience_ms);
         now_ms.saturating_add(left_ms / 2)
     }
 }
@@ -95,9 +95,9 @@ impl Gathered {
 
 impl Stream {
     /// An accepted invoice that costs something waits to be paid with others.
-    pub(super) fn hold(&mut self, place: usize, payment: Unpaid, invoice: &Invoice) {
-        let latest_ms = self.gather.latest_ms(invoice, payment.since_ms);
-        let (value, from_seq) = (invoice.amount, invoice.from);
+    pub(super) fn hold(&mut self, place: usize, payment: Unpaid, bill: &Bill) {
+        let latest_ms = self.gather.latest_ms(bill.due_ms, payment.since_ms);
+        let (value, from_seq) = (bill.amount, bill.from_seq);
         let next = Held { payment, value, from_seq, latest_ms };
         match &mut self.tabs.at_mut(place).gathered.held {
             Some(held) => held.grow(next),
@@ -121,15 +121,24 @@ impl Stream {
         }
         let (from, number) = (held.payment.from, held.payment.number);
         let owed = why.is_now().then(|| self.transfer(place, number, hand.value));
-        let tab = self.tabs.at_mut(place);
-        let Currency { ledger, name: currency, .. } = tab.currency.clone();
+        let Currency { ledger, name: currency, .. } = self.tabs.at(place).currency.clone();
         out.record(Record::Gathering { from, number, ledger, currency, why, hand, policy, owed });
+        self.decided(number, why, now_ms);
+        why.is_now()
+    }
+
+    /// What was decided about what is held back up to this invoice.
+    pub(super) fn decided(&mut self, number: u64, why: Why, now_ms: u64) {
+        let is_it = |held: &Held| held.payment.number == number;
+        let mut tabs = self.tabs.all_mut();
+        let Some(tab) = tabs.find(|tab| tab.gathered.held.as_ref().is_some_and(is_it)) else {
+            return;
+        };
         tab.gathered.mind = Some(why).filter(|why| !why.is_now());
         let held = tab.gathered.held.take_if(|_| why.is_now());
         // How long its ledger takes is counted from when it was owed there.
         let payment = held.map(|held| Unpaid { since_ms: now_ms, ..held.payment });
         tab.unpaid.extend(payment);
-        why.is_now()
     }
 
     /// Why what is held back must be paid now, whatever the policy says, if it must.

@@ -7,6 +7,7 @@ mod gathering;
 mod ordering;
 mod paying;
 mod purse;
+mod rebuilt;
 mod resuming;
 mod room;
 mod said;
@@ -17,6 +18,7 @@ mod wish;
 
 pub use amending::{Answer, Complain};
 pub use bid::{Bid, bids};
+pub use rebuilt::{Left, LeftChannel};
 pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
 
 use crate::crypto::layout::MessageKind;

@@ -247,7 +247,7 @@ impl Buyer {
             Some(owed) if self.policy.anchor_before && !owed.held => {
                 *state =
                     State::Anchoring(ordered, session.reference(Purpose::Order, 0), deadline_ms);
-                self.out.record(Record::Anchoring { owed });
+                self.out.record(Record::Anchoring { owed, invoice: None });
             }
             owed => self.place(state, ordered, "", owed, now_ms),
         }
@@ -305,28 +305,30 @@ impl Buyer {
         self.out.record(Record::Epoch { epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
             let Ordered { terms, purse, offered, ceiling, .. } = *ordered;
-            let brings = Brings {
-                key: self.key.clone(),
-                offered,
-                ceiling,
-                granularity_max: self.policy.granularity_max,
-                gather: Gather {
-                    policies: self.policy.settling.clone(),
-                    patience_ms: self.policy.patience_ms,
-                },
-                turning: Turning::new(
-                    self.policy.fail_over_after_ms,
-                    self.policy.rate_slack_permille,
-                    self.wish.currencies.clone(),
-                ),
-            };
-            let stream = Stream::new(brings, terms, keys, purse);
+            let stream = Stream::new(self.brings(offered, ceiling), terms, keys, purse);
             if self.resumes(&stream.offered) {
                 self.out.keep_line();
             }
             *state = State::Streaming(Box::new(stream));
         }
         Ok(())
+    }
+
+    /// What we bring to a session under a menu that may cost so much.
+    pub(super) fn brings(&self, offered: Menu, ceiling: Option<Amount>) -> Brings {
+        let (policies, patience_ms) = (self.policy.settling.clone(), self.policy.patience_ms);
+        Brings {
+            key: self.key.clone(),
+            offered,
+            ceiling,
+            granularity_max: self.policy.granularity_max,
+            gather: Gather { policies, patience_ms },
+            turning: Turning::new(
+                self.policy.fail_over_after_ms,
+                self.policy.rate_slack_permille,
+                self.wish.currencies.clone(),
+            ),
+        }
     }
 
     fn order_from(&self, choice: &Choice, escrow: Option<EscrowChoice>) -> Order {

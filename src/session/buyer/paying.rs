@@ -4,7 +4,7 @@
 use super::stream::Stream;
 use super::tab::Tab;
 use crate::message::{Cumulative, Draft, PaymentAck, Voucher};
-use crate::record::Record;
+use crate::record::{Record, SignedMessage};
 use crate::session::{Fault, Outputs};
 use crate::terms::Purpose;
 use sdpp_ledger::{Amount, Reference, TxId};
@@ -24,7 +24,35 @@ pub(super) struct Unpaid {
     pub(super) tx: Option<TxId>,
 }
 
+/// What an accepted invoice asks for.
+pub(super) struct Bill {
+    pub(super) number: u64,
+    /// Its window's first item.
+    pub(super) from_seq: u64,
+    pub(super) amount: Amount,
+    pub(super) amount_total: Amount,
+    /// Until when the seller waits for it, by the seller's clock, in milliseconds since 1970 UTC.
+    pub(super) due_ms: u64,
+    /// It is held back to be paid with others.
+    pub(super) is_held: bool,
+}
+
 impl Stream {
+    /// An accepted invoice is to be paid: at once, or with others. What costs nothing needs no payment.
+    pub(super) fn bill(&mut self, place: usize, bill: &Bill, now_ms: u64) {
+        let Bill { number, amount, amount_total, is_held, .. } = *bill;
+        self.tabs.at_mut(place).invoiced = amount_total;
+        if amount == Amount::ZERO {
+            return;
+        }
+        let (from, window_end, since_ms) = (number, self.cumulative(), now_ms);
+        let unpaid = Unpaid { from, number, amount_total, window_end, since_ms, tx: None };
+        match is_held {
+            true => self.hold(place, unpaid, bill),
+            false => self.tabs.at_mut(place).unpaid.push_back(unpaid),
+        }
+    }
+
     /// The transaction of a payment is known, or it has another because its fee was raised: the
     /// seller is told, in the order of the invoices.
     pub(super) fn signed(
@@ -132,6 +160,25 @@ impl Stream {
         out.send(frame);
         let tab = self.tabs.at_mut(place);
         tab.paid = tab.paid.max(amount_total);
+    }
+
+    /// What the seller was told of a payment, read back: its number, the item that it reaches to, and
+    /// its transaction or voucher.
+    pub(super) fn said_paid(&mut self, message: &SignedMessage, vouched: Option<Amount>) {
+        let (number, paid) = (message.number, message.amount_total);
+        let has = |tab: &&mut Tab| tab.numbers().any(|one| one == number);
+        let Some(tab) = self.tabs.all_mut().find(has) else { return };
+        tab.paid = tab.paid.max(paid);
+        if let (Some(purse), Some(amount)) = (&mut tab.purse, vouched) {
+            purse.note_vouched(amount);
+        }
+        let tx: Option<TxId> = message.verification.parse().ok();
+        let unpaid = tab.unpaid.iter().position(|unpaid| unpaid.number == number);
+        match (unpaid.and_then(|at| tab.unpaid.remove(at)), tx) {
+            (Some(unpaid), Some(tx)) => tab.said.add(Unpaid { tx: Some(tx.clone()), ..unpaid }, tx),
+            (None, Some(tx)) => drop(tab.said.again(number, &tx, true)),
+            (_, None) => {}
+        }
     }
 
     pub(super) fn voucher(&mut self, items: u64, out: &mut Outputs) -> Result<Voucher, Fault> {

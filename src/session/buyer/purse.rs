@@ -23,6 +23,8 @@ pub(super) struct Purse {
     growth: Growth,
     /// Closed or withdrawn: a voucher on it is worth nothing to anybody.
     is_over: bool,
+    /// More may have been vouched than is known here: a kill hid how much.
+    is_doubted: bool,
 }
 
 /// Whether the deposit grows.
@@ -55,6 +57,37 @@ impl Purse {
             plan,
             growth,
             is_over: false,
+            is_doubted: false,
+        }
+    }
+
+    /// So much was vouched on it, as far as anybody can tell.
+    pub(super) fn note_vouched(&mut self, amount: Amount) {
+        self.vouched = self.vouched.max(amount);
+    }
+
+    /// So much may have been vouched for this session, where its ceiling allowed that.
+    pub(super) fn reckon(&mut self, owed: Amount) {
+        self.note_vouched(self.base.saturating_add(owed).min(self.ceiling));
+    }
+
+    /// More may have been vouched than we can tell.
+    pub(super) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
+
+    /// Whether more may have been vouched than we can tell.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted
+    }
+
+    /// The seller shows the best voucher that it has. One of ours for this channel ends a doubt.
+    pub(super) fn shown(&mut self, shown: &Voucher, signer: &PublicKey) {
+        let amount = shown.cumulative_amount;
+        let voucher = sdpp_ledger::Voucher { channel: self.channel, amount };
+        if signer.verify(&voucher.digest(&self.domain), &shown.signature) {
+            self.note_vouched(amount);
+            self.is_doubted = false;
         }
     }
 

@@ -94,10 +94,15 @@ impl Buyer {
     /// The connection is gone.
     fn cut(&mut self, event: Event<'_>, now_ms: u64) -> Result<(), Fault> {
         if let Event::Other(Input::Hangup) = event {
-            self.out.cut(now_ms.saturating_add(self.policy.resume_ms.unwrap_or_default()));
-            self.dial_again();
+            self.cut_off(now_ms);
         }
         Ok(())
+    }
+
+    /// The session has no connection, and wants one.
+    pub(super) fn cut_off(&mut self, now_ms: u64) {
+        self.out.cut(now_ms.saturating_add(self.policy.resume_ms.unwrap_or_default()));
+        self.dial_again();
     }
 
     fn dial_again(&mut self) {
@@ -190,9 +195,11 @@ impl Stream {
         let key = unwrap_key(&body.wrapped(), encryption, session)
             .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
         let resumed = body.resumed.ok_or_else(|| bad("a key that resumes nothing"))?;
-        let Resumed { next_seq, acked, heard, .. } = resumed;
+        let Resumed { next_seq, acked, heard, voucher, .. } = resumed;
         let received = self.windows.items();
-        let fits = acked <= self.acked_seq && next_seq > received;
+        // A kill may have hidden from us what we acknowledged, and never what was sent.
+        let most = if self.may_seal { self.acked_seq } else { next_seq.saturating_sub(1) };
+        let fits = acked <= most && next_seq > received;
         let line = out
             .line
             .as_mut()
@@ -203,7 +210,9 @@ impl Stream {
         let salt_secret = self.keys.salt_secret().clone();
         out.begin_epoch(body.epoch, salt_secret.clone());
         self.keys = Keys::next(&key, session, body.epoch, salt_secret);
-        (self.acked_seq, self.again_to) = (acked, next_seq - 1);
+        (self.acked_seq, self.again_to, self.may_seal) = (acked, next_seq - 1, true);
+        let (signer, purses) = (self.key.public(), self.purses_mut());
+        purses.zip(voucher.iter().cycle()).for_each(|(purse, shown)| purse.shown(shown, &signer));
         self.tabs.all_mut().for_each(|tab| tab.vouched_seq = tab.vouched_seq.min(acked));
         let papers: Vec<Vec<u8>> = out.line.iter().flat_map(|line| line.papers()).collect();
         papers.into_iter().for_each(|frame| out.leave(frame));

@@ -123,7 +123,9 @@ impl Stream {
     /// What becomes of the channels when the session ends so.
     pub(super) fn spent(&self, end: End) -> Vec<Record> {
         let kept = |purse: &Purse| (end != End::Complete && !purse.is_over()) || purse.stays_open();
-        self.purses().map(|purse| purse.spent(kept(purse))).collect()
+        // Of one that is doubted its ceiling stands, as after any kill.
+        let known = self.purses().filter(|purse| !purse.is_doubted());
+        known.map(|purse| purse.spent(kept(purse))).collect()
     }
 
     /// The channels that this session draws on.
@@ -131,7 +133,7 @@ impl Stream {
         self.tabs.all().filter_map(|tab| tab.purse.as_ref())
     }
 
-    fn purses_mut(&mut self) -> impl Iterator<Item = &mut Purse> {
+    pub(super) fn purses_mut(&mut self) -> impl Iterator<Item = &mut Purse> {
         self.tabs.all_mut().filter_map(|tab| tab.purse.as_mut())
     }
 

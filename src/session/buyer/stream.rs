@@ -2,8 +2,9 @@
 //! out.
 
 use super::amending::Amends;
+use super::ending::end_of;
 use super::gathering::Gather;
-use super::paying::Unpaid;
+use super::paying::Bill;
 use super::purse::Purse;
 use super::tab::Tab;
 use super::turning::Turning;
@@ -64,6 +65,9 @@ pub(super) struct Stream {
     pub(super) short_since_ms: Option<u64>,
     /// We have said `exit`: what we send gives no more credit.
     pub(super) leaving: bool,
+    /// The keys that are on are the session's: those of a session that was read back are not, before
+    /// it goes on.
+    pub(super) may_seal: bool,
     pub(super) amends: Amends,
 }
 
@@ -94,6 +98,7 @@ impl Stream {
             again_to: 0,
             short_since_ms: None,
             leaving: false,
+            may_seal: true,
             amends,
         }
     }
@@ -145,8 +150,9 @@ impl Stream {
         let place = self.agreed().leg_place(seq);
         let tab = self.tabs.at(place);
         let pays = tab.purse.is_some() && self.terms.signed_items && !self.is_short(place);
-        let is_paid = !pays || tab.vouched_seq == seq;
-        if self.acked_seq == seq && is_paid {
+        // What was acknowledged before a kill may be ahead of what we have of it.
+        let is_paid = !pays || tab.vouched_seq >= seq;
+        if self.acked_seq >= seq && is_paid {
             return Ok(());
         }
         self.acked_seq = seq;
@@ -164,11 +170,7 @@ impl Stream {
 
     /// Says `exit`.
     pub(super) fn say_exit(&mut self, reason: Reason, out: &mut Outputs) {
-        for place in 0..self.tabs.count() {
-            let credited = self.credited(place);
-            self.tabs.at_mut(place).farewell.get_or_insert(credited);
-        }
-        self.leaving = true;
+        self.take_leave();
         let keeps = self.purses().any(Purse::keeps);
         let exit = Exit {
             channel: keeps.then_some(AfterExit::Keep),
@@ -184,6 +186,15 @@ impl Stream {
         out.send(frame);
     }
 
+    /// What we send from here on gives no more credit.
+    pub(super) fn take_leave(&mut self) {
+        for place in 0..self.tabs.count() {
+            let credited = self.credited(place);
+            self.tabs.at_mut(place).farewell.get_or_insert(credited);
+        }
+        self.leaving = true;
+    }
+
     /// Takes the seller's exit, our final receipt, and says how the session ended.
     pub(super) fn hear_exit(
         &self,
@@ -191,7 +202,8 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(End, Reason), Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.seller, self.terms.session)?;
-        let Exit { reason, items, amount_total, paid_total, legs, .. } = exit.body;
+        let (end, reason) = (end_of(&exit.body), exit.body.reason);
+        let Exit { items, amount_total, paid_total, legs, .. } = exit.body;
         let ours = (self.windows.items(), self.last_tab().invoiced);
         let costs = |legs: &[ExitLeg]| {
             legs.iter().map(|leg| (leg.from_seq, leg.amount_total)).collect::<Vec<_>>()
@@ -212,9 +224,6 @@ impl Stream {
         if let Some(message) = exit.message {
             out.record(Record::Exit { by: Role::Seller, message, owed: None });
         }
-        let before = legs.iter().all(|leg| leg.paid_total == leg.amount_total);
-        let is_paid = before && paid_total == amount_total;
-        let end = if is_paid { End::Complete } else { End::Outstanding };
         Ok((end, reason))
     }
 
@@ -355,21 +364,14 @@ impl Stream {
         })?;
         let place = self.agreed().leg_place(window.to_seq);
         self.within_ceiling(place, invoice.amount_total)?;
-        self.tabs.at_mut(place).invoiced = invoice.amount_total;
         let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
         let Window { from_seq, to_seq, digest, leaves, .. } = window;
         let (leaves, owed) = (Leaves::of(leaves), self.owed_at_once(place, &invoice));
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
-        // What costs nothing needs no payment.
-        if invoice.amount != Amount::ZERO {
-            let Invoice { number, amount_total, .. } = invoice;
-            let (from, window_end, since_ms) = (number, self.cumulative(), now_ms);
-            let unpaid = Unpaid { from, number, amount_total, window_end, since_ms, tx: None };
-            match self.tabs.at(place).gathered.holds() {
-                true => self.hold(place, unpaid, &invoice),
-                false => self.tabs.at_mut(place).unpaid.push_back(unpaid),
-            }
-        }
+        let Invoice { number, amount, amount_total, due_at, .. } = invoice;
+        let is_held = self.tabs.at(place).gathered.holds();
+        let bill = Bill { number, from_seq, amount, amount_total, due_ms: due_at.0, is_held };
+        self.bill(place, &bill, now_ms);
         Ok(())
     }
 
@@ -476,7 +478,7 @@ impl Stream {
         self.tabs.all().take(self.agreed().leg_place(self.windows.items())).map(of).collect()
     }
 
-    fn cumulative(&self) -> Cumulative {
+    pub(super) fn cumulative(&self) -> Cumulative {
         Cumulative { seq: self.windows.items(), digest: self.windows.digest() }
     }
 }

@@ -309,13 +309,51 @@ impl Stream {
             return Ok(());
         }
         self.agree(draft, message, out)?;
+        self.begin_leg(to, purse);
+        Ok(())
+    }
+
+    /// Both have signed another leg: it is paid in this currency of ours.
+    fn begin_leg(&mut self, to: usize, purse: Option<Box<Purse>>) {
         let ceiling = self.ceiling_of(to, self.agreed());
         let leg = self.agreed().last_leg();
         let policy = self.gather.policy(&self.offered, &leg.currency);
         let tab = Tab::new(leg, purse.map(|purse| *purse), ceiling, policy);
         self.tabs.begin(tab);
         self.short_since_ms = None;
+    }
+
+    /// A request of ours, read back: the seller's answer is waited for.
+    ///
+    /// # Errors
+    /// Why it cannot be, as a sentence.
+    pub(super) fn asked_again(
+        &mut self,
+        number: u64,
+        ask: AskLeg,
+        purse: Option<Purse>,
+    ) -> Result<(), String> {
+        let is_it =
+            |ours: &PinnedCurrency| (&ours.name, ours.method) == (&ask.currency, ask.method);
+        let to = self.turning.currencies.iter().position(is_it).ok_or_else(|| {
+            format!("the session asked to be paid in {}: put it back in the config", ask.currency)
+        })?;
+        if ask.why != LegReason::Rate {
+            self.turning.tried.insert(to);
+            self.turning.tried.extend(self.paid_now());
+        }
+        let (ask, purse) = (Box::new(ask), purse.map(Box::new));
+        self.turning.stage = Stage::Asked { to, number, ask, purse };
         Ok(())
+    }
+
+    /// The answer to that request, read back: our word on what the seller proposed, or the seller's own
+    /// refusal.
+    pub(super) fn answered_again(&mut self, is_agreed: bool) {
+        let stage = std::mem::replace(&mut self.turning.stage, Stage::Idle);
+        if let (Stage::Asked { to, purse, .. }, true) = (stage, is_agreed) {
+            self.begin_leg(to, purse);
+        }
     }
 
     /// Whether a leg is the one that we asked for.

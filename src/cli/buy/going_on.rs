@@ -1,0 +1,166 @@
+//! The same command once more, after a kill: its session goes on where its journal and its file have
+//! it.
+
+use super::kept::{Kept, read_back};
+use super::{Buy, Session, believing, carry, session_policy, unsafe_system};
+use crate::actors::busy::{Serving, Taken};
+use crate::actors::buying::Delivering;
+use crate::actors::interrupted;
+use crate::actors::journal::Commit;
+use crate::actors::resuming::Dialing;
+use crate::actors::session::Ended;
+use crate::actors::waiting::{GoOn, Waiting, entries, ledger_of, look_at};
+use crate::actors::{now_ms, random_digest};
+use crate::cli::dial::dial;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::items::Items;
+use crate::cli::note;
+use crate::cli::running::{Running, Waits};
+use crate::config::Config;
+use crate::record::{End, Record};
+use crate::session::{Buyer, Left, LeftChannel, Wish};
+use crate::terms::{Purpose, Role};
+use sdpp_ledger::{ChannelId, Reference};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a ledger may take to show a channel that was paid from, its last top-up included.
+const SHOWN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The file as the journal names it: the same wherever the command is typed.
+pub(super) fn named(output: Option<&Path>) -> Option<String> {
+    let path = output?;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Some(whole.to_string_lossy().into_owned())
+}
+
+/// What a kill left of this very command, if it did; where the command is to begin anew, all that was
+/// left of such an order is ended. What is left of others stays as it is while this process runs.
+pub(super) async fn left(ask: &Buy, running: &mut Running) -> Outcome<Option<Waits>> {
+    let is_asked = |waits: &mut Waits| is_order(ask, &waits.session);
+    if !ask.new {
+        let file = named(ask.output.as_deref());
+        let is_mine = |waits: &mut Waits| is_asked(waits) && waits.session.file == file;
+        return Ok(running.waiting.extract_if(.., is_mine).last());
+    }
+    let ended: Vec<Waits> = running.waiting.extract_if(.., is_asked).collect();
+    let mut writes = Vec::new();
+    for Waits { session, .. } in &ended {
+        note(format_args!("session {} is ended, as it was left", session.session));
+        writes.extend(interrupted::end(&running.reader, &running.ledgers, session.session)?);
+    }
+    let failed = |why: String| Failure::new(Exit::Failed, format!("no session is ended: {why}"));
+    let committed = running.journal.send(Commit(writes)).await;
+    let answers = committed.map_err(|error| failed(error.to_string()))?;
+    let mut answers = answers.map_err(|error| failed(error.to_string()))?.into_iter();
+    let refused = answers.find_map(Result::err);
+    refused.map_or(Ok(None), |error| Err(failed(error.to_string())))
+}
+
+/// Whether a session is of the order that a command asks for.
+fn is_order(ask: &Buy, session: &Waiting) -> bool {
+    let asked = (ask.address.as_str(), ask.topic.as_str(), ask.quantity.0);
+    asked == (session.address.as_str(), session.topic.as_str(), session.quantity)
+}
+
+/// Reads the session back, dials, and has it go on.
+pub(super) async fn go_on(
+    ask: &Buy,
+    config: &Config,
+    wish: Wish,
+    Waits { session: waiting, holds }: Waits,
+    running: &Running,
+) -> Outcome<(Session, Items)> {
+    let session = waiting.session;
+    let all = entries(&running.reader, &session)?.into_iter();
+    let records: Vec<_> = all.map(|entry| (entry.at_ms, entry.record)).collect();
+    let invoiced = Buyer::invoiced_by(records.iter().map(|(_, record)| record));
+    let Kept { behind, to } = match ask.output.as_deref() {
+        Some(path) => read_back(path, session, &records)?,
+        None => Kept { behind: Vec::new(), to: Items::open(None)? },
+    };
+    let items = invoiced + behind.len() as u64;
+    note(format_args!("session {session} was interrupted, and goes on after item {items}"));
+    let owes = owed(&records);
+    let channels = channels(&waiting, running).await?;
+    let left = Left { records, items: behind, keeps_all: ask.output.is_some(), channels };
+    let policy = session_policy(config, running)?;
+    let patience = Duration::from_millis(policy.patience_ms);
+    let nobodys = random_digest().map_err(unsafe_system)?;
+    let core = Buyer::rebuilt(running.key.clone(), wish, policy, nobodys, &left, now_ms());
+    let core = core.map_err(|why| stuck(&waiting, &why))?;
+    // Where nobody answers nothing is ended, and the command may be typed again.
+    let wire = dial(&ask.address, &believing(config, &ask.address), patience).await?;
+    let delivering = Delivering::new(&ask.address, named(ask.output.as_deref()));
+    let dialing = Dialing::on_line_to(&ask.address);
+    let mut begun = carry((wire, core), dialing, delivering, (running, patience));
+    drop(holds);
+    begun.holds = hold(running, &waiting, &begun)?;
+    begun.actor.do_send(GoOn { session, owes });
+    Ok((begun, to))
+}
+
+/// Says what stands of a session that went on and did not come to its end, and what to type.
+pub(super) fn tell(ask: &Buy, ended: &Ended) {
+    if ended.end == End::Complete {
+        return;
+    }
+    let items = ended.progress.items;
+    let rest = match ask.quantity.0 {
+        Some(quantity) => quantity.saturating_sub(items).to_string(),
+        None => "all".to_owned(),
+    };
+    let Buy { address, topic, config, .. } = ask;
+    let config = config.display();
+    note(format_args!(
+        "the session is over, and {items} of its items came. Nothing was ordered again: what is \
+         missing is another order, such as: sdpp buy {address} {topic} {rest} --config {config} \
+         --output ANOTHER_FILE"
+    ));
+}
+
+/// What the session owes its ledgers for items.
+fn owed(records: &[(u64, Record)]) -> Vec<Reference> {
+    let owed = records.iter().filter_map(|(_, record)| record.owed());
+    owed.filter(|owed| owed.purpose == Purpose::Payment).map(|owed| owed.reference).collect()
+}
+
+/// Its channels as their ledgers have them.
+async fn channels(
+    waiting: &Waiting,
+    running: &Running,
+) -> Outcome<BTreeMap<ChannelId, LeftChannel>> {
+    let mut channels = BTreeMap::new();
+    let Running { reader, journal, ledgers, .. } = running;
+    for channel in &waiting.channels {
+        let asked = look_at(reader, journal, ledgers, channel);
+        let late = |_| Err("its ledger does not answer".to_owned());
+        let looked = tokio::time::timeout(SHOWN_WITHIN, asked).await.unwrap_or_else(late);
+        let looked = looked.map_err(|why| stuck(waiting, &format!("channel {channel}: {why}")))?;
+        channels.insert(*channel, looked);
+    }
+    Ok(channels)
+}
+
+/// Its channels are its own again.
+fn hold(running: &Running, waiting: &Waiting, begun: &Session) -> Outcome<Vec<Taken>> {
+    let mut holds = Vec::new();
+    for channel in &waiting.channels {
+        let ledger = ledger_of(&running.reader, &running.ledgers, channel);
+        let ledger = ledger.map_err(|why| stuck(waiting, &why))?;
+        let (stop, over) = (begun.actor.clone().recipient(), begun.actor.clone().recipient());
+        let serving = Serving { ledger, stop, over, give_way: None, role: Role::Buyer };
+        holds.extend(running.busy.take(*channel, serving));
+    }
+    Ok(holds)
+}
+
+/// Nothing is ended: what is wrong may be put right, and the command typed again.
+fn stuck(Waiting { session, .. }: &Waiting, why: &str) -> Failure {
+    let why = format!(
+        "session {session} was interrupted and cannot go on: {why}. Put that right and type the same \
+         command again, or end that session and begin another with --new"
+    );
+    Failure::new(Exit::Failed, why)
+}

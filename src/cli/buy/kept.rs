@@ -1,0 +1,110 @@
+//! A file that a session's items went to before a kill, read back: each line is an item. What was
+//! accepted to be paid must stand there as it was delivered; behind that, as much as is whole.
+
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::items::Items;
+use crate::crypto::{SaltSecret, leaf, running_digest, salt};
+use crate::record::Record;
+use crate::terms::SessionId;
+use sdpp_ledger::Digest;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::path::Path;
+
+/// What a file holds of a session.
+pub(super) struct Kept {
+    /// The items behind the last accepted invoice.
+    pub(super) behind: Vec<Vec<u8>>,
+    /// Where the next goes.
+    pub(super) to: Items,
+}
+
+/// What a session's invoices say of its items.
+struct Invoiced<'a> {
+    session: SessionId,
+    secret: &'a SaltSecret,
+    /// Each window's last item, and the running digest there.
+    ends: Vec<(u64, Digest)>,
+}
+
+/// Reads the file back, and cuts off a last line that is not whole.
+///
+/// # Errors
+/// What the file lacks, and what to do.
+pub(super) fn read_back(
+    path: &Path,
+    session: SessionId,
+    records: &[(u64, Record)],
+) -> Outcome<Kept> {
+    let secret = records.iter().find_map(|(_, record)| match record {
+        Record::Epoch { salt_secret, .. } => Some(salt_secret),
+        _ => None,
+    });
+    let secret = secret.ok_or_else(|| Failure::new(Exit::Failed, "the session had no key yet"))?;
+    let ends = records.iter().filter_map(|(_, record)| match record {
+        Record::Invoice { to_seq, digest, .. } => Some((*to_seq, *digest)),
+        _ => None,
+    });
+    let invoiced = Invoiced { session, secret, ends: ends.collect() };
+    if invoiced.ends.is_empty() && !path.exists() {
+        // Killed before the first item, and somebody has cleared away.
+        return Ok(Kept { behind: Vec::new(), to: Items::open(Some(path))? });
+    }
+    let options = OpenOptions::new().read(true).write(true).open(path);
+    let mut file = options.map_err(|error| invoiced.lost(path, &error.to_string()))?;
+    let (behind, bytes) = read(&file, &invoiced, path)?;
+    let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes)));
+    cut.map_err(Failure::io("go on with", path))?;
+    Ok(Kept { behind, to: Items::go_on(file, path)? })
+}
+
+/// The items behind the last invoice, and where the last whole line ends, in bytes.
+fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u8>>, u64)> {
+    let failed = |error: io::Error| Failure::io("read", path)(error);
+    let mut lines = BufReader::new(file);
+    let (mut seq, mut bytes, mut digest) = (0, 0, invoiced.session.0);
+    let (mut behind, mut ends) = (Vec::new(), invoiced.ends.iter().peekable());
+    loop {
+        let mut line = Vec::new();
+        let count = lines.read_until(b'\n', &mut line).map_err(failed)?;
+        if line.pop_if(|last| *last == b'\n').is_none() {
+            break;
+        }
+        (seq, bytes) = (seq + 1, bytes + count as u64);
+        let salt = salt(invoiced.secret, seq);
+        digest = running_digest(&digest, &leaf(&invoiced.session, seq, &salt, &line));
+        match ends.peek() {
+            None => behind.push(line),
+            Some((to_seq, there)) if *to_seq == seq => {
+                if *there != digest {
+                    let why = format!("a line up to line {seq} is not what was delivered");
+                    return Err(invoiced.lost(path, &why));
+                }
+                ends.next();
+            }
+            Some(_) => {}
+        }
+    }
+    match ends.next() {
+        None => Ok((behind, bytes)),
+        Some(_) => Err(invoiced.lost(path, &format!("it ends with line {seq}"))),
+    }
+}
+
+impl Invoiced<'_> {
+    /// The last item that was accepted to be paid.
+    fn last(&self) -> u64 {
+        self.ends.last().map_or(0, |(to_seq, _)| *to_seq)
+    }
+
+    fn lost(&self, path: &Path, why: &str) -> Failure {
+        let (session, file) = (self.session, path.display());
+        let last = self.last();
+        let why = format!(
+            "session {session} cannot go on: {file} should hold its items 1 to {last}, which are \
+             owed or paid: {why}. Put the file back as it was, or end that session and begin \
+             another with --new and another --output FILE"
+        );
+        Failure::new(Exit::Failed, why)
+    }
+}

@@ -1,0 +1,249 @@
+//! A side dies at a write of its journal, by its own SIGKILL: before anything of the write is there,
+//! when it is applied in memory, when it is in the file and not synced, when it is synced and nobody
+//! was answered. It is started again with the same command, and nothing is lost, paid twice or given
+//! away.
+//!
+//! In the suite these are some writes of a session, by a seed that is printed (`SDPP_KILLS_SEED`).
+//! `SDPP_KILLS=all` has each write, one after the other, until one is beyond the last; from the one on
+//! that `SDPP_KILLS_FIRST` says.
+
+use crate::place::*;
+use crate::stage::*;
+use serde_json::Value;
+use std::fmt;
+use std::process::Command;
+use std::time::Duration;
+
+/// How far a write may have come.
+const MOMENTS: [&str; 4] = ["before", "applied", "flushed", "synced"];
+
+/// What is ordered, how it is paid, and what an item costs.
+const ITEMS: usize = 12;
+const SETTING: (u32, u32) = (3, 2);
+const PRICE: u128 = 20;
+
+/// How many writes a session has at least, so that most of those that are picked happen.
+const WRITES: u64 = 24;
+
+/// How many are picked for each story of the suite.
+const PICKED: u64 = 3;
+
+/// How often a buyer types the same at most.
+const TRIES: usize = 4;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Who dies, and when.
+#[derive(Clone, Copy)]
+struct Doom {
+    side: &'static str,
+    write: u64,
+    moment: &'static str,
+}
+
+impl fmt::Display for Doom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {} at its write {}, {}", self.side, self.write, self.moment)
+    }
+}
+
+/// An order, and a side that dies over it.
+struct Story {
+    doom: Doom,
+    stage: Stage,
+    place: Place,
+    has_died: bool,
+    /// How many files of items were put aside.
+    aside: usize,
+}
+
+impl Story {
+    fn begin(setting: Setting, doom: Doom) -> Story {
+        let (granularity, credit_windows) = SETTING;
+        let setting = Setting { granularity, credit_windows, patience_ms: 5_000, ..setting };
+        let place = Place::before_the_seller(setting);
+        place.buyer("buyer", 1_000_000);
+        Story { doom, stage: Stage::new(), place, has_died: false, aside: 0 }
+    }
+
+    /// A side dies where it is to die, once.
+    fn doomed(&self, side: &str, mut command: Command) -> Command {
+        let Doom { write, moment, .. } = self.doom;
+        if side == self.doom.side && !self.has_died {
+            command.env("SDPP_DIES_AT", format!("{write}:{moment}"));
+        }
+        command
+    }
+
+    fn next_gone(&mut self) -> Gone {
+        let gone = self.stage.next_gone(PATIENCE);
+        let gone = gone.unwrap_or_else(|| panic!("{}: nothing happens", self.doom));
+        if gone.was_killed() {
+            assert!(!self.has_died && gone.side == self.doom.side, "{}: {}", self.doom, gone.said);
+            self.has_died = true;
+        }
+        gone
+    }
+
+    /// Starts the seller, once more where it dies before it listens.
+    fn sell(&mut self) {
+        loop {
+            let mut sell = self.doomed("seller", seller(&self.place));
+            if self.stage.serve("seller", &mut sell) {
+                return;
+            }
+            let gone = self.next_gone();
+            assert!(gone.was_killed(), "{}: it does not start: {}", self.doom, gone.said);
+        }
+    }
+
+    fn buy(&mut self) {
+        let address = self.stage.relay("seller").address.clone();
+        let buy = buy(self.place.dir.path(), "buyer", &[&address, "co2", "12"]);
+        let mut buy = self.doomed("buyer", buy);
+        self.stage.start("buyer", &mut buy);
+    }
+
+    /// What was bought is paid for, and never written over: another order has another file.
+    fn put_items_aside(&mut self) {
+        let items = self.place.items("buyer");
+        if items.exists() {
+            self.aside += 1;
+            std::fs::rename(items, self.place.path(&format!("aside.{}", self.aside))).unwrap();
+        }
+    }
+
+    /// Until the buyer has what it ordered, and the seller has ended in good order.
+    fn run(&mut self) {
+        self.sell();
+        self.buy();
+        let mut tries = 1;
+        loop {
+            let gone = self.next_gone();
+            match gone.side {
+                "seller" => {
+                    assert!(gone.was_killed(), "{}: {}", self.doom, gone.said);
+                    self.sell();
+                }
+                _ if gone.status.success() => break,
+                _ => {
+                    tries += 1;
+                    assert!(tries <= TRIES, "{}: {}", self.doom, gone.said);
+                    self.put_items_aside();
+                    self.buy();
+                }
+            }
+        }
+        self.close();
+    }
+
+    fn close(&mut self) {
+        loop {
+            self.stage.signal("seller", "TERM");
+            let gone = self.next_gone();
+            if !gone.was_killed() {
+                return assert!(gone.status.success(), "{}: {}", self.doom, gone.said);
+            }
+            self.sell();
+        }
+    }
+
+    /// How many items are in the buyer's files.
+    fn lines(&self) -> u64 {
+        let aside = (1..=self.aside).map(|nth| self.place.path(&format!("aside.{nth}")));
+        let files = aside.chain([self.place.items("buyer")]);
+        files.map(|file| lines(&file) as u64).sum()
+    }
+
+    /// Both books are sound and agree with each other and with the ledger.
+    fn check(&self) {
+        let doom = self.doom;
+        books_are_settled(&self.place, &doom.to_string());
+        let (sold, bought) = (self.place.audit("seller"), self.place.audit("buyer"));
+        let of = |session: &Value| sold.iter().find(|one| one["session"] == *session);
+        let items = |one: &Value, what: &str| one[what].as_u64().unwrap();
+        // Whoever was killed may have forgotten what it said, heard or wrote down last.
+        let told = bought.iter().map(|ours| {
+            let acked = of(&ours["session"]).map_or(0, |theirs| items(theirs, "items_acked"));
+            acked.max(items(ours, "items_delivered"))
+        });
+        let worth = PRICE * u128::from(told.sum::<u64>().max(self.lines()));
+        // A payment that the other side was not told of was made all the same.
+        let made = |one: &Value| amount(&one["paid"]).max(amount(&one["settled"]));
+        let paid: u128 = bought.iter().map(made).sum();
+        let landed = self.place.balance("seller");
+        let told = format!("{doom}: {worth} {paid} {landed} of {bought:?} {sold:?}");
+        assert!(landed <= paid && paid <= worth, "nothing is paid twice: {told}");
+        let within = u128::from(SETTING.0 * SETTING.1) * PRICE;
+        assert!(worth - landed <= within, "no more than K * W is unpaid: {told}");
+        assert!(sold.iter().all(|one| bought.iter().any(|ours| ours["session"] == one["session"])));
+        let items = std::fs::read_to_string(self.place.items("buyer")).unwrap();
+        assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "{doom}");
+    }
+}
+
+/// Lives through a death. Whether there was one: not where the write is beyond the last.
+fn lives_through(setting: &Setting, doom: Doom) -> bool {
+    let mut story = Story::begin(setting.clone(), doom);
+    story.run();
+    story.check();
+    println!("{doom}: {}", if story.has_died { "it died" } else { "it had no such write" });
+    story.has_died
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Has a side die at some writes, or at each.
+fn dies(side: &'static str, setting: Setting) {
+    if std::env::var("SDPP_KILLS").as_deref() == Ok("all") {
+        let first = number("SDPP_KILLS_FIRST", 1);
+        let died = |write| {
+            let at = |moment| lives_through(&setting, Doom { side, write, moment });
+            MOMENTS.into_iter().filter(|moment| at(moment)).count()
+        };
+        let beyond = (first..).find(|write| died(*write) == 0).unwrap();
+        return println!("the {side} has {} writes", beyond - 1);
+    }
+    let seed = number("SDPP_KILLS_SEED", 1);
+    println!("SDPP_KILLS_SEED={seed}");
+    let picked = (0..PICKED).map(|n| {
+        let story = format!("{seed} {n} {side} {}", setting.methods);
+        let dice = sdpp_ledger::keccak(&[story.as_bytes()]).0;
+        let (write, moment) = (1 + u64::from(dice[0]) % WRITES, MOMENTS[usize::from(dice[1]) % 4]);
+        Doom { side, write, moment }
+    });
+    let died = picked.filter(|doom| lives_through(&setting, *doom)).count();
+    assert!(died > 0, "none of these deaths happened");
+}
+
+fn by_transfer() -> Setting {
+    // Less than a seller that is told to end waits for whoever does not come back.
+    Setting { resume_s: 8, ..Setting::default() }
+}
+
+fn by_escrow() -> Setting {
+    Setting { methods: "[\"escrow\"]", ..by_transfer() }
+}
+
+#[test]
+fn a_seller_that_dies_at_a_write_loses_nothing_by_transfer() {
+    dies("seller", by_transfer());
+}
+
+#[test]
+fn a_buyer_that_dies_at_a_write_loses_nothing_by_transfer() {
+    dies("buyer", by_transfer());
+}
+
+#[test]
+fn a_seller_that_dies_at_a_write_loses_nothing_by_escrow() {
+    dies("seller", by_escrow());
+}
+
+#[test]
+fn a_buyer_that_dies_at_a_write_loses_nothing_by_escrow() {
+    dies("buyer", by_escrow());
+}

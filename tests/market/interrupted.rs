@@ -1,0 +1,133 @@
+//! Buyers that are killed in mid-stream and whose command is typed once more: the file is whole in the
+//! end, everything is paid once, and it is one session.
+
+use crate::place::*;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a story waits for items.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After how many items the buyer is killed, each time.
+const KILLED_AFTER: [usize; 5] = [3, 41, 90, 95, 180];
+
+/// How many items are bought.
+const ITEMS: usize = 250;
+
+/// A seller that keeps sessions, and a buyer with money.
+fn open(setting: Setting) -> Place {
+    let place = Place::open(Setting { resume_s: 60, ..setting });
+    place.buyer("ann", 1_000_000);
+    place
+}
+
+/// Runs the command until so many items came, and kills it. Whether it was still running.
+fn kill_after(place: &Place, items: usize) -> bool {
+    let mut running = Running(place.buy("ann", "co2", &ITEMS.to_string()).spawn().unwrap());
+    let started = Instant::now();
+    while place.lines("ann") < items {
+        assert!(started.elapsed() < PATIENCE, "items flow");
+        if let Some(status) = running.0.try_wait().unwrap() {
+            panic!("it ended with {} items: {status}", place.lines("ann"));
+        }
+    }
+    running.signal("KILL");
+    running.wait();
+    place.lines("ann") < ITEMS
+}
+
+fn is_whole(file: &Path) {
+    let items = std::fs::read_to_string(file).unwrap();
+    assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "each once, in its order");
+}
+
+fn a_buyer_that_is_killed_again_and_again(setting: Setting) {
+    let mut place = open(setting);
+    let mut killed = 0;
+    for items in KILLED_AFTER {
+        killed += usize::from(kill_after(&place, items));
+    }
+    assert!(killed > 2, "most of the kills came in mid-stream");
+    let bought = place.buy("ann", "co2", &ITEMS.to_string()).output().unwrap();
+    assert_done(&bought);
+    let said = String::from_utf8_lossy(&bought.stderr).into_owned();
+    assert!(said.contains("was interrupted, and goes on after item"), "{said}");
+    is_whole(&place.items("ann"));
+    let told = statements(&bought.stdout).remove(0);
+    let cost = 20 * ITEMS as u128;
+    assert_eq!((amount(&told["owed"]), amount(&told["paid"])), (cost, cost), "{told}");
+    place.close();
+    for name in ["seller", "ann"] {
+        let mut found = place.audit(name);
+        assert_eq!(found.len(), 1, "{name}: it is one session");
+        let told = found.remove(0);
+        assert_eq!((&told["settled"], &told["outstanding"]), (&told["invoiced"], &"0".into()));
+        assert_eq!(amount(&told["settled"]), cost, "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_buyer_that_is_killed_again_and_again_has_each_item_once_by_transfer() {
+    a_buyer_that_is_killed_again_and_again(Setting::default());
+}
+
+#[test]
+fn a_buyer_that_is_killed_again_and_again_has_each_item_once_by_escrow() {
+    let setting = Setting { methods: "[\"escrow\"]", ..Setting::default() };
+    a_buyer_that_is_killed_again_and_again(setting);
+}
+
+#[test]
+fn a_buyer_that_is_killed_again_and_again_has_each_item_once_under_macs() {
+    let setting = Setting { methods: "[\"escrow\"]", signed: false, ..Setting::default() };
+    a_buyer_that_is_killed_again_and_again(setting);
+}
+
+#[test]
+fn another_command_leaves_an_interrupted_session_to_its_own() {
+    for methods in ["[\"transfer\"]", "[\"escrow\"]"] {
+        let place = open(Setting { methods, ..Setting::default() });
+        kill_after(&place, 30);
+        let mut other = sdpp();
+        other.args(["buy", &place.address, "co2", "20", "--trust-on-first-use", "--config"]);
+        other.arg(place.path("ann.toml")).arg("--output").arg(place.path("other.items"));
+        let other = other.output().unwrap();
+        assert_done(&other);
+        assert_eq!(lines(&place.path("other.items")), 20);
+        assert_done(&place.buy("ann", "co2", &ITEMS.to_string()).output().unwrap());
+        is_whole(&place.items("ann"));
+        assert_eq!(place.audit("ann").len(), 2, "{methods}");
+    }
+}
+
+#[test]
+fn who_wants_to_begin_anew_says_so() {
+    let place = open(Setting::default());
+    kill_after(&place, 30);
+    let moved = place.path("ann.first");
+    std::fs::rename(place.items("ann"), &moved).unwrap();
+    let mut again = place.buy("ann", "co2", &ITEMS.to_string());
+    let (exit, said) = told(&mut again);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("should hold its items 1 to") && said.contains("--new"), "{said}");
+    assert_done(&again.arg("--new").output().unwrap());
+    is_whole(&place.items("ann"));
+    let first = std::fs::read_to_string(moved).unwrap();
+    assert!(co2_items(ITEMS).join("\n").starts_with(first.trim_end()), "it is as it was");
+    assert_eq!(place.audit("ann").len(), 2);
+}
+
+#[test]
+fn a_file_that_was_changed_is_not_gone_on_with() {
+    let place = open(Setting::default());
+    kill_after(&place, 30);
+    let items = std::fs::read_to_string(place.items("ann")).unwrap();
+    std::fs::write(place.items("ann"), items.replacen("1958", "1859", 1)).unwrap();
+    let mut again = place.buy("ann", "co2", &ITEMS.to_string());
+    let (exit, said) = told(&mut again);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("is not what was delivered"), "{said}");
+    std::fs::write(place.items("ann"), items + "{\"torn\":").unwrap();
+    assert_done(&again.output().unwrap());
+    is_whole(&place.items("ann"));
+}
