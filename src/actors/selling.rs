@@ -155,6 +155,10 @@ impl Core for Seller {
     fn progress(&self) -> Progress {
         Seller::progress(self)
     }
+
+    fn is_away(&self) -> bool {
+        Seller::is_away(self)
+    }
 }
 
 impl Settles for Seller {

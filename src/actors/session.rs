@@ -5,6 +5,10 @@
 //! overtakes it. Mailbox: actix's default of 16, which only the journal, the node and
 //! the ledgers' actors write to.
 
+mod silence;
+
+pub use silence::SilenceMax;
+
 use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
@@ -18,6 +22,7 @@ use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::ChannelId;
+use silence::Silence;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -46,6 +51,8 @@ pub trait Core: Unpin + 'static {
     fn handle_timeout(&mut self, now_ms: u64);
     /// Where the session stands.
     fn progress(&self) -> Progress;
+    /// The session has no connection just now, and waits for another.
+    fn is_away(&self) -> bool;
 }
 
 /// What one side does beyond what both do.
@@ -139,23 +146,20 @@ pub struct SessionActor<S: Side> {
     /// Another handle of the connection, while it may be another session's.
     spare: Option<std::net::TcpStream>,
     timer: Option<(u64, SpawnHandle)>,
-    /// How long the peer may say nothing at first; no limit but the core's where `None`.
-    silence_max: Option<Duration>,
-    /// Ends the session unless the peer says something before.
-    silence: Option<SpawnHandle>,
+    silence: Silence,
     /// The journal or the peer failed: the core was told, and is not told again.
     failed: bool,
 }
 
 impl<S: Side> SessionActor<S> {
-    /// Starts a session on a connection, whose peer may stay silent for `silence_max` at first.
+    /// Starts a session on a connection, whose peer may stay silent for no longer than `silence_max`.
     /// Must be called on the arbiter that is to carry it, where the connection is registered.
     pub fn start_on(
         wire: Wire,
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
-        silence_max: Option<Duration>,
+        silence_max: SilenceMax,
     ) -> Addr<Self> {
         let spare = if S::HANDS_OVER { wire.spare() } else { None };
         let actor = SessionActor {
@@ -169,8 +173,7 @@ impl<S: Side> SessionActor<S> {
             reading: None,
             spare,
             timer: None,
-            silence_max,
-            silence: None,
+            silence: Silence::new(silence_max),
             failed: false,
         };
         actor.start()
@@ -189,6 +192,7 @@ impl<S: Side> SessionActor<S> {
             Wire::Plain(stream) => self.carry(stream.into_split(), OwnedWriteHalf::forget, ctx),
             Wire::Tls(stream) => self.carry(tokio::io::split(*stream), drop, ctx),
         }
+        self.watch_silence(ctx);
     }
 
     fn carry<R, W>(&mut self, (reader, writer): (R, W), leave: fn(W), ctx: &mut Ctx<S>)
@@ -221,6 +225,7 @@ impl<S: Side> SessionActor<S> {
     }
 
     fn stop_reading(&mut self, ctx: &mut Ctx<S>) {
+        self.leave_silence(ctx);
         if let Some(reading) = self.reading.take() {
             ctx.cancel_future(reading);
         }
@@ -380,8 +385,7 @@ impl<S: Side> Actor for SessionActor<S> {
         if let Some(wire) = self.wire.take() {
             self.take_line(wire, ctx);
         }
-        let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
-        self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));
+        self.expect_first_word(ctx);
         self.drive(ctx);
     }
 
@@ -394,14 +398,11 @@ impl<S: Side> Actor for SessionActor<S> {
 
 impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
     fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
-        // Bytes that make no message are no sign of life: somebody may hold a connection so.
-        if read.as_ref().is_ok_and(|bytes| bytes.contains(&b'\n'))
-            && let Some(silence) = self.silence.take()
-        {
-            ctx.cancel_future(silence);
-        }
         match read {
-            Ok(bytes) => self.tell(Input::Read(&bytes), ctx),
+            Ok(bytes) => {
+                self.heard(&bytes, ctx);
+                self.tell(Input::Read(&bytes), ctx);
+            }
             Err(_) => self.tell(Input::Hangup, ctx),
         }
     }

@@ -16,7 +16,7 @@ use crate::actors::buying::{Buying, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
-use crate::actors::session::{Ended, SessionActor, Stop};
+use crate::actors::session::{Ended, SessionActor, SilenceMax, Stop};
 use crate::actors::wire::Wire;
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -287,7 +287,10 @@ pub(super) async fn start(
         asked: Default::default(),
         dialing: Dialing::to(address),
     };
-    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), None);
+    // Whoever answers nothing at first the core's own patience ends.
+    let silence_max =
+        SilenceMax { first: None, idle: Duration::from_millis(config.limits.idle_ms) };
+    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), silence_max);
     for ledger in running.actors.values() {
         ledger.addr().do_send(TellHealth(actor.clone().recipient()));
     }
