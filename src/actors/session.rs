@@ -6,10 +6,11 @@
 //! the ledgers' actors write to.
 
 mod silence;
+mod written;
 
 pub use silence::SilenceMax;
 
-use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
+use crate::actors::journal::{Commit, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
 use crate::actors::wire::Wire;
@@ -29,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
+use written::{all_written, claim_in};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -296,10 +298,15 @@ impl<S: Side> SessionActor<S> {
     /// Makes records durable; until then the whole actor waits.
     fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
         let last_words = if self.failed { records.clone() } else { Vec::new() };
+        let claims: Vec<_> = records.iter().map(claim_in).collect();
         let committed = self.journal.send(Commit(records)).into_actor(self);
-        ctx.wait(committed.map(|committed, actor, ctx| {
-            match committed.map_err(|error| error.to_string()).and_then(all_written) {
-                Ok(()) => actor.drive(ctx),
+        ctx.wait(committed.map(move |committed, actor, ctx| {
+            let committed = committed.map_err(|error| error.to_string());
+            match committed.and_then(|committed| all_written(committed, &claims)) {
+                Ok(refused) => {
+                    refused.into_iter().for_each(|input| actor.core.handle(input, now_ms()));
+                    actor.drive(ctx);
+                }
                 // The core's last words on a journal that fails cannot be written either: they wait
                 // until it can.
                 Err(_) if actor.failed => {
@@ -366,15 +373,6 @@ async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
         if !matches!(committed, Ok(Err(error)) if waits(&error)) {
             return;
         }
-    }
-}
-
-/// The first write that was refused, as a sentence.
-fn all_written(committed: Committed) -> Result<(), String> {
-    let answers = committed.map_err(|error| error.to_string())?;
-    match answers.into_iter().find_map(Result::err) {
-        Some(error) => Err(format!("the journal refused a record: {error}")),
-        None => Ok(()),
     }
 }
 
