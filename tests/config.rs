@@ -622,6 +622,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "limits.unacknowledged_bytes_all_max",
         "write at least 262144",
     ),
+    ("idle_ms = 3600000", "idle_ms = 86400001", "idle_ms = ", "limits.idle_ms", "write 100 to"),
     (
         "journal_lag_ms = 10000",
         "journal_lag_ms = 99",

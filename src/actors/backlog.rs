@@ -34,6 +34,12 @@ impl Backlog {
 }
 
 impl Part {
+    /// How many bytes of items a session asks its source for at once: if all of them did at the same
+    /// moment, they would have out what all may.
+    pub fn at_once(&self) -> usize {
+        self.backlog.share
+    }
+
     /// This session has so much out now. Whether it may send more.
     pub fn may_send(&mut self, bytes: usize) -> bool {
         let Backlog { most, share, all } = &self.backlog;

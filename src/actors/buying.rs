@@ -122,6 +122,10 @@ impl Core for Buyer {
     fn progress(&self) -> Progress {
         Buyer::progress(self)
     }
+
+    fn is_away(&self) -> bool {
+        Buyer::is_away(self)
+    }
 }
 
 impl Settles for Buyer {

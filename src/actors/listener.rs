@@ -14,7 +14,7 @@ use crate::actors::node::{Gone, Join, Node, Started};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::LastWords;
 use crate::actors::selling::{Feed, Place, Selling};
-use crate::actors::session::SessionActor;
+use crate::actors::session::{SessionActor, SilenceMax};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::Trusting;
 use crate::actors::wire::{Wire, registered};
@@ -64,6 +64,8 @@ pub struct Shop {
     pub backlog: Backlog,
     /// How long a new connection may stay silent.
     pub first_message: Duration,
+    /// How long any may.
+    pub idle: Duration,
     /// How buyers are let in under TLS; `None` in the clear.
     pub tls: Option<SellersTls>,
 }
@@ -151,7 +153,8 @@ fn start(arbiter: &ArbiterHandle, guest: Guest, shop: Shop, node: Kept<Node>) {
             return node.addr().do_send(Gone { id });
         };
         // What the handshake took, it took of the time for the first message.
-        let silence_max = shop.first_message.saturating_sub(began.elapsed());
+        let first = Some(shop.first_message.saturating_sub(began.elapsed()));
+        let silence_max = SilenceMax { first, idle: shop.idle };
         match begin((wire, from, id, offer), shop, silence_max, node.clone()) {
             Ok(session) => node.addr().do_send(Started { id, session }),
             Err(error) => {
@@ -196,7 +199,7 @@ async fn let_in(stream: TcpStream, from: IpAddr, shop: &Shop) -> Option<Wire> {
 fn begin(
     (wire, from, id, offer): (Wire, IpAddr, u64, Arc<Offer>),
     shop: Shop,
-    silence_max: Duration,
+    silence_max: SilenceMax,
     node: Kept<Node>,
 ) -> Result<Addr<SessionActor<Selling>>, NoRandomness> {
     let randomness = randomness()?;
@@ -204,7 +207,7 @@ fn begin(
     let core = Seller::new(offer, randomness, now_ms());
     let side = shop.side(id, node, from, item_bytes_max);
     let journal = shop.journal.clone();
-    let session = SessionActor::start_on(wire, core, side, journal, Some(silence_max));
+    let session = SessionActor::start_on(wire, core, side, journal, silence_max);
     shop.tell_health(&session);
     Ok(session)
 }

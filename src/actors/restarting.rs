@@ -7,7 +7,7 @@ use crate::actors::keeper::Kept;
 use crate::actors::listener::Shop;
 use crate::actors::node::{Keep, Node, Started};
 use crate::actors::selling::{self, Selling};
-use crate::actors::session::{Ctx, SessionActor};
+use crate::actors::session::{Ctx, SessionActor, SilenceMax};
 use crate::actors::{Ledgers, interrupted, now_ms, random};
 use crate::journal::obligation::State;
 use crate::journal::{JournalError, Reader};
@@ -131,7 +131,8 @@ async fn start(core: Seller, shop: &Shop, node: &Kept<Node>, arbiter: &ArbiterHa
         let from = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let max = core.item_bytes_max();
         let side = shop.side(id, its_node, from, max);
-        let session = SessionActor::start_without(core, side, shop.journal.clone());
+        let silence_max = SilenceMax { first: None, idle: shop.idle };
+        let session = SessionActor::start_without(core, side, shop.journal.clone(), silence_max);
         shop.tell_health(&session);
         // Whoever waits for it is there as long as this thread.
         let _ = sender.send(session);

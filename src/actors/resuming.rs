@@ -25,7 +25,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait between two of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a connection may take to be made.
+/// How long a connection may take to be made, and then the seller's first word on it: who answers and
+/// says nothing is not waited for while another connection may be good.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// The sessions that are over whose last word is remembered: the last so many.
@@ -92,6 +93,7 @@ pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> R
     ctx.spawn(connected.into_actor(actor).map(|line, actor, ctx| match line {
         Some(line) => {
             actor.take_line(Wire::Plain(line), ctx);
+            actor.expect_word(CONNECT_WITHIN, ctx);
             actor.tell(Input::Connected { encryption }, ctx);
         }
         None => {

@@ -36,6 +36,9 @@ use std::time::Duration;
 /// The most items that are taken from a source at once.
 const ITEMS_AT_ONCE: u64 = 1024;
 
+/// What a message with an item has beside the item, in bytes, more or less.
+const MESSAGE_BYTES: usize = 512;
+
 /// How long to wait before a ledger is asked for a channel again, or whether more may be sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -156,6 +159,10 @@ impl Core for Seller {
     fn progress(&self) -> Progress {
         Seller::progress(self)
     }
+
+    fn is_away(&self) -> bool {
+        Seller::is_away(self)
+    }
 }
 
 impl Settles for Seller {
@@ -242,8 +249,11 @@ impl Side for Selling {
             return;
         }
         let wants = actor.core.wants().min(ITEMS_AT_ONCE);
-        let Some(wants) = usize::try_from(wants).ok().and_then(NonZeroUsize::new) else { return };
         let Some(side) = actor.side.as_mut() else { return };
+        // Small items count by what is around them on the wire.
+        let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
+        let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
+        let Some(wants) = NonZeroUsize::new(wants) else { return };
         match std::mem::replace(&mut side.source, Feed::Asked) {
             Feed::Open(source) => ask(actor, source, wants, ctx),
             Feed::Closed => match open(actor) {
@@ -293,8 +303,9 @@ fn open(actor: &Actor) -> Result<Source, String> {
 fn ask(actor: &Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let rewinds = |actor: &Actor| actor.side.as_ref().map(|side| side.rewinds);
     let of = rewinds(actor);
+    let bytes = actor.side.as_ref().map_or(0, |side| side.backlog.at_once());
     let items = async move {
-        let batch = source.next(wants).await;
+        let batch = source.next(wants, bytes).await;
         (source, batch)
     };
     ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {

@@ -5,7 +5,12 @@
 //! overtakes it. Mailbox: actix's default of 16, which only the journal, the node and
 //! the ledgers' actors write to.
 
-use crate::actors::journal::{Commit, Committed, JournalActor, Listen, Told};
+mod silence;
+mod written;
+
+pub use silence::SilenceMax;
+
+use crate::actors::journal::{Commit, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
 use crate::actors::wire::Wire;
@@ -18,6 +23,7 @@ use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::ChannelId;
+use silence::Silence;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -25,6 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
+use written::{all_written, claim_in};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -47,6 +54,8 @@ pub trait Core: Unpin + 'static {
     fn handle_timeout(&mut self, now_ms: u64);
     /// Where the session stands.
     fn progress(&self) -> Progress;
+    /// The session has no connection just now, and waits for another.
+    fn is_away(&self) -> bool;
 }
 
 /// What one side does beyond what both do.
@@ -158,35 +167,37 @@ pub struct SessionActor<S: Side> {
     /// Another handle of the connection, while it may be another session's.
     spare: Option<std::net::TcpStream>,
     timer: Option<(u64, SpawnHandle)>,
-    /// How long the peer may say nothing at first; no limit but the core's where `None`.
-    silence_max: Option<Duration>,
-    /// Ends the session unless the peer says something before.
-    silence: Option<SpawnHandle>,
+    silence: Silence,
     /// The journal or the peer failed: the core was told, and is not told again.
     failed: bool,
 }
 
 impl<S: Side> SessionActor<S> {
-    /// Starts a session on a connection, whose peer may stay silent for `silence_max` at first.
+    /// Starts a session on a connection, whose peer may stay silent for no longer than `silence_max`.
     /// Must be called on the arbiter that is to carry it, where the connection is registered.
     pub fn start_on(
         wire: Wire,
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
-        silence_max: Option<Duration>,
+        silence_max: SilenceMax,
     ) -> Addr<Self> {
         let spare = if S::HANDS_OVER { wire.spare() } else { None };
-        let actor = SessionActor::new(core, side, journal);
-        SessionActor { wire: Some(wire), spare, silence_max, ..actor }.start()
+        let actor = SessionActor::new(core, side, journal, silence_max);
+        SessionActor { wire: Some(wire), spare, ..actor }.start()
     }
 
     /// Starts a session that has no connection, and waits for one.
-    pub fn start_without(core: S::Core, side: S, journal: Addr<JournalActor>) -> Addr<Self> {
-        SessionActor::new(core, side, journal).start()
+    pub fn start_without(
+        core: S::Core,
+        side: S,
+        journal: Addr<JournalActor>,
+        silence_max: SilenceMax,
+    ) -> Addr<Self> {
+        SessionActor::new(core, side, journal, silence_max).start()
     }
 
-    fn new(core: S::Core, side: S, journal: Addr<JournalActor>) -> Self {
+    fn new(core: S::Core, side: S, journal: Addr<JournalActor>, silence_max: SilenceMax) -> Self {
         SessionActor {
             core,
             side: Some(side),
@@ -198,8 +209,7 @@ impl<S: Side> SessionActor<S> {
             reading: None,
             spare: None,
             timer: None,
-            silence_max: None,
-            silence: None,
+            silence: Silence::new(silence_max),
             failed: false,
         }
     }
@@ -217,6 +227,7 @@ impl<S: Side> SessionActor<S> {
             Wire::Plain(stream) => self.carry(stream.into_split(), OwnedWriteHalf::forget, ctx),
             Wire::Tls(stream) => self.carry(tokio::io::split(*stream), drop, ctx),
         }
+        self.watch_silence(ctx);
     }
 
     fn carry<R, W>(&mut self, (reader, writer): (R, W), leave: fn(W), ctx: &mut Ctx<S>)
@@ -249,6 +260,7 @@ impl<S: Side> SessionActor<S> {
     }
 
     fn stop_reading(&mut self, ctx: &mut Ctx<S>) {
+        self.leave_silence(ctx);
         if let Some(reading) = self.reading.take() {
             ctx.cancel_future(reading);
         }
@@ -335,10 +347,15 @@ impl<S: Side> SessionActor<S> {
     /// Makes records durable; until then the whole actor waits.
     fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
         let last_words = if self.failed { records.clone() } else { Vec::new() };
+        let claims: Vec<_> = records.iter().map(claim_in).collect();
         let committed = self.journal.send(Commit(records)).into_actor(self);
-        ctx.wait(committed.map(|committed, actor, ctx| {
-            match committed.map_err(|error| error.to_string()).and_then(all_written) {
-                Ok(()) => actor.drive(ctx),
+        ctx.wait(committed.map(move |committed, actor, ctx| {
+            let committed = committed.map_err(|error| error.to_string());
+            match committed.and_then(|committed| all_written(committed, &claims)) {
+                Ok(refused) => {
+                    refused.into_iter().for_each(|input| actor.core.handle(input, now_ms()));
+                    actor.drive(ctx);
+                }
                 // The core's last words on a journal that fails cannot be written either: they wait
                 // until it can.
                 Err(_) if actor.failed => {
@@ -408,15 +425,6 @@ async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
     }
 }
 
-/// The first write that was refused, as a sentence.
-fn all_written(committed: Committed) -> Result<(), String> {
-    let answers = committed.map_err(|error| error.to_string())?;
-    match answers.into_iter().find_map(Result::err) {
-        Some(error) => Err(format!("the journal refused a record: {error}")),
-        None => Ok(()),
-    }
-}
-
 impl<S: Side> Actor for SessionActor<S> {
     type Context = Context<Self>;
 
@@ -424,8 +432,7 @@ impl<S: Side> Actor for SessionActor<S> {
         if let Some(wire) = self.wire.take() {
             self.take_line(wire, ctx);
         }
-        let hang_up = |actor: &mut Self, ctx: &mut Ctx<S>| actor.tell(Input::Hangup, ctx);
-        self.silence = self.silence_max.map(|wait| ctx.run_later(wait, hang_up));
+        self.expect_first_word(ctx);
         self.drive(ctx);
     }
 
@@ -438,14 +445,11 @@ impl<S: Side> Actor for SessionActor<S> {
 
 impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
     fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
-        // Bytes that make no message are no sign of life: somebody may hold a connection so.
-        if read.as_ref().is_ok_and(|bytes| bytes.contains(&b'\n'))
-            && let Some(silence) = self.silence.take()
-        {
-            ctx.cancel_future(silence);
-        }
         match read {
-            Ok(bytes) => self.tell(Input::Read(&bytes), ctx),
+            Ok(bytes) => {
+                self.heard(&bytes, ctx);
+                self.tell(Input::Read(&bytes), ctx);
+            }
             Err(_) => self.tell(Input::Hangup, ctx),
         }
     }

@@ -152,6 +152,7 @@ impl Selling {
             admission: admission.clone(),
             backlog: Backlog::new(limits.unacknowledged_bytes_all_max, limits.sessions_max),
             first_message: Duration::from_millis(limits.first_message_ms),
+            idle: Duration::from_millis(limits.idle_ms),
             tls: super::tls::sellers(config)?,
         };
         let least = config.journal.room_mb.saturating_mul(1 << 20);

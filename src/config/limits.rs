@@ -28,6 +28,9 @@ pub struct Limits {
     /// How long a new connection may stay silent, in milliseconds; a buyer that opens a channel
     /// does that first.
     pub first_message_ms: u64,
+    /// How long a connection may bring no message, in milliseconds; then it counts as broken. More than a
+    /// source is silent for, and than a payment takes to be final.
+    pub idle_ms: u64,
     /// The longest message, in bytes.
     pub frame_bytes_max: usize,
     /// The longest item, in bytes.
@@ -53,6 +56,7 @@ impl Default for Limits {
             sessions_per_buyer_max: 16,
             credit_sessions_per_address_max: 32,
             first_message_ms: 60_000,
+            idle_ms: 3_600_000,
             frame_bytes_max: 1024 * 1024,
             item_bytes_max: 64 * 1024,
             unacknowledged_bytes_max: 256 * 1024,

@@ -97,8 +97,12 @@ pub(super) struct Open {
 }
 
 impl Open {
-    pub(super) async fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
-        if let Batch::Items(items) = self.feed.next(at_most).await? {
+    pub(super) async fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
+        if let Batch::Items(items) = self.feed.next(at_most, bytes).await? {
             return Ok(Batch::Items(items));
         }
         let Ok(wait) = tokio::time::timeout(LINGER_MAX, self.child.wait()).await else {

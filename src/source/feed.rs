@@ -33,9 +33,13 @@ pub(super) fn stdin(item_bytes_max: usize, when_slow: WhenSlow) -> Result<Stdin,
 pub(super) struct Stdin(OwnedMutexGuard<Option<Feed>>);
 
 impl Stdin {
-    pub(super) async fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
+    pub(super) async fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
         match &mut *self.0 {
-            Some(feed) => feed.next(at_most).await,
+            Some(feed) => feed.next(at_most, bytes).await,
             None => Ok(Batch::End),
         }
     }
@@ -96,7 +100,11 @@ impl Feed {
         self.gate.skip.store(when_slow == WhenSlow::Skip, Ordering::Relaxed);
     }
 
-    pub(super) async fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
+    pub(super) async fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
@@ -104,17 +112,21 @@ impl Feed {
         self.outstanding += more;
         self.gate.wanted.fetch_add(more, Ordering::Relaxed);
 
-        let mut lines = Vec::new();
-        let count = self.lines.recv_many(&mut lines, at_most.get()).await;
-        self.outstanding = self.outstanding.saturating_sub(count);
-        let mut items = Vec::with_capacity(count);
-        for line in lines {
-            match line {
-                Ok(item) => items.push(item),
+        let mut line = self.lines.recv().await;
+        let (mut items, mut brought) = (Vec::new(), 0);
+        while let Some(next) = line {
+            self.outstanding = self.outstanding.saturating_sub(1);
+            match next {
+                Ok(item) => {
+                    brought += item.as_str().len();
+                    items.push(item);
+                }
                 // Nothing follows an error: the thread ends with it.
                 Err(error) if items.is_empty() => return Err(error),
                 Err(error) => self.broken = Some(error),
             }
+            let is_enough = items.len() == at_most.get() || brought >= bytes;
+            line = if is_enough { None } else { self.lines.try_recv().ok() };
         }
         Ok(if items.is_empty() { Batch::End } else { Batch::Items(items) })
     }
@@ -199,7 +211,7 @@ mod tests {
     }
 
     async fn texts(feed: &mut Feed, at_most: usize) -> Vec<String> {
-        match feed.next(count(at_most)).await.unwrap() {
+        match feed.next(count(at_most), usize::MAX).await.unwrap() {
             Batch::Items(items) => items.iter().map(Item::to_string).collect(),
             Batch::End => Vec::new(),
         }
@@ -269,16 +281,18 @@ mod tests {
         pipe.write_all(&[b'x'; 300]).unwrap();
         drop(pipe);
         assert_eq!(texts(&mut feed, 1).await, ["good"]);
-        let error = feed.next(count(5)).await.unwrap_err().to_string();
+        let error = feed.next(count(5), usize::MAX).await.unwrap_err().to_string();
         assert!(error.contains("the test line 3"), "{error}");
-        assert_eq!(feed.next(count(5)).await.unwrap(), Batch::End);
+        assert_eq!(feed.next(count(5), usize::MAX).await.unwrap(), Batch::End);
     }
 
     #[tokio::test]
     async fn a_session_that_ends_wants_nothing_any_more() {
         let (mut pipe, mut feed) = feed(WhenSlow::Skip);
         assert!(
-            tokio::time::timeout(std::time::Duration::ZERO, feed.next(count(5))).await.is_err()
+            tokio::time::timeout(std::time::Duration::ZERO, feed.next(count(5), usize::MAX))
+                .await
+                .is_err()
         );
         feed.pause();
         feed.begin(WhenSlow::Skip);

@@ -80,14 +80,21 @@ pub(super) struct Open {
 impl Open {
     /// Blocks for as long as the disk does, which for a local file that is read in order is not
     /// worth a thread.
-    pub(super) fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
+    pub(super) fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
-        let mut items = Vec::new();
-        while items.len() < at_most.get() {
+        let (mut items, mut brought) = (Vec::new(), 0);
+        while items.len() < at_most.get() && (items.is_empty() || brought < bytes) {
             match self.next_item() {
-                Ok(Some(item)) => items.push(item),
+                Ok(Some(item)) => {
+                    brought += item.as_str().len();
+                    items.push(item);
+                }
                 Ok(None) => break,
                 Err(error) if items.is_empty() => return Err(error),
                 Err(error) => {

@@ -174,17 +174,21 @@ enum Open {
 }
 
 impl Source {
-    /// The next items, at most so many; waits for the first and for no other. Calling it is
-    /// the promise that a buyer can take them. Nothing is lost when the future is dropped.
+    /// The next items, at most so many, and no further one when these have so many bytes; waits for
+    /// the first and for no other. Calling it is the promise that a buyer can take them. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     /// [`SourceError`] when the source broke; what came before it was given first.
-    pub async fn next(&mut self, at_most: NonZeroUsize) -> Result<Batch, SourceError> {
+    pub async fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
         match &mut self.0 {
             Open::Host(host) => Ok(host.next().await),
-            Open::File(file) => file.next(at_most),
-            Open::Stdin(stdin) => stdin.next(at_most).await,
-            Open::Command(command) => command.next(at_most).await,
+            Open::File(file) => file.next(at_most, bytes),
+            Open::Stdin(stdin) => stdin.next(at_most, bytes).await,
+            Open::Command(command) => command.next(at_most, bytes).await,
         }
     }
 

@@ -29,7 +29,7 @@ fn shell(script: &str) -> Command {
 /// All that a source has, asked for in threes.
 async fn all(source: &mut Source) -> Result<Vec<String>, SourceError> {
     let mut texts = Vec::new();
-    while let Batch::Items(items) = source.next(at_most(3)).await? {
+    while let Batch::Items(items) = source.next(at_most(3), usize::MAX).await? {
         assert!((1..=3).contains(&items.len()));
         texts.extend(items.iter().map(Item::to_string));
     }
@@ -45,7 +45,22 @@ async fn a_csv_record_becomes_one_json_object_with_strings() {
     let first = r#"{"date":"1958-03-29","co2 \"ppm\"":"316.1"}"#;
     let second = "{\"date\":\"a,\\nb\",\"co2 \\\"ppm\\\"\":\"\u{e9}\"}";
     assert_eq!(all(&mut source).await.unwrap(), [first, second]);
-    assert_eq!(source.next(at_most(1)).await.unwrap(), Batch::End);
+    assert_eq!(source.next(at_most(1), usize::MAX).await.unwrap(), Batch::End);
+}
+
+#[tokio::test]
+async fn no_more_bytes_are_taken_at_once_than_there_is_room_for_and_one_item() {
+    let (_dir, of_a_file) = file(Format::Lines, &"0123456789\n".repeat(9));
+    let of_a_command = Origin::Command(shell("yes 0123456789 | head -n 9"));
+    for origin in [of_a_file, of_a_command] {
+        let mut source = origin.open(BYTES_MAX, 0).unwrap();
+        let mut count = 0;
+        while let Batch::Items(items) = source.next(at_most(100), 25).await.unwrap() {
+            assert!(items.len() <= 3, "{} items of ten bytes", items.len());
+            count += items.len();
+        }
+        assert_eq!(count, 9, "nothing is lost");
+    }
 }
 
 #[tokio::test]
@@ -64,7 +79,10 @@ async fn a_file_goes_on_where_a_session_stopped() {
     let (_dir, origin) = file(Format::Csv, "n\n1\n2\n3\n");
     let mut source = origin.open(BYTES_MAX, 2).unwrap();
     assert_eq!(all(&mut source).await.unwrap(), [r#"{"n":"3"}"#]);
-    assert_eq!(origin.open(BYTES_MAX, 9).unwrap().next(at_most(1)).await.unwrap(), Batch::End);
+    assert_eq!(
+        origin.open(BYTES_MAX, 9).unwrap().next(at_most(1), usize::MAX).await.unwrap(),
+        Batch::End
+    );
     let live = Origin::Command(shell("true")).open(BYTES_MAX, 1).unwrap_err();
     assert!(matches!(live, SourceError::Gone { .. }), "{live}");
 }
@@ -98,8 +116,10 @@ async fn what_is_wrong_in_a_file_is_named_by_its_line() {
 async fn good_items_are_given_before_the_error_behind_them() {
     let (_dir, origin) = file(Format::Ndjson, "1\n2\nno\n");
     let mut source = origin.open(BYTES_MAX, 0).unwrap();
-    assert!(matches!(source.next(at_most(9)).await.unwrap(), Batch::Items(i) if i.len() == 2));
-    assert!(source.next(at_most(9)).await.is_err());
+    assert!(
+        matches!(source.next(at_most(9), usize::MAX).await.unwrap(), Batch::Items(i) if i.len() == 2)
+    );
+    assert!(source.next(at_most(9), usize::MAX).await.is_err());
 }
 
 #[test]
@@ -140,8 +160,8 @@ async fn the_lines_of_a_program_are_items() {
 async fn a_program_that_fails_is_named_after_its_last_line() {
     let origin = Origin::Command(shell("echo one; exit 3"));
     let mut source = origin.open(BYTES_MAX, 0).unwrap();
-    assert!(matches!(source.next(at_most(1)).await.unwrap(), Batch::Items(_)));
-    let error = source.next(at_most(1)).await.unwrap_err().to_string();
+    assert!(matches!(source.next(at_most(1), usize::MAX).await.unwrap(), Batch::Items(_)));
+    let error = source.next(at_most(1), usize::MAX).await.unwrap_err().to_string();
     assert!(error.contains("\"sh\"") && error.contains("exit status: 3"), "{error}");
 }
 
@@ -166,7 +186,7 @@ async fn a_program_that_lives_on_without_an_output_has_ended() {
 async fn a_program_and_its_children_die_with_the_source() {
     let script = "sleep 1000 & echo $!; wait";
     let mut source = Origin::Command(shell(script)).open(BYTES_MAX, 0).unwrap();
-    let Batch::Items(items) = source.next(at_most(1)).await.unwrap() else {
+    let Batch::Items(items) = source.next(at_most(1), usize::MAX).await.unwrap() else {
         panic!("the program printed nothing");
     };
     let child = format!("/proc/{}/stat", items[0]);
@@ -196,7 +216,7 @@ async fn a_source_may_move_between_threads() {
     }
     let (_dir, origin) = file(Format::Lines, "one\n");
     let mut source = is_send(origin.open(BYTES_MAX, 0).unwrap());
-    is_send(source.next(at_most(1))).await.unwrap();
+    is_send(source.next(at_most(1), usize::MAX)).await.unwrap();
 }
 
 #[tokio::test]
@@ -229,7 +249,7 @@ async fn every_sensor_reads_or_says_that_it_is_not_there() {
                 continue;
             }
         };
-        let Batch::Items(items) = source.next(at_most(9)).await.unwrap() else {
+        let Batch::Items(items) = source.next(at_most(9), usize::MAX).await.unwrap() else {
             panic!("a sensor has no end");
         };
         let value: serde_json::Value = serde_json::from_str(items[0].as_str()).unwrap();
@@ -244,10 +264,10 @@ async fn readings_without_a_buyer_are_missed_or_put_off() {
     for (when_slow, missed, last_at_ms) in [(WhenSlow::Skip, 2, 5000), (WhenSlow::Wait, 0, 5500)] {
         let begin = tokio::time::Instant::now();
         let mut source = Source(Open::Host(host(Sensor::Memory, when_slow).open().unwrap()));
-        source.next(at_most(1)).await.unwrap();
+        source.next(at_most(1), usize::MAX).await.unwrap();
         tokio::time::advance(Duration::from_millis(3500)).await;
-        source.next(at_most(1)).await.unwrap();
-        source.next(at_most(1)).await.unwrap();
+        source.next(at_most(1), usize::MAX).await.unwrap();
+        source.next(at_most(1), usize::MAX).await.unwrap();
         assert_eq!(source.skipped(), missed, "{when_slow:?}");
         assert_eq!(begin.elapsed().as_millis(), last_at_ms, "{when_slow:?}");
     }

@@ -94,7 +94,7 @@ pub(super) async fn go_on(
     let wire = dial(&ask.address, &believing(config, &ask.address), patience).await?;
     let delivering = Delivering::new(&ask.address, named(ask.output.as_deref()));
     let dialing = Dialing::on_line_to(&ask.address);
-    let mut begun = carry((wire, core), dialing, delivering, (running, patience));
+    let mut begun = carry((wire, core), dialing, delivering, (running, config, patience));
     drop(holds);
     begun.holds = hold(running, &waiting, &begun)?;
     begun.actor.do_send(GoOn { session, owes });

@@ -19,7 +19,7 @@ use crate::actors::buying::{Buying, Delivering, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
 use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
-use crate::actors::session::{Ended, SessionActor, Stop};
+use crate::actors::session::{Ended, SessionActor, SilenceMax, Stop};
 use crate::actors::wire::Wire;
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -297,7 +297,7 @@ async fn order(
         nonce: random_digest().map_err(unsafe_system)?,
     };
     let core = Buyer::new(running.key.clone(), wish, policy, randomness, now_ms());
-    Ok(carry((wire, core), Dialing::to(address), delivering, (running, patience)))
+    Ok(carry((wire, core), Dialing::to(address), delivering, (running, config, patience)))
 }
 
 /// Has an actor carry a session.
@@ -305,7 +305,7 @@ fn carry(
     (wire, core): (Wire, Buyer),
     dialing: Dialing,
     delivering: Delivering,
-    (running, patience): (&Running, Duration),
+    (running, config, patience): (&Running, &Config, Duration),
 ) -> Session {
     let (sender, events) = mpsc::channel(ITEMS_WAITING);
     let (told, done) = oneshot::channel();
@@ -325,7 +325,10 @@ fn carry(
         dialing,
         delivering,
     };
-    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), None);
+    // Whoever answers nothing at first the core's own patience ends.
+    let silence_max =
+        SilenceMax { first: None, idle: Duration::from_millis(config.limits.idle_ms) };
+    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), silence_max);
     for ledger in running.actors.values() {
         ledger.addr().do_send(TellHealth(actor.clone().recipient()));
     }

@@ -45,5 +45,6 @@ pub(super) fn check(limits: &Limits) -> Outcome<()> {
         at_least_one(&["limits", key], is)?;
     }
     within(&["limits", "journal_lag_ms"], limits.journal_lag_ms, PATIENCE_MS)?;
+    within(&["limits", "idle_ms"], limits.idle_ms, PATIENCE_MS)?;
     within(&["limits", "first_message_ms"], limits.first_message_ms, PATIENCE_MS).map(|_| ())
 }

@@ -210,6 +210,11 @@ impl Buyer {
         }
     }
 
+    /// Whether the session has no connection just now, and waits for another.
+    pub fn is_away(&self) -> bool {
+        self.out.cut_until_ms().is_some()
+    }
+
     /// Where the session stands, for people.
     pub fn progress(&self) -> Progress {
         match &self.state {

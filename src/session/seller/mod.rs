@@ -194,6 +194,11 @@ impl Seller {
         self.stream().and_then(Stream::redeemable)
     }
 
+    /// Whether the session has no connection just now, and waits for another.
+    pub fn is_away(&self) -> bool {
+        self.out.cut_until_ms().is_some()
+    }
+
     /// Where the session stands, for people.
     pub fn progress(&self) -> Progress {
         self.stream().map(Stream::progress).unwrap_or_default()
