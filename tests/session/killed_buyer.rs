@@ -264,7 +264,7 @@ fn start(chance: &Chance) -> Killable {
 fn happen(story: &mut Killable, event: u8, at: usize) {
     let has_key = story.wire.pair.buyer.terms().is_some();
     match event {
-        0..=3 => story.kill(event % 2 == 0, event < 2),
+        0..=3 => story.kill(event & 1 == 0, event < 2),
         4 if has_key => story.wire.cut(),
         5 => {
             let pair = &mut story.wire.pair;

@@ -163,7 +163,7 @@ async fn trade(
     let _ = fs::remove_file(items);
     let address = selling.address.to_string();
     let session = buy::start(&address, config, wish, buyer).await?;
-    let items = Items::open(Some(&items.to_owned()))?;
+    let items = Items::open(Some(items))?;
     let bar = Bar::new(Some(demo.items));
     let (ended, items) = buy::follow(session, items, bar, None).await?;
     items.close().map(|()| ended)
