@@ -78,7 +78,7 @@ impl Node {
     pub fn start(&mut self) {
         let path = self.dir.path().join("journal");
         self.journal = Some(Journal::open(&path, self.key.public()).unwrap());
-        let outboxes = self.tellers.iter().map(|teller| outbox(teller)).collect();
+        let outboxes = self.tellers.iter().map(outbox).collect();
         let turns_ms = vec![u64::MAX; self.tellers.len()];
         self.memory = Memory { outboxes, turns_ms, ..Memory::default() };
     }
