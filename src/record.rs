@@ -136,6 +136,27 @@ impl SignedMessage {
     }
 }
 
+/// An invoice whose bytes are fixed, and that is not signed before its anchor's transaction is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsigned {
+    /// Its number.
+    pub number: u64,
+    /// The root of its window.
+    pub commitment: Digest,
+    /// What it asks for in all.
+    pub amount_total: Amount,
+    /// The raw bytes of `data`.
+    pub data: String,
+    /// First seq of the window.
+    pub from_seq: u64,
+    /// Last seq of the window.
+    pub to_seq: u64,
+    /// The running digest at the window's end.
+    pub digest: Digest,
+    /// The window's leaves.
+    pub leaves: Leaves,
+}
+
 /// Something owed to a ledger because of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owed {
@@ -228,6 +249,9 @@ pub enum Record {
     Anchoring {
         /// The anchor.
         owed: Owed,
+        /// The message, where it is a seller's invoice and short enough to be kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invoice: Option<Box<Unsigned>>,
     },
     /// A window's invoice, sent (seller) or accepted (buyer).
     Invoice {
@@ -454,7 +478,7 @@ impl Record {
             | Record::Exit { owed, .. }
             | Record::Gathering { owed, .. }
             | Record::Ended { owed, .. } => owed.as_ref(),
-            Record::Anchoring { owed }
+            Record::Anchoring { owed, .. }
             | Record::Disputed { owed, .. }
             | Record::Funding { owed, .. }
             | Record::Approving { owed, .. }

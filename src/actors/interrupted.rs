@@ -2,7 +2,7 @@
 //! so they are ended when it starts again: the records that waited for their end go out, and the
 //! best vouchers that a seller holds are redeemed.
 
-use crate::journal::{JournalError, Reader, Write};
+use crate::journal::{JournalError, Reader, Session, Write};
 use crate::message::{Agreement, Menu, Order, reread, terms};
 use crate::record::{Act, End, INTERRUPTED, Owed, Record, SignedMessage};
 use crate::terms::{Leg, Purpose, Role, SessionId, Terms, number_in_leg};
@@ -13,20 +13,24 @@ use std::sync::Arc;
 /// How many rows are read at once.
 const ROWS: usize = 64;
 
-/// The end of each session that has none. To be written before any new session begins.
+/// The end of each session that has none, but of those that are kept for their buyers. To be written
+/// before any new session begins.
 ///
 /// # Errors
 /// As all of [`Reader`]'s methods.
 pub fn ends(
     journal: &Reader,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    kept: &[SessionId],
 ) -> Result<Vec<Write>, JournalError> {
     let (mut ends, mut after) = (Vec::new(), None);
     loop {
         let sessions = journal.sessions(after.as_ref(), ROWS)?;
         let Some((last, _)) = sessions.last() else { return Ok(ends) };
         after = Some(*last);
-        for (id, session) in sessions.iter().filter(|(_, session)| session.ended.is_none()) {
+        let is_left =
+            |id: &SessionId, session: &Session| session.ended.is_none() && !kept.contains(id);
+        for (id, session) in sessions.iter().filter(|(id, session)| is_left(id, session)) {
             ends.extend(of(journal, ledgers, *id, session.role)?);
         }
     }

@@ -202,35 +202,64 @@ fn begin(
     let randomness = randomness()?;
     let item_bytes_max = offer.policy.item_bytes_max;
     let core = Seller::new(offer, randomness, now_ms());
-    let (reader, journal) = (shop.reader.clone(), shop.journal.clone());
-    let side = Selling {
-        place: Place { id, node, ledgers: shop.ledgers.clone(), reader, journal, session: None },
-        topics: shop.topics,
-        item_bytes_max,
-        ledgers: shop.ledgers,
-        reader: shop.reader,
-        busy: shop.busy,
-        sight: shop.sight,
-        source: Feed::default(),
-        holds: Vec::new(),
-        offering: Some(shop.offering),
-        credit: shop.credit,
-        lent: Vec::new(),
-        notes: Default::default(),
-        trusting: shop.trusting,
-        asked: None,
-        last_words: shop.last_words,
-        admission: shop.admission,
-        from,
-        seat: None,
-        backlog: shop.backlog.open(),
-        is_paused: false,
-    };
-    let session = SessionActor::start_on(wire, core, side, shop.journal, Some(silence_max));
-    for ledger in &shop.health {
-        ledger.addr().do_send(TellHealth(session.clone().recipient()));
-    }
+    let side = shop.side(id, node, from, item_bytes_max);
+    let journal = shop.journal.clone();
+    let session = SessionActor::start_on(wire, core, side, journal, Some(silence_max));
+    shop.tell_health(&session);
     Ok(session)
+}
+
+impl Shop {
+    /// The seller's side of a session on a connection.
+    pub(super) fn side(
+        &self,
+        id: u64,
+        node: Kept<Node>,
+        from: IpAddr,
+        item_bytes_max: usize,
+    ) -> Selling {
+        let shop = self.clone();
+        let (reader, journal) = (shop.reader.clone(), shop.journal);
+        Selling {
+            place: Place {
+                id,
+                node,
+                ledgers: shop.ledgers.clone(),
+                reader,
+                journal,
+                session: None,
+            },
+            topics: shop.topics,
+            item_bytes_max,
+            ledgers: shop.ledgers,
+            reader: shop.reader,
+            busy: shop.busy,
+            sight: shop.sight,
+            source: Feed::default(),
+            skip: 0,
+            rewinds: 0,
+            holds: Vec::new(),
+            offering: Some(shop.offering),
+            credit: shop.credit,
+            lent: Vec::new(),
+            notes: Default::default(),
+            trusting: shop.trusting,
+            asked: None,
+            last_words: shop.last_words,
+            admission: shop.admission,
+            from,
+            seat: None,
+            backlog: shop.backlog.open(),
+            is_paused: false,
+        }
+    }
+
+    /// A session hears how well our ledgers are.
+    pub(super) fn tell_health(&self, session: &Addr<SessionActor<Selling>>) {
+        for ledger in &self.health {
+            ledger.addr().do_send(TellHealth(session.clone().recipient()));
+        }
+    }
 }
 
 fn randomness() -> Result<SellerRandomness, NoRandomness> {

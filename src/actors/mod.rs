@@ -29,6 +29,7 @@ pub mod offering;
 mod rating;
 pub mod recalling;
 pub mod reclaim;
+pub mod restarting;
 pub mod resuming;
 pub mod room;
 pub mod selling;

@@ -12,9 +12,12 @@ use crate::session::OpenAsk;
 use crate::terms::SessionId;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
+
+/// Where the buyers of sessions without a connection are.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,11 @@ pub struct Join {
     /// From where.
     pub from: IpAddr,
 }
+
+/// A session that has no connection wants its place: one that went on when this process was started.
+#[derive(Message)]
+#[rtype(result = "u64")]
+pub struct Keep;
 
 /// A session runs.
 #[derive(Message)]
@@ -185,9 +193,13 @@ impl Guests {
             return Err(format!("{per_address_max} connections are open from your address"));
         }
         *here += 1;
+        Ok(self.enter(from))
+    }
+
+    fn enter(&mut self, from: IpAddr) -> u64 {
         self.next_id += 1;
         self.connections.insert(self.next_id, Connection { from, session: None, asked: None });
-        Ok(self.next_id)
+        self.next_id
     }
 
     fn stop_sessions(&self) {
@@ -226,6 +238,16 @@ impl Handler<Join> for Node {
 
     fn handle(&mut self, Join { from }: Join, _: &mut Context<Self>) -> Self::Result {
         self.guests().join(from)
+    }
+}
+
+impl Handler<Keep> for Node {
+    type Result = u64;
+
+    fn handle(&mut self, Keep: Keep, _: &mut Context<Self>) -> u64 {
+        let mut guests = self.guests();
+        *guests.per_address.entry(NOWHERE).or_default() += 1;
+        guests.enter(NOWHERE)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::actors::node::Find;
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ctx, SessionActor};
 use crate::actors::wire::{Wire, registered};
-use crate::actors::{now_ms, random_key};
+use crate::actors::{now_ms, random_key, restarting};
 use crate::journal::Reader;
 use crate::message::Code;
 use crate::record::{Record, SignedMessage};
@@ -103,12 +103,36 @@ impl Handler<Resume> for SessionActor<Selling> {
     fn handle(&mut self, Resume { claim, line }: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
         let why = "this seller cannot take another connection just now".to_owned();
         let line = registered(line).map_err(|_| NotResumed { code: Code::Busy, why })?;
-        self.core.resume(&claim, now_ms())?;
+        if let Err(refused) = self.core.resume(&claim, now_ms()) {
+            resume_anew(self, &claim, refused, ctx)?;
+        }
         tracing::info!(session = %claim.session, "the session goes on over another connection");
         self.take_line(Wire::Plain(line), ctx);
         self.drive(ctx);
         Ok(())
     }
+}
+
+/// The buyer lacks what is kept in memory no more: where the source can be read again, the session goes
+/// on from its journal, as if this process had been started anew.
+fn resume_anew(
+    actor: &mut SessionActor<Selling>,
+    claim: &Claim,
+    refused: NotResumed,
+    ctx: &mut Ctx<Selling>,
+) -> Result<(), NotResumed> {
+    let (Some(side), Code::OrderRefused) = (actor.side.as_ref(), refused.code) else {
+        return Err(refused);
+    };
+    let offer = actor.core.offer().clone();
+    let of = (&*side.topics, &side.ledgers);
+    let built = restarting::rebuild(&side.reader, &offer, of, claim.session);
+    let Ok(Ok(mut core)) = built else { return Err(refused) };
+    core.resume(claim, now_ms())?;
+    actor.core.rule().into_iter().for_each(|rule| core.follow(rule));
+    actor.core = core;
+    restarting::tell_outcomes(actor, ctx);
+    Ok(())
 }
 
 /// Brings a connection to the session that is to go on there; says there why it does not.

@@ -60,6 +60,10 @@ pub struct Selling {
     pub sight: Sight,
     /// The source, while it is open.
     pub source: Feed,
+    /// How many of its items it is opened behind.
+    pub skip: u64,
+    /// How often it was to be opened anew: what it was asked for before that is for nobody.
+    pub rewinds: u64,
     /// The channels that this session holds, one for each leg.
     pub holds: Vec<Taken>,
     /// What is offered now; without it a session keeps its currency.
@@ -201,6 +205,13 @@ impl Side for Selling {
                 }
                 Ok(())
             }
+            Output::Rewind { skip } => {
+                if let Some(side) = actor.side.as_mut() {
+                    (side.source, side.skip) = (Feed::Closed, skip);
+                    side.rewinds += 1;
+                }
+                Ok(())
+            }
             Output::Resume { session } => {
                 resuming::hand_over(actor, session, ctx);
                 Ok(())
@@ -260,7 +271,7 @@ impl Side for Selling {
 }
 
 /// Tells who waits for it what is new: the node, and people who credit.
-fn tell(actor: &mut Actor) {
+pub(super) fn tell(actor: &mut Actor) {
     let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
     side.notes.tell(|number| actor.core.note(number));
     side.place.session = Some(session);
@@ -275,17 +286,21 @@ fn open(actor: &Actor) -> Result<Source, String> {
     let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let (topic, side) = ordered.zip(actor.side.as_ref()).ok_or("nothing was ordered")?;
     let origin = side.topics.get(&topic).ok_or("the topic has no source")?;
-    origin.open(side.item_bytes_max, 0).map_err(|error| error.to_string())
+    origin.open(side.item_bytes_max, side.skip).map_err(|error| error.to_string())
 }
 
 /// Asks the source for items. While it has none, the session goes on with everything else.
 fn ask(actor: &Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+    let rewinds = |actor: &Actor| actor.side.as_ref().map(|side| side.rewinds);
+    let of = rewinds(actor);
     let items = async move {
         let batch = source.next(wants).await;
         (source, batch)
     };
-    ctx.spawn(items.into_actor(actor).map(|(source, batch), actor, ctx| {
-        feed(actor, source, batch, ctx);
+    ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {
+        if rewinds(actor) == of {
+            feed(actor, source, batch, ctx);
+        }
     }));
 }
 
@@ -335,7 +350,7 @@ fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
 }
 
 /// Lets the buyer have so much out in this session.
-fn lend(
+pub(super) fn lend(
     side: &mut Selling,
     buyer: &PublicKey,
     currency: &str,
@@ -563,6 +578,8 @@ mod tests {
             busy: busy.clone(),
             sight: Sight::new(Duration::MAX),
             source: Feed::default(),
+            skip: 0,
+            rewinds: 0,
             holds: Vec::new(),
             offering: None,
             credit: CreditBook::default(),

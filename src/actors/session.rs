@@ -158,22 +158,31 @@ impl<S: Side> SessionActor<S> {
         silence_max: Option<Duration>,
     ) -> Addr<Self> {
         let spare = if S::HANDS_OVER { wire.spare() } else { None };
-        let actor = SessionActor {
+        let actor = SessionActor::new(core, side, journal);
+        SessionActor { wire: Some(wire), spare, silence_max, ..actor }.start()
+    }
+
+    /// Starts a session that has no connection, and waits for one.
+    pub fn start_without(core: S::Core, side: S, journal: Addr<JournalActor>) -> Addr<Self> {
+        SessionActor::new(core, side, journal).start()
+    }
+
+    fn new(core: S::Core, side: S, journal: Addr<JournalActor>) -> Self {
+        SessionActor {
             core,
             side: Some(side),
             journal,
             session: None,
             held: None,
             writer: Writer::idle(),
-            wire: Some(wire),
+            wire: None,
             reading: None,
-            spare,
+            spare: None,
             timer: None,
-            silence_max,
+            silence_max: None,
             silence: None,
             failed: false,
-        };
-        actor.start()
+        }
     }
 
     /// Tells the core what happened, and does what it wants.
@@ -311,7 +320,7 @@ impl<S: Side> SessionActor<S> {
     }
 
     /// From the first record on, the journal tells us what becomes of what we owe.
-    fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
+    pub fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
         if self.session.is_none() {
             (self.session, self.spare) = (Some(session), None);
             let recipient = Some(ctx.address().recipient());

@@ -9,7 +9,7 @@ use crate::actors::ledger::LedgerActor;
 use crate::actors::reclaim::{ReclaimActor, Reclaiming};
 use crate::actors::sight::Sight;
 use crate::actors::watch::{Look, Pace, WatchActor};
-use crate::actors::{Ledgers, interrupted, now_ms, reclaim};
+use crate::actors::{Ledgers, interrupted, now_ms, reclaim, restarting};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
@@ -121,7 +121,10 @@ impl Running {
         check_quarantine(&journal.reader())?;
         survive_limits()?;
         let ledgers = opened.iter().map(|(_, opened)| opened.ledger().clone());
-        end_interrupted(&mut journal, &ledgers.map(|l| (l.id().clone(), l)).collect())?;
+        // Those of a seller that go on when their buyers come back are taken up as it begins to sell.
+        let resumes = config.seller.as_ref().is_some_and(|seller| seller.resume_s > 0);
+        let ledgers: BTreeMap<_, _> = ledgers.map(|l| (l.id().clone(), l)).collect();
+        end_interrupted(&mut journal, &ledgers, resumes)?;
         let arbiter = Arbiter::new();
         let (keeper, lag) = (Keeper::default(), Lag::default());
         let (journal, reader) = JournalActor::start_with(&arbiter, journal, lag.clone());
@@ -327,12 +330,14 @@ fn check_quarantine(reader: &Reader) -> Outcome {
     ))
 }
 
-/// Ends what a kill left without an end.
+/// Ends what a kill left without an end and does not go on.
 fn end_interrupted(
     journal: &mut Journal,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
+    resumes: bool,
 ) -> Outcome {
-    let ends = interrupted::ends(&journal.reader(), ledgers)?;
+    let kept = if resumes { restarting::kept(&journal.reader())? } else { Vec::new() };
+    let ends = interrupted::ends(&journal.reader(), ledgers, &kept)?;
     let written = journal.commit(now_ms(), ends)?;
     let failed = |error| Failure::new(Exit::Failed, format!("a session cannot be ended: {error}"));
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)

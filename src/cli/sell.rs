@@ -12,6 +12,7 @@ use crate::actors::listener::{Shop, listen};
 use crate::actors::node::{Count, Drain, Node, Room};
 use crate::actors::now_ms;
 use crate::actors::offering::{Memory, Offering};
+use crate::actors::restarting;
 use crate::actors::room;
 use crate::actors::trusting::Trusting;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -132,6 +133,8 @@ impl Selling {
         let (ledgers, sight) = (running.ledgers.clone(), running.sight.clone());
         let (reader, journal) = (running.reader.clone(), running.journal.clone());
         let rates = (tickers, Some(Memory { reader, journal }));
+        let (key, menu) = (offer.key.clone(), offer.menu.clone());
+        let ours = Offer { key, menu, policy: offer.policy.clone() };
         let offering = Offering::start(keeper, offer, ledgers, sight, rates, FUNDS_EVERY).await;
         let admission = Admission::new(crowding(limits), running.lag.clone(), now_ms());
         let shop = Shop {
@@ -155,7 +158,8 @@ impl Selling {
         room::watch(keeper, running.reader.clone(), node.clone(), least);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
-        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        restarting::take_up(&shop, &ours, &node, &handles).await?;
         listen(keeper, listener, shop, node.clone(), handles);
         let patience = Duration::from_millis(seller.patience_ms);
         Ok(Selling { address, node, offering, admission, patience, arbiters })

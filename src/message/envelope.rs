@@ -7,7 +7,7 @@ use crate::crypto::MacKey;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::message::strict;
 use crate::message::text::{Hex, legible};
-use crate::record::{DATA_BYTES_MAX, SignedMessage};
+use crate::record::{DATA_BYTES_MAX, Leaves, SignedMessage, Unsigned};
 use crate::terms::SessionId;
 use sdpp_ledger::{Amount, Digest, Key, PublicKey, Signature, keccak};
 use serde::de::DeserializeOwned;
@@ -219,6 +219,27 @@ impl Draft {
         let SignedMessage { kind, session, number, commitment, amount_total, .. } = *message;
         let facts = Facts { number, commitment, amount_total };
         Some(Draft { kind, session, facts, data: message.data.clone()? })
+    }
+
+    /// An invoice whose bytes were fixed before, to be signed.
+    pub fn of_invoice(session: SessionId, unsigned: &Unsigned) -> Self {
+        let Unsigned { number, commitment, amount_total, .. } = *unsigned;
+        let facts = Facts { number, commitment, amount_total };
+        Draft { kind: MessageKind::DataInvoice, session, facts, data: unsigned.data.clone() }
+    }
+
+    /// What is kept of an invoice of this window until it is signed; `None` where its data is too long.
+    pub fn unsigned(
+        &self,
+        (from_seq, to_seq): (u64, u64),
+        digest: Digest,
+        leaves: Leaves,
+    ) -> Option<Unsigned> {
+        let Facts { number, commitment, amount_total } = self.facts;
+        let data = self.data.clone();
+        let unsigned =
+            Unsigned { number, commitment, amount_total, data, from_seq, to_seq, digest, leaves };
+        (self.data.len() <= DATA_BYTES_MAX).then_some(unsigned)
     }
 
     /// Keccak-256 of the raw bytes of `data`: what is anchored.

@@ -34,6 +34,9 @@ pub(super) struct Line {
     pub(super) epoch: u32,
     /// Until when the next connection is waited for; `None` while there is one.
     pub(super) cut_until_ms: Option<u64>,
+    /// Papers wait for items that go before them: so many of all that ever left were said over this
+    /// connection. `None` where each is said as it leaves.
+    said: Option<u64>,
 }
 
 /// What left.
@@ -41,8 +44,8 @@ pub(super) struct Line {
 pub(super) enum Word {
     /// An item, whichever message it travelled in.
     Item(Sent),
-    /// A paper's frame.
-    Paper(Vec<u8>),
+    /// A paper's frame, and the last item that left before it.
+    Paper(u64, Vec<u8>),
 }
 
 /// An item as it left.
@@ -68,13 +71,34 @@ impl Line {
 
     /// A paper leaves.
     pub(super) fn keep_paper(&mut self, frame: Vec<u8>) {
+        self.keep_paper_after(self.left_seq, frame);
+    }
+
+    /// A paper left when the items up to this one had.
+    pub(super) fn keep_paper_after(&mut self, after_seq: u64, frame: Vec<u8>) {
         self.paper_bytes += frame.len();
-        self.words.push_back(Word::Paper(frame));
+        self.words.push_back(Word::Paper(after_seq, frame));
         while self.paper_bytes > PAPER_BYTES_MAX
-            && matches!(self.words.front(), Some(Word::Paper(_)))
+            && matches!(self.words.front(), Some(Word::Paper(..)))
         {
             self.forget_first();
         }
+    }
+
+    /// A paper left that cannot be said again, and with it all that left before is gone.
+    pub(super) fn lose_paper(&mut self) {
+        while !self.words.is_empty() {
+            match self.words.front() {
+                Some(Word::Paper(..)) => self.forget_first(),
+                _ => drop(self.words.pop_front()),
+            }
+        }
+        self.gone += 1;
+    }
+
+    /// The items up to this one left, and are not kept.
+    pub(super) fn left_to(&mut self, seq: u64) {
+        self.left_seq = self.left_seq.max(seq);
     }
 
     /// The last item that left.
@@ -96,23 +120,57 @@ impl Line {
     /// is what left, and all the rest is kept.
     #[must_use]
     pub(super) fn forget(&mut self, received: u64, heard: u64) -> bool {
-        let papers = self.words.iter().filter(|word| matches!(word, Word::Paper(_))).count() as u64;
-        if heard < self.gone || heard > self.gone + papers || received > self.left_seq {
+        if !self.can_say_after(heard) || received > self.left_seq {
             return false;
         }
         let first = self.words.iter().find_map(|word| match word {
             Word::Item(sent) => Some(sent.seq),
-            Word::Paper(_) => None,
+            Word::Paper(..) => None,
         });
         if received < self.left_seq && first.is_none_or(|first| first > received + 1) {
             return false;
         }
         self.arrived(received);
         // What is behind an item that did not arrive did not arrive either.
-        while self.gone < heard && matches!(self.words.front(), Some(Word::Paper(_))) {
+        while self.gone < heard && matches!(self.words.front(), Some(Word::Paper(..))) {
             self.forget_first();
         }
         true
+    }
+
+    /// Whether so many papers left at least, and all the others are kept.
+    fn can_say_after(&self, heard: u64) -> bool {
+        let is_paper = |word: &&Word| matches!(word, Word::Paper(..));
+        let papers = self.words.iter().filter(is_paper).count() as u64;
+        (self.gone..=self.gone + papers).contains(&heard)
+    }
+
+    /// Of a line of which only papers are kept: so many of them arrived. The others are said as their
+    /// items are, and so is what leaves meanwhile. Whether they can be.
+    #[must_use]
+    pub(super) fn hold_after(&mut self, heard: u64) -> bool {
+        if !self.can_say_after(heard) {
+            return false;
+        }
+        while self.gone < heard && !self.words.is_empty() {
+            self.forget_first();
+        }
+        self.said = Some(self.gone);
+        true
+    }
+
+    /// The next paper that waits, once the items up to this one have left; with none, whichever.
+    fn next_held(&mut self, left_seq: Option<u64>) -> Option<Vec<u8>> {
+        let said = self.said.as_mut()?;
+        let before = said.saturating_sub(self.gone);
+        let mut papers = self.words.iter().filter_map(|word| match word {
+            Word::Paper(after_seq, frame) => Some((*after_seq, frame)),
+            Word::Item(_) => None,
+        });
+        let next = papers.nth(usize::try_from(before).ok()?);
+        let (_, frame) = next.filter(|(after, _)| left_seq.is_none_or(|left| *after <= left))?;
+        *said += 1;
+        Some(frame.clone())
     }
 
     /// What may not have arrived, in the order in which it left.
@@ -123,13 +181,13 @@ impl Line {
     /// The papers among that.
     pub(super) fn papers(&self) -> impl Iterator<Item = Vec<u8>> {
         self.words().filter_map(|word| match word {
-            Word::Paper(frame) => Some(frame.clone()),
+            Word::Paper(_, frame) => Some(frame.clone()),
             Word::Item(_) => None,
         })
     }
 
     fn forget_first(&mut self) {
-        if let Some(Word::Paper(frame)) = self.words.pop_front() {
+        if let Some(Word::Paper(_, frame)) = self.words.pop_front() {
             self.paper_bytes -= frame.len();
             self.gone += 1;
         }
@@ -171,6 +229,21 @@ impl Outputs {
         self.record(Record::Epoch { epoch, salt_secret });
     }
 
+    /// Says the papers that wait for the items up to this one; with none, all, and no more waits.
+    pub(super) fn say_held(&mut self, left_seq: Option<u64>) {
+        while let Some(frame) = self.line.as_mut().and_then(|line| line.next_held(left_seq)) {
+            self.leave(frame);
+        }
+        if left_seq.is_none() {
+            self.line.iter_mut().for_each(|line| line.said = None);
+        }
+    }
+
+    /// Whether papers wait for items that go before them.
+    pub(super) fn holds_papers(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.said.is_some())
+    }
+
     /// There is a connection again.
     pub(super) fn come_back(&mut self) {
         self.line.iter_mut().for_each(|line| line.cut_until_ms = None);
@@ -180,6 +253,11 @@ impl Outputs {
     pub(super) fn heard_paper(&mut self) {
         let line = self.line.iter_mut().filter(|line| line.cut_until_ms.is_none());
         line.for_each(|line| line.heard += 1);
+    }
+
+    /// A paper of the peer's was taken in an earlier life of this process.
+    pub(super) fn heard_before(&mut self) {
+        self.line.iter_mut().for_each(|line| line.heard += 1);
     }
 
     /// The items up to this one arrived.
@@ -207,7 +285,7 @@ mod tests {
     fn lacking(line: &mut Line, received: u64, heard: u64) -> Option<Vec<u8>> {
         let first = |word: &Word| match word {
             Word::Item(sent) => sent.item[0],
-            Word::Paper(frame) => frame[0],
+            Word::Paper(_, frame) => frame[0],
         };
         line.forget(received, heard).then(|| line.words().map(first).collect())
     }

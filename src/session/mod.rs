@@ -16,7 +16,7 @@ pub use buyer::{
     bids,
 };
 pub use seller::{
-    Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Seller, SellerPolicy,
+    Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,
     SellerRandomness,
 };
 
@@ -221,6 +221,12 @@ pub enum Output {
         currency: String,
         /// How much in all, in its smallest unit.
         amount: Amount,
+    },
+    /// Seller: open the source anew, behind so many items: what follows them left before, or is next.
+    /// What it gives that was asked for before this is not for the session.
+    Rewind {
+        /// How many.
+        skip: u64,
     },
     /// Seller: say what is offered now, and answer with [`Input::Offer`].
     Quote,

@@ -35,7 +35,9 @@ impl Outputs {
         if let Some(line) = &mut self.line {
             line.keep_paper(frame.clone());
         }
-        self.leave(frame);
+        if !self.holds_papers() {
+            self.leave(frame);
+        }
     }
 
     /// What is not said again leaves, while there is a connection.

@@ -68,6 +68,12 @@ impl Windows {
         self.leaves.push(leaf);
     }
 
+    /// A window that was closed before, as it is known from somewhere else.
+    pub(super) fn recall(&mut self, number: u64, to_seq: u64, digest: Digest) {
+        (self.items, self.closed, self.digest) = (to_seq, number, digest);
+        self.leaves.clear();
+    }
+
     /// Closes the open window, which must not be empty.
     pub(super) fn close(&mut self) -> Window {
         debug_assert!(!self.leaves.is_empty(), "no window without items");

@@ -300,7 +300,7 @@ fn transfer_of(owed: &mut Owed) -> &mut sdpp_ledger::Transfer {
 #[test]
 fn an_anchor_holds_the_record_that_it_is_for() {
     lie(transfers(seller()), "the anchor of this record holds another digest", |entries| {
-        let (_, owed) = nth!(entries, 0, Record::Anchoring { owed } => owed);
+        let (_, owed) = nth!(entries, 0, Record::Anchoring { owed, .. } => owed);
         let Act::Do(Call::Anchor(Anchor::One { digest, .. })) = &mut owed.act else {
             panic!("it is an anchor")
         };
@@ -308,7 +308,7 @@ fn an_anchor_holds_the_record_that_it_is_for() {
         nth!(entries, 0, Record::Invoice { .. } => ()).0
     });
     lie(transfers(buyer()), "agreed was sdpp:story", |entries| {
-        let (_, owed) = nth!(entries, 0, Record::Anchoring { owed } => owed);
+        let (_, owed) = nth!(entries, 0, Record::Anchoring { owed, .. } => owed);
         owed.ledger = "sdpp:elsewhere".parse().unwrap();
         nth!(entries, 0, Record::Order { .. } => ()).0
     });

@@ -2,7 +2,7 @@
 
 use crate::pair::*;
 use sdpp::record::{End, Record};
-use sdpp::session::{Input, NotResumed, Output, Seller, SellerRandomness};
+use sdpp::session::{Input, NotResumed, Output, Restart, Seller, SellerRandomness};
 use sdpp_ledger::{Digest, Key, keccak};
 use zeroize::Zeroizing;
 
@@ -28,6 +28,7 @@ pub struct Wire {
     /// How many connections there were.
     pub lines: u64,
     seen: usize,
+    restarts: u64,
     /// The seller alone has heard that the line is gone.
     unnoticed: bool,
 }
@@ -46,7 +47,16 @@ impl Wire {
     pub fn new(setting: Setting) -> Wire {
         let pair = resumable(setting).start();
         let (door, hellos) = (None, Vec::new());
-        Wire { pair, door, hellos, wants_line: false, lines: 1, seen: 0, unnoticed: false }
+        Wire {
+            pair,
+            door,
+            hellos,
+            wants_line: false,
+            lines: 1,
+            seen: 0,
+            restarts: 0,
+            unnoticed: false,
+        }
     }
 
     /// Both sides hear that the line is gone; what was under way on it is lost.
@@ -72,6 +82,26 @@ impl Wire {
             (role, _) => self.pair.tell(role, Input::Hangup),
         }
         self.look();
+    }
+
+    /// The seller is killed, and started again from what it had put out: with a source that can be read
+    /// again, or not. Whether the session goes on.
+    pub fn restart(&mut self, rereads: bool) -> Result<(), String> {
+        self.restarts += 1;
+        let pair = &mut self.pair;
+        let restart = Restart {
+            rereads,
+            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
+            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
+            standing: None,
+        };
+        let rebuilt = Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)?;
+        pair.seller = rebuilt;
+        pair.b.wire.clear();
+        pair.tell_outcomes();
+        self.hang_up(Role::Buyer);
+        self.pair.b.wire.clear();
+        Ok(())
     }
 
     /// One thing that can happen next, if any.

@@ -26,6 +26,7 @@ mod properties;
 mod raised;
 mod rates;
 mod redeeming;
+mod restarts;
 mod stories;
 mod strangers;
 mod together;

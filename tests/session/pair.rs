@@ -573,6 +573,7 @@ impl Pair {
                 }
                 false => self.tell(role, Input::Afforded),
             },
+            Output::Rewind { skip } => self.produced = skip,
             Output::Paying(_)
             | Output::Unfunded { .. }
             | Output::Redial
@@ -585,6 +586,26 @@ impl Pair {
             }
         }
         true
+    }
+
+    /// Tells a seller that was started anew what became of what its journal says to be owed.
+    pub fn tell_outcomes(&mut self) {
+        for reference in self.seller.awaited() {
+            let is_it = |(_, record): &(Role, Record)| {
+                record.owed().is_some_and(|owed| owed.reference == reference)
+            };
+            let is_open = |(role, record): &(Role, Record)| {
+                *role == Role::Seller && is_it(&(*role, record.clone()))
+            };
+            if self.waiting.iter().any(is_open) || self.kept.iter().any(is_open) {
+                continue;
+            }
+            let done = self.ledger.iter().find(|(done, ..)| *done == reference);
+            if let Some((_, _, tx)) = done.cloned() {
+                self.tell(Role::Seller, Input::Signed { reference, tx: tx.clone() });
+                self.tell(Role::Seller, Input::Met { reference, tx });
+            }
+        }
     }
 
     /// The top-up that the buyer wanted last is done.

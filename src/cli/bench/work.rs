@@ -60,7 +60,7 @@ pub(super) async fn owe(
 ) -> Outcome {
     let (ledger, act) = (ledger.clone(), Act::Do(call));
     let owed = Owed { reference, purpose: Purpose::Order, ledger, act, held: false };
-    let record = Box::new(Record::Anchoring { owed });
+    let record = Box::new(Record::Anchoring { owed, invoice: None });
     let write = Write::Append { session: None, record };
     let written = journal.send(Commit(vec![write])).await.map_err(failed)?.map_err(failed)?;
     written.into_iter().try_for_each(|one| one.map(drop)).map_err(failed)

@@ -50,7 +50,7 @@ impl From<JournalError> for Fault {
 
 /// The one record that may stand before its session's order: the order's own anchor goes first.
 fn precedes_order(record: &Record) -> bool {
-    matches!(record, Record::Anchoring { owed } if owed.purpose == Purpose::Order)
+    matches!(record, Record::Anchoring { owed, .. } if owed.purpose == Purpose::Order)
 }
 
 /// What the journal alone appends.

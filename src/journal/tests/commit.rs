@@ -42,7 +42,7 @@ fn the_anchor_of_an_order_goes_before_its_session() {
     let (_dir, mut journal) = with_session();
     let anchoring = |purpose| {
         let owed = Owed { purpose, ..anchor(session(2), purpose as u64, false) };
-        append(session(2), Record::Anchoring { owed })
+        append(session(2), Record::Anchoring { owed, invoice: None })
     };
     let writes = vec![anchoring(Purpose::Order), anchoring(Purpose::Invoice)];
     let answers = journal.commit(NOW, writes).unwrap();

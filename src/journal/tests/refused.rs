@@ -163,7 +163,10 @@ fn a_refused_voucher_is_waited_for_and_a_refused_anchor_is_not() {
     let reference = anchor.reference;
     done(
         &mut journal,
-        Write::Append { session: None, record: Box::new(Record::Anchoring { owed: anchor }) },
+        Write::Append {
+            session: None,
+            record: Box::new(Record::Anchoring { owed: anchor, invoice: None }),
+        },
     );
     done(&mut journal, Write::Refused { reference, why: LAGS.to_owned() });
     let row = journal.reader().obligation(&reference).unwrap().unwrap();

@@ -247,7 +247,7 @@ impl Buyer {
             Some(owed) if self.policy.anchor_before && !owed.held => {
                 *state =
                     State::Anchoring(ordered, session.reference(Purpose::Order, 0), deadline_ms);
-                self.out.record(Record::Anchoring { owed });
+                self.out.record(Record::Anchoring { owed, invoice: None });
             }
             owed => self.place(state, ordered, "", owed, now_ms),
         }

@@ -7,10 +7,11 @@ use super::legs::LegAsk;
 use super::stream::Stream;
 use crate::message::{
     Agreement, Amend, Change, Code, Draft, Envelope, LegChange, PaceChange, Refused, Word, legible,
+    reread,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
-use crate::terms::{AMENDS_MAX, Pace, Role, Terms};
+use crate::terms::{AMENDS_MAX, Leg, Pace, Role, Terms};
 
 /// The most changes after which our own rule asks for no other pace: the rest is for people.
 const PACED_BY_RULE_MAX: u64 = AMENDS_MAX / 2;
@@ -167,6 +168,7 @@ impl Stream {
     pub(super) fn propose(&mut self, now_ms: u64, out: &mut Outputs) {
         // The first window is as it was ordered.
         while self.amends.proposed.is_none()
+            && self.again.is_none()
             && self.next_from() > 1
             && let Some(wanted) = self.next_change(out)
         {
@@ -288,12 +290,75 @@ impl Stream {
             _ => return Err(other()),
         }
         out.record(Record::Amend { by: Role::Buyer, message });
+        self.agreed_to(proposed, out);
+        Ok(())
+    }
+
+    /// What was proposed is in force.
+    fn agreed_to(&mut self, proposed: Proposed, out: &mut Outputs) {
         let Proposed { number, from_seq, change, .. } = proposed;
         match change {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
             Change::Leg(_) => self.begin_leg(from_seq, out),
             _ => {}
+        }
+    }
+
+    /// A word of ours that left in an earlier life of this process. Gives the leg that it proposes, where
+    /// it does.
+    pub(super) fn recall_our_amend(
+        &mut self,
+        message: &SignedMessage,
+        now_ms: u64,
+    ) -> Result<Option<Leg>, String> {
+        if self.amends.agreement.take(Role::Seller, message)? != Word::Proposed {
+            self.amends.notes.answered(message.number);
+            self.amends.leg.take_if(|leg| leg.is_number(message.number));
+            return Ok(None);
+        }
+        let amend = reread::<Amend>(message).map_err(|error| error.to_string())?;
+        let Amend { number, from_seq, change, .. } = amend;
+        let mut then = self.agreed().clone();
+        let leg = match &change {
+            Change::Leg(leg) => {
+                let currency = leg.currency.currency();
+                then.begin_leg(from_seq, leg.price, currency, leg.in_escrow())?;
+                Some(then.last_leg().clone())
+            }
+            _ => None,
+        };
+        self.amends.sent = number;
+        self.amends.proposed = Some(Proposed { number, from_seq, change, since_ms: now_ms });
+        Ok(leg)
+    }
+
+    /// A word of the buyer's that was heard then. What it led to is on record after it.
+    pub(super) fn recall_their_amend(
+        &mut self,
+        message: &SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), String> {
+        let amend = reread::<Amend>(message).map_err(|error| error.to_string())?;
+        match (amend.by, amend.change) {
+            (Role::Seller, Change::Refused(Refused { why })) => {
+                let is_it = |proposed: &mut Proposed| proposed.number == amend.number;
+                let proposed = self.amends.proposed.take_if(is_it);
+                proposed.into_iter().for_each(|proposed| self.refused_by(proposed, &why));
+            }
+            (Role::Seller, _) => {
+                let agreed = self.amends.agreement.take(Role::Buyer, message)? == Word::Agreed;
+                let proposed = self.amends.proposed.take_if(|_| agreed);
+                proposed.into_iter().for_each(|proposed| self.agreed_to(proposed, out));
+            }
+            (Role::Buyer, change) => {
+                self.amends.heard = amend.number;
+                match change {
+                    Change::Ask(ask) => self.recall_ask(amend.number, &ask),
+                    Change::AskLeg(ask) => self.recall_ask_leg(amend.number, ask),
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
@@ -309,16 +374,20 @@ impl Stream {
         let proposed = self.amends.proposed.take_if(is_it);
         let proposed = proposed.ok_or_else(|| bad("the buyer refuses what was not proposed"))?;
         out.record(Record::Amend { by: Role::Buyer, message });
+        self.refused_by(proposed, why);
+        Ok(())
+    }
+
+    fn refused_by(&mut self, proposed: Proposed, why: &str) {
         match proposed.change {
             Change::Credit(note) => {
                 let why = format!("the buyer refuses it: {}", legible(why));
-                self.amends.notes.refused(number, note.ask, why);
+                self.amends.notes.refused(proposed.number, note.ask, why);
             }
             Change::Pace(change) => self.amends.refused_pace = Some(change.pace),
             Change::Leg(_) => self.leg_refused(),
             _ => {}
         }
-        Ok(())
     }
 
     /// Counts a request. A buyer that waits for no answers is not served.

@@ -33,6 +33,11 @@ pub(super) struct Unacked {
 }
 
 impl Acks {
+    /// The items up to this one were acknowledged, and none is on its way.
+    pub(super) fn from(acked_seq: u64) -> Self {
+        Acks { acked_seq, ..Acks::default() }
+    }
+
     pub(super) fn sent(&mut self, item: Unacked, now_ms: u64) {
         if self.unacked.is_empty() {
             self.silent_since_ms = now_ms;
@@ -108,7 +113,8 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<Exit, Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.buyer, self.terms.session)?;
-        if exit.body.items > self.windows.items() {
+        let arrived_to = self.again.as_ref().map_or(0, |again| again.arrived_to());
+        if exit.body.items > self.windows.items().max(arrived_to) {
             let fault = Fault::theirs(Code::BadItem, "the buyer's exit names items never sent");
             return Err(fault.shown_by(exit.message));
         }
@@ -159,7 +165,7 @@ impl Stream {
     }
 
     /// The tab that an invoice stands on.
-    fn tab_of(&mut self, number: u64) -> &mut Tab {
+    pub(super) fn tab_of(&mut self, number: u64) -> &mut Tab {
         self.tabs.last_that(|tab| tab.first() <= number)
     }
 
@@ -182,13 +188,24 @@ impl Stream {
         } else {
             envelope.under_mac::<Ack>(self.keys.from(Role::Buyer).mac(), session)?
         };
-        let Ack { seq, digest, voucher } = ack.body;
-        let fresh = self
-            .acks
-            .acknowledge(Cumulative { seq, digest }, now_ms)
-            .map_err(|fault| fault.shown_by(ack.message.clone()))?;
+        if self.is_early(&ack.body, &ack.message) {
+            return Ok(());
+        }
+        self.take_ack(ack.body, ack.message, now_ms, out)
+    }
+
+    /// Takes an ack that was proven.
+    pub(super) fn take_ack(
+        &mut self,
+        Ack { seq, digest, voucher }: Ack,
+        message: Option<SignedMessage>,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let acked = self.acks.acknowledge(Cumulative { seq, digest }, now_ms);
+        let fresh = self.is_proven(acked).map_err(|fault| fault.shown_by(message.clone()))?;
         out.arrived(seq);
-        if let (true, Some(message)) = (fresh, ack.message) {
+        if let (true, Some(message)) = (fresh, message) {
             self.keep_ack(message, seq, voucher.is_some(), out);
         }
         match voucher {
@@ -239,9 +256,9 @@ impl Stream {
         let message = message.ok_or_else(|| Fault::ours("a payment without its signature"))?;
         if is_transfer {
             let owed = self.check(&payment, envelope.verification(), now_ms);
-            if let Some(owed) = owed.map_err(|fault| fault.shown_by(evidence))? {
-                out.record(Record::Payment { message, owed: Some(owed) });
-            }
+            // Also where nothing is to be found out any more: papers are counted from the records.
+            let owed = owed.map_err(|fault| fault.shown_by(evidence))?;
+            out.record(Record::Payment { message, owed });
             return Ok(());
         }
         out.record(Record::Payment { message, owed: None });

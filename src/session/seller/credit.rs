@@ -88,6 +88,24 @@ impl Stream {
             .map(|shut| shut.why())
     }
 
+    /// What the buyer may have out unsecured as things stand, by the currency: of the leg that is on at
+    /// its pace, and of those before it.
+    pub(super) fn recall_credit(&mut self) {
+        let leg = self.agreed().last_leg().clone();
+        if leg.currency.method == Method::Transfer {
+            let pace = self.agreed().pace(self.next_from());
+            let before = self.unpaid_before(self.tabs.count() - 1, &leg.currency.name);
+            let all = unsecured_in(&leg, pace, self.terms.quantity).saturating_add(before);
+            let known = self.credit.amounts.entry(leg.currency.name).or_default();
+            *known = all.max(*known);
+        }
+    }
+
+    /// What the shell lets it have out.
+    pub(super) fn unsecured(&self) -> impl Iterator<Item = (&String, &Amount)> {
+        self.credit.amounts.iter().filter(|(_, amount)| !amount.is_zero())
+    }
+
     /// The shell's answer. Gives the currency in which it does not let more be out.
     pub(super) fn granted(&mut self, is_granted: bool) -> Option<String> {
         let (currency, amount) = self.credit.asked.take()?;

@@ -116,6 +116,11 @@ impl Notes {
         self.wanted.take().or_else(|| granted.map(of_ask))
     }
 
+    /// A request was answered with a refusal.
+    pub(super) fn answered(&mut self, number: u64) {
+        self.asks.remove(&number);
+    }
+
     /// Another leg begins.
     pub(super) fn begin_leg(&mut self) {
         self.granted = Amount::ZERO;
@@ -272,6 +277,14 @@ impl Stream {
             self.refuse_note(number, refused, out);
         }
         Ok(())
+    }
+
+    /// A request that was heard in an earlier life of this process.
+    pub(super) fn recall_ask(&mut self, number: u64, ask: &Ask) {
+        let cost = self.price_of(&BTreeSet::from([ask.seq])).unwrap_or_default();
+        let (seq, reason, amount) = (ask.seq, ask.reason, ask.amount.unwrap_or(cost));
+        let granted = self.grants(amount, cost);
+        self.amends.notes.asks.insert(number, OpenAsk { number, seq, reason, amount, granted });
     }
 
     /// Whether the item is in a window that we still know; a proof that is none is misconduct.

@@ -75,6 +75,16 @@ impl LegAsk {
         self.is_proposed() && self.names(channel)
     }
 
+    /// Whether this is its number.
+    pub(super) fn is_number(&self, number: u64) -> bool {
+        self.number == number
+    }
+
+    /// Whether what is offered now decides it.
+    pub(super) fn is_quoting(&self) -> bool {
+        matches!(self.stage, Stage::Quoting)
+    }
+
     fn is_proposed(&self) -> bool {
         matches!(self.stage, Stage::Proposed(_))
     }
@@ -102,6 +112,17 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// A request that was heard in an earlier life of this process: what is offered now decides.
+    pub(super) fn recall_ask_leg(&mut self, number: u64, ask: AskLeg) {
+        self.amends.leg.get_or_insert(LegAsk { number, ask, stage: Stage::Quoting });
+    }
+
+    /// It was granted then, on this channel.
+    pub(super) fn recall_proposed_leg(&mut self, mut purse: Option<Purse>) {
+        let asked = self.amends.leg.iter_mut();
+        asked.for_each(|leg| leg.stage = Stage::Proposed(purse.take().map(Box::new)));
     }
 
     /// Why nothing comes of a request, whatever we offer.

@@ -1,7 +1,9 @@
 //! The seller's side of one session.
 
 mod accept;
+mod again;
 mod amending;
+mod beginning;
 mod bills;
 mod credit;
 mod crediting;
@@ -9,6 +11,7 @@ mod legs;
 mod offer;
 mod operator;
 mod purse;
+mod rebuilt;
 mod redeeming;
 mod resuming;
 mod steps;
@@ -17,6 +20,7 @@ mod tab;
 
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
+pub use rebuilt::Restart;
 pub use resuming::{Claim, NotResumed};
 
 use crate::crypto::layout::MessageKind;
@@ -153,9 +157,14 @@ impl Seller {
     /// How many items the session can take from its source just now: zero while no credit is
     /// left, the buyer is slow, or an invoice waits for its anchor.
     pub fn wants(&self) -> u64 {
+        if self.out.cut_until_ms().is_some() {
+            return 0;
+        }
         match &self.state {
-            State::Streaming(stream) if self.out.cut_until_ms().is_none() => stream.room(),
-            _ => 0,
+            State::Streaming(stream) => stream.room(),
+            _ => {
+                self.stream().and_then(|stream| stream.again.as_ref()).map_or(0, |one| one.wants())
+            }
         }
     }
 
@@ -339,6 +348,11 @@ impl Seller {
         {
             return Ok(());
         }
+        let event = match stream_of(state) {
+            Some(stream) => stream.read_again(event, now_ms, &mut self.out)?,
+            None => Some(event),
+        };
+        let Some(event) = event else { return self.advance(state, now_ms) };
         match (&mut *state, event) {
             (State::Streaming(stream), Event::Items(items)) => stream.ready.extend(items),
             // Items that were fetched while the session was already ending are nobody's.

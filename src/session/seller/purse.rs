@@ -4,11 +4,11 @@ use super::redeeming::Redeemed;
 use super::stream::Stream;
 use super::tab::Tab;
 use crate::message::{Code, Voucher};
-use crate::record::Record;
+use crate::record::{Act, Owed, Record};
 use crate::session::{ChannelView, Fault, Output, Outputs};
 use crate::settling::Policy;
 use crate::terms::Role;
-use sdpp_ledger::{Account, Amount, ChannelId, Domain, Redeem};
+use sdpp_ledger::{Account, Amount, Call, ChannelId, Domain, Redeem};
 
 /// How often the channel is looked at while vouchers wait, within our patience.
 const LOOKS: u64 = 10;
@@ -84,6 +84,24 @@ impl Purse {
     /// The best voucher in this session.
     pub(super) fn best(&self) -> Option<&Voucher> {
         self.best.as_ref()
+    }
+
+    /// What the best voucher is worth in this session.
+    pub(super) fn worth(&self) -> Option<Amount> {
+        self.best.as_ref().map(|best| best.cumulative_amount.saturating_sub(self.base))
+    }
+
+    /// A voucher that was kept, each better than the one before.
+    pub(super) fn recall(&mut self, voucher: Voucher) {
+        self.deposit = self.deposit.max(voucher.cumulative_amount);
+        self.best = Some(voucher);
+    }
+
+    /// A voucher was redeemed, or is owed to be.
+    pub(super) fn recall_redeemed(&mut self, owed: &Owed) {
+        if let Act::Do(Call::Settle(redeem)) = &owed.act {
+            self.redeemed.recall(redeem.amount, owed.reference);
+        }
     }
 
     /// What the channel has for this session.
@@ -224,6 +242,12 @@ impl Stream {
             return Ok(());
         }
         Err(Fault::private(Role::Seller, why))
+    }
+
+    /// Looks at the channels once: the ledger's word on them was not kept.
+    pub(super) fn look_at_all(&mut self, now_ms: u64, out: &mut Outputs) {
+        self.purses_mut().for_each(|purse| purse.look = Look::Again { since_ms: now_ms, at_ms: 0 });
+        self.look_if_due(now_ms, out);
     }
 
     /// When a channel is to be looked at again.

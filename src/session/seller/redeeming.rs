@@ -45,6 +45,17 @@ impl Redeemed {
         Redeemed { policy, amount: base, since_ms, fee, times: 0, pending, mind }
     }
 
+    /// It was redeemed before, or is owed to be.
+    pub(super) fn recall(&mut self, amount: Amount, reference: Reference) {
+        self.redeem(amount);
+        self.pending = Some(reference);
+    }
+
+    /// What its ledger has not done yet.
+    pub(super) fn awaits(&self) -> Option<Reference> {
+        self.pending
+    }
+
     /// When the voucher in hand has waited long enough.
     pub(super) fn due_ms(&self) -> Option<u64> {
         let due_ms = self.since_ms?.saturating_add(self.policy.age_ms?);

@@ -106,6 +106,10 @@ impl Seller {
         if let State::Draining(_, ending) | State::ExpectExit(_, ending) = &mut self.state {
             ending.since_ms = now_ms;
         }
+        if self.stream().is_some_and(|stream| stream.again.is_some()) {
+            // Nothing may be lacking, and then it goes on at once.
+            self.step(Event::Granted, now_ms);
+        }
         Ok(())
     }
 
@@ -246,18 +250,13 @@ impl Stream {
         if let Some(pending) = pending {
             self.let_item_go(pending, now_ms, out);
         }
-        let Resume { received, acked, heard, public_key_encryption: to, .. } = resume;
-        let refused = |why: &str| Fault::theirs(Code::OrderRefused, why);
-        let Some(line) = out.line.as_mut().filter(|line| line.epoch + 1 < EPOCHS_MAX) else {
-            return Err(refused("this session ends with its connection"));
+        let is_anew = self.again.is_some();
+        let next_seq = match is_anew {
+            true => self.place_again(&resume, now_ms, out)?,
+            false => self.place_on_line(&resume, out)?,
         };
-        if received < acked || received < self.acks.acked_seq() || !line.forget(received, heard) {
-            let why = "the buyer has less than it acknowledged, or lacks what is not kept, or has \
-                       what did not leave";
-            return Err(refused(why));
-        }
-        let (next_seq, heard) = (line.left_seq() + 1, line.heard);
-        let epoch = line.epoch + 1;
+        let (epoch, heard) = out.line.as_ref().map_or((1, 0), |line| (line.epoch + 1, line.heard));
+        let to = resume.public_key_encryption;
         let frame = self.session_key(claim, &to, epoch, (next_seq, heard))?;
         out.begin_epoch(epoch, self.keys.salt_secret().clone());
         let (key, salt_secret) = (&claim.randomness.session_key, self.keys.salt_secret().clone());
@@ -267,11 +266,31 @@ impl Stream {
             self.former.pop_front();
         }
         out.leave(frame);
+        if is_anew {
+            self.begin_again(out);
+            self.wait_from(now_ms);
+            return Ok(());
+        }
         let words = out.line.iter().flat_map(|line| line.words());
         let again: Result<Vec<_>, _> = words.map(|word| self.again(word)).collect();
         again?.into_iter().for_each(|frame| out.leave(frame));
         self.wait_from(now_ms);
         Ok(())
+    }
+
+    /// Where a session goes on: the first item that has not left. What the buyer has is forgotten.
+    fn place_on_line(&self, resume: &Resume, out: &mut Outputs) -> Result<u64, Fault> {
+        let Resume { received, acked, heard, .. } = *resume;
+        let refused = |why: &str| Fault::theirs(Code::OrderRefused, why);
+        let Some(line) = out.line.as_mut().filter(|line| line.epoch + 1 < EPOCHS_MAX) else {
+            return Err(refused("this session ends with its connection"));
+        };
+        if received < acked || received < self.acks.acked_seq() || !line.forget(received, heard) {
+            let why = "the buyer has less than it acknowledged, or lacks what is not kept, or has \
+                       what did not leave";
+            return Err(refused(why));
+        }
+        Ok(line.left_seq() + 1)
     }
 
     /// An invoice that waits for its anchor is fixed, and its item is sealed under a key that is over: the
@@ -313,7 +332,7 @@ impl Stream {
     fn again(&self, word: &Word) -> Result<Vec<u8>, Fault> {
         let Sent { seq, item, leaf } = match word {
             Word::Item(sent) => sent,
-            Word::Paper(frame) => return Ok(frame.clone()),
+            Word::Paper(_, frame) => return Ok(frame.clone()),
         };
         let (seq, leaf) = (*seq, *leaf);
         let body = self.keys.from(Role::Seller).seal(MessageKind::Data, seq, item);
@@ -330,7 +349,7 @@ impl Stream {
     }
 
     /// What the buyer owes us it could not say: its time begins anew.
-    fn wait_from(&mut self, now_ms: u64) {
+    pub(super) fn wait_from(&mut self, now_ms: u64) {
         let due_ms = now_ms + self.offer.policy.patience_ms;
         self.tabs.all_mut().for_each(|tab| tab.wait_until(due_ms));
         self.acks.wait_from(now_ms);

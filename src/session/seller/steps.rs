@@ -108,6 +108,11 @@ impl Seller {
         let State::Streaming(stream) = state else {
             return Ok(());
         };
+        if let Some(again) = &mut stream.again {
+            let heard = ending.heard || again.ending.is_some_and(|ending| ending.heard);
+            again.ending = Some(Ending { heard, ..again.ending.unwrap_or(ending) });
+            return Ok(());
+        }
         stream.end_amends(&mut self.out);
         let pending = stream.close_part_window(now_ms, &mut self.out)?;
         if let Some(pending) = pending {
@@ -122,6 +127,12 @@ impl Seller {
 
     /// Moves on where nothing more is to be waited for.
     pub(super) fn advance(&mut self, state: &mut State, now_ms: u64) -> Result<(), Fault> {
+        if let Some(stream) = stream_of(state)
+            && let Some(again) = stream.again.take_if(|again| again.is_done())
+            && let Some(ending) = again.ending
+        {
+            return self.drain(state, ending, now_ms);
+        }
         if let State::Streaming(stream) = state
             && let Some(pending) = stream.send_ready(now_ms, &mut self.out)?
         {

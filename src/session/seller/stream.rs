@@ -1,20 +1,18 @@
 //! The seller's session once there are terms: items, invoices and the exit on their way out.
 //! What comes in is in `bills.rs`.
 
-use super::accept::Accepted;
+use super::again::Again;
 use super::amending::{Amends, Phase};
 use super::bills::{Acks, Unacked};
 use super::credit::Granted;
-use super::legs::priced;
 use super::tab::{Bill, Tab};
 use super::{Ending, Offer, PaceRule};
 use crate::crypto::layout::MessageKind;
-use crate::crypto::{Keys, SealError, leaf, salt, wrap};
+use crate::crypto::{Keys, SealError, leaf, salt};
 use crate::message::{
     Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, ExitLeg, Invoice, Moment,
-    SessionKey,
 };
-use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage};
+use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage, Unsigned};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Outputs, Progress};
@@ -49,6 +47,8 @@ pub(super) struct Stream {
     pub(super) ready: VecDeque<Vec<u8>>,
     /// The last item that is reserved on disk.
     pub(super) reserved_seq: u64,
+    /// What left before this process was started, until it is known again.
+    pub(super) again: Option<Box<Again>>,
 }
 
 /// An invoice that waits for its anchor's transaction.
@@ -62,11 +62,11 @@ pub(super) struct Pending {
 /// An invoice whose bytes are fixed.
 #[derive(Debug)]
 pub(super) struct Drafted {
-    draft: Draft,
+    pub(super) draft: Draft,
     /// The window's last item, where it travels in it.
     pub(super) last: Option<LastItem>,
     pub(super) window: Window,
-    bill: Bill,
+    pub(super) bill: Bill,
 }
 
 /// The last item of a window on its way into an invoice.
@@ -77,66 +77,21 @@ pub(super) struct LastItem {
     pub(super) leaf: Digest,
 }
 
-impl Stream {
-    /// The terms stand: they are recorded, and the session's key goes to the buyer.
-    pub(super) fn begin(
-        offer: Arc<Offer>,
-        accepted: Accepted,
-        out: &mut Outputs,
-    ) -> Result<Stream, Fault> {
-        let Accepted {
-            terms, menu, order, encryption, randomness, resumes, purse, standing, ..
-        } = accepted;
-        out.begin(terms.session);
-        let (role, peer) = (Role::Seller, terms.buyer);
-        let (menu, order) = (Box::new(menu), Box::new(order));
-        out.record(Record::Order { role, peer, menu, order, owed: None });
-        let keys = Keys::first(&randomness.session_key, terms.session);
-        let salt_secret = keys.salt_secret().clone();
-        out.record(Record::Epoch { epoch: 0, salt_secret });
-        out.record(Record::Reserved { to_seq: terms.credit_items() });
-        let amends = Amends::new(&terms);
-        out.record(priced(amends.agreement.agreed().last_leg()));
-        let wrapped = wrap(
-            &randomness.session_key,
-            &encryption,
-            &randomness.ephemeral,
-            randomness.wrap_nonce,
-            terms.session,
-        )
-        .map_err(|error| Fault::ours(error.to_string()))?;
-        let (_, frame) =
-            Draft::new(terms.session, &SessionKey::first(&wrapped)).sign(&offer.key, "");
-        out.leave(frame);
-        if resumes {
-            out.keep_line();
-        }
-        let windows = Windows::new(terms.session);
-        let (untold, ready) = (Vec::new(), VecDeque::new());
-        let leg = amends.agreement.agreed().last_leg();
-        let tabs = Tabs::new(Tab::new(leg, 1, purse, offer.counts_when(&leg.currency)));
-        let (acks, rule) = (Acks::default(), offer.policy.pace.clone());
-        let (credit, reserved_seq) = (Granted::new(&terms, standing), terms.credit_items());
-        Ok(Stream {
-            offer,
-            terms,
-            keys,
-            windows,
-            acks,
-            tabs,
-            untold,
-            amends,
-            ready,
-            rule,
-            credit,
-            unwell: BTreeSet::new(),
-            reserved_seq,
-            former: VecDeque::new(),
-        })
+impl Drafted {
+    /// What is kept of it while it waits; `None` where it is too long for that.
+    fn kept(&self) -> Option<Box<Unsigned>> {
+        let Window { from_seq, to_seq, digest, ref leaves, .. } = self.window;
+        let leaves = Leaves::of(leaves.clone());
+        self.draft.unsigned((from_seq, to_seq), digest, leaves).map(Box::new)
     }
+}
 
+impl Stream {
     /// How many items may be sent just now.
     pub(super) fn room(&self) -> u64 {
+        if let Some(again) = &self.again {
+            return again.wants();
+        }
         if self.acks.unacked_bytes() >= self.offer.policy.unacknowledged_bytes_max {
             return 0;
         }
@@ -207,7 +162,8 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<Option<Pending>, Fault> {
-        while self.windows.items() + 1 < self.amends.stops_at()
+        while self.again.is_none()
+            && self.windows.items() + 1 < self.amends.stops_at()
             && let Some(item) = self.ready.pop_front()
         {
             if let Some(pending) = self.send(&item, now_ms, out)? {
@@ -328,7 +284,7 @@ impl Stream {
         match owed {
             Some(owed) if self.offer.policy.anchor_before && !owed.held => {
                 let reference = owed.reference;
-                out.record(Record::Anchoring { owed });
+                out.record(Record::Anchoring { owed, invoice: drafted.kept() });
                 let give_up_ms = now_ms + self.offer.policy.patience_ms;
                 Ok(Some(Pending { reference, give_up_ms, drafted }))
             }

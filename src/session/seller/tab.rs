@@ -156,6 +156,24 @@ impl Tab {
         self.open.iter().map(|bill| bill.number)
     }
 
+    /// Those whose payment was said.
+    pub(super) fn claimed(&self) -> impl Iterator<Item = u64> {
+        let is_claimed = |bill: &&Bill| matches!(bill.payment, Payment::Claimed { .. });
+        self.open.iter().filter(is_claimed).map(|bill| bill.number)
+    }
+
+    /// A voucher worth so much is in hand, which pays for so many items and for what was said to be paid
+    /// by it.
+    pub(super) fn pay_by_voucher(&mut self, items: u64, worth: Amount) {
+        self.pay(items, worth);
+        for bill in self.open.iter_mut().filter(|bill| bill.amount_total <= worth) {
+            if matches!(bill.payment, Payment::Claimed { .. }) {
+                bill.payment = Payment::Final;
+            }
+        }
+        self.collect();
+    }
+
     /// Whether an ack up to this item covers a window whose payment was not said.
     pub(super) fn is_due_by(&self, seq: u64) -> bool {
         let covers = |bill: &Bill| bill.payment == Payment::Due && bill.window_end.seq <= seq;

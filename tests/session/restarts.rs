@@ -1,0 +1,71 @@
+//! Sellers that are killed and started again: what is not in their journal is gone, and the session goes
+//! on all the same.
+
+use crate::line::*;
+use crate::pair::*;
+
+fn settings() -> Vec<(&'static str, Setting)> {
+    let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
+    vec![
+        ("transfer", base()),
+        ("transfer, one item to a window", base().windows(1, 1)),
+        ("transfer, anchors after", base().anchored_after()),
+        ("transfer under MACs", base().under_mac().anchored_after()),
+        ("escrow", base().by_escrow().no_records()),
+        ("escrow under MACs", base().by_escrow().under_mac().anchored_after()),
+    ]
+}
+
+/// Lets so many things happen. Whether there were so many.
+fn steps(wire: &mut Wire, count: usize) -> bool {
+    (0..count).all(|_| wire.step())
+}
+
+#[test]
+fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
+    for (what, _) in settings() {
+        let mut killed = 0;
+        for at in 0..400 {
+            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
+            let mut wire = Wire::new(setting);
+            if !steps(&mut wire, at) {
+                break;
+            }
+            let has_key = wire.pair.buyer.terms().is_some();
+            if !has_key || wire.pair.s.closed.is_some() {
+                continue;
+            }
+            println!("{what}: killed after step {at}");
+            wire.restart(true).unwrap();
+            wire.finish();
+            is_whole(&wire, 10);
+            killed += 1;
+        }
+        assert!(killed > 20, "{what}: {killed}");
+    }
+}
+
+/// Killed at one step and killed again some steps later, and the line breaks for one side between.
+#[test]
+fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
+    for (what, _) in settings() {
+        for at in (0..200).step_by(7) {
+            for then in [1, 5, 14] {
+                let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
+                let mut wire = Wire::new(setting);
+                if !steps(&mut wire, at) || wire.pair.buyer.terms().is_none() {
+                    continue;
+                }
+                println!("{what}: killed after step {at} and each {then} steps after that");
+                for _ in 0..4 {
+                    if wire.pair.s.closed.is_none() {
+                        wire.restart(true).unwrap();
+                    }
+                    steps(&mut wire, then);
+                }
+                wire.finish();
+                is_whole(&wire, 10);
+            }
+        }
+    }
+}
