@@ -198,6 +198,10 @@ impl World {
                 self.later(peer, Input::Offer(offer));
             }
             Output::Resume { session } => self.resume(peer, session),
+            Output::Rewind { skip } => {
+                let one = self.peers.get_mut(&peer);
+                one.into_iter().for_each(|one| one.given = skip);
+            }
             Output::Redial => {
                 self.drop_line(peer);
                 let wait_ms = 50 + self.dice.below(1_000);

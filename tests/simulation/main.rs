@@ -2,7 +2,7 @@
 //! ledgers, in virtual time.
 //!
 //! Real are both cores, the journal (on a disk in memory), the outbox with its planner and tables, what
-//! ends interrupted sessions, and the audit. Modelled are what carries the cores (`carry.rs`, in the
+//! ends interrupted sessions or builds a seller's again, and the audit. Modelled are what carries the cores (`carry.rs`, in the
 //! order in which the program's actors do it), sockets (`lines.rs`), how a buyer finds a channel
 //! (`funding.rs`: none is topped up) and the ledgers (`chain.rs`: they lose requests and answers, take
 //! transactions late and twice, forget their pools and take blocks back). Nothing watches channels.
@@ -45,6 +45,7 @@ mod node;
 mod outboxes;
 mod peer;
 mod plant;
+mod rebuilding;
 mod setup;
 mod teller;
 mod witness;

@@ -9,7 +9,7 @@ use crate::plant::{Plant, Rule, Wrong};
 use crate::setup::{Errand, START_MS, Setup, asset, key, ledger_id};
 use crate::teller::Shared;
 use crate::witness::Witness;
-use sdpp::actors::interrupted;
+use sdpp::actors::{interrupted, restarting};
 use sdpp::journal::Write;
 use sdpp::session::{Buyer, BuyerRandomness, Input, Offer, Seller, SellerRandomness, Wish};
 use sdpp::terms::Role;
@@ -339,15 +339,17 @@ impl World {
         self.after(after_ms, Event::Start { node });
     }
 
-    /// A node comes back: what a kill left open is ended as the program ends it. Where sessions outlive
-    /// their process, this is the place at which their cores are built again.
+    /// A node comes back: what a seller's sessions whose buyers may come back are built again, and what
+    /// else a kill left open is ended, as the program does both.
     fn start(&mut self, node: usize) {
         self.nodes[node].start();
         if self.plant != Plant::LeaveInterrupted {
             let (reader, ledgers) = (self.nodes[node].reader(), self.nodes[node].ledgers());
-            let ends: Vec<Write> = interrupted::ends(&reader, &ledgers).unwrap();
+            let kept = if node == 0 { restarting::kept(&reader).unwrap() } else { Vec::new() };
+            let ends: Vec<Write> = interrupted::ends(&reader, &ledgers, &kept).unwrap();
             drop(reader);
             self.commit(node, ends);
+            kept.into_iter().for_each(|session| self.rebuild(session));
         }
         for ledger in 0..self.chains.len() {
             self.wake(node, ledger, 10);
