@@ -346,7 +346,8 @@ impl World {
         if self.plant != Plant::LeaveInterrupted {
             let (reader, ledgers) = (self.nodes[node].reader(), self.nodes[node].ledgers());
             let kept = if node == 0 { restarting::kept(&reader).unwrap() } else { Vec::new() };
-            let ends: Vec<Write> = interrupted::ends(&reader, &ledgers, &kept).unwrap();
+            let ends: Vec<Write> =
+                interrupted::ends(&reader, &ledgers, |id| kept.contains(id)).unwrap();
             drop(reader);
             self.commit(node, ends);
             kept.into_iter().for_each(|session| self.rebuild(session));
