@@ -162,9 +162,19 @@ impl<S: Side> SessionActor<S> {
         SessionActor { wire: Some(wire), spare, silence_max, ..actor }.start()
     }
 
-    /// Starts a session that has no connection, and waits for one.
-    pub fn start_without(core: S::Core, side: S, journal: Addr<JournalActor>) -> Addr<Self> {
-        SessionActor::new(core, side, journal).start()
+    /// Starts a session that has no connection, and waits for one; before anything else it takes what
+    /// is its own.
+    pub fn start_without(
+        core: S::Core,
+        side: S,
+        journal: Addr<JournalActor>,
+        take: fn(&mut Self, &mut Ctx<S>),
+    ) -> Addr<Self> {
+        SessionActor::create(|ctx| {
+            let mut actor = SessionActor::new(core, side, journal);
+            take(&mut actor, ctx);
+            actor
+        })
     }
 
     fn new(core: S::Core, side: S, journal: Addr<JournalActor>) -> Self {

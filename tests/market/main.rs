@@ -61,6 +61,7 @@ mod reclaim;
 mod redeeming;
 #[cfg(feature = "ethereum")]
 mod reorg;
+mod restarts;
 mod restoring;
 #[cfg(feature = "ethereum")]
 mod settling;

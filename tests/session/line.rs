@@ -2,7 +2,7 @@
 
 use crate::pair::*;
 use sdpp::record::{End, Record};
-use sdpp::session::{Input, NotResumed, Output, Restart, Seller, SellerRandomness};
+use sdpp::session::{Claim, Input, NotResumed, Output, Restart, Seller, SellerRandomness};
 use sdpp_ledger::{Digest, Key, keccak};
 use zeroize::Zeroizing;
 
@@ -29,6 +29,8 @@ pub struct Wire {
     pub lines: u64,
     seen: usize,
     restarts: u64,
+    /// The source can be read again.
+    rereads: bool,
     /// The seller alone has heard that the line is gone.
     unnoticed: bool,
 }
@@ -55,6 +57,7 @@ impl Wire {
             lines: 1,
             seen: 0,
             restarts: 0,
+            rereads: true,
             unnoticed: false,
         }
     }
@@ -87,21 +90,38 @@ impl Wire {
     /// The seller is killed, and started again from what it had put out: with a source that can be read
     /// again, or not. Whether the session goes on.
     pub fn restart(&mut self, rereads: bool) -> Result<(), String> {
-        self.restarts += 1;
+        self.rereads = rereads;
+        let rebuilt = self.rebuilt()?;
         let pair = &mut self.pair;
-        let restart = Restart {
-            rereads,
-            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
-            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
-            standing: None,
-        };
-        let rebuilt = Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)?;
         pair.seller = rebuilt;
         pair.b.wire.clear();
         pair.tell_outcomes();
         self.hang_up(Role::Buyer);
         self.pair.b.wire.clear();
         Ok(())
+    }
+
+    /// The session as the seller's records have it.
+    fn rebuilt(&mut self) -> Result<Seller, String> {
+        self.restarts += 1;
+        let restart = Restart {
+            rereads: self.rereads,
+            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
+            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
+            standing: None,
+        };
+        let pair = &self.pair;
+        Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)
+    }
+
+    /// What is kept in memory no more is in the journal, and the source has the items.
+    fn resume_anew(&mut self, claim: &Claim) -> Option<()> {
+        while self.pair.drain_outputs(Role::Seller) {}
+        let mut rebuilt = self.rebuilt().ok()?;
+        rebuilt.resume(claim, self.pair.now_ms).ok()?;
+        self.pair.seller = rebuilt;
+        self.pair.tell_outcomes();
+        Some(())
     }
 
     /// One thing that can happen next, if any.
@@ -160,12 +180,15 @@ impl Wire {
         let claim = door.claim().unwrap().clone();
         if self.pair.s.closed.is_some() {
             door.handle(parted(&self.pair), now_ms);
-        } else if let Err(refused) = self.pair.seller.resume(&claim, now_ms) {
-            door.handle(Input::NotResumed(refused), now_ms);
         } else {
-            // The old line hears no more of us.
-            self.pair.s.wire.clear();
-            return;
+            let resumed = self.pair.seller.resume(&claim, now_ms);
+            let refused = resumed.err().filter(|_| self.resume_anew(&claim).is_none());
+            let Some(refused) = refused else {
+                // The old line hears no more of us.
+                self.pair.s.wire.clear();
+                return;
+            };
+            door.handle(Input::NotResumed(refused), now_ms);
         }
         self.door = Some(door);
     }
