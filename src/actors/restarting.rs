@@ -132,7 +132,8 @@ async fn start(core: Seller, shop: &Shop, node: &Kept<Node>, arbiter: &ArbiterHa
         let max = core.item_bytes_max();
         let side = shop.side(id, its_node, from, max);
         let silence_max = SilenceMax { first: None, idle: shop.idle };
-        let session = SessionActor::start_without(core, side, shop.journal.clone(), silence_max);
+        let journal = shop.journal.clone();
+        let session = SessionActor::start_without(core, side, journal, silence_max, hold);
         shop.tell_health(&session);
         // Whoever waits for it is there as long as this thread.
         let _ = sender.send(session);
@@ -144,7 +145,7 @@ async fn start(core: Seller, shop: &Shop, node: &Kept<Node>, arbiter: &ArbiterHa
     }
 }
 
-/// Has a session that was built anew take what is its own: its channels, its credit, its place.
+/// Has a session that was built anew take its place, and hear what it missed.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct TakeUp;
@@ -157,7 +158,6 @@ impl Handler<TakeUp> for SessionActor<Selling> {
             return Box::pin(async {}.into_actor(self));
         };
         tracing::info!(%session, "a session goes on from the journal, and waits for its buyer");
-        hold(self, ctx);
         selling::tell(self);
         self.begin(session, ctx);
         // What happens from here on is told; what had happened before is read.
@@ -166,7 +166,8 @@ impl Handler<TakeUp> for SessionActor<Selling> {
     }
 }
 
-/// Its channels serve no other session, and what its buyer may have out is out.
+/// Its channels serve no other session, and what its buyer may have out is out. Before anything looks
+/// at a channel: who looks at one that is not its own asks whoever has it to give way.
 fn hold(actor: &mut SessionActor<Selling>, ctx: &mut Ctx<Selling>) {
     let (channels, unsecured) = (actor.core.channels(), actor.core.unsecured());
     let Some((buyer, side)) = actor.core.buyer().zip(actor.side.as_mut()) else { return };

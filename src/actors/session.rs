@@ -187,14 +187,20 @@ impl<S: Side> SessionActor<S> {
         SessionActor { wire: Some(wire), spare, ..actor }.start()
     }
 
-    /// Starts a session that has no connection, and waits for one.
+    /// Starts a session that has no connection, and waits for one; before anything else it takes what
+    /// is its own.
     pub fn start_without(
         core: S::Core,
         side: S,
         journal: Addr<JournalActor>,
         silence_max: SilenceMax,
+        take: fn(&mut Self, &mut Ctx<S>),
     ) -> Addr<Self> {
-        SessionActor::new(core, side, journal, silence_max).start()
+        SessionActor::create(|ctx| {
+            let mut actor = SessionActor::new(core, side, journal, silence_max);
+            take(&mut actor, ctx);
+            actor
+        })
     }
 
     fn new(core: S::Core, side: S, journal: Addr<JournalActor>, silence_max: SilenceMax) -> Self {

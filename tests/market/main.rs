@@ -64,6 +64,7 @@ mod redeeming;
 mod relay;
 #[cfg(feature = "ethereum")]
 mod reorg;
+mod restarts;
 mod restoring;
 #[cfg(feature = "ethereum")]
 mod settling;

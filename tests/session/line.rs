@@ -2,7 +2,7 @@
 
 use crate::pair::*;
 use sdpp::record::{End, Record};
-use sdpp::session::{Buyer, Input, NotResumed, Output, Restart, Seller, SellerRandomness};
+use sdpp::session::{Buyer, Claim, Input, NotResumed, Output, Restart, Seller, SellerRandomness};
 use sdpp_ledger::{Digest, Key, keccak};
 use zeroize::Zeroizing;
 
@@ -29,6 +29,8 @@ pub struct Wire {
     pub lines: u64,
     seen: usize,
     restarts: u64,
+    /// The source can be read again.
+    rereads: bool,
     /// The seller alone has heard that the line is gone.
     unnoticed: bool,
     /// The buyer alone has.
@@ -49,9 +51,18 @@ impl Wire {
     pub fn new(setting: Setting) -> Wire {
         let pair = resumable(setting).start();
         let (door, hellos) = (None, Vec::new());
-        let (wants_line, unnoticed, deaf) = (false, false, false);
-        let (lines, seen, restarts) = (1, 0, 0);
-        Wire { pair, door, hellos, wants_line, lines, seen, restarts, unnoticed, deaf }
+        Wire {
+            pair,
+            door,
+            hellos,
+            wants_line: false,
+            lines: 1,
+            seen: 0,
+            restarts: 0,
+            rereads: true,
+            unnoticed: false,
+            deaf: false,
+        }
     }
 
     /// Both sides hear that the line is gone; what was under way on it is lost.
@@ -82,15 +93,9 @@ impl Wire {
     /// The seller is killed, and started again from what it had put out: with a source that can be read
     /// again, or not. Whether the session goes on.
     pub fn restart(&mut self, rereads: bool) -> Result<(), String> {
-        self.restarts += 1;
+        self.rereads = rereads;
+        let rebuilt = self.rebuilt()?;
         let pair = &mut self.pair;
-        let restart = Restart {
-            rereads,
-            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
-            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
-            standing: None,
-        };
-        let rebuilt = Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)?;
         pair.seller = rebuilt;
         pair.b.wire.clear();
         pair.tell_outcomes();
@@ -117,6 +122,29 @@ impl Wire {
     /// What was wanted before may have been forgotten.
     pub fn forget_seen(&mut self) {
         self.seen = self.seen.min(self.pair.b.log.len());
+    }
+
+    /// The session as the seller's records have it.
+    fn rebuilt(&mut self) -> Result<Seller, String> {
+        self.restarts += 1;
+        let restart = Restart {
+            rereads: self.rereads,
+            session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
+            domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
+            standing: None,
+        };
+        let pair = &self.pair;
+        Seller::rebuilt(&pair.offer, &pair.s.records, restart, pair.now_ms)
+    }
+
+    /// What is kept in memory no more is in the journal, and the source has the items.
+    fn resume_anew(&mut self, claim: &Claim) -> Option<()> {
+        while self.pair.drain_outputs(Role::Seller) {}
+        let mut rebuilt = self.rebuilt().ok()?;
+        rebuilt.resume(claim, self.pair.now_ms).ok()?;
+        self.pair.seller = rebuilt;
+        self.pair.tell_outcomes();
+        Some(())
     }
 
     /// One thing that can happen next, if any.
@@ -175,13 +203,16 @@ impl Wire {
         let claim = door.claim().unwrap().clone();
         if self.pair.s.closed.is_some() {
             door.handle(parted(&self.pair), now_ms);
-        } else if let Err(refused) = self.pair.seller.resume(&claim, now_ms) {
-            door.handle(Input::NotResumed(refused), now_ms);
         } else {
-            // The old line hears no more of us.
-            self.pair.s.wire.clear();
-            self.deaf = false;
-            return;
+            let resumed = self.pair.seller.resume(&claim, now_ms);
+            let refused = resumed.err().filter(|_| self.resume_anew(&claim).is_none());
+            let Some(refused) = refused else {
+                // The old line hears no more of us.
+                self.pair.s.wire.clear();
+                self.deaf = false;
+                return;
+            };
+            door.handle(Input::NotResumed(refused), now_ms);
         }
         self.door = Some(door);
     }

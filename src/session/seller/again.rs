@@ -156,12 +156,12 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<u64, Fault> {
         let refused = |why: &str| Err(Fault::theirs(Code::OrderRefused, why));
-        let (fixed, Resume { received, acked, heard, .. }) = (self.windows.items(), *resume);
+        let (fixed, Resume { received, heard, .. }) = (self.windows.items(), *resume);
         let Some(again) = self.again.as_mut().filter(|again| again.stage == Stage::Away) else {
             return refused("this session ends with its connection");
         };
         let lacks = received < fixed && !(again.rereads && again.has_after(received));
-        if received > again.may_seq.max(fixed) || acked > received || lacks {
+        if received > again.may_seq.max(fixed) || lacks {
             return refused("the buyer has what did not leave, or lacks what is not kept");
         }
         let line = out.line.as_mut().filter(|line| line.epoch + 1 < EPOCHS_MAX);
@@ -183,8 +183,10 @@ impl Stream {
 
     /// The buyer is back: what it may lack is read again, and said once it is.
     pub(super) fn begin_again(&mut self, out: &mut Outputs) {
-        if let Some(Stage::Reading { next, .. }) = self.again.as_ref().map(|again| again.stage) {
-            out.push(Output::Rewind { skip: next - 1 });
+        let Some(again) = &self.again else { return };
+        if let Stage::Reading { next, .. } = again.stage {
+            // A live source goes on with what it has now.
+            out.push(Output::Rewind { skip: if again.rereads { next - 1 } else { 0 } });
             self.see_to_again(out);
         }
     }

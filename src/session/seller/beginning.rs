@@ -79,6 +79,7 @@ impl Stream {
             unwell: BTreeSet::new(),
             former: VecDeque::new(),
             again: None,
+            forgot_keys: false,
             offer,
             terms,
             keys,

@@ -150,7 +150,7 @@ impl Replay {
         let keys = Keys::first(&restart.session_key, terms.session);
         let again = Some(Box::new(Again::new(terms.session.0, restart.rereads)));
         let mut stream = Stream::new(offer, terms, keys, None, restart.standing);
-        (stream.again, stream.rule) = (again, None);
+        (stream.again, stream.rule, stream.forgot_keys) = (again, None, true);
         let mut replay = Replay {
             stream,
             out,
@@ -367,6 +367,11 @@ impl Replay {
         // A window's last item leaves with its invoice, which is on record before.
         let open_to = stream.agreed().window_end(fixed + 1).saturating_sub(1);
         let may_seq = if is_last { fixed } else { open_to.min(self.reserved_seq) };
+        if may_seq > fixed && !self.restart.rereads {
+            return Err(
+                "its source is live, and items may have left that it cannot give again".into()
+            );
+        }
         stream.again.iter_mut().for_each(|again| {
             (again.may_seq, again.known) = (may_seq.max(fixed), known);
         });

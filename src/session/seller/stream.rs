@@ -29,6 +29,8 @@ pub(super) struct Stream {
     pub(super) keys: Keys,
     /// The keys of earlier epochs, the oldest first: what was sealed once stays as it was.
     pub(super) former: VecDeque<Keys>,
+    /// The keys of epochs before this process was started are gone.
+    pub(super) forgot_keys: bool,
     pub(super) windows: Windows,
     pub(super) acks: Acks,
     /// What each leg owes.
