@@ -130,7 +130,10 @@ impl Story {
                 _ => {
                     tries += 1;
                     assert!(tries <= TRIES, "{}: {}", self.doom, gone.said);
-                    self.put_items_aside();
+                    if !gone.was_killed() {
+                        println!("{}: {}", self.doom, gone.said.trim());
+                        self.put_items_aside();
+                    }
                     self.buy();
                 }
             }

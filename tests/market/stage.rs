@@ -79,6 +79,19 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Ends all that still runs: what each had said, for whoever has to find out what went wrong.
+    pub fn last_words(&mut self) -> String {
+        self.programs.values().for_each(|running| running.signal("KILL"));
+        let mut all = String::new();
+        while !self.programs.is_empty() {
+            let Some(gone) = self.next_gone(Duration::from_secs(5)) else { break };
+            all += &format!("\nthe {} had said: {}", gone.side, gone.said);
+        }
+        all
+    }
+}
+
 /// A seller's command, as its config in this place says.
 pub fn seller(place: &Place) -> Command {
     let mut sell = sdpp();
