@@ -105,13 +105,6 @@ impl Busy {
         is_selling && self.stop(channel, reason)
     }
 
-    /// Whether the session that a channel serves is the one that would give way through this.
-    pub fn is_taken_by(&self, channel: &ChannelId, session: &Recipient<GiveWay>) -> bool {
-        let held = self.held();
-        let serving = held.get(channel).and_then(|held| held.serving.as_ref());
-        serving.is_some_and(|serving| serving.give_way.as_ref() == Some(session))
-    }
-
     /// Asks the session on a channel to end if it has no connection, for another of the same buyer.
     pub fn give_way(&self, channel: &ChannelId) {
         let held = self.held();

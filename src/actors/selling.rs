@@ -12,7 +12,7 @@ use crate::actors::keeper::Kept;
 use crate::actors::node::{Asked, Gone, Leave, Node};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::{self, LastWords};
-use crate::actors::session::{Core, Ctx, Ended, GiveWay, SessionActor, Side};
+use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
 use crate::actors::{Ledgers, interrupted, now_ms};
@@ -395,12 +395,12 @@ fn look(
         give_way: Some(ctx.address().recipient()),
         role: Role::Seller,
     };
-    let (busy, of, us) = (side.busy.clone(), signer.clone(), ctx.address().recipient());
+    let (busy, of) = (side.busy.clone(), signer.clone());
     let asked = async move {
         let shown = ask_for(ledger.as_ref(), &channel).await?;
         let is_signers = shown.channel.as_ref().is_some_and(|channel| channel.signer == of);
         if is_signers && !holds {
-            wait_for(&busy, &channel, &us).await;
+            wait_for(&busy, &channel).await;
         }
         Ok::<_, LedgerError>(shown)
     };
@@ -419,10 +419,10 @@ fn look(
 }
 
 /// A session without a connection gives its channel back to the same buyer's next, and its end takes a
-/// moment. One that was built anew takes its channel while it looks at it, and gives way to nobody then.
-async fn wait_for(busy: &Busy, channel: &ChannelId, us: &Recipient<GiveWay>) {
+/// moment.
+async fn wait_for(busy: &Busy, channel: &ChannelId) {
     for _ in 0..GIVE_WAY_LOOKS {
-        if !busy.is_taken(channel) || busy.is_taken_by(channel, us) {
+        if !busy.is_taken(channel) {
             return;
         }
         busy.give_way(channel);
