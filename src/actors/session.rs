@@ -5,6 +5,7 @@
 //! overtakes it. Mailbox: actix's default of 16, which only the journal, the node and
 //! the ledgers' actors write to.
 
+mod connection;
 mod silence;
 mod written;
 
@@ -24,17 +25,9 @@ use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::ChannelId;
 use silence::Silence;
-use std::io;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio_util::bytes::Bytes;
-use tokio_util::io::ReaderStream;
 use written::{all_written, claim_in};
-
-/// How much is read at once, in bytes.
-const READ_BYTES: usize = 64 * 1024;
 
 /// The most bytes that wait for a peer that does not read.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
@@ -226,52 +219,6 @@ impl<S: Side> SessionActor<S> {
         self.drive(ctx);
     }
 
-    /// From here on this connection carries the session, and no other.
-    pub fn take_line(&mut self, wire: Wire, ctx: &mut Ctx<S>) {
-        self.drop_line(ctx);
-        match wire {
-            Wire::Plain(stream) => self.carry(stream.into_split(), OwnedWriteHalf::forget, ctx),
-            Wire::Tls(stream) => self.carry(tokio::io::split(*stream), drop, ctx),
-        }
-        self.watch_silence(ctx);
-    }
-
-    fn carry<R, W>(&mut self, (reader, writer): (R, W), leave: fn(W), ctx: &mut Ctx<S>)
-    where
-        R: AsyncRead + 'static,
-        W: AsyncWrite + Unpin + 'static,
-    {
-        self.reading = Some(ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES)));
-        self.writer = Writer::start(writer, leave);
-    }
-
-    /// The session has no connection any more: what still comes over it is nobody's.
-    pub fn drop_line(&mut self, ctx: &mut Ctx<S>) {
-        self.stop_reading(ctx);
-        std::mem::replace(&mut self.writer, Writer::idle()).abort();
-    }
-
-    /// The connection is about to be another session's, which gets this handle of it: nothing is read
-    /// from it here any more.
-    pub fn hand_over(&mut self, ctx: &mut Ctx<S>) -> Option<std::net::TcpStream> {
-        self.stop_reading(ctx);
-        self.spare.take()
-    }
-
-    /// The connection is another session's: this actor ends without a word, and leaves it open.
-    pub fn release(&mut self, ctx: &mut Ctx<S>) -> Option<S> {
-        self.writer.leave_open();
-        ctx.stop();
-        self.side.take()
-    }
-
-    fn stop_reading(&mut self, ctx: &mut Ctx<S>) {
-        self.leave_silence(ctx);
-        if let Some(reading) = self.reading.take() {
-            ctx.cancel_future(reading);
-        }
-    }
-
     /// Says something to the core that it answers at once, and does what it then wants.
     pub fn consult<T>(&mut self, say: impl FnOnce(&mut S::Core) -> T, ctx: &mut Ctx<S>) -> T {
         let answer = say(&mut self.core);
@@ -446,22 +393,6 @@ impl<S: Side> Actor for SessionActor<S> {
         if let Some(session) = self.session {
             self.journal.do_send(Listen { session, recipient: None });
         }
-    }
-}
-
-impl<S: Side> StreamHandler<io::Result<Bytes>> for SessionActor<S> {
-    fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Ctx<S>) {
-        match read {
-            Ok(bytes) => {
-                self.heard(&bytes, ctx);
-                self.tell(Input::Read(&bytes), ctx);
-            }
-            Err(_) => self.tell(Input::Hangup, ctx),
-        }
-    }
-
-    fn finished(&mut self, ctx: &mut Ctx<S>) {
-        self.tell(Input::Hangup, ctx);
     }
 }
 

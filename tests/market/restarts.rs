@@ -57,3 +57,8 @@ fn a_seller_that_is_killed_in_mid_stream_goes_on_by_escrow_under_macs() {
         ..Setting::default()
     });
 }
+
+#[test]
+fn a_seller_that_is_killed_in_mid_stream_goes_on_by_transfer() {
+    a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting::default());
+}
