@@ -64,9 +64,10 @@ pub struct Delivering {
 }
 
 impl Delivering {
-    /// From a seller to a file, or to whoever reads.
+    /// From a seller to a file, or to whoever reads. What a file has from before may not be on the disk.
     pub fn new(address: &str, file: Option<String>) -> Self {
-        Delivering { address: address.to_owned(), file, unkept: false, unsynced: false }
+        let unsynced = file.is_some();
+        Delivering { address: address.to_owned(), file, unkept: false, unsynced }
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> R
         actor.side.as_mut().is_some_and(|side| std::mem::take(&mut side.dialing.has_line));
     if has_line {
         let encryption = random_key().map_err(|error| error.to_string())?;
+        actor.expect_word(CONNECT_WITHIN, ctx);
         actor.core.handle(Input::Connected { encryption }, now_ms());
         return Ok(());
     }

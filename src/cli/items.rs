@@ -6,7 +6,7 @@ use crate::actors::buying::Event;
 use crate::session::{Paying, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sdpp_ledger::Amount;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -24,21 +24,33 @@ pub(super) struct Items {
 }
 
 impl Items {
-    /// A new file, or standard output.
+    /// A new file, an empty one, or standard output.
     pub(super) fn open(path: Option<&Path>) -> Outcome<Items> {
         let Some(path) = path else {
             let to: Box<dyn Write + Send> = Box::new(BufWriter::new(io::stdout()));
             return Ok(Items { to, file: None, empty: None, failed: None, money: None });
         };
-        // What is there was paid for: it is never written over.
-        let made = File::create_new(path).and_then(|file| sync_folder_of(path).map(|()| file));
-        let mut items = Items::go_on(made.map_err(Failure::io("make the new file", path))?, path)?;
-        items.empty = Some(path.to_owned());
+        let (file, is_new) = match File::create_new(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (left_empty(path)?, false)
+            }
+            made => (made.map_err(Failure::io("make the new file", path))?, true),
+        };
+        sync_folder_of(path).map_err(Failure::io("make the new file", path))?;
+        let mut items = Items::go_on(file, path)?;
+        items.empty = is_new.then(|| path.to_owned());
         Ok(items)
     }
 
-    /// A file that items are in: the next one is written where it stands.
+    /// A file that items are in: the next one is written where it stands. Nobody else writes there.
     pub(super) fn go_on(file: File, path: &Path) -> Outcome<Items> {
+        file.try_lock().map_err(|error| {
+            let file = path.display();
+            Failure::new(
+                Exit::Failed,
+                format!("cannot write to {file}: another command does: {error}"),
+            )
+        })?;
         let beneath = file.try_clone().map_err(Failure::io("write to", path))?;
         let to: Box<dyn Write + Send> = Box::new(BufWriter::new(file));
         Ok(Items { to, file: Some(beneath), empty: None, failed: None, money: None })
@@ -122,6 +134,20 @@ impl Items {
             self.failed = write(&mut *self.to).err().map(Failure::output);
         }
     }
+}
+
+/// A file that is there already: a kill before the first item leaves an empty one, which is in nobody's
+/// way. What is in any other was paid for, and is never written over.
+fn left_empty(path: &Path) -> Outcome<File> {
+    let failed = Failure::io("write to", path);
+    let found = std::fs::symlink_metadata(path).map_err(failed)?;
+    if !found.is_file() || found.len() > 0 {
+        let file = path.display();
+        let why =
+            format!("{file} is there already, and nothing is written over: name another file");
+        return Err(Failure::new(Exit::Failed, why));
+    }
+    OpenOptions::new().append(true).open(path).map_err(Failure::io("write to", path))
 }
 
 /// A file's name is on the disk once its folder is.

@@ -108,7 +108,8 @@ impl Story {
     /// What was bought is paid for, and never written over: another order has another file.
     fn put_items_aside(&mut self) {
         let items = self.place.items("buyer");
-        if items.exists() {
+        // An empty one is in nobody's way.
+        if items.metadata().is_ok_and(|file| file.len() > 0) {
             self.aside += 1;
             std::fs::rename(items, self.place.path(&format!("aside.{}", self.aside))).unwrap();
         }

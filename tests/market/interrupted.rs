@@ -131,3 +131,18 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     assert_done(&again.output().unwrap());
     is_whole(&place.items("ann"));
 }
+
+#[test]
+fn an_empty_file_is_in_nobodys_way_and_nothing_else_is_written_over() {
+    let mut place = Place::open(Setting::default());
+    place.buyer("ann", 1_000_000);
+    let items = place.items("ann");
+    std::fs::write(&items, "what was paid for\n").unwrap();
+    let (exit, said) = told(&mut place.buy("ann", "co2", "20"));
+    assert!(exit == 1 && said.contains("is there already, and nothing is written over"), "{said}");
+    assert_eq!(std::fs::read_to_string(&items).unwrap(), "what was paid for\n");
+    std::fs::write(&items, "").unwrap();
+    assert_done(&place.buy("ann", "co2", "20").output().unwrap());
+    assert_eq!(std::fs::read_to_string(&items).unwrap().lines().count(), 20);
+    place.close();
+}

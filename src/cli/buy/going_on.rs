@@ -69,34 +69,37 @@ pub(super) async fn go_on(
     ask: &Buy,
     config: &Config,
     wish: Wish,
-    Waits { session: waiting, holds }: Waits,
+    Waits { session: waiting, holds }: &mut Waits,
     running: &Running,
 ) -> Outcome<(Session, Items)> {
     let session = waiting.session;
     let all = entries(&running.reader, &session)?.into_iter();
     let records: Vec<_> = all.map(|entry| (entry.at_ms, entry.record)).collect();
     let invoiced = Buyer::invoiced_by(records.iter().map(|(_, record)| record));
-    let Kept { behind, to } = match ask.output.as_deref() {
+    let path = ask.output.as_deref();
+    let mut kept = match path {
         Some(path) => read_back(path, session, &records)?,
-        None => Kept { behind: Vec::new(), to: Items::open(None)? },
+        None => Kept::nothing(),
     };
+    let behind = std::mem::take(&mut kept.behind);
     let items = invoiced + behind.len() as u64;
     note(format_args!("session {session} was interrupted, and goes on after item {items}"));
     let owes = owed(&records);
-    let channels = channels(&waiting, running).await?;
-    let left = Left { records, items: behind, keeps_all: ask.output.is_some(), channels };
+    let channels = channels(waiting, running).await?;
+    let left = Left { records, items: behind, keeps_all: kept.all, channels };
     let policy = session_policy(config, running)?;
     let patience = Duration::from_millis(policy.patience_ms);
     let nobodys = random_digest().map_err(unsafe_system)?;
     let core = Buyer::rebuilt(running.key.clone(), wish, policy, nobodys, &left, now_ms());
-    let core = core.map_err(|why| stuck(&waiting, &why))?;
+    let core = core.map_err(|why| stuck(waiting, &why))?;
     // Where nobody answers nothing is ended, and the command may be typed again.
     let wire = dial(&ask.address, &believing(config, &ask.address), patience).await?;
-    let delivering = Delivering::new(&ask.address, named(ask.output.as_deref()));
+    let to = kept.open(path)?;
+    let delivering = Delivering::new(&ask.address, named(path));
     let dialing = Dialing::on_line_to(&ask.address);
     let mut begun = carry((wire, core), dialing, delivering, (running, config, patience));
-    drop(holds);
-    begun.holds = hold(running, &waiting, &begun)?;
+    holds.clear();
+    begun.holds = hold(running, waiting, &begun)?;
     begun.actor.do_send(GoOn { session, owes });
     Ok((begun, to))
 }
@@ -108,7 +111,10 @@ pub(super) fn tell(ask: &Buy, ended: &Ended) {
     }
     let items = ended.progress.items;
     let rest = match ask.quantity.0 {
-        Some(quantity) => quantity.saturating_sub(items).to_string(),
+        Some(quantity) if quantity <= items => {
+            return note(format_args!("the session is over, and all of its {items} items came"));
+        }
+        Some(quantity) => (quantity - items).to_string(),
         None => "all".to_owned(),
     };
     let Buy { address, topic, config, .. } = ask;

@@ -15,8 +15,28 @@ use std::path::Path;
 pub(super) struct Kept {
     /// The items behind the last accepted invoice.
     pub(super) behind: Vec<Vec<u8>>,
-    /// Where the next goes.
-    pub(super) to: Items,
+    /// All that was acknowledged is there, or was invoiced.
+    pub(super) all: bool,
+    /// The file, where there is one, and how long it is up to its last whole line, in bytes.
+    file: Option<(File, u64)>,
+}
+
+impl Kept {
+    /// Of a session whose items went to nobody who keeps them.
+    pub(super) fn nothing() -> Kept {
+        Kept { behind: Vec::new(), all: false, file: None }
+    }
+
+    /// Where the next item goes. A last line that is not whole is cut off: only now is it known that the
+    /// session goes on.
+    pub(super) fn open(self, path: Option<&Path>) -> Outcome<Items> {
+        let (Some((mut file, bytes)), Some(path)) = (self.file, path) else {
+            return Items::open(path);
+        };
+        let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes)));
+        cut.map_err(Failure::io("go on with", path))?;
+        Items::go_on(file, path)
+    }
 }
 
 /// What a session's invoices say of its items.
@@ -27,7 +47,7 @@ struct Invoiced<'a> {
     ends: Vec<(u64, Digest)>,
 }
 
-/// Reads the file back, and cuts off a last line that is not whole.
+/// Reads the file back. Nothing is changed.
 ///
 /// # Errors
 /// What the file lacks, and what to do.
@@ -48,14 +68,12 @@ pub(super) fn read_back(
     let invoiced = Invoiced { session, secret, ends: ends.collect() };
     if invoiced.ends.is_empty() && !path.exists() {
         // Killed before the first item, and somebody has cleared away.
-        return Ok(Kept { behind: Vec::new(), to: Items::open(Some(path))? });
+        return Ok(Kept::nothing());
     }
     let options = OpenOptions::new().read(true).write(true).open(path);
-    let mut file = options.map_err(|error| invoiced.lost(path, &error.to_string()))?;
+    let file = options.map_err(|error| invoiced.lost(path, &error.to_string()))?;
     let (behind, bytes) = read(&file, &invoiced, path)?;
-    let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes)));
-    cut.map_err(Failure::io("go on with", path))?;
-    Ok(Kept { behind, to: Items::go_on(file, path)? })
+    Ok(Kept { behind, all: true, file: Some((file, bytes)) })
 }
 
 /// The items behind the last invoice, and where the last whole line ends, in bytes.

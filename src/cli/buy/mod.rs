@@ -141,14 +141,14 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let mut running = Running::start(&config, key, &opened)?;
-    let left = going_on::left(&ask, &mut running).await?;
+    let mut left = going_on::left(&ask, &mut running).await?;
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);
     let policy = running.reclaim_policy(&config, buyer);
     let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
     let is_left = left.is_some();
-    let begun = begin(&ask, &config, spending, seller, (&running, left)).await;
+    let begun = begin(&ask, &config, spending, seller, (&running, left.as_mut())).await;
     let (session, items) = match begun {
         Ok(begun) => begun,
         Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
@@ -227,7 +227,7 @@ async fn begin(
     config: &Config,
     spending: Vec<&Spending>,
     seller: Option<PublicKey>,
-    (running, left): (&Running, Option<Waits>),
+    (running, left): (&Running, Option<&mut Waits>),
 ) -> Outcome<(Session, Items)> {
     let but = left.as_ref().map(|left| left.session.session);
     let answer = |query: &_| Ok(running.reader.answer(query)?);
