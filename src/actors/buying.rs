@@ -247,7 +247,7 @@ impl Side for Buying {
                 let _ = sender.send(event).await;
             }
         };
-        ctx.wait(handed.into_actor(actor));
+        ctx.wait(handed.into_actor(actor).map(|(), actor, ctx| actor.drive(ctx)));
     }
 
     fn ended(self, ended: Ended) {

@@ -7,6 +7,8 @@
 
 mod connection;
 mod silence;
+#[cfg(test)]
+mod tests;
 mod written;
 
 pub use silence::SilenceMax;
@@ -247,6 +249,11 @@ impl<S: Side> SessionActor<S> {
 
     /// Does what the core wants, in order. Records that follow one another share a commit.
     pub fn drive(&mut self, ctx: &mut Ctx<S>) {
+        // Something is waited for, and drives on when it has happened. What was read is told to us all the
+        // same where a message of the mailbox began the wait: actix polls one item more before it waits.
+        if ctx.waiting() {
+            return;
+        }
         let mut records = Vec::new();
         while let Some(output) = self.held.take().or_else(|| self.core.poll()) {
             let waits = self.side.as_ref().is_some_and(|side| side.waits(&output));

@@ -374,9 +374,10 @@ impl Seller {
             (State::Anchoring(_, _, ending), Event::Other(Input::Stop(reason))) => {
                 ending.get_or_insert(Ending::new(reason, now_ms));
             }
-            (State::Anchoring(_, pending, _), Event::Other(Input::Signed { reference, tx }))
-                if pending.reference == reference =>
-            {
+            (
+                State::Anchoring(_, pending, _),
+                Event::Other(Input::Signed { reference, tx } | Input::Met { reference, tx }),
+            ) if pending.reference == reference => {
                 return self.send_pending(state, tx.as_str(), now_ms);
             }
             (State::Anchoring(_, pending, _), Event::Other(Input::Refused { reference, .. }))
