@@ -6,6 +6,7 @@ use sdpp::terms::{Role, SessionId};
 use sdpp_ledger::ChannelId;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a liar does about a frame.
@@ -14,6 +15,8 @@ pub enum Do {
     Say(Role, Vec<u8>),
     /// Cuts the line.
     Cut,
+    /// Says nothing more: neither hears it when the other hangs up.
+    Hush,
 }
 
 /// What is known where a frame comes by.
@@ -97,7 +100,8 @@ impl Relay {
             let lie = Arc::new(Mutex::new(lie));
             for (before, buyer) in listener.incoming().enumerate() {
                 let (Ok(buyer), Ok(seller)) = (buyer, TcpStream::connect(&seller)) else { return };
-                let line = Line { buyer, seller, number: before + 1 };
+                let is_hushed = AtomicBool::new(false);
+                let line = Line { buyer, seller, number: before + 1, is_hushed };
                 line.carry(&lie, &notes);
             }
         });
@@ -134,6 +138,7 @@ struct Line {
     buyer: TcpStream,
     seller: TcpStream,
     number: usize,
+    is_hushed: AtomicBool,
 }
 
 impl Line {
@@ -178,9 +183,12 @@ impl Line {
                     Do::Cut => [Role::Seller, Role::Buyer].iter().for_each(|role| {
                         let _ = self.end(*role).shutdown(Shutdown::Both);
                     }),
+                    Do::Hush => self.is_hushed.store(true, Ordering::Relaxed),
                 }
             }
         }
-        let _ = self.end(other(from)).shutdown(Shutdown::Write);
+        if !self.is_hushed.load(Ordering::Relaxed) {
+            let _ = self.end(other(from)).shutdown(Shutdown::Write);
+        }
     }
 }

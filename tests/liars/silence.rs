@@ -2,7 +2,7 @@
 //! and nobody else waits for it.
 
 use crate::place::{Setting, buy, told};
-use crate::relay::{Lie, Relay};
+use crate::relay::{Do, Lie, Relay};
 use crate::shop::{PRICE, Shop, WINDOW};
 use crate::stranger::Stranger;
 use sdpp::terms::Role;
@@ -84,7 +84,7 @@ fn hushed_from(kind: &'static str) -> Lie {
     let mut is_hushed = false;
     Box::new(move |heard| {
         is_hushed |= heard.is(Role::Seller, kind);
-        if is_hushed { Vec::new() } else { heard.on() }
+        if is_hushed { vec![Do::Hush] } else { heard.on() }
     })
 }
 
