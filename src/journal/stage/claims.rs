@@ -22,18 +22,14 @@ impl Stage<'_> {
         let Some(tx) = another_tx(first, owed, session, record) else {
             return Ok(false);
         };
-        let is_met = matches!(first.state, State::Met { .. });
-        if !is_met {
-            self.check_tx_is_free(owed, tx)?;
+        // What is known to be paid needs no further proof.
+        if matches!(first.state, State::Met { .. }) {
+            return Ok(true);
         }
-        // Each word of the payer's is on record: how many were heard is counted by them.
+        self.check_tx_is_free(owed, tx)?;
         self.learn(session, record)?;
         self.push(session, record.clone())?;
         self.written.seq = Some(self.head.seq);
-        if is_met {
-            // What is known to be paid needs no further proof.
-            return Ok(true);
-        }
         let mut row = first.clone();
         row.also.push(tx.clone());
         (row.due_ms, row.tries) = (self.now_ms, 0);
