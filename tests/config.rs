@@ -1120,11 +1120,15 @@ const BUYERS_TLS: &str = "[buyer.tls]\nroots = \"authorities.pem\"\nname = \"sho
 const SELLERS_TLS: &str = "[seller.tls]\ncertificate = \"shop.pem\"\n\
     key = \"file:shop.key\"\nclient_roots = \"members.pem\"\n[topics.cpu_load]";
 
+/// The example, whose sessions go on over other connections, with TLS in the place of that.
+fn under_tls() -> String {
+    changed("[topics.cpu_load]", SELLERS_TLS).replacen("resume_s = 30\n", "", 1)
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn a_session_under_tls_ends_with_its_connection_and_a_config_that_says_otherwise_is_told() {
-    let resumes = format!("resume_s = 30\n{SELLERS_TLS}");
-    let error = parse(&changed("[topics.cpu_load]", &resumes)).unwrap_err();
+    let error = parse(&changed("[topics.cpu_load]", SELLERS_TLS)).unwrap_err();
     assert_eq!(error.key, "seller.resume_s", "{error}");
     assert!(error.what.contains("remove this, or [seller.tls]"), "{error}");
 }
@@ -1132,7 +1136,7 @@ fn a_session_under_tls_ends_with_its_connection_and_a_config_that_says_otherwise
 #[cfg(not(feature = "tls"))]
 #[test]
 fn a_program_without_tls_says_so() {
-    let error = parse(&changed("[topics.cpu_load]", SELLERS_TLS)).unwrap_err();
+    let error = parse(&under_tls()).unwrap_err();
     assert_eq!(error.key, "seller.tls", "{error}");
     assert!(error.what.contains("built without TLS"), "{error}");
 }
@@ -1140,7 +1144,7 @@ fn a_program_without_tls_says_so() {
 #[cfg(feature = "tls")]
 #[test]
 fn tls_is_spoken_with_the_files_that_are_named_and_what_is_shown_means_the_same() {
-    let seller = parse(&changed("[topics.cpu_load]", SELLERS_TLS)).unwrap();
+    let seller = parse(&under_tls()).unwrap();
     let tls = seller.seller.as_ref().unwrap().tls.as_ref().unwrap();
     assert_eq!(tls.papers.certificate, examples().join("shop.pem"));
     assert_eq!(tls.client_roots, Some(examples().join("members.pem")));
@@ -1159,7 +1163,7 @@ fn everything_wrong_with_tls_is_named_by_line_and_key() {
     let secret = "-----BEGIN PRIVATE KEY-----";
     let literal = format!("key = \"{secret}\"");
     let buyer = templates::BUYER.replacen("[buyer.sellers]", BUYERS_TLS, 1);
-    let seller = changed("[topics.cpu_load]", SELLERS_TLS);
+    let seller = under_tls();
     let (file, at) = ("key = \"file:shop.key\"", "buyer.tls_at.");
     let buyers = "key = \"file:purse.key\"";
     let cases = [
