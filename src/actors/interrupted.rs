@@ -3,15 +3,12 @@
 //! best vouchers that a seller holds are redeemed.
 
 use crate::journal::{JournalError, Reader, Write};
-use crate::message::{Agreement, Menu, Order, reread, terms};
-use crate::record::{Act, End, INTERRUPTED, Owed, Record, SignedMessage};
-use crate::terms::{Leg, Purpose, Role, SessionId, Terms, number_in_leg};
+use crate::message::{Agreement, reread_terms};
+use crate::record::{Act, End, INTERRUPTED, Owed, Record};
+use crate::terms::{Leg, Purpose, Role, SessionId, number_in_leg};
 use sdpp_ledger::{Call, ChannelId, Domain, Ledger, LedgerId, Redeem};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How many rows are read at once.
-const ROWS: usize = 64;
 
 /// The end of each session that has none, but of those that are left as they are. To be written before
 /// any new session begins.
@@ -23,16 +20,11 @@ pub fn ends(
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
     is_left: impl Fn(&SessionId) -> bool,
 ) -> Result<Vec<Write>, JournalError> {
-    let (mut ends, mut after) = (Vec::new(), None);
-    loop {
-        let sessions = journal.sessions(after.as_ref(), ROWS)?;
-        let Some((last, _)) = sessions.last() else { return Ok(ends) };
-        after = Some(*last);
-        let open = sessions.iter().filter(|(_, session)| session.ended.is_none());
-        for (id, session) in open.filter(|(id, _)| !is_left(id)) {
-            ends.extend(of(journal, ledgers, *id, session.role)?);
-        }
+    let mut ends = Vec::new();
+    for (id, session) in journal.open_sessions()?.into_iter().filter(|(id, _)| !is_left(id)) {
+        ends.extend(of(journal, ledgers, id, session.role)?);
     }
+    Ok(ends)
 }
 
 /// The end of one session, where it has none.
@@ -87,7 +79,8 @@ impl Left {
     fn take(&mut self, record: Record) {
         match record {
             Record::Order { menu, order, .. } => {
-                self.agreement = ordered(&menu, &order).map(|terms| Agreement::new(&terms));
+                let terms = reread_terms(&menu, &order).ok().map(|(_, _, terms)| terms);
+                self.agreement = terms.as_ref().map(Agreement::new);
             }
             // What was wrong with a word changed nothing when it was said, either.
             Record::Amend { by, message } => {
@@ -110,24 +103,14 @@ impl Left {
     }
 }
 
-fn ordered(menu: &SignedMessage, order: &SignedMessage) -> Option<Terms> {
-    let (read_menu, read_order) = (reread::<Menu>(menu).ok()?, reread::<Order>(order).ok()?);
-    terms(&read_menu, &read_order, &order.data_digest).ok()
-}
-
 /// What the best voucher on each channel of a seller's session gives.
 fn redeem(
     journal: &Reader,
     ledgers: &BTreeMap<LedgerId, Arc<dyn Ledger>>,
     session: SessionId,
 ) -> Result<Vec<(ChannelId, Owed)>, JournalError> {
-    let (mut left, mut after) = (Left::default(), 0);
-    loop {
-        let entries = journal.session_entries(&session, after, ROWS)?;
-        let Some(last) = entries.last() else { break };
-        after = last.seq;
-        entries.into_iter().for_each(|entry| left.take(entry.record));
-    }
+    let mut left = Left::default();
+    journal.each_session_entry(&session, |entry| left.take(entry.record))?;
     let owed = |(domain, redeem): &(Domain, Redeem)| {
         let is_its = |ledger: &&Arc<dyn Ledger>| {
             ledger.escrow().is_some_and(|escrow| escrow.domain() == domain)

@@ -121,7 +121,7 @@ impl JournalActor {
             if let Some(recipient) = news.session.and_then(|id| self.sessions.get(&id)) {
                 recipient.do_send(told);
             }
-            if matches!(news.kind, NewsKind::Met(_) | NewsKind::Refused(_)) {
+            if news.kind.is_last() {
                 for waiting in self.awaited.remove(&news.reference).unwrap_or_default() {
                     // Whoever no longer waits needs no answer.
                     let _ = waiting.send(news.kind.clone());
@@ -157,13 +157,8 @@ impl JournalActor {
 
     /// What is known of an obligation that nothing more will happen to.
     fn settled(&self, reference: &Reference) -> Option<NewsKind> {
-        use crate::journal::obligation::State;
-        let row = self.journal.reader().obligation(reference).ok().flatten()?;
-        match row.state {
-            State::Met { evidence } => Some(NewsKind::Met(evidence)),
-            State::Refused { why } => Some(NewsKind::Refused(why)),
-            _ => None,
-        }
+        let became = self.journal.reader().became(reference).ok().flatten();
+        became.filter(NewsKind::is_last)
     }
 }
 

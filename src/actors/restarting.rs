@@ -9,11 +9,10 @@ use crate::actors::node::{Keep, Node, Started};
 use crate::actors::selling::{self, Selling};
 use crate::actors::session::{Ctx, SessionActor, SilenceMax};
 use crate::actors::{Ledgers, interrupted, now_ms, random};
-use crate::journal::obligation::State;
 use crate::journal::{JournalError, Reader};
-use crate::message::{Menu, Order, reread};
+use crate::message::{Order, reread, reread_terms};
 use crate::record::Record;
-use crate::session::{Input, Offer, Restart, Seller};
+use crate::session::{Offer, Restart, Seller};
 use crate::source::Origin;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
@@ -21,9 +20,6 @@ use sdpp_ledger::Ledger;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-
-/// How many rows are read at once.
-const ROWS: usize = 64;
 
 /// Why a session is not built anew.
 type Why = String;
@@ -35,26 +31,21 @@ type Why = String;
 /// As all of [`Reader`]'s methods.
 pub fn kept(journal: &Reader) -> Result<Vec<SessionId>, JournalError> {
     let forgotten_to = journal.quarantine()?.map_or(0, |quarantine| quarantine.after_seq);
-    let (mut kept, mut after) = (Vec::new(), None);
-    loop {
-        let sessions = journal.sessions(after.as_ref(), ROWS)?;
-        let Some((last, _)) = sessions.last() else { return Ok(kept) };
-        after = Some(*last);
-        for (id, session) in &sessions {
-            let is_open = session.ended.is_none() && session.role == Role::Seller;
-            if is_open && session.first_seq > forgotten_to && resumes(journal, session.first_seq)? {
-                kept.push(*id);
-            }
+    let mut kept = Vec::new();
+    for (id, session) in journal.open_sessions()? {
+        let is_ours = session.role == Role::Seller && session.first_seq > forgotten_to;
+        if is_ours && resumes(journal, session.first_seq)? {
+            kept.push(id);
         }
     }
+    Ok(kept)
 }
 
 fn resumes(journal: &Reader, order: u64) -> Result<bool, JournalError> {
     let Some(entry) = journal.entry(order)? else { return Ok(false) };
     let Record::Order { menu, order, .. } = entry.record else { return Ok(false) };
-    let (menu, order) = (reread::<Menu>(&menu), reread::<Order>(&order));
-    let menu_resumes = menu.is_ok_and(|menu| menu.resume_ms.is_some());
-    Ok(menu_resumes && order.is_ok_and(|order| order.resumes))
+    let agreed = reread_terms(&menu, &order);
+    Ok(agreed.is_ok_and(|(menu, order, _)| menu.resume_ms.is_some() && order.resumes))
 }
 
 /// Takes up all of them, and ends those that cannot go on. To be done before anybody is let in.
@@ -94,13 +85,8 @@ pub(super) fn rebuild(
     (topics, ledgers): (&BTreeMap<String, Origin>, &Ledgers),
     id: SessionId,
 ) -> Result<Result<Seller, Why>, JournalError> {
-    let (mut records, mut after) = (Vec::new(), 0);
-    loop {
-        let entries = reader.session_entries(&id, after, ROWS)?;
-        let Some(last) = entries.last() else { break };
-        after = last.seq;
-        records.extend(entries.into_iter().map(|entry| entry.record));
-    }
+    let mut records = Vec::new();
+    reader.each_session_entry(&id, |entry| records.push(entry.record))?;
     let standing = match records.first() {
         Some(Record::Order { peer, .. }) => Some(reader.standing(peer)?),
         _ => None,
@@ -192,17 +178,7 @@ fn hold(actor: &mut SessionActor<Selling>, ctx: &mut Ctx<Selling>) {
 
 /// Tells a core that was built anew what became of what its journal says to be owed.
 pub(super) fn tell_outcomes(actor: &mut SessionActor<Selling>, ctx: &mut Ctx<Selling>) {
-    for reference in actor.core.awaited() {
-        let reader = actor.side.as_ref().map(|side| side.reader.clone());
-        let row = reader.and_then(|reader| reader.obligation(&reference).ok().flatten());
-        match row.map(|row| row.state) {
-            Some(State::Met { evidence }) => {
-                let tx = evidence.tx;
-                actor.tell(Input::Signed { reference, tx: tx.clone() }, ctx);
-                actor.tell(Input::Met { reference, tx }, ctx);
-            }
-            Some(State::Refused { why }) => actor.tell(Input::Refused { reference, why }, ctx),
-            _ => {}
-        }
-    }
+    let Some(reader) = actor.side.as_ref().map(|side| side.reader.clone()) else { return };
+    let owed = actor.core.awaited();
+    actor.tell_became(&reader, owed, ctx);
 }

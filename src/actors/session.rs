@@ -19,13 +19,13 @@ use crate::actors::now_ms;
 use crate::actors::wire::Wire;
 use crate::actors::writer::Writer;
 use crate::journal::outbox::Ailment;
-use crate::journal::{JournalError, NewsKind, Write};
+use crate::journal::{JournalError, NewsKind, Reader, Write};
 use crate::message::{LegReason, Reason};
 use crate::record::{End, Record};
 use crate::session::{Input, Output, Progress, Wish};
 use crate::terms::SessionId;
 use actix::prelude::*;
-use sdpp_ledger::ChannelId;
+use sdpp_ledger::{ChannelId, Reference};
 use silence::Silence;
 use std::pin::Pin;
 use std::time::Duration;
@@ -446,6 +446,19 @@ impl<S: Side> Handler<Over> for SessionActor<S> {
 
     fn handle(&mut self, Over(channel): Over, ctx: &mut Ctx<S>) {
         self.tell(Input::ChannelOver(channel), ctx);
+    }
+}
+
+impl<S: Side> SessionActor<S> {
+    /// Tells a core that was built anew what became of what its journal says to be owed.
+    pub(super) fn tell_became(&mut self, reader: &Reader, owed: Vec<Reference>, ctx: &mut Ctx<S>) {
+        for reference in owed {
+            match reader.became(&reference) {
+                Ok(Some(kind)) => Handler::handle(self, Told { reference, kind }, ctx),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%reference, %error, "what is owed cannot be read"),
+            }
+        }
     }
 }
 

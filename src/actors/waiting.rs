@@ -2,20 +2,16 @@
 //! them can go on with: it names the same seller, topic, quantity and file. Nothing is decided here but
 //! how long they are left for it.
 
-use crate::actors::journal::{Await, Commit, JournalActor, Told};
+use crate::actors::journal::{Await, Commit, JournalActor};
 use crate::actors::session::{Ctx, SessionActor};
 use crate::actors::{Ledgers, buying::Buying};
-use crate::journal::obligation::State;
-use crate::journal::{Entry, Home, JournalError, NewsKind, Reader};
-use crate::message::{Menu, Order, reread};
+use crate::journal::{Entry, Home, JournalError, Reader};
+use crate::message::reread_terms;
 use crate::record::Record;
 use crate::session::{Buyer, LeftChannel};
 use crate::terms::{Purpose, Role, SessionId};
 use actix::prelude::*;
 use sdpp_ledger::{ChannelId, LedgerId, Reference};
-
-/// How many rows are read at once.
-const ROWS: usize = 64;
 
 /// How long a session is left for its command after its seller has stopped waiting, by its last record,
 /// in milliseconds: a source may have been silent for a while before the kill. What its channels have
@@ -46,19 +42,14 @@ pub struct Waiting {
 /// # Errors
 /// As all of [`Reader`]'s methods.
 pub fn waiting(journal: &Reader, now_ms: u64) -> Result<Vec<Waiting>, JournalError> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let sessions = journal.sessions(after.as_ref(), ROWS)?;
-        let Some((last, _)) = sessions.last() else { return Ok(found) };
-        after = Some(*last);
-        for (id, session) in sessions {
-            let may_go_on = session.ended.is_none() && !session.epochs.is_empty();
-            if may_go_on && session.role == Role::Buyer {
-                let waits = of(id, &entries(journal, &id)?);
-                found.extend(waits.filter(|waits| now_ms < waits.until_ms));
-            }
+    let mut found = Vec::new();
+    for (id, session) in journal.open_sessions()? {
+        if session.role == Role::Buyer && !session.epochs.is_empty() {
+            let waits = of(id, &entries(journal, &id)?);
+            found.extend(waits.filter(|waits| now_ms < waits.until_ms));
         }
     }
+    Ok(found)
 }
 
 /// A session's entries, all of them.
@@ -66,15 +57,9 @@ pub fn waiting(journal: &Reader, now_ms: u64) -> Result<Vec<Waiting>, JournalErr
 /// # Errors
 /// As all of [`Reader`]'s methods.
 pub fn entries(journal: &Reader, session: &SessionId) -> Result<Vec<Entry>, JournalError> {
-    let mut all: Vec<Entry> = Vec::new();
-    loop {
-        let after = all.last().map_or(0, |entry| entry.seq);
-        let page = journal.session_entries(session, after, ROWS)?;
-        if page.is_empty() {
-            return Ok(all);
-        }
-        all.extend(page);
-    }
+    let mut all = Vec::new();
+    journal.each_session_entry(session, |entry| all.push(entry))?;
+    Ok(all)
 }
 
 fn of(session: SessionId, entries: &[Entry]) -> Option<Waiting> {
@@ -87,7 +72,7 @@ fn of(session: SessionId, entries: &[Entry]) -> Option<Waiting> {
         _ => None,
     });
     let ((menu, order), (address, file)) = ordered.zip(delivering)?;
-    let (menu, order) = (reread::<Menu>(menu).ok()?, reread::<Order>(order).ok()?);
+    let (menu, order, _) = reread_terms(menu, order).ok()?;
     let resume_ms = menu.resume_ms.filter(|_| order.resumes)?;
     let (topic, quantity) = (order.data_type, order.order_quantity);
     let channels = Buyer::channels_of(entries.iter().map(|entry| &entry.record));
@@ -166,33 +151,9 @@ impl Handler<GoOn> for SessionActor<Buying> {
     fn handle(&mut self, GoOn { session, owes }: GoOn, ctx: &mut Ctx<Buying>) {
         self.begin(session, ctx);
         let Some(reader) = self.side.as_ref().map(|side| side.reader.clone()) else { return };
-        let (journal, me) = (self.journal.clone(), ctx.address());
-        let told = async move {
-            // What is news from here on is told us: we are listening once this is answered.
-            let _ = journal.send(Commit(Vec::new())).await;
-            for reference in owes {
-                match became(&reader, &reference) {
-                    Ok(Some(kind)) => me.do_send(Told { reference, kind }),
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%reference, %error, "a payment cannot be read"),
-                }
-            }
-        };
-        ctx.spawn(told.into_actor(self));
+        // What is news from here on is told us: we are listening once this is answered.
+        let listens = self.journal.send(Commit(Vec::new()));
+        let told = listens.into_actor(self);
+        ctx.spawn(told.map(move |_, actor, ctx| actor.tell_became(&reader, owes, ctx)));
     }
-}
-
-/// What became of something owed, as far as anything did.
-fn became(reader: &Reader, reference: &Reference) -> Result<Option<NewsKind>, JournalError> {
-    let Some(row) = reader.obligation(reference)? else { return Ok(None) };
-    Ok(match row.state {
-        State::Met { evidence } => Some(NewsKind::Met(evidence)),
-        State::Refused { why } => Some(NewsKind::Refused(why)),
-        State::Riding { delivery } => {
-            let delivery = reader.delivery(&delivery)?;
-            let signed = delivery.as_ref().and_then(|delivery| delivery.signed());
-            signed.and_then(|signed| signed.tx.clone()).map(NewsKind::Signed)
-        }
-        State::Held | State::Open { .. } | State::Watching => None,
-    })
 }

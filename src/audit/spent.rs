@@ -3,9 +3,9 @@
 //! and is not vouched.
 
 use crate::journal::Entry;
-use crate::message::{Agreement, Menu, Order, reread, terms};
-use crate::record::{Record, SignedMessage};
-use crate::terms::{Role, Terms};
+use crate::message::{Agreement, reread_terms};
+use crate::record::Record;
+use crate::terms::Role;
 use sdpp_ledger::{Amount, Asset, LedgerId};
 use std::collections::BTreeMap;
 
@@ -50,7 +50,10 @@ impl Spent {
     pub fn take(&mut self, session: &mut OfSession, entry: &Entry) -> Result<(), String> {
         match &entry.record {
             Record::Order { role: Role::Buyer, menu, order, .. } => {
-                session.agreement = Some(Agreement::new(&terms_of(menu, order)?));
+                // Neither is ever pruned.
+                let damaged = |why| format!("{why}: `sdpp journal verify` says what is damaged");
+                let (_, _, terms) = reread_terms(menu, order).map_err(damaged)?;
+                session.agreement = Some(Agreement::new(&terms));
             }
             Record::Amend { by, message } => {
                 if let Some(agreement) = &mut session.agreement {
@@ -81,15 +84,4 @@ impl Spent {
         let more = total.saturating_sub(before);
         *sum = sum.checked_add(more).unwrap_or(Amount::new(u128::MAX));
     }
-}
-
-fn terms_of(menu: &SignedMessage, order: &SignedMessage) -> Result<Terms, String> {
-    if menu.data.is_none() || order.data.is_none() {
-        // Neither is ever pruned.
-        let why = "its menu or its order has no data: `sdpp journal verify` says what is damaged";
-        return Err(why.into());
-    }
-    let read_menu: Menu = reread(menu).map_err(|error| error.to_string())?;
-    let read_order: Order = reread(order).map_err(|error| error.to_string())?;
-    terms(&read_menu, &read_order, &order.data_digest).map_err(|(_, why)| why)
 }

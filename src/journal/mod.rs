@@ -33,6 +33,7 @@ mod tree;
 mod unjust;
 mod walk;
 pub mod watch;
+mod whole;
 mod write;
 
 pub use backup::Made;

@@ -84,15 +84,12 @@ impl Reader {
 
     /// The bundles of evidence that were pinned for a session, in order.
     pub fn disputes(&self, session: &SessionId) -> Result<Vec<(Digest, Owed)>, JournalError> {
-        let (mut found, mut after) = (Vec::new(), 0);
-        loop {
-            let page = self.session_entries(session, after, PAGE_MAX)?;
-            let Some(last) = page.last() else { return Ok(found) };
-            after = last.seq;
-            found.extend(page.into_iter().filter_map(|entry| match entry.record {
-                Record::Disputed { bundle, owed } => Some((bundle, owed)),
-                _ => None,
-            }));
-        }
+        let mut found = Vec::new();
+        self.each_session_entry(session, |entry| {
+            if let Record::Disputed { bundle, owed } = entry.record {
+                found.push((bundle, owed));
+            }
+        })?;
+        Ok(found)
     }
 }

@@ -213,6 +213,13 @@ pub enum NewsKind {
     Refused(String),
 }
 
+impl NewsKind {
+    /// Nothing more will happen to it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, NewsKind::Met(_) | NewsKind::Refused(_))
+    }
+}
+
 /// Why a write changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {

@@ -37,8 +37,7 @@ pub use invoice::{
 pub use limits::OrderLimits;
 pub use menu::{CurrencyOffer, Menu, RecordsOffer};
 pub use moment::Moment;
-pub use order::terms;
-pub use order::{EscrowChoice, Order};
+pub use order::{EscrowChoice, Order, reread_terms, terms};
 pub use price::{Priced, SpecialPrice};
 pub use quote::{Quote, Quoted};
 pub use resume::{Resume, Resumed};

@@ -1,12 +1,13 @@
 //! `order`: what is bought. Signed by the buyer; with the menu it makes the terms.
 
 use crate::crypto::layout::MessageKind;
-use crate::message::envelope::Body;
+use crate::message::envelope::{Body, reread};
 use crate::message::error::Code;
 use crate::message::menu::Menu;
 use crate::message::price::Priced;
 use crate::message::strict::left_out;
 use crate::message::text::legible;
+use crate::record::SignedMessage;
 use crate::terms::{InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -127,4 +128,18 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         escrow: order.escrow.as_ref().map(EscrowChoice::in_escrow),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
     })
+}
+
+/// What both sides signed, read back from what was kept of it, and the terms that it makes.
+///
+/// # Errors
+/// Why it makes none, as a sentence.
+pub fn reread_terms(
+    menu: &SignedMessage,
+    order: &SignedMessage,
+) -> Result<(Menu, Order, Terms), String> {
+    let read_menu: Menu = reread(menu).map_err(|error| error.to_string())?;
+    let read_order: Order = reread(order).map_err(|error| error.to_string())?;
+    let terms = terms(&read_menu, &read_order, &order.data_digest).map_err(|(_, why)| why)?;
+    Ok((read_menu, read_order, terms))
 }

@@ -1,10 +1,9 @@
 //! A session as both sides signed it, and where the money of one of its legs is.
 
-use crate::cli::book::ROWS;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::journal::Reader;
-use crate::message::{Agreement, Menu, Order, reread, terms};
-use crate::record::{Record, SignedMessage};
+use crate::message::{Agreement, reread_terms};
+use crate::record::Record;
 use crate::terms::{Role, SessionId, Terms};
 use sdpp_ledger::PublicKey;
 
@@ -27,7 +26,8 @@ impl Case {
         let Record::Order { role, peer, menu, order, .. } = entry.record else {
             return Err(Failure::new(Exit::Wrong, format!("session {session} has no order")));
         };
-        let terms = agreed(&menu, &order).map_err(|why| Failure::new(Exit::Wrong, why))?;
+        let (_, _, terms) =
+            reread_terms(&menu, &order).map_err(|why| Failure::new(Exit::Wrong, why))?;
         let agreement = followed(reader, session, &terms)?;
         let mut legs = agreement.agreed().legs();
         let found = match leg {
@@ -43,21 +43,11 @@ impl Case {
 
 /// What both have agreed to change. What is no amend under it is for an audit to name.
 fn followed(reader: &Reader, session: &SessionId, terms: &Terms) -> Outcome<Agreement> {
-    let (mut agreement, mut after) = (Agreement::new(terms), 0);
-    loop {
-        let entries = reader.session_entries(session, after, ROWS)?;
-        let Some(last) = entries.last() else { return Ok(agreement) };
-        after = last.seq;
-        for entry in &entries {
-            if let Record::Amend { by, message } = &entry.record {
-                let _ = agreement.take(*by, message);
-            }
+    let mut agreement = Agreement::new(terms);
+    reader.each_session_entry(session, |entry| {
+        if let Record::Amend { by, message } = &entry.record {
+            let _ = agreement.take(*by, message);
         }
-    }
-}
-
-fn agreed(menu: &SignedMessage, order: &SignedMessage) -> Result<Terms, String> {
-    let read_menu: Menu = reread(menu).map_err(|error| error.to_string())?;
-    let read_order: Order = reread(order).map_err(|error| error.to_string())?;
-    terms(&read_menu, &read_order, &order.data_digest).map_err(|(_, why)| why)
+    })?;
+    Ok(agreement)
 }

@@ -24,6 +24,7 @@ mod turns;
 mod unnumbered;
 mod variants;
 mod watch;
+mod whole;
 
 use super::*;
 use crate::crypto::SaltSecret;

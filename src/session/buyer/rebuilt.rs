@@ -12,7 +12,8 @@ use super::stream::Stream;
 use super::{Buyer, BuyerPolicy, PinnedCurrency, State, Wish};
 use crate::crypto::{Keys, SaltSecret, leaf, salt};
 use crate::message::{
-    Codec, DataInvoice, EscrowChoice, Exit, Menu, Order, PaymentAck, reread, said_again, terms,
+    Codec, DataInvoice, EscrowChoice, Exit, Menu, Order, PaymentAck, reread, reread_terms,
+    said_again,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{Output, Outputs, Paying};
@@ -102,8 +103,8 @@ impl Buyer {
         Ok(buyer)
     }
 
-    /// The number of items that the accepted invoices of a session cover, and the most that may be
-    /// kept behind them: a window at the largest.
+    /// How many items the accepted invoices of a session cover: what was kept of the items begins
+    /// behind them.
     pub fn invoiced_by<'a>(records: impl IntoIterator<Item = &'a Record>) -> u64 {
         let to = |record: &Record| match record {
             Record::Invoice { to_seq, .. } => Some(*to_seq),
@@ -157,22 +158,18 @@ impl Rebuilding<'_> {
     }
 
     fn order(&mut self, menu: &SignedMessage, order: &SignedMessage) -> Result<(), String> {
-        let (read_menu, read_order) = match (reread::<Menu>(menu), reread::<Order>(order)) {
-            (Ok(menu), Ok(order)) => (menu, order),
-            (Err(error), _) | (_, Err(error)) => return Err(error.to_string()),
-        };
-        if !self.buyer.resumes(&read_menu) || !read_order.resumes {
+        let (menu, order, terms) = reread_terms(menu, order)?;
+        if !self.buyer.resumes(&menu) || !order.resumes {
             return Err(
                 "it ended with its connection: its seller does not wait, or we do not, as \
                         the configs have it"
                     .to_owned(),
             );
         }
-        let terms = terms(&read_menu, &read_order, &order.data_digest).map_err(|(_, why)| why)?;
         let Currency { name, method, .. } = &terms.currency;
-        let purse = self.purse(read_order.escrow, name, *method)?;
+        let purse = self.purse(order.escrow, name, *method)?;
         self.buyer.out.begin(terms.session);
-        self.ordered = Some((terms, read_menu, purse));
+        self.ordered = Some((terms, menu, purse));
         Ok(())
     }
 

@@ -11,8 +11,8 @@ use super::tab::{Bill, Tab};
 use super::{Ending, Offer, PaceRule, Seller, State};
 use crate::crypto::Keys;
 use crate::message::{
-    Ack, Codec, Cumulative, Draft, Exit, Menu, Order, PaymentAck, Reason, Voucher, reread,
-    said_again, terms,
+    Ack, Codec, Cumulative, Draft, Exit, PaymentAck, Reason, Voucher, reread, reread_terms,
+    said_again,
 };
 use crate::record::{Record, SignedMessage, Unsigned};
 use crate::session::windows::Window;
@@ -133,17 +133,15 @@ impl Replay {
         let Record::Order { role: Role::Seller, menu, order, .. } = first else {
             return Err("it does not begin with an order of a buyer's".to_owned());
         };
-        let menu_of = reread::<Menu>(menu).map_err(|error| error.to_string())?;
-        let order_of = reread::<Order>(order).map_err(|error| error.to_string())?;
-        let terms = terms(&menu_of, &order_of, &order.data_digest).map_err(|(_, why)| why)?;
-        if menu_of.resume_ms.is_none() || !order_of.resumes {
+        let (menu, order, terms) = reread_terms(menu, order)?;
+        if menu.resume_ms.is_none() || !order.resumes {
             return Err("it ends with its connection, as it was ordered".to_owned());
         }
         let (key, policy) = (offer.key.clone(), offer.policy.clone());
         if terms.seller != key.public() {
             return Err("it is another seller's".to_owned());
         }
-        let offer = Arc::new(Offer { key, menu: menu_of, policy });
+        let offer = Arc::new(Offer { key, menu, policy });
         let mut out = Outputs::new();
         out.begin(terms.session);
         out.keep_line();
