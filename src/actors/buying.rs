@@ -150,8 +150,6 @@ type Actor = SessionActor<Buying>;
 impl Side for Buying {
     type Core = Buyer;
 
-    const HANDS_OVER: bool = false;
-
     fn beside(&self, record: &Record) -> Option<Record> {
         let Delivering { address, file, .. } = &self.delivering;
         let (address, file) = (address.clone(), file.clone());

@@ -6,16 +6,16 @@ use crate::actors::buying::Buying;
 use crate::actors::node::Find;
 use crate::actors::selling::Selling;
 use crate::actors::session::{Ctx, SessionActor};
-use crate::actors::wire::{Wire, registered};
+use crate::actors::wire::{Unreached, Way, Wire};
 use crate::actors::{now_ms, random_key, restarting};
 use crate::journal::Reader;
 use crate::message::Code;
 use crate::record::{Record, SignedMessage};
 use crate::session::{Claim, Input, NotResumed};
 use crate::terms::{Role, SessionId};
+use crate::tls::DialError;
 use actix::prelude::*;
 use std::collections::VecDeque;
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const LAST_WORDS: usize = 1_024;
 /// How a buyer makes another connection to its seller.
 #[derive(Debug)]
 pub struct Dialing {
-    address: String,
+    way: Way,
     /// How long to wait before the next; longer each time until one carried the session.
     wait: Duration,
     /// A connection was just made, and nothing was said on it.
@@ -43,14 +43,14 @@ pub struct Dialing {
 }
 
 impl Dialing {
-    /// To a seller at HOST:PORT.
-    pub fn to(address: &str) -> Self {
-        Dialing { address: address.to_owned(), wait: FIRST_WAIT, has_line: false }
+    /// To a seller.
+    pub fn to(way: Way) -> Self {
+        Dialing { way, wait: FIRST_WAIT, has_line: false }
     }
 
     /// The same, where a session is to go on and its first connection is there.
-    pub fn on_line_to(address: &str) -> Self {
-        Dialing { has_line: true, ..Dialing::to(address) }
+    pub fn on_line_to(way: Way) -> Self {
+        Dialing { has_line: true, ..Dialing::to(way) }
     }
 
     /// A connection carries the session.
@@ -78,26 +78,23 @@ pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> R
     }
     actor.drop_line(ctx);
     let Some(side) = actor.side.as_mut() else { return Ok(()) };
-    let (address, wait) = (side.dialing.address.clone(), side.dialing.next_wait());
+    let (way, wait) = (side.dialing.way.clone(), side.dialing.next_wait());
     if wait == FIRST_WAIT {
-        tracing::warn!(address, "the connection to the seller broke: connecting again");
+        tracing::warn!(address = way.at, "the connection to the seller broke: connecting again");
     }
     let encryption = random_key().map_err(|error| error.to_string())?;
     let connected = async move {
         tokio::time::sleep(wait).await;
-        let connect = tokio::net::TcpStream::connect(address);
-        match tokio::time::timeout(CONNECT_WITHIN, connect).await {
-            Ok(Ok(line)) => line.set_nodelay(true).is_ok().then_some(line),
-            _ => None,
-        }
+        let reached = way.go(CONNECT_WITHIN).await;
+        reached.map_err(|unreached| tell_unreached(&way.at, &unreached))
     };
-    ctx.spawn(connected.into_actor(actor).map(|line, actor, ctx| match line {
-        Some(line) => {
-            actor.take_line(Wire::Plain(line), ctx);
+    ctx.spawn(connected.into_actor(actor).map(|wire, actor, ctx| match wire {
+        Ok(wire) => {
+            actor.take_line(wire, ctx);
             actor.expect_word(CONNECT_WITHIN, ctx);
             actor.tell(Input::Connected { encryption }, ctx);
         }
-        None => {
+        Err(()) => {
             if let Err(why) = dial(actor, ctx) {
                 actor.fail(why, ctx);
             }
@@ -106,28 +103,48 @@ pub(super) fn dial(actor: &mut SessionActor<Buying>, ctx: &mut Ctx<Buying>) -> R
     Ok(())
 }
 
+/// Somebody answers who is not the seller that was meant, or with whom there is no speaking: a person
+/// may put that right. That nobody answers is nothing to tell each time.
+fn tell_unreached(address: &str, unreached: &Unreached) {
+    if let Unreached::Tls(DialError::Unproven(why) | DialError::WeAreRefused(why)) = unreached {
+        tracing::warn!(address, why, "no TLS with who answers: connecting again");
+    }
+}
+
 /// A buyer's word that a session is to go on over this connection, for the actor of that session.
 #[derive(Message)]
-#[rtype(result = "Result<(), NotResumed>")]
+#[rtype(result = "Result<(), (NotResumed, Wire)>")]
 pub(super) struct Resume {
     claim: Claim,
-    line: TcpStream,
+    wire: Wire,
 }
 
 impl Handler<Resume> for SessionActor<Selling> {
-    type Result = Result<(), NotResumed>;
+    type Result = MessageResult<Resume>;
 
-    fn handle(&mut self, Resume { claim, line }: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
-        let why = "this seller cannot take another connection just now".to_owned();
-        let line = registered(line).map_err(|_| NotResumed { code: Code::Busy, why })?;
-        if let Err(refused) = self.core.resume(&claim, now_ms()) {
-            resume_anew(self, &claim, refused, ctx)?;
+    fn handle(&mut self, resume: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
+        let Resume { claim, mut wire } = resume;
+        if let Err(refused) = go_on(self, &claim, &mut wire, ctx) {
+            return MessageResult(Err((refused, wire)));
         }
         tracing::info!(session = %claim.session, "the session goes on over another connection");
-        self.take_line(Wire::Plain(line), ctx);
+        self.take_line(wire, ctx);
         self.drive(ctx);
-        Ok(())
+        MessageResult(Ok(()))
     }
+}
+
+/// Whether it does, in its core.
+fn go_on(
+    actor: &mut SessionActor<Selling>,
+    claim: &Claim,
+    wire: &mut Wire,
+    ctx: &mut Ctx<Selling>,
+) -> Result<(), NotResumed> {
+    let why = || "this seller cannot take another connection just now".to_owned();
+    wire.bring_here().map_err(|_| NotResumed { code: Code::Busy, why: why() })?;
+    let resumed = actor.core.resume(claim, now_ms());
+    resumed.or_else(|refused| resume_anew(actor, claim, refused, ctx))
 }
 
 /// The buyer lacks what is kept in memory no more: where the source can be read again, the session goes
@@ -158,28 +175,31 @@ pub(super) fn hand_over(
     session: SessionId,
     ctx: &mut Ctx<Selling>,
 ) {
-    let line = actor.hand_over(ctx);
+    let wire = actor.hand_over(ctx);
     let claim = actor.core.claim().cloned();
-    let (Some(line), Some(claim), Some(side)) = (line, claim, actor.side.as_ref()) else { return };
+    let (Some(wire), Some(claim), Some(side)) = (wire, claim, actor.side.as_ref()) else { return };
     let (node, reader) = (side.place.node.clone(), side.reader.clone());
     let last_words = side.last_words.clone();
     let brought = async move {
         let of = node.addr().send(Find(session)).await.ok().flatten();
-        let resumed = match of {
-            Some(of) => of.send(Resume { claim, line }).await.ok(),
-            None => None,
+        let (refused, wire) = match of {
+            // Where that one ends just now the connection goes with it, and the buyer makes another.
+            Some(of) => of.send(Resume { claim, wire }).await.unwrap_or(Ok(())).err()?,
+            None => (NotResumed::unknown(), wire),
         };
-        match resumed.unwrap_or_else(|| Err(NotResumed::unknown())) {
-            Err(NotResumed { code: Code::NoSuchSession, .. }) => {
-                Err(last_words.said(&session, &reader))
-            }
-            resumed => resumed.map_err(Input::NotResumed),
-        }
+        let instead = match refused.code {
+            Code::NoSuchSession => last_words.said(&session, &reader),
+            _ => Input::NotResumed(refused),
+        };
+        Some((instead, wire))
     };
-    ctx.spawn(brought.into_actor(actor).map(|brought, actor, ctx| match brought {
+    ctx.spawn(brought.into_actor(actor).map(|back, actor, ctx| match back {
         // Its place here is given back; the session has its own.
-        Ok(()) => drop(actor.release(ctx)),
-        Err(instead) => actor.tell(instead, ctx),
+        None => drop(actor.release(ctx)),
+        Some((instead, wire)) => {
+            actor.take_line(wire, ctx);
+            actor.tell(instead, ctx);
+        }
     }));
 }
 

@@ -186,8 +186,6 @@ type Actor = SessionActor<Selling>;
 impl Side for Selling {
     type Core = Seller;
 
-    const HANDS_OVER: bool = true;
-
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
             Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),

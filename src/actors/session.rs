@@ -16,7 +16,7 @@ pub use silence::SilenceMax;
 use crate::actors::journal::{Commit, JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
-use crate::actors::wire::Wire;
+use crate::actors::wire::{Line, Wire};
 use crate::actors::writer::Writer;
 use crate::journal::outbox::Ailment;
 use crate::journal::{JournalError, NewsKind, Reader, Write};
@@ -57,9 +57,6 @@ pub trait Core: Unpin + 'static {
 pub trait Side: Sized + Unpin + 'static {
     /// Its core.
     type Core: Core;
-
-    /// Whether a connection may turn out to be for another session than the one that it was made for.
-    const HANDS_OVER: bool;
 
     /// Does what only this side's core wants.
     ///
@@ -157,10 +154,10 @@ pub struct SessionActor<S: Side> {
     writer: Writer,
     /// The connection, until the actor has started.
     wire: Option<Wire>,
+    /// The same from then on.
+    line: Option<Line>,
     /// It is read until this is cancelled.
     reading: Option<SpawnHandle>,
-    /// Another handle of the connection, while it may be another session's.
-    spare: Option<std::net::TcpStream>,
     timer: Option<(u64, SpawnHandle)>,
     silence: Silence,
     /// The journal or the peer failed: the core was told, and is not told again.
@@ -177,9 +174,8 @@ impl<S: Side> SessionActor<S> {
         journal: Addr<JournalActor>,
         silence_max: SilenceMax,
     ) -> Addr<Self> {
-        let spare = if S::HANDS_OVER { wire.spare() } else { None };
         let actor = SessionActor::new(core, side, journal, silence_max);
-        SessionActor { wire: Some(wire), spare, ..actor }.start()
+        SessionActor { wire: Some(wire), ..actor }.start()
     }
 
     /// Starts a session that has no connection, and waits for one; before anything else it takes what
@@ -207,8 +203,8 @@ impl<S: Side> SessionActor<S> {
             held: None,
             writer: Writer::idle(),
             wire: None,
+            line: None,
             reading: None,
-            spare: None,
             timer: None,
             silence: Silence::new(silence_max),
             failed: false,
@@ -334,7 +330,7 @@ impl<S: Side> SessionActor<S> {
     /// From the first record on, the journal tells us what becomes of what we owe.
     pub(super) fn begin(&mut self, session: SessionId, ctx: &mut Ctx<S>) {
         if self.session.is_none() {
-            (self.session, self.spare) = (Some(session), None);
+            self.session = Some(session);
             let recipient = Some(ctx.address().recipient());
             self.journal.do_send(Listen { session, recipient });
         }

@@ -1,9 +1,11 @@
 //! The writing half of a session's connection. No rule of the protocol is here.
 
+use crate::actors::wire::Line;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 /// How long the last bytes of a session may take to leave.
@@ -15,32 +17,25 @@ pub(super) struct Writer {
     queue: Option<mpsc::UnboundedSender<Vec<u8>>>,
     unsent: Arc<AtomicUsize>,
     task: Option<tokio::task::JoinHandle<()>>,
-    /// The connection stays open when all is written: somebody else has it.
-    stays_open: Arc<AtomicBool>,
 }
 
 impl Writer {
     pub(super) fn idle() -> Self {
-        let (unsent, stays_open) = (Arc::default(), Arc::default());
-        Writer { queue: None, unsent, task: None, stays_open }
+        Writer { queue: None, unsent: Arc::default(), task: None }
     }
 
-    /// Writes to a connection; `leave` lets go of it as it is.
-    pub(super) fn start<W: AsyncWrite + Unpin + 'static>(half: W, leave: fn(W)) -> Self {
+    /// Writes to a connection.
+    pub(super) fn start(mut line: Line) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
-        let stays_open = Arc::<AtomicBool>::default();
-        let written = write_out(half, receiver, unsent.clone());
-        let is_left = stays_open.clone();
+        let counted = unsent.clone();
         let task = actix::spawn(async move {
-            let Some(mut half) = written.await else { return };
-            if is_left.load(Ordering::Relaxed) {
-                return leave(half);
+            if write_out(&mut line, receiver, counted).await.is_ok() {
+                // Best effort: the peer may be gone already.
+                let _ = line.shutdown().await;
             }
-            // Best effort: the peer may be gone already.
-            let _ = half.shutdown().await;
         });
-        Writer { queue: Some(queue), unsent, task: Some(task), stays_open }
+        Writer { queue: Some(queue), unsent, task: Some(task) }
     }
 
     pub(super) fn send(&mut self, bytes: Vec<u8>) {
@@ -59,12 +54,6 @@ impl Writer {
         self.task.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
-    /// Lets what is queued leave, and the connection as it is.
-    pub(super) fn leave_open(&mut self) {
-        self.stays_open.store(true, Ordering::Relaxed);
-        self.queue = None;
-    }
-
     /// Lets what is queued leave, for a while, and closes the connection.
     pub(super) fn finish(&mut self) -> impl Future<Output = ()> + use<> {
         self.queue = None;
@@ -79,21 +68,20 @@ impl Writer {
     }
 }
 
-/// Writes what is queued until no more will be; gives the connection back, unless it broke.
-async fn write_out<W: AsyncWrite + Unpin>(
-    mut half: W,
+/// Writes what is queued until no more will be, or the connection breaks.
+async fn write_out(
+    line: &mut Line,
     mut queue: mpsc::UnboundedReceiver<Vec<u8>>,
     unsent: Arc<AtomicUsize>,
-) -> Option<W> {
+) -> io::Result<()> {
     while let Some(mut bytes) = queue.recv().await {
         while let Ok(more) = queue.try_recv() {
             bytes.extend_from_slice(&more);
         }
         // TLS keeps what the socket did not take until it is told to flush.
-        if half.write_all(&bytes).await.is_err() || half.flush().await.is_err() {
-            return None;
-        }
+        line.write_all(&bytes).await?;
+        line.flush().await?;
         unsent.fetch_sub(bytes.len(), Ordering::Relaxed);
     }
-    Some(half)
+    Ok(())
 }

@@ -2,13 +2,12 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::tls::Believing;
-use crate::actors::wire::{Wire, at_once};
+use crate::actors::wire::{Unreached, Way, Wire};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Envelope, ErrorMessage, legible};
 use crate::tls::DialError;
 use std::io;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// What an address of a seller under TLS begins with.
 const TLS: &str = "tls://";
@@ -18,32 +17,26 @@ pub(super) fn host_port(address: &str) -> &str {
     address.strip_prefix(TLS).unwrap_or(address)
 }
 
-/// Connects, and shakes hands where the address asks for TLS; each within `patience`. A seller under
-/// TLS has begun to speak when this is done.
-pub(super) async fn dial(
-    address: &str,
-    believing: &Believing,
-    patience: Duration,
-) -> Outcome<Wire> {
-    let bare = host_port(address);
-    let (host, _) = bare
-        .rsplit_once(':')
-        .filter(|(host, _)| !host.is_empty())
-        .ok_or_else(|| nowhere(address))?;
-    // What is wrong with our own files is said before anybody is dialled.
+/// The way to a seller. What is wrong with our own files is said before anybody is dialled.
+pub(super) fn way(address: &str, believing: &Believing) -> Outcome<Way> {
+    let at = host_port(address);
+    let (host, _) =
+        at.rsplit_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(|| nowhere(address))?;
     let is_tls = address.starts_with(TLS);
     let tls = is_tls.then(|| believing.open(host.trim_matches(['[', ']']))).transpose()?;
-    let connected = tokio::time::timeout(patience, TcpStream::connect(bare)).await;
-    let stream = connected.unwrap_or_else(|late| Err(late.into()));
-    let stream = stream.and_then(|stream| at_once(&stream).map(|()| stream));
-    let stream = stream.map_err(|error| unreachable(address, &error))?;
-    match tls {
-        None => Ok(Wire::Plain(stream)),
-        Some(tls) => match tls.connect(stream, patience).await {
-            Ok(stream) => Ok(Wire::Tls(Box::new(stream))),
-            Err(error) => Err(refused(address, believing, error)),
-        },
-    }
+    Ok(Way { at: at.to_owned(), tls })
+}
+
+/// Goes it. A seller under TLS has begun to speak when this is done.
+pub(super) async fn dial(
+    way: &Way,
+    (address, believing): (&str, &Believing),
+    patience: Duration,
+) -> Outcome<Wire> {
+    way.go(patience).await.map_err(|unreached| match unreached {
+        Unreached::Line(error) => unreachable(address, &error),
+        Unreached::Tls(error) => refused(address, believing, error),
+    })
 }
 
 fn nowhere(address: &str) -> Failure {

@@ -12,6 +12,11 @@ use tokio_rustls::TlsStream;
 /// A connection under TLS, whose handshake is over.
 pub type Stream = TlsStream<Bounded>;
 
+/// What it goes over.
+pub fn socket(stream: &mut Stream) -> &mut TcpStream {
+    &mut stream.get_mut().0.stream
+}
+
 /// How much of what came first is remembered, in bytes: room for one short message.
 const HEARD_BYTES_MAX: usize = 4 * 1024;
 

@@ -19,10 +19,10 @@ mod certificate;
 mod seller;
 
 #[cfg(not(feature = "tls"))]
-pub use absent::{BuyersTls, SellersTls, Stream, is_name, lifetimes};
+pub use absent::{BuyersTls, SellersTls, Stream, is_name, lifetimes, socket};
 #[cfg(feature = "tls")]
 pub use {
-    bounded::Stream,
+    bounded::{Stream, socket},
     buyer::{BuyersTls, is_name},
     certificate::lifetimes,
     seller::SellersTls,

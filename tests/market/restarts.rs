@@ -19,9 +19,15 @@ fn kill_and_start_again(place: &mut Place) {
 }
 
 fn a_seller_that_is_killed_in_mid_stream_costs_nothing(setting: Setting) {
-    let mut place = Place::open(Setting { resume_s: 60, ..setting });
+    let place = Place::open(Setting { resume_s: 60, ..setting });
     place.buyer("ann", 1_000_000);
-    let mut buying = place.buy("ann", "co2", "300").spawn().unwrap();
+    ann_buys_of_a_seller_that_is_killed(place, "");
+}
+
+/// One that keeps sessions for a while, at an address that begins with `scheme`.
+pub fn ann_buys_of_a_seller_that_is_killed(mut place: Place, scheme: &str) {
+    let address = format!("{scheme}{}", place.address);
+    let mut buying = buy(place.dir.path(), "ann", &[&address, "co2", "300"]).spawn().unwrap();
     for items in KILLS {
         let began = Instant::now();
         while place.lines("ann") < items {

@@ -116,6 +116,31 @@ fn what_is_bought_under_tls_is_paid_and_audited() {
     assert_eq!(place.balance("seller"), 920);
 }
 
+/// A seller that keeps sessions for a while and lets in only who shows a certificate, and Ann, who has
+/// one.
+fn a_seller_that_keeps_sessions() -> (Authority, Place) {
+    let authority = Authority::new("ours");
+    authority.signs("seller", &["127.0.0.1"], 4000);
+    authority.signs("ann", &["ann.example"], 4000);
+    let (papers, roots) = (authority.papers("seller"), authority.roots());
+    let topics = format!("\n[seller.tls]\n{papers}client_roots = \"{roots}\"\n");
+    let place = Place::open(Setting { resume_s: 60, topics, ..Setting::default() });
+    buyer(&place, "ann", &format!("roots = \"{roots}\"\n{}", authority.papers("ann")));
+    (authority, place)
+}
+
+#[test]
+fn a_wire_that_breaks_a_dozen_times_costs_nothing_under_tls() {
+    let (_authority, place) = a_seller_that_keeps_sessions();
+    crate::lines::ann_buys_over_a_wire_that_breaks(place, "tls://");
+}
+
+#[test]
+fn a_seller_that_is_killed_in_mid_stream_goes_on_under_tls() {
+    let (_authority, place) = a_seller_that_keeps_sessions();
+    crate::restarts::ann_buys_of_a_seller_that_is_killed(place, "tls://");
+}
+
 #[test]
 fn one_seller_may_be_believed_by_other_authorities_than_all_others() {
     let (ours, others) = (Authority::new("ours"), Authority::new("others"));

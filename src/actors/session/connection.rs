@@ -1,13 +1,11 @@
 //! The connection that a session goes over: taken, read, dropped, and given to another session.
 
 use super::{Ctx, SessionActor, Side};
-use crate::actors::wire::Wire;
+use crate::actors::wire::{Line, Wire};
 use crate::actors::writer::Writer;
 use crate::session::Input;
 use actix::prelude::*;
 use std::io;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
 
@@ -18,47 +16,35 @@ impl<S: Side> SessionActor<S> {
     /// From here on this connection carries the session, and no other.
     pub fn take_line(&mut self, wire: Wire, ctx: &mut Ctx<S>) {
         self.drop_line(ctx);
-        match wire {
-            Wire::Plain(stream) => self.carry(stream.into_split(), OwnedWriteHalf::forget, ctx),
-            Wire::Tls(stream) => self.carry(tokio::io::split(*stream), drop, ctx),
-        }
+        let line = Line::new(wire);
+        self.reading = Some(ctx.add_stream(ReaderStream::with_capacity(line.clone(), READ_BYTES)));
+        self.writer = Writer::start(line.clone());
+        self.line = Some(line);
         self.watch_silence(ctx);
-    }
-
-    fn carry<R, W>(&mut self, (reader, writer): (R, W), leave: fn(W), ctx: &mut Ctx<S>)
-    where
-        R: AsyncRead + 'static,
-        W: AsyncWrite + Unpin + 'static,
-    {
-        self.reading = Some(ctx.add_stream(ReaderStream::with_capacity(reader, READ_BYTES)));
-        self.writer = Writer::start(writer, leave);
     }
 
     /// The session has no connection any more: what still comes over it is nobody's.
     pub fn drop_line(&mut self, ctx: &mut Ctx<S>) {
-        self.stop_reading(ctx);
-        std::mem::replace(&mut self.writer, Writer::idle()).abort();
-    }
-
-    /// The connection is about to be another session's, which gets this handle of it: nothing is read
-    /// from it here any more.
-    pub fn hand_over(&mut self, ctx: &mut Ctx<S>) -> Option<std::net::TcpStream> {
-        self.stop_reading(ctx);
-        self.spare.take()
-    }
-
-    /// The connection is another session's: this actor ends without a word, and leaves it open.
-    pub fn release(&mut self, ctx: &mut Ctx<S>) -> Option<S> {
-        self.writer.leave_open();
-        ctx.stop();
-        self.side.take()
-    }
-
-    fn stop_reading(&mut self, ctx: &mut Ctx<S>) {
         self.leave_silence(ctx);
         if let Some(reading) = self.reading.take() {
             ctx.cancel_future(reading);
         }
+        std::mem::replace(&mut self.writer, Writer::idle()).abort();
+        self.line = None;
+    }
+
+    /// The connection is about to be another session's: nothing is read from it here any more, nor
+    /// written.
+    pub fn hand_over(&mut self, ctx: &mut Ctx<S>) -> Option<Wire> {
+        let wire = self.line.as_ref().and_then(Line::take);
+        self.drop_line(ctx);
+        wire
+    }
+
+    /// The connection is another session's: this actor ends without a word.
+    pub fn release(&mut self, ctx: &mut Ctx<S>) -> Option<S> {
+        ctx.stop();
+        self.side.take()
     }
 }
 

@@ -54,8 +54,6 @@ struct Peer(Rc<Notify>);
 impl Side for Peer {
     type Core = Recorder;
 
-    const HANDS_OVER: bool = false;
-
     fn carry_out(_: &mut SessionActor<Self>, _: Output, _: &mut Ctx<Self>) -> Result<(), String> {
         Ok(())
     }

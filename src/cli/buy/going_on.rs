@@ -11,7 +11,7 @@ use crate::actors::resuming::Dialing;
 use crate::actors::session::Ended;
 use crate::actors::waiting::{GoOn, Waiting, entries, ledger_of, look_at};
 use crate::actors::{now_ms, random_digest};
-use crate::cli::dial::dial;
+use crate::cli::dial::{dial, way};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::items::Items;
 use crate::cli::note;
@@ -93,10 +93,12 @@ pub(super) async fn go_on(
     let core = Buyer::rebuilt(running.key.clone(), wish, policy, nobodys, &left, now_ms());
     let core = core.map_err(|why| stuck(waiting, &why))?;
     // Where nobody answers nothing is ended, and the command may be typed again.
-    let wire = dial(&ask.address, &believing(config, &ask.address), patience).await?;
+    let believing = believing(config, &ask.address);
+    let way = way(&ask.address, &believing)?;
+    let wire = dial(&way, (&ask.address, &believing), patience).await?;
     let to = kept.open(path)?;
     let delivering = Delivering::new(&ask.address, named(path));
-    let dialing = Dialing::on_line_to(&ask.address);
+    let dialing = Dialing::on_line_to(way);
     let mut begun = carry((wire, core), dialing, delivering, (running, config, patience));
     holds.clear();
     begun.holds = hold(running, waiting, &begun)?;

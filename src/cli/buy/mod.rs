@@ -6,7 +6,7 @@ mod kept;
 mod spending;
 
 use super::desk::{BuyersDesk, Desk};
-use super::dial::{dial, host_port};
+use super::dial::{dial, host_port, way};
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::out;
@@ -285,19 +285,17 @@ async fn order(
     running: &Running,
     delivering: Delivering,
 ) -> Outcome<Session> {
-    let mut policy = session_policy(config, running)?;
+    let policy = session_policy(config, running)?;
     let patience = Duration::from_millis(policy.patience_ms);
-    let wire = dial(address, &believing(config, address), patience).await?;
-    if let Wire::Tls(_) = wire {
-        // Its state has one owner, so it is no other connection's.
-        policy.resume_ms = None;
-    }
+    let believing = believing(config, address);
+    let way = way(address, &believing)?;
+    let wire = dial(&way, (address, &believing), patience).await?;
     let randomness = BuyerRandomness {
         encryption: random_key().map_err(unsafe_system)?,
         nonce: random_digest().map_err(unsafe_system)?,
     };
     let core = Buyer::new(running.key.clone(), wish, policy, randomness, now_ms());
-    Ok(carry((wire, core), Dialing::to(address), delivering, (running, config, patience)))
+    Ok(carry((wire, core), Dialing::to(way), delivering, (running, config, patience)))
 }
 
 /// Has an actor carry a session.

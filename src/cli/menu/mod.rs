@@ -4,7 +4,7 @@ mod shown;
 
 pub(super) use shown::show;
 
-use super::dial::{dial, host_port};
+use super::dial::{dial, host_port, way};
 use super::exit::{Exit, Failure, Outcome};
 use super::tls::Believing;
 use super::{out, wait_for};
@@ -18,7 +18,7 @@ use clap::Args;
 use sdpp_ledger::PublicKey;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The longest menu that is read, in bytes.
 const MENU_BYTES_MAX: usize = 1 << 20;
@@ -80,15 +80,10 @@ pub(super) async fn ask(
     counter.menu().await
 }
 
-/// What menus come over.
-trait Line: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Line for T {}
-
 /// A connection to a seller.
 struct Counter<'a> {
     address: &'a str,
-    line: Box<dyn Line>,
+    line: Wire,
     codec: Codec,
     /// How long each thing may take.
     wait: Duration,
@@ -100,10 +95,7 @@ impl<'c> Counter<'c> {
         believing: &Believing,
         wait: Duration,
     ) -> Outcome<Counter<'c>> {
-        let line: Box<dyn Line> = match dial(address, believing, wait).await? {
-            Wire::Plain(stream) => Box::new(stream),
-            Wire::Tls(stream) => stream,
-        };
+        let line = dial(&way(address, believing)?, (address, believing), wait).await?;
         Ok(Counter { address, line, codec: Codec::new(MENU_BYTES_MAX), wait })
     }
 

@@ -71,7 +71,7 @@ pub(super) fn seller(
         credit_windows,
         signature_required: written.signature_required.unwrap_or(true),
         patience_ms,
-        resume_s: resume_s(written.resume_s.unwrap_or(0), written.tls.is_some())?,
+        resume_s: within(&at("resume_s"), written.resume_s.unwrap_or(0), RESUME_S)?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
         outage_s: within(&at("outage_s"), written.outage_s.unwrap_or(300), OUTAGE_S)?,
         drain_s: within(
@@ -90,15 +90,6 @@ pub(super) fn seller(
         trust,
         tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
-}
-
-fn resume_s(resume_s: u64, has_tls: bool) -> Outcome<u64> {
-    let at = ["seller", "resume_s"];
-    if resume_s > 0 && has_tls {
-        let what = "a session under TLS ends with its connection: remove this, or [seller.tls]";
-        return Err(wrong(&at, what));
-    }
-    within(&at, resume_s, RESUME_S)
 }
 
 /// Somebody new must be able to buy in some way.
