@@ -2,6 +2,9 @@
 //! end, everything is paid once, and it is one session.
 
 use crate::place::*;
+use sdpp::journal::{Entry, Journal};
+use sdpp::record::Record;
+use sdpp::terms::Role;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -130,6 +133,46 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     std::fs::write(place.items("ann"), items + "{\"torn\":").unwrap();
     assert_done(&again.output().unwrap());
     is_whole(&place.items("ann"));
+}
+
+/// Whether the last session in Ann's journal lacks nothing but its end: both have said `exit`.
+fn has_parted(place: &Place) -> bool {
+    let reader = Journal::open_existing(&place.journal("ann")).unwrap().reader();
+    let open = reader.open_sessions().unwrap();
+    let has_both = |session| {
+        let mut exits = Vec::new();
+        let note = |entry: Entry| {
+            if let Record::Exit { by, .. } = entry.record {
+                exits.push(by);
+            }
+        };
+        reader.each_session_entry(session, note).unwrap();
+        exits.contains(&Role::Buyer) && exits.contains(&Role::Seller)
+    };
+    open.iter().any(|(session, _)| has_both(session))
+}
+
+/// A buyer that dies when both sides have said all, before its last write, needs its seller no more.
+#[test]
+fn a_session_that_both_have_left_ends_without_its_seller() {
+    let mut place = Place::open(Setting { granularity: 3, resume_s: 60, ..Setting::default() });
+    place.buyer("ann", 1_000_000);
+    // No two runs write the same number of times.
+    let parted = (8..30).cycle().take(66).any(|write| {
+        // What was paid for is never written over.
+        let _ = std::fs::remove_file(place.items("ann"));
+        let mut buy = place.buy("ann", "co2", "3");
+        buy.arg("--new").env("SDPP_DIES_AT", format!("{write}:before"));
+        buy.output().unwrap().status.code().is_none() && has_parted(&place)
+    });
+    assert!(parted, "it never died there");
+    place.seller().signal("KILL");
+    place.seller().wait();
+    let ended = place.buy("ann", "co2", "3").output().unwrap();
+    assert_done(&ended);
+    let told = statements(&ended.stdout).remove(0);
+    assert_eq!((&told["end"], &told["paid"]), (&"complete".into(), &"60".into()), "{told}");
+    assert!(!has_parted(&place), "it has its end");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn is_order(ask: &Buy, session: &Waiting) -> bool {
     asked == (session.address.as_str(), session.topic.as_str(), session.quantity)
 }
 
-/// Reads the session back, dials, and has it go on.
+/// Reads the session back, dials where its seller has something to say yet, and has it go on.
 pub(super) async fn go_on(
     ask: &Buy,
     config: &Config,
@@ -92,10 +92,14 @@ pub(super) async fn go_on(
     let nobodys = random_digest().map_err(unsafe_system)?;
     let core = Buyer::rebuilt(running.key.clone(), wish, policy, nobodys, &left, now_ms());
     let core = core.map_err(|why| stuck(waiting, &why))?;
-    // Where nobody answers nothing is ended, and the command may be typed again.
     let believing = believing(config, &ask.address);
     let way = way(&ask.address, &believing)?;
-    let wire = dial(&way, (&ask.address, &believing), patience).await?;
+    let wire = match core.is_over() {
+        // All is said: what is left is to be written down, and needs nobody.
+        true => None,
+        // Where nobody answers nothing is ended, and the command may be typed again.
+        false => Some(dial(&way, (&ask.address, &believing), patience).await?),
+    };
     let to = kept.open(path)?;
     let delivering = Delivering::new(&ask.address, named(path));
     let dialing = Dialing::on_line_to(way);

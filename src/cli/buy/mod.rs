@@ -295,12 +295,12 @@ async fn order(
         nonce: random_digest().map_err(unsafe_system)?,
     };
     let core = Buyer::new(running.key.clone(), wish, policy, randomness, now_ms());
-    Ok(carry((wire, core), Dialing::to(way), delivering, (running, config, patience)))
+    Ok(carry((Some(wire), core), Dialing::to(way), delivering, (running, config, patience)))
 }
 
 /// Has an actor carry a session.
 fn carry(
-    (wire, core): (Wire, Buyer),
+    (wire, core): (Option<Wire>, Buyer),
     dialing: Dialing,
     delivering: Delivering,
     (running, config, patience): (&Running, &Config, Duration),
@@ -326,7 +326,11 @@ fn carry(
     // Whoever answers nothing at first the core's own patience ends.
     let silence_max =
         SilenceMax { first: None, idle: Duration::from_millis(config.limits.idle_ms) };
-    let actor = SessionActor::start_on(wire, core, side, running.journal.clone(), silence_max);
+    let journal = running.journal.clone();
+    let actor = match wire {
+        Some(wire) => SessionActor::start_on(wire, core, side, journal, silence_max),
+        None => SessionActor::start_without(core, side, journal, silence_max, |_, _| {}),
+    };
     for ledger in running.actors.values() {
         ledger.addr().do_send(TellHealth(actor.clone().recipient()));
     }

@@ -215,6 +215,11 @@ impl Buyer {
         self.out.cut_until_ms().is_some()
     }
 
+    /// Whether nothing more is to be said or heard.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// Where the session stands, for people.
     pub fn progress(&self) -> Progress {
         match &self.state {
