@@ -1,6 +1,6 @@
 //! Who is let in: how fast menus and orders are asked for, how many sessions there are, how many of an
 //! address owe something that no deposit secures, and whether the journal keeps up. The listener and
-//! all sessions share it.
+//! all sessions share it. Sessions that go on after a restart have their places before anybody else.
 //!
 //! Identities cost nothing, and addresses little: what one address may have out on credit is so many
 //! sessions, whoever their buyers are. A session that ended unpaid counts for a day.
@@ -69,7 +69,8 @@ struct OnCredit {
 pub struct Seat {
     admission: Admission,
     buyer: String,
-    from: IpAddr,
+    /// Not known of a session from before this process, until its buyer is back.
+    from: Option<IpAddr>,
     on_credit: bool,
 }
 
@@ -115,17 +116,24 @@ impl Admission {
             return Err(format!("{sessions_max} sessions are open, which is the most: {again}"));
         }
         let buyer = buyer.to_string();
-        let own = crowd.buyers.entry(buyer.clone()).or_default();
-        if *own >= per_buyer_max {
+        if crowd.buyers.get(&buyer).is_some_and(|own| *own >= per_buyer_max) {
             return Err(format!(
                 "{per_buyer_max} sessions with your key are open, which is the most: end one first"
             ));
         }
-        *own += 1;
+        Ok(self.seat(&mut crowd, buyer, Some(neighbourhood(from))))
+    }
+
+    /// A session that was let in before this process began has its place again, however many there are:
+    /// it goes on when its buyer is back.
+    pub fn keep(&self, buyer: &PublicKey) -> Seat {
+        self.seat(&mut self.crowd(), buyer.to_string(), None)
+    }
+
+    fn seat(&self, crowd: &mut Crowd, buyer: String, from: Option<IpAddr>) -> Seat {
+        *crowd.buyers.entry(buyer.clone()).or_default() += 1;
         crowd.sessions += 1;
-        drop(crowd);
-        let from = neighbourhood(from);
-        Ok(Seat { admission: self.clone(), buyer, from, on_credit: false })
+        Seat { admission: self.clone(), buyer, from, on_credit: false }
     }
 
     /// Why no order is taken because of the journal, for our own people.
@@ -149,13 +157,14 @@ impl Seat {
     /// # Errors
     /// Why not, for the buyer; then all is as it was.
     pub fn lend(&mut self, now_ms: u64) -> Result<(), String> {
-        if self.on_credit {
+        let Some(from) = self.from.filter(|_| !self.on_credit) else {
+            self.on_credit = true;
             return Ok(());
-        }
+        };
         let most = self.admission.crowding.unpaid_per_address_max;
         let mut crowd = self.admission.crowd();
         crowd.forget_address();
-        let own = crowd.addresses.entry(self.from).or_default();
+        let own = crowd.addresses.entry(from).or_default();
         own.unpaid_ms.retain(|since_ms| now_ms.saturating_sub(*since_ms) < UNPAID_MS);
         if own.sessions + own.unpaid_ms.len() >= most {
             return Err(format!(
@@ -169,11 +178,26 @@ impl Seat {
         Ok(())
     }
 
+    /// Its buyer is here. Where that was not known, what it has on credit counts there, however much that
+    /// address has.
+    pub fn is_from(&mut self, from: IpAddr) {
+        if self.from.is_some() {
+            return;
+        }
+        let from = *self.from.insert(neighbourhood(from));
+        if self.on_credit {
+            let mut crowd = self.admission.crowd();
+            crowd.forget_address();
+            crowd.addresses.entry(from).or_default().sessions += 1;
+        }
+    }
+
     /// The session is over; `unpaid`, where it leaves something unpaid.
     pub fn leave(mut self, unpaid: bool, now_ms: u64) {
+        let Some(from) = self.from else { return };
         if unpaid && std::mem::replace(&mut self.on_credit, false) {
             let mut crowd = self.admission.crowd();
-            let own = crowd.addresses.entry(self.from).or_default();
+            let own = crowd.addresses.entry(from).or_default();
             own.sessions = own.sessions.saturating_sub(1);
             own.unpaid_ms.push(now_ms);
         }
@@ -204,12 +228,11 @@ impl Drop for Seat {
                 crowd.buyers.remove(&self.buyer);
             }
         }
-        let Some(own) = crowd.addresses.get_mut(&self.from).filter(|_| self.on_credit) else {
-            return;
-        };
+        let Some(from) = self.from.filter(|_| self.on_credit) else { return };
+        let Some(own) = crowd.addresses.get_mut(&from) else { return };
         own.sessions = own.sessions.saturating_sub(1);
         if own.sessions == 0 && own.unpaid_ms.is_empty() {
-            crowd.addresses.remove(&self.from);
+            crowd.addresses.remove(&from);
         }
     }
 }
@@ -312,6 +335,29 @@ mod tests {
         new.leave(false, NOW_MS);
         admission.order(&buyer(3), address(1), NOW_MS).unwrap().leave(true, NOW_MS);
         assert!(admission.crowd().addresses.values().all(|own| own.unpaid_ms.is_empty()));
+    }
+
+    #[test]
+    fn sessions_from_before_this_process_have_their_places_and_an_address_once_it_is_known() {
+        let admission = admission();
+        let order = |of: u8| admission.order(&buyer(of), address(1), NOW_MS);
+        // More than there may be of one buyer.
+        let mut kept: Vec<Seat> = (0..3).map(|_| admission.keep(&buyer(1))).collect();
+        assert!(order(1).unwrap_err().contains("2 sessions with your key"));
+        let mut new = order(2).unwrap();
+        assert!(order(3).unwrap_err().contains("4 sessions are open"));
+        kept.iter_mut().for_each(|seat| seat.lend(NOW_MS).unwrap());
+        assert!(admission.crowd().addresses.is_empty(), "nobody knows where they are");
+        kept.iter_mut().for_each(|seat| seat.is_from(address(1)));
+        assert!(new.lend(NOW_MS).unwrap_err().contains("2 sessions from your address"));
+        kept.remove(0).leave(true, NOW_MS);
+        assert!(new.lend(NOW_MS).is_err(), "it left something unpaid there");
+        drop(kept);
+        new.lend(NOW_MS).unwrap();
+        drop(new);
+        let crowd = admission.crowd();
+        assert_eq!((crowd.sessions, crowd.buyers.len()), (0, 0));
+        assert_eq!(crowd.addresses[&address(1)].sessions, 0);
     }
 
     #[test]

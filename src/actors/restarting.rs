@@ -152,11 +152,12 @@ impl Handler<TakeUp> for SessionActor<Selling> {
     }
 }
 
-/// Its channels serve no other session, and what its buyer may have out is out. Before anything looks
+/// It has its place, its channels serve no other session, and what its buyer may have out is out. Before anything looks
 /// at a channel: who looks at one that is not its own asks whoever has it to give way.
 fn hold(actor: &mut SessionActor<Selling>, ctx: &mut Ctx<Selling>) {
     let (channels, unsecured) = (actor.core.channels(), actor.core.unsecured());
     let Some((buyer, side)) = actor.core.buyer().zip(actor.side.as_mut()) else { return };
+    side.seat = Some(side.admission.keep(&buyer));
     for (ledger, channel) in channels {
         let serving = Serving {
             ledger,

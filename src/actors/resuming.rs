@@ -16,6 +16,7 @@ use crate::terms::{Role, SessionId};
 use crate::tls::DialError;
 use actix::prelude::*;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -117,17 +118,20 @@ fn tell_unreached(address: &str, unreached: &Unreached) {
 pub(super) struct Resume {
     claim: Claim,
     wire: Wire,
+    from: IpAddr,
 }
 
 impl Handler<Resume> for SessionActor<Selling> {
     type Result = MessageResult<Resume>;
 
     fn handle(&mut self, resume: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
-        let Resume { claim, mut wire } = resume;
+        let Resume { claim, mut wire, from } = resume;
         if let Err(refused) = go_on(self, &claim, &mut wire, ctx) {
             return MessageResult(Err((refused, wire)));
         }
         tracing::info!(session = %claim.session, "the session goes on over another connection");
+        let seat = self.side.as_mut().and_then(|side| side.seat.as_mut());
+        seat.into_iter().for_each(|seat| seat.is_from(from));
         self.take_line(wire, ctx);
         self.drive(ctx);
         MessageResult(Ok(()))
@@ -179,12 +183,12 @@ pub(super) fn hand_over(
     let claim = actor.core.claim().cloned();
     let (Some(wire), Some(claim), Some(side)) = (wire, claim, actor.side.as_ref()) else { return };
     let (node, reader) = (side.place.node.clone(), side.reader.clone());
-    let last_words = side.last_words.clone();
+    let (last_words, from) = (side.last_words.clone(), side.from);
     let brought = async move {
         let of = node.addr().send(Find(session)).await.ok().flatten();
         let (refused, wire) = match of {
             // Where that one ends just now the connection goes with it, and the buyer makes another.
-            Some(of) => of.send(Resume { claim, wire }).await.unwrap_or(Ok(())).err()?,
+            Some(of) => of.send(Resume { claim, wire, from }).await.unwrap_or(Ok(())).err()?,
             None => (NotResumed::unknown(), wire),
         };
         let instead = match refused.code {

@@ -64,6 +64,38 @@ fn a_seller_that_is_killed_in_mid_stream_goes_on_by_escrow_under_macs() {
     });
 }
 
+/// Those who were let in before the kill have their places when they come back, and a newcomer waits
+/// until one is free.
+#[test]
+fn sessions_that_wait_for_their_buyers_take_the_places_that_there_are() {
+    let topics = "sessions_max = 2\n".to_owned();
+    let mut place = Place::open(Setting { resume_s: 60, topics, ..Setting::default() });
+    let names = ["ann", "bob", "eve"];
+    names.iter().for_each(|name| place.buyer(name, 1_000_000));
+    let [ann, bob] = ["ann", "bob"].map(|name| {
+        let buying = Running(place.buy(name, "co2", "300").spawn().unwrap());
+        let began = Instant::now();
+        while place.lines(name) < 25 {
+            assert!(began.elapsed() < PATIENCE, "items flow");
+        }
+        // It does not notice what happens.
+        buying.signal("STOP");
+        buying
+    });
+    kill_and_start_again(&mut place);
+    let (exit, said) = told(&mut place.buy("eve", "co2", "20"));
+    assert!(exit != 0 && said.contains("2 sessions are open, which is the most"), "{said}");
+    for (name, mut buying) in [("ann", ann), ("bob", bob)] {
+        buying.signal("CONT");
+        assert!(buying.wait().success(), "{name} has its place");
+        assert_eq!(place.lines(name), 300);
+    }
+    let _ = std::fs::remove_file(place.items("eve"));
+    assert_done(&place.buy("eve", "co2", "20").output().unwrap());
+    place.close();
+    assert_eq!(place.audit("seller").len(), 3, "nobody began anew");
+}
+
 #[test]
 fn a_seller_that_is_killed_in_mid_stream_goes_on_by_transfer() {
     a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting::default());
