@@ -1,7 +1,7 @@
 //! A side dies at a write of its journal, by its own SIGKILL: before anything of the write is there,
 //! when it is applied in memory, when it is in the file and not synced, when it is synced and nobody
-//! was answered. It is started again with the same command, and nothing is lost, paid twice or given
-//! away.
+//! was answered. It is started again with the same command, and the session that it died in goes on to
+//! its end: nothing is lost, paid twice or given away.
 //!
 //! In the suite these are some writes of a session, by a seed that is printed (`SDPP_KILLS_SEED`).
 //! `SDPP_KILLS=all` has each write, one after the other, until one is beyond the last; from the one on
@@ -110,6 +110,7 @@ impl Story {
         let items = self.place.items("buyer");
         // An empty one is in nobody's way.
         if items.metadata().is_ok_and(|file| file.len() > 0) {
+            assert_eq!(lines(&items), ITEMS, "{}: its session was over", self.doom);
             self.aside += 1;
             std::fs::rename(items, self.place.path(&format!("aside.{}", self.aside))).unwrap();
         }
@@ -153,11 +154,17 @@ impl Story {
         }
     }
 
-    /// How many items are in the buyer's files.
-    fn lines(&self) -> u64 {
-        let aside = (1..=self.aside).map(|nth| self.place.path(&format!("aside.{nth}")));
-        let files = aside.chain([self.place.items("buyer")]);
-        files.map(|file| lines(&file) as u64).sum()
+    /// The sessions whose keys stand in the buyer's journal: those that go on.
+    fn with_key(&self) -> Vec<Value> {
+        let mut list = sdpp();
+        list.args(["journal", "list", "entries", "--json", "--limit", "100000", "--journal"]);
+        let output = list.arg(self.place.journal("buyer")).output().unwrap();
+        assert_done(&output);
+        let entries = statements(&output.stdout).into_iter();
+        let first = |entry: &Value| {
+            entry["record"]["record"] == "epoch" && entry["record"]["epoch"] == 0
+        };
+        entries.filter(first).map(|entry| entry["session"].clone()).collect()
     }
 
     /// Both books are sound and agree with each other and with the ledger.
@@ -165,25 +172,34 @@ impl Story {
         let doom = self.doom;
         books_are_settled(&self.place, &doom.to_string());
         let (sold, bought) = (self.place.audit("seller"), self.place.audit("buyer"));
-        let of = |session: &Value| sold.iter().find(|one| one["session"] == *session);
-        let items = |one: &Value, what: &str| one[what].as_u64().unwrap();
-        // Whoever was killed may have forgotten what it said, heard or wrote down last.
-        let told = bought.iter().map(|ours| {
-            let acked = of(&ours["session"]).map_or(0, |theirs| items(theirs, "items_acked"));
-            acked.max(items(ours, "items_delivered"))
-        });
-        let worth = PRICE * u128::from(told.sum::<u64>().max(self.lines()));
-        // A payment that the other side was not told of was made all the same.
-        let made = |one: &Value| amount(&one["paid"]).max(amount(&one["settled"]));
-        let paid: u128 = bought.iter().map(made).sum();
+        let with_key = self.with_key();
+        let worth = PRICE * ITEMS as u128;
+        for one in sold.iter().chain(&bought) {
+            let (owed, paid) = (amount(&one["invoiced"]), amount(&one["paid"]));
+            match with_key.contains(&one["session"]) {
+                true => assert_eq!((owed, paid), (worth, worth), "{doom}: it is whole: {one}"),
+                // The seller may have said a window or two before it heard that nobody is there.
+                false => {
+                    let within = u128::from(SETTING.0 * SETTING.1) * PRICE;
+                    assert!(paid == 0 && owed <= within, "{doom}: it never began: {one}");
+                }
+            }
+            let is_complete = one["state"] == "complete";
+            assert_eq!(is_complete, with_key.contains(&one["session"]), "{doom}: {one}");
+        }
+        for session in &with_key {
+            let has = |side: &[Value]| side.iter().any(|one| one["session"] == *session);
+            assert!(has(&sold) && has(&bought), "{doom}: {sold:?} {bought:?}");
+        }
+        // A command that is typed again when its session was over orders again.
+        assert_eq!(with_key.len(), 1 + self.aside, "{doom}: {bought:?}");
         let landed = self.place.balance("seller");
-        let told = format!("{doom}: {worth} {paid} {landed} of {bought:?} {sold:?}");
-        assert!(landed <= paid && paid <= worth, "nothing is paid twice: {told}");
-        let within = u128::from(SETTING.0 * SETTING.1) * PRICE;
-        assert!(worth - landed <= within, "no more than K * W is unpaid: {told}");
-        assert!(sold.iter().all(|one| bought.iter().any(|ours| ours["session"] == one["session"])));
-        let items = std::fs::read_to_string(self.place.items("buyer")).unwrap();
-        assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "{doom}");
+        assert_eq!(landed, worth * with_key.len() as u128, "{doom}: each is paid once");
+        let files = (1..=self.aside).map(|nth| self.place.path(&format!("aside.{nth}")));
+        for file in files.chain([self.place.items("buyer")]) {
+            let items = std::fs::read_to_string(file).unwrap();
+            assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "{doom}");
+        }
     }
 }
 
