@@ -12,7 +12,7 @@ use crate::stage::*;
 use serde_json::Value;
 use std::fmt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How far a write may have come.
 const MOMENTS: [&str; 4] = ["before", "applied", "flushed", "synced"];
@@ -54,6 +54,8 @@ struct Story {
     stage: Stage,
     place: Place,
     has_died: bool,
+    /// It is started again when the other side has nothing left to do, and not at once.
+    is_late: bool,
     /// How many files of items were put aside.
     aside: usize,
 }
@@ -64,7 +66,7 @@ impl Story {
         let setting = Setting { granularity, credit_windows, patience_ms: 5_000, ..setting };
         let place = Place::before_the_seller(setting);
         place.buyer("buyer", 1_000_000);
-        Story { doom, stage: Stage::new(), place, has_died: false, aside: 0 }
+        Story { doom, stage: Stage::new(), place, has_died: false, is_late: false, aside: 0 }
     }
 
     /// A side dies where it is to die, once.
@@ -131,6 +133,9 @@ impl Story {
                 _ if gone.status.success() => break,
                 _ => {
                     tries += 1;
+                    if gone.was_killed() && self.is_late {
+                        self.wait_for_seller();
+                    }
                     assert!(tries <= TRIES, "{}: {}", self.doom, gone.said);
                     if !gone.was_killed() {
                         println!("{}: {}", self.doom, gone.said.trim());
@@ -141,6 +146,14 @@ impl Story {
             }
         }
         self.close();
+    }
+
+    /// Until the seller owes its ledger nothing more.
+    fn wait_for_seller(&self) {
+        let since = Instant::now();
+        while !unsettled(&self.place, "seller").is_empty() {
+            assert!(since.elapsed() < PATIENCE, "{}: the seller is not done", self.doom);
+        }
     }
 
     fn close(&mut self) {
@@ -205,7 +218,11 @@ impl Story {
 
 /// Lives through a death. Whether there was one: not where the write is beyond the last.
 fn lives_through(setting: &Setting, doom: Doom) -> bool {
-    let mut story = Story::begin(setting.clone(), doom);
+    live(Story::begin(setting.clone(), doom))
+}
+
+fn live(mut story: Story) -> bool {
+    let doom = story.doom;
     story.run();
     story.check();
     println!("{doom}: {}", if story.has_died { "it died" } else { "it had no such write" });
@@ -266,4 +283,15 @@ fn a_seller_that_dies_at_a_write_loses_nothing_by_escrow() {
 #[test]
 fn a_buyer_that_dies_at_a_write_loses_nothing_by_escrow() {
     dies("buyer", by_escrow());
+}
+
+/// The last words are said, and it is killed before they are in its journal: its seller ends the session
+/// and closes the channel, and the same command finds out.
+#[test]
+fn a_buyer_that_died_over_its_last_words_hears_how_it_ended_when_its_channel_is_closed() {
+    let died = (16..=18).filter(|write| {
+        let doom = Doom { side: "buyer", write: *write, moment: "before" };
+        live(Story { is_late: true, ..Story::begin(by_escrow(), doom) })
+    });
+    assert_eq!(died.count(), 3, "each of these deaths happened");
 }

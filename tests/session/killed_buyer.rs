@@ -86,7 +86,9 @@ impl Killable {
             _ => None,
         });
         let ceiling = ceilings.chain([pair.ceiling]).max().unwrap();
-        let channel = LeftChannel { domain: domain(), deposit: pair.deposit, ceiling };
+        // A seller whose session is over may have closed it.
+        let is_over = pair.s.closed.is_some();
+        let channel = LeftChannel { domain: domain(), deposit: pair.deposit, ceiling, is_over };
         let named = Buyer::channels_of(&pair.b.records);
         let left = Left {
             records: pair.b.records.iter().map(|one| (pair.now_ms, one.clone())).collect(),
