@@ -127,12 +127,9 @@ pub async fn look_at(
     let escrow = ledger.escrow().ok_or_else(|| format!("{id} has no escrow"))?;
     let shown = escrow.channel(channel).await.map_err(|error| text(&error))?;
     let shown = shown.ok_or_else(|| format!("{id} has no channel {channel}"))?;
-    if shown.finalized {
-        return Err(format!("channel {channel} is closed"));
-    }
     let facts = reader.channel(channel).map_err(|error| text(&error))?.unwrap_or_default();
-    let (domain, deposit) = (escrow.domain().clone(), shown.deposit);
-    Ok(LeftChannel { domain, deposit, ceiling: facts.ceiling.unwrap_or_default() })
+    let (domain, ceiling) = (escrow.domain().clone(), facts.ceiling.unwrap_or_default());
+    Ok(LeftChannel { domain, deposit: shown.deposit, ceiling, is_over: shown.finalized })
 }
 
 /// Tells a session that was read back what became meanwhile of all that it owes.

@@ -1,7 +1,7 @@
 //! A side dies at a write of its journal, by its own SIGKILL: before anything of the write is there,
 //! when it is applied in memory, when it is in the file and not synced, when it is synced and nobody
-//! was answered. It is started again with the same command, and nothing is lost, paid twice or given
-//! away.
+//! was answered. It is started again with the same command, and the session that it died in goes on to
+//! its end: nothing is lost, paid twice or given away.
 //!
 //! In the suite these are some writes of a session, by a seed that is printed (`SDPP_KILLS_SEED`).
 //! `SDPP_KILLS=all` has each write, one after the other, until one is beyond the last; from the one on
@@ -12,7 +12,7 @@ use crate::stage::*;
 use serde_json::Value;
 use std::fmt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How far a write may have come.
 const MOMENTS: [&str; 4] = ["before", "applied", "flushed", "synced"];
@@ -54,6 +54,8 @@ struct Story {
     stage: Stage,
     place: Place,
     has_died: bool,
+    /// It is started again when the other side has nothing left to do, and not at once.
+    is_late: bool,
     /// How many files of items were put aside.
     aside: usize,
 }
@@ -64,7 +66,7 @@ impl Story {
         let setting = Setting { granularity, credit_windows, patience_ms: 5_000, ..setting };
         let place = Place::before_the_seller(setting);
         place.buyer("buyer", 1_000_000);
-        Story { doom, stage: Stage::new(), place, has_died: false, aside: 0 }
+        Story { doom, stage: Stage::new(), place, has_died: false, is_late: false, aside: 0 }
     }
 
     /// A side dies where it is to die, once.
@@ -110,6 +112,7 @@ impl Story {
         let items = self.place.items("buyer");
         // An empty one is in nobody's way.
         if items.metadata().is_ok_and(|file| file.len() > 0) {
+            assert_eq!(lines(&items), ITEMS, "{}: its session was over", self.doom);
             self.aside += 1;
             std::fs::rename(items, self.place.path(&format!("aside.{}", self.aside))).unwrap();
         }
@@ -130,6 +133,9 @@ impl Story {
                 _ if gone.status.success() => break,
                 _ => {
                     tries += 1;
+                    if gone.was_killed() && self.is_late {
+                        self.wait_for_seller();
+                    }
                     assert!(tries <= TRIES, "{}: {}", self.doom, gone.said);
                     if !gone.was_killed() {
                         println!("{}: {}", self.doom, gone.said.trim());
@@ -140,6 +146,14 @@ impl Story {
             }
         }
         self.close();
+    }
+
+    /// Until the seller owes its ledger nothing more.
+    fn wait_for_seller(&self) {
+        let since = Instant::now();
+        while !unsettled(&self.place, "seller").is_empty() {
+            assert!(since.elapsed() < PATIENCE, "{}: the seller is not done", self.doom);
+        }
     }
 
     fn close(&mut self) {
@@ -153,11 +167,17 @@ impl Story {
         }
     }
 
-    /// How many items are in the buyer's files.
-    fn lines(&self) -> u64 {
-        let aside = (1..=self.aside).map(|nth| self.place.path(&format!("aside.{nth}")));
-        let files = aside.chain([self.place.items("buyer")]);
-        files.map(|file| lines(&file) as u64).sum()
+    /// The sessions whose keys stand in the buyer's journal: those that go on.
+    fn with_key(&self) -> Vec<Value> {
+        let mut list = sdpp();
+        list.args(["journal", "list", "entries", "--json", "--limit", "100000", "--journal"]);
+        let output = list.arg(self.place.journal("buyer")).output().unwrap();
+        assert_done(&output);
+        let entries = statements(&output.stdout).into_iter();
+        let first = |entry: &Value| {
+            entry["record"]["record"] == "epoch" && entry["record"]["epoch"] == 0
+        };
+        entries.filter(first).map(|entry| entry["session"].clone()).collect()
     }
 
     /// Both books are sound and agree with each other and with the ledger.
@@ -165,31 +185,44 @@ impl Story {
         let doom = self.doom;
         books_are_settled(&self.place, &doom.to_string());
         let (sold, bought) = (self.place.audit("seller"), self.place.audit("buyer"));
-        let of = |session: &Value| sold.iter().find(|one| one["session"] == *session);
-        let items = |one: &Value, what: &str| one[what].as_u64().unwrap();
-        // Whoever was killed may have forgotten what it said, heard or wrote down last.
-        let told = bought.iter().map(|ours| {
-            let acked = of(&ours["session"]).map_or(0, |theirs| items(theirs, "items_acked"));
-            acked.max(items(ours, "items_delivered"))
-        });
-        let worth = PRICE * u128::from(told.sum::<u64>().max(self.lines()));
-        // A payment that the other side was not told of was made all the same.
-        let made = |one: &Value| amount(&one["paid"]).max(amount(&one["settled"]));
-        let paid: u128 = bought.iter().map(made).sum();
+        let with_key = self.with_key();
+        let worth = PRICE * ITEMS as u128;
+        for one in sold.iter().chain(&bought) {
+            let (owed, paid) = (amount(&one["invoiced"]), amount(&one["paid"]));
+            match with_key.contains(&one["session"]) {
+                true => assert_eq!((owed, paid), (worth, worth), "{doom}: it is whole: {one}"),
+                // The seller may have said a window or two before it heard that nobody is there.
+                false => {
+                    let within = u128::from(SETTING.0 * SETTING.1) * PRICE;
+                    assert!(paid == 0 && owed <= within, "{doom}: it never began: {one}");
+                }
+            }
+            let is_complete = one["state"] == "complete";
+            assert_eq!(is_complete, with_key.contains(&one["session"]), "{doom}: {one}");
+        }
+        for session in &with_key {
+            let has = |side: &[Value]| side.iter().any(|one| one["session"] == *session);
+            assert!(has(&sold) && has(&bought), "{doom}: {sold:?} {bought:?}");
+        }
+        // A command that is typed again when its session was over orders again.
+        assert_eq!(with_key.len(), 1 + self.aside, "{doom}: {bought:?}");
         let landed = self.place.balance("seller");
-        let told = format!("{doom}: {worth} {paid} {landed} of {bought:?} {sold:?}");
-        assert!(landed <= paid && paid <= worth, "nothing is paid twice: {told}");
-        let within = u128::from(SETTING.0 * SETTING.1) * PRICE;
-        assert!(worth - landed <= within, "no more than K * W is unpaid: {told}");
-        assert!(sold.iter().all(|one| bought.iter().any(|ours| ours["session"] == one["session"])));
-        let items = std::fs::read_to_string(self.place.items("buyer")).unwrap();
-        assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "{doom}");
+        assert_eq!(landed, worth * with_key.len() as u128, "{doom}: each is paid once");
+        let files = (1..=self.aside).map(|nth| self.place.path(&format!("aside.{nth}")));
+        for file in files.chain([self.place.items("buyer")]) {
+            let items = std::fs::read_to_string(file).unwrap();
+            assert_eq!(items.lines().collect::<Vec<_>>(), co2_items(ITEMS), "{doom}");
+        }
     }
 }
 
 /// Lives through a death. Whether there was one: not where the write is beyond the last.
 fn lives_through(setting: &Setting, doom: Doom) -> bool {
-    let mut story = Story::begin(setting.clone(), doom);
+    live(Story::begin(setting.clone(), doom))
+}
+
+fn live(mut story: Story) -> bool {
+    let doom = story.doom;
     story.run();
     story.check();
     println!("{doom}: {}", if story.has_died { "it died" } else { "it had no such write" });
@@ -250,4 +283,15 @@ fn a_seller_that_dies_at_a_write_loses_nothing_by_escrow() {
 #[test]
 fn a_buyer_that_dies_at_a_write_loses_nothing_by_escrow() {
     dies("buyer", by_escrow());
+}
+
+/// The last words are said, and it is killed before they are in its journal: its seller ends the session
+/// and closes the channel, and the same command finds out.
+#[test]
+fn a_buyer_that_died_over_its_last_words_hears_how_it_ended_when_its_channel_is_closed() {
+    let died = (16..=18).filter(|write| {
+        let doom = Doom { side: "buyer", write: *write, moment: "before" };
+        live(Story { is_late: true, ..Story::begin(by_escrow(), doom) })
+    });
+    assert_eq!(died.count(), 3, "each of these deaths happened");
 }

@@ -102,15 +102,20 @@ pub fn seller(place: &Place) -> Command {
 /// Both books are sound, and owe nothing more.
 pub fn books_are_settled(place: &Place, story: &str) {
     for side in ["seller", "buyer"] {
-        let ask = |args: &[&str]| {
-            let mut journal = sdpp();
-            journal.arg("journal").args(args).arg("--journal").arg(place.journal(side));
-            let output = journal.output().unwrap();
-            assert_done(&output);
-            String::from_utf8(output.stdout).unwrap()
-        };
-        ask(&["verify"]);
-        let open = ask(&["list", "obligations", "--unsettled", "--json"]);
-        assert_eq!(open.trim(), "", "{story}: the {side} owes nothing more");
+        ask(place, side, &["verify"]);
+        assert_eq!(unsettled(place, side), "", "{story}: the {side} owes nothing more");
     }
+}
+
+/// What a side owes to ledgers and has not settled.
+pub fn unsettled(place: &Place, side: &str) -> String {
+    ask(place, side, &["list", "obligations", "--unsettled", "--json"]).trim().to_owned()
+}
+
+fn ask(place: &Place, side: &str, args: &[&str]) -> String {
+    let mut journal = sdpp();
+    journal.arg("journal").args(args).arg("--journal").arg(place.journal(side));
+    let output = journal.output().unwrap();
+    assert_done(&output);
+    String::from_utf8(output.stdout).unwrap()
 }

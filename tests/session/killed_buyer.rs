@@ -86,7 +86,9 @@ impl Killable {
             _ => None,
         });
         let ceiling = ceilings.chain([pair.ceiling]).max().unwrap();
-        let channel = LeftChannel { domain: domain(), deposit: pair.deposit, ceiling };
+        // A seller whose session is over may have closed it.
+        let is_over = pair.s.closed.is_some();
+        let channel = LeftChannel { domain: domain(), deposit: pair.deposit, ceiling, is_over };
         let named = Buyer::channels_of(&pair.b.records);
         let left = Left {
             records: pair.b.records.iter().map(|one| (pair.now_ms, one.clone())).collect(),
@@ -115,6 +117,7 @@ fn settings() -> Vec<(&'static str, Setting)> {
     vec![
         ("transfer", base()),
         ("transfer, one item to a window", base().windows(1, 1)),
+        ("transfer, several windows of one item", base().windows(1, 3)),
         ("transfer under MACs", base().under_mac().anchored_after()),
         ("escrow", base().by_escrow().no_records()),
         ("escrow under MACs", base().by_escrow().under_mac().anchored_after()),
@@ -149,6 +152,42 @@ fn a_buyer_that_is_killed_after_any_output_goes_on_from_its_journal_and_its_file
             killed += 1;
         }
         assert!(killed > 20, "{what}: {killed}");
+    }
+}
+
+/// A power cut takes both, and the seller is as far ahead of its buyer as it may be.
+#[test]
+fn both_sides_that_are_killed_after_any_output_go_on_from_their_journals() {
+    for (what, _) in settings() {
+        let mut killed = 0;
+        for at in (0..400).step_by(3) {
+            let (is_written, is_seller_first) = (at % 4 < 2, at % 2 == 0);
+            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
+            let mut story = Killable::new(setting);
+            let step = |story: &mut Killable| {
+                story.wire.pair.run_ahead();
+                story.wire.step()
+            };
+            let steps = (0..at).take_while(|_| step(&mut story)).count();
+            if steps < at {
+                break;
+            }
+            if !story.has_key() || story.wire.pair.s.closed.is_some() {
+                continue;
+            }
+            println!("{what}: both killed after step {at}, all is written: {is_written}");
+            if is_seller_first {
+                story.wire.restart(true).unwrap();
+            }
+            story.kill(is_written, true);
+            if !is_seller_first {
+                story.wire.restart(true).unwrap();
+            }
+            story.wire.finish();
+            is_whole(&story.wire, 10);
+            killed += 1;
+        }
+        assert!(killed > 10, "{what}: {killed}");
     }
 }
 

@@ -486,6 +486,11 @@ impl Pair {
         self.step_without_feeding() || self.feed()
     }
 
+    /// The seller says all that it may before its buyer hears any of it.
+    pub fn run_ahead(&mut self) {
+        while self.drain_outputs(Role::Seller) || self.settle_one() || self.feed() {}
+    }
+
     fn step_without_feeding(&mut self) -> bool {
         self.drain_outputs(Role::Seller)
             || self.drain_outputs(Role::Buyer)
@@ -719,7 +724,7 @@ impl Pair {
         true
     }
 
-    fn feed(&mut self) -> bool {
+    pub fn feed(&mut self) -> bool {
         let wants = self.seller.wants();
         if wants == 0 {
             return false;

@@ -27,7 +27,12 @@ impl World {
             match output {
                 Output::Record { session, record } => {
                     one.session = Some(session);
+                    let beside = one.beside(&record);
+                    if matches!(*record, Record::Invoice { .. }) {
+                        self.keep_all(node);
+                    }
                     records.push((session, record));
+                    records.extend(beside.map(|record| (session, record)));
                 }
                 Output::Send(bytes) if self.plant == Plant::SendBeforeRecord => {
                     self.leave(peer, &bytes);
@@ -138,7 +143,7 @@ impl World {
         }
     }
 
-    fn news(&self, node: usize, reference: Reference, kind: NewsKind) -> Input<'static> {
+    pub fn news(&self, node: usize, reference: Reference, kind: NewsKind) -> Input<'static> {
         match kind {
             NewsKind::Signed(tx) => Input::Signed { reference, tx },
             NewsKind::Included { blocks } => Input::Included { reference, blocks },
@@ -173,6 +178,10 @@ impl World {
         self.note(bytes);
         let Some(one) = self.peers.get(&peer) else { return };
         let (role, session, drawn, line) = (one.core.role(), one.session, one.drawn, one.line);
+        let node = one.node;
+        if self.plant != Plant::AckBeforeKept {
+            self.keep_all(node);
+        }
         if let Some(session) = session {
             let sent = Sent { session, role, drawn, bytes };
             self.witness.sent(&sent, &self.nodes, &self.chains);
@@ -242,17 +251,19 @@ impl World {
         self.after(0, Event::Tell { peer, input });
     }
 
-    /// An item is in the buyer's file before anything after it happens.
+    /// An item is on its way to the buyer's file, and in it before anything says that it came.
     fn keep(&mut self, peer: u64, seq: u64, item: Vec<u8>) {
-        let Some((node, session)) =
-            self.peers.get(&peer).and_then(|one| one.session.map(|session| (one.node, session)))
-        else {
-            return;
-        };
-        if self.plant == Plant::AckBeforeKept {
-            return self.nodes[node].memory.unkept.push((session, seq, item));
+        let Some(one) = self.peers.get(&peer) else { return };
+        let memory = &mut self.nodes[one.node].memory;
+        memory.unkept.extend(one.session.map(|session| (session, seq, item)));
+    }
+
+    /// What was on its way to a buyer's files is in them.
+    fn keep_all(&mut self, node: usize) {
+        let node = &mut self.nodes[node];
+        for (session, seq, item) in std::mem::take(&mut node.memory.unkept) {
+            node.files.entry(session).or_default().push((seq, item));
         }
-        self.nodes[node].files.entry(session).or_default().push((seq, item));
     }
 
     fn admit(&mut self, peer: u64, buyer: &PublicKey) {
@@ -331,10 +342,7 @@ impl World {
             let wait_ms = self.dice.below(60);
             self.after(wait_ms, Event::Feed { peer });
         }
-        let node = &mut self.nodes[node];
-        for (session, seq, item) in std::mem::take(&mut node.memory.unkept) {
-            node.files.entry(session).or_default().push((seq, item));
-        }
+        self.keep_all(node);
     }
 }
 

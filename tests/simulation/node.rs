@@ -1,6 +1,7 @@
 //! One side's machine: what is on its disk, which a crash leaves, and what is in its memory.
 
 use crate::teller::{Shared, Teller};
+use sdpp::actors::waiting::Waiting;
 use sdpp::journal::outbox::{Outbox, Policy};
 use sdpp::journal::{Journal, Reader};
 use sdpp::record::SignedMessage;
@@ -36,8 +37,11 @@ pub struct Memory {
     pub last_words: BTreeMap<SessionId, (PublicKey, SignedMessage)>,
     /// Which channels a buyer's sessions wait for, by session.
     pub wants: BTreeMap<u64, Want>,
-    /// A planted fault keeps items here for a while.
+    /// Items that are not out of a buyer's process yet.
     pub unkept: Vec<(SessionId, u64, Vec<u8>)>,
+    /// A buyer's sessions that a kill left, each until its command is typed again, and as whom it holds
+    /// its channels.
+    pub waiting: Vec<(u64, Waiting)>,
 }
 
 /// The channel that a session waits for.

@@ -1,6 +1,7 @@
 //! One session's core on one side, and what its shell has of it.
 
-use sdpp::record::End;
+use crate::setup::{ADDRESS, file};
+use sdpp::record::{End, Record};
 use sdpp::session::{Buyer, Input, Output, Progress, Seller};
 use sdpp::terms::{Role, SessionId};
 use std::collections::VecDeque;
@@ -77,6 +78,13 @@ impl Peer {
             is_fed: false,
             drawn: [0; 32],
         }
+    }
+
+    /// What is written with a record: where a buyer's items go.
+    pub fn beside(&self, record: &Record) -> Option<Box<Record>> {
+        let (address, file) = (ADDRESS.to_owned(), Some(file(self.errand?)));
+        let is_order = matches!(record, Record::Order { .. });
+        is_order.then(|| Box::new(Record::Delivering { address, file }))
     }
 
     pub fn seller(&mut self) -> Option<&mut Seller> {

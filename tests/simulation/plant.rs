@@ -36,6 +36,10 @@ pub enum Plant {
     ForgetDebtors,
     /// A session that a kill left open is not ended.
     LeaveInterrupted,
+    /// A buyer that goes on takes what is in its file behind the last invoice for nothing.
+    ForgetFile,
+    /// A buyer that goes on does not know what it has accepted and paid.
+    ForgetInvoices,
 }
 
 /// What a check found out.
@@ -75,6 +79,8 @@ pub enum Rule {
     AuditClean,
     /// It did not end.
     Ends,
+    /// A session that a kill left does not go on when its command is typed again.
+    GoesOn,
 }
 
 /// What is wrong, and where.

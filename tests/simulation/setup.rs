@@ -16,6 +16,14 @@ const RESUME_MS: u64 = 8_000;
 /// How long they wait for each other.
 const PATIENCE_MS: u64 = 10_000;
 
+/// Where the seller is found.
+pub const ADDRESS: &str = "the seller";
+
+/// The file that an errand's items go to.
+pub fn file(errand: usize) -> String {
+    format!("errand {errand}")
+}
+
 /// What one world is like.
 pub struct Setup {
     pub menu: Menu,

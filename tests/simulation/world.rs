@@ -9,10 +9,10 @@ use crate::plant::{Plant, Rule, Wrong};
 use crate::setup::{Errand, START_MS, Setup, asset, key, ledger_id};
 use crate::teller::Shared;
 use crate::witness::Witness;
-use sdpp::actors::{interrupted, restarting};
+use sdpp::actors::{interrupted, restarting, waiting};
 use sdpp::journal::Write;
 use sdpp::session::{Buyer, BuyerRandomness, Input, Offer, Seller, SellerRandomness, Wish};
-use sdpp::terms::Role;
+use sdpp::terms::{Role, SessionId};
 use sdpp_ledger::{Digest, Key, keccak};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -71,6 +71,8 @@ pub struct World {
     pub witness: Witness,
     pub outcomes: Vec<Outcome>,
     pub crashes: u32,
+    /// How often a session went on that a kill had left: a seller's, and a buyer's.
+    pub went_on: [u32; 2],
     pub cuts: u32,
     pub steps: u64,
     /// What happened so far, in a digest.
@@ -108,6 +110,7 @@ impl World {
             witness: Witness::default(),
             outcomes: Vec::new(),
             crashes: 0,
+            went_on: [0; 2],
             cuts: 0,
             steps: 0,
             trace: Digest::ZERO,
@@ -132,8 +135,8 @@ impl World {
             for ledger in 0..self.chains.len() {
                 self.wake(node, ledger, 20);
             }
-            if self.dice.one_in(3) {
-                let after_ms = self.dice.below(4_000);
+            for _ in 0..self.dice.below(3) {
+                let after_ms = self.dice.below(3_000);
                 self.after(after_ms, Event::Light { node });
             }
         }
@@ -265,20 +268,24 @@ impl World {
         }
     }
 
-    /// A buyer goes and orders.
+    /// A buyer goes and orders, or goes on where a kill left it.
     fn send_out(&mut self, errand: usize, again: Option<Box<Wish>>) {
         let Errand { node, .. } = self.errands[errand];
-        let is_tried = self.errands[errand].tries >= TRIES;
-        if is_tried || self.errands[errand].is_over {
-            self.errands[errand].is_over = true;
+        if self.errands[errand].is_over {
             return;
         }
         if self.nodes[node].journal.is_none() || self.nodes[0].journal.is_none() {
             return self.after(500, Event::Errand { errand, wish: again });
         }
+        if self.goes_on(errand) {
+            return;
+        }
+        if self.errands[errand].tries >= TRIES {
+            self.errands[errand].is_over = true;
+            return;
+        }
         self.errands[errand].tries += 1;
-        let account = self.nodes[node].account();
-        let wish = again.map_or_else(|| self.setup.wish(&self.errands[errand], account), |w| *w);
+        let wish = again.map_or_else(|| self.wish(errand), |wish| *wish);
         let (policy, key) = (self.setup.buyer_policy(), self.nodes[node].key.clone());
         let randomness =
             BuyerRandomness { encryption: self.draw_key(), nonce: Digest(self.dice.bytes()) };
@@ -290,6 +297,12 @@ impl World {
         self.peers.insert(peer, one);
         self.lines.get_mut(&line).unwrap().way(Role::Seller).reader = Some(peer);
         self.drive(peer);
+    }
+
+    /// What an errand asks the seller for.
+    pub fn wish(&self, errand: usize) -> Wish {
+        let asks = &self.errands[errand];
+        self.setup.wish(asks, self.nodes[asks.node].account())
     }
 
     /// A line to the seller, with somebody who answers there.
@@ -339,18 +352,21 @@ impl World {
         self.after(after_ms, Event::Start { node });
     }
 
-    /// A node comes back: what a seller's sessions whose buyers may come back are built again, and what
-    /// else a kill left open is ended, as the program does both.
+    /// A node comes back: a seller's sessions whose buyers may come back are built again, a buyer's are
+    /// left for their commands, and what else a kill left open is ended, as the program does all three.
     fn start(&mut self, node: usize) {
         self.nodes[node].start();
         if self.plant != Plant::LeaveInterrupted {
             let (reader, ledgers) = (self.nodes[node].reader(), self.nodes[node].ledgers());
             let kept = if node == 0 { restarting::kept(&reader).unwrap() } else { Vec::new() };
-            let ends: Vec<Write> =
-                interrupted::ends(&reader, &ledgers, |id| kept.contains(id)).unwrap();
+            let waiting = waiting::waiting(&reader, self.now_ms).unwrap();
+            let waits = |id: &SessionId| waiting.iter().any(|one| one.session == *id);
+            let is_left = |id: &SessionId| kept.contains(id) || waits(id);
+            let ends: Vec<Write> = interrupted::ends(&reader, &ledgers, is_left).unwrap();
             drop(reader);
             self.commit(node, ends);
             kept.into_iter().for_each(|session| self.rebuild(session));
+            waiting.into_iter().for_each(|session| self.leave_waiting(node, session));
         }
         for ledger in 0..self.chains.len() {
             self.wake(node, ledger, 10);

@@ -44,6 +44,8 @@ pub struct LeftChannel {
     pub deposit: Amount,
     /// The most that may have been vouched on it in all.
     pub ceiling: Amount,
+    /// It is closed or withdrawn: its seller may have ended the session while we were gone.
+    pub is_over: bool,
 }
 
 /// A session on its way back.
@@ -194,9 +196,13 @@ impl Rebuilding<'_> {
         let Some(known) = self.channels.get(&channel) else {
             return Err(format!("nothing is known of its channel {channel}"));
         };
-        let LeftChannel { domain, deposit, ceiling } = known.clone();
+        let LeftChannel { domain, deposit, ceiling, is_over } = known.clone();
         let amounts = (base, ceiling.max(base), deposit);
-        Ok(Some(Purse::new((channel, domain), amounts, ours.channels.clone())))
+        let mut purse = Purse::new((channel, domain), amounts, ours.channels.clone());
+        if is_over {
+            purse.end();
+        }
+        Ok(Some(purse))
     }
 
     fn epoch(&mut self, epoch: u32, salt_secret: &SaltSecret) -> Result<(), String> {

@@ -187,6 +187,8 @@ impl Stream {
         if let Stage::Reading { next, .. } = again.stage {
             // A live source goes on with what it has now.
             out.push(Output::Rewind { skip: if again.rereads { next - 1 } else { 0 } });
+            // Papers that left before all that is read again.
+            out.say_held(Some(next - 1));
             self.see_to_again(out);
         }
     }
