@@ -69,7 +69,7 @@ pub async fn take_up(
 ) -> Result<(), JournalError> {
     let mut next = arbiters.iter().cycle();
     for id in kept(&shop.reader)? {
-        let built = rebuild(&shop.reader, offer, (&shop.topics, &shop.ledgers), id)?;
+        let built = rebuild(&shop.reader, offer, (&shop.topics, &shop.ledgers), (id, true))?;
         match (built, next.next()) {
             (Ok(core), Some(arbiter)) => start(core, shop, node, arbiter).await,
             (built, _) => {
@@ -92,7 +92,7 @@ pub(super) fn rebuild(
     reader: &Reader,
     offer: &Offer,
     (topics, ledgers): (&BTreeMap<String, Origin>, &Ledgers),
-    id: SessionId,
+    (id, may_void): (SessionId, bool),
 ) -> Result<Result<Seller, Why>, JournalError> {
     let (mut records, mut after) = (Vec::new(), 0);
     loop {
@@ -114,7 +114,7 @@ pub(super) fn rebuild(
     let rereads =
         topic(&records).and_then(|topic| topics.get(&topic)).is_some_and(Origin::is_rereadable);
     let domains = ledgers.values().filter_map(domain).collect();
-    let restart = Restart { rereads, session_key, domains, standing };
+    let restart = Restart { rereads, may_void, session_key, domains, standing };
     Ok(Seller::rebuilt(offer, &records, restart, now_ms()))
 }
 
