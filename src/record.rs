@@ -246,6 +246,18 @@ pub enum Record {
     /// Seller: what items cost from one of them on, in figures that a buyer's standing is counted by.
     /// It proves nothing: menu, order and amends do.
     Priced(Priced),
+    /// Places of a session became void, in figures beside what both have signed of it. It proves nothing:
+    /// amends do.
+    Void {
+        /// The first of them.
+        from_seq: u64,
+        /// The last.
+        to_seq: u64,
+        /// Buyer: how many items had come of them, and stay where they were delivered to.
+        delivered: u64,
+        /// Seller: what the leg that the place before them stands in had asked for up to there.
+        billed: Amount,
+    },
     /// Seller: items up to `to_seq` may be signed from here on. Durable before the first leaves,
     /// so that after a crash nothing is ever signed twice for one seq.
     Reserved {
@@ -281,6 +293,12 @@ pub enum Record {
     Ack {
         /// The message as the buyer signed it.
         message: SignedMessage,
+    },
+    /// Buyer: an invoice was heard of items that the seller lost and that never came. It counts for nothing,
+    /// but as a message of the seller's that was taken.
+    PassedOver {
+        /// Its number.
+        number: u64,
     },
     /// Buyer: vouchers up to this amount may be signed from here on. Durable before the first.
     Ceiling {

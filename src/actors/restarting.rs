@@ -60,7 +60,7 @@ pub async fn take_up(
 ) -> Result<(), JournalError> {
     let mut next = arbiters.iter().cycle();
     for id in kept(&shop.reader)? {
-        let built = rebuild(&shop.reader, offer, (&shop.topics, &shop.ledgers), id)?;
+        let built = rebuild(&shop.reader, offer, (&shop.topics, &shop.ledgers), (id, true))?;
         match (built, next.next()) {
             (Ok(core), Some(arbiter)) => start(core, shop, node, arbiter).await,
             (built, _) => {
@@ -83,7 +83,7 @@ pub(super) fn rebuild(
     reader: &Reader,
     offer: &Offer,
     (topics, ledgers): (&BTreeMap<String, Origin>, &Ledgers),
-    id: SessionId,
+    (id, may_void): (SessionId, bool),
 ) -> Result<Result<Seller, Why>, JournalError> {
     let mut records = Vec::new();
     reader.each_session_entry(&id, |entry| records.push(entry.record))?;
@@ -100,7 +100,7 @@ pub(super) fn rebuild(
     let rereads =
         topic(&records).and_then(|topic| topics.get(&topic)).is_some_and(Origin::is_rereadable);
     let domains = ledgers.values().filter_map(domain).collect();
-    let restart = Restart { rereads, session_key, domains, standing };
+    let restart = Restart { rereads, may_void, session_key, domains, standing };
     Ok(Seller::rebuilt(offer, &records, restart, now_ms()))
 }
 

@@ -164,7 +164,8 @@ fn resume_anew(
     };
     let offer = actor.core.offer().clone();
     let of = (&*side.topics, &side.ledgers);
-    let built = restarting::rebuild(&side.reader, &offer, of, claim.session);
+    let built =
+        restarting::rebuild(&side.reader, &offer, of, (claim.session, actor.core.is_anew()));
     let Ok(Ok(mut core)) = built else { return Err(refused) };
     core.resume(claim, now_ms())?;
     actor.core.rule().into_iter().for_each(|rule| core.follow(rule));

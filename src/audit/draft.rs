@@ -13,6 +13,9 @@ impl Fold {
     pub(super) fn drafted(&self, under: Under) -> Statement {
         let Under { role, agreement, .. } = under;
         let paces: Vec<Paced> = agreement.paces().to_vec();
+        let agreed = agreement.agreed();
+        let (voids, given) = (agreed.voids().to_vec(), |seq| agreed.given(seq));
+        let (items_delivered, items_acked) = (given(self.items()), given(self.acked));
         let (terms, over, on) = agreement.into_agreed().into_legs();
         let place = over.len();
         let ends: Vec<u64> = over.iter().map(|leg| leg.from_seq).chain([on.from_seq]).collect();
@@ -31,9 +34,10 @@ impl Fold {
             records: terms.records,
             granularity: terms.granularity,
             paces,
-            items_delivered: self.items(),
-            items_acked: self.acked,
-            windows: self.windows.len() as u64,
+            voids,
+            items_delivered,
+            items_acked,
+            windows: self.windows.iter().filter(|window| !window.is_void).count() as u64,
             windows_recomputed: self.recomputed,
             unrated: self.unrated,
             earlier,
@@ -58,7 +62,7 @@ impl Fold {
         let cost = |items| leg.owed_for(items).unwrap_or(invoiced);
         let acked_amount = acked.map_or(Amount::ZERO, cost);
         let netted = to_seq.and_then(|items| leg.netted_by(items)).unwrap_or_default();
-        let count = |to: Option<u64>| to.map_or(0, |to| to - (leg.from_seq - 1));
+        let count = |to: Option<u64>| to.map_or(0, |to| leg.given(to));
         LegStatement {
             from_seq: leg.from_seq,
             items_delivered: count(to_seq),
@@ -89,11 +93,11 @@ impl Fold {
         let mut before: Option<&Window> = None;
         let mut invoices = Vec::new();
         for window in &self.windows {
-            let items_before = before.map_or(0, |before| before.to_seq);
+            let items_before = before.map_or(0, |before| before.items);
             let total = before.filter(|before| before.leg == window.leg).map(|before| before.total);
             before = Some(window);
-            if usize::from(window.leg) == place {
-                let items = window.to_seq.saturating_sub(items_before);
+            if usize::from(window.leg) == place && !window.is_void {
+                let items = window.items.saturating_sub(items_before);
                 let amount = window.total.saturating_sub(total.unwrap_or_default());
                 invoices.push(Invoiced { at_ms: window.at_ms, items, amount });
             }

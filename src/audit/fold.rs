@@ -56,6 +56,11 @@ pub(super) struct Fold {
 /// An invoiced window.
 pub(super) struct Window {
     pub(super) to_seq: u64,
+    /// The items of the session up to there, but for those that are void.
+    pub(super) items: u64,
+    /// It holds no item: its number was used, and no invoice of that number is owed.
+    pub(super) is_void: bool,
+    /// The running digest at its end; zero inside a void.
     pub(super) digest: Digest,
     /// What its leg asks for in all up to it.
     pub(super) total: Amount,
@@ -237,7 +242,10 @@ impl Fold {
                 self.invoice(under, message, seqs, items, owed.as_ref())
             }
             Record::Ack { message } => self.ack(under.terms(), message),
-            Record::Amend { by, message } => under.amend(*by, message, self.items()),
+            Record::Amend { by, message } => {
+                let void = under.amend(*by, message, self.items())?;
+                void.map_or(Ok(()), |void| self.voided(under, void))
+            }
             Record::Payment { message, owed } => self.payment(under, message, owed.as_ref()),
             Record::Gathering { from, number, owed: Some(owed), .. } => {
                 self.gathered(under, (*from, *number), owed)
@@ -269,6 +277,8 @@ impl Fold {
             | Record::Delivering { .. }
             | Record::Epoch { .. }
             | Record::Priced(_)
+            | Record::Void { .. }
+            | Record::PassedOver { .. }
             | Record::Settling { .. }
             | Record::Gathering { .. }
             | Record::Reserved { .. }

@@ -5,7 +5,7 @@ use super::proof::Found;
 use super::statement::Statement;
 use crate::message::{Agreement, Invoice, InvoicePace, InvoiceRate, Menu, Quote, Word};
 use crate::record::SignedMessage;
-use crate::terms::{Agreed, InEscrow, Role, Terms};
+use crate::terms::{Agreed, InEscrow, Role, Terms, Void};
 use sdpp_ledger::{Amount, ChannelId};
 
 /// What the session stands on.
@@ -50,14 +50,20 @@ impl Under {
         self.agreed().terms()
     }
 
-    /// Takes a signed word about a change, when so many items were invoiced.
-    pub(super) fn amend(&mut self, by: Role, message: &SignedMessage, invoiced: u64) -> Found {
+    /// Takes a signed word about a change, when so many items were invoiced. Gives what is void by it.
+    pub(super) fn amend(
+        &mut self,
+        by: Role,
+        message: &SignedMessage,
+        invoiced: u64,
+    ) -> Found<Option<Void>> {
         let from_seq = message.from_seq().unwrap_or_default();
         match self.agreement.take(by, message)? {
             Word::Agreed if from_seq <= invoiced => Err(format!(
                 "what was agreed is in force from item {from_seq}, and {invoiced} were invoiced"
             )),
-            _ => Ok(()),
+            Word::Voided(void) => Ok(Some(void)),
+            _ => Ok(None),
         }
     }
 

@@ -57,8 +57,10 @@ impl Fold {
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
         self.counts.on(leg).invoiced = total;
         let leg = u16::try_from(leg).unwrap_or(u16::MAX);
-        let (digest, at_ms, answered) = (*digest, self.at_ms, 0);
-        self.windows.push(Window { to_seq, digest, total, leg, at_ms, answered });
+        let (digest, at_ms, answered, is_void) = (*digest, self.at_ms, 0, false);
+        let given = agreed.given(to_seq);
+        let window = Window { to_seq, items: given, is_void, digest, total, leg, at_ms, answered };
+        self.windows.push(window);
         if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
             return Err(format!("invoice {number} does not follow the one before"));
         }
@@ -174,7 +176,7 @@ impl Fold {
             self.early.push(Early { entry: self.entry, seq, digest });
         }
         let next = self.windows.partition_point(|window| window.to_seq < seq);
-        let ends = |window: &&Window| window.to_seq == seq;
+        let ends = |window: &&Window| window.to_seq == seq && window.digest != Digest::ZERO;
         let at_end = self.windows.get(next).filter(ends).map(|window| window.digest);
         let inside = self.late.binary_search_by_key(&seq, |(seq, _)| *seq).ok();
         let inside = inside.and_then(|at| self.late.get(at)).map(|(_, digest)| *digest);

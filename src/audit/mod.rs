@@ -27,6 +27,7 @@ mod remainders;
 mod spent;
 mod statement;
 mod totals;
+mod voided;
 
 pub use approvals::{Approval, Approved};
 pub use costs::Cost;

@@ -144,7 +144,7 @@ impl Fold {
         }
         let (items, total) = self.before(from);
         let amount = last.total.saturating_sub(total);
-        let items = last.to_seq.saturating_sub(items);
+        let items = last.items.saturating_sub(items);
         Ok(Pays { number, amount, items, leg: last.leg, at_ms: last.at_ms })
     }
 
@@ -153,7 +153,7 @@ impl Fold {
         let before = place(number).checked_sub(1).and_then(|place| self.windows.get(place));
         let leg = self.windows.get(place(number)).map(|window| window.leg);
         let total = before.filter(|before| Some(before.leg) == leg).map(|before| before.total);
-        (before.map_or(0, |before| before.to_seq), total.unwrap_or_default())
+        (before.map_or(0, |before| before.items), total.unwrap_or_default())
     }
 
     /// The oldest window up to this one, and of its leg, that another payment has not answered and

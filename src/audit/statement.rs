@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::message::Paced;
 use crate::record::End;
-use crate::terms::{InEscrow, Method, Purpose, Rate, Role, SessionId};
+use crate::terms::{InEscrow, Method, Purpose, Rate, Role, SessionId, Void};
 use sdpp_ledger::{
     Account, Amount, Anchor, Asset, Claim, Evidence, LedgerId, PublicKey, Reference, Transfer, TxId,
 };
@@ -32,6 +32,8 @@ pub struct Statement {
     pub granularity: u32,
     /// The changes of pace that both have signed.
     pub paces: Vec<Paced>,
+    /// What a seller lost with its process and both have signed to be void: these places hold no item.
+    pub voids: Vec<Void>,
     /// Items that were invoiced.
     pub items_delivered: u64,
     /// Items that the buyer's signature says arrived.

@@ -1,6 +1,6 @@
 //! An item's salted digest, and the digest that runs over them.
 
-use crate::terms::SessionId;
+use crate::terms::{SessionId, Void};
 use sdpp_ledger::{Digest, keccak};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,6 +32,13 @@ pub fn salt(secret: &SaltSecret, seq: u64) -> Digest {
 /// `keccak(0x00 || session || seq || salt || keccak(item))`.
 pub fn leaf(session: &SessionId, seq: u64, salt: &Digest, item: &[u8]) -> Digest {
     keccak(&[&[0], &session.0.0, &seq.to_be_bytes(), &salt.0, &keccak(&[item]).0])
+}
+
+/// What stands in the running digest for all the places of a void: `keccak(0x02 || session || from_seq ||
+/// to_seq)`.
+pub fn void_leaf(session: &SessionId, void: Void) -> Digest {
+    let Void { from_seq, to_seq } = void;
+    keccak(&[&[2], &session.0.0, &from_seq.to_be_bytes(), &to_seq.to_be_bytes()])
 }
 
 /// `keccak(digest before || leaf)`; the digest before the first leaf is the session's id.

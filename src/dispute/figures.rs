@@ -39,7 +39,7 @@ impl<'p> On<'p> {
 
     /// How many of the leg's items that are.
     pub(super) fn items(&self, reached: Option<u64>) -> u64 {
-        reached.map_or(0, |to| to - self.leg.from_seq.saturating_sub(1).min(to))
+        reached.map_or(0, |to| self.leg.given(to))
     }
 
     /// What the buyer's exits say was paid of it.

@@ -18,7 +18,7 @@ pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec
     found.invoices();
     found.leaves(case);
     money.iter().for_each(|leg| found.receipts(case, leg));
-    found.acks();
+    found.acks(case);
     found.payments(case);
     found.exits();
     found.misdeeds.sort();
@@ -165,7 +165,7 @@ impl Found<'_, '_> {
         }
     }
 
-    fn acks(&mut self) {
+    fn acks(&mut self, case: &Case<'_>) {
         let papers = self.papers;
         for (seq, acks) in &papers.acks {
             let known = acks.iter().filter(|ack| ack.digest.is_some());
@@ -174,7 +174,9 @@ impl Found<'_, '_> {
                 let proven_by = vec![one.paper.clone(), other.paper.clone()];
                 self.add(Role::Buyer, Offence::DoubleAck, why, proven_by);
             }
-            if let Some(ack) = acks.iter().find(|ack| !ack.is_ordered) {
+            // Who brings it alone may have left out that some were lost: then more follow.
+            let heard = case.hears(Role::Buyer);
+            if let Some(ack) = acks.iter().find(|ack| heard && !ack.is_ordered) {
                 let why = format!("acknowledged item {seq}, and so many were not ordered");
                 self.add(Role::Buyer, Offence::WrongAck, why, vec![ack.paper.clone()]);
             }
@@ -285,7 +287,8 @@ fn is_wrong_exit(
     last: Option<&InvoicePaper<'_>>,
 ) -> Option<String> {
     let Exit { items, amount_total, paid_total, .. } = words;
-    if !papers.knows_legs(words) {
+    let is_beyond = !papers.price.is_exact() && papers.price.is_beyond(*items);
+    if !papers.knows_legs(words) || is_beyond {
         return None;
     }
     if !papers.may_ask(*items, *amount_total) {

@@ -20,7 +20,7 @@ pub(super) const SAME_MAX: usize = 16;
 
 /// All of them.
 pub(super) struct Papers<'a> {
-    pub(super) price: Price<'a>,
+    pub(super) price: Price,
     /// By number; more than one where the seller signed more than one.
     pub(super) invoices: BTreeMap<u64, Vec<InvoicePaper<'a>>>,
     pub(super) payments: BTreeMap<u64, Vec<PaymentPaper<'a>>>,
@@ -216,6 +216,9 @@ impl<'a> Papers<'a> {
         if let Some((seq, leaf)) = leaf {
             self.leaves.entry(seq).or_default().push((leaf, one.paper.clone()));
         }
+        if self.is_withdrawn(number, words.as_ref()) {
+            return;
+        }
         let mut invoice = match &words {
             Some(DataInvoice { invoice, .. }) => InvoicePaper {
                 signed: one,
@@ -256,6 +259,15 @@ impl<'a> Papers<'a> {
         self.invoices.entry(number).or_default().push(invoice);
     }
 
+    /// Whether an invoice is of what both have signed to be void: it was signed before, as a rule, and counts
+    /// for nothing.
+    fn is_withdrawn(&self, number: u64, words: Option<&DataInvoice>) -> bool {
+        let window = self.price.window(number);
+        let is_void = window.is_some_and(|(first, _)| self.price.is_void(first));
+        let items = words.map(|words| [words.invoice.from, words.invoice.to]);
+        is_void && items.is_none_or(|items| items.iter().all(|seq| self.price.is_void(*seq)))
+    }
+
     /// What an invoice says of its currency, its rate or its pace that no change in evidence says.
     fn other_change(&self, words: &DataInvoice) -> Option<String> {
         let invoice = &words.invoice;
@@ -263,6 +275,10 @@ impl<'a> Papers<'a> {
         if invoice.currency != currency.name || invoice.payment_address != currency.payee {
             let why = "asks for another currency, or to pay another, than was agreed";
             return Some(why.to_owned());
+        }
+        if !self.price.is_exact() && self.price.is_beyond(invoice.to) {
+            // Where items were lost, others follow in their place.
+            return Some("is for items that were not ordered".to_owned());
         }
         let other = self.price.other_rate(invoice).or_else(|| self.price.other_pace(invoice));
         let is_changed = self.price.leg_place(invoice.to) > 0 || invoice.pace.is_some();
@@ -393,7 +409,7 @@ impl<'a> Papers<'a> {
         }
         let Some(voucher) = voucher else { return };
         let worth = voucher.cumulative_amount.saturating_sub(base);
-        match self.price.gross(seq) {
+        match self.price.vouchable(seq) {
             // A seller that is heard alone may have left out the leg that it is of.
             Some(most) if worth > most && case.hears(Role::Buyer) => {
                 let why = format!("vouched {worth} for {seq} items that cost {most}");

@@ -6,13 +6,12 @@ use super::papers::SAME_MAX;
 use super::verdict::{Misdeed, Offence, Paper};
 use crate::crypto::layout::MessageKind;
 use crate::message::{Agreement, Amend, Change, Invoice, InvoicePace, Menu, Quote, Word, reread};
-use crate::terms::{AMENDS_MAX, Agreed, Leg, Role, Terms};
+use crate::terms::{AMENDS_MAX, Agreed, Leg, Role};
 use sdpp_ledger::{Amount, ChannelId, Digest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What items cost.
-pub(super) struct Price<'a> {
-    terms: &'a Terms,
+pub(super) struct Price {
     agreement: Agreement,
     /// Where the menu's rate comes from.
     quote: Option<Quote>,
@@ -28,15 +27,14 @@ pub(super) struct Price<'a> {
     gap: Option<u64>,
 }
 
-impl<'a> Price<'a> {
+impl Price {
     /// By the terms, and by what was signed of changes; with what is wrong with that.
-    pub(super) fn of(case: &'a Case<'a>) -> (Price<'a>, Vec<Misdeed>) {
+    pub(super) fn of(case: &Case<'_>) -> (Price, Vec<Misdeed>) {
         let answers = Answers::of(case);
         let amends = answers.amends(case);
         let contradicts = |amend: &&Signed<'_>| answers.agreed(amend).zip(answers.refused(amend));
         let is_exact = case.hears(Role::Seller) && amends.iter().find_map(contradicts).is_none();
         let mut price = Price {
-            terms: &case.terms,
             agreement: Agreement::new(&case.terms),
             quote: quote(case),
             credited: BTreeMap::new(),
@@ -86,10 +84,12 @@ impl<'a> Price<'a> {
         let counts = answers.counts(amend) == Some(true);
         let is_taken = counts && (!is_credit(amend) || refused.is_none());
         // The same words under the buyer's signature: the agreement has checked them before.
-        if is_taken
-            && self.agreement.take(Role::Buyer, answer.message) == Ok(Word::Agreed)
-            && !is_credit(amend)
-        {
+        if !is_taken {
+            return;
+        }
+        let word = self.agreement.take(Role::Buyer, answer.message);
+        let is_agreed = matches!(word, Ok(Word::Agreed | Word::Voided(_)));
+        if is_agreed && !is_credit(amend) {
             self.papers.extend([amend.paper.clone(), answer.paper.clone()]);
         }
     }
@@ -146,10 +146,26 @@ impl<'a> Price<'a> {
     /// What the items up to `items` cost in their leg, net of the credits that both have signed.
     /// `None` beyond 128 bits, and beyond what was ordered.
     pub(super) fn owed(&self, items: u64) -> Option<Amount> {
-        if self.terms.quantity.is_some_and(|quantity| items > quantity) {
-            return None;
+        match self.is_beyond(items) {
+            true => None,
+            false => self.agreed().owed_for(items),
         }
-        self.agreed().owed_for(items)
+    }
+
+    /// Whether an item stands behind the last that was ordered.
+    pub(super) fn is_beyond(&self, seq: u64) -> bool {
+        self.agreed().last_seq().is_some_and(|last| seq > last)
+    }
+
+    /// Whether both have signed that a place holds no item.
+    pub(super) fn is_void(&self, seq: u64) -> bool {
+        self.agreed().is_void(seq)
+    }
+
+    /// The most that may have been vouched with an ack of an item: where it is void since, that was
+    /// before.
+    pub(super) fn vouchable(&self, items: u64) -> Option<Amount> {
+        self.owed(items).and(self.leg(items).price_before_void(items))
     }
 
     /// The same without any credit.

@@ -76,6 +76,9 @@ impl Session {
             Record::Invoice { message, to_seq, .. } => {
                 tally.invoice(message.number, *to_seq, message.amount_total);
             }
+            Record::Void { from_seq, to_seq, billed, .. } => {
+                tally.void((*from_seq, *to_seq), *billed);
+            }
             Record::Ack { message } => tally.acknowledge(message.number),
             Record::Payment { message, .. } => tally.said(message.number),
             Record::Voucher { channel, amount, .. } => tally.vouched(channel, *amount),

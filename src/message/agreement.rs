@@ -1,12 +1,12 @@
 //! What both sides of a session have agreed to change, from their signed words alone. Sessions,
 //! audits and judges all follow amends by this, and no other way.
 
-use super::amend::{Amend, Change, CreditNote, LegChange, PaceChange};
+use super::amend::{Amend, Change, CreditNote, LegChange, PaceChange, VoidChange};
 use super::envelope::reread;
 use crate::crypto::layout::MessageKind;
 use crate::message::{InvoicePace, InvoiceRate, Menu, Quote};
 use crate::record::SignedMessage;
-use crate::terms::{Agreed, Currency, Role, Terms};
+use crate::terms::{Agreed, Currency, Role, Terms, Void};
 use sdpp_ledger::{Amount, Digest};
 
 /// The amends of a session as far as they were followed.
@@ -50,6 +50,7 @@ enum Proposal {
     },
     Pace(PaceChange),
     Leg(Box<LegChange>),
+    Void(VoidChange),
 }
 
 /// What an `amend` did.
@@ -59,6 +60,8 @@ pub enum Word {
     Proposed,
     /// The buyer has signed the very same: from here on it counts.
     Agreed,
+    /// The same, and by it these places hold no item: what was asked for them is not owed.
+    Voided(Void),
     /// Nothing changes by it: a request, or a refusal.
     Other,
 }
@@ -172,6 +175,7 @@ impl Agreement {
             Proposal::Credit { .. } => {}
             Proposal::Pace(change) => self.paces.push(Paced { from_seq, amend: number, change }),
             Proposal::Leg(change) => self.quotes.push((from_seq, change.currency.quote)),
+            Proposal::Void(change) => return Ok(Word::Voided(change.places(from_seq))),
         }
         Ok(Word::Agreed)
     }
@@ -187,6 +191,7 @@ impl Proposal {
                 let (price, currency) = (change.price, change.currency.currency());
                 agreed.begin_leg(from_seq, price, currency, change.in_escrow())
             }
+            Proposal::Void(change) => agreed.void(change.places(from_seq)),
         }
     }
 
@@ -195,6 +200,7 @@ impl Proposal {
             Proposal::Credit { .. } => "credit note",
             Proposal::Pace(_) => "change of pace",
             Proposal::Leg(_) => "leg",
+            Proposal::Void(_) => "void",
         }
     }
 }
@@ -215,6 +221,7 @@ fn proposal_of(message: &SignedMessage) -> Result<Option<(u64, Proposal)>, Strin
     Ok(match (body.by, body.change) {
         (Role::Seller, Change::Pace(change)) => Some((from_seq, Proposal::Pace(change))),
         (Role::Seller, Change::Leg(change)) => Some((from_seq, Proposal::Leg(change.into()))),
+        (Role::Seller, Change::Void(change)) => Some((from_seq, Proposal::Void(change))),
         _ => None,
     })
 }

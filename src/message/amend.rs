@@ -1,13 +1,14 @@
 //! `amend`: a change inside a session, in force once both sides have signed the same bytes; and the
 //! buyer's request for one. What can change: what items cost (a credit note), how many make a window
-//! and may be unpaid (a pace), and what they are paid in (a leg).
+//! and may be unpaid (a pace), what they are paid in (a leg), and that some are lost and not billed (a
+//! void).
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::{Body, Facts};
 use crate::message::menu::CurrencyOffer;
 use crate::message::order::EscrowChoice;
 use crate::message::text::Base64;
-use crate::terms::{CREDITED_ITEMS_MAX, InEscrow, Method, Pace, PaceReason, Role};
+use crate::terms::{CREDITED_ITEMS_MAX, InEscrow, Method, Pace, PaceReason, Role, Void};
 use sdpp_ledger::{Account, Amount, Digest, merkle};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -41,6 +42,8 @@ pub enum Change {
     Leg(LegChange),
     /// Buyer: asks for that.
     AskLeg(AskLeg),
+    /// Seller: what left before it was started anew and cannot leave again is not billed.
+    Void(VoidChange),
     /// The answer of who does not agree. Nothing changes.
     Refused(Refused),
     /// A change of a later version: it is refused.
@@ -126,6 +129,13 @@ pub struct AskLeg {
     pub why: LegReason,
 }
 
+/// Places that hold no item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoidChange {
+    /// The last of them; the first is what the amend is in force from.
+    pub to_seq: u64,
+}
+
 /// What moves a session to another leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -201,6 +211,13 @@ impl LegChange {
     }
 }
 
+impl VoidChange {
+    /// The places that are void, where the amend is in force from this item on.
+    pub fn places(&self, from_seq: u64) -> Void {
+        Void { from_seq, to_seq: self.to_seq }
+    }
+}
+
 impl fmt::Display for LegReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -240,9 +257,11 @@ impl Body for Amend {
             Change::Credit(credit) => (from_seq, credit.total),
             Change::Ask(ask) => (ask.leaf, Amount::ZERO),
             Change::Refused(_) => (Digest::ZERO, Amount::ZERO),
-            Change::Pace(_) | Change::Leg(_) | Change::AskLeg(_) | Change::Unknown => {
-                (from_seq, Amount::ZERO)
-            }
+            Change::Pace(_)
+            | Change::Leg(_)
+            | Change::AskLeg(_)
+            | Change::Void(_)
+            | Change::Unknown => (from_seq, Amount::ZERO),
         };
         Facts { number: self.number, commitment, amount_total }
     }
@@ -262,6 +281,8 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ask_leg: Option<AskLeg>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    void: Option<VoidChange>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
 }
 
@@ -269,13 +290,14 @@ impl TryFrom<Written> for Change {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { credit, ask, pace, leg, ask_leg, refused } = written;
+        let Written { credit, ask, pace, leg, ask_leg, void, refused } = written;
         let all = [
             credit.map(Change::Credit),
             ask.map(Change::Ask),
             pace.map(Change::Pace),
             leg.map(Change::Leg),
             ask_leg.map(Change::AskLeg),
+            void.map(Change::Void),
             refused.map(Change::Refused),
         ];
         let mut written = all.into_iter().flatten();
@@ -296,6 +318,7 @@ impl From<Change> for Written {
             Change::Pace(pace) => Written { pace: Some(pace), ..none },
             Change::Leg(leg) => Written { leg: Some(leg), ..none },
             Change::AskLeg(ask) => Written { ask_leg: Some(ask), ..none },
+            Change::Void(void) => Written { void: Some(void), ..none },
             Change::Refused(refused) => Written { refused: Some(refused), ..none },
             Change::Unknown => none,
         }

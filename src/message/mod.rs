@@ -24,6 +24,7 @@ mod text;
 pub use agreement::{Agreement, Paced, Word};
 pub use amend::{
     Amend, Ask, AskLeg, Change, Complaint, CreditNote, LegChange, LegReason, PaceChange, Refused,
+    VoidChange,
 };
 pub use codec::{Codec, FrameTooLong};
 pub use data::{Ack, Data, Voucher};

@@ -335,8 +335,11 @@ pub struct Paying {
 /// Where a session stands, for people.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Items sent (seller) or opened (buyer).
+    /// Items sent (seller) or opened (buyer), but for those that are void.
     pub items: u64,
+    /// Places that hold no item: what stood there was lost with a process of the seller's, and is not
+    /// billed.
+    pub void: u64,
     /// Windows invoiced.
     pub windows: u64,
     /// What the items invoiced cost.

@@ -1,7 +1,7 @@
 //! The items of a session so far, cut into windows. Seller and buyer count alike.
 
-use crate::crypto::running_digest;
-use crate::terms::{Agreed, SessionId};
+use crate::crypto::{running_digest, void_leaf};
+use crate::terms::{Agreed, SessionId, Void};
 use sdpp_ledger::{Digest, merkle};
 
 /// Items so far: the leaves of the open window, and the digest that runs over all.
@@ -13,6 +13,8 @@ pub(super) struct Windows {
     closed: u64,
     /// The running digest.
     digest: Digest,
+    /// The same, at the end of the last window that was closed.
+    closed_digest: Digest,
     /// Leaves of the open window.
     leaves: Vec<Digest>,
 }
@@ -30,14 +32,11 @@ pub(super) struct Window {
 
 impl Windows {
     pub(super) fn new(session: SessionId) -> Self {
-        Windows { items: 0, closed: 0, digest: session.0, leaves: Vec::new() }
+        let (digest, closed_digest) = (session.0, session.0);
+        Windows { items: 0, closed: 0, digest, closed_digest, leaves: Vec::new() }
     }
 
-    /// A window that was closed once, read back.
-    pub(super) fn closed_again(&mut self, number: u64, to_seq: u64, digest: Digest) {
-        *self = Windows { items: to_seq, closed: number, digest, leaves: Vec::new() };
-    }
-
+    /// The last place, be it an item's or void.
     pub(super) fn items(&self) -> u64 {
         self.items
     }
@@ -75,14 +74,32 @@ impl Windows {
 
     /// A window that was closed before, as it is known from somewhere else.
     pub(super) fn recall(&mut self, number: u64, to_seq: u64, digest: Digest) {
-        (self.items, self.closed, self.digest) = (to_seq, number, digest);
+        (self.items, self.closed) = (to_seq, number);
+        (self.digest, self.closed_digest) = (digest, digest);
         self.leaves.clear();
+    }
+
+    /// The places behind a digest are void, up to the window of this number.
+    pub(super) fn void(
+        &mut self,
+        session: &SessionId,
+        before: &Digest,
+        (void, number): (Void, u64),
+    ) -> Digest {
+        let digest = running_digest(before, &void_leaf(session, void));
+        self.recall(number, void.to_seq, digest);
+        digest
+    }
+
+    /// The digest behind the last window that was closed.
+    pub(super) fn closed_digest(&self) -> Digest {
+        self.closed_digest
     }
 
     /// Closes the open window, which must not be empty.
     pub(super) fn close(&mut self) -> Window {
         debug_assert!(!self.leaves.is_empty(), "no window without items");
-        self.closed += 1;
+        (self.closed, self.closed_digest) = (self.closed + 1, self.digest);
         Window {
             number: self.closed,
             from_seq: self.items + 1 - self.open_items(),

@@ -99,6 +99,17 @@ impl Tally {
         }
     }
 
+    /// Items are void: the leg of the one before them had asked for so much, later ones for nothing.
+    pub fn void(&mut self, (from_seq, to_seq): (u64, u64), billed: Amount) {
+        let seqs = (self.acked_seq.max(to_seq), self.invoiced_seq.max(to_seq));
+        (self.acked_seq, self.invoiced_seq) = seqs;
+        let later = self.legs.iter_mut().filter(|leg| leg.priced.from_seq >= from_seq.max(2));
+        later.for_each(|leg| leg.billed = Amount::ZERO);
+        if let Some(leg) = self.legs.iter_mut().rfind(|leg| leg.priced.from_seq < from_seq.max(2)) {
+            leg.billed = leg.billed.min(billed);
+        }
+    }
+
     /// Items arrived, by the buyer's own word.
     pub fn acknowledge(&mut self, seq: u64) {
         self.acked_seq = self.acked_seq.max(seq);

@@ -2,6 +2,7 @@
 
 use super::leg::Leg;
 use super::pace::{Pace, Paces};
+use super::voids::{Void, Voids};
 use super::{AMENDS_MAX, Currency, InEscrow, Terms};
 use sdpp_ledger::Amount;
 
@@ -13,6 +14,8 @@ pub struct Agreed {
     first: Leg,
     /// The legs after the first.
     later: Vec<Leg>,
+    /// The places that hold no item.
+    voids: Voids,
     /// How many changes there are.
     changes: u64,
 }
@@ -20,13 +23,50 @@ pub struct Agreed {
 impl Agreed {
     /// What was ordered.
     pub fn new(terms: &Terms) -> Self {
-        let (paces, first) = (Paces::new(terms), Leg::first(terms));
-        Agreed { terms: terms.clone(), paces, first, later: Vec::new(), changes: 0 }
+        let (paces, first, voids) = (Paces::new(terms), Leg::first(terms), Voids::default());
+        Agreed { terms: terms.clone(), paces, first, later: Vec::new(), voids, changes: 0 }
     }
 
     /// What was ordered.
     pub fn terms(&self) -> &Terms {
         &self.terms
+    }
+
+    /// The places that hold no item, the first first.
+    pub fn voids(&self) -> &[Void] {
+        self.voids.all()
+    }
+
+    /// How many windows they are.
+    pub fn void_windows(&self) -> u64 {
+        let windows = |void: &Void| self.window_of(void.to_seq) + 1 - self.window_of(void.from_seq);
+        self.voids().iter().map(windows).sum()
+    }
+
+    /// Whether a place holds no item.
+    pub fn is_void(&self, seq: u64) -> bool {
+        self.voids().iter().any(|void| void.has(seq))
+    }
+
+    /// How many of the places up to this one hold an item.
+    pub fn given(&self, seq: u64) -> u64 {
+        self.voids.given(seq)
+    }
+
+    /// The last of the items that are so many items before this one: their credit is what this one
+    /// stands on. 0 where there are not so many.
+    pub fn before(&self, seq: u64, items: u64) -> u64 {
+        self.voids.place_of(self.given(seq).saturating_sub(items))
+    }
+
+    /// The place of the last item that was ordered, where there is a last.
+    pub fn last_seq(&self) -> Option<u64> {
+        self.terms.quantity.map(|quantity| self.voids.place_of(quantity))
+    }
+
+    /// Whether all that was ordered stands up to this place.
+    pub fn is_last(&self, seq: u64) -> bool {
+        self.last_seq().is_some_and(|last| seq >= last)
     }
 
     /// K and W for an item.
@@ -38,7 +78,7 @@ impl Agreed {
     /// window was ordered.
     pub fn window(&self, number: u64) -> Option<(u64, u64)> {
         let (first, last) = self.paces.window(number)?;
-        let last = self.terms.quantity.map_or(last, |quantity| last.min(quantity));
+        let last = self.last_seq().map_or(last, |ordered| last.min(ordered));
         (first <= last).then_some((first, last))
     }
 
@@ -47,10 +87,20 @@ impl Agreed {
         self.paces.window_of(seq).0
     }
 
+    /// The number of that window, and its first and last place, were it full.
+    pub fn full_window(&self, seq: u64) -> (u64, u64, u64) {
+        self.paces.window_of(seq)
+    }
+
     /// The last item that the window of an item can have.
     pub fn window_end(&self, seq: u64) -> u64 {
-        let (_, _, last) = self.paces.window_of(seq);
-        self.terms.quantity.map_or(last, |quantity| last.min(quantity))
+        let last = self.full_window_end(seq);
+        self.last_seq().map_or(last, |ordered| last.min(ordered))
+    }
+
+    /// The last place of the window of an item, were it full.
+    pub fn full_window_end(&self, seq: u64) -> u64 {
+        self.full_window(seq).2
     }
 
     /// The first seq of the next window that has not begun, where so many items have been sent.
@@ -99,7 +149,7 @@ impl Agreed {
     pub fn worth(&self, items: u64) -> Amount {
         let (mut all, mut to_seq) = (Amount::ZERO, items);
         for leg in self.legs().rev().filter(|leg| leg.from_seq <= items) {
-            let of_leg = u128::from(to_seq + 1 - leg.from_seq);
+            let of_leg = u128::from(leg.given(to_seq));
             all = all.saturating_add(Amount::new(leg.price.units().saturating_mul(of_leg)));
             to_seq = leg.from_seq - 1;
         }
@@ -132,7 +182,7 @@ impl Agreed {
         let owed = self.owed_in(place, items);
         let is_free = |seq: u64| self.owed_in(place, seq) == owed;
         let end = self.later.get(place).map_or(u64::MAX, |next| next.from_seq - 1);
-        let most = self.terms.quantity.unwrap_or(u64::MAX).min(end).max(items);
+        let most = self.last_seq().unwrap_or(u64::MAX).min(end).max(items);
         if items == most || !is_free(items + 1) {
             return items;
         }
@@ -206,15 +256,68 @@ impl Agreed {
         if before == 0 || self.next_from(before) != from_seq {
             return Err(format!("item {from_seq} begins no window after the first"));
         }
-        if self.terms.is_last(before) {
+        if self.is_last(before) {
             return Err(format!("no item {from_seq} was ordered: nothing can change for it"));
         }
         if self.later.last().is_some_and(|leg| leg.from_seq > from_seq) {
             return Err(format!("item {from_seq} comes before the leg that is on"));
         }
-        if self.changes >= AMENDS_MAX {
-            return Err(format!("a session has {AMENDS_MAX} changes at most"));
+        self.may_change_more()
+    }
+
+    fn may_change_more(&self) -> Result<(), String> {
+        match self.changes >= AMENDS_MAX {
+            true => Err(format!("a session has {AMENDS_MAX} changes at most")),
+            false => Ok(()),
         }
+    }
+
+    /// What stood from one place to another is not billed: whole windows, so that paces and the numbers
+    /// of windows stay what they are. Legs and credit notes that begin in there stay where they are.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn void(&mut self, void: Void) -> Result<(), String> {
+        let Void { from_seq, to_seq } = void;
+        let (_, first, _) = self.paces.window_of(from_seq);
+        if from_seq == 0 || first != from_seq || to_seq < from_seq {
+            return Err(format!("item {from_seq} begins no window"));
+        }
+        if self.full_window_end(to_seq) != to_seq {
+            return Err(format!("item {to_seq} ends no window"));
+        }
+        if self.voids().last().is_some_and(|last| last.to_seq >= from_seq) {
+            return Err(format!("item {from_seq} is void already"));
+        }
+        if self.is_last(from_seq - 1) {
+            return Err(format!("all that was ordered comes before item {from_seq}"));
+        }
+        let most = [from_seq, to_seq].map(|seq| most_void(self.pace(seq))).into_iter().max();
+        if most.is_some_and(|most| void.places() > most) {
+            return Err(format!("{} places are more than can have left", void.places()));
+        }
+        self.may_change_more()?;
+        let mut then = self.clone();
+        then.voids.add(void);
+        then.recount().ok_or("the price of this session passes 128 bits")?;
+        then.changes += 1;
+        *self = then;
         Ok(())
     }
+
+    /// Each leg is counted anew, from the first on.
+    fn recount(&mut self) -> Option<()> {
+        self.first.recount(&self.voids, None)?;
+        let mut before = &self.first;
+        for leg in &mut self.later {
+            leg.recount(&self.voids, Some(before))?;
+            before = leg;
+        }
+        Some(())
+    }
+}
+
+/// The most places that can be void at once: what two paces let be unpaid, and the window that is open.
+fn most_void(pace: Pace) -> u64 {
+    2 * pace.credit_items() + u64::from(pace.granularity)
 }

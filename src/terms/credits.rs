@@ -58,4 +58,15 @@ impl Credits {
         self.0.push(Credit { from_seq, total, floor });
         Ok(())
     }
+
+    /// Items became void, so that those up to one cost something else: what was owed before each note
+    /// is counted anew. Nothing where a price passes 128 bits.
+    pub(super) fn recount(&mut self, price_of: impl Fn(u64) -> Option<Amount>) -> Option<()> {
+        for Credit { from_seq, total, .. } in std::mem::take(&mut self.0) {
+            let before = from_seq.saturating_sub(1);
+            let floor = self.net(before, price_of(before)?);
+            self.0.push(Credit { from_seq, total, floor });
+        }
+        Some(())
+    }
 }

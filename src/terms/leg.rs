@@ -2,6 +2,7 @@
 //! have one leg; a further one begins where both sides have signed that the next window is paid
 //! otherwise.
 
+use super::voids::Voids;
 use super::{Credits, Currency, InEscrow, Rate, Terms};
 use sdpp_ledger::Amount;
 
@@ -20,6 +21,8 @@ pub struct Leg {
     carried: Carried,
     /// What was credited of it.
     pub(super) credits: Credits,
+    /// The places of the session that hold no item.
+    voids: Voids,
 }
 
 /// A part of the default currency's smallest unit, or some of them, in 2^-64 of it: what one leg
@@ -37,6 +40,7 @@ impl Leg {
             escrow: terms.escrow,
             carried: Carried::default(),
             credits: Credits::default(),
+            voids: Voids::default(),
         }
     }
 
@@ -65,8 +69,27 @@ impl Leg {
         }
         let priced = from_seq.checked_sub(1).and_then(|items| self.priced(items));
         let (_, carried) = priced.ok_or("the price of this session passes 128 bits")?;
-        let credits = Credits::default();
-        Ok(Leg { from_seq, price, currency, escrow, carried, credits })
+        let (credits, voids) = (Credits::default(), self.voids.clone());
+        Ok(Leg { from_seq, price, currency, escrow, carried, credits, voids })
+    }
+
+    /// Places became void: what the leg takes over from the one before, and what was owed before each of
+    /// its credit notes, is counted anew. Nothing where its price passes 128 bits.
+    pub(super) fn recount(&mut self, voids: &Voids, before: Option<&Leg>) -> Option<()> {
+        self.voids = voids.clone();
+        if let Some(before) = before {
+            (_, self.carried) = before.priced(self.from_seq.saturating_sub(1))?;
+        }
+        let mut credits = std::mem::take(&mut self.credits);
+        credits.recount(|items| self.price_of(items))?;
+        self.credits = credits;
+        Some(())
+    }
+
+    /// How many of the leg's places up to this one hold an item.
+    pub fn given(&self, items: u64) -> u64 {
+        let before = self.voids.given(self.from_seq.saturating_sub(1));
+        self.voids.given(items).saturating_sub(before)
     }
 
     /// What the leg's items up to `items` cost in all, in its currency's smallest unit, rounded
@@ -75,7 +98,23 @@ impl Leg {
         self.priced(items).map(|(amount, _)| amount)
     }
 
-    /// The same, less what was credited.
+    /// What the leg's items up to `items` cost as long as the void that this one stands in was none: so
+    /// much may have been vouched before.
+    pub fn price_before_void(&self, items: u64) -> Option<Amount> {
+        let Some(void) = self.voids.all().iter().find(|void| void.has(items)) else {
+            return self.price_of(items);
+        };
+        let first = void.from_seq.max(self.from_seq);
+        let lost = (items + 1).saturating_sub(first);
+        self.price_for(self.given(first.saturating_sub(1)).saturating_add(lost))
+    }
+
+    /// What so many of the leg's items cost in all, those that are void not counted.
+    pub fn price_for(&self, given: u64) -> Option<Amount> {
+        self.priced_for(given).map(|(amount, _)| amount)
+    }
+
+    /// [`Leg::price_of`], less what was credited.
     pub fn owed_for(&self, items: u64) -> Option<Amount> {
         Some(self.credits.net(items, self.price_of(items)?))
     }
@@ -92,9 +131,17 @@ impl Leg {
         Some(price.saturating_sub(owed))
     }
 
-    /// `floor((price * items + carried) * numerator / denominator)`, and what that leaves over.
+    /// What its items up to `items` cost, and what that leaves over: all that was taken over, where it has
+    /// begun and every place of it is void.
     fn priced(&self, items: u64) -> Option<(Amount, Carried)> {
-        let items = items.saturating_sub(self.from_seq.saturating_sub(1));
+        match self.given(items) {
+            0 if items >= self.from_seq => Some((Amount::ZERO, self.carried)),
+            given => self.priced_for(given),
+        }
+    }
+
+    /// `floor((price * items + carried) * numerator / denominator)`, and what that leaves over.
+    fn priced_for(&self, items: u64) -> Option<(Amount, Carried)> {
         let Rate { numerator, denominator } = self.currency.rate;
         let (numerator, denominator) = (numerator.units(), denominator.units());
         let carried = self.carried.0;

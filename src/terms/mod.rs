@@ -6,12 +6,14 @@ mod counts;
 mod credits;
 mod leg;
 mod pace;
+mod voids;
 
 pub use agreed::Agreed;
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
 pub use leg::Leg;
 pub use pace::{Pace, PaceFacts, PaceReason};
+pub use voids::Void;
 
 use sdpp_ledger::{
     Account, Amount, Asset, ChannelId, Digest, LedgerId, PublicKey, Reference, keccak,
@@ -287,11 +289,6 @@ impl Terms {
     /// The most items that may be sent and not yet paid as it was ordered: W * K.
     pub fn credit_items(&self) -> u64 {
         self.pace().credit_items()
-    }
-
-    /// Whether `seq` is the last item that was ordered.
-    pub fn is_last(&self, seq: u64) -> bool {
-        self.quantity.is_some_and(|quantity| seq >= quantity)
     }
 }
 

@@ -10,6 +10,9 @@ mod credits;
 mod figures;
 mod legs;
 #[allow(dead_code)]
+#[path = "../session/line.rs"]
+mod line;
+#[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
 mod prices;
@@ -18,6 +21,7 @@ mod remainders;
 mod together;
 #[allow(dead_code)]
 mod told;
+mod voids;
 
 use lies::lie;
 use pair::{Pair, Setting, Side, key, ledger};

@@ -8,6 +8,9 @@ mod commands;
 mod legs;
 mod liars;
 #[allow(dead_code)]
+#[path = "../session/line.rs"]
+mod line;
+#[allow(dead_code)]
 #[path = "../session/pair.rs"]
 mod pair;
 mod prices;
@@ -17,6 +20,7 @@ mod together;
 #[allow(dead_code)]
 #[path = "../audit/told.rs"]
 mod told;
+mod voids;
 
 use pair::{Pair, Setting, Side, key};
 use sdpp::crypto::layout::MessageKind;

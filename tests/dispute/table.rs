@@ -309,16 +309,23 @@ fn two_words_for_the_same_items_are_the_buyers_misconduct() {
 #[test]
 fn an_ack_of_more_than_was_ordered_is_named_and_not_counted() {
     let pair = paid();
-    let [seller, _] = both(&pair);
+    let [seller, buyer] = both(&pair);
     let caught = lie(&seller, |body| {
         let session = body.session;
         body.messages.push(signed(MessageKind::Ack, session, 7, &key(2)));
         // Nor does it take a receipt or an exit to see that.
         body.messages.retain(|message| message.kind != MessageKind::Exit);
     });
-    let found = verdict(&[caught]);
+    let alone = verdict(&[caught.clone()]);
+    assert_eq!(offences(&alone), [], "a void may have been left out: {alone}");
+    let heard = lie(&buyer, |body| {
+        body.messages.retain(|message| message.kind != MessageKind::Exit);
+    });
+    let found = verdict(&[caught, heard]);
     assert_eq!(offences(&found), [(Role::Buyer, Offence::WrongAck)], "{found}");
-    assert_eq!((found.acknowledged.items, debts(&found)), (6, vec![]));
+    for found in [alone, found] {
+        assert_eq!((found.acknowledged.items, debts(&found)), (6, vec![]));
+    }
 }
 
 #[test]

@@ -93,8 +93,8 @@ impl Wire {
     /// The seller is killed, and started again from what it had put out: with a source that can be read
     /// again, or not. Whether the session goes on.
     pub fn restart(&mut self, rereads: bool) -> Result<(), String> {
-        self.rereads = rereads;
-        let rebuilt = self.rebuilt()?;
+        (self.rereads, self.pair.is_live) = (rereads, !rereads);
+        let rebuilt = self.rebuilt(true)?;
         let pair = &mut self.pair;
         pair.seller = rebuilt;
         pair.b.wire.clear();
@@ -125,10 +125,11 @@ impl Wire {
     }
 
     /// The session as the seller's records have it.
-    fn rebuilt(&mut self) -> Result<Seller, String> {
+    fn rebuilt(&mut self, may_void: bool) -> Result<Seller, String> {
         self.restarts += 1;
         let restart = Restart {
             rereads: self.rereads,
+            may_void,
             session_key: Zeroizing::new(keccak(&[b"restart", &self.restarts.to_be_bytes()]).0),
             domains: [ledger(), other_ledger(), third_ledger()].map(|id| (id, domain())).into(),
             standing: None,
@@ -140,7 +141,7 @@ impl Wire {
     /// What is kept in memory no more is in the journal, and the source has the items.
     fn resume_anew(&mut self, claim: &Claim) -> Option<()> {
         while self.pair.drain_outputs(Role::Seller) {}
-        let mut rebuilt = self.rebuilt().ok()?;
+        let mut rebuilt = self.rebuilt(self.pair.seller.is_anew()).ok()?;
         rebuilt.resume(claim, self.pair.now_ms).ok()?;
         self.pair.seller = rebuilt;
         self.pair.tell_outcomes();

@@ -32,3 +32,4 @@ mod stories;
 mod strangers;
 mod together;
 mod trust;
+mod voids;

@@ -318,6 +318,8 @@ pub struct Pair {
     /// Items left in the source; `None` for a source that never ends.
     pub source: Option<u64>,
     pub produced: u64,
+    /// The source has no past: it goes on, whatever it is opened behind.
+    pub is_live: bool,
     pub deposit: Amount,
     pub base: Amount,
     /// The most that the buyer may have vouched.
@@ -379,6 +381,7 @@ impl Pair {
             read_max: usize::MAX,
             source: None,
             produced: 0,
+            is_live: false,
             deposit: setting.deposit,
             base: setting.base,
             ceiling: setting.base,
@@ -584,6 +587,7 @@ impl Pair {
                 }
                 false => self.tell(role, Input::Afforded),
             },
+            Output::Rewind { .. } if self.is_live => {}
             Output::Rewind { skip } => self.produced = skip,
             Output::Paying(_)
             | Output::Unfunded { .. }

@@ -72,38 +72,6 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
     }
 }
 
-/// What left of an open window is not in the journal, and a live source does not have it either.
-#[test]
-fn a_live_source_goes_on_only_where_nothing_can_be_lacking() {
-    let mut wire = Wire::new(Setting::default().order("co2", Some(10)).windows(3, 2));
-    wire.run_to(4);
-    assert!(wire.restart(false).unwrap_err().contains("live"));
-    let each_by_itself = || Setting::default().order("co2", Some(10)).windows(1, 1);
-    let (mut gone_on, mut refused) = (0, 0);
-    for at in 0..120 {
-        let mut wire = Wire::new(each_by_itself());
-        if !steps(&mut wire, at) || wire.pair.b.delivered.is_empty() {
-            continue;
-        }
-        wire.restart(false).unwrap();
-        wire.pair.produced = wire.pair.seller.progress().items;
-        let next = wire.pair.produced;
-        while wire.step() {
-            // It has no past, whatever it is opened behind.
-            wire.pair.produced = wire.pair.produced.max(next);
-        }
-        wire.finish();
-        match wire.pair.b.why().contains("order_refused") {
-            true => refused += 1,
-            false => {
-                is_whole(&wire, 10);
-                gone_on += 1;
-            }
-        }
-    }
-    assert!(gone_on > 10 && refused > 1, "{gone_on} went on, {refused} lacked what is gone");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 

@@ -47,6 +47,9 @@ struct Line<'a> {
     paces: Vec<PaceLine>,
     items_delivered: u64,
     items_acked: u64,
+    /// Places that hold no item, each from one item to another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    voids: Vec<[u64; 2]>,
     acked_amount: Amount,
     acked_not_invoiced: Amount,
     windows: u64,
@@ -200,6 +203,7 @@ impl<'a> Line<'a> {
             paces: one.paces.iter().map(PaceLine::new).collect(),
             items_delivered: one.items_delivered,
             items_acked: one.items_acked,
+            voids: one.voids.iter().map(|void| [void.from_seq, void.to_seq]).collect(),
             acked_amount: last.acked_amount,
             acked_not_invoiced: last.acked_not_invoiced(),
             windows: one.windows,

@@ -367,6 +367,7 @@ mod tests {
             records: None,
             granularity: 1,
             paces: Vec::new(),
+            voids: Vec::new(),
             items_delivered: 0,
             items_acked: 0,
             windows: 0,

@@ -12,7 +12,7 @@ use crate::cli::out;
 use crate::cli::remainders::plain;
 use crate::journal::Head;
 use crate::message::{Moment, Paced, legible};
-use crate::terms::{Method, Role};
+use crate::terms::{Method, Role, Void};
 use sdpp_ledger::{Amount, Asset, LedgerId, PublicKey};
 
 /// What is printed, and how.
@@ -129,11 +129,12 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
         ("buyer", side(Role::Buyer, &one.buyer)),
         ("topic", legible(&one.topic)),
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
+        ("void", voids(one)),
         ("windows", windows(one)),
     ];
     for (place, leg) in one.legs().enumerate() {
         if one.has_legs() {
-            lines.push((LEG, which(place, leg)));
+            lines.push((LEG, which(place, leg, one.voids.is_empty())));
         }
         lines.extend([
             ("signed for", acknowledged(leg)),
@@ -170,17 +171,30 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
 const LEG: &str = "leg";
 
 /// Which leg: its items, and what they are paid in.
-fn which(place: usize, leg: &LegStatement) -> String {
+fn which(place: usize, leg: &LegStatement, runs_on: bool) -> String {
     let (nth, from_seq) = (place + 1, leg.from_seq);
     let in_what = format!("in {} by {} on {}", legible(&leg.currency), leg.method, leg.ledger);
     match leg.items_delivered {
         0 => format!("{nth}: from item {from_seq}, {in_what}"),
+        items if !runs_on => format!("{nth}: {items} items from item {from_seq} on, {in_what}"),
         items => format!("{nth}: items {from_seq} to {}, {in_what}", from_seq + (items - 1)),
     }
 }
 
 fn money(leg: &LegStatement, amount: Amount) -> String {
     format!("{} {}", amount.to_decimal(leg.decimals), legible(&leg.currency))
+}
+
+/// What the seller lost; nothing where it lost nothing.
+fn voids(one: &Statement) -> String {
+    let places = |void: &Void| format!("items {} to {}", void.from_seq, void.to_seq);
+    match one.voids.is_empty() {
+        true => String::new(),
+        false => {
+            let places: Vec<String> = one.voids.iter().map(places).collect();
+            format!("{} (the seller was started anew; not billed)", places.join(", "))
+        }
+    }
 }
 
 fn windows(one: &Statement) -> String {

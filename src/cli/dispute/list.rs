@@ -95,6 +95,7 @@ fn waiting(body: &Body) -> Vec<u64> {
             | Change::Pace(_)
             | Change::Leg(_)
             | Change::AskLeg(_)
+            | Change::Void(_)
             | Change::Unknown => {}
         }
     }

@@ -80,7 +80,7 @@ impl Amends {
         self.answers.iter().rev().find(|(of, _)| *of == number).map(|(_, answer)| answer)
     }
 
-    fn answered(&mut self, number: u64, answer: Answer) -> Result<(), Fault> {
+    pub(super) fn answered(&mut self, number: u64, answer: Answer) -> Result<(), Fault> {
         let open = self.open.remove(&number);
         open.ok_or_else(|| bad(format!("it answers request {number}, which is not open")))?;
         if self.answers.len() == ANSWERS_KEPT {
@@ -140,6 +140,12 @@ impl Stream {
         let evidence = message.clone();
         let Amend { number, by, from_seq, change } = verified.body;
         match (by, change) {
+            (Role::Seller, change) if self.lacks_before(from_seq, &change) => {
+                self.refuse_unready((number, from_seq), &change, message, out)
+            }
+            (Role::Seller, Change::Void(change)) => {
+                self.hear_void(number, change.places(from_seq), message, out)
+            }
             (Role::Seller, Change::Credit(note)) => {
                 self.hear_credit((number, from_seq), note, message, out)
             }
@@ -240,7 +246,7 @@ impl Stream {
     ) -> Result<(), Fault> {
         let (answer, frame) = draft.sign(&self.key, &message.verification);
         let agreed = self.amends.agreement.take(Role::Buyer, &answer).map_err(bad)?;
-        debug_assert_eq!(agreed, Word::Agreed, "it is the same layout");
+        debug_assert!(matches!(agreed, Word::Agreed | Word::Voided(_)), "it is the same layout");
         out.record(Record::Amend { by: Role::Seller, message });
         out.record(Record::Amend { by: Role::Buyer, message: answer });
         out.send(frame);
@@ -258,6 +264,9 @@ impl Stream {
         message: &SignedMessage,
     ) -> Result<Option<AskLeg>, String> {
         let word = self.amends.agreement.take(by, message)?;
+        if let Word::Voided(void) = word {
+            self.voided(void);
+        }
         let body = message.data.is_some().then(|| reread::<Amend>(message)).transpose();
         let body = body.map_err(|error| error.to_string())?;
         let number = message.number;
@@ -290,7 +299,7 @@ impl Stream {
         self.amends.open.insert(number, seq);
     }
 
-    fn count(&mut self, number: u64) -> Result<(), Fault> {
+    pub(super) fn count(&mut self, number: u64) -> Result<(), Fault> {
         if number != self.amends.heard + 1 {
             let next = self.amends.heard + 1;
             return Err(bad(format!("the seller's amend {number} comes where {next} is due")));

@@ -146,13 +146,14 @@ impl Stream {
         let items = self.windows.items();
         let is_over = self.leaving
             || place < self.place()
-            || self.terms.is_last(items)
+            || self.agreed().is_last(items)
             || self.windows.ended_short(self.agreed());
         if is_over {
             return Some(Why::Close);
         }
         let pace = self.agreed().pace(items.saturating_add(1));
-        let unpaid = held.payment.window_end.seq.saturating_sub(held.from_seq - 1);
+        let given = |seq| self.agreed().given(seq);
+        let unpaid = given(held.payment.window_end.seq).saturating_sub(given(held.from_seq - 1));
         let room = pace.credit_items().saturating_sub(unpaid);
         // One window that comes, and one while the payment becomes final.
         (room < 2 * u64::from(pace.granularity)).then_some(Why::Credit)

@@ -14,6 +14,7 @@ mod said;
 mod stream;
 mod tab;
 mod turning;
+mod voiding;
 mod wish;
 
 pub use amending::{Answer, Complain};

@@ -71,6 +71,11 @@ impl Purse {
         self.note_vouched(self.base.saturating_add(owed).min(self.ceiling));
     }
 
+    /// What was vouched is worth in this session, as far as anybody can tell.
+    pub(super) fn worth(&self) -> Amount {
+        self.vouched.saturating_sub(self.base)
+    }
+
     /// More may have been vouched than we can tell.
     pub(super) fn doubt(&mut self) {
         self.is_doubted = true;

@@ -17,7 +17,7 @@ use crate::message::{
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{Output, Outputs, Paying};
-use crate::terms::{Currency, Method, Role, Terms};
+use crate::terms::{Currency, Method, Role, Terms, Void};
 use sdpp_ledger::{Amount, ChannelId, Digest, Domain, Key};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -105,14 +105,38 @@ impl Buyer {
         Ok(buyer)
     }
 
-    /// How many items the accepted invoices of a session cover: what was kept of the items begins
-    /// behind them.
-    pub fn invoiced_by<'a>(records: impl IntoIterator<Item = &'a Record>) -> u64 {
+    /// The last place that the accepted invoices of a session and its voids cover: what may be kept behind
+    /// it is a window at the largest.
+    pub fn invoiced_by<'a>(records: impl IntoIterator<Item = &'a Record> + Clone) -> u64 {
         let to = |record: &Record| match record {
             Record::Invoice { to_seq, .. } => Some(*to_seq),
             _ => None,
         };
-        records.into_iter().filter_map(to).max().unwrap_or_default()
+        let voids = Buyer::voids_of(records.clone()).into_iter().map(|(void, _)| void.to_seq);
+        records.into_iter().filter_map(to).chain(voids).max().unwrap_or_default()
+    }
+
+    /// What both sides have signed to be void, and how many items of each had come and were delivered.
+    pub fn voids_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<(Void, u64)> {
+        let (mut noted, mut proposed, mut voids) = (None, None, Vec::new());
+        for record in records {
+            match record {
+                Record::Void { from_seq, to_seq, delivered, .. } => {
+                    let void = Void { from_seq: *from_seq, to_seq: *to_seq };
+                    noted = Some((void, *delivered));
+                }
+                Record::Amend { by: Role::Seller, message } => proposed = Some(message.digest()),
+                Record::Amend { by: Role::Buyer, message }
+                    if proposed == Some(message.digest()) =>
+                {
+                    let is_it =
+                        |(void, _): &mut (Void, u64)| message.from_seq() == Some(void.from_seq);
+                    voids.extend(noted.take_if(is_it));
+                }
+                _ => {}
+            }
+        }
+        voids
     }
 }
 
@@ -145,6 +169,10 @@ impl Rebuilding<'_> {
                 let vouched = voucher.map(|voucher| voucher.cumulative_amount);
                 self.stream()?.said_paid(message, vouched);
                 self.say(message)
+            }
+            Record::PassedOver { .. } => {
+                self.heard();
+                Ok(())
             }
             Record::Amend { by, message } => self.amend(*by, message),
             Record::Exit { by: Role::Buyer, message, .. } => self.leave(message),
@@ -228,7 +256,7 @@ impl Rebuilding<'_> {
     ) -> Result<(), String> {
         let stream = self.stream()?;
         let (number, amount_total) = (message.number, message.amount_total);
-        stream.windows.closed_again(number, to_seq, digest);
+        stream.windows.recall(number, to_seq, digest);
         let place = stream.agreed().leg_place(to_seq);
         let tab = stream.tabs.at(place);
         let amount = amount_total.saturating_sub(tab.invoiced);
@@ -317,7 +345,7 @@ impl Stream {
             let seq = self.windows.items() + 1;
             let is_over = self.windows.ended_short(self.agreed());
             let is_next = self.windows.open_items() == 0 || self.agreed().next_from(seq - 1) != seq;
-            if is_over || !is_next || self.terms.is_last(seq - 1) {
+            if is_over || !is_next || self.agreed().is_last(seq - 1) {
                 return Err(format!("item {seq} is kept, and cannot have come"));
             }
             let salt = salt(self.keys.salt_secret(), seq);

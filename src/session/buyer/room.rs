@@ -45,7 +45,7 @@ impl Stream {
     /// before that.
     pub(super) fn credited_to(&self, items: u64, pace: Pace) -> u64 {
         let items = self.agreed().free_until(items);
-        let left = self.terms.quantity.map_or(u64::MAX, |all| all.saturating_sub(items));
+        let left = self.agreed().last_seq().map_or(u64::MAX, |last| last.saturating_sub(items));
         items.saturating_add(pace.credit_items().min(left))
     }
 
@@ -86,7 +86,7 @@ impl Stream {
     /// The most that a leg can come to cost.
     fn spendable(&self, place: usize) -> Amount {
         let ceiling = self.tabs.at(place).ceiling;
-        let ordered = self.terms.quantity.and_then(|all| self.agreed().owed_in(place, all));
+        let ordered = self.agreed().last_seq().and_then(|last| self.agreed().owed_in(place, last));
         ordered.map_or(ceiling, |cost| cost.min(ceiling))
     }
 
@@ -97,7 +97,7 @@ impl Stream {
         let pace = self.agreed().pace(self.windows.items().saturating_add(1));
         let next = pace.credit_items() + u64::from(pace.granularity);
         let leg = self.agreed().leg(self.windows.items().saturating_add(1));
-        let next = leg.price_of((leg.from_seq - 1).saturating_add(next))?;
+        let next = leg.price_for(next)?;
         let owed = self.agreed().owed_in(place, self.windows.items())?;
         let tab = self.tabs.at_mut(place);
         let purse = tab.purse.as_mut()?;

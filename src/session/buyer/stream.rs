@@ -108,9 +108,11 @@ impl Stream {
     }
 
     pub(super) fn progress(&self) -> Progress {
+        let (places, agreed) = (self.windows.items(), self.agreed());
         Progress {
-            items: self.windows.items(),
-            windows: self.windows.closed(),
+            items: agreed.given(places),
+            void: places - agreed.given(places),
+            windows: self.windows.closed().saturating_sub(agreed.void_windows()),
             owed: self.last_tab().invoiced,
             paid: self.last_tab().paid,
             legs: self.tabs.count(),
@@ -121,11 +123,15 @@ impl Stream {
     /// that we sent before our exit.
     fn credited(&self, place: usize) -> Amount {
         let tab = self.tabs.at(place);
-        let vouched = match tab.purse {
-            Some(_) if self.terms.signed_items => self.agreed().owed_in(place, tab.vouched_seq),
-            _ => None,
+        let vouched = match &tab.purse {
+            // What was vouched for items that are void since is in the seller's hand all the same.
+            Some(purse) if self.terms.signed_items => {
+                let owed = self.agreed().owed_in(place, tab.vouched_seq).unwrap_or_default();
+                owed.max(purse.worth())
+            }
+            _ => Amount::ZERO,
         };
-        tab.farewell.unwrap_or_else(|| tab.paid.max(vouched.unwrap_or_default()))
+        tab.farewell.unwrap_or_else(|| tab.paid.max(vouched))
     }
 
     /// Takes an item, or an item with its window's invoice.
@@ -243,6 +249,11 @@ impl Stream {
         Ok(())
     }
 
+    /// The items of the open window are void.
+    pub(super) fn forget_items(&mut self) {
+        self.items.clear();
+    }
+
     /// Keeps an item as it was signed, by its digest alone: what it is stands in its leaf.
     fn keep_item(&mut self, message: Option<SignedMessage>) {
         let pace = self.agreed().pace(self.windows.items());
@@ -254,7 +265,7 @@ impl Stream {
     /// An item may come now: it is the next, nothing was closed for good before it, and the
     /// seller has credit for it.
     fn is_due(&self, seq: u64) -> Result<(), Fault> {
-        if seq != self.windows.items() + 1 || self.terms.is_last(self.windows.items()) {
+        if seq != self.windows.items() + 1 || self.agreed().is_last(self.windows.items()) {
             let why = format!("item {seq}: it is not the next one that was ordered");
             return Err(Fault::theirs(Code::BadItem, why));
         }
@@ -265,7 +276,7 @@ impl Stream {
         let credit = self.agreed().pace(seq).credit_items();
         // What an earlier leg owes is paid beside it, and gives no credit here.
         let place = self.agreed().leg_place(seq);
-        let due = self.agreed().owed_in(place, seq.saturating_sub(credit));
+        let due = self.agreed().owed_in(place, self.agreed().before(seq, credit));
         if due.is_none_or(|due| due > self.credited(place)) {
             let why = format!("item {seq}: more than {credit} items are not paid");
             return Err(Fault::theirs(Code::BadItem, why));
@@ -325,6 +336,10 @@ impl Stream {
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
         let (message, evidence) = (verified.message.clone(), verified.message);
         let invoice = verified.body;
+        if self.passes_over(&invoice) {
+            out.record(Record::PassedOver { number: invoice.invoice.number });
+            return Ok(());
+        }
         let brings_item = invoice.body.is_some() && !self.came_again(&invoice);
         let due = if brings_item { self.is_due(invoice.seq) } else { Ok(()) };
         due.and_then(|()| self.take_invoice(invoice, message, now_ms, out))

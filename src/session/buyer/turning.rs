@@ -168,7 +168,7 @@ impl Stream {
 
     /// The next of our currencies that stands on the menu as we know it, whose ledger is well.
     fn candidate(&self, why: LegReason) -> Option<(usize, &CurrencyOffer)> {
-        if self.terms.is_last(self.next_from() - 1) || self.windows.items() == 0 {
+        if self.agreed().is_last(self.next_from() - 1) || self.windows.items() == 0 {
             return None;
         }
         let paid = &self.tabs.at(self.place()).currency;
@@ -240,7 +240,7 @@ impl Stream {
         if self.leaving || number > AMENDS_MAX || by_escrow != purse.is_some() {
             return;
         }
-        if self.terms.is_last(from_seq - 1) {
+        if self.agreed().is_last(from_seq - 1) {
             return;
         }
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });

@@ -1,7 +1,8 @@
 //! What left before this process was started. The journal has the leaves of what was invoiced and
 //! nothing of the items themselves, so they are read again from the source before anything else
 //! leaves. What the buyer has already is only counted: where that is not invoiced yet, the buyer's own
-//! word says whether the source gave the same as the first time.
+//! word says whether the source gave the same as the first time. What a live source cannot give again
+//! is declared void (`voiding.rs`).
 
 use super::bills::{Acks, Unacked};
 use super::stream::Stream;
@@ -29,10 +30,14 @@ pub(super) struct Again {
     before: Digest,
     /// The last item that may have left.
     pub(super) may_seq: u64,
+    /// The last item that the buyer has paid for, or said to.
+    pub(super) answered_seq: u64,
     /// The last item that was acknowledged, where it is not invoiced, and its digest.
     pub(super) known: Option<Cumulative>,
     /// The source can be read again.
     pub(super) rereads: bool,
+    /// Where it cannot, what left may be declared void.
+    pub(super) may_void: bool,
     /// What the session ends for, once all that left is known again.
     pub(super) ending: Option<Ending>,
     stage: Stage,
@@ -49,19 +54,23 @@ enum Stage {
     Reading { next: u64, to_seq: u64 },
     /// The buyer is to say what it has, up to this item.
     Proving { seq: u64 },
+    /// The buyer is to sign that what stands from this item on is void.
+    Voiding { from_seq: u64 },
     /// All is known.
     Done,
 }
 
 impl Again {
     /// Before the journal has told anything of a session.
-    pub(super) fn new(session: Digest, rereads: bool) -> Again {
+    pub(super) fn new(session: Digest, (rereads, may_void): (bool, bool)) -> Again {
         Again {
             windows: VecDeque::new(),
             before: session,
             may_seq: 0,
+            answered_seq: 0,
             known: None,
             rereads,
+            may_void,
             ending: None,
             stage: Stage::Away,
             early: None,
@@ -81,8 +90,34 @@ impl Again {
 
     /// The buyer has answered this invoice, so it has it and all before it.
     pub(super) fn answered(&mut self, number: u64) {
-        while self.windows.front().is_some_and(|window| window.number <= number) {
+        while let Some(window) = self.windows.front().filter(|window| window.number <= number) {
+            self.answered_seq = window.to_seq;
             self.forget_first();
+        }
+    }
+
+    /// From which item on what left is to be void, where the buyer is to sign that.
+    pub(super) fn voids_from(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Voiding { from_seq } => Some(from_seq),
+            _ => None,
+        }
+    }
+
+    /// The running digest before a window that the buyer may lack, or before the one that comes next.
+    pub(super) fn digest_before(&self, from_seq: u64) -> Option<Digest> {
+        let ends = |window: &&Window| window.to_seq + 1 == from_seq;
+        let is_first = self.windows.front().is_none_or(|first| first.from_seq == from_seq);
+        let window = self.windows.iter().find(ends).map(|window| window.digest);
+        window.or_else(|| is_first.then_some(self.before))
+    }
+
+    /// All that left and that the buyer may lack is void: the digest behind it is this.
+    pub(super) fn voided(&mut self, digest: Digest) {
+        self.windows.clear();
+        self.before = digest;
+        if self.voids_from().is_some() {
+            self.stage = Stage::Done;
         }
     }
 
@@ -106,6 +141,7 @@ impl Again {
     pub(super) fn arrived_to(&self) -> u64 {
         match self.stage {
             Stage::Reading { to_seq, .. } => to_seq,
+            Stage::Voiding { .. } => self.may_seq,
             _ => 0,
         }
     }
@@ -157,11 +193,14 @@ impl Stream {
     ) -> Result<u64, Fault> {
         let refused = |why: &str| Err(Fault::theirs(Code::OrderRefused, why));
         let (fixed, Resume { received, heard, .. }) = (self.windows.items(), *resume);
+        let voids_from = self.must_void_from(received);
+        let is_signed = self.is_void_to(received);
         let Some(again) = self.again.as_mut().filter(|again| again.stage == Stage::Away) else {
             return refused("this session ends with its connection");
         };
         let lacks = received < fixed && !(again.rereads && again.has_after(received));
-        if received > again.may_seq.max(fixed) || lacks {
+        let is_beyond = received > again.may_seq.max(fixed) && !is_signed;
+        if is_beyond || (lacks && voids_from.is_none()) {
             return refused("the buyer has what did not leave, or lacks what is not kept");
         }
         let line = out.line.as_mut().filter(|line| line.epoch + 1 < EPOCHS_MAX);
@@ -177,19 +216,30 @@ impl Stream {
         }
         let to_seq = received.max(fixed);
         let next = if received < fixed { received + 1 } else { fixed + 1 };
-        again.stage = Stage::Reading { next, to_seq };
+        again.stage = match voids_from {
+            Some(from_seq) => Stage::Voiding { from_seq },
+            None => Stage::Reading { next, to_seq },
+        };
         Ok(to_seq + 1)
     }
 
     /// The buyer is back: what it may lack is read again, and said once it is.
     pub(super) fn begin_again(&mut self, out: &mut Outputs) {
         let Some(again) = &self.again else { return };
-        if let Stage::Reading { next, .. } = again.stage {
-            // A live source goes on with what it has now.
-            out.push(Output::Rewind { skip: if again.rereads { next - 1 } else { 0 } });
-            // Papers that left before all that is read again.
-            out.say_held(Some(next - 1));
-            self.see_to_again(out);
+        match again.stage {
+            Stage::Reading { next, .. } => {
+                // A live source goes on with what it has now.
+                let given = self.agreed().given(next - 1);
+                out.push(Output::Rewind { skip: if again.rereads { given } else { 0 } });
+                // Papers that left before all that is read again.
+                out.say_held(Some(next - 1));
+                self.see_to_again(out);
+            }
+            Stage::Voiding { .. } => {
+                out.push(Output::Rewind { skip: 0 });
+                out.say_held(None);
+            }
+            _ => {}
         }
     }
 
@@ -227,11 +277,16 @@ impl Stream {
     }
 
     /// The buyer has said what it has of the items that were read again, and whether that is what was
-    /// read.
-    pub(super) fn is_proven(&mut self, acked: Result<bool, Fault>) -> Result<bool, Fault> {
-        let acked_seq = self.acks.acked_seq();
+    /// read. Of items that nobody has any more there is nothing to hold its ack against.
+    pub(super) fn is_proven(
+        &mut self,
+        seq: u64,
+        acked: Result<bool, Fault>,
+    ) -> Result<bool, Fault> {
+        let (acked_seq, fixed) = (self.acks.acked_seq(), self.windows.items());
         let Some(again) = &mut self.again else { return acked };
         match (again.stage, &acked) {
+            (Stage::Voiding { .. }, Err(_)) if seq <= again.may_seq.max(fixed) => Ok(false),
             (Stage::Proving { .. }, Err(_)) => Err(not_given()),
             (Stage::Proving { seq }, Ok(_)) if acked_seq >= seq => {
                 again.stage = Stage::Done;

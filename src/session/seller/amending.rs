@@ -11,7 +11,7 @@ use crate::message::{
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{ASKS_OPEN_MAX, Fault, Outputs, unexpected};
-use crate::terms::{AMENDS_MAX, Leg, Pace, Role, Terms};
+use crate::terms::{AMENDS_MAX, Leg, Pace, Role, Terms, Void};
 
 /// The most changes after which our own rule asks for no other pace: the rest is for people.
 const PACED_BY_RULE_MAX: u64 = AMENDS_MAX / 2;
@@ -74,11 +74,20 @@ impl Proposed {
         }
     }
 
+    /// The places that it declares void.
+    pub(super) fn void(&self) -> Option<Void> {
+        match self.change {
+            Change::Void(void) => Some(void.places(self.from_seq)),
+            _ => None,
+        }
+    }
+
     fn what(&self) -> &'static str {
         match self.change {
             Change::Credit(_) => "credit note",
             Change::Pace(_) => "change of pace",
             Change::Leg(_) => "leg",
+            Change::Void(_) => "void",
             _ => "change",
         }
     }
@@ -127,7 +136,7 @@ impl Stream {
     /// Why they will not, as a sentence.
     pub(super) fn want_pace(&mut self, change: PaceChange) -> Result<(), String> {
         change.pace.check()?;
-        if self.amends.phase != Phase::Open || self.terms.is_last(self.next_from() - 1) {
+        if self.amends.phase != Phase::Open || self.agreed().is_last(self.next_from() - 1) {
             return Err("no window follows that could have another pace".to_owned());
         }
         self.amends.pace = Some(change).filter(|change| change.pace != self.pace_ahead());
@@ -222,7 +231,18 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), String> {
-        let (number, by, from_seq) = (self.amends.sent + 1, Role::Seller, self.next_from());
+        self.propose_from(self.next_from(), change, now_ms, out)
+    }
+
+    /// The same, from an item on.
+    pub(super) fn propose_from(
+        &mut self,
+        from_seq: u64,
+        change: Change,
+        now_ms: u64,
+        out: &mut Outputs,
+    ) -> Result<(), String> {
+        let (number, by) = (self.amends.sent + 1, Role::Seller);
         if number > AMENDS_MAX {
             return Err(format!("a session has {AMENDS_MAX} changes at most"));
         }
@@ -286,7 +306,7 @@ impl Stream {
         let other = || bad(format!("what the buyer signed is not the {what} that was proposed"));
         let proposed = self.amends.proposed.take().ok_or_else(other)?;
         match self.amends.agreement.take(Role::Buyer, &message) {
-            Ok(Word::Agreed) => {}
+            Ok(Word::Agreed | Word::Voided(_)) => {}
             _ => return Err(other()),
         }
         out.record(Record::Amend { by: Role::Buyer, message });
@@ -301,6 +321,7 @@ impl Stream {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
             Change::Leg(_) => self.begin_leg(from_seq, out),
+            Change::Void(void) => self.voided(void.places(from_seq), out),
             _ => {}
         }
     }
@@ -344,11 +365,14 @@ impl Stream {
             (Role::Seller, Change::Refused(Refused { why })) => {
                 let is_it = |proposed: &mut Proposed| proposed.number == amend.number;
                 let proposed = self.amends.proposed.take_if(is_it);
-                proposed.into_iter().for_each(|proposed| self.refused_by(proposed, &why));
+                proposed
+                    .map_or(Ok(()), |proposed| self.refused_by(proposed, &why))
+                    .map_err(|fault| fault.why)?;
             }
             (Role::Seller, _) => {
-                let agreed = self.amends.agreement.take(Role::Buyer, message)? == Word::Agreed;
-                let proposed = self.amends.proposed.take_if(|_| agreed);
+                let word = self.amends.agreement.take(Role::Buyer, message)?;
+                let is_agreed = matches!(word, Word::Agreed | Word::Voided(_));
+                let proposed = self.amends.proposed.take_if(|_| is_agreed);
                 proposed.into_iter().for_each(|proposed| self.agreed_to(proposed, out));
             }
             (Role::Buyer, change) => {
@@ -374,11 +398,11 @@ impl Stream {
         let proposed = self.amends.proposed.take_if(is_it);
         let proposed = proposed.ok_or_else(|| bad("the buyer refuses what was not proposed"))?;
         out.record(Record::Amend { by: Role::Buyer, message });
-        self.refused_by(proposed, why);
-        Ok(())
+        self.refused_by(proposed, why)
     }
 
-    fn refused_by(&mut self, proposed: Proposed, why: &str) {
+    /// The buyer does not sign what was proposed. Only without a void nothing goes on.
+    fn refused_by(&mut self, proposed: Proposed, why: &str) -> Result<(), Fault> {
         match proposed.change {
             Change::Credit(note) => {
                 let why = format!("the buyer refuses it: {}", legible(why));
@@ -386,8 +410,14 @@ impl Stream {
             }
             Change::Pace(change) => self.amends.refused_pace = Some(change.pace),
             Change::Leg(_) => self.leg_refused(),
+            Change::Void(_) => {
+                let why = legible(why);
+                let why = format!("the buyer does not sign that what is lost is void: {why}");
+                return Err(Fault::ours(why));
+            }
             _ => {}
         }
+        Ok(())
     }
 
     /// Counts a request. A buyer that waits for no answers is not served.

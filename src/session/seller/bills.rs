@@ -203,7 +203,7 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<(), Fault> {
         let acked = self.acks.acknowledge(Cumulative { seq, digest }, now_ms);
-        let fresh = self.is_proven(acked).map_err(|fault| fault.shown_by(message.clone()))?;
+        let fresh = self.is_proven(seq, acked).map_err(|fault| fault.shown_by(message.clone()))?;
         out.arrived(seq);
         if let (true, Some(message)) = (fresh, message) {
             self.keep_ack(message, seq, voucher.is_some(), out);

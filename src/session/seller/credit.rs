@@ -53,7 +53,7 @@ pub(super) fn window(terms: &Terms) -> Amount {
 /// windows.
 fn unsecured_in(leg: &Leg, pace: Pace, quantity: Option<u64>) -> Amount {
     let items = pace.credit_items().min(quantity.unwrap_or(u64::MAX));
-    let cost = leg.price_of((leg.from_seq - 1).saturating_add(items)).map(Amount::units);
+    let cost = leg.price_for(items).map(Amount::units);
     let rounded = u128::from(leg.currency.rate.denominator != Amount::new(1));
     Amount::new(cost.unwrap_or(u128::MAX).saturating_add(rounded))
 }

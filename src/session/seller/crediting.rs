@@ -95,6 +95,11 @@ impl Notes {
         self.windows.push_back(Sold { number, from_seq, to_seq, root });
     }
 
+    /// The windows from this number on are void: nobody can complain of their items.
+    pub(super) fn withdraw_from(&mut self, number: u64) {
+        self.windows.retain(|sold| sold.number < number);
+    }
+
     /// What became of a note; `None` while it is under way, or where it is long forgotten.
     pub(super) fn note(&self, number: u64) -> Option<&NoteEnd> {
         let mut ends = self.ends.iter().rev();
@@ -155,7 +160,7 @@ impl Stream {
     /// Why there will be no such note, as a sentence.
     pub(super) fn want(&mut self, grant: Grant) -> Result<u64, String> {
         let (from_seq, amends) = (self.next_from(), &self.amends);
-        if amends.phase != Phase::Open || self.terms.is_last(from_seq - 1) {
+        if amends.phase != Phase::Open || self.agreed().is_last(from_seq - 1) {
             let why = "no window follows that it could be netted in: \
                        `sdpp dispute bundle` has what proves the session";
             return Err(why.to_owned());

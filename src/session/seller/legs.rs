@@ -130,7 +130,7 @@ impl Stream {
         if !self.offer.policy.fail_over {
             return Some("this seller changes no currency in a session");
         }
-        if self.amends.phase != Phase::Open || self.terms.is_last(self.next_from() - 1) {
+        if self.amends.phase != Phase::Open || self.agreed().is_last(self.next_from() - 1) {
             return Some("no window follows that could be paid otherwise");
         }
         if self.amends.leg.is_some() {

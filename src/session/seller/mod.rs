@@ -17,6 +17,7 @@ mod resuming;
 mod steps;
 mod stream;
 mod tab;
+mod voiding;
 
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};

@@ -182,7 +182,8 @@ impl Stream {
             return Err(Fault::theirs(Code::BadPayment, "a voucher where none was agreed"));
         };
         match purse.take(&brought.voucher, owed)? {
-            Worth::Known => {}
+            // What is in hand covers it: a void has made less be owed than was vouched before.
+            Worth::Known => tab.pay(brought.items, owed),
             Worth::Better(record) => {
                 out.record(*record);
                 tab.pay(brought.items, owed);
@@ -212,7 +213,9 @@ impl Stream {
     /// one that the buyer may sign.
     pub(super) fn needs(&self, channel: ChannelId) -> bool {
         let (items, place) = (self.windows.items(), self.place());
-        let is_paid = |at, tab: &Tab| self.agreed().owed_in(at, items) == Some(tab.paid_total());
+        let is_paid = |at, tab: &Tab| {
+            self.agreed().owed_in(at, items).is_some_and(|owed| owed <= tab.paid_total())
+        };
         let of_leg = |(at, tab): (usize, &Tab)| {
             let is_it = tab.purse.as_ref().is_some_and(|purse| purse.id == channel);
             is_it && (at >= place || !is_paid(at, tab))

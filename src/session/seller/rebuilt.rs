@@ -3,6 +3,7 @@
 //! its buyer as if its connection had just broken.
 
 use super::again::Again;
+use super::amending::Proposed;
 use super::bills::Acks;
 use super::legs::{LegAsk, priced};
 use super::purse::{Brought, Purse};
@@ -28,6 +29,9 @@ use zeroize::Zeroizing;
 pub struct Restart {
     /// Its source can be read again from any item.
     pub rereads: bool,
+    /// Where it cannot, what left may be declared void: the process that sent it is gone. In one that lives
+    /// a buyer that says it lacks something would be believed as often as it likes.
+    pub may_void: bool,
     /// Fresh: it stands in the place of the session's key until the next epoch, and nothing leaves
     /// under it.
     pub session_key: Zeroizing<[u8; 32]>,
@@ -47,6 +51,8 @@ struct Replay {
     drafted: Option<(Reference, Drafted)>,
     /// How many legs have their figures on record.
     priced: usize,
+    /// How many voids have.
+    voided: usize,
     reserved_seq: u64,
     /// The last item that the records say to be acknowledged, and its digest.
     acked: Option<Cumulative>,
@@ -146,7 +152,8 @@ impl Replay {
         out.begin(terms.session);
         out.keep_line();
         let keys = Keys::first(&restart.session_key, terms.session);
-        let again = Some(Box::new(Again::new(terms.session.0, restart.rereads)));
+        let may = (restart.rereads, restart.may_void);
+        let again = Some(Box::new(Again::new(terms.session.0, may)));
         let mut stream = Stream::new(offer, terms, keys, None, restart.standing);
         (stream.again, stream.rule, stream.forgot_keys) = (again, None, true);
         let mut replay = Replay {
@@ -156,6 +163,7 @@ impl Replay {
             now_ms,
             drafted: None,
             priced: 0,
+            voided: 0,
             reserved_seq: 0,
             acked: None,
             brought: None,
@@ -192,6 +200,7 @@ impl Replay {
                 self.out.line.iter_mut().for_each(|line| line.epoch = *epoch);
             }
             Record::Priced(_) => self.priced += 1,
+            Record::Void { .. } => self.voided += 1,
             Record::Reserved { to_seq } => self.reserved_seq = self.reserved_seq.max(*to_seq),
             Record::Anchoring { owed, invoice } => {
                 let unsigned = invoice.as_deref().ok_or("an invoice was too long to be kept")?;
@@ -318,6 +327,9 @@ impl Replay {
             let purse = self.purse(&leg)?;
             self.stream.recall_proposed_leg(purse);
         }
+        let is_void = self.stream.amends.proposed.as_ref().and_then(Proposed::void).is_some();
+        // What waited for its anchor is void.
+        self.drafted.take_if(|_| is_void);
         let items = self.stream.windows.items();
         // It names the first item of a window after one that had begun.
         let before = message.from_seq().map_or(0, |from_seq| from_seq.saturating_sub(1));
@@ -328,7 +340,15 @@ impl Replay {
 
     fn their_amend(&mut self, message: &SignedMessage) -> Result<(), String> {
         self.out.heard_before();
-        self.stream.recall_their_amend(message, &mut self.out)
+        let voids = self.stream.agreed().voids().len();
+        self.stream.recall_their_amend(message, &mut self.out)?;
+        if self.stream.agreed().voids().len() > voids {
+            let windows = &self.stream.windows;
+            let (seq, digest) = (windows.items(), windows.digest());
+            // Vouchers for what is void were taken before it was declared so.
+            (self.acked, self.brought) = (Some(Cumulative { seq, digest }), None);
+        }
+        Ok(())
     }
 
     fn exit(&mut self, by: Role, message: &SignedMessage) -> Result<(), String> {
@@ -361,11 +381,13 @@ impl Replay {
         let known = self.acked.filter(|acked| acked.seq > fixed);
         stream.reserved_seq = self.reserved_seq;
         let is_over = self.ours.is_some() || stream.windows.ended_short(stream.agreed());
-        let is_last = is_over || self.drafted.is_some() || stream.terms.is_last(fixed);
+        let is_last = is_over || self.drafted.is_some() || stream.agreed().is_last(fixed);
         // A window's last item leaves with its invoice, which is on record before.
         let open_to = stream.agreed().window_end(fixed + 1).saturating_sub(1);
         let may_seq = if is_last { fixed } else { open_to.min(self.reserved_seq) };
-        if may_seq > fixed && !self.restart.rereads {
+        let is_proposed = stream.amends.proposed.as_ref().and_then(Proposed::void).is_some();
+        let may_void = self.restart.may_void || is_proposed;
+        if may_seq > fixed && !self.restart.rereads && !may_void {
             return Err(
                 "its source is live, and items may have left that it cannot give again".into()
             );
@@ -377,6 +399,9 @@ impl Replay {
         stream.reserve(fixed, &mut self.out);
         for leg in stream.agreed().legs().skip(self.priced).cloned().collect::<Vec<_>>() {
             self.out.record(priced(&leg));
+        }
+        for void in stream.agreed().voids().iter().skip(self.voided).copied().collect::<Vec<_>>() {
+            self.out.record(stream.void_record(void));
         }
         stream.wait_from(self.now_ms);
         stream.recall_credit();
@@ -423,7 +448,7 @@ impl Replay {
             }
             (None, None) if stream.windows.ended_short(stream.agreed()) => {
                 stream.end_amends(&mut out);
-                let is_last = stream.terms.is_last(stream.windows.items());
+                let is_last = stream.agreed().is_last(stream.windows.items());
                 let reason = if is_last { Reason::Complete } else { Reason::SourceEnded };
                 let ended = Ending::new(reason, now_ms);
                 State::Draining(Box::new(stream), heard.unwrap_or(ended))

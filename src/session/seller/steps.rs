@@ -133,6 +133,7 @@ impl Seller {
         {
             return self.drain(state, ending, now_ms);
         }
+        self.see_to_void(state, now_ms)?;
         if let State::Streaming(stream) = state
             && let Some(pending) = stream.send_ready(now_ms, &mut self.out)?
         {
@@ -140,7 +141,8 @@ impl Seller {
             return Ok(());
         }
         match state {
-            State::Streaming(stream) if stream.is_complete() => {
+            // What is to be void may have been all that was left to give.
+            State::Streaming(stream) if stream.is_complete() && stream.again.is_none() => {
                 self.drain(state, Ending::new(Reason::Complete, now_ms), now_ms)
             }
             State::Streaming(stream) => {

@@ -99,9 +99,10 @@ impl Stream {
         }
         let sent = self.windows.items();
         // What was counted may be taken back after more was sent.
-        let unpaid = sent.saturating_sub(self.on().counted_items());
+        let given = |seq| self.agreed().given(seq);
+        let unpaid = given(sent).saturating_sub(given(self.on().counted_items()));
         let credit = self.agreed().pace(sent + 1).credit_items().saturating_sub(unpaid);
-        let ordered = self.terms.quantity.map_or(u64::MAX, |quantity| quantity - sent);
+        let ordered = self.agreed().last_seq().map_or(u64::MAX, |last| last.saturating_sub(sent));
         // Never beyond the open window: its invoice may have to wait for an anchor.
         let window = self.agreed().window_end(sent + 1).saturating_sub(sent);
         let unsigned = self.amends.stops_at().saturating_sub(1 + sent);
@@ -144,13 +145,15 @@ impl Stream {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.terms.is_last(self.windows.items())
+        self.agreed().is_last(self.windows.items())
     }
 
     pub(super) fn progress(&self) -> Progress {
+        let (places, agreed) = (self.windows.items(), self.agreed());
         Progress {
-            items: self.windows.items(),
-            windows: self.windows.closed(),
+            items: agreed.given(places),
+            void: places - agreed.given(places),
+            windows: self.windows.closed().saturating_sub(agreed.void_windows()),
             owed: self.last_tab().billed(),
             paid: self.last_tab().paid_total(),
             legs: self.tabs.count(),
@@ -236,7 +239,7 @@ impl Stream {
             reason: ending.reason,
             items: self.windows.items(),
             amount_total: self.last_tab().billed(),
-            paid_total: self.last_tab().paid_total(),
+            paid_total: self.last_tab().receipted(),
             anchored: std::mem::take(&mut self.untold),
             channel: None,
             legs: self.legs_before(),
@@ -250,7 +253,7 @@ impl Stream {
 
     /// How a session ends in which both sides said `exit`.
     pub(super) fn end(&self) -> End {
-        let is_paid = |tab: &Tab| tab.paid_total() == tab.billed();
+        let is_paid = |tab: &Tab| tab.receipted() == tab.billed();
         if self.tabs.all().all(is_paid) { End::Complete } else { End::Outstanding }
     }
 
@@ -312,7 +315,7 @@ impl Stream {
             to: window.to_seq,
             amount,
             amount_total,
-            paid_total: tab.paid_total(),
+            paid_total: tab.paid_total().min(amount_total),
             currency: tab.currency.name.clone(),
             payment_address: tab.currency.payee.clone(),
             digest: window.digest,
@@ -378,7 +381,7 @@ impl Stream {
         let (place, items) = (self.place(), self.windows.items());
         let tab = self.tabs.at(place);
         let owed = |items| self.agreed().owed_in(place, items).unwrap_or(Amount::new(u128::MAX));
-        let all = self.terms.quantity.map(owed);
+        let all = self.agreed().last_seq().map(owed);
         // Where it has room for all that is ordered it is never too thin.
         let purse = tab.purse.as_ref().filter(|purse| all.is_none_or(|all| all > purse.room()));
         let room = purse
@@ -386,7 +389,7 @@ impl Stream {
         let unsettled = self.unsettled();
         PaceFacts {
             pace: self.agreed().pace(self.next_from()),
-            windows: self.windows.closed(),
+            windows: self.windows.closed().saturating_sub(self.agreed().void_windows()),
             price: self.agreed().leg(self.next_from()).price,
             settled: self.agreed().worth(items).saturating_sub(unsettled),
             unsettled,
@@ -428,7 +431,7 @@ impl Stream {
         let of = |tab: &Tab| ExitLeg {
             from_seq: tab.first_item(),
             amount_total: tab.billed(),
-            paid_total: tab.paid_total(),
+            paid_total: tab.receipted(),
         };
         self.tabs.all().take(self.agreed().leg_place(self.windows.items())).map(of).collect()
     }

@@ -111,6 +111,22 @@ impl Tab {
         self.billed
     }
 
+    /// What the buyer has a receipt for: what is in hand, and was asked for. Vouchers in hand may be worth
+    /// more, where what they were signed for is void since.
+    pub(super) fn receipted(&self) -> Amount {
+        self.paid_total.min(self.billed)
+    }
+
+    /// The windows from this number on are void, and nothing was heard of their payment: they are not
+    /// owed.
+    pub(super) fn withdraw_from(&mut self, number: u64) {
+        let kept = self.open.partition_point(|bill| bill.number < number);
+        if let Some(first) = self.open.get(kept) {
+            self.billed = first.amount_total.saturating_sub(first.amount);
+        }
+        self.open.truncate(kept);
+    }
+
     pub(super) fn paid_items(&self) -> u64 {
         self.paid_items
     }

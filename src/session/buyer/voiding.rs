@@ -1,0 +1,101 @@
+//! What a seller lost with its process, as the buyer has it: a void is signed where it can only be that.
+//! It costs us nothing, and what came of it stays where it was delivered.
+
+use super::amending::{Answer, bad};
+use super::stream::Stream;
+use crate::message::{Change, CreditNote, DataInvoice, Draft, Word};
+use crate::record::{Record, SignedMessage};
+use crate::session::{Fault, Outputs};
+use crate::terms::{Role, Void};
+use sdpp_ledger::Amount;
+
+impl Stream {
+    /// Whether a change is in force from behind items that had left when the connection broke and have not
+    /// come since. It was proposed before they were lost: a void follows.
+    pub(super) fn lacks_before(&self, from_seq: u64, change: &Change) -> bool {
+        let is_one = matches!(change, Change::Credit(_) | Change::Pace(_) | Change::Leg(_));
+        is_one && self.windows.items() < self.again_to && from_seq > self.next_from()
+    }
+
+    /// Does not sign such a change.
+    pub(super) fn refuse_unready(
+        &mut self,
+        (number, from_seq): (u64, u64),
+        change: &Change,
+        message: SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let why = "items before it left and did not come";
+        self.count(number)?;
+        match change {
+            Change::Credit(CreditNote { ask: Some(ask), .. }) => {
+                self.amends.answered(*ask, Answer::Refused(why.to_owned()))?;
+            }
+            Change::Leg(_) => self.not_turned(out),
+            _ => {}
+        }
+        self.refuse((number, from_seq), why, message, out);
+        Ok(())
+    }
+
+    /// An invoice of items that had left when the connection broke and have not come since: as a paper it is
+    /// taken, and it counts for nothing. A void follows. Whether it is one.
+    pub(super) fn passes_over(&self, invoice: &DataInvoice) -> bool {
+        let items = self.windows.items();
+        invoice.seq > items && invoice.seq <= self.again_to
+    }
+
+    /// A void that can be one is signed.
+    pub(super) fn hear_void(
+        &mut self,
+        number: u64,
+        void: Void,
+        message: SignedMessage,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        self.count(number)?;
+        if let Some(why) = self.no_void(void, out) {
+            self.refuse((number, void.from_seq), &why, message, out);
+            return Ok(());
+        }
+        let wrong = |why: &str| bad(format!("void {number}: {why}"));
+        let draft = Draft::same_as(&message).ok_or_else(|| wrong("it is too long"))?;
+        let proposed = self.amends.agreement.take(Role::Seller, &message);
+        if proposed.map_err(bad)? != Word::Proposed {
+            return Err(wrong("it declares nothing void"));
+        }
+        let Void { from_seq, to_seq } = void;
+        let delivered = self.windows.open_items();
+        out.record(Record::Void { from_seq, to_seq, delivered, billed: Amount::ZERO });
+        self.agree(draft, message, out)?;
+        self.voided(void);
+        Ok(())
+    }
+
+    /// Why it cannot be what a seller lost, where it cannot.
+    fn no_void(&self, void: Void, out: &Outputs) -> Option<String> {
+        let items = self.windows.items();
+        let is_resumed = out.line.as_ref().is_some_and(|line| line.epoch > 0);
+        if !is_resumed || items > self.again_to {
+            return Some("nothing was lost since the connection was made".to_owned());
+        }
+        let first = items - self.windows.open_items() + 1;
+        if void.from_seq != first || void.to_seq < items {
+            let last = void.to_seq;
+            return Some(format!(
+                "items {first} to {items} are not invoiced, and {} to {last} would be void",
+                void.from_seq
+            ));
+        }
+        self.agreed().clone().void(void).err()
+    }
+
+    /// Both have signed it: the next item is the one behind it.
+    pub(super) fn voided(&mut self, void: Void) {
+        let number = self.agreed().window_of(void.to_seq);
+        let before = self.windows.closed_digest();
+        self.windows.void(&self.terms.session, &before, (void, number));
+        self.forget_items();
+        self.acked_seq = self.acked_seq.max(void.to_seq);
+    }
+}
