@@ -162,13 +162,13 @@ impl Side for Buying {
         let Delivering { file, unkept, unsynced, .. } = &self.delivering;
         let is_open = match output {
             Output::Send(_) => *unkept,
-            output => *unsynced && is_invoice(output),
+            output => *unsynced && counts_items(output),
         };
         file.is_some() && is_open
     }
 
     fn before(&mut self, output: &Output) -> Before {
-        let on_disk = is_invoice(output);
+        let on_disk = counts_items(output);
         let Delivering { unkept, unsynced, .. } = &mut self.delivering;
         (*unkept, *unsynced) = (false, *unsynced && !on_disk);
         let (done, kept) = oneshot::channel();
@@ -260,8 +260,10 @@ impl Side for Buying {
     }
 }
 
-fn is_invoice(output: &Output) -> bool {
-    matches!(output, Output::Record { record, .. } if matches!(**record, Record::Invoice { .. }))
+/// Whether it says how many items have come: those are to be where they are kept.
+fn counts_items(output: &Output) -> bool {
+    let is_one = |record: &Record| matches!(record, Record::Invoice { .. } | Record::Void { .. });
+    matches!(output, Output::Record { record, .. } if is_one(record))
 }
 
 /// Looks whether our account can pay what the session will ask for by transfer.

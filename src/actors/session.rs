@@ -261,6 +261,7 @@ impl<S: Side> SessionActor<S> {
                     self.begin(session, ctx);
                     let beside = self.side.as_ref().and_then(|side| side.beside(&record));
                     self.side.iter_mut().for_each(|side| side.noted(session, &record));
+                    tell_void(session, &record);
                     let session = Some(session);
                     records.push(Write::Append { session, record });
                     let beside = beside.map(Box::new);
@@ -455,6 +456,16 @@ impl<S: Side> SessionActor<S> {
                 Err(error) => tracing::error!(%reference, %error, "what is owed cannot be read"),
             }
         }
+    }
+}
+
+/// Says what a seller lost with its process: both sides' people want to know.
+fn tell_void(session: SessionId, record: &Record) {
+    if let Record::Void { from_seq, to_seq, .. } = record {
+        tracing::warn!(
+            %session,
+            "void: items {from_seq} to {to_seq} (the seller was started anew; not billed)"
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod voids;
+
 use super::*;
 use proptest::prelude::*;
 use sdpp_ledger::Key;

@@ -174,9 +174,8 @@ impl Story {
         let output = list.arg(self.place.journal("buyer")).output().unwrap();
         assert_done(&output);
         let entries = statements(&output.stdout).into_iter();
-        let first = |entry: &Value| {
-            entry["record"]["record"] == "epoch" && entry["record"]["epoch"] == 0
-        };
+        let first =
+            |entry: &Value| entry["record"]["record"] == "epoch" && entry["record"]["epoch"] == 0;
         entries.filter(first).map(|entry| entry["session"].clone()).collect()
     }
 

@@ -1,7 +1,9 @@
 //! A seller that is killed in mid-stream and started again: its buyer goes on by itself, and has every
-//! item, once.
+//! item, once; of a live source as many as it ordered, and what was lost is void.
 
 use crate::place::*;
+use serde_json::Value;
+use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
 /// How long anything may take.
@@ -99,4 +101,90 @@ fn sessions_that_wait_for_their_buyers_take_the_places_that_there_are() {
 #[test]
 fn a_seller_that_is_killed_in_mid_stream_goes_on_by_transfer() {
     a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting::default());
+}
+
+/// Each item is another, whoever asks and whenever: the moment that it is.
+const TICKS: &str = "[topics.ticks]\nprice = \"20\"\nsource = { kind = \"command\", \
+                     command = [\"sh\", \"-c\", \"while :; do date +%s%N; done\"] }\n";
+
+fn live(setting: Setting) -> Place {
+    let place = Place::open(Setting { resume_s: 60, topics: TICKS.to_owned(), ..setting });
+    place.buyer("ann", 1_000_000);
+    place
+}
+
+/// Waits until so many lines are in the buyer's file.
+fn lines_come(place: &Place, buying: &mut Child, lines: usize) {
+    let began = Instant::now();
+    while place.lines("ann") < lines {
+        assert!(began.elapsed() < PATIENCE, "items flow up to {lines}");
+        assert!(buying.try_wait().unwrap().is_none(), "it is over before {lines} lines came");
+        std::thread::yield_now();
+    }
+}
+
+/// The command came to its end: so many items were billed and paid, each line of the file is another, and
+/// both books have the same voids and nothing is wrong.
+fn is_given(place: &mut Place, bought: &Output, items: u64) {
+    assert_done(bought);
+    let told = statements(&bought.stdout).remove(0);
+    let cost = u128::from(items) * 20;
+    assert_eq!((amount(&told["owed"]), amount(&told["paid"])), (cost, cost), "{told}");
+    assert_eq!(told["items"], items, "{told}");
+    place.close();
+    let stated = |name: &str| place.audit(name).remove(0);
+    let (sold, bought) = (stated("seller"), stated("ann"));
+    assert_eq!(
+        (&sold["items_delivered"], &bought["items_delivered"]),
+        (&told["items"], &told["items"])
+    );
+    let places = |void: &Value| 1 + void[1].as_u64().unwrap() - void[0].as_u64().unwrap();
+    let voids = sold["voids"].as_array().unwrap();
+    assert_eq!(voids.iter().map(places).sum::<u64>(), told["void"].as_u64().unwrap());
+    assert_eq!(sold["voids"], bought["voids"]);
+    let file = std::fs::read_to_string(place.items("ann")).unwrap();
+    let ticks: Vec<u128> = file.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(ticks.is_sorted_by(|one, next| one < next), "each item, once, in its order");
+    let most = items + told["void"].as_u64().unwrap();
+    assert!((items..=most).contains(&(ticks.len() as u64)), "{} of {most} places", ticks.len());
+    assert_eq!(place.balance("seller"), cost, "each payment landed once");
+}
+
+fn a_live_source_goes_on(setting: Setting) {
+    let mut place = live(setting);
+    let mut buying = place.buy("ann", "ticks", "300").spawn().unwrap();
+    for items in KILLS {
+        lines_come(&place, &mut buying, items);
+        kill_and_start_again(&mut place);
+    }
+    let bought = buying.wait_with_output().unwrap();
+    is_given(&mut place, &bought, 300);
+    let told = statements(&bought.stdout).remove(0);
+    assert!(told["void"].as_u64() > Some(0), "{told}");
+}
+
+#[test]
+fn a_live_source_goes_on_by_transfer_and_what_is_lost_is_void() {
+    a_live_source_goes_on(Setting::default());
+}
+
+#[test]
+fn a_live_source_goes_on_by_escrow_and_what_is_lost_is_void() {
+    let methods = "[\"escrow\"]";
+    a_live_source_goes_on(Setting { methods, anchor: "after", ..Setting::default() });
+}
+
+#[test]
+fn a_buyer_that_is_killed_after_a_void_finds_its_place_in_its_file() {
+    let mut place = live(Setting::default());
+    let mut buying = place.buy("ann", "ticks", "300").spawn().unwrap();
+    lines_come(&place, &mut buying, 27);
+    kill_and_start_again(&mut place);
+    lines_come(&place, &mut buying, 85);
+    buying.kill().unwrap();
+    buying.wait().unwrap();
+    let bought = place.buy("ann", "ticks", "300").output().unwrap();
+    is_given(&mut place, &bought, 300);
+    let told = statements(&bought.stdout).remove(0);
+    assert!(told["void"].as_u64() > Some(0), "{told}");
 }

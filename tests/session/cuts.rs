@@ -208,6 +208,8 @@ pub struct Chance {
     credit_windows: u32,
     pub quantity: u64,
     read_max: usize,
+    /// A seller that is killed has a live source, and loses what left.
+    pub live: bool,
     /// At which step what happens: the line breaks for both, for one side first, once more while the
     /// buyer is on its way back; items are credited, complained of, a pace changes, the ledger goes or
     /// comes, or the seller is killed.
@@ -237,6 +239,7 @@ pub fn chances(kinds: u8) -> impl Strategy<Value = Chance> {
                 credit_windows,
                 quantity,
                 read_max,
+                live: false,
                 events,
             }
         },
@@ -254,7 +257,7 @@ fn start(chance: &Chance) -> Wire {
     wire
 }
 
-fn happen(wire: &mut Wire, event: u8, at: usize) {
+fn happen(wire: &mut Wire, (event, live): (u8, bool), at: usize) {
     // Before the session's key is here a line that breaks ends it, as ever.
     let pair = &mut wire.pair;
     let has_key = pair.buyer.terms().is_some();
@@ -282,7 +285,7 @@ fn happen(wire: &mut Wire, event: u8, at: usize) {
             let _ = pair.seller.change_pace(pace, PaceReason::Earned, pair.now_ms);
         }
         7 => pair.ledger_down = !pair.ledger_down,
-        8.. if has_key && pair.s.closed.is_none() => wire.restart(true).unwrap(),
+        8.. if has_key && pair.s.closed.is_none() => wire.restart(!live).unwrap(),
         _ => {}
     }
 }
@@ -293,7 +296,7 @@ pub fn run(chance: &Chance) -> Wire {
     let mut terms = None;
     for at in 0..250 {
         for (_, event) in chance.events.iter().filter(|(step, _)| *step == at) {
-            happen(&mut wire, *event, at);
+            happen(&mut wire, (*event, chance.live), at);
         }
         terms = wire.pair.buyer.terms().cloned().or(terms);
         if !wire.step() && !std::mem::take(&mut wire.pair.ledger_down) {
@@ -314,7 +317,7 @@ fn unpaid_items_stay_within_credit(pair: &Pair, terms: &Terms, chance: &Chance) 
     let before = u64::from(chance.granularity) * u64::from(chance.credit_windows);
     let paces = (1..=sent + 1).map(|seq| agreed.pace(seq).credit_items());
     let credit = paces.max().unwrap_or(before);
-    let owed = agreed.owed_for(sent.saturating_sub(credit)).unwrap();
+    let owed = agreed.owed_for(agreed.before(sent, credit)).unwrap();
     let vouched = pair.s.records.iter().filter_map(|record| match record {
         Record::Voucher { amount, .. } => Some(*amount),
         _ => None,

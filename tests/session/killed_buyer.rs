@@ -14,15 +14,15 @@ use sdpp_ledger::{Amount, keccak};
 use std::collections::BTreeMap;
 
 /// A pair whose buyer can be killed, and what its next process brings.
-struct Killable {
-    wire: Wire,
+pub struct Killable {
+    pub wire: Wire,
     wish: Wish,
     policy: BuyerPolicy,
     kills: u64,
 }
 
 impl Killable {
-    fn new(setting: Setting) -> Killable {
+    pub fn new(setting: Setting) -> Killable {
         let mut setting = resumable(setting);
         setting.buyer.resume_ms = Some(RESUME_MS);
         let (wish, policy) = (setting.wish.clone(), setting.buyer.clone());
@@ -30,7 +30,7 @@ impl Killable {
     }
 
     /// Whether there is a session that a journal can bring back.
-    fn has_key(&self) -> bool {
+    pub fn has_key(&self) -> bool {
         let b = &self.wire.pair.b;
         let is_key = |record: &Record| matches!(record, Record::Epoch { .. });
         let has_end = |record: &Record| matches!(record, Record::Ended { .. });
@@ -39,7 +39,7 @@ impl Killable {
 
     /// The buyer's process is gone in this moment. Records that follow one another are written
     /// together; items are in the file before anything leaves after them, and may be there sooner.
-    fn kill(&mut self, is_written: bool, is_noticed: bool) {
+    pub fn kill(&mut self, is_written: bool, is_noticed: bool) {
         if !self.has_key() {
             return;
         }
@@ -79,8 +79,9 @@ impl Killable {
     /// What the journal and the file make of it.
     fn read_back(&self) -> Buyer {
         let pair = &self.wire.pair;
-        let invoiced = usize::try_from(Buyer::invoiced_by(&pair.b.records)).unwrap();
-        let items = pair.b.delivered.iter().skip(invoiced).map(|(_, item)| item.clone()).collect();
+        let invoiced = Buyer::invoiced_by(&pair.b.records);
+        let behind = pair.b.delivered.iter().filter(|(seq, _)| *seq > invoiced);
+        let items = behind.map(|(_, item)| item.clone()).collect();
         let ceilings = pair.b.records.iter().filter_map(|record| match record {
             Record::Ceiling { amount, .. } => Some(*amount),
             _ => None,

@@ -1,14 +1,18 @@
 //! Sellers of live sources that are killed and started again: what is lost with them is declared void, is
 //! not billed, and nothing is ever signed twice for one place.
 
+use crate::cuts::{Chance, chances, run};
+use crate::killed_buyer::Killable;
 use crate::line::*;
 use crate::pair::*;
-use sdpp::message::{Amend, Change, reread};
-use sdpp::record::{End, Record, SignedMessage};
-use sdpp::session::Buyer;
+use proptest::prelude::*;
+use sdpp::message::{Amend, Change, Choice, Draft, Hello, Refused, Resume, VoidChange, reread};
+use sdpp::record::{End, Record};
+use sdpp::session::{Buyer, Input, Restart, Seller};
 use sdpp::terms::Void;
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 pub fn settings() -> Vec<(&'static str, Setting)> {
     let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
@@ -147,14 +151,188 @@ fn a_void_outlives_lines_that_break() {
     }
 }
 
-/// The changes that a side's journal has of another, in their order.
-pub fn changes(records: &[Record]) -> Vec<(u64, Change)> {
+/// Both are killed, the buyer again and again: what it has forgotten it may say that it lacks.
+#[test]
+fn a_void_outlives_buyers_that_are_killed() {
+    for (what, _) in settings() {
+        for at in (8..90).step_by(9) {
+            for then in [0, 1, 2, 3, 5, 8] {
+                let mut killable = Killable::new(setting(what));
+                if !steps(&mut killable.wire, at) || !killable.has_key() {
+                    continue;
+                }
+                println!("{what}: killed after step {at}, the buyer {then} steps after that");
+                if killable.wire.pair.s.closed.is_none() {
+                    killable.wire.restart(false).unwrap();
+                }
+                let is_written = (at + then) % 2 == 0;
+                for _ in 0..3 {
+                    steps(&mut killable.wire, then);
+                    killable.kill(is_written, true);
+                }
+                killable.wire.finish();
+                is_given(&killable.wire, 10, 5);
+            }
+        }
+    }
+}
+
+/// The live process of a seller believes no buyer that says it lacks something.
+#[test]
+fn only_what_an_earlier_process_sent_can_be_void() {
+    let mut wire = Wire::new(setting("transfer"));
+    wire.run_to(4);
+    let restart = |may_void| Restart {
+        rereads: false,
+        may_void,
+        session_key: Zeroizing::new([7; 32]),
+        domains: BTreeMap::new(),
+        standing: None,
+    };
+    let rebuilt = |may_void| {
+        let Pair { offer, s, now_ms, .. } = &wire.pair;
+        Seller::rebuilt(offer, &s.records, restart(may_void), *now_ms)
+    };
+    assert!(rebuilt(false).unwrap_err().contains("live"));
+    assert!(rebuilt(true).is_ok());
+    // A buyer that has less than it acknowledged, while its seller lives.
+    let mut wire = Wire::new(setting("transfer"));
+    wire.lives().run_to(5);
+    let (sent, session) = (wire.pair.s.log.len(), wire.pair.b.session.unwrap());
+    wire.cut();
+    let resume = Resume {
+        session,
+        challenge: challenge_of(wire.lines + 1),
+        received: 3,
+        acked: 3,
+        heard: 1,
+        public_key_encryption: key(9).public(),
+    };
+    let (versions, encodings) = (vec!["SDPP/1".to_owned()], vec!["json".to_owned()]);
+    let hello =
+        Hello::Speaks(Choice { versions, encodings, buyer: None, resume: Some(Box::new(resume)) });
+    let hello = Draft::new(session, &hello).sign(&key(2), "").1;
+    assert!(wire.knock(&hello).contains("order_refused"));
+    assert!(wire.pair.s.log.len() >= sent && changes(&wire.pair.s.records).is_empty());
+}
+
+/// The buyer's session as it is when its seller was killed after so many items, and it is back: with the
+/// void on its way that the seller proposes.
+fn proposed() -> Wire {
+    let mut wire = Wire::new(setting("transfer"));
+    wire.run_to(5);
+    wire.restart(false).unwrap();
+    while changes(&wire.pair.s.records).is_empty() {
+        assert!(wire.step());
+    }
+    while wire.pair.drain_outputs(Role::Seller) {}
+    wire
+}
+
+/// A seller's void as its own key signs it.
+fn signed(wire: &Wire, number: u64, from_seq: u64, to_seq: u64) -> Vec<u8> {
+    let change = Change::Void(VoidChange { to_seq });
+    let by = sdpp::terms::Role::Seller;
+    let draft = Draft::new(wire.pair.b.session.unwrap(), &Amend { number, by, from_seq, change });
+    draft.sign(&key(1), "").1
+}
+
+#[test]
+fn a_void_that_cannot_be_what_was_lost_is_refused_and_nobody_is_to_blame() {
+    let is_at = proposed();
+    let (from_seq, change) = changes(&is_at.pair.s.records).remove(0);
+    assert_eq!((from_seq, change), (4, Change::Void(VoidChange { to_seq: 6 })));
+    let cases = [
+        (4, 5, "ends no window"),
+        (5, 6, "would be void"),
+        (1, 6, "would be void"),
+        (7, 9, "would be void"),
+        (4, 21, "more than can have left"),
+        (4, 3, "would be void"),
+    ];
+    for (from_seq, to_seq, says) in cases {
+        let mut wire = proposed();
+        let void = signed(&wire, 1, from_seq, to_seq);
+        wire.pair.s.wire.clear();
+        wire.pair.tell(Role::Buyer, Input::Read(&void));
+        while wire.pair.drain_outputs(Role::Buyer) {}
+        let answer = sent(&wire.pair.b).pop().unwrap();
+        let why = answer["data"]["change"]["refused"]["why"].as_str().unwrap().to_owned();
+        assert!(why.contains(says), "{from_seq} to {to_seq}: {why}");
+        assert!(wire.pair.b.closed.is_none(), "it goes on, and waits for what fits");
+    }
+    // Nothing was lost where the connection never broke.
+    let mut wire = Wire::new(setting("transfer"));
+    wire.run_to(5);
+    let void = signed(&wire, 1, 4, 6);
+    wire.pair.tell(Role::Buyer, Input::Read(&void));
+    while wire.pair.drain_outputs(Role::Buyer) {}
+    let answer = sent(&wire.pair.b).pop().unwrap();
+    let why = answer["data"]["change"]["refused"]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("nothing was lost"), "{why}");
+}
+
+#[test]
+fn a_void_that_is_refused_ends_the_session_which_is_settled() {
+    let mut wire = proposed();
+    let (from_seq, by) = (4, sdpp::terms::Role::Seller);
+    let change = Change::Refused(Refused { why: "no".to_owned() });
+    let refusal = Amend { number: 1, by, from_seq, change };
+    let refusal = Draft::new(wire.pair.b.session.unwrap(), &refusal).sign(&key(2), "").1;
+    wire.pair.s.wire.clear();
+    wire.pair.tell(Role::Seller, Input::Read(&refusal));
+    wire.finish();
+    let (s, b) = (&wire.pair.s, &wire.pair.b);
+    assert_eq!((s.end(), s.progress().void), (End::Failed, 0), "{}", s.why());
+    assert!(s.why().contains("the buyer does not sign"), "{}", s.why());
+    assert_eq!(s.progress().paid, Amount::new(15));
+    assert_ne!(b.end(), End::Misconduct);
+    assert!(matches!(s.records.last(), Some(Record::Ended { .. })));
+}
+
+/// Vouchers for what is void stay with the seller, and later items are billed against them.
+#[test]
+fn money_for_what_is_void_pays_for_what_follows() {
+    let mut wire = Wire::new(setting("escrow"));
+    wire.run_to(5);
+    while wire.step() && wire.pair.seller.progress().paid < Amount::new(25) {}
+    wire.restart(false).unwrap();
+    wire.finish();
+    is_given(&wire, 10, 5);
+    assert!(wire.pair.s.progress().void > 0);
+}
+
+/// The changes that a side's journal has of the seller's, in their order.
+fn changes(records: &[Record]) -> Vec<(u64, Change)> {
     let of = |record: &Record| match record {
         Record::Amend { by: sdpp::terms::Role::Seller, message } => {
-            let amend: Amend = reread::<Amend>(message as &SignedMessage).unwrap();
+            let amend: Amend = reread(message).unwrap();
             Some((amend.from_seq, amend.change))
         }
         _ => None,
     };
     records.iter().filter_map(of).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// Credit notes, complaints and paces on their way, lines that break, ledgers that are away.
+    #[test]
+    fn live_sources_go_on_whatever_was_under_way(chance in chances(12)) {
+        let chance = Chance { live: true, ..chance };
+        let wire = run(&chance);
+        let Pair { s, b, .. } = &wire.pair;
+        no_place_is_signed_twice(&wire);
+        if s.why().contains("cannot be void") {
+            // What is credited is free, and of what is free more may be out than can be void.
+            prop_assert!(s.records.iter().any(|record| matches!(record, Record::Amend { .. })));
+            return Ok(());
+        }
+        prop_assert_eq!((s.end(), b.end()), (End::Complete, End::Complete), "{} / {}", s.why(), b.why());
+        let [ours, theirs] = [s, b].map(|side| side.progress());
+        prop_assert_eq!((ours.items, theirs.items), (chance.quantity, chance.quantity));
+        prop_assert_eq!((ours.owed, ours.void), (theirs.owed, theirs.void));
+        prop_assert!(ours.paid >= ours.owed && theirs.paid == theirs.owed);
+    }
 }

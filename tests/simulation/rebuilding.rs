@@ -36,7 +36,7 @@ impl World {
             .map(|teller| (teller.id().clone(), Escrow::domain(teller.as_ref()).clone()));
         let restart = Restart {
             rereads: true,
-            may_void: false,
+            may_void: true,
             session_key: Zeroizing::new(drawn),
             domains: domains.collect(),
             standing: Some(reader.standing(&buyer).unwrap()),

@@ -1,11 +1,13 @@
 //! A file that a session's items went to before a kill, read back: each line is an item. What was
-//! accepted to be paid must stand there as it was delivered; behind that, as much as is whole.
+//! accepted to be paid must stand there as it was delivered; behind that, as much as is whole. What came of
+//! a void stays there too: its lines are fewer than its places.
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::items::Items;
-use crate::crypto::{SaltSecret, leaf, running_digest, salt};
+use crate::crypto::{SaltSecret, leaf, running_digest, salt, void_leaf};
 use crate::record::Record;
-use crate::terms::SessionId;
+use crate::session::Buyer;
+use crate::terms::{SessionId, Void};
 use sdpp_ledger::Digest;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
@@ -45,6 +47,42 @@ struct Invoiced<'a> {
     secret: &'a SaltSecret,
     /// Each window's last item, and the running digest there.
     ends: Vec<(u64, Digest)>,
+    /// What is void, and how many lines of each there are.
+    voids: Vec<(Void, u64)>,
+}
+
+/// Where a line stands in a session: places that are void have fewer lines, or none.
+struct Place<'a> {
+    session: SessionId,
+    seq: u64,
+    digest: Digest,
+    voids: std::iter::Peekable<std::slice::Iter<'a, (Void, u64)>>,
+    /// So many lines more are of what is void.
+    lost: u64,
+}
+
+impl Place<'_> {
+    /// Passes over what is void here.
+    fn pass(&mut self) {
+        while let Some((void, delivered)) =
+            self.voids.next_if(|(void, _)| void.from_seq == self.seq + 1)
+        {
+            self.digest = running_digest(&self.digest, &void_leaf(&self.session, *void));
+            (self.seq, self.lost) = (void.to_seq, self.lost + delivered);
+        }
+    }
+
+    /// The next line is an item's; `None` where it is of what is void.
+    fn next(&mut self, secret: &SaltSecret, line: &[u8]) -> Option<u64> {
+        if self.lost > 0 {
+            self.lost -= 1;
+            return None;
+        }
+        self.seq += 1;
+        let salt = salt(secret, self.seq);
+        self.digest = running_digest(&self.digest, &leaf(&self.session, self.seq, &salt, line));
+        Some(self.seq)
+    }
 }
 
 /// Reads the file back. Nothing is changed.
@@ -65,8 +103,10 @@ pub(super) fn read_back(
         Record::Invoice { to_seq, digest, .. } => Some((*to_seq, *digest)),
         _ => None,
     });
-    let invoiced = Invoiced { session, secret, ends: ends.collect() };
-    if invoiced.ends.is_empty() && !path.exists() {
+    let voids = Buyer::voids_of(records.iter().map(|(_, record)| record));
+    let invoiced = Invoiced { session, secret, ends: ends.collect(), voids };
+    let came = invoiced.voids.iter().any(|(_, delivered)| *delivered > 0);
+    if invoiced.ends.is_empty() && !came && !path.exists() {
         // Killed before the first item, and somebody has cleared away.
         return Ok(Kept::nothing());
     }
@@ -80,22 +120,24 @@ pub(super) fn read_back(
 fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u8>>, u64)> {
     let failed = |error: io::Error| Failure::io("read", path)(error);
     let mut lines = BufReader::new(file);
-    let (mut seq, mut bytes, mut digest) = (0, 0, invoiced.session.0);
+    let (session, voids) = (invoiced.session, invoiced.voids.iter().peekable());
+    let mut place = Place { session, seq: 0, digest: session.0, voids, lost: 0 };
+    let (mut bytes, mut number) = (0, 0u64);
     let (mut behind, mut ends) = (Vec::new(), invoiced.ends.iter().peekable());
     loop {
+        place.pass();
         let mut line = Vec::new();
         let count = lines.read_until(b'\n', &mut line).map_err(failed)?;
         if line.pop_if(|last| *last == b'\n').is_none() {
             break;
         }
-        (seq, bytes) = (seq + 1, bytes + count as u64);
-        let salt = salt(invoiced.secret, seq);
-        digest = running_digest(&digest, &leaf(&invoiced.session, seq, &salt, &line));
+        (number, bytes) = (number + 1, bytes + count as u64);
+        let Some(seq) = place.next(invoiced.secret, &line) else { continue };
         match ends.peek() {
             None => behind.push(line),
             Some((to_seq, there)) if *to_seq == seq => {
-                if *there != digest {
-                    let why = format!("a line up to line {seq} is not what was delivered");
+                if *there != place.digest {
+                    let why = format!("a line up to line {number} is not what was delivered");
                     return Err(invoiced.lost(path, &why));
                 }
                 ends.next();
@@ -104,8 +146,9 @@ fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u
         }
     }
     match ends.next() {
-        None => Ok((behind, bytes)),
-        Some(_) => Err(invoiced.lost(path, &format!("it ends with line {seq}"))),
+        // The lines of a void are on disk before it is signed, as those of an invoice are.
+        None if place.lost == 0 => Ok((behind, bytes)),
+        _ => Err(invoiced.lost(path, &format!("it ends with line {number}"))),
     }
 }
 

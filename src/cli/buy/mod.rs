@@ -397,6 +397,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
             "session": session,
             "topic": ask.topic,
             "items": progress.items,
+            "void": progress.void,
             "windows": progress.windows,
             "currency": money.map(|money| &money.currency),
             "owed": progress.owed,
@@ -409,7 +410,11 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
     } else {
         let (items, windows) = (progress.items, progress.windows);
         let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
-        let line = format!("{items} items in {windows} windows, {paid} paid: {why}");
+        let lost = match progress.void {
+            0 => String::new(),
+            places => format!(" ({places} more are void: the seller was started anew; not billed)"),
+        };
+        let line = format!("{items} items in {windows} windows{lost}, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
         tell_left(teller, left);
