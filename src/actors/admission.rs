@@ -6,6 +6,7 @@
 //! sessions, whoever their buyers are. A session that ended unpaid counts for a day.
 
 use crate::actors::lag::Lag;
+use crate::actors::node::CLOSING;
 use crate::gate::{Gate, PerMinute, neighbourhood};
 use sdpp_ledger::PublicKey;
 use std::collections::BTreeMap;
@@ -54,6 +55,7 @@ struct Crowd {
     sessions: usize,
     buyers: BTreeMap<String, usize>,
     addresses: BTreeMap<IpAddr, OnCredit>,
+    is_closing: bool,
 }
 
 /// What one address has on credit.
@@ -84,8 +86,14 @@ impl Admission {
             sessions: 0,
             buyers: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            is_closing: false,
         };
         Admission { crowding, lag, crowd: Arc::new(Mutex::new(crowd)) }
+    }
+
+    /// No more orders are taken; sessions that there are may go on over another connection.
+    pub fn close(&self) {
+        self.crowd().is_closing = true;
     }
 
     /// Somebody connects, and is shown a menu.
@@ -108,6 +116,9 @@ impl Admission {
             return Err(format!("this seller takes no orders just now: {}", again_in(LATER_S)));
         }
         let mut crowd = self.crowd();
+        if crowd.is_closing {
+            return Err(CLOSING.to_owned());
+        }
         let passed = crowd.orders.pass(from, now_ms);
         passed.map_err(|wait_ms| too_fast("orders come", wait_ms))?;
         let Crowding { sessions_max, per_buyer_max, .. } = self.crowding;

@@ -19,6 +19,9 @@ use tokio::sync::oneshot;
 /// Where the buyers of sessions without a connection are.
 const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
+/// What strangers are told when we end.
+pub(super) const CLOSING: &str = "this seller is closing";
+
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
@@ -26,6 +29,8 @@ pub struct Room {
     pub connections_max: usize,
     /// From one address.
     pub per_address_max: usize,
+    /// Sessions wait for their buyers to come back on another.
+    pub sessions_wait: bool,
 }
 
 /// The node.
@@ -37,7 +42,7 @@ struct Guests {
     next_id: u64,
     connections: BTreeMap<u64, Connection>,
     per_address: HashMap<IpAddr, usize>,
-    /// Set when no more connections are taken; told when the last is gone.
+    /// Set when no more orders are taken; told when the last who was there is gone.
     draining: Option<Vec<oneshot::Sender<()>>>,
     /// Why no order can be taken just now, for our own people.
     short: Option<String>,
@@ -48,6 +53,8 @@ struct Connection {
     from: IpAddr,
     session: Option<Addr<SessionActor<Selling>>>,
     asked: Option<Asked>,
+    /// It came when no more orders were taken, for a session that waits. Nobody waits for it.
+    is_late: bool,
 }
 
 /// A connection wants in.
@@ -116,8 +123,8 @@ pub struct Gone {
     pub id: u64,
 }
 
-/// Takes no more connections, asks every session to end in good order, and answers when the last
-/// one has.
+/// Asks every session to end in good order, and answers when the last one has. Connections are taken as
+/// long as a session may wait for its buyer to come back on one, and no others.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Drain;
@@ -177,14 +184,15 @@ impl Guests {
     }
 
     fn join(&mut self, from: IpAddr) -> Result<u64, String> {
-        if self.draining.is_some() {
-            return Err("this seller is closing".to_owned());
+        let is_late = self.draining.is_some();
+        if is_late && !self.may_wait() {
+            return Err(CLOSING.to_owned());
         }
         if self.short.is_some() {
             // What is wrong with our disk is not a stranger's business.
             return Err("this seller takes no orders just now".to_owned());
         }
-        let Room { connections_max, per_address_max } = self.room;
+        let Room { connections_max, per_address_max, .. } = self.room;
         if self.connections.len() >= connections_max {
             return Err(format!("{connections_max} connections are open, which is the most"));
         }
@@ -193,13 +201,23 @@ impl Guests {
             return Err(format!("{per_address_max} connections are open from your address"));
         }
         *here += 1;
-        Ok(self.enter(from))
+        Ok(self.enter(from, is_late))
     }
 
-    fn enter(&mut self, from: IpAddr) -> u64 {
+    /// Whether a session may wait for its buyer.
+    fn may_wait(&self) -> bool {
+        self.room.sessions_wait && self.connections.values().any(|one| one.asked.is_some())
+    }
+
+    fn enter(&mut self, from: IpAddr, is_late: bool) -> u64 {
         self.next_id += 1;
-        self.connections.insert(self.next_id, Connection { from, session: None, asked: None });
+        let connection = Connection { from, session: None, asked: None, is_late };
+        self.connections.insert(self.next_id, connection);
         self.next_id
+    }
+
+    fn is_drained(&self) -> bool {
+        self.connections.values().all(|one| one.is_late)
     }
 
     fn stop_sessions(&self) {
@@ -216,7 +234,7 @@ impl Guests {
                 self.per_address.remove(&connection.from);
             }
         }
-        if self.connections.is_empty() {
+        if self.is_drained() {
             for waiting in self.draining.iter_mut().flat_map(std::mem::take) {
                 // Whoever no longer waits needs no answer.
                 let _ = waiting.send(());
@@ -247,7 +265,7 @@ impl Handler<Keep> for Node {
     fn handle(&mut self, Keep: Keep, _: &mut Context<Self>) -> u64 {
         let mut guests = self.guests();
         *guests.per_address.entry(NOWHERE).or_default() += 1;
-        guests.enter(NOWHERE)
+        guests.enter(NOWHERE, false)
     }
 }
 
@@ -256,12 +274,12 @@ impl Handler<Started> for Node {
 
     fn handle(&mut self, Started { id, session }: Started, _: &mut Context<Self>) {
         let mut guests = self.guests();
-        if guests.draining.is_some() || guests.short.is_some() {
+        let is_ending = guests.draining.is_some() || guests.short.is_some();
+        let Some(connection) = guests.connections.get_mut(&id) else { return };
+        if is_ending && !connection.is_late {
             session.do_send(Stop::from(Reason::Stopped));
         }
-        if let Some(connection) = guests.connections.get_mut(&id) {
-            connection.session = Some(session);
-        }
+        connection.session = Some(session);
     }
 }
 
@@ -325,7 +343,7 @@ impl Handler<Drain> for Node {
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
         let mut guests = self.guests();
-        if guests.connections.is_empty() {
+        if guests.is_drained() {
             let _ = sender.send(());
             guests.draining.get_or_insert_default();
         } else {

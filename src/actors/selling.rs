@@ -555,7 +555,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let identity = Key::from_bytes(&[1; 32]).unwrap().public();
         let journal = Journal::open(&dir.path().join("journal"), identity).unwrap();
-        let room = Room { connections_max: 9, per_address_max: 9 };
+        let room = Room { connections_max: 9, per_address_max: 9, sessions_wait: false };
         let node = Node::start_with(&Keeper::default(), room);
         let busy = Busy::default();
         let at_will = [PerMinute(9), PerMinute(9)];

@@ -126,6 +126,7 @@ impl Selling {
         let room = Room {
             connections_max: limits.connections_max,
             per_address_max: limits.connections_per_address_max,
+            sessions_wait: seller.resume_s > 0,
         };
         let (keeper, node) = (&running.keeper, Node::start_with(&running.keeper, room));
         let named = |name: &str| running.ids.get(name).and_then(|id| running.ledgers.get(id));
@@ -168,6 +169,7 @@ impl Selling {
 
     /// Takes no more orders, and waits until every session has ended in good order.
     pub(super) async fn drain(&self) {
+        self.admission.close();
         // A node that broke is started again, and knows who is there.
         while self.node.addr().send(Drain).await.is_err() {
             tokio::time::sleep(DRAIN_AGAIN).await;
@@ -191,7 +193,7 @@ impl Selling {
         let connections = self.node.addr().send(Count).await.map_or(0, |crowd| crowd.connections);
         let why = format!(
             "{connections} connections were open after the {at_most_s} s of seller.drain_s: the next \
-             start ends their sessions, and goes on with what is owed"
+             start sees to their sessions, and goes on with what is owed"
         );
         Err(Failure::new(Exit::Failed, why))
     }

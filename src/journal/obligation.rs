@@ -202,7 +202,7 @@ impl Obligation {
             }
             _ => {}
         }
-        rows.extend(self.claimed_txs());
+        rows.extend(self.paying_tx());
         rows.extend(self.redeems());
         rows
     }
@@ -215,16 +215,14 @@ impl Obligation {
         (!self.is_refused()).then_some((Tree::Redeems, key, value))
     }
 
-    /// A transaction pays once: a claim holds it for its reference unless it is refused.
-    fn claimed_txs(&self) -> Vec<(Tree, Vec<u8>, Vec<u8>)> {
-        if self.is_refused() {
-            return Vec::new();
-        }
-        let row = |claim: Claim| {
-            let key = keys::claim(&self.owed.ledger, &claim.tx);
-            (Tree::Claims, key, self.owed.reference.0.to_vec())
+    /// The transaction that has paid what was claimed: it pays once. Who names one holds nothing by it
+    /// before the ledger has shown that it pays.
+    fn paying_tx(&self) -> Option<(Tree, Vec<u8>, Vec<u8>)> {
+        let (Act::Check(_), State::Met { evidence }) = (&self.owed.act, &self.state) else {
+            return None;
         };
-        self.claims().into_iter().map(row).collect()
+        let key = keys::claim(&self.owed.ledger, &evidence.tx);
+        Some((Tree::Claims, key, self.owed.reference.0.to_vec()))
     }
 }
 

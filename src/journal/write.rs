@@ -251,11 +251,11 @@ pub enum WriteError {
         asked: u128,
     },
     /// A transaction pays once.
-    #[error("transaction {tx} is claimed for {by} already")]
+    #[error("transaction {tx} has paid {by} already")]
     TxUsed {
         /// The transaction.
         tx: TxId,
-        /// What it is claimed to pay.
+        /// What it has paid.
         by: Reference,
     },
     /// Only the journal itself records that something is met, refused or pruned, and that it was

@@ -172,7 +172,7 @@ fn a_payment_of_another_session_pays_nothing_here() {
     let paid = shop.buys(&name, WINDOW, honest());
     paid.ends(0, "");
     let tx = &paid.relay.said(sdpp::terms::Role::Buyer, "payment_ack")[0].verification;
-    pays(|liar| liar.payment(WINDOW, WINDOW * PRICE, tx), "bad_payment", "another payment before");
+    pays(|liar| liar.payment(WINDOW, WINDOW * PRICE, tx), "bad_payment", "has paid something else");
 }
 
 #[test]

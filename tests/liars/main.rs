@@ -22,7 +22,7 @@
 //! | voucher beyond the deposit | `vouchers::a_voucher_beyond_the_deposit_is_refused`, `vouchers::a_voucher_of_more_than_is_owed_is_refused` | `session::raised::a_voucher_that_no_deposit_ever_covers_is_bad_payment` |
 //! | voucher for another channel | `vouchers::a_voucher_for_another_channel_is_no_money` | |
 //! | a channel for two sessions at once | `vouchers::a_channel_pays_for_one_session_at_a_time`, `vouchers::a_channel_cannot_be_ordered_on_below_what_was_vouched_on_it` | |
-//! | payment by another session's tx | `buyers::a_payment_of_another_session_pays_nothing_here`, `buyers::a_payment_that_no_ledger_has_pays_nothing`, `buyers::a_payment_of_less_or_of_another_window_pays_nothing` | `session::liars::a_payment_used_twice_pays_once` |
+//! | payment by another session's tx | `buyers::a_payment_of_another_session_pays_nothing_here`, `payments::who_names_a_strangers_payment_first_keeps_nobody_from_paying_with_it`, `buyers::a_payment_that_no_ledger_has_pays_nothing`, `buyers::a_payment_of_less_or_of_another_window_pays_nothing` | `session::liars::a_payment_used_twice_pays_once` |
 //! | seller that invoices twice | `sellers::an_invoice_that_is_said_twice_is_paid_once`, `sellers::a_second_invoice_under_the_same_number_convicts_its_seller` | `dispute::table::two_invoices_with_one_number_are_named_and_the_buyer_owes_for_none_of_it` |
 //! | seller that skips | `sellers::a_seller_that_skips_an_item_is_not_paid_for_it`, `sellers::items_that_come_in_another_order_are_refused` | |
 //! | seller that reprices | `sellers::a_seller_that_reprices_is_convicted_by_its_own_invoice`, `sellers::a_final_receipt_that_lies_is_refused` | `session::liars::an_invoice_that_asks_for_anything_else_is_not_paid` |
@@ -40,6 +40,7 @@ mod backlog;
 mod buyers;
 mod frame;
 mod noise;
+mod payments;
 #[allow(dead_code, reason = "shared with the stories of the market, which use more of it")]
 #[path = "../market/place.rs"]
 mod place;

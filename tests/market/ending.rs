@@ -3,6 +3,7 @@
 
 use crate::crash::{both_books_agree_after, entries};
 use crate::place::*;
+use crate::relay::Relay;
 use std::time::{Duration, Instant};
 
 /// Nothing here takes longer, and sessions have more patience than that.
@@ -93,6 +94,40 @@ fn a_seller_that_ends_in_mid_stream_leaves_equal_books_and_nothing_owed() {
     assert_eq!((&sold["state"], &sold["outstanding"]), (&"complete".into(), &"0".into()));
     let acknowledged = entries(&place, "seller");
     both_books_agree_after(&mut place, acknowledged);
+}
+
+/// A session whose line broke before its seller was told to end is waited for, and nobody else is let in.
+#[test]
+fn a_buyer_whose_line_broke_may_come_back_to_a_seller_that_is_ending() {
+    let setting =
+        Setting { granularity: 3, patience_ms: 300_000, resume_s: 600, ..Setting::default() };
+    let mut place = Place::open(setting);
+    ["buyer", "other"].iter().for_each(|name| place.buyer(name, 1_000_000));
+    let line = Relay::new();
+    line.leads_to(&place.address);
+    let order = [line.address.as_str(), "memory", "all"];
+    let mut buyer = Running(buy(place.dir.path(), "buyer", &order).spawn().unwrap());
+    while place.lines("buyer") < 30 {
+        std::thread::yield_now();
+    }
+    // The ledger listens, and is no seller.
+    line.leads_to(place.ledger_address());
+    line.cut();
+    place.seller().signal("TERM");
+    while !place.status()["why"].to_string().contains("it is ending") {
+        std::thread::yield_now();
+    }
+    let (exit, said) = told(&mut place.buy("other", "co2", "5"));
+    assert!(exit != 0 && said.contains("this seller is closing"), "{said}");
+    assert_eq!(place.seller().0.try_wait().unwrap(), None, "it waits for its buyer");
+    line.leads_to(&place.address);
+    ends(&mut place, 0);
+    assert!(buyer.wait().success());
+    let (sold, bought) = (place.audit("seller").remove(0), place.audit("buyer").remove(0));
+    for key in ["session", "items_delivered", "invoiced", "settled"] {
+        assert_eq!(sold[key], bought[key], "{key}: {sold} {bought}");
+    }
+    assert_eq!((&sold["state"], &sold["outstanding"]), (&"complete".into(), &"0".into()));
 }
 
 #[test]

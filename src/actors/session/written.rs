@@ -13,7 +13,7 @@ pub(super) fn claim_in(write: &Write) -> Option<Reference> {
     owed.as_ref().map(|owed| owed.reference)
 }
 
-/// The claims that were refused because their transactions pay something else: that is a lie of the
+/// The claims that were refused because their transactions have paid something else: that is a lie of the
 /// peer's, and no fault of our journal. Else the first write that was refused, as a sentence.
 pub(super) fn all_written(
     committed: Committed,
@@ -25,7 +25,7 @@ pub(super) fn all_written(
         match (answer, *claim) {
             (Ok(_), _) => {}
             (Err(WriteError::TxUsed { tx, .. }), Some(reference)) => {
-                let why = format!("transaction {tx} was named for another payment before");
+                let why = format!("transaction {tx} has paid something else already");
                 refused.push(Input::Refused { reference, why });
             }
             (Err(error), _) => return Err(format!("the journal refused a record: {error}")),

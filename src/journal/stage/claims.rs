@@ -1,7 +1,7 @@
 //! Writes about claims: which transactions the payer names, and that each pays once.
 
 use super::{Fault, Stage};
-use crate::journal::obligation::{Obligation, State};
+use crate::journal::obligation::{Event, Obligation, State};
 use crate::journal::tree::Tree;
 use crate::journal::write::{Live, NewsKind, WriteError};
 use crate::journal::{damaged, keys};
@@ -58,16 +58,32 @@ impl Stage<'_> {
         self.postpone(Live::Obligation(reference), due_ms)
     }
 
-    /// A transaction pays once.
+    /// A transaction pays once. One that is named for two things pays the one that its ledger says: whoever
+    /// names a stranger's first takes nothing from it.
     pub(super) fn check_tx_is_free(&mut self, owed: &Owed, tx: &TxId) -> Result<(), Fault> {
-        let key = keys::claim(&owed.ledger, tx);
-        match self.get(Tree::Claims, &key)? {
-            Some(by) if by != owed.reference.0 => {
-                let by = by.try_into().map_err(|_| damaged("a claim's row"))?;
-                Err(WriteError::TxUsed { tx: tx.clone(), by: Reference(by) }.into())
-            }
-            _ => Ok(()),
+        match self.pays_other(owed, tx)? {
+            Some(by) => Err(WriteError::TxUsed { tx: tx.clone(), by }.into()),
+            None => Ok(()),
         }
+    }
+
+    /// What happens to a claim that its ledger shows to be paid: nothing good, where the transaction has
+    /// paid something else.
+    pub(super) fn paid_once(&mut self, row: &Obligation, event: Event) -> Result<Event, Fault> {
+        let (Act::Check(_), Event::Met { evidence }) = (&row.owed.act, &event) else {
+            return Ok(event);
+        };
+        let other = self.pays_other(&row.owed, &evidence.tx)?;
+        let why = |by| format!("transaction {} has paid {by} already", evidence.tx);
+        Ok(other.map_or(event.clone(), |by| Event::Refused { why: why(by) }))
+    }
+
+    /// What else a transaction has paid.
+    fn pays_other(&mut self, owed: &Owed, tx: &TxId) -> Result<Option<Reference>, Fault> {
+        let key = keys::claim(&owed.ledger, tx);
+        let Some(by) = self.get(Tree::Claims, &key)? else { return Ok(None) };
+        let by = Reference(by.try_into().map_err(|_| damaged("a claim's row"))?);
+        Ok((by != owed.reference).then_some(by))
     }
 }
 

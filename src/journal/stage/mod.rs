@@ -364,6 +364,7 @@ impl<'a> Stage<'a> {
         proof: Option<merkle::Proof>,
     ) -> Result<(), Fault> {
         let old = self.obligation(reference)?;
+        let event = self.paid_once(&old, event)?;
         let mut row = old.clone();
         row.state = old.state.clone().next(event, &old.owed)?;
         row.due_ms = self.now_ms;

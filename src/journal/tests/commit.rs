@@ -53,35 +53,49 @@ fn the_anchor_of_an_order_goes_before_its_session() {
 #[test]
 fn a_refused_write_takes_all_its_changes_back() {
     let (_dir, mut journal) = with_session();
-    // The claim's record passes the checks of session and chain, then its transaction is taken.
+    let by = session(1).reference(Purpose::Payment, 1);
+    // The second claim's record passes the checks of session and chain, then its transaction has paid.
     let writes = vec![
         append(session(1), claim(session(1), 1, tx("0xAB"))),
+        Write::Obligation { reference: by, event: is_paid_by("0xAB") },
         append(session(1), claim(session(1), 2, tx("0xab"))),
         append(session(1), voucher(1, 5)),
     ];
     let answers = journal.commit(NOW, writes).unwrap();
-    let by = session(1).reference(Purpose::Payment, 1);
     let tx = tx("0xab");
-    assert_eq!(answers[1], Err(WriteError::TxUsed { tx, by }));
-    assert_eq!(answers[2].as_ref().unwrap().seq, Some(3));
+    assert_eq!(answers[2], Err(WriteError::TxUsed { tx, by }));
+    assert_eq!(answers[3].as_ref().unwrap().seq, Some(4));
     let reader = journal.reader();
-    assert_eq!(reader.verify().unwrap().unwrap().seq, 3);
-    assert_eq!(reader.session_entries(&session(1), 0, 10).unwrap().len(), 3);
+    assert_eq!(reader.verify().unwrap().unwrap().seq, 4);
+    assert_eq!(reader.session_entries(&session(1), 0, 10).unwrap().len(), 4);
+}
+
+/// A ledger says that something claimed is paid.
+fn is_paid_by(name: &str) -> obligation::Event {
+    let evidence = sdpp_ledger::Evidence::new(tx(name), 9, "0x9".to_owned(), NOW);
+    obligation::Event::Met { evidence }
 }
 
 #[test]
-fn a_refused_claim_gives_its_transaction_back() {
-    let (_dir, mut journal) = with_session();
-    done(&mut journal, append(session(1), claim(session(1), 1, tx("0xab"))));
-    let reference = session(1).reference(Purpose::Payment, 1);
-    let why = "pays somebody else".to_owned();
-    let event = obligation::Event::Refused { why };
-    let written = done(&mut journal, Write::Obligation { reference, event });
-    assert!(matches!(written.news[0].kind, NewsKind::Refused(_)));
-    done(&mut journal, append(session(1), claim(session(1), 2, tx("0xab"))));
-    let event = obligation::Event::Retried;
-    let again = one(&mut journal, Write::Obligation { reference, event });
-    assert!(matches!(again, Err(WriteError::TxUsed { .. })));
+fn a_transaction_that_two_name_pays_the_one_that_its_ledger_says_whoever_names_it_first() {
+    for first in [1, 2] {
+        let (_dir, mut journal) = with_session();
+        let reference = |number| session(1).reference(Purpose::Payment, number);
+        for number in [first, 3 - first] {
+            done(&mut journal, append(session(1), claim(session(1), number, tx("0xab"))));
+        }
+        let event = is_paid_by("0xab");
+        let met = done(&mut journal, Write::Obligation { reference: reference(2), event });
+        assert!(matches!(met.news[0].kind, NewsKind::Met(_)), "{:?}", met.news);
+        // Whatever the ledger says of the other: a transaction pays once.
+        let (reference, event) = (reference(1), is_paid_by("0xAB"));
+        let other = done(&mut journal, Write::Obligation { reference, event });
+        let NewsKind::Refused(why) = &other.news[0].kind else { panic!("{:?}", other.news) };
+        assert!(why.contains("has paid"), "{why}");
+        let event = obligation::Event::Retried;
+        let again = one(&mut journal, Write::Obligation { reference, event });
+        assert!(matches!(again, Err(WriteError::TxUsed { .. })));
+    }
 }
 
 #[test]

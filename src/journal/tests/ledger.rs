@@ -480,7 +480,10 @@ impl Payments for Toy {
             0..8 => Finality::Unknown,
             8..10 => Finality::Pending(None),
             10..12 => Finality::Pending(Some(Inclusion { height: 9, block: "0x9".to_owned() })),
-            height => Finality::Final(chain.evidence(claim.tx.as_str().as_bytes(), height)),
+            height => {
+                let told = chain.evidence(claim.tx.as_str().as_bytes(), height);
+                Finality::Final(Evidence { tx: claim.tx.clone(), ..told })
+            }
         };
         chain.answer(finality)
     }

@@ -55,9 +55,13 @@ impl<'a> Told<'a> {
         self
     }
 
+    /// What pays its last window.
+    fn tx(&self) -> String {
+        format!("{}-{}", self.id, self.windows)
+    }
+
     fn claimed(mut self) -> Self {
-        let text = format!("{}-{}", self.id, self.windows);
-        let record = claim(self.id, self.windows, tx(&text));
+        let record = claim(self.id, self.windows, tx(&self.tx()));
         self.record(record);
         self
     }
@@ -69,8 +73,9 @@ impl<'a> Told<'a> {
     }
 
     fn paid(self) -> Self {
-        let evidence = evidence("0x1");
-        self.invoiced().claimed().became(Became::Met { evidence })
+        let told = self.invoiced().claimed();
+        let evidence = evidence(&told.tx());
+        told.became(Became::Met { evidence })
     }
 
     fn over(mut self) {
