@@ -10,6 +10,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "../simulation/dice.rs"]
+#[allow(dead_code, reason = "a world of its own has more to draw")]
+mod dice;
 mod ledgered;
 mod rare;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
@@ -17,12 +20,13 @@ mod rig;
 mod side;
 mod weather;
 
+use dice::Dice;
 use ledgered::Ledgered;
 use sdpp_ledger::{
     Amount, Asset, Call, Open, Redeem, Reference, Signature, Transfer, Voucher, channel_id, keccak,
 };
 use sdpp_ledger_ethereum::{EthereumLedger, Settings};
-use side::{Dice, Side};
+use side::Side;
 use weather::{Node, Roads};
 
 /// How many blocks make a transaction final; no reorg is deeper than one less.

@@ -1,5 +1,6 @@
 //! One account's journal and outbox, which die and come back.
 
+use crate::dice::Dice;
 use crate::fresh;
 use crate::weather::Roads;
 use sdpp::crypto::layout::MessageKind;
@@ -15,23 +16,6 @@ use sdpp_ledger::{
 use sdpp_ledger_ethereum::EthereumLedger;
 use std::collections::BTreeSet;
 use tempfile::TempDir;
-
-/// A seeded source of numbers (splitmix64).
-pub struct Dice(pub u64);
-
-impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.roll().is_multiple_of(n)
-    }
-}
 
 struct Crash;
 

@@ -2,9 +2,9 @@
 //! forgets, thinks again and is started anew.
 
 use crate::DEPTH;
+use crate::dice::Dice;
 use crate::rig::Anvil;
 use crate::rig::proxy::{Fault, Proxy};
-use crate::side::Dice;
 use serde_json::json;
 use std::time::Duration;
 use tempfile::TempDir;

@@ -12,24 +12,12 @@ use sdpp::terms::{Pace, Terms};
 use sdpp_ledger::{Amount, Digest};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn settings() -> Vec<(&'static str, Setting)> {
-    let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
-    vec![
-        ("transfer", base()),
-        ("transfer, one item to a window", base().windows(1, 1)),
-        ("transfer under MACs", base().under_mac().anchored_after()),
-        ("escrow", base().by_escrow().no_records()),
-        ("escrow under MACs", base().by_escrow().under_mac().anchored_after()),
-    ]
-}
-
 #[test]
 fn a_line_that_breaks_after_any_step_costs_nothing() {
-    for (what, _) in settings() {
+    for (what, setting) in SETTINGS {
         let mut broken = 0;
         for at in 0..400 {
-            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
-            let mut wire = Wire::new(setting);
+            let mut wire = Wire::new(setting());
             let mut steps = 0;
             while steps < at && wire.step() {
                 steps += 1;

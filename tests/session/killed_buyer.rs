@@ -112,29 +112,14 @@ impl Killable {
     }
 }
 
-fn settings() -> Vec<(&'static str, Setting)> {
-    let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
-    let waits = Policy { exposure: Some(Amount::new(1_000_000)), ..Policy::default() };
-    vec![
-        ("transfer", base()),
-        ("transfer, one item to a window", base().windows(1, 1)),
-        ("transfer, several windows of one item", base().windows(1, 3)),
-        ("transfer under MACs", base().under_mac().anchored_after()),
-        ("escrow", base().by_escrow().no_records()),
-        ("escrow under MACs", base().by_escrow().under_mac().anchored_after()),
-        ("several windows in a payment", base().anchored_after().windows(1, 5).together(waits)),
-    ]
-}
-
 #[test]
 fn a_buyer_that_is_killed_after_any_output_goes_on_from_its_journal_and_its_file() {
-    for (what, _) in settings() {
+    for (what, setting) in SETTINGS {
         let mut killed = 0;
         for at in 0..400 {
             // What the suite has no time for the property below finds in the long run.
             let (is_written, is_noticed) = (at % 4 < 2, at % 2 == 0);
-            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
-            let mut story = Killable::new(setting);
+            let mut story = Killable::new(setting());
             let steps = (0..at).take_while(|_| story.wire.step()).count();
             if steps < at {
                 break;
@@ -159,12 +144,11 @@ fn a_buyer_that_is_killed_after_any_output_goes_on_from_its_journal_and_its_file
 /// A power cut takes both, and the seller is as far ahead of its buyer as it may be.
 #[test]
 fn both_sides_that_are_killed_after_any_output_go_on_from_their_journals() {
-    for (what, _) in settings() {
+    for (what, setting) in SETTINGS {
         let mut killed = 0;
         for at in (0..400).step_by(3) {
             let (is_written, is_seller_first) = (at % 4 < 2, at % 2 == 0);
-            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
-            let mut story = Killable::new(setting);
+            let mut story = Killable::new(setting());
             let step = |story: &mut Killable| {
                 story.wire.pair.run_ahead();
                 story.wire.step()

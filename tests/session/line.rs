@@ -3,11 +3,31 @@
 use crate::pair::*;
 use sdpp::record::{End, Record};
 use sdpp::session::{Buyer, Claim, Input, NotResumed, Output, Restart, Seller, SellerRandomness};
-use sdpp_ledger::{Digest, Key, keccak};
+use sdpp::settling::Policy;
+use sdpp_ledger::{Amount, Digest, Key, keccak};
 use zeroize::Zeroizing;
 
 /// How long either side keeps a session without a line.
 pub const RESUME_MS: u64 = 30_000;
+
+/// What is sold how, wherever a session breaks and goes on: ten items.
+pub const SETTINGS: [(&str, fn() -> Setting); 8] = [
+    ("transfer", ten),
+    ("transfer, one item to a window", || ten().windows(1, 1)),
+    ("transfer, several windows of one item", || ten().windows(1, 3)),
+    ("transfer, anchors after", || ten().anchored_after()),
+    ("transfer under MACs", || ten().under_mac().anchored_after()),
+    ("escrow", || ten().by_escrow().no_records()),
+    ("escrow under MACs", || ten().by_escrow().under_mac().anchored_after()),
+    ("several windows in a payment", || {
+        let waits = Policy { exposure: Some(Amount::new(1_000_000)), ..Policy::default() };
+        ten().anchored_after().windows(1, 5).together(waits)
+    }),
+];
+
+fn ten() -> Setting {
+    Setting::default().order("co2", Some(10)).windows(3, 2)
+}
 
 /// A setting in which sessions outlive their lines.
 pub fn resumable(mut setting: Setting) -> Setting {

@@ -6,18 +6,6 @@ use crate::line::*;
 use crate::pair::*;
 use proptest::prelude::*;
 
-fn settings() -> Vec<(&'static str, Setting)> {
-    let base = || Setting::default().order("co2", Some(10)).windows(3, 2);
-    vec![
-        ("transfer", base()),
-        ("transfer, one item to a window", base().windows(1, 1)),
-        ("transfer, anchors after", base().anchored_after()),
-        ("transfer under MACs", base().under_mac().anchored_after()),
-        ("escrow", base().by_escrow().no_records()),
-        ("escrow under MACs", base().by_escrow().under_mac().anchored_after()),
-    ]
-}
-
 /// Lets so many things happen. Whether there were so many.
 fn steps(wire: &mut Wire, count: usize) -> bool {
     (0..count).all(|_| wire.step())
@@ -25,11 +13,10 @@ fn steps(wire: &mut Wire, count: usize) -> bool {
 
 #[test]
 fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
-    for (what, _) in settings() {
+    for (what, setting) in SETTINGS {
         let mut killed = 0;
         for at in 0..400 {
-            let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
-            let mut wire = Wire::new(setting);
+            let mut wire = Wire::new(setting());
             if !steps(&mut wire, at) {
                 break;
             }
@@ -50,11 +37,10 @@ fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
 /// Killed at one step and killed again some steps later, and the line breaks for one side between.
 #[test]
 fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
-    for (what, _) in settings() {
+    for (what, setting) in SETTINGS {
         for at in (0..200).step_by(7) {
             for then in [1, 5, 14] {
-                let setting = settings().into_iter().find(|(one, _)| *one == what).unwrap().1;
-                let mut wire = Wire::new(setting);
+                let mut wire = Wire::new(setting());
                 if !steps(&mut wire, at) || wire.pair.buyer.terms().is_none() {
                     continue;
                 }
