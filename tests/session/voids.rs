@@ -336,3 +336,34 @@ proptest! {
         prop_assert!(ours.paid >= ours.owed && theirs.paid == theirs.owed);
     }
 }
+
+/// A buyer that wants no more says so, and its seller is killed before, while or after it does.
+#[test]
+fn a_buyer_that_leaves_signs_what_is_void_and_pays_what_is_not() {
+    for (what, _) in settings() {
+        for at in (4..80).step_by(5) {
+            for then in [0, 1, 2, 4, 7] {
+                let mut wire = Wire::new(setting(what));
+                if !steps(&mut wire, at) || wire.pair.buyer.terms().is_none() {
+                    continue;
+                }
+                println!(
+                    "{what}: the buyer stops after step {at}, the seller {then} steps after that"
+                );
+                wire.pair.tell(Role::Buyer, Input::Stop(sdpp::message::Reason::Stopped));
+                steps(&mut wire, then);
+                if wire.pair.s.closed.is_none() {
+                    wire.restart(false).unwrap();
+                }
+                wire.finish();
+                no_place_is_signed_twice(&wire);
+                let Pair { s, b, .. } = &wire.pair;
+                let ends = (s.end(), b.end());
+                assert_eq!(ends, (End::Complete, End::Complete), "{} / {}", s.why(), b.why());
+                let [ours, theirs] = [s, b].map(|side| side.progress());
+                assert_eq!((ours.items, ours.void), (theirs.items, theirs.void));
+                assert_eq!((ours.owed, theirs.paid), (theirs.owed, theirs.owed));
+            }
+        }
+    }
+}
