@@ -292,7 +292,7 @@ impl Agreed {
         if self.is_last(from_seq - 1) {
             return Err(format!("all that was ordered comes before item {from_seq}"));
         }
-        let most = [from_seq, to_seq].map(|seq| most_void(self.pace(seq))).into_iter().max();
+        let most = [from_seq, to_seq].map(|seq| self.pace(seq).void_items_max()).into_iter().max();
         if most.is_some_and(|most| void.places() > most) {
             return Err(format!("{} places are more than can have left", void.places()));
         }
@@ -315,9 +315,4 @@ impl Agreed {
         }
         Some(())
     }
-}
-
-/// The most places that can be void at once: what two paces let be unpaid, and the window that is open.
-fn most_void(pace: Pace) -> u64 {
-    2 * pace.credit_items() + u64::from(pace.granularity)
 }

@@ -55,12 +55,14 @@ pub(super) struct Stream {
     pub(super) turning: Turning,
     /// The items of the open window as the seller signed them, while they are few enough to be
     /// kept: against an invoice that says otherwise.
-    items: Vec<SignedMessage>,
+    pub(super) items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
     pub(super) acked_seq: u64,
     /// The last item that had left when the connection broke last: up to there all may come again in
     /// `data`, and an invoice after its window's last item.
     pub(super) again_to: u64,
+    /// The last item of an invoice that was passed over.
+    pub(super) passed_seq: u64,
     /// Since when we hold back what would give the seller more credit than the channel has.
     pub(super) short_since_ms: Option<u64>,
     /// We have said `exit`: what we send gives no more credit.
@@ -96,6 +98,7 @@ impl Stream {
             items: Vec::new(),
             acked_seq: 0,
             again_to: 0,
+            passed_seq: 0,
             short_since_ms: None,
             leaving: false,
             may_seal: true,
@@ -247,11 +250,6 @@ impl Stream {
             .map_err(|fault| fault.shown_by(data.message.clone()))?;
         self.keep_item(data.message);
         Ok(())
-    }
-
-    /// The items of the open window are void.
-    pub(super) fn forget_items(&mut self) {
-        self.items.clear();
     }
 
     /// Keeps an item as it was signed, by its digest alone: what it is stands in its leaf.

@@ -39,10 +39,15 @@ impl Stream {
     }
 
     /// An invoice of items that had left when the connection broke and have not come since: as a paper it is
-    /// taken, and it counts for nothing. A void follows. Whether it is one.
-    pub(super) fn passes_over(&self, invoice: &DataInvoice) -> bool {
+    /// taken, and it counts for nothing. A void follows. Whether it is one; there are no more than can be
+    /// void.
+    pub(super) fn passes_over(&mut self, invoice: &DataInvoice) -> bool {
         let items = self.windows.items();
-        invoice.seq > items && invoice.seq <= self.again_to
+        let most = items.saturating_add(self.agreed().pace(items + 1).void_items_max());
+        let is_next = invoice.seq > items.max(self.passed_seq);
+        let passes = is_next && invoice.seq <= self.again_to.min(most);
+        self.passed_seq = if passes { invoice.seq } else { self.passed_seq };
+        passes
     }
 
     /// A void that can be one is signed.
@@ -95,7 +100,7 @@ impl Stream {
         let number = self.agreed().window_of(void.to_seq);
         let before = self.windows.closed_digest();
         self.windows.void(&self.terms.session, &before, (void, number));
-        self.forget_items();
+        self.items.clear();
         self.acked_seq = self.acked_seq.max(void.to_seq);
     }
 }

@@ -87,11 +87,9 @@ impl Stream {
     }
 
     /// Both have signed it: the next item is the one behind it, and its windows are not owed.
-    pub(super) fn voided(&mut self, void: Void, out: &mut Outputs) {
-        let Some(before) = self.again.as_ref().and_then(|one| one.digest_before(void.from_seq))
-        else {
-            return;
-        };
+    pub(super) fn voided(&mut self, void: Void, out: &mut Outputs) -> Result<(), Fault> {
+        let before = self.again.as_ref().and_then(|one| one.digest_before(void.from_seq));
+        let before = before.ok_or_else(|| Fault::ours("what is before a void is forgotten"))?;
         let [first, last] = [void.from_seq, void.to_seq].map(|seq| self.agreed().window_of(seq));
         let digest = self.windows.void(&self.terms.session, &before, (void, last));
         self.acks = Acks::from(void.to_seq);
@@ -101,6 +99,7 @@ impl Stream {
         out.record(self.void_record(void));
         self.reserve(void.to_seq, out);
         self.again.iter_mut().for_each(|again| again.voided(digest));
+        Ok(())
     }
 
     /// What standings are counted by from there on.
