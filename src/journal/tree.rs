@@ -18,7 +18,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Once, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest value, in bytes.
 pub(super) const VALUE_BYTES_MAX: usize = 256 * 1024;
@@ -318,6 +318,34 @@ impl Store {
         }
         self.with(|files| Ok(files.file.sync_data()?))
     }
+}
+
+/// How long the trees take by themselves for so many batches of so many values, each batch durable
+/// before the next: what no journal upon them can pass, and what the bench compares ours with.
+///
+/// # Errors
+/// As a journal's.
+pub fn bare_batches(
+    dir: &Path,
+    batches: u64,
+    values: u64,
+    value_bytes: usize,
+) -> Result<Duration, super::JournalError> {
+    let timed = || -> Result<Duration, TreeError> {
+        let files = Files::open(dir, super::CACHE_BYTES)?;
+        let began = Instant::now();
+        for first in (0..batches).map(|batch| batch * values) {
+            let mut batch = sled::Batch::default();
+            for number in first..first + values {
+                batch.insert(&number.to_be_bytes(), vec![7; value_bytes]);
+            }
+            files.db.apply_batch(batch)?;
+            files.db.flush()?;
+            files.file.sync_data()?;
+        }
+        Ok(began.elapsed())
+    };
+    Ok(caught(timed)?)
 }
 
 fn open_when_unlocked(dir: &Path, cache_bytes: u64) -> Result<sled::Db, TreeError> {

@@ -6,7 +6,7 @@
 use crate::crypto::MacKey;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::message::strict;
-use crate::message::text::{Hex, legible};
+use crate::message::text::legible;
 use crate::record::{DATA_BYTES_MAX, Leaves, SignedMessage, Unsigned};
 use crate::terms::SessionId;
 use sdpp_ledger::{Amount, Digest, Key, PublicKey, Signature, keccak};
@@ -53,7 +53,7 @@ pub enum WireError {
     BadSignature(MessageKind),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Frame<'a> {
     message_type: MessageKind,
@@ -138,8 +138,8 @@ impl<'a> Envelope<'a> {
     ) -> Result<Verified<T>, WireError> {
         let body = self.unproven::<T>()?;
         let layout = self.layout(session, body.facts());
-        let tag = serde_json::from_value::<Hex<32>>(self.signature.as_ref().into()).ok();
-        if !tag.is_some_and(|Hex(tag)| mac.verify(&layout, &tag)) {
+        let tag: Option<Digest> = self.signature.parse().ok();
+        if !tag.is_some_and(|tag| mac.verify(&layout, &tag.0)) {
             return Err(WireError::BadSignature(self.kind));
         }
         Ok(Verified { body, message: None })
@@ -281,19 +281,37 @@ pub fn said_again(message: &SignedMessage) -> Option<Vec<u8>> {
     Some(frame(message.kind, data, &message.signature.to_string(), &message.verification))
 }
 
+/// The four fields in their order, `data` as it is: whoever comes here has written it as JSON, or has
+/// read it as such.
 fn frame(kind: MessageKind, data: &str, signature: &str, verification: &str) -> Vec<u8> {
-    // Whoever comes here has written `data` as JSON, or has read it as such.
-    #[allow(clippy::expect_used)]
-    let mut frame = serde_json::to_vec(&Frame {
-        message_type: kind,
-        data: serde_json::from_str(data).expect("data is JSON"),
-        signature: signature.into(),
-        verification: verification.into(),
-    })
-    .expect("a frame is plain JSON");
-    frame.push(b'\n');
+    let length = FRAME_BYTES + data.len() + signature.len() + verification.len();
+    let mut frame = Vec::with_capacity(length);
+    frame.extend_from_slice(b"{\"message_type\":");
+    write_json(&mut frame, &kind);
+    frame.extend_from_slice(b",\"data\":");
+    frame.extend_from_slice(data.as_bytes());
+    frame.extend_from_slice(b",\"signature\":");
+    write_json(&mut frame, signature);
+    frame.extend_from_slice(b",\"verification\":");
+    write_json(&mut frame, verification);
+    frame.extend_from_slice(b"}\n");
     frame
 }
+
+/// What a frame has beside its data, signature and verification, in bytes; a little more.
+const FRAME_BYTES: usize = 96;
+
+fn write_json<T: Serialize + ?Sized>(to: &mut Vec<u8>, value: &T) {
+    // Names and texts are JSON whatever is in them, and a buffer takes all that is written to it.
+    #[allow(clippy::expect_used)]
+    serde_json::to_writer(to, value).expect("a text is JSON");
+}
+
+/// Most messages have nothing in their `verification`: each item, and each ack.
+const KECCAK_OF_NOTHING: Digest = Digest([
+    0xc5, 0xd2, 0x46, 0x01, 0x86, 0xf7, 0x23, 0x3c, 0x92, 0x7e, 0x7d, 0xb2, 0xdc, 0xc7, 0x03, 0xc0,
+    0xe5, 0x00, 0xb6, 0x53, 0xca, 0x82, 0x27, 0x3b, 0x7b, 0xfa, 0xd8, 0x04, 0x5d, 0x85, 0xa4, 0x70,
+]);
 
 fn layout(
     session: SessionId,
@@ -304,7 +322,10 @@ fn layout(
 ) -> Layout {
     let Facts { number, commitment, amount_total } = facts;
     let data = keccak(&[data.as_bytes()]);
-    let verification = keccak(&[verification.as_bytes()]);
+    let verification = match verification {
+        "" => KECCAK_OF_NOTHING,
+        text => keccak(&[text.as_bytes()]),
+    };
     Layout { session, kind, number, commitment, amount_total, data, verification }
 }
 
@@ -329,4 +350,28 @@ fn signed_message(
 
 fn malformed(kind: MessageKind, error: &serde_json::Error) -> WireError {
     WireError::Malformed { message: kind.to_string(), why: legible(&error.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_nothing_is_what_keccak_says() {
+        assert_eq!(KECCAK_OF_NOTHING, keccak(&[b""]));
+    }
+
+    #[test]
+    fn a_frame_is_what_any_writer_of_json_makes() {
+        let (data, odd) = (r#"{"a":[1,"ü"]}"#, "0x\"\\\n\u{1}é");
+        let made = frame(MessageKind::DataInvoice, data, "0xab", odd);
+        let whole = serde_json::json!({
+            "message_type": "data_invoice", "data": {"a": [1, "ü"]}, "signature": "0xab",
+            "verification": odd,
+        });
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&made).unwrap(), whole);
+        assert_eq!(made.last(), Some(&b'\n'));
+        let envelope = Envelope::parse(&made[..made.len() - 1]).unwrap();
+        assert_eq!(envelope.frame(), made);
+    }
 }

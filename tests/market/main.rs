@@ -9,6 +9,7 @@ mod anvil;
 mod bench;
 #[cfg(feature = "fabric")]
 mod bench_fabric;
+mod bench_here;
 #[cfg(feature = "iota")]
 mod bench_iota;
 mod books;

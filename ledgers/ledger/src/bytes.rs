@@ -25,12 +25,40 @@ pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseByte
     Ok(bytes)
 }
 
+/// `0x` and lower-case hex, made where it is needed: several are written for each item.
+pub(crate) struct HexText {
+    text: [u8; HexText::LENGTH_MAX],
+    length: usize,
+}
+
+impl HexText {
+    /// Of a signature.
+    const LENGTH_MAX: usize = 2 + 2 * 65;
+
+    /// The text of so many bytes, 65 at the most.
+    pub(crate) fn of(bytes: &[u8]) -> HexText {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'0'; HexText::LENGTH_MAX];
+        text[1] = b'x';
+        for (pair, byte) in text[2..].chunks_exact_mut(2).zip(bytes) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        HexText { text, length: 2 + 2 * bytes.len().min(65) }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Digits are text.
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
+
 /// Gives a type over fixed bytes its text form, `0x` and lower-case hex, in JSON too.
 macro_rules! hex_text {
     ($name:ident) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "0x{}", hex::encode(self.0))
+                f.write_str(crate::bytes::HexText::of(&self.0).as_str())
             }
         }
 
@@ -50,7 +78,7 @@ macro_rules! hex_text {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(crate::bytes::HexText::of(&self.0).as_str())
             }
         }
 

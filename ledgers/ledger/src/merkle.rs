@@ -10,9 +10,13 @@ use serde::{Deserialize, Serialize};
 pub fn root(leaves: &[Digest]) -> Digest {
     let mut level = leaves.to_vec();
     while level.len() > 1 {
-        level = level.chunks(2).map(parent).collect();
+        level = above(&level);
     }
     level.first().copied().unwrap_or(Digest::ZERO)
+}
+
+fn above(level: &[Digest]) -> Vec<Digest> {
+    level.chunks(2).map(parent).collect()
 }
 
 fn parent(pair: &[Digest]) -> Digest {
@@ -37,20 +41,40 @@ pub struct Proof {
     pub path: Vec<Digest>,
 }
 
-/// The proof for the leaf at `index`, or `None` when there is no such leaf.
+/// A tree with all its nodes: for proofs of many of its leaves.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// The leaves, then each level above them up to the root.
+    levels: Vec<Vec<Digest>>,
+}
+
+impl Tree {
+    /// The tree over these leaves in order.
+    pub fn over(leaves: Vec<Digest>) -> Tree {
+        let mut levels = vec![leaves];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            let next = above(level);
+            levels.push(next);
+        }
+        Tree { levels }
+    }
+
+    /// The proof for the leaf at `index`, or `None` when there is no such leaf.
+    pub fn prove(&self, index: usize) -> Option<Proof> {
+        let leaves = self.levels.first().filter(|leaves| index < leaves.len())?;
+        let count = u32::try_from(leaves.len()).ok()?;
+        let below_root = self.levels.iter().take(self.levels.len() - 1);
+        let sister =
+            |(height, level): (usize, &Vec<Digest>)| level.get((index >> height) ^ 1).copied();
+        let path = below_root.enumerate().filter_map(sister).collect();
+        Some(Proof { index: index as u32, count, path })
+    }
+}
+
+/// The proof for the leaf at `index`, or `None` when there is no such leaf. For several of the same
+/// leaves see [`Tree`].
 pub fn prove(leaves: &[Digest], index: usize) -> Option<Proof> {
-    if index >= leaves.len() {
-        return None;
-    }
-    let count = u32::try_from(leaves.len()).ok()?;
-    let mut path = Vec::new();
-    let (mut level, mut place) = (leaves.to_vec(), index);
-    while level.len() > 1 {
-        path.extend(level.get(place ^ 1));
-        level = level.chunks(2).map(parent).collect();
-        place /= 2;
-    }
-    Some(Proof { index: index as u32, count, path })
+    Tree::over(leaves.to_vec()).prove(index)
 }
 
 impl Proof {

@@ -1,15 +1,15 @@
 //! `sdpp bench audit`: how fast a journal is audited, beside what its signatures alone would take.
 
 use super::history::{History, Told};
-use super::setting::{Setting, memory};
+use super::report::{Figure, Report, Target, Telling};
+use super::setting::{Setting, folder_in, memory};
 use crate::actors::now_ms;
 use crate::cli::audit::pool::on_all_cores;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::{note, out};
+use crate::cli::note;
 use crate::journal::{Journal, Write};
 use clap::Args;
 use sdpp_ledger::{Digest, Key, Signature, keccak};
-use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,78 +38,46 @@ pub(super) struct Audit {
     /// A folder on the disk to use; the system's for temporary files by default.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// One JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-/// All that was measured.
-#[derive(Serialize)]
-struct Figures {
-    setting: Setting,
-    entries: u64,
-    signatures: u64,
-    seconds: f64,
-    entries_per_s: f64,
-    signatures_per_s: f64,
-    /// Signatures verified a second by all cores that do nothing else.
-    bare_per_s: f64,
-    /// How much of that the audit reaches.
-    of_bare: f64,
-    /// The most memory that the audit ever had, where the system tells.
-    peak_mib: Option<f64>,
+    /// How many runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
+    runs: u8,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 impl Audit {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
-        let dir = match &self.dir {
-            Some(dir) => tempfile::tempdir_in(dir).map_err(Failure::io("make a folder in", dir))?,
-            None => tempfile::tempdir().map_err(|error| Failure::new(Exit::Failed, error))?,
-        };
+        self.measure()?.tell(&self.telling)
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        let dir = folder_in(self.dir.as_deref())?;
         let journal = dir.path().join("journal");
         let (entries, signatures) = write(&journal, self.entries)?;
         let history = History::new()?;
-        let before = bare(&history.seller);
-        let (seconds, peak_mib) = audited(&journal)?;
-        let bare_per_s = f64::midpoint(before, bare(&history.seller));
-        let signatures_per_s = signatures as f64 / seconds;
-        let figures = Figures {
-            setting: Setting::here(),
-            entries,
-            signatures,
-            seconds,
-            entries_per_s: entries as f64 / seconds,
-            signatures_per_s,
-            bare_per_s,
-            of_bare: signatures_per_s / bare_per_s,
-            peak_mib,
-        };
-        if self.json { out::json(&figures) } else { figures.tell() }
-    }
-}
-
-impl Figures {
-    fn tell(&self) -> Outcome {
-        let Figures { entries, signatures, seconds, .. } = self;
-        out::line(self.setting.line())?;
-        out::line(format_args!(
-            "{entries} entries with {signatures} signatures audited in {seconds:.2} s\n"
-        ))?;
-        let row = |what: &str, figure: String| [what.to_owned(), figure];
-        let peak = self.peak_mib.map_or("unknown".to_owned(), |mib| format!("{mib:.0}"));
-        out::table(&[
-            row("entries a second", format!("{:.0}", self.entries_per_s)),
-            row("signatures a second", format!("{:.0}", self.signatures_per_s)),
-            row("signatures a second, bare, on all cores", format!("{:.0}", self.bare_per_s)),
-            row("of which the audit reaches", format!("{:.3}", self.of_bare)),
-            row("most memory, in MiB", peak),
-        ])
+        let (mut verified, mut peaks) = (Vec::new(), Vec::new());
+        for number in 1..=self.runs {
+            let before = bare(&history.seller);
+            let (seconds, peak_mib) = audited(&journal)?;
+            let bare = f64::midpoint(before, bare(&history.seller));
+            note(format_args!("run {number}: {entries} entries in {seconds:.2} s"));
+            verified.push((signatures as f64 / seconds, bare));
+            peaks.extend(peak_mib);
+        }
+        let what = format!("audit of {entries} entries: signatures verified/s");
+        let figures = vec![
+            Figure::beside(what, "/s", &verified, "all cores that verify and do nothing else")
+                .wants(Target::AtLeastOfBound(0.85)),
+            Figure::of("most memory of that", "MiB", peaks).wants(Target::AtMost(200.0)),
+        ];
+        let notes = vec![format!("{signatures} signatures stand in those {entries} entries.")];
+        Ok(Report { setting: Setting::here(), figures, notes })
     }
 }
 
 /// Writes a journal of so many entries at least. How many it has, and how many signatures.
-fn write(dir: &Path, least: u64) -> Outcome<(u64, u64)> {
+pub(super) fn write(dir: &Path, least: u64) -> Outcome<(u64, u64)> {
     let history = History::new()?;
     let mut journal = Journal::open(dir, history.seller.public())?;
     let (mut entries, mut signatures, mut next) = (0, 0, 0);

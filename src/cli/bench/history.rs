@@ -76,6 +76,13 @@ impl History {
         Ok(telling.told)
     }
 
+    /// A session that has begun, and what is written then.
+    pub(super) fn begin(&self, number: u64) -> (SessionId, Write) {
+        let channel = ChannelId(keccak(&[b"channel", &number.to_be_bytes()]).0);
+        let (session, order) = self.order(number, Method::Transfer, channel);
+        (session, Write::Append { session: Some(session), record: Box::new(order) })
+    }
+
     fn order(&self, number: u64, method: Method, channel: ChannelId) -> (SessionId, Record) {
         let menu = Draft::new(SessionId::NONE, &self.menu(number));
         let buyer = self.buyer.public();

@@ -3,8 +3,12 @@
 use crate::cli::exit::{Failure, Outcome};
 use crate::config::Config;
 use crate::config::ledgers::Opened;
-use serde::Serialize;
-use std::fs;
+use sdpp_ledger::Key;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 use tempfile::TempDir;
 
@@ -14,6 +18,8 @@ pub(super) struct Setting {
     cpu: String,
     cores: usize,
     kernel: String,
+    /// The file system that files for a moment are on, and its device.
+    disk: String,
     sdpp: &'static str,
     /// Whether the compiler optimised it.
     build: &'static str,
@@ -38,6 +44,7 @@ impl Setting {
             cpu: brand.filter(|brand| !brand.is_empty()).unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: System::kernel_long_version(),
+            disk: disk(&std::env::temp_dir()).unwrap_or_else(unknown),
             sdpp: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             node: None,
@@ -46,16 +53,40 @@ impl Setting {
 
     /// The same for a person.
     pub(super) fn line(&self) -> String {
-        let Setting { cpu, cores, kernel, sdpp, build, node } = self;
+        let Setting { cpu, cores, kernel, disk, sdpp, build, node } = self;
         let node = node.as_ref().map_or(String::new(), |node| format!("; {node}"));
-        format!("{cpu}, {cores} cores; {kernel}; sdpp {sdpp} ({build}){node}")
+        format!("{cpu}, {cores} cores; {kernel}; {disk}; sdpp {sdpp} ({build}){node}")
     }
 }
 
 /// A folder for configs and journals, removed at the end.
 pub(super) fn folder() -> Outcome<TempDir> {
-    let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir();
-    made.map_err(Failure::io("make a folder in", &std::env::temp_dir()))
+    folder_in(None)
+}
+
+/// The same on another disk.
+pub(super) fn folder_in(dir: Option<&Path>) -> Outcome<TempDir> {
+    let place = dir.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    let made = tempfile::Builder::new().prefix("sdpp-bench-").tempdir_in(&place);
+    made.map_err(Failure::io("make a folder in", &place))
+}
+
+/// Writes a secret key where a config can name it: nobody else may read it.
+pub(super) fn write_key(path: &Path, key: &Key) -> Outcome {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = made.and_then(|mut file| writeln!(file, "0x{}", hex::encode(*key.to_bytes())));
+    written.map_err(Failure::io("write", path))
+}
+
+/// What a path is on, as the kernel tells it.
+fn disk(path: &Path) -> Option<String> {
+    let (path, mounts) = (path.canonicalize().ok()?, fs::read_to_string("/proc/mounts").ok()?);
+    let mounted = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (device, at, kind) = (words.next()?, words.next()?, words.next()?);
+        path.starts_with(at).then(|| (at.len(), format!("{kind} on {device}")))
+    });
+    mounted.max_by_key(|(length, _)| *length).map(|(_, disk)| disk)
 }
 
 /// Writes a config there, with a journal of its own and a key that is never opened, and reads it.
@@ -81,11 +112,11 @@ fn unknown() -> String {
 }
 
 /// The middle of some measurements, and their ends.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spread {
     pub(super) median: f64,
-    min: f64,
-    max: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
 }
 
 impl Spread {

@@ -9,7 +9,6 @@ use crate::journal::{NewsKind, PAGE_MAX, Write, obligation::State};
 use crate::record::{Act, Owed, Record};
 use crate::terms::Purpose;
 use actix::prelude::*;
-use rustix::time::{ClockId, clock_gettime};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Evidence, Finality, Ledger, LedgerError, LedgerId, Reference,
     Signed, Transfer,
@@ -104,13 +103,6 @@ pub(super) async fn joined<T: 'static>(mut tasks: JoinSet<Outcome<T>>) -> Outcom
         done.push(one.map_err(failed)??);
     }
     Ok(done)
-}
-
-/// The processors' time that this process had so far.
-pub(super) fn cpu() -> Duration {
-    let now = clock_gettime(ClockId::ProcessCPUTime);
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    Duration::from_secs(part(now.tv_sec)) + Duration::from_nanos(part(now.tv_nsec))
 }
 
 pub(super) fn failed(error: impl Display) -> Failure {

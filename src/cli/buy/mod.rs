@@ -259,7 +259,8 @@ struct Told<'a> {
 
 /// A session under way.
 pub(super) struct Session {
-    actor: Addr<SessionActor<Buying>>,
+    /// What carries it.
+    pub(super) actor: Addr<SessionActor<Buying>>,
     /// What it tells while it lasts.
     pub(super) events: mpsc::Receiver<Event>,
     /// How it ended.

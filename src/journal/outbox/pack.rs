@@ -69,8 +69,9 @@ pub(super) fn may_share_with(row: &Obligation, batch: &[Obligation]) -> bool {
     let is_alike = |other: &Obligation| share_of(other) == share;
     let channel = redeem(row).map(|redeem| redeem.channel);
     let is_here = |other: &Obligation| redeem(other).map(|redeem| redeem.channel) == channel;
+    // Those that are here already are all like the first.
     share.is_some()
-        && batch.iter().all(is_alike)
+        && batch.first().is_none_or(is_alike)
         && (channel.is_none() || !batch.iter().any(is_here))
 }
 

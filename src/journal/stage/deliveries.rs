@@ -246,9 +246,10 @@ impl Stage<'_> {
         let owed = self.owed_by(&row.references)?;
         let packed = outbox::pack(&owed, row.head, self.identity);
         let leaves = packed.map_or(Vec::new(), |Packed { leaves, .. }| leaves);
+        let tree = merkle::Tree::over(leaves);
         for (index, reference) in row.references.iter().enumerate() {
             let evidence = evidence.clone();
-            let proof = merkle::prove(&leaves, index);
+            let proof = tree.prove(index);
             self.obligation_event(reference, Event::Met { evidence }, proof)?;
         }
         Ok(())

@@ -2,7 +2,8 @@
 
 use super::clients::IN_FLIGHT;
 use crate::actors::random_digest;
-use crate::cli::bench::work::{cpu, failed, joined, landed, reference};
+use crate::cli::bench::clock::cpu;
+use crate::cli::bench::work::{failed, joined, landed, reference};
 use crate::cli::exit::Outcome;
 use crate::config::ledgers::Opened;
 use sdpp_ledger::{Anchor, Call, Evidence, Ledger, LedgerError, Reference, prepare};

@@ -2,7 +2,8 @@
 
 use super::accounts::Accounts;
 use crate::actors::random_digest;
-use crate::cli::bench::work::{self, cpu, failed, joined, landed};
+use crate::cli::bench::clock::cpu;
+use crate::cli::bench::work::{self, failed, joined, landed};
 use crate::cli::exit::Outcome;
 use ed25519_dalek::{Signer as _, SigningKey};
 use sdpp_ledger::{
