@@ -68,8 +68,8 @@ impl Audit {
         let what = format!("audit of {entries} entries: signatures verified/s");
         let figures = vec![
             Figure::beside(what, "/s", &verified, "all cores that verify and do nothing else")
-                .wants(Target::AtLeastOfBound(0.85)),
-            Figure::of("most memory of that", "MiB", peaks).wants(Target::AtMost(200.0)),
+                .wants(Target::LeastOfBound(0.85)),
+            Figure::of("most memory of that", "MiB", peaks).wants(Target::Most(200.0)),
         ];
         let notes = vec![format!("{signatures} signatures stand in those {entries} entries.")];
         Ok(Report { setting: Setting::here(), figures, notes })

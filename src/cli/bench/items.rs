@@ -87,10 +87,10 @@ impl Items {
         }
         if asked(Part::Mac) {
             let (runs, passed) = self.several(MAC, self.items)?;
-            figures.push(mac_figure(&runs, &passed).wants(Target::AtMost(10.0)));
+            figures.push(mac_figure(&runs, &passed).wants(Target::Most(10.0)));
             let one = runs.iter().map(|run| run.per_s);
             let one = Figure::of("items/s, one session, MAC", "/s", one);
-            figures.push(one.wants(Target::AtLeast(100_000.0)));
+            figures.push(one.wants(Target::Least(100_000.0)));
             figures.push(self.many(MAC, &runs)?);
             figures.push(bytes_figure("bytes on the wire for an item, MAC", &passed));
             acked.push(format!("{:.3} under a MAC", acks(&passed)));
@@ -137,7 +137,7 @@ impl Items {
         }
         let what = format!("items/s, {sessions} sessions, MAC");
         let figure = Figure::beside(what, "/s", &runs, "one session's");
-        Ok(figure.wants(Target::AtLeastOfBound(1.6)))
+        Ok(figure.wants(Target::LeastOfBound(1.6)))
     }
 }
 
@@ -234,7 +234,7 @@ fn signed_figures(runs: &[Run], passed: &Passed) -> [Figure; 2] {
     let as_it_was = "of what was signed, sealed and hashed";
     let one_each = "with an ack for each item";
     [
-        Figure::beside(what, "us", &beside(1.0), one_each).wants(Target::AtMostOfBound(1.15)),
+        Figure::beside(what, "us", &beside(1.0), one_each).wants(Target::MostOfBound(1.15)),
         Figure::beside(
             format!("{what}, by the acks that left"),
             "us",

@@ -86,9 +86,9 @@ impl JournalFigures {
         let what = "durable appends/s, 64 appenders, 256 bytes";
         let figures = vec![
             Figure::beside(what, "/s", &appends, "sled's own batch of 64 with one sync")
-                .wants(Target::AtLeastOfBound(0.7)),
+                .wants(Target::LeastOfBound(0.7)),
             Figure::beside("added latency of a window, p50", "ms", &middle, of_sync)
-                .wants(Target::AtMostOfBound(2.0)),
+                .wants(Target::MostOfBound(2.0)),
             Figure::beside("added latency of a window, p99", "ms", &late, of_sync),
         ];
         Ok(Report { setting: Setting::here(), figures, notes: Vec::new() })

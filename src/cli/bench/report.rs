@@ -59,10 +59,10 @@ pub(super) struct Bound {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Target {
-    AtMost(f64),
-    AtLeast(f64),
-    AtMostOfBound(f64),
-    AtLeastOfBound(f64),
+    Most(f64),
+    Least(f64),
+    MostOfBound(f64),
+    LeastOfBound(f64),
 }
 
 impl Figure {
@@ -110,10 +110,10 @@ impl Figure {
     fn is_met(&self) -> Option<bool> {
         let (median, of_bound) = (self.measured.median, self.of_bound.map(|ratio| ratio.median));
         Some(match self.target? {
-            Target::AtMost(most) => median <= most,
-            Target::AtLeast(least) => median >= least,
-            Target::AtMostOfBound(most) => of_bound? <= most,
-            Target::AtLeastOfBound(least) => of_bound? >= least,
+            Target::Most(most) => median <= most,
+            Target::Least(least) => median >= least,
+            Target::MostOfBound(most) => of_bound? <= most,
+            Target::LeastOfBound(least) => of_bound? >= least,
         })
     }
 
@@ -130,10 +130,10 @@ impl Figure {
             format!("{median} {}: {}; {ratio} of it", self.unit, bound.what)
         });
         let target = self.target.map_or_else(String::new, |target| match target {
-            Target::AtMost(most) => format!("at most {} {}", short(most), self.unit),
-            Target::AtLeast(least) => format!("at least {} {}", short(least), self.unit),
-            Target::AtMostOfBound(most) => format!("at most {} of the bound", short(most)),
-            Target::AtLeastOfBound(least) => format!("at least {} of the bound", short(least)),
+            Target::Most(most) => format!("at most {} {}", short(most), self.unit),
+            Target::Least(least) => format!("at least {} {}", short(least), self.unit),
+            Target::MostOfBound(most) => format!("at most {} of the bound", short(most)),
+            Target::LeastOfBound(least) => format!("at least {} of the bound", short(least)),
         });
         let met = self.is_met().map_or("", |is_met| if is_met { "met" } else { "missed" });
         [self.what.clone(), measured, bound, target, met.to_owned()]
@@ -197,10 +197,10 @@ mod tests {
         let figure = Figure::beside("x", "us", &[(11.0, 10.0), (12.0, 10.0), (30.0, 10.0)], "y");
         let is_met = |target| figure.clone().wants(target).is_met();
         assert_eq!(figure.is_met(), None);
-        assert_eq!(is_met(Target::AtMost(12.0)), Some(true));
-        assert_eq!(is_met(Target::AtMost(11.9)), Some(false));
-        assert_eq!(is_met(Target::AtLeast(12.1)), Some(false));
-        assert_eq!(is_met(Target::AtMostOfBound(1.2)), Some(true));
-        assert_eq!(is_met(Target::AtLeastOfBound(1.3)), Some(false));
+        assert_eq!(is_met(Target::Most(12.0)), Some(true));
+        assert_eq!(is_met(Target::Most(11.9)), Some(false));
+        assert_eq!(is_met(Target::Least(12.1)), Some(false));
+        assert_eq!(is_met(Target::MostOfBound(1.2)), Some(true));
+        assert_eq!(is_met(Target::LeastOfBound(1.3)), Some(false));
     }
 }

@@ -54,7 +54,7 @@ impl Restart {
         }
         let what = format!("restart with {entries} entries, to serving");
         let figures = vec![
-            Figure::of(what, "s", seconds).wants(Target::AtMost(5.0)),
+            Figure::of(what, "s", seconds).wants(Target::Most(5.0)),
             Figure::of("most memory of that", "MiB", mib),
         ];
         let notes = vec!["The journal's pages are in the system's cache.".to_owned()];

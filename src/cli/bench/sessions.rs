@@ -86,15 +86,15 @@ impl Sessions {
                 "KiB",
                 of(|r| r.idle_kib),
             )
-            .wants(Target::AtMost(64.0)),
+            .wants(Target::Most(64.0)),
             Figure::of(
                 format!("memory of a streaming session, of {streaming}"),
                 "KiB",
                 of(|r| r.streaming_kib),
             )
-            .wants(Target::AtMost(512.0)),
+            .wants(Target::Most(512.0)),
             Figure::of("a menu for a new buyer meanwhile, p99", "ms", of(|r| r.menu_p99_ms))
-                .wants(Target::AtMost(50.0)),
+                .wants(Target::Most(50.0)),
         ];
         Ok(Report { setting: Setting::here(), figures, notes: Vec::new() })
     }
