@@ -316,7 +316,7 @@ fn an_ack_of_more_than_was_ordered_is_named_and_not_counted() {
         // Nor does it take a receipt or an exit to see that.
         body.messages.retain(|message| message.kind != MessageKind::Exit);
     });
-    let alone = verdict(&[caught.clone()]);
+    let alone = verdict(std::slice::from_ref(&caught));
     assert_eq!(offences(&alone), [], "a void may have been left out: {alone}");
     let heard = lie(&buyer, |body| {
         body.messages.retain(|message| message.kind != MessageKind::Exit);

@@ -10,8 +10,11 @@ use zeroize::Zeroizing;
 /// How long either side keeps a session without a line.
 pub const RESUME_MS: u64 = 30_000;
 
+/// What a setting is called, and it.
+type Named = (&'static str, fn() -> Setting);
+
 /// What is sold how, wherever a session breaks and goes on: ten items.
-pub const SETTINGS: [(&str, fn() -> Setting); 8] = [
+pub const SETTINGS: [Named; 8] = [
     ("transfer", ten),
     ("transfer, one item to a window", || ten().windows(1, 1)),
     ("transfer, several windows of one item", || ten().windows(1, 3)),
