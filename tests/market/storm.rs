@@ -143,8 +143,22 @@ impl Storm {
     /// A buyer that begins while there is no ledger says so and ends: its command is typed again.
     fn mourn(&mut self, Gone { side, status, said }: Gone) {
         let no_ledger = side == "buyer" && status.code() == Some(5);
-        assert!(no_ledger, "the {side} is gone: {said}{}", self.stage.last_words());
+        let words = |storm: &mut Storm| storm.stage.last_words() + &storm.ends();
+        assert!(no_ledger, "the {side} is gone, {status}: {said}{}", words(self));
         self.buy();
+    }
+
+    /// How either side's journal has it to have ended.
+    fn ends(&self) -> String {
+        let of = |side| {
+            let mut list = sdpp();
+            list.args(["journal", "list", "entries", "--json", "--limit", "1000000", "--journal"]);
+            let output = list.arg(self.place.journal(side)).output().unwrap();
+            let entries = statements(&output.stdout).into_iter();
+            let ends = entries.filter(|entry| entry["record"]["record"] == "ended");
+            ends.map(|end| format!("\nthe {side}'s journal has {end}")).collect::<String>()
+        };
+        of("seller") + &of("buyer")
     }
 
     fn happens(&mut self, fault: Fault) {

@@ -3,7 +3,6 @@
 
 use crate::cuts::{both_have_the_same, chances, run};
 use crate::line::*;
-use crate::pair::*;
 use proptest::prelude::*;
 
 /// Lets so many things happen. Whether there were so many.
