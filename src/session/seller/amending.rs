@@ -310,20 +310,20 @@ impl Stream {
             _ => return Err(other()),
         }
         out.record(Record::Amend { by: Role::Buyer, message });
-        self.agreed_to(proposed, out);
-        Ok(())
+        self.agreed_to(proposed, out)
     }
 
     /// What was proposed is in force.
-    fn agreed_to(&mut self, proposed: Proposed, out: &mut Outputs) {
+    fn agreed_to(&mut self, proposed: Proposed, out: &mut Outputs) -> Result<(), Fault> {
         let Proposed { number, from_seq, change, .. } = proposed;
         match change {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
             Change::Leg(_) => self.begin_leg(from_seq, out),
-            Change::Void(void) => self.voided(void.places(from_seq), out),
+            Change::Void(void) => self.voided(void.places(from_seq), out)?,
             _ => {}
         }
+        Ok(())
     }
 
     /// A word of ours that left in an earlier life of this process. Gives the leg that it proposes, where
@@ -373,7 +373,8 @@ impl Stream {
                 let word = self.amends.agreement.take(Role::Buyer, message)?;
                 let is_agreed = matches!(word, Word::Agreed | Word::Voided(_));
                 let proposed = self.amends.proposed.take_if(|_| is_agreed);
-                proposed.into_iter().for_each(|proposed| self.agreed_to(proposed, out));
+                let agreed = proposed.map_or(Ok(()), |proposed| self.agreed_to(proposed, out));
+                agreed.map_err(|fault| fault.why)?;
             }
             (Role::Buyer, change) => {
                 self.amends.heard = amend.number;
