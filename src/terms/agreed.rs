@@ -292,8 +292,8 @@ impl Agreed {
         if self.is_last(from_seq - 1) {
             return Err(format!("all that was ordered comes before item {from_seq}"));
         }
-        let most = [from_seq, to_seq].map(|seq| most_void(self.pace(seq))).into_iter().max();
-        if most.is_some_and(|most| void.places() > most) {
+        let windows = [from_seq, to_seq].map(|seq| u64::from(self.pace(seq).granularity));
+        if void.places() > Pace::CREDIT_ITEMS_MAX + windows.iter().sum::<u64>() {
             return Err(format!("{} places are more than can have left", void.places()));
         }
         self.may_change_more()?;
@@ -303,6 +303,16 @@ impl Agreed {
         then.changes += 1;
         *self = then;
         Ok(())
+    }
+
+    /// The most places that a void can have as far as what is out on credit goes: what two paces let be
+    /// unpaid, and the window that is open.
+    pub fn most_on_credit(&self, Void { from_seq, to_seq }: Void) -> u64 {
+        let of = |pace: Pace| {
+            let credit = pace.credit_items().min(Pace::CREDIT_ITEMS_MAX);
+            2 * credit + u64::from(pace.granularity)
+        };
+        of(self.pace(from_seq)).max(of(self.pace(to_seq)))
     }
 
     /// Each leg is counted anew, from the first on.
@@ -315,9 +325,4 @@ impl Agreed {
         }
         Some(())
     }
-}
-
-/// The most places that can be void at once: what two paces let be unpaid, and the window that is open.
-fn most_void(pace: Pace) -> u64 {
-    2 * pace.credit_items() + u64::from(pace.granularity)
 }
