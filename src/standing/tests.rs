@@ -237,6 +237,21 @@ fn items_that_arrived_and_were_not_invoiced_are_owed_and_vouchers_pay_for_them()
     assert_eq!(tally.settled(), Amount::new(42), "of another channel nothing is its own");
 }
 
+/// Of two windows asked for the second is lost, with two items that had arrived of it.
+#[test]
+fn what_is_void_is_not_owed() {
+    let mut tally = tally(Method::Transfer, Rate::ONE);
+    let owed = |tally: &Tally| tally.owed().units();
+    tally.invoice(1, 4, Amount::new(12));
+    tally.invoice(2, 8, Amount::new(24));
+    tally.acknowledge(6);
+    assert_eq!(owed(&tally), 24);
+    tally.void((5, 8), Amount::new(12));
+    assert_eq!(owed(&tally), 12);
+    tally.invoice(3, 12, Amount::new(24));
+    assert_eq!(owed(&tally), 24);
+}
+
 #[test]
 fn what_an_earlier_leg_owes_stays_owed_at_its_own_rate() {
     let mut tally = tally(Method::Transfer, HALF);

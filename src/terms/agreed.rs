@@ -305,16 +305,6 @@ impl Agreed {
         Ok(())
     }
 
-    /// The most places that a void can have as far as what is out on credit goes: what two paces let be
-    /// unpaid, and the window that is open.
-    pub fn most_on_credit(&self, Void { from_seq, to_seq }: Void) -> u64 {
-        let of = |pace: Pace| {
-            let credit = pace.credit_items().min(Pace::CREDIT_ITEMS_MAX);
-            2 * credit + u64::from(pace.granularity)
-        };
-        of(self.pace(from_seq)).max(of(self.pace(to_seq)))
-    }
-
     /// Each leg is counted anew, from the first on.
     fn recount(&mut self) -> Option<()> {
         self.first.recount(&self.voids, None)?;

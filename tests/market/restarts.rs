@@ -103,9 +103,9 @@ fn a_seller_that_is_killed_in_mid_stream_goes_on_by_transfer() {
     a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting::default());
 }
 
-/// Each item is another, whoever asks and whenever: the moment that it is.
+/// Each item is another, whoever asks and whenever: the moment that it is. It ends once nobody reads it.
 const TICKS: &str = "[topics.ticks]\nprice = \"20\"\nsource = { kind = \"command\", \
-                     command = [\"sh\", \"-c\", \"while :; do date +%s%N; done\"] }\n";
+                     command = [\"sh\", \"-c\", \"while date +%s%N; do :; done\"] }\n";
 
 fn live(setting: Setting) -> Place {
     let place = Place::open(Setting { resume_s: 60, topics: TICKS.to_owned(), ..setting });

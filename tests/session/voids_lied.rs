@@ -50,6 +50,7 @@ fn a_buyer_that_says_it_lacks_what_it_has_acknowledged_is_refused() {
 #[test]
 fn a_buyer_that_says_it_lacks_what_it_has_signed_to_be_void_is_refused() {
     let mut wire = proposed();
+    wire.cut();
     let by_buyer =
         |record: &Record| matches!(record, Record::Amend { by: sdpp::terms::Role::Buyer, .. });
     while !wire.pair.s.records.iter().any(by_buyer) {

@@ -55,7 +55,7 @@ pub(super) struct Stream {
     pub(super) turning: Turning,
     /// The items of the open window as the seller signed them, while they are few enough to be
     /// kept: against an invoice that says otherwise.
-    items: Vec<SignedMessage>,
+    pub(super) items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
     pub(super) acked_seq: u64,
     /// The last item that had left when the line broke last: up to there all may come in `data`.
@@ -249,11 +249,6 @@ impl Stream {
             .map_err(|fault| fault.shown_by(data.message.clone()))?;
         self.keep_item(data.message);
         Ok(())
-    }
-
-    /// The items of the open window are void.
-    pub(super) fn forget_items(&mut self) {
-        self.items.clear();
     }
 
     /// Keeps an item as it was signed, by its digest alone: what it is stands in its leaf.

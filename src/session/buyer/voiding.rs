@@ -6,7 +6,7 @@ use super::stream::Stream;
 use crate::message::{Change, Code, DataInvoice, Draft, Word};
 use crate::record::{Record, SignedMessage};
 use crate::session::{Fault, Outputs};
-use crate::terms::{Role, Void};
+use crate::terms::{Pace, Role, Void};
 use sdpp_ledger::Amount;
 
 impl Stream {
@@ -39,8 +39,7 @@ impl Stream {
     /// An invoice of items that had left when the connection broke and have not come since: as a paper it is
     /// taken, and it counts for nothing. A void follows. Whether it is one.
     pub(super) fn passes_over(&self, invoice: &DataInvoice) -> bool {
-        let items = self.windows.items();
-        invoice.seq > items && invoice.seq <= self.again_to
+        invoice.seq > self.windows.items() && invoice.seq <= self.again_to
     }
 
     /// Takes it, by its digest: each window comes once, in order.
@@ -105,7 +104,9 @@ impl Stream {
         }
         // What is free waits for no payment: how much of it left the seller has said.
         let end = self.agreed().full_window_end(self.again_to.saturating_add(1));
-        if void.to_seq > end && void.places() > self.agreed().most_on_credit(void) {
+        let paces = [void.from_seq, void.to_seq].map(|seq| self.agreed().pace(seq));
+        let most = paces.iter().map(Pace::void_items_max).max();
+        if void.to_seq > end && most.is_none_or(|most| void.places() > most) {
             return Some(format!("{} places are more than can have left", void.places()));
         }
         self.agreed().clone().void(void).err()
@@ -116,7 +117,7 @@ impl Stream {
         let number = self.agreed().window_of(void.to_seq);
         let before = self.windows.closed_digest();
         self.windows.void(&self.terms.session, &before, (void, number));
-        self.forget_items();
+        self.items.clear();
         self.acked_seq = self.acked_seq.max(void.to_seq);
     }
 }
