@@ -261,8 +261,8 @@ pub enum Record {
     /// Buyer: an invoice was heard of items that the seller lost and that never came. It counts for nothing,
     /// but as a message of the seller's that was taken.
     PassedOver {
-        /// Its number.
-        number: u64,
+        /// The message as the seller signed it, by its digest.
+        message: SignedMessage,
     },
     /// Buyer: vouchers up to this amount may be signed from here on. Durable before the first.
     Ceiling {

@@ -292,8 +292,8 @@ impl Agreed {
         if self.is_last(from_seq - 1) {
             return Err(format!("all that was ordered comes before item {from_seq}"));
         }
-        let most = [from_seq, to_seq].map(|seq| self.pace(seq).void_items_max()).into_iter().max();
-        if most.is_some_and(|most| void.places() > most) {
+        let windows = [from_seq, to_seq].map(|seq| u64::from(self.pace(seq).granularity));
+        if void.places() > Pace::CREDIT_ITEMS_MAX + windows.iter().sum::<u64>() {
             return Err(format!("{} places are more than can have left", void.places()));
         }
         self.may_change_more()?;

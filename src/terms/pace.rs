@@ -24,9 +24,10 @@ impl Pace {
         u64::from(self.granularity) * u64::from(self.credit_windows)
     }
 
-    /// The most places that can be void at once: what two paces let be unpaid, and the window that is open.
+    /// The most places that can be void at once as far as what is out on credit goes: what two paces let be
+    /// unpaid, and the window that is open.
     pub fn void_items_max(&self) -> u64 {
-        2 * self.credit_items() + u64::from(self.granularity)
+        2 * self.credit_items().min(Self::CREDIT_ITEMS_MAX) + u64::from(self.granularity)
     }
 
     /// Whether a session can run at it.

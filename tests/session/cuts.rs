@@ -56,7 +56,7 @@ fn a_seller_whose_buyer_does_not_come_back_ends_in_its_own_time() {
 }
 
 /// A hello of the story's buyer, signed by somebody, for a connection.
-fn hello(wire: &Wire, signer: u8, line: u64, change: impl FnOnce(&mut Resume)) -> Vec<u8> {
+pub fn hello(wire: &Wire, signer: u8, line: u64, change: impl FnOnce(&mut Resume)) -> Vec<u8> {
     let session = wire.pair.b.session.unwrap();
     let mut resume = Resume {
         session,

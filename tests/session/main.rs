@@ -33,3 +33,4 @@ mod strangers;
 mod together;
 mod trust;
 mod voids;
+mod voids_lied;

@@ -140,7 +140,9 @@ impl Stream {
         let evidence = message.clone();
         let Amend { number, by, from_seq, change } = verified.body;
         match (by, change) {
-            (Role::Seller, change) if self.lacks_before(from_seq, &change) => {
+            (Role::Seller, change @ (Change::Pace(_) | Change::Leg(_)))
+                if self.lacks_before(from_seq) =>
+            {
                 self.refuse_unready((number, from_seq), &change, message, out)
             }
             (Role::Seller, Change::Void(change)) => {
@@ -215,8 +217,9 @@ impl Stream {
         self.agree(draft, message, out)
     }
 
-    /// A change must be the next one, in force from the next window on, and fit what was agreed. Gives
-    /// its bytes, to be signed as they came.
+    /// A change must be the next one, in force from the next window on, and fit what was agreed; a credit
+    /// note may also come from behind what was lost before it came. Gives its bytes, to be signed as they
+    /// came.
     pub(super) fn check_change(
         &mut self,
         what: &str,
@@ -226,7 +229,7 @@ impl Stream {
     ) -> Result<Draft, Fault> {
         self.count(number)?;
         let wrong = |why: String| bad(format!("{what} {number}: {why}"));
-        if from_seq != self.next_from() {
+        if from_seq != self.next_from() && !self.lacks_before(from_seq) {
             return Err(wrong(format!("item {from_seq} does not begin the next window")));
         }
         let draft = Draft::same_as(message).ok_or_else(|| wrong("it is too long".to_owned()))?;

@@ -170,8 +170,9 @@ impl Rebuilding<'_> {
                 self.stream()?.said_paid(message, vouched);
                 self.say(message)
             }
-            Record::PassedOver { .. } => {
+            Record::PassedOver { message } => {
                 self.heard();
+                self.stream()?.passed_over = message.number;
                 Ok(())
             }
             Record::Amend { by, message } => self.amend(*by, message),
@@ -312,7 +313,7 @@ impl Rebuilding<'_> {
     fn finish(mut self, left: &Left, now_ms: u64) -> Result<(), String> {
         let Some(mut stream) = self.stream.take() else { return Err(before_its_key()) };
         stream.keep_items(&left.items)?;
-        stream.reckon_vouched(left.keeps_all);
+        stream.reckon_vouched(left);
         let buyer = self.buyer;
         buyer.out.push(Output::Paying(paying(&stream)));
         let patience_ms = buyer.policy.patience_ms;
@@ -355,12 +356,21 @@ impl Stream {
         Ok(())
     }
 
-    /// The most that can have been vouched by acks, which no record names: up to what is here. Where not
-    /// all is here that was acknowledged, the seller must show it.
-    fn reckon_vouched(&mut self, keeps_all: bool) {
+    /// The most that can have been vouched by acks, which no record names: up to what is here, and up to
+    /// what had come of what is void since. Where not all is here that was acknowledged, the seller must
+    /// show it.
+    fn reckon_vouched(&mut self, Left { records, keeps_all, .. }: &Left) {
         let items = self.windows.items();
+        let voids = Buyer::voids_of(records.iter().map(|(_, record)| record));
         for place in 0..self.tabs.count() {
             let owed = self.agreed().owed_in(place, items).unwrap_or_default();
+            let lost = voids.iter().filter_map(|(void, delivered)| {
+                let last = void.from_seq.saturating_add(*delivered).checked_sub(1)?;
+                let leg = self.agreed().leg(last);
+                let is_here = *delivered > 0 && self.agreed().leg_place(last) == place;
+                is_here.then(|| leg.price_before_void(last)).flatten()
+            });
+            let owed = lost.fold(owed, Amount::max);
             let by_acks = self.terms.signed_items;
             let tab = self.tabs.at_mut(place);
             let Some(purse) = &mut tab.purse else { continue };
@@ -368,7 +378,7 @@ impl Stream {
                 tab.vouched_seq = items;
                 purse.reckon(owed);
             }
-            if !keeps_all {
+            if !*keeps_all {
                 purse.doubt();
             }
         }

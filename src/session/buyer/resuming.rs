@@ -11,7 +11,7 @@ use crate::message::{
     Resumed, SessionKey, VERSION,
 };
 use crate::session::{Fault, Input, Output, Outputs};
-use crate::terms::Role;
+use crate::terms::{Pace, Role};
 use sdpp_ledger::Key;
 
 /// How far another connection is that the session is to go on over.
@@ -199,7 +199,9 @@ impl Stream {
         let received = self.windows.items();
         // A kill may have hidden from us what we acknowledged, and never what was sent.
         let most = if self.may_seal { self.acked_seq } else { next_seq.saturating_sub(1) };
-        let fits = acked <= most && next_seq > received;
+        // What left and was lost is said again, or void: no more than any session has out.
+        let lost = next_seq.checked_sub(1).and_then(|left_seq| left_seq.checked_sub(received));
+        let fits = acked <= most && lost.is_some_and(|lost| lost <= Pace::CREDIT_ITEMS_MAX);
         let line = out
             .line
             .as_mut()

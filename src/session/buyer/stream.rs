@@ -58,11 +58,10 @@ pub(super) struct Stream {
     pub(super) items: Vec<SignedMessage>,
     /// Up to where an ack was sent.
     pub(super) acked_seq: u64,
-    /// The last item that had left when the connection broke last: up to there all may come again in
-    /// `data`, and an invoice after its window's last item.
+    /// The last item that had left when the line broke last: up to there all may come in `data`.
     pub(super) again_to: u64,
-    /// The last item of an invoice that was passed over.
-    pub(super) passed_seq: u64,
+    /// The last window whose invoice was passed over: its items were lost.
+    pub(super) passed_over: u64,
     /// Since when we hold back what would give the seller more credit than the channel has.
     pub(super) short_since_ms: Option<u64>,
     /// We have said `exit`: what we send gives no more credit.
@@ -98,7 +97,7 @@ impl Stream {
             items: Vec::new(),
             acked_seq: 0,
             again_to: 0,
-            passed_seq: 0,
+            passed_over: 0,
             short_since_ms: None,
             leaving: false,
             may_seal: true,
@@ -332,14 +331,13 @@ impl Stream {
     ) -> Result<(), Fault> {
         let (seller, session) = (&self.terms.seller, self.terms.session);
         let verified = envelope.signed_by::<DataInvoice>(seller, session)?;
-        let (message, evidence) = (verified.message.clone(), verified.message);
-        let invoice = verified.body;
+        let (invoice, message) = (verified.body, verified.message);
         if self.passes_over(&invoice) {
-            out.record(Record::PassedOver { number: invoice.invoice.number });
-            return Ok(());
+            return self.pass_over(&invoice, message, out);
         }
         let brings_item = invoice.body.is_some() && !self.came_again(&invoice);
         let due = if brings_item { self.is_due(invoice.seq) } else { Ok(()) };
+        let evidence = message.clone();
         due.and_then(|()| self.take_invoice(invoice, message, now_ms, out))
             .map_err(|fault| fault.shown_first_by(evidence))
     }

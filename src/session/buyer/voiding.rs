@@ -1,20 +1,22 @@
 //! What a seller lost with its process, as the buyer has it: a void is signed where it can only be that.
 //! It costs us nothing, and what came of it stays where it was delivered.
 
-use super::amending::{Answer, bad};
+use super::amending::bad;
 use super::stream::Stream;
-use crate::message::{Change, CreditNote, DataInvoice, Draft, Word};
+use crate::message::{Change, Code, DataInvoice, Draft, Word};
 use crate::record::{Record, SignedMessage};
 use crate::session::{Fault, Outputs};
-use crate::terms::{Role, Void};
+use crate::terms::{Pace, Role, Void};
 use sdpp_ledger::Amount;
 
 impl Stream {
     /// Whether a change is in force from behind items that had left when the connection broke and have not
-    /// come since. It was proposed before they were lost: a void follows.
-    pub(super) fn lacks_before(&self, from_seq: u64, change: &Change) -> bool {
-        let is_one = matches!(change, Change::Credit(_) | Change::Pace(_) | Change::Leg(_));
-        is_one && self.windows.items() < self.again_to && from_seq > self.next_from()
+    /// come since, or of the window that was open then. It was proposed before they were lost: a void
+    /// follows.
+    pub(super) fn lacks_before(&self, from_seq: u64) -> bool {
+        let last = self.agreed().next_from(self.again_to.saturating_add(1));
+        let is_ahead = from_seq > self.next_from() && from_seq <= last;
+        self.windows.items() <= self.again_to && is_ahead
     }
 
     /// Does not sign such a change.
@@ -27,27 +29,35 @@ impl Stream {
     ) -> Result<(), Fault> {
         let why = "items before it left and did not come";
         self.count(number)?;
-        match change {
-            Change::Credit(CreditNote { ask: Some(ask), .. }) => {
-                self.amends.answered(*ask, Answer::Refused(why.to_owned()))?;
-            }
-            Change::Leg(_) => self.not_turned(out),
-            _ => {}
+        if let Change::Leg(_) = change {
+            self.not_turned(out);
         }
         self.refuse((number, from_seq), why, message, out);
         Ok(())
     }
 
     /// An invoice of items that had left when the connection broke and have not come since: as a paper it is
-    /// taken, and it counts for nothing. A void follows. Whether it is one; there are no more than can be
-    /// void.
-    pub(super) fn passes_over(&mut self, invoice: &DataInvoice) -> bool {
-        let items = self.windows.items();
-        let most = items.saturating_add(self.agreed().pace(items + 1).void_items_max());
-        let is_next = invoice.seq > items.max(self.passed_seq);
-        let passes = is_next && invoice.seq <= self.again_to.min(most);
-        self.passed_seq = if passes { invoice.seq } else { self.passed_seq };
-        passes
+    /// taken, and it counts for nothing. A void follows. Whether it is one.
+    pub(super) fn passes_over(&self, invoice: &DataInvoice) -> bool {
+        invoice.seq > self.windows.items() && invoice.seq <= self.again_to
+    }
+
+    /// Takes it, by its digest: each window comes once, in order.
+    pub(super) fn pass_over(
+        &mut self,
+        DataInvoice { seq, invoice, .. }: &DataInvoice,
+        message: Option<SignedMessage>,
+        out: &mut Outputs,
+    ) -> Result<(), Fault> {
+        let number = invoice.number;
+        if number <= self.passed_over || number != self.agreed().window_of(*seq) {
+            let why = format!("invoice {number}: it was passed over already, or is of no window");
+            return Err(Fault::theirs(Code::BadInvoice, why).shown_by(message));
+        }
+        self.passed_over = number;
+        let message = message.ok_or_else(|| Fault::ours("an invoice without its signature"))?;
+        out.record(Record::PassedOver { message: SignedMessage { data: None, ..message } });
+        Ok(())
     }
 
     /// A void that can be one is signed.
@@ -91,6 +101,13 @@ impl Stream {
                 "items {first} to {items} are not invoiced, and {} to {last} would be void",
                 void.from_seq
             ));
+        }
+        // What is free waits for no payment: how much of it left the seller has said.
+        let end = self.agreed().full_window_end(self.again_to.saturating_add(1));
+        let paces = [void.from_seq, void.to_seq].map(|seq| self.agreed().pace(seq));
+        let most = paces.iter().map(Pace::void_items_max).max();
+        if void.to_seq > end && most.is_none_or(|most| void.places() > most) {
+            return Some(format!("{} places are more than can have left", void.places()));
         }
         self.agreed().clone().void(void).err()
     }

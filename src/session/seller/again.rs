@@ -30,8 +30,8 @@ pub(super) struct Again {
     before: Digest,
     /// The last item that may have left.
     pub(super) may_seq: u64,
-    /// The last item that the buyer has paid for, or said to.
-    pub(super) answered_seq: u64,
+    /// The last place that the buyer has paid for, or said to, or signed to be void.
+    answered_seq: u64,
     /// The last item that was acknowledged, where it is not invoiced, and its digest.
     pub(super) known: Option<Cumulative>,
     /// The source can be read again.
@@ -112,10 +112,18 @@ impl Again {
         window.or_else(|| is_first.then_some(self.before))
     }
 
-    /// All that left and that the buyer may lack is void: the digest behind it is this.
-    pub(super) fn voided(&mut self, digest: Digest) {
+    /// The last place that nobody can say to be lost: the buyer has signed for its window, be it by an ack
+    /// of all of it. Who has acknowledged a part of a window may have kept none of it.
+    pub(super) fn signed_seq(&self, acked_seq: u64) -> u64 {
+        let is_acked = |window: &&Window| window.to_seq <= acked_seq;
+        let acked = self.windows.iter().rev().find(is_acked).map(|window| window.to_seq);
+        acked.unwrap_or_default().max(self.answered_seq)
+    }
+
+    /// All that left and that the buyer may lack is void, up to this place: the digest behind it is this.
+    pub(super) fn voided(&mut self, to_seq: u64, digest: Digest) {
         self.windows.clear();
-        self.before = digest;
+        (self.before, self.answered_seq) = (digest, to_seq);
         if self.voids_from().is_some() {
             self.stage = Stage::Done;
         }
@@ -235,8 +243,9 @@ impl Stream {
                 out.say_held(Some(next - 1));
                 self.see_to_again(out);
             }
-            Stage::Voiding { .. } => {
-                out.push(Output::Rewind { skip: 0 });
+            Stage::Voiding { from_seq } => {
+                let given = self.agreed().given(from_seq.saturating_sub(1));
+                out.push(Output::Rewind { skip: if again.rereads { given } else { 0 } });
                 out.say_held(None);
             }
             _ => {}

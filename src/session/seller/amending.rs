@@ -320,7 +320,7 @@ impl Stream {
             Change::Credit(note) => self.amends.notes.agreed(number, from_seq, note),
             Change::Pace(_) => self.reserve(from_seq - 1, out),
             Change::Leg(_) => self.begin_leg(from_seq, out),
-            Change::Void(void) => return self.voided(void.places(from_seq), out),
+            Change::Void(void) => self.voided(void.places(from_seq), out)?,
             _ => {}
         }
         Ok(())
@@ -373,9 +373,8 @@ impl Stream {
                 let word = self.amends.agreement.take(Role::Buyer, message)?;
                 let is_agreed = matches!(word, Word::Agreed | Word::Voided(_));
                 let proposed = self.amends.proposed.take_if(|_| is_agreed);
-                proposed
-                    .map_or(Ok(()), |proposed| self.agreed_to(proposed, out))
-                    .map_err(|fault| fault.why)?;
+                let agreed = proposed.map_or(Ok(()), |proposed| self.agreed_to(proposed, out));
+                agreed.map_err(|fault| fault.why)?;
             }
             (Role::Buyer, change) => {
                 self.amends.heard = amend.number;

@@ -239,6 +239,10 @@ impl Stream {
         let (payment, message) = (verified.body, verified.message);
         let evidence = message.clone();
         let takes_several = self.offer.menu.payments_together;
+        if self.is_lost(payment.number) {
+            let why = format!("window {} is void, and not to be paid", payment.number);
+            return Err(Fault::theirs(Code::BadPayment, why).shown_by(evidence));
+        }
         let tab = self.tab_of(payment.number);
         let is_transfer = tab.currency.method == Method::Transfer;
         if payment.first() != payment.number && !(is_transfer && takes_several) {

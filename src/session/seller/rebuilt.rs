@@ -386,6 +386,9 @@ impl Replay {
         let open_to = stream.agreed().window_end(fixed + 1).saturating_sub(1);
         let may_seq = if is_last { fixed } else { open_to.min(self.reserved_seq) };
         let is_proposed = stream.amends.proposed.as_ref().and_then(Proposed::void).is_some();
+        // Before a change that waits for its answer it stopped; a void is of what had left before it.
+        let stops_at = if is_proposed { u64::MAX } else { stream.amends.stops_at() };
+        let may_seq = may_seq.min(stops_at.saturating_sub(1)).max(fixed);
         let may_void = self.restart.may_void || is_proposed;
         if may_seq > fixed && !self.restart.rereads && !may_void {
             return Err(
@@ -393,7 +396,7 @@ impl Replay {
             );
         }
         stream.again.iter_mut().for_each(|again| {
-            (again.may_seq, again.known) = (may_seq.max(fixed), known);
+            (again.may_seq, again.known) = (may_seq, known);
         });
         stream.rule = stream.offer.policy.pace.clone();
         stream.reserve(fixed, &mut self.out);

@@ -57,8 +57,8 @@ impl Stream {
         }
         let (again, fixed) = (self.again.as_ref()?, self.windows.items());
         let is_lost = received < fixed || again.may_seq > fixed;
-        // What is paid is not lost, and behind our exit nothing changes.
-        let may_be = again.may_void && received >= again.answered_seq;
+        // What is signed for is not lost, and behind our exit nothing changes.
+        let may_be = again.may_void && received >= again.signed_seq(self.acks.acked_seq());
         if again.rereads || !is_lost || !may_be || self.amends.phase == Phase::Over {
             return None;
         }
@@ -86,10 +86,19 @@ impl Stream {
         proposed.map_err(|why| Fault::ours(format!("what is lost cannot be void: {why}")))
     }
 
+    /// Whether nothing of a window is owed, by its number: it is void, or about to be.
+    pub(super) fn is_lost(&self, number: u64) -> bool {
+        let first = self.agreed().window(number).map(|(first, _)| first);
+        let is_ahead = |first: u64| self.voids_from().is_some_and(|from_seq| from_seq <= first);
+        first.is_some_and(|first| self.agreed().is_void(first) || is_ahead(first))
+    }
+
     /// Both have signed it: the next item is the one behind it, and its windows are not owed.
     pub(super) fn voided(&mut self, void: Void, out: &mut Outputs) -> Result<(), Fault> {
         let before = self.again.as_ref().and_then(|one| one.digest_before(void.from_seq));
-        let before = before.ok_or_else(|| Fault::ours("what is before a void is forgotten"))?;
+        let before = before.ok_or_else(|| {
+            Fault::ours(format!("what came before item {} is not known any more", void.from_seq))
+        })?;
         let [first, last] = [void.from_seq, void.to_seq].map(|seq| self.agreed().window_of(seq));
         let digest = self.windows.void(&self.terms.session, &before, (void, last));
         self.acks = Acks::from(void.to_seq);
@@ -98,7 +107,7 @@ impl Stream {
         out.line.iter_mut().for_each(|line| line.left_to(void.to_seq));
         out.record(self.void_record(void));
         self.reserve(void.to_seq, out);
-        self.again.iter_mut().for_each(|again| again.voided(digest));
+        self.again.iter_mut().for_each(|again| again.voided(void.to_seq, digest));
         Ok(())
     }
 

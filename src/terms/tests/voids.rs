@@ -50,13 +50,25 @@ fn what_is_no_void_under_the_terms_says_why() {
         (void(9, 11), "ends no window"),
         (void(5, 12), "void already"),
         (void(1, 4), "void already"),
-        (void(9, 24), "more than can have left"),
+        (void(9, 1_000_020), "more than can have left"),
         (void(45, 48), "all that was ordered"),
     ] {
         let said = agreed.clone().void(one).unwrap_err();
         assert!(said.contains(why), "{one:?}: {said}");
     }
     agreed.void(void(9, 20)).unwrap();
+}
+
+/// As many places as a void can have in any session are counted without counting the windows' credit.
+#[test]
+fn a_void_has_no_more_places_than_any_session_may_have_out() {
+    let mut endless = Terms { granularity: 1, credit_windows: u32::MAX, ..terms(3, 1, 1) };
+    endless.quantity = None;
+    let mut agreed = Agreed::new(&endless);
+    let said = agreed.void(void(2, 8_000_000_000)).unwrap_err();
+    assert!(said.contains("more than can have left"), "{said}");
+    assert_eq!(agreed.pace(2).void_items_max(), 2 * Pace::CREDIT_ITEMS_MAX + 1);
+    agreed.void(void(2, 1_000_003)).unwrap();
 }
 
 /// A change at a place, of what kind: a void, a credit note or a leg.
