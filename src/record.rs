@@ -218,9 +218,11 @@ pub enum Record {
         /// The last.
         to_seq: u64,
         /// Buyer: how many items had come of them, and stay where they were delivered to.
-        delivered: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delivered: Option<u64>,
         /// Seller: what the leg that the place before them stands in had asked for up to there.
-        billed: Amount,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        billed: Option<Amount>,
     },
     /// Seller: items up to `to_seq` may be signed from here on. Durable before the first leaves,
     /// so that after a crash nothing is ever signed twice for one seq.

@@ -23,6 +23,8 @@ impl Fold {
         let earlier = earlier.map(|(place, (leg, next))| self.leg(place, leg, Some(next)));
         let earlier = earlier.collect();
         let last = self.leg(place, on, None);
+        let windows =
+            |is: fn(&Window) -> bool| self.windows.iter().filter(|one| is(one)).count() as u64;
         Statement {
             session: self.session,
             began_ms: self.began_ms,
@@ -37,9 +39,9 @@ impl Fold {
             voids,
             items_delivered,
             items_acked,
-            windows: self.windows.iter().filter(|window| !window.is_void).count() as u64,
-            windows_recomputed: self.recomputed,
-            unrated: self.unrated,
+            windows: windows(|window| !window.is_void),
+            windows_recomputed: windows(|window| window.is_recomputed),
+            unrated: windows(|window| window.is_unrated),
             earlier,
             last,
             state: self.state,

@@ -31,10 +31,6 @@ pub(super) struct Fold {
     pub(super) ground: Ground,
     pub(super) windows: Vec<Window>,
     pub(super) counts: Counts,
-    /// Invoices in another currency than prices are that do not say the rate.
-    pub(super) unrated: u64,
-    /// Windows whose root and digest follow from their leaves.
-    pub(super) recomputed: u64,
     pub(super) acked: u64,
     /// Acks of items that are not invoiced yet, by seq.
     pub(super) early: Vec<Early>,
@@ -53,14 +49,20 @@ pub(super) struct Fold {
     pub(super) to_verify: Vec<ToVerify>,
 }
 
-/// An invoiced window.
+/// An invoiced window, or all the windows of a void.
 pub(super) struct Window {
+    /// Its number; of a void, the last.
+    pub(super) number: u64,
     pub(super) to_seq: u64,
     /// The items of the session up to there, but for those that are void.
     pub(super) items: u64,
-    /// It holds no item: its number was used, and no invoice of that number is owed.
+    /// It holds no item: its numbers were used, and no invoice of them is owed.
     pub(super) is_void: bool,
-    /// The running digest at its end; zero inside a void.
+    /// Its root and digest follow from its leaves.
+    pub(super) is_recomputed: bool,
+    /// Its invoice is in another currency than prices are, and does not say the rate.
+    pub(super) is_unrated: bool,
+    /// The running digest at its end.
     pub(super) digest: Digest,
     /// What its leg asks for in all up to it.
     pub(super) total: Amount,
@@ -92,8 +94,6 @@ impl Fold {
             ground: Ground::ExpectOrder,
             windows: Vec::new(),
             counts: Counts::default(),
-            unrated: 0,
-            recomputed: 0,
             acked: 0,
             early: Vec::new(),
             late: VecDeque::new(),
@@ -189,6 +189,11 @@ impl Fold {
         self.windows.last().map_or(0, |window| window.to_seq)
     }
 
+    /// The last number that was used.
+    pub(super) fn numbers(&self) -> u64 {
+        self.windows.last().map_or(0, |window| window.number)
+    }
+
     /// The order: both signatures, and the terms that follow from them.
     fn found(&mut self, role: Role, peer: PublicKey, menu: &SignedMessage, order: &SignedMessage) {
         let (seller, buyer) = match role {
@@ -244,7 +249,7 @@ impl Fold {
             Record::Ack { message } => self.ack(under.terms(), message),
             Record::Amend { by, message } => {
                 let void = under.amend(*by, message, self.items())?;
-                void.map_or(Ok(()), |void| self.voided(under, void))
+                void.map_or(Ok(()), |void| self.voided(under.agreed(), void))
             }
             Record::Payment { message, owed } => self.payment(under, message, owed.as_ref()),
             Record::Gathering { from, number, owed: Some(owed), .. } => {

@@ -47,9 +47,10 @@ impl Fold {
         let signed = self.signed("invoice", message, MessageKind::DataInvoice, by);
         self.note(signed);
         let recomputed = self.recompute(message, (from_seq, to_seq), digest, leaves);
-        self.note(recomputed);
+        let is_recomputed = recomputed == Ok(true);
+        self.note(recomputed.map(|_| ()));
         let items = self.items();
-        let (number, next) = (message.number, self.windows.len() as u64 + 1);
+        let (number, next) = (message.number, self.numbers() + 1);
         let most = agreed.window_end(items.saturating_add(1));
         let total = agreed.owed_for(to_seq).ok_or("the price passes 128 bits")?;
         let leg = agreed.leg_place(to_seq);
@@ -57,10 +58,20 @@ impl Fold {
         // Counted as agreed, whatever is wrong with it: what follows is judged on its own.
         self.counts.on(leg).invoiced = total;
         let leg = u16::try_from(leg).unwrap_or(u16::MAX);
-        let (digest, at_ms, answered, is_void) = (*digest, self.at_ms, 0, false);
-        let given = agreed.given(to_seq);
-        let window = Window { to_seq, items: given, is_void, digest, total, leg, at_ms, answered };
-        self.windows.push(window);
+        let digest = *digest;
+        self.windows.push(Window {
+            number: next,
+            to_seq,
+            items: agreed.given(to_seq),
+            is_void: false,
+            is_recomputed,
+            is_unrated: false,
+            digest,
+            total,
+            leg,
+            at_ms: self.at_ms,
+            answered: 0,
+        });
         if (from_seq, number) != (items + 1, next) || to_seq < from_seq {
             return Err(format!("invoice {number} does not follow the one before"));
         }
@@ -87,15 +98,15 @@ impl Fold {
     }
 
     /// The window's root and the digest that runs over it, from its leaves; and what was
-    /// acknowledged of it before it was invoiced. A window without leaves (of too many items, or
-    /// pruned) has nothing to be recomputed from.
+    /// acknowledged of it before it was invoiced. Whether they follow from them: a window without leaves
+    /// (of too many items, or pruned) has nothing to be recomputed from.
     fn recompute(
         &mut self,
         message: &SignedMessage,
         (from_seq, to_seq): (u64, u64),
         digest: &Digest,
         leaves: &Leaves,
-    ) -> Found {
+    ) -> Found<bool> {
         let number = message.number;
         let before = self.windows.last().map_or(self.session.0, |window| window.digest);
         let mut early = std::mem::take(&mut self.early);
@@ -104,7 +115,7 @@ impl Fold {
         if leaves.is_empty() {
             let ends = early.iter().rev().find(|ack| ack.seq == to_seq);
             ends.filter(|ack| ack.digest != *digest).into_iter().for_each(|ack| self.other(ack));
-            return Ok(());
+            return Ok(false);
         }
         let items = to_seq.checked_add(1).and_then(|end| end.checked_sub(from_seq));
         if items != Some(leaves.len() as u64) || merkle::root(leaves) != message.commitment {
@@ -125,8 +136,7 @@ impl Fold {
         if runs != *digest {
             return Err(format!("the digest of window {number} is not what its leaves make"));
         }
-        self.recomputed += 1;
-        Ok(())
+        Ok(true)
     }
 
     fn other(&mut self, ack: &Early) {
@@ -153,7 +163,8 @@ impl Fold {
         if invoice.reference != self.session.reference(Purpose::Payment, number) {
             return Err(format!("invoice {number} has another reference than was agreed"));
         }
-        self.unrated += u64::from(under.is_unrated(invoice));
+        let is_unrated = under.is_unrated(invoice);
+        self.windows.last_mut().into_iter().for_each(|window| window.is_unrated = is_unrated);
         under.is_as_agreed(invoice)?;
         let receipt = invoice.paid_total;
         let settled = self.counts.of(agreed.leg_place(invoice.to)).settled;
@@ -176,7 +187,7 @@ impl Fold {
             self.early.push(Early { entry: self.entry, seq, digest });
         }
         let next = self.windows.partition_point(|window| window.to_seq < seq);
-        let ends = |window: &&Window| window.to_seq == seq && window.digest != Digest::ZERO;
+        let ends = |window: &&Window| window.to_seq == seq;
         let at_end = self.windows.get(next).filter(ends).map(|window| window.digest);
         let inside = self.late.binary_search_by_key(&seq, |(seq, _)| *seq).ok();
         let inside = inside.and_then(|at| self.late.get(at)).map(|(_, digest)| *digest);

@@ -38,7 +38,7 @@ impl Fold {
             false => Some(reread::<PaymentAck>(message).map_err(|e| e.to_string())?),
         };
         let ack = words.as_ref().map(|words| words.ack);
-        let window = self.windows.get(place(number));
+        let window = self.windows.get(self.place(number));
         let fits = |window: &&Window| {
             let acked = |ack: Cumulative| (ack.seq, ack.digest) == (window.to_seq, window.digest);
             window.total == amount_total && ack.is_none_or(acked)
@@ -120,11 +120,10 @@ impl Fold {
     fn answer(&mut self, number: u64, from: Option<u64>) -> Result<Pays, String> {
         let from = from.unwrap_or_else(|| self.oldest(number));
         let pays = self.pays(from, number)?;
-        let before = place(from);
-        let answered = self.windows.iter_mut().take(place(number) + 1).skip(before);
-        for (window, at) in answered.zip(from..) {
+        let (first, last) = (self.place(from), self.place(number));
+        for window in self.windows.iter_mut().take(last + 1).skip(first) {
             if window.answered != 0 && window.answered != number {
-                let other = window.answered;
+                let (at, other) = (window.number, window.answered);
                 return Err(format!(
                     "the payment of window {number} pays window {at}, as that of window {other} does"
                 ));
@@ -137,21 +136,23 @@ impl Fold {
     /// What windows cost that are paid together: all of one leg.
     pub(super) fn pays(&self, from: u64, number: u64) -> Result<Pays, String> {
         let wrong = || format!("windows {from} to {number} are not paid by one payment");
-        let first = self.windows.get(place(from)).filter(|_| from > 0).ok_or_else(wrong)?;
-        let last = self.windows.get(place(number)).filter(|_| from <= number).ok_or_else(wrong)?;
+        let place = self.place(from);
+        let first = self.windows.get(place).filter(|_| from > 0).ok_or_else(wrong)?;
+        let last = self.windows.get(self.place(number));
+        let last = last.filter(|last| from <= number && !last.is_void).ok_or_else(wrong)?;
         if first.leg != last.leg {
             return Err(wrong());
         }
-        let (items, total) = self.before(from);
+        let (items, total) = self.before(place);
         let amount = last.total.saturating_sub(total);
         let items = last.items.saturating_sub(items);
         Ok(Pays { number, amount, items, leg: last.leg, at_ms: last.at_ms })
     }
 
-    /// The items before a window, and what its leg asked for before it.
-    fn before(&self, number: u64) -> (u64, Amount) {
-        let before = place(number).checked_sub(1).and_then(|place| self.windows.get(place));
-        let leg = self.windows.get(place(number)).map(|window| window.leg);
+    /// The items before the window at a place among all, and what its leg asked for before it.
+    fn before(&self, place: usize) -> (u64, Amount) {
+        let before = place.checked_sub(1).and_then(|place| self.windows.get(place));
+        let leg = self.windows.get(place).map(|window| window.leg);
         let total = before.filter(|before| Some(before.leg) == leg).map(|before| before.total);
         (before.map_or(0, |before| before.items), total.unwrap_or_default())
     }
@@ -159,25 +160,21 @@ impl Fold {
     /// The oldest window up to this one, and of its leg, that another payment has not answered and
     /// that costs anything.
     fn oldest(&self, number: u64) -> u64 {
-        let at = |number: u64| self.windows.get(place(number));
-        let leg = at(number).map(|window| window.leg);
+        let last = self.place(number);
+        let Some(leg) = self.windows.get(last).map(|window| window.leg) else { return number };
         let is_open = |window: &Window| {
-            Some(window.leg) == leg && (window.answered == 0 || window.answered == number)
+            window.leg == leg && (window.answered == 0 || window.answered == number)
         };
-        let mut oldest = number;
-        while oldest > 1 && at(oldest - 1).is_some_and(is_open) {
-            oldest -= 1;
-        }
-        let is_free =
-            |number: u64| at(number).is_some_and(|window| window.total == self.before(number).1);
-        while oldest < number && is_free(oldest) {
-            oldest += 1;
-        }
-        oldest
+        let before = self.windows.iter().take(last).rev().take_while(|window| is_open(window));
+        let oldest = last - before.count();
+        let costs = |(place, one): &(usize, &Window)| one.total != self.before(*place).1;
+        let first = self.windows.iter().enumerate().take(last).skip(oldest).find(costs);
+        first.map_or(number, |(_, window)| window.number)
     }
-}
 
-/// Where a window stands among all; beyond any where there is no such.
-fn place(number: u64) -> usize {
-    number.checked_sub(1).and_then(|place| usize::try_from(place).ok()).unwrap_or(usize::MAX - 1)
+    /// Where the window of a number stands among all, or the void that it is of; behind all where there is
+    /// no such.
+    fn place(&self, number: u64) -> usize {
+        self.windows.partition_point(|window| window.number < number)
+    }
 }

@@ -24,6 +24,7 @@ mod items;
 mod journal;
 mod keys;
 mod ledger;
+mod lines;
 mod menu;
 mod offered;
 pub mod out;

@@ -99,6 +99,8 @@ pub(super) struct Signed<'a> {
 /// What is put before the judge.
 pub(super) struct Case<'a> {
     pub(super) terms: Terms,
+    /// The session outlives its connection: its seller may have lost items, and others follow in their place.
+    pub(super) resumes: bool,
     /// The seller's first, whichever was named first.
     pub(super) bodies: Vec<&'a Body>,
     /// By kind, number and digest.
@@ -130,9 +132,9 @@ impl<'a> Case<'a> {
         if rest.len() > 1 {
             return Err(JudgeError::Count(bodies.len()));
         }
-        let terms = ground(first)?;
+        let (terms, resumes) = ground(first)?;
         for other in rest {
-            let also = ground(other)?;
+            let (also, _) = ground(other)?;
             if also.session != terms.session {
                 return Err(JudgeError::Sessions(terms.session, also.session));
             }
@@ -146,7 +148,7 @@ impl<'a> Case<'a> {
             }
         }
         let (signed, misdeeds) = sort_out(&bodies, &terms);
-        Ok(Case { terms, bodies, signed, misdeeds })
+        Ok(Case { terms, resumes, bodies, signed, misdeeds })
     }
 
     /// Whether this side's bundle is judged.
@@ -162,15 +164,15 @@ impl<'a> Case<'a> {
 
 /// A bundle is signed by the side that it says it is of.
 fn is_exporters(bundle: &Bundle) -> Result<(), JudgeError> {
-    let (by, terms) = (bundle.body().role, ground(bundle.body())?);
+    let (by, (terms, _)) = (bundle.body().role, ground(bundle.body())?);
     let owner = if by == Role::Seller { &terms.seller } else { &terms.buyer };
     let why = || format!("it is not signed by the session's {by}");
     let is_owners = bundle.exporter() == owner && bundle.body().ledgers.word_of == by;
     is_owners.then_some(()).ok_or_else(|| JudgeError::Ground { by, why: why() })
 }
 
-/// What menu and order make, once both signatures hold.
-fn ground(body: &Body) -> Result<Terms, JudgeError> {
+/// What menu and order make, once both signatures hold, and whether the session outlives its connection.
+fn ground(body: &Body) -> Result<(Terms, bool), JudgeError> {
     let by = body.role;
     let refused = |why: String| JudgeError::Ground { by, why };
     let menu: Menu = reread(&body.menu).map_err(|error| refused(error.to_string()))?;
@@ -194,7 +196,7 @@ fn ground(body: &Body) -> Result<Terms, JudgeError> {
     if terms.seller == terms.buyer || terms.granularity == 0 {
         return Err(refused("menu and order are none that an honest side accepts".to_owned()));
     }
-    Ok(terms)
+    Ok((terms, menu.resume_ms.is_some() && order.resumes))
 }
 
 /// The union of what the bundles bring, each message once, and what of it is false.

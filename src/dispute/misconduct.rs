@@ -175,8 +175,8 @@ impl Found<'_, '_> {
                 self.add(Role::Buyer, Offence::DoubleAck, why, proven_by);
             }
             // Who brings it alone may have left out that some were lost: then more follow.
-            let heard = case.hears(Role::Buyer);
-            if let Some(ack) = acks.iter().find(|ack| heard && !ack.is_ordered) {
+            let is_all = case.hears(Role::Buyer) || !case.resumes;
+            if let Some(ack) = acks.iter().find(|ack| is_all && !ack.is_ordered) {
                 let why = format!("acknowledged item {seq}, and so many were not ordered");
                 self.add(Role::Buyer, Offence::WrongAck, why, vec![ack.paper.clone()]);
             }
@@ -287,8 +287,7 @@ fn is_wrong_exit(
     last: Option<&InvoicePaper<'_>>,
 ) -> Option<String> {
     let Exit { items, amount_total, paid_total, .. } = words;
-    let is_beyond = !papers.price.is_exact() && papers.price.is_beyond(*items);
-    if !papers.knows_legs(words) || is_beyond {
+    if !papers.knows_legs(words) || papers.price.may_follow(*items) {
         return None;
     }
     if !papers.may_ask(*items, *amount_total) {

@@ -276,8 +276,7 @@ impl<'a> Papers<'a> {
             let why = "asks for another currency, or to pay another, than was agreed";
             return Some(why.to_owned());
         }
-        if !self.price.is_exact() && self.price.is_beyond(invoice.to) {
-            // Where items were lost, others follow in their place.
+        if self.price.may_follow(invoice.to) {
             return Some("is for items that were not ordered".to_owned());
         }
         let other = self.price.other_rate(invoice).or_else(|| self.price.other_pace(invoice));

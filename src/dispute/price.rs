@@ -22,6 +22,8 @@ pub(super) struct Price {
     /// What the seller asks must be exactly this: it was heard, and brings all changes; and the buyer
     /// has not both taken and refused one, so that the seller could have followed either.
     is_exact: bool,
+    /// The session outlives its connection: only then places of it may be void.
+    resumes: bool,
     /// The number of the first change that is not in evidence and must have been there before one
     /// that is, where nobody was heard who would have it.
     gap: Option<u64>,
@@ -40,6 +42,7 @@ impl Price {
             credited: BTreeMap::new(),
             papers: Vec::new(),
             is_exact,
+            resumes: case.resumes,
             gap: (!is_exact).then(|| gap(&amends, &answers)).flatten(),
         };
         let mut misdeeds = twice(&amends);
@@ -155,6 +158,12 @@ impl Price {
     /// Whether an item stands behind the last that was ordered.
     pub(super) fn is_beyond(&self, seq: u64) -> bool {
         self.agreed().last_seq().is_some_and(|last| seq > last)
+    }
+
+    /// The same, where whoever brings it may have left out that items were lost: then others follow in
+    /// their place.
+    pub(super) fn may_follow(&self, seq: u64) -> bool {
+        self.resumes && !self.is_exact && self.is_beyond(seq)
     }
 
     /// Whether both have signed that a place holds no item.

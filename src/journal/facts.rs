@@ -76,7 +76,7 @@ impl Session {
             Record::Invoice { message, to_seq, .. } => {
                 tally.invoice(message.number, *to_seq, message.amount_total);
             }
-            Record::Void { from_seq, to_seq, billed, .. } => {
+            Record::Void { from_seq, to_seq, billed: Some(billed), .. } => {
                 tally.void((*from_seq, *to_seq), *billed);
             }
             Record::Ack { message } => tally.acknowledge(message.number),

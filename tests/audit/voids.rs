@@ -45,6 +45,12 @@ fn books_with_a_void_are_stated_in_full_and_nothing_is_wrong() {
                 );
                 let items: u64 = one.last.invoices.iter().map(|invoice| invoice.items).sum();
                 assert_eq!((items, one.last.invoices.len() as u64), (10, one.windows));
+                let (recomputed, unrated) = (one.windows_recomputed, one.unrated);
+                assert_eq!(
+                    (recomputed, unrated),
+                    (one.windows, 0),
+                    "what is withdrawn counts in none"
+                );
             }
             voided += usize::from(void > 0);
         }

@@ -1,11 +1,13 @@
 //! `sdpp dispute` as a person has it: from two journals to a verdict, with the real binary.
 
+use crate::line::Wire;
 use crate::pair::{self, Pair, Setting, key};
 use crate::told::{Paid, Told};
 use crate::{broke_after, key_of};
 use sdpp::admin::{Admin, Request, Response};
 use sdpp::journal::{Journal, Write};
 use sdpp::record::Record;
+use sdpp::session::Buyer;
 use sdpp::terms::{Method, Role, SessionId};
 use serde_json::{Value, json};
 use std::fs;
@@ -184,6 +186,35 @@ fn one_item_is_disclosed_out_of_the_file_that_sdpp_buy_wrote() {
         .ends(3)
         .says("is not what was sold");
     desk.bundle(Role::Buyer, &["--item", "3"]).ends(2);
+}
+
+/// The file has what had come of a void, and no line for the rest of it.
+#[test]
+fn an_item_behind_a_void_is_disclosed_out_of_its_line() {
+    let mut wire = Wire::new(Setting::default().order("co2", Some(10)).windows(3, 2));
+    wire.run_to(5);
+    wire.restart(false).unwrap();
+    wire.finish();
+    let side = &wire.pair.b;
+    let voids = Buyer::voids_of(&side.records);
+    let [(void, delivered)] = voids[..] else { panic!("{voids:?}") };
+    assert!(delivered < void.places(), "{delivered} of {void:?}");
+    let desk = Desk::of(&wire.pair);
+    let items: Vec<&[u8]> = side.delivered.iter().map(|(_, item)| item.as_slice()).collect();
+    fs::write(desk.path("items"), [items.join(&b"\n"[..]), b"\n".to_vec()].concat()).unwrap();
+    let (last, _) = side.delivered.last().unwrap();
+    for seq in [1, void.to_seq + 1, *last] {
+        let item = seq.to_string();
+        desk.bundle(Role::Buyer, &["--item", &item, "--items", "items"]).ends(0);
+        desk.run(&["judge", "buyer.json"]).ends(0).says("is what the seller sold");
+    }
+    let (lost, items) = (void.from_seq.to_string(), ["--items", "items"]);
+    desk.bundle(Role::Buyer, &["--item", &lost, items[0], items[1]]).ends(2).says("is void");
+    let ask = ["ask", &desk.session, "--reason", "wrong", "--journal", "buyer-journal"];
+    let asked = |item: &str| desk.run(&[&ask[..], &["--item", item], &items].concat());
+    asked(&lost).ends(2).says("is void");
+    asked(&(last + 1).to_string()).ends(2).says("has no line 1");
+    asked(&last.to_string()).ends(1).says("no process answers for the journal");
 }
 
 #[test]

@@ -306,26 +306,34 @@ fn two_words_for_the_same_items_are_the_buyers_misconduct() {
     assert_eq!(debts(&found), [(Role::Buyer, 15, 15)], "both say that seven arrived");
 }
 
-#[test]
-fn an_ack_of_more_than_was_ordered_is_named_and_not_counted() {
-    let pair = paid();
-    let [seller, buyer] = both(&pair);
-    let caught = lie(&seller, |body| {
+/// Six items were ordered: the seller's papers with an ack of the seventh, and the buyer's with an invoice of
+/// it.
+pub fn beyond([seller, buyer]: [&Bundle; 2]) -> [Bundle; 2] {
+    let acked = lie(seller, |body| {
         let session = body.session;
         body.messages.push(signed(MessageKind::Ack, session, 7, &key(2)));
         // Nor does it take a receipt or an exit to see that.
         body.messages.retain(|message| message.kind != MessageKind::Exit);
     });
-    let alone = verdict(std::slice::from_ref(&caught));
-    assert_eq!(offences(&alone), [], "a void may have been left out: {alone}");
-    let heard = lie(&buyer, |body| {
+    let invoiced = lie(buyer, |body| {
+        sign_again(nth(body, MessageKind::DataInvoice, 1), &key(1), |data| {
+            (data["seq"], data["invoice"]["to"]) = (json!(7), json!(7));
+        });
         body.messages.retain(|message| message.kind != MessageKind::Exit);
     });
-    let found = verdict(&[caught, heard]);
+    [acked, invoiced]
+}
+
+#[test]
+fn more_than_was_ordered_is_named_and_not_counted() {
+    let pair = paid();
+    let [seller, buyer] = both(&pair);
+    let [acked, invoiced] = beyond([&seller, &buyer]);
+    let found = verdict(&[acked]);
     assert_eq!(offences(&found), [(Role::Buyer, Offence::WrongAck)], "{found}");
-    for found in [alone, found] {
-        assert_eq!((found.acknowledged.items, debts(&found)), (6, vec![]));
-    }
+    assert_eq!((found.acknowledged.items, debts(&found)), (6, vec![]));
+    let found = verdict(&[invoiced]);
+    assert_eq!(offences(&found), [(Role::Seller, Offence::WrongInvoice)], "{found}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::items::Items;
+use crate::cli::lines::line_of;
 use crate::crypto::{SaltSecret, leaf, running_digest, salt, void_leaf};
 use crate::record::Record;
 use crate::session::Buyer;
@@ -56,26 +57,28 @@ struct Place<'a> {
     session: SessionId,
     seq: u64,
     digest: Digest,
-    voids: std::iter::Peekable<std::slice::Iter<'a, (Void, u64)>>,
-    /// So many lines more are of what is void.
-    lost: u64,
+    voids: &'a [(Void, u64)],
 }
 
 impl Place<'_> {
     /// Passes over what is void here.
     fn pass(&mut self) {
-        while let Some((void, delivered)) =
-            self.voids.next_if(|(void, _)| void.from_seq == self.seq + 1)
+        while let Some((void, _)) =
+            self.voids.iter().find(|(void, _)| void.from_seq == self.seq + 1)
         {
             self.digest = running_digest(&self.digest, &void_leaf(&self.session, *void));
-            (self.seq, self.lost) = (void.to_seq, self.lost + delivered);
+            self.seq = void.to_seq;
         }
     }
 
+    /// Whether the line of this number comes before the next item's: it is of what is void.
+    fn is_void(&self, number: u64) -> bool {
+        line_of(self.voids, self.seq + 1).is_some_and(|line| number < line)
+    }
+
     /// The next line is an item's; `None` where it is of what is void.
-    fn next(&mut self, secret: &SaltSecret, line: &[u8]) -> Option<u64> {
-        if self.lost > 0 {
-            self.lost -= 1;
+    fn next(&mut self, secret: &SaltSecret, (number, line): (u64, &[u8])) -> Option<u64> {
+        if self.is_void(number) {
             return None;
         }
         self.seq += 1;
@@ -120,8 +123,8 @@ pub(super) fn read_back(
 fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u8>>, u64)> {
     let failed = |error: io::Error| Failure::io("read", path)(error);
     let mut lines = BufReader::new(file);
-    let (session, voids) = (invoiced.session, invoiced.voids.iter().peekable());
-    let mut place = Place { session, seq: 0, digest: session.0, voids, lost: 0 };
+    let (session, voids) = (invoiced.session, &invoiced.voids);
+    let mut place = Place { session, seq: 0, digest: session.0, voids };
     let (mut bytes, mut number) = (0, 0u64);
     let (mut behind, mut ends) = (Vec::new(), invoiced.ends.iter().peekable());
     loop {
@@ -132,7 +135,7 @@ fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u
             break;
         }
         (number, bytes) = (number + 1, bytes + count as u64);
-        let Some(seq) = place.next(invoiced.secret, &line) else { continue };
+        let Some(seq) = place.next(invoiced.secret, (number, &line)) else { continue };
         match ends.peek() {
             None => behind.push(line),
             Some((to_seq, there)) if *to_seq == seq => {
@@ -147,7 +150,7 @@ fn read(file: &File, invoiced: &Invoiced<'_>, path: &Path) -> Outcome<(Vec<Vec<u
     }
     match ends.next() {
         // The lines of a void are on disk before it is signed, as those of an invoice are.
-        None if place.lost == 0 => Ok((behind, bytes)),
+        None if !place.is_void(number + 1) => Ok((behind, bytes)),
         _ => Err(invoiced.lost(path, &format!("it ends with line {number}"))),
     }
 }

@@ -3,14 +3,14 @@
 use super::amend::amend;
 use super::credit::Reason;
 use crate::admin::{REQUEST_BYTES_MAX, Request};
+use crate::cli::book::Where;
 use crate::cli::exit::{Failure, Outcome};
+use crate::cli::lines::{read_item, voids_in};
 use crate::message::Base64;
 use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Amount;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The longest item that is sent along, in bytes: as base64 it fits a request.
 const ITEM_BYTES_MAX: usize = REQUEST_BYTES_MAX / 2;
@@ -47,23 +47,22 @@ pub(super) struct Ask {
 impl Ask {
     /// Runs it.
     pub(super) fn run(self) -> Outcome {
+        let (reason, item) = (self.reason.into(), Base64(self.read()?));
         let Ask { session, item: seq, amount, .. } = self;
-        let (reason, item) = (self.reason.into(), Base64(item(&self.items, seq)?));
         let request = Request::Ask { session, seq, reason, amount, item };
         amend(&self.journal, &request, self.json)
     }
-}
 
-/// The line of a file that an item is.
-fn item(path: &Path, seq: u64) -> Outcome<Vec<u8>> {
-    let file = File::open(path).map_err(Failure::io("open", path))?;
-    let missing = || Failure::usage(format!("{} has no item {seq}", path.display()));
-    let before = seq.checked_sub(1).and_then(|place| usize::try_from(place).ok());
-    let line = BufReader::new(file).split(b'\n').nth(before.ok_or_else(missing)?);
-    let line = line.ok_or_else(missing)?.map_err(Failure::io("read", path))?;
-    if line.len() > ITEM_BYTES_MAX {
-        let why = format!("item {seq} is longer than the {ITEM_BYTES_MAX} bytes that are sent");
-        return Err(Failure::usage(why));
+    /// The item, out of the file. What is void of its session stands in the journal, which is let go of
+    /// before its process is asked.
+    fn read(&self) -> Outcome<Vec<u8>> {
+        let mut book = Where::in_folder(self.journal.clone()).open()?;
+        let voids = voids_in(&mut book, self.session)?;
+        let (seq, item) = (self.item, read_item(&self.items, &voids, self.item)?);
+        if item.len() > ITEM_BYTES_MAX {
+            let why = format!("item {seq} is longer than the {ITEM_BYTES_MAX} bytes that are sent");
+            return Err(Failure::usage(why));
+        }
+        Ok(item)
     }
-    Ok(line)
 }

@@ -4,6 +4,7 @@ use super::{gather, make, verified};
 use crate::actors::now_ms;
 use crate::cli::book::{Book, Where, misfit};
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::lines::{read_item, voids_in};
 use crate::cli::out;
 use crate::config::Config;
 use crate::config::ledgers::Keyring;
@@ -14,9 +15,7 @@ use crate::terms::SessionId;
 use clap::Args;
 use sdpp_ledger::Digest;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Write the evidence of a session into one file that proves itself.
 ///
@@ -41,7 +40,8 @@ pub(super) struct Export {
     /// Disclose this item; may be said more than once.
     #[arg(long, value_name = "N", requires = "items")]
     item: Vec<u64>,
-    /// The items as `sdpp buy --output` writes them: item N is line N.
+    /// The items as `sdpp buy --output` writes them: item N is line N, or where places before it are void, as
+    /// many lines earlier as those are short of.
     #[arg(long, value_name = "FILE", requires = "item")]
     items: Option<PathBuf>,
     /// Answer with JSON.
@@ -80,25 +80,17 @@ impl Export {
     /// The items to disclose, and the salt of each alone.
     fn disclosures(&self, book: &mut Book) -> Outcome<Vec<Disclosure>> {
         let Some(items) = &self.items else { return Ok(Vec::new()) };
+        let voids = voids_in(book, self.session)?;
         let disclose = |seq: &u64| {
             let (session, seq) = (self.session, *seq);
             let Answer::Salt { salt } = book.ask(&Query::Salt { session, seq })? else {
                 return Err(misfit());
             };
             let salt: Digest = salt.ok_or_else(|| unexported(ExportError::Unproven(seq)))?;
-            Ok(Disclosure { seq, item: line(items, seq)?, salt })
+            Ok(Disclosure { seq, item: read_item(items, &voids, seq)?, salt })
         };
         self.item.iter().map(disclose).collect()
     }
-}
-
-/// Line `number` of a file, from 1, without its end.
-fn line(path: &Path, number: u64) -> Outcome<Vec<u8>> {
-    let file = File::open(path).map_err(Failure::io("read", path))?;
-    let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-    let line = place.and_then(|place| BufReader::new(file).split(b'\n').nth(place));
-    let none = || Failure::usage(format!("{} has no line {number}", path.display()));
-    line.ok_or_else(none)?.map_err(Failure::io("read", path))
 }
 
 fn unexported(error: ExportError) -> Failure {

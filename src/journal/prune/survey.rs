@@ -50,8 +50,8 @@ struct Look {
     found: Surveyed,
     owed: HashSet<Reference>,
     channels: HashSet<ChannelId>,
-    /// The last item of each window that is not paid yet, by number.
-    windows: BTreeMap<u64, u64>,
+    /// The first and the last item of each window that is not paid yet, by number.
+    windows: BTreeMap<u64, (u64, u64)>,
     /// What the last invoice asked for in all.
     billed: Amount,
 }
@@ -66,24 +66,25 @@ impl Look {
         self.owed.extend(owed.map(|Owed { reference, .. }| *reference));
         let facts = &mut self.found.facts;
         match &entry.record {
-            Record::Invoice { message, to_seq, .. } => {
+            Record::Invoice { message, from_seq, to_seq, .. } => {
                 facts.due_seq = facts.due_seq.max(*to_seq);
                 let is_free = message.amount_total == self.billed;
                 self.billed = message.amount_total;
                 match self.windows.last_entry() {
                     // Nobody says that he paid what costs nothing: it is paid with those before it.
-                    Some(mut before) if is_free => *before.get_mut() = *to_seq,
+                    Some(mut before) if is_free => before.get_mut().1 = *to_seq,
                     None if is_free => facts.paid_seq = *to_seq,
-                    _ => drop(self.windows.insert(message.number, *to_seq)),
+                    _ => drop(self.windows.insert(message.number, (*from_seq, *to_seq))),
                 }
             }
             Record::Ack { message } => facts.due_seq = facts.due_seq.max(message.number),
             Record::Payment { message, .. } => {
                 let later = self.windows.split_off(&message.number.saturating_add(1));
                 let paid = std::mem::replace(&mut self.windows, later);
-                let to_seq = paid.get(&message.number).copied().unwrap_or_default();
+                let (_, to_seq) = paid.get(&message.number).copied().unwrap_or_default();
                 facts.paid_seq = facts.paid_seq.max(to_seq);
             }
+            Record::Void { from_seq, billed, .. } => self.voided(*from_seq, *billed),
             Record::Voucher { channel, .. }
             | Record::Ceiling { channel, .. }
             | Record::Spent { channel, .. } => {
@@ -93,5 +94,16 @@ impl Look {
             Record::Ended { end, .. } => facts.ended = Some((*end, entry.at_ms)),
             _ => {}
         }
+    }
+
+    /// From this item on nothing that was invoiced or arrived is due: it is void.
+    fn voided(&mut self, from_seq: u64, billed: Option<Amount>) {
+        let before = from_seq.saturating_sub(1);
+        self.windows.retain(|_, (first, _)| *first < from_seq);
+        // Windows that cost nothing may be counted with the one before them.
+        self.windows.values_mut().for_each(|(_, last)| *last = before.min(*last));
+        self.billed = billed.unwrap_or(self.billed);
+        let facts = &mut self.found.facts;
+        (facts.due_seq, facts.paid_seq) = (facts.due_seq.min(before), facts.paid_seq.min(before));
     }
 }

@@ -60,6 +60,15 @@ impl<'a> Told<'a> {
         format!("{}-{}", self.id, self.windows)
     }
 
+    /// All windows from this one on are void.
+    fn void(mut self, from_seq: u64) -> Self {
+        let billed = Amount::new(7 * u128::from(from_seq - 1));
+        self.total = billed.units();
+        let (to_seq, delivered, billed) = (self.windows, None, Some(billed));
+        self.record(Record::Void { from_seq, to_seq, delivered, billed });
+        self
+    }
+
     fn claimed(mut self) -> Self {
         let record = claim(self.id, self.windows, tx(&self.tx()));
         self.record(record);
@@ -162,6 +171,20 @@ fn windows_that_cost_nothing_are_paid_with_those_before_them() {
     Told::new(&mut journal, 2).paid().free().paid().free().free().over();
     Told::new(&mut journal, 3).free().paid().over();
     Told::new(&mut journal, 4).paid().invoiced().free().over();
+    let tally = prune(&mut journal);
+    assert_eq!((tally.sessions, tally.kept), (3, [(Kept::Unpaid, 1)].into()));
+}
+
+/// What was invoiced of items that were lost is not owed: neither its windows nor what they asked for count.
+#[test]
+fn what_is_void_is_not_waited_for() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    // The next window asks in all for as much as the one that is void did.
+    Told::new(&mut journal, 1).paid().invoiced().void(2).paid().over();
+    Told::new(&mut journal, 2).paid().invoiced().void(2).over();
+    Told::new(&mut journal, 3).paid().free().free().void(2).over();
+    Told::new(&mut journal, 4).paid().invoiced().free().void(3).over();
     let tally = prune(&mut journal);
     assert_eq!((tally.sessions, tally.kept), (3, [(Kept::Unpaid, 1)].into()));
 }

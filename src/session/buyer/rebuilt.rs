@@ -12,8 +12,8 @@ use super::stream::Stream;
 use super::{Buyer, BuyerPolicy, PinnedCurrency, State, Wish};
 use crate::crypto::{Keys, SaltSecret, leaf, salt};
 use crate::message::{
-    Codec, DataInvoice, EscrowChoice, Exit, Menu, Order, PaymentAck, reread, reread_terms,
-    said_again,
+    Agreement, Codec, DataInvoice, EscrowChoice, Exit, Menu, Order, PaymentAck, Word, reread,
+    reread_terms, said_again,
 };
 use crate::record::{Record, SignedMessage};
 use crate::session::{Output, Outputs, Paying};
@@ -118,20 +118,20 @@ impl Buyer {
 
     /// What both sides have signed to be void, and how many items of each had come and were delivered.
     pub fn voids_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<(Void, u64)> {
-        let (mut noted, mut proposed, mut voids) = (None, None, Vec::new());
+        let (mut agreement, mut noted, mut voids) = (None, 0, Vec::new());
         for record in records {
             match record {
-                Record::Void { from_seq, to_seq, delivered, .. } => {
-                    let void = Void { from_seq: *from_seq, to_seq: *to_seq };
-                    noted = Some((void, *delivered));
+                Record::Order { menu, order, .. } => {
+                    let terms = reread_terms(menu, order).ok().map(|(_, _, terms)| terms);
+                    agreement = terms.map(|terms| Agreement::new(&terms));
                 }
-                Record::Amend { by: Role::Seller, message } => proposed = Some(message.digest()),
-                Record::Amend { by: Role::Buyer, message }
-                    if proposed == Some(message.digest()) =>
-                {
-                    let is_it =
-                        |(void, _): &mut (Void, u64)| message.from_seq() == Some(void.from_seq);
-                    voids.extend(noted.take_if(is_it));
+                // Noted before it is signed: after a kill between the two it is noted once more.
+                Record::Void { delivered, .. } => noted = delivered.unwrap_or_default(),
+                Record::Amend { by, message } => {
+                    let word = agreement.as_mut().map(|agreement| agreement.take(*by, message));
+                    if let Some(Ok(Word::Voided(void))) = word {
+                        voids.push((void, noted));
+                    }
                 }
                 _ => {}
             }

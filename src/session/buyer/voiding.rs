@@ -7,7 +7,6 @@ use crate::message::{Change, Code, DataInvoice, Draft, Word};
 use crate::record::{Record, SignedMessage};
 use crate::session::{Fault, Outputs};
 use crate::terms::{Pace, Role, Void};
-use sdpp_ledger::Amount;
 
 impl Stream {
     /// Whether a change is in force from behind items that had left when the connection broke and have not
@@ -80,8 +79,8 @@ impl Stream {
             return Err(wrong("it declares nothing void"));
         }
         let Void { from_seq, to_seq } = void;
-        let delivered = self.windows.open_items();
-        out.record(Record::Void { from_seq, to_seq, delivered, billed: Amount::ZERO });
+        let delivered = Some(self.windows.open_items());
+        out.record(Record::Void { from_seq, to_seq, delivered, billed: None });
         self.agree(draft, message, out)?;
         self.voided(void);
         Ok(())

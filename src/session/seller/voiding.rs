@@ -114,6 +114,6 @@ impl Stream {
     /// What standings are counted by from there on.
     pub(super) fn void_record(&self, Void { from_seq, to_seq }: Void) -> Record {
         let billed = self.tabs.at(self.agreed().leg_place(from_seq.saturating_sub(1))).billed();
-        Record::Void { from_seq, to_seq, delivered: 0, billed }
+        Record::Void { from_seq, to_seq, delivered: None, billed: Some(billed) }
     }
 }
