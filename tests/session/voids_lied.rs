@@ -44,7 +44,6 @@ fn a_buyer_that_says_it_lacks_what_it_has_acknowledged_is_refused() {
     wire.pair.ledger_down = false;
     wire.finish();
     is_given(&wire, 60, 5);
-    assert_eq!(wire.pair.s.progress().void, 0);
 }
 
 #[test]
@@ -186,25 +185,28 @@ fn a_seller_has_each_window_passed_over_once_and_its_word_is_kept() {
         while wire.pair.drain_outputs(Role::Buyer) {}
         frame
     };
+    // The window that the buyer has some of, or the next, and the one behind it.
     let back = || {
         let mut wire = Wire::new(setting("transfer"));
         wire.run_to(4);
         wire.cut();
-        with_next_seq(&mut wire, 10);
-        hear(&mut wire, 2, 6);
-        hear(&mut wire, 3, 9);
+        let first = wire.pair.buyer.progress().items / 3 + 1;
+        with_next_seq(&mut wire, 3 * first + 4);
+        hear(&mut wire, first, 3 * first);
+        hear(&mut wire, first + 1, 3 * first + 3);
         assert!(wire.pair.b.closed.is_none(), "{}", wire.pair.b.why());
-        wire
+        (wire, first)
     };
-    let wire = back();
+    let (wire, first) = back();
     let kept = wire.pair.b.records.iter().filter_map(|record| match record {
         Record::PassedOver { message } => Some((message.number, message.data.is_some())),
         _ => None,
     });
-    assert_eq!(kept.collect::<Vec<_>>(), [(2, false), (3, false)]);
-    for (number, to) in [(3, 9), (2, 6), (4, 9), (1, 6)] {
-        let mut wire = back();
-        hear(&mut wire, number, to);
+    assert_eq!(kept.collect::<Vec<_>>(), [(first, false), (first + 1, false)]);
+    let lies = [(first + 1, first + 1), (first, first), (first + 2, first + 1), (1, first)];
+    for (number, window) in lies {
+        let (mut wire, _) = back();
+        hear(&mut wire, number, 3 * window);
         ends_with(&mut wire.pair, Role::Seller, "bad_invoice", "passed over");
     }
 }
