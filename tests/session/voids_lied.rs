@@ -4,7 +4,6 @@
 
 use crate::amends::grant;
 use crate::cuts::hello;
-use crate::killed_buyer::Killable;
 use crate::liars::ends_with;
 use crate::line::*;
 use crate::pair::*;
@@ -211,20 +210,6 @@ fn a_seller_has_each_window_passed_over_once_and_its_word_is_kept() {
     }
 }
 
-/// Nothing of what costs nothing waits for a word of the buyer's.
-#[test]
-fn of_what_is_free_as_much_is_void_as_left() {
-    let mut free = setting_of(60);
-    free.menu.prices.insert("co2".to_owned(), Amount::ZERO);
-    let mut wire = Wire::new(free);
-    wire.run_to(4);
-    wire.pair.run_ahead();
-    wire.restart(false).unwrap();
-    wire.finish();
-    is_given(&wire, 60, 0);
-    assert!(wire.pair.s.progress().void > 30, "{}", wire.pair.s.progress().void);
-}
-
 fn setting_of(quantity: u64) -> Setting {
     Setting::default().order("co2", Some(quantity)).windows(3, 2)
 }
@@ -277,38 +262,6 @@ fn a_credit_note_behind_what_was_lost_is_signed_all_the_same() {
     assert!(s.progress().void > 0);
     assert_eq!((s.progress().items, s.progress().owed), (20, Amount::new(95)));
     assert_eq!(b.progress().paid, b.progress().owed);
-}
-
-/// What was vouched for items that are void since is vouched.
-#[test]
-fn a_buyer_that_is_killed_behind_a_void_knows_what_it_vouched() {
-    let mut story = Killable::new(setting("escrow"));
-    story.wire.run_to(5);
-    while story.wire.pair.seller.progress().paid < Amount::new(25) {
-        assert!(story.wire.step());
-    }
-    story.wire.restart(false).unwrap();
-    while voids(&story.wire.pair.b.records).is_empty() {
-        assert!(story.wire.step());
-    }
-    assert!(voids(&story.wire.pair.b.records)[0].1 > 0);
-    story.kill(true, true);
-    // Its seller never comes back.
-    let pair = &mut story.wire.pair;
-    while pair.b.closed.is_none() {
-        pair.now_ms = pair.buyer.poll_timeout().unwrap();
-        pair.buyer.handle_timeout(pair.now_ms);
-        while pair.drain_outputs(Role::Buyer) {}
-    }
-    let spent = pair.b.records.iter().find_map(|record| match record {
-        Record::Spent { amount, .. } => Some(*amount),
-        _ => None,
-    });
-    let vouched = pair.s.records.iter().filter_map(|record| match record {
-        Record::Voucher { amount, .. } => Some(*amount),
-        _ => None,
-    });
-    assert_eq!(spent, vouched.max());
 }
 
 /// Items that left behind the last invoice are lost, and a change had been proposed from behind them.
