@@ -128,7 +128,7 @@ mod tests {
             for piece in frames.chunks(cut) {
                 lines.count(piece, Instant::now(), &mut passed);
             }
-            assert_eq!(passed.of("data"), (2, 32 + 33), "cut at {cut}");
+            assert_eq!(passed.of("data"), (2, 33 + 34), "cut at {cut}");
             assert_eq!(passed.of("data_invoice").0, 1);
             assert_eq!(passed.before_invoices.len(), 1);
             assert_eq!(passed.bytes(), frames.len() as u64);
