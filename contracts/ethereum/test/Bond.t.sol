@@ -11,12 +11,23 @@ contract BondTest is BondBase {
     function test_the_period_is_ten_minutes_to_ninety_days() public {
         new SdppBonds(escrow, 10 minutes);
         new SdppBonds(escrow, 90 days);
-        refused(SdppBonds.PeriodOutOfRange.selector);
-        new SdppBonds(escrow, 10 minutes - 1);
-        refused(SdppBonds.PeriodOutOfRange.selector);
-        new SdppBonds(escrow, 90 days + 1);
+        mustNotFound(10 minutes - 1);
+        mustNotFound(90 days + 1);
         assertEq(bonds.PERIOD(), PERIOD);
         assertEq(address(bonds.ESCROW()), address(escrow));
+    }
+
+    /// By a call, as forge overlooks it when a `new` that should be refused is not.
+    function mustNotFound(uint64 period) private {
+        try this.found(period) {
+            revert("a period out of range was taken");
+        } catch (bytes memory why) {
+            require(bytes4(why) == SdppBonds.PeriodOutOfRange.selector, "another refusal");
+        }
+    }
+
+    function found(uint64 period) external {
+        new SdppBonds(escrow, period);
     }
 
     /// The buyer offers, and the seller's own wallet accepts.

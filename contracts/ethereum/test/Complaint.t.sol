@@ -362,6 +362,22 @@ contract ComplaintTest is BondBase {
         notShown(asked, 2, K, pathOf(leaves, 2));
     }
 
+    /// Nor at another place of the same window, where the seller put it once more.
+    function test_a_leaf_is_not_shown_elsewhere() public {
+        bytes32[] memory leaves = leavesOf(K);
+        bytes32 signed = leaves[2];
+        leaves[1] = keccak256("another reading");
+        bytes32 root = rootOf(leaves);
+        challengeRoot(item(2, signed), invoice(1, root, 42));
+        notShown(SdppBonds.Challenge(signed, root, 1, K), 2, K, pathOf(leaves, 2));
+    }
+
+    /// A path that ends early puts no leaf at a place that the tree has not.
+    function test_a_path_leads_to_the_root() public {
+        challengeRoot(item(2, ONE), invoice(1, ONE, 42));
+        notShown(SdppBonds.Challenge(ONE, ONE, 1, K), 1, K, new bytes32[](0));
+    }
+
     function test_a_window_has_no_more_than_its_items() public {
         bytes32[] memory leaves = leavesOf(K + 1);
         bytes32 root = rootOf(leaves);
