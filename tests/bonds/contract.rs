@@ -371,7 +371,12 @@ async fn send(
         let data = error["data"].as_str().unwrap_or_default();
         return Err(error_name(data).unwrap_or_else(|| error.to_string()));
     }
-    let receipt = anvil.ask("eth_getTransactionReceipt", json!([answer["result"]])).await;
+    let asked = json!([answer["result"]]);
+    let mined = async || {
+        let receipt = anvil.ask("eth_getTransactionReceipt", asked.clone()).await;
+        (!receipt.is_null()).then_some(receipt)
+    };
+    let receipt = rig::until("it is mined", mined).await;
     assert_eq!(receipt["status"], "0x1", "{receipt}");
     Ok(receipt)
 }

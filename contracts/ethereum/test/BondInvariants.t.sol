@@ -16,7 +16,7 @@ contract BondHandler is BondBase {
         SdppBonds.Demand demand;
     }
 
-    uint256 private constant MOST = 10;
+    uint256 private constant MOST = 6;
     uint256 public constant BEGAN = 1e24;
 
     Case[] private cases;
