@@ -738,7 +738,7 @@ fn bonds_are_suggested_for_what_a_menu_sells() {
 
     let figures = |gas: &str, more: &[&str]| {
         let args = ["ledger", "bond", "suggest", "--price", "1000", "--million-gas", gas];
-        shop.run(&[&args, &["--granularity", "10", "--windows", "2"], more].concat())
+        shop.run(&[&args[..], &["--granularity", "10", "--windows", "2"], more].concat())
     };
     figures("1000..4000", &[]).done().says("at 1000 to 4000");
     // A ledger on which a demand costs more than all that can be owed, and what to do then.

@@ -100,8 +100,8 @@ impl Chain {
             padded(&address_of(&buyers_key)),
         ];
         let data = format!("0x{}{}", selector("open"), hex::encode(open.concat()));
-        let opened = send(&anvil, rig::account(0).as_str(), Some(escrow.as_str()), &data, DEPOSIT);
-        let opened = opened.await.unwrap();
+        let (from, to) = (rig::account(0), Some(escrow.as_str()));
+        let opened = send(&anvil, from.as_str(), to, &data, DEPOSIT).await.unwrap();
         let channel: ChannelId = opened["logs"][0]["topics"][1].as_str().unwrap().parse().unwrap();
         let [buyer, seller, stake, fee, least_debt] = [400, 301, 20, 10, 1].map(Amount::new);
         let bonds = Bonds { buyer, seller, stake, fee, least_debt };
