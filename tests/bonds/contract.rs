@@ -366,11 +366,13 @@ async fn send(
     if let Some(to) = to {
         tx["to"] = json!(to);
     }
-    let answer = anvil.answer("eth_sendTransaction", json!([tx])).await;
+    // What would be refused is asked first, as a transaction that is refused tells no reason.
+    let answer = anvil.answer("eth_call", json!([tx, "latest"])).await;
     if let Some(error) = answer.get("error") {
         let data = error["data"].as_str().unwrap_or_default();
         return Err(error_name(data).unwrap_or_else(|| error.to_string()));
     }
+    let answer = anvil.answer("eth_sendTransaction", json!([tx])).await;
     let asked = json!([answer["result"]]);
     let mined = async || {
         let receipt = anvil.ask("eth_getTransactionReceipt", asked.clone()).await;
