@@ -717,6 +717,43 @@ fn the_bench_audits_a_journal_that_it_makes() {
     assert_eq!(fs::read_dir(shop.dir.path()).unwrap().count(), 0, "nothing stays behind");
 }
 
+/// From a menu as it was signed, and from figures.
+#[test]
+fn bonds_are_suggested_for_what_a_menu_sells() {
+    let shop = Shop::new();
+    let vectors = include_str!("vectors/by-escrow.txt");
+    let frame = vectors.lines().next().unwrap().trim_start_matches("seller ");
+    let frame: Value = serde_json::from_str(frame).unwrap();
+    fs::write(shop.path("menu.json"), frame["data"].to_string()).unwrap();
+    let menu = |more: &[&str]| {
+        let args = ["ledger", "bond", "suggest", "--menu", "menu.json", "--topic", "gas"];
+        let more = [&["--currency", "SDP", "--million-gas", "1"], more].concat();
+        shop.run(&[&args, &more[..]].concat())
+    };
+    let told = menu(&["--json"]).done().json();
+    let amounts = |told: &Value| {
+        let names = ["buyer", "seller", "stake", "fee", "least_debt", "window", "credit"];
+        names.map(|name| told[name].as_str().unwrap().parse::<u64>().unwrap())
+    };
+    assert_eq!(amounts(&told[0]), [27, 27, 1, 0, 2, 12, 12]);
+    let told = menu(&["--granularity", "100", "--windows", "2", "--json"]).done().json();
+    assert_eq!(amounts(&told[0]), [1203, 603, 1, 0, 2, 300, 600]);
+    menu(&[]).done().says("the buyer pledges     27");
+
+    let figures = |gas: &str, more: &[&str]| {
+        let args = ["ledger", "bond", "suggest", "--price", "1000", "--million-gas", gas];
+        shop.run(&[&args[..], &["--granularity", "10", "--windows", "2"], more].concat())
+    };
+    figures("1000..4000", &[]).done().says("at 1000 to 4000");
+    // A ledger on which a demand costs more than all that can be owed, and what to do then.
+    figures("1000000", &[]).failed(2).says("larger windows");
+    figures("9..7", &[]).failed(2).says("more than");
+    shop.run(&["ledger", "bond", "suggest", "--million-gas", "1"]).failed(2).says("--menu");
+    let topic = ["--menu", "menu.json", "--currency", "SDP", "--million-gas", "1", "--topic"];
+    let co = shop.run(&[&["ledger", "bond", "suggest"], &topic[..], &["co"]].concat());
+    co.failed(2).says("no topic");
+}
+
 #[test]
 fn wrong_usage_is_told_apart_from_failure() {
     let shop = Shop::new();

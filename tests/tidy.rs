@@ -9,6 +9,7 @@ use std::path::Path;
 /// Which rooms of `src` each room may name. What is not listed may name none.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("terms", &[]),
+    ("bond", &["terms"]),
     ("source", &[]),
     ("keystore", &[]),
     ("crypto", &["terms"]),
@@ -39,9 +40,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "actors", "admin", "audit", "config", "crypto", "dispute", "door", "gate", "journal",
-            "keystore", "message", "rates", "record", "session", "settling", "source", "standing",
-            "terms", "tls",
+            "actors", "admin", "audit", "bond", "config", "crypto", "dispute", "door", "gate",
+            "journal", "keystore", "message", "rates", "record", "session", "settling", "source",
+            "standing", "terms", "tls",
         ],
     ),
     ("lib", &[]),
@@ -80,6 +81,7 @@ const MUST_NOT_SAY: &[(&str, &[&str], &str)] = &[
     ),
     ("rates", &["tokio", "async", "reqwest", "std::fs", "std::net"], "src/rates/source"),
     ("rates", &["actix", "SystemTime", "Instant", "f32", "f64"], ""),
+    ("bond", &["actix", "tokio", "async", "std::fs", "std::net", "SystemTime", "f32", "f64"], ""),
     ("journal", &["sled::"], "src/journal/tree.rs"),
     ("journal", &["actix", "tokio", "SystemTime", "getrandom", "std::net"], ""),
     ("", &["sled::"], "src/journal/tree.rs"),

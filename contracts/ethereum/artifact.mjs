@@ -1,4 +1,4 @@
-// Makes SdppEscrow.json and TestToken.json, all that the Rust side reads, from what forge compiles;
+// Makes a JSON file of each contract, all that the Rust side reads, from what forge compiles;
 // with --check only says whether those that are checked in are the same.
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const check = process.argv[2] === "--check";
-const names = ["SdppEscrow", "TestToken"];
+const names = ["SdppEscrow", "SdppBonds", "TestToken"];
 
 const packaged = join(here, "node_modules/.bin/forge");
 const forge = existsSync(packaged) ? packaged : "forge";

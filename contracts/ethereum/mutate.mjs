@@ -1,6 +1,7 @@
-// Plants one fault at a time in the contract and runs the tests: each must be noticed. Writes
-// mutants.md. By hand, as it takes some minutes: `npm run mutate`, or with the names of some. A run
-// that was stopped goes on where it was, if neither the contract nor a test has changed.
+// Plants one fault at a time in a contract and runs its tests: each must be noticed. Writes
+// mutants.md and bond-mutants.md. By hand, as it takes long: `npm run mutate`, with the name of one
+// contract for its faults alone, with names of faults for these. A run that was stopped goes on where
+// it was, if neither the contract nor a test has changed.
 import { execFileSync, fork, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
@@ -8,9 +9,9 @@ import { rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import * as bonds from "./bond-faults.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const source = readFileSync(join(here, "src/SdppEscrow.sol"), "utf8");
 const WORKERS = Number(process.env.WORKERS ?? 2);
 
 // A name, what is there (once), and the fault in its place.
@@ -139,18 +140,47 @@ const equivalents = {
     "the word there is the channel's id, as its slot was computed before; for its last 20 bytes to be the signer, an account would have to be found that a hash of itself ends with",
 };
 
-function mutant([name, there, fault]) {
+// Each contract with its faults, and the tests that are run on them. `thorough`: the invariants are
+// run on each fault; else on those that no other test notices, and on those that say so.
+const BOND_TESTS = "^(Bond|Complaint|Demand|BondInvariants)Test$";
+const contracts = [
+  {
+    contract: "SdppEscrow",
+    report: "mutants.md",
+    faults,
+    equivalents,
+    tests: ["--no-match-contract", `GasTest|${BOND_TESTS}`],
+    thorough: true,
+  },
+  {
+    contract: "SdppBonds",
+    report: "bond-mutants.md",
+    faults: bonds.faults,
+    equivalents: bonds.equivalents,
+    tests: ["--match-contract", BOND_TESTS],
+  },
+];
+
+function mutant({ source }, [name, there, fault]) {
   const parts = source.split(there);
   if (parts.length !== 2) throw new Error(`"${name}" is at ${parts.length - 1} places`);
   return parts.join(fault);
 }
 
 /** Runs the tests on a fault in a folder of its own: the tests that noticed. */
-async function run(folder, fault) {
-  writeFileSync(join(folder, "src/SdppEscrow.sol"), mutant(fault));
+async function run(folder, of, fault) {
+  writeFileSync(join(folder, `src/${of.contract}.sol`), mutant(of, fault));
+  if (of.thorough) return test(folder, fault[0], of.tests);
+  const [first, last] = ["--no-match-test", "--match-test"].map((match) => [...of.tests, match, "^invariant"]);
+  const noticed = await test(folder, fault[0], first);
+  if (noticed.length && !fault[3]) return noticed;
+  return [...noticed, ...(await test(folder, fault[0], last))];
+}
+
+async function test(folder, name, tests) {
   const forge = join(here, "node_modules/.bin/forge");
   // Dearer is not wrong: gas does not count here, nor does a variable that a fault left unused.
-  const args = ["test", "--deny", "never", "--no-match-contract", "GasTest"];
+  const args = ["test", "--deny", "never", ...tests];
   // Nor does the shortest sequence that breaks an invariant, which would take most of the time.
   const env = { ...process.env, FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: "0" };
   const child = spawn(forge, args, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -158,7 +188,7 @@ async function run(folder, fault) {
   child.stdout.on("data", (data) => (text += data));
   child.stderr.on("data", (data) => (text += data));
   await new Promise((done) => child.on("close", done));
-  if (!text.includes("Suite result")) throw new Error(`"${fault[0]}" does not compile:\n${text}`);
+  if (!text.includes("Suite result")) throw new Error(`"${name}" does not compile:\n${text}`);
   const noticed = [...text.matchAll(/^\[FAIL.*?\] ?(test\w*|invariant\w*)\(/gm)].map((m) => m[1]);
   const sequences = [...text.matchAll(/^ ?(invariant_\w+)\(\) \(runs/gm)].map((m) => m[1]);
   return [...new Set([...noticed, ...sequences])];
@@ -183,26 +213,22 @@ esac
   return compiler;
 }
 
-async function work(folder, queue, results) {
+async function work(folder, of, queue) {
   const compiler = await warm(folder);
   try {
-    await each(folder, queue, results);
+    for (let fault = queue.shift(); fault; fault = queue.shift()) {
+      const by = await run(folder, of, fault);
+      of.results[fault[0]] = by;
+      writeFileSync(of.kept, JSON.stringify({ key: of.key, results: of.results }));
+      const equal = of.equivalents[fault[0]] ? "equivalent" : "NOT NOTICED";
+      console.log(`${fault[0]}: ${by.length ? `noticed by ${by.length}` : equal}`);
+    }
   } finally {
     compiler.disconnect();
   }
 }
 
-async function each(folder, queue, results) {
-  for (let fault = queue.shift(); fault; fault = queue.shift()) {
-    const by = await run(folder, fault);
-    results[fault[0]] = by;
-    writeFileSync(kept, JSON.stringify({ key, results }));
-    const equal = equivalents[fault[0]] ? "equivalent" : "NOT NOTICED";
-    console.log(`${fault[0]}: ${by.length ? `noticed by ${by.length}` : equal}`);
-  }
-}
-
-function report(results) {
+function report({ contract, faults, equivalents, results }) {
   const names = faults.map(([name]) => name);
   const kept = names.filter((name) => !results[name].length);
   const lines = names.map((name) => {
@@ -214,7 +240,7 @@ function report(results) {
       .join("; ")} |`;
   });
   return [
-    "# Planted faults",
+    contract === "SdppEscrow" ? "# Planted faults" : `# Planted faults in ${contract}`,
     "",
     `${names.length} faults, made and run by \`npm run mutate\`: ${names.length - kept.length}`,
     `noticed by the tests, ${kept.length} that nothing can notice.`,
@@ -226,31 +252,52 @@ function report(results) {
   ].join("\n");
 }
 
-const asked = process.argv.slice(2);
-const queue = faults.filter(([name]) => !asked.length || asked.includes(name));
-queue.forEach(mutant);
-execFileSync(join(here, "node_modules/.bin/forge"), ["build", "--quiet"], { cwd: here });
-const tests = readdirSync(join(here, "test")).sort();
-const texts = tests.map((name) => readFileSync(join(here, "test", name)));
-const key = createHash("sha256").update(source + faults.join()).update(Buffer.concat(texts)).digest("hex");
-const kept = join(here, "out/mutants.json");
-const before = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : {};
-const results = before.key === key ? before.results : {};
-const folders = Array.from({ length: WORKERS }, () => {
+/** Reads what is to be tested, and what is known of it from a run that was stopped. */
+function prepare(of) {
+  of.source = readFileSync(join(here, `src/${of.contract}.sol`), "utf8");
+  of.faults.forEach((fault) => mutant(of, fault));
+  const tests = readdirSync(join(here, "test")).sort();
+  const texts = tests.map((name) => readFileSync(join(here, "test", name)));
+  const all = createHash("sha256").update(of.source + of.faults.join());
+  of.key = all.update(Buffer.concat(texts)).digest("hex");
+  of.kept = join(here, `out/${of.report}.json`);
+  const before = existsSync(of.kept) ? JSON.parse(readFileSync(of.kept, "utf8")) : {};
+  of.results = before.key === of.key ? before.results : {};
+}
+
+function folder() {
   const folder = mkdtempSync(join(tmpdir(), "sdpp-mutant-"));
   for (const name of ["src", "test", "foundry.toml", "solc", "out", "cache"]) {
     cpSync(join(here, name), join(folder, name), { recursive: true, preserveTimestamps: true });
   }
   symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
   return folder;
-});
-try {
-  const left = queue.filter(([name]) => asked.length || !results[name]);
-  await Promise.all(folders.map((folder) => work(folder, left, results)));
-} finally {
-  folders.forEach((folder) => rmSync(folder, { recursive: true }));
 }
-if (!asked.length) writeFileSync(join(here, "mutants.md"), report(results));
-const alive = queue.filter(([name]) => !results[name].length && !equivalents[name]);
-console.log(`${queue.length} faults, ${alive.length} not noticed`);
-process.exitCode = alive.length ? 1 : 0;
+
+/** Plants the faults that were asked for, or all: how many nobody noticed. */
+async function check(of, asked) {
+  prepare(of);
+  const queue = of.faults.filter(([name]) => !asked.length || asked.includes(name));
+  const left = queue.filter(([name]) => asked.length || !of.results[name]);
+  const folders = Array.from({ length: WORKERS }, folder);
+  try {
+    await Promise.all(folders.map((folder) => work(folder, of, left)));
+  } finally {
+    folders.forEach((folder) => rmSync(folder, { recursive: true }));
+  }
+  if (!asked.length) writeFileSync(join(here, of.report), report(of));
+  const alive = queue.filter(([name]) => !of.results[name].length && !of.equivalents[name]);
+  console.log(`${of.contract}: ${queue.length} faults, ${alive.length} not noticed`);
+  return alive.length;
+}
+
+const args = process.argv.slice(2);
+const names = contracts.map(({ contract }) => contract);
+const asked = args.filter((name) => !names.includes(name));
+execFileSync(join(here, "node_modules/.bin/forge"), ["build", "--quiet"], { cwd: here });
+let alive = 0;
+for (const of of contracts) {
+  if (args.some((name) => names.includes(name)) && !args.includes(of.contract)) continue;
+  alive += await check(of, asked);
+}
+process.exitCode = alive ? 1 : 0;

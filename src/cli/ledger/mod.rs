@@ -1,5 +1,6 @@
 //! `sdpp ledger`: ask the ledgers of a config, and serve one to other processes.
 
+mod bond;
 mod close;
 mod deploy;
 mod open;
@@ -42,6 +43,7 @@ enum Verb {
     Tx(Tx),
     Channels(Channels),
     Close(close::Close),
+    Bond(bond::Bond),
     Deploy(deploy::Deploy),
     Policy(policy::SettlingPolicy),
     Serve(serve::Serve),
@@ -163,6 +165,7 @@ impl Ledger {
             Verb::Tx(tx) => wait_for(tx.run()),
             Verb::Channels(channels) => wait_for(channels.run()),
             Verb::Close(close) => close.run(),
+            Verb::Bond(bond) => bond.run(),
             Verb::Deploy(deploy) => wait_for(deploy.run()),
             Verb::Policy(policy) => policy.run(),
             Verb::Serve(serve) => wait_for(serve.run()),

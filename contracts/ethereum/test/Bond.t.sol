@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {SdppBonds} from "../src/SdppBonds.sol";
+import {Party} from "./Accounts.sol";
+import {BondBase} from "./BondBase.sol";
+import {BonusToken, CallingToken, FeeToken, ListToken, PlainToken} from "./Tokens.sol";
+
+/// How bonds come and go when nobody complains.
+contract BondTest is BondBase {
+    function test_the_period_is_ten_minutes_to_ninety_days() public {
+        new SdppBonds(escrow, 10 minutes);
+        new SdppBonds(escrow, 90 days);
+        mustNotFound(10 minutes - 1);
+        mustNotFound(90 days + 1);
+        assertEq(bonds.PERIOD(), PERIOD);
+        assertEq(address(bonds.ESCROW()), address(escrow));
+    }
+
+    /// By a call, as forge overlooks it when a `new` that should be refused is not.
+    function mustNotFound(uint64 period) private {
+        try this.found(period) {
+            revert("a period out of range was taken");
+        } catch (bytes memory why) {
+            require(bytes4(why) == SdppBonds.PeriodOutOfRange.selector, "another refusal");
+        }
+    }
+
+    function found(uint64 period) external {
+        new SdppBonds(escrow, period);
+    }
+
+    /// The buyer offers, and the seller's own wallet accepts.
+    function test_the_buyer_offers_and_the_seller_joins() public {
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Pledged(id, buyer, bond);
+        pledge(buyer, BUYERS);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(ofSeller(), 0);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Pledged(id, seller, bond);
+        pledge(seller, SELLERS);
+        assertEq(ofSeller(), SELLERS);
+        assertEq(bonds.getBond(id).pledged, 3);
+        assertSum(0);
+    }
+
+    function test_the_seller_may_offer_first() public {
+        pledge(seller, SELLERS);
+        pledge(buyer, BUYERS);
+        assertEq(bonds.getBond(id).pledged, 3);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(ofSeller(), SELLERS);
+    }
+
+    /// A buyer cannot name somebody as seller and pledge for it.
+    function test_nobody_pledges_for_another() public {
+        vm.deal(stranger, 1 ether);
+        refused(SdppBonds.NotParty.selector);
+        pledge(stranger, SELLERS);
+        pledge(buyer, BUYERS);
+        refused(SdppBonds.AlreadyPledged.selector);
+        pledge(buyer, BUYERS);
+        pledge(seller, SELLERS);
+        refused(SdppBonds.AlreadyPledged.selector);
+        pledge(seller, SELLERS);
+    }
+
+    function test_a_bond_has_two_parties_two_keys_and_two_amounts() public {
+        SdppBonds.Bond memory good = bond;
+        bond.seller = buyer;
+        badBond();
+        bond = good;
+        bond.sellerKey = bond.buyerKey;
+        badBond();
+        bond = good;
+        bond.sellerKey = address(0);
+        badBond();
+        bond = good;
+        bond.buyerKey = address(0);
+        badBond();
+        bond = good;
+        bond.sellerAmount = 0;
+        badBond();
+        bond = good;
+        bond.buyerAmount = 0;
+        refused(SdppBonds.BadBond.selector);
+        pledge(buyer, 0);
+    }
+
+    function badBond() private {
+        refused(SdppBonds.BadBond.selector);
+        pledge(buyer, BUYERS);
+    }
+
+    function test_each_term_makes_another_id() public view {
+        SdppBonds.Bond memory b = bond;
+        bytes32[11] memory ids;
+        b.buyer = stranger;
+        ids[0] = bonds.bondId(b);
+        b.seller = stranger;
+        ids[1] = bonds.bondId(b);
+        b.buyerKey = stranger;
+        ids[2] = bonds.bondId(b);
+        b.sellerKey = stranger;
+        ids[3] = bonds.bondId(b);
+        b.token = stranger;
+        ids[4] = bonds.bondId(b);
+        b.channel = 0;
+        ids[5] = bonds.bondId(b);
+        b.buyerAmount = 1;
+        ids[6] = bonds.bondId(b);
+        b.sellerAmount = 1;
+        ids[7] = bonds.bondId(b);
+        b.stake = 1;
+        ids[8] = bonds.bondId(b);
+        b.fee = 1;
+        ids[9] = bonds.bondId(b);
+        b.salt = 0;
+        ids[10] = bonds.bondId(b);
+        for (uint256 i = 0; i < 11; ++i) {
+            require(ids[i] != id);
+            for (uint256 j = 0; j < i; ++j) {
+                require(ids[i] != ids[j]);
+            }
+        }
+    }
+
+    function test_an_id_is_of_one_contract_and_chain() public {
+        SdppBonds other = new SdppBonds(escrow, PERIOD);
+        require(other.bondId(bond) != id, "contract");
+        vm.chainId(99);
+        SdppBonds there = new SdppBonds(escrow, PERIOD);
+        bytes32 home = keccak256(abi.encode(bond, address(there), uint256(31337)));
+        require(there.bondId(bond) != home, "chain");
+        // A fork does not lock anybody in.
+        assertEq(bonds.bondId(bond), id);
+    }
+
+    function test_who_pledged_alone_takes_it_back() public {
+        pledge(buyer, BUYERS);
+        refused(SdppBonds.NotInForce.selector);
+        vm.prank(seller);
+        bonds.revoke(bond);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Revoked(id);
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        assertCredits(BUYERS, 0, 0);
+        // Once, and the id is used up.
+        refused(SdppBonds.NotInForce.selector);
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        refused(SdppBonds.AlreadyPledged.selector);
+        pledge(buyer, BUYERS);
+        refused(SdppBonds.AlreadyPledged.selector);
+        pledge(seller, SELLERS);
+    }
+
+    function test_the_seller_takes_it_back_too_but_not_once_both_are_in() public {
+        pledge(seller, SELLERS);
+        vm.prank(seller);
+        bonds.revoke(bond);
+        assertCredits(0, SELLERS, 0);
+        bond.salt = keccak256("another");
+        id = bonds.bondId(bond);
+        pledgeBoth();
+        refused(SdppBonds.NotInForce.selector);
+        vm.prank(seller);
+        bonds.revoke(bond);
+        refused(SdppBonds.NotInForce.selector);
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(stranger);
+        bonds.revoke(bond);
+    }
+
+    function test_either_adds_to_its_own() public {
+        pledge(buyer, BUYERS);
+        refused(SdppBonds.NotInForce.selector);
+        add(buyer, 5);
+        pledge(seller, SELLERS);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Added(id, buyer, 5);
+        add(buyer, 5);
+        add(seller, 7);
+        assertEq(ofBuyer(), BUYERS + 5);
+        assertEq(ofSeller(), SELLERS + 7);
+        assertSum(0);
+        vm.deal(stranger, 1 ether);
+        refused(SdppBonds.NotParty.selector);
+        add(stranger, 1);
+    }
+
+    function add(address who, uint88 amount) private {
+        vm.prank(who);
+        bonds.add{value: coin(amount)}(bond, amount);
+    }
+
+    function test_a_bond_fits_88_bits() public {
+        vm.deal(buyer, 1 << 90);
+        pledgeBoth();
+        refused(SdppBonds.AmountOverflow.selector);
+        add(buyer, type(uint88).max - BUYERS + 1);
+        add(buyer, type(uint88).max - BUYERS);
+        assertEq(ofBuyer(), type(uint88).max);
+        assertEq(ofSeller(), SELLERS);
+    }
+
+    /// Either asks for the end, waits, and both get what is theirs without a word of the other's.
+    function test_either_gets_out_alone() public {
+        pledgeBoth();
+        refused(SdppBonds.TooEarly.selector);
+        end(seller);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.EndRequested(id, seller, START + PERIOD);
+        requestEnd(seller);
+        pass(PERIOD - 1);
+        // Asking again does not begin again.
+        requestEnd(buyer);
+        refused(SdppBonds.TooEarly.selector);
+        end(seller);
+        pass(1);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Ended(id, BUYERS, SELLERS);
+        end(seller);
+        assertCredits(BUYERS, SELLERS, 0);
+        assertSum(0);
+        end(buyer);
+        assertCredits(BUYERS, SELLERS, 0);
+    }
+
+    function test_only_a_party_ends_and_only_what_is_in_force() public {
+        pledge(buyer, BUYERS);
+        refused(SdppBonds.NotInForce.selector);
+        requestEnd(buyer);
+        pledge(seller, SELLERS);
+        refused(SdppBonds.NotParty.selector);
+        requestEnd(stranger);
+        requestEnd(buyer);
+        pass(PERIOD);
+        refused(SdppBonds.NotParty.selector);
+        end(stranger);
+        end(buyer);
+        assertCredits(BUYERS, SELLERS, 0);
+    }
+
+    /// With the buyer's signed exit the seller has its bond at once.
+    function test_the_buyers_exit_frees_the_sellers_bond() public {
+        pledgeBoth();
+        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Released(id, true, SELLERS);
+        vm.prank(seller);
+        bonds.release(bond, true, word_);
+        assertCredits(0, SELLERS, 0);
+        assertEq(ofBuyer(), BUYERS);
+        refused(SdppBonds.NothingPledged.selector);
+        bonds.release(bond, true, word_);
+        refused(SdppBonds.NothingPledged.selector);
+        add(seller, 1);
+    }
+
+    function test_the_sellers_exit_frees_the_buyers_bond() public {
+        pledgeBoth();
+        bonds.release(bond, false, goodbye(SELLER_KEY, id));
+        assertCredits(BUYERS, 0, 0);
+        assertEq(ofSeller(), SELLERS);
+    }
+
+    function test_a_party_may_say_so_by_its_account() public {
+        pledgeBoth();
+        vm.prank(buyer);
+        bonds.release(bond, true, nobody());
+        vm.prank(seller);
+        bonds.release(bond, false, nobody());
+        assertCredits(BUYERS, SELLERS, 0);
+    }
+
+    /// Nobody frees its own bond, and no other exit will do.
+    function test_a_bond_goes_at_the_others_word_only() public {
+        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        pledge(seller, SELLERS);
+        refused(SdppBonds.NotInForce.selector);
+        bonds.release(bond, true, word_);
+        pledge(buyer, BUYERS);
+        notReleased(seller, true, nobody());
+        notReleased(buyer, false, nobody());
+        notReleased(stranger, true, nobody());
+        notReleased(seller, true, goodbye(SELLER_KEY, id));
+        notReleased(buyer, false, goodbye(SIGNER_KEY, id));
+        notReleased(seller, true, goodbye(SIGNER_KEY, name));
+        notReleased(seller, true, word(SIGNER_KEY, id, ACK, 0, 0, 0, NOTHING));
+        notReleased(seller, true, word(SIGNER_KEY, id, EXIT, 1, 0, 0, NOTHING));
+        notReleased(seller, true, word(SIGNER_KEY, id, EXIT, 0, bytes32(uint256(1)), 0, NOTHING));
+        notReleased(seller, true, word(SIGNER_KEY, id, EXIT, 0, 0, 1, NOTHING));
+        notReleased(seller, true, word(SIGNER_KEY, id, EXIT, 0, 0, 0, keccak256("x")));
+        word_.verification = keccak256("x");
+        notReleased(seller, true, word_);
+        // Signed so, it still is another message.
+        bytes memory message = abi.encodePacked(
+            hex"19534450502f310a",
+            id,
+            EXIT,
+            uint64(0),
+            bytes32(0),
+            uint128(0),
+            NOTHING,
+            keccak256("x")
+        );
+        (word_.v, word_.r, word_.s) = vm.sign(SIGNER_KEY, keccak256(message));
+        notReleased(seller, true, word_);
+    }
+
+    function notReleased(address by, bool ofSeller_, SdppBonds.Word memory word_) private {
+        refused(SdppBonds.InvalidSignature.selector);
+        vm.prank(by);
+        bonds.release(bond, ofSeller_, word_);
+    }
+
+    function test_high_s_is_refused() public {
+        pledgeBoth();
+        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        bytes memory turned = malleate(abi.encodePacked(word_.r, word_.s, word_.v));
+        (word_.r, word_.s, word_.v) = split(turned);
+        notReleased(seller, true, word_);
+    }
+
+    /// On a fork with another chain id no signature counts, and everyone gets out.
+    function test_on_a_fork_nothing_is_proven_and_all_get_out() public {
+        pledgeBoth();
+        vm.chainId(99);
+        notReleased(seller, true, goodbye(SIGNER_KEY, id));
+        requestEnd(seller);
+        pass(PERIOD);
+        end(seller);
+        assertCredits(BUYERS, SELLERS, 0);
+    }
+
+    // ---------------------------------------------------------------------------- money
+
+    function test_the_coin_sent_is_the_pledge() public {
+        refused(SdppBonds.WrongValue.selector);
+        pledge(buyer, BUYERS - 1);
+        refused(SdppBonds.WrongValue.selector);
+        pledge(buyer, BUYERS + 1);
+        pledgeBoth();
+        refused(SdppBonds.WrongValue.selector);
+        vm.prank(buyer);
+        bonds.add{value: 1}(bond, 2);
+    }
+
+    function test_a_bond_in_tokens() public {
+        agreeIn(token);
+        pledgeBoth();
+        assertEq(token.balanceOf(address(bonds)), uint256(BUYERS) + SELLERS);
+        refused(SdppBonds.WrongValue.selector);
+        vm.prank(buyer);
+        bonds.add{value: 1}(bond, 2);
+        requestEnd(buyer);
+        pass(PERIOD);
+        end(buyer);
+        uint256 before = token.balanceOf(stranger);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Withdrawn(address(token), seller, stranger, SELLERS);
+        vm.prank(seller);
+        bonds.withdraw(address(token), stranger);
+        assertEq(token.balanceOf(stranger) - before, SELLERS);
+        assertSum(0);
+    }
+
+    function agreeIn(PlainToken asset) private {
+        token = asset;
+        asset.mint(buyer, 1 ether);
+        asset.mint(seller, 1 ether);
+        vm.prank(buyer);
+        asset.approve(address(bonds), type(uint256).max);
+        vm.prank(seller);
+        asset.approve(address(bonds), type(uint256).max);
+        bond.token = address(asset);
+        id = bonds.bondId(bond);
+    }
+
+    function test_a_token_that_charges_or_gives_is_refused() public {
+        bond.buyerAmount = 10_000;
+        agreeIn(new FeeToken());
+        refused(SdppBonds.NotReceived.selector);
+        pledge(buyer, 0);
+        agreeIn(new BonusToken());
+        refused(SdppBonds.NotReceived.selector);
+        pledge(buyer, 0);
+        agreeIn(new PlainToken());
+        bond.buyerAmount = 1 << 87;
+        refused(SdppBonds.NotReceived.selector);
+        pledge(buyer, 0);
+        bond.token = stranger;
+        refused(SdppBonds.NotReceived.selector);
+        pledge(buyer, 0);
+    }
+
+    function test_a_credit_goes_where_its_owner_says_and_once() public {
+        pledge(buyer, BUYERS);
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        refused(SdppBonds.NothingCredited.selector);
+        vm.prank(seller);
+        bonds.withdraw(COIN, seller);
+        refused(SdppBonds.NothingCredited.selector);
+        vm.prank(buyer);
+        bonds.withdraw(address(token), buyer);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Withdrawn(COIN, buyer, stranger, BUYERS);
+        vm.prank(buyer);
+        bonds.withdraw(COIN, stranger);
+        assertEq(stranger.balance, BUYERS);
+        refused(SdppBonds.NothingCredited.selector);
+        vm.prank(buyer);
+        bonds.withdraw(COIN, stranger);
+    }
+
+    /// Who cannot be paid keeps its credit, and is in nobody's way.
+    function test_a_refused_payout_stays_credited() public {
+        Party party = new Party();
+        vm.deal(address(party), 1 ether);
+        bond.buyer = address(party);
+        id = bonds.bondId(bond);
+        party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
+        pledge(seller, SELLERS);
+        party.be(Party.Mood.Refuses);
+        requestEnd(seller);
+        pass(PERIOD);
+        end(seller);
+        vm.prank(seller);
+        bonds.withdraw(COIN, seller);
+        refused(SdppBonds.PayoutRefused.selector);
+        party.act(address(bonds), abi.encodeCall(bonds.withdraw, (COIN, address(party))));
+        assertEq(bonds.credited(COIN, address(party)), BUYERS);
+        party.act(address(bonds), abi.encodeCall(bonds.withdraw, (COIN, stranger)));
+        assertEq(stranger.balance, BUYERS);
+    }
+
+    function test_a_token_that_refuses_leaves_a_credit() public {
+        ListToken list = new ListToken();
+        agreeIn(list);
+        pledge(buyer, BUYERS);
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        list.refuse(buyer, true);
+        refused(SdppBonds.PayoutRefused.selector);
+        vm.prank(buyer);
+        bonds.withdraw(address(list), buyer);
+        list.beQuiet();
+        refused(SdppBonds.PayoutRefused.selector);
+        vm.prank(buyer);
+        bonds.withdraw(address(list), buyer);
+        assertEq(credit(buyer), BUYERS);
+    }
+
+    function test_who_calls_back_gets_no_more() public {
+        Party party = new Party();
+        vm.deal(address(party), 1 ether);
+        bond.buyer = address(party);
+        id = bonds.bondId(bond);
+        party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
+        bond.salt = keccak256("another's money");
+        id = bonds.bondId(bond);
+        pledge(seller, SELLERS);
+        bond.salt = SALT;
+        id = bonds.bondId(bond);
+        party.act(address(bonds), abi.encodeCall(bonds.revoke, (bond)));
+        bytes memory again = abi.encodeCall(bonds.withdraw, (COIN, address(party)));
+        party.callBack(address(bonds), again);
+        party.act(address(bonds), again);
+        require(party.calledBack() && party.refusal() == SdppBonds.NothingCredited.selector);
+        assertEq(address(party).balance, 1 ether + BUYERS);
+        assertEq(address(bonds).balance, SELLERS);
+    }
+
+    /// A pledge that comes in while another is taken, or while money goes out, would be hidden by it.
+    function test_a_token_cannot_call_back() public {
+        CallingToken calling = new CallingToken();
+        agreeIn(calling);
+        SdppBonds.Bond memory inner = bond;
+        inner.buyer = address(calling);
+        calling.mint(address(calling), 1 ether);
+        vm.prank(address(calling));
+        calling.approve(address(bonds), type(uint256).max);
+        bytes memory data = abi.encodeCall(bonds.pledge, (inner));
+        calling.tell(address(bonds), data);
+        pledge(buyer, 0);
+        wasRefused(calling);
+        calling.tell(address(0), "");
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        calling.tell(address(bonds), data);
+        vm.prank(buyer);
+        bonds.withdraw(address(calling), buyer);
+        wasRefused(calling);
+        assertEq(calling.balanceOf(buyer), 1 ether);
+        // And nothing is locked for good.
+        vm.prank(address(calling));
+        bonds.pledge(inner);
+    }
+
+    function wasRefused(CallingToken calling) private view {
+        require(calling.called() && !calling.worked(), "worked");
+        require(calling.refusal() == SdppBonds.Reentered.selector, "for another reason");
+    }
+
+    /// Bonds of one channel do not touch the channel, nor the channel them.
+    function test_the_channel_goes_its_own_way() public {
+        pledgeBoth();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        require(finalized(channel));
+        assertEq(ofSeller(), SELLERS);
+        refused(SdppBonds.TooEarly.selector);
+        end(seller);
+    }
+
+    function testFuzz_both_get_back_what_they_pledged(uint88 ofB, uint88 ofS, bool first) public {
+        vm.assume(ofB != 0 && ofS != 0);
+        (bond.buyerAmount, bond.sellerAmount) = (ofB, ofS);
+        id = bonds.bondId(bond);
+        vm.deal(buyer, ofB);
+        vm.deal(seller, ofS);
+        pledge(first ? buyer : seller, first ? ofB : ofS);
+        pledge(first ? seller : buyer, first ? ofS : ofB);
+        requestEnd(first ? buyer : seller);
+        pass(PERIOD);
+        end(first ? seller : buyer);
+        vm.prank(buyer);
+        bonds.withdraw(COIN, buyer);
+        vm.prank(seller);
+        bonds.withdraw(COIN, seller);
+        assertEq(buyer.balance, ofB);
+        assertEq(seller.balance, ofS);
+        assertEq(address(bonds).balance, 0);
+    }
+}

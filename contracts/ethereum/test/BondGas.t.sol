@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {SdppBonds} from "../src/SdppBonds.sol";
+import {BondBase} from "./BondBase.sol";
+
+/// What each call about bonds costs as a transaction of its own, calldata and base cost included:
+/// rows of the table that `gas.md` keeps.
+contract BondGasTest is BondBase {
+    string private table;
+    uint256 private salts;
+
+    function cost(string memory what) private {
+        uint256 gas_ = vm.lastCallGas().gasTotalUsed;
+        table = string.concat(table, "| ", what, " | ", vm.toString(gas_), " |  |\n");
+    }
+
+    function fresh() private {
+        bond.salt = bytes32(++salts);
+        id = bonds.bondId(bond);
+        pledgeBoth();
+    }
+
+    function challenged(bytes32[] memory leaves) private returns (SdppBonds.Challenge memory) {
+        session.granularity = uint32(leaves.length);
+        bytes32 root = rootOf(leaves);
+        (SdppBonds.Word memory key_, SdppBonds.Item memory one) = (key(), item(1, leaves[0]));
+        SdppBonds.Invoice memory of_ = invoice(1, root, 42);
+        vm.prank(buyer, buyer);
+        bonds.challengeRoot{value: STAKE}(bond, session, key_, one, of_);
+        return SdppBonds.Challenge(leaves[0], root, 0, session.granularity);
+    }
+
+    function demanded() private returns (SdppBonds.Demand memory) {
+        (SdppBonds.Word memory order_, SdppBonds.Ack memory ack_) = (order(), ack(8));
+        SdppBonds.Invoice memory of_ = invoice(2, "root", 84);
+        vm.prank(seller, seller);
+        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+        return SdppBonds.Demand(name, 84, 94, 16);
+    }
+
+    function test_what_each_call_costs() public {
+        coming();
+        complaining();
+        demanding();
+        tokens();
+        vm.writeFile("out/gas-bonds.md", table);
+    }
+
+    function coming() private {
+        vm.prank(buyer, buyer);
+        bonds.pledge{value: BUYERS}(bond);
+        cost("bonds: pledge, the first");
+        vm.prank(seller, seller);
+        bonds.pledge{value: SELLERS}(bond);
+        cost("bonds: pledge, the second");
+        vm.prank(buyer, buyer);
+        bonds.add{value: 5}(bond, 5);
+        cost("bonds: add");
+        vm.prank(seller, seller);
+        bonds.requestEnd(bond);
+        cost("bonds: requestEnd");
+        pass(PERIOD);
+        vm.prank(seller, seller);
+        bonds.end(bond);
+        cost("bonds: end");
+        vm.prank(seller, seller);
+        bonds.withdraw(COIN, seller);
+        cost("bonds: withdraw");
+        fresh();
+        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        vm.prank(seller, seller);
+        bonds.release(bond, true, word_);
+        cost("bonds: release, by signature");
+        bond.salt = "offered";
+        pledge(buyer, BUYERS);
+        vm.prank(buyer, buyer);
+        bonds.revoke(bond);
+        cost("bonds: revoke");
+    }
+
+    function complaining() private {
+        fresh();
+        SdppBonds.Word memory key_ = key();
+        (SdppBonds.Item memory one, SdppBonds.Item memory other) = (item(3, "a"), item(3, "b"));
+        vm.prank(buyer, buyer);
+        bonds.convictOfItems(bond, session, key_, one, other);
+        cost("bonds: convictOfItems");
+        fresh();
+        key_ = key();
+        (SdppBonds.Invoice memory first, SdppBonds.Invoice memory second) =
+            (invoice(2, "a", 84), invoice(2, "b", 84));
+        vm.prank(buyer, buyer);
+        bonds.convictOfInvoices(bond, session, key_, first, second);
+        cost("bonds: convictOfInvoices");
+        fresh();
+        bytes32[] memory leaves = leavesOf(256);
+        SdppBonds.Challenge memory asked = challenged(leaves);
+        cost("bonds: challengeRoot");
+        bytes32[] memory path = pathOf(leaves, 0);
+        vm.prank(seller, seller);
+        bonds.show(bond, asked, 0, 256, path);
+        cost("bonds: show, of 256");
+        challenged(leaves);
+        pass(PERIOD);
+        vm.prank(buyer, buyer);
+        bonds.concludeChallenge(bond);
+        cost("bonds: concludeChallenge");
+        fresh();
+        session.dataset = "dataset";
+        key_ = key();
+        bytes32 leaf =
+            keccak256(abi.encodePacked(bytes1(0), name, uint64(3), SALT, bytes32("content")));
+        one = item(3, leaf);
+        vm.prank(buyer, buyer);
+        bonds.challengeItem{value: STAKE}(bond, session, key_, one, SALT, "content");
+        cost("bonds: challengeItem");
+        session.dataset = 0;
+        session.granularity = K;
+    }
+
+    function demanding() private {
+        fresh();
+        SdppBonds.Demand memory asked = demanded();
+        cost("bonds: demand");
+        bytes memory voucher = sign(SIGNER_KEY, channel, 94);
+        vm.prank(buyer, buyer);
+        bonds.pay(bond, asked, 94, voucher);
+        cost("bonds: pay, by voucher");
+        fresh();
+        demanded();
+        pass(PERIOD);
+        vm.prank(seller, seller);
+        bonds.concludeDemand(bond, asked);
+        cost("bonds: concludeDemand");
+        fresh();
+        demanded();
+        SdppBonds.Receipt memory receipt_ = receipt(84, 84);
+        vm.prank(buyer, buyer);
+        bonds.refuteByExit(bond, asked, receipt_);
+        cost("bonds: refuteByExit");
+        fresh();
+        demanded();
+        SdppBonds.Item memory one = item(16, "leaf");
+        vm.prank(buyer, buyer);
+        bonds.refuteByItem(bond, asked, one);
+        cost("bonds: refuteByItem");
+        fresh();
+        demanded();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        vm.prank(buyer, buyer);
+        bonds.pay{value: 94}(bond, asked, 0, "");
+        cost("bonds: pay, where the channel is over");
+    }
+
+    function tokens() private {
+        bond.token = address(token);
+        bond.salt = "token";
+        vm.prank(buyer, buyer);
+        bonds.pledge(bond);
+        cost("bonds: pledge, token, the first");
+        vm.prank(buyer);
+        bonds.revoke(bond);
+        vm.prank(buyer, buyer);
+        bonds.withdraw(address(token), buyer);
+        cost("bonds: withdraw, token");
+    }
+}

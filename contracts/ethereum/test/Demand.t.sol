@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity ^0.8.28;
+
+import {SdppBonds} from "../src/SdppBonds.sol";
+import {BondBase} from "./BondBase.sol";
+
+/// What a seller asks a buyer for in public, and what the buyer answers.
+contract DemandTest is BondBase {
+    /// What two windows cost: 7 * 8 * 3 / 2.
+    uint128 private constant TOTAL = 84;
+    uint128 private constant BASE = 10;
+
+    function setUp() public override {
+        super.setUp();
+        pledgeBoth();
+    }
+
+    function asked() private view returns (SdppBonds.Demand memory) {
+        return SdppBonds.Demand(name, TOTAL, BASE + TOTAL, 2 * K + W * K);
+    }
+
+    /// Demands invoice 2, all of whose items were acknowledged.
+    function demand() private {
+        demand(ack(8), invoice(2, "root", TOTAL));
+    }
+
+    function demand(SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) private {
+        SdppBonds.Word memory order_ = order();
+        uint256 value = coin(STAKE);
+        vm.prank(seller);
+        bonds.demand{value: value}(bond, session, order_, ack_, of_);
+    }
+
+    function notDemanded(bytes4 why, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+        private
+    {
+        SdppBonds.Word memory order_ = order();
+        refused(why);
+        vm.prank(seller);
+        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+    }
+
+    function voucher(uint128 amount) private view returns (bytes memory) {
+        return sign(SIGNER_KEY, channel, amount);
+    }
+
+    function pay(uint128 amount, bytes memory signature, uint256 value) private {
+        SdppBonds.Demand memory asked_ = asked();
+        vm.prank(buyer);
+        bonds.pay{value: value}(bond, asked_, amount, signature);
+    }
+
+    function notPaid(bytes4 why, uint128 amount, bytes memory signature, uint256 value) private {
+        refused(why);
+        pay(amount, signature, value);
+    }
+
+    function conclude(address by) private {
+        SdppBonds.Demand memory asked_ = asked();
+        vm.prank(by);
+        bonds.concludeDemand(bond, asked_);
+    }
+
+    // ---------------------------------------------------------------------------- silence
+
+    /// The story: the buyer acknowledges, is asked in public and stays silent.
+    function test_a_silent_buyer_loses_its_bond() public {
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Demanded(id, asked(), START + PERIOD);
+        demand();
+        assertEq(bonds.pendingUntil(id, true), START + PERIOD);
+        assertSum(STAKE);
+        pass(PERIOD - 1);
+        refused(SdppBonds.TooEarly.selector);
+        conclude(seller);
+        pass(1);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Lost(id, false, BUYERS, BUYERS / 2);
+        conclude(seller);
+        assertCredits(0, BUYERS - BUYERS / 2 + STAKE, BUYERS / 2);
+        assertEq(ofSeller(), SELLERS);
+        refused(SdppBonds.NoComplaint.selector);
+        conclude(seller);
+        pass(PERIOD);
+        end(seller);
+        assertCredits(0, BUYERS - BUYERS / 2 + STAKE + SELLERS, BUYERS / 2);
+        assertSum(0);
+    }
+
+    function test_only_a_party_concludes_and_only_what_was_asked() public {
+        demand();
+        pass(PERIOD);
+        refused(SdppBonds.NotParty.selector);
+        conclude(stranger);
+        SdppBonds.Demand memory other = asked();
+        other.voucher -= 1;
+        refused(SdppBonds.NoComplaint.selector);
+        vm.prank(seller);
+        bonds.concludeDemand(bond, other);
+        conclude(buyer);
+        assertEq(ofBuyer(), 0);
+    }
+
+    /// A challenge of the buyer's is not ended as if it were the seller's demand.
+    function test_complaints_of_the_two_sides_are_apart() public {
+        SdppBonds.Word memory key_ = key();
+        vm.prank(buyer);
+        bonds.challengeRoot{value: STAKE}(bond, session, key_, item(1, "a"), invoice(1, "b", 42));
+        refused(SdppBonds.NoComplaint.selector);
+        conclude(seller);
+        demand();
+        assertSum(2 * STAKE);
+        pass(PERIOD);
+        // The silent buyer is convicted, and the seller's bond still answers for its own silence.
+        conclude(seller);
+        assertEq(ofSeller(), SELLERS);
+        vm.prank(buyer);
+        bonds.concludeChallenge(bond);
+        assertEq(ofSeller(), 0);
+        assertCredits(
+            SELLERS - SELLERS / 2 + STAKE,
+            BUYERS - BUYERS / 2 + STAKE,
+            uint256(SELLERS) / 2 + BUYERS / 2
+        );
+        assertSum(0);
+    }
+
+    /// Both convictions in the other order: a proof against one frees the other of nothing.
+    function test_a_convicted_seller_still_has_its_demand() public {
+        demand();
+        SdppBonds.Word memory key_ = key();
+        vm.prank(buyer);
+        bonds.convictOfItems(bond, session, key_, item(1, "a"), item(1, "b"));
+        assertSum(STAKE);
+        pass(PERIOD);
+        refused(SdppBonds.ComplaintPending.selector);
+        end(buyer);
+        conclude(seller);
+        assertEq(ofBuyer(), 0);
+        assertSum(0);
+    }
+
+    // ----------------------------------------------------------------- what can be demanded
+
+    function test_nobody_is_asked_for_more_than_was_acknowledged() public {
+        bytes4 why = SdppBonds.NotOwed.selector;
+        notDemanded(why, ack(7), invoice(2, "root", TOTAL));
+        notDemanded(why, ack(8), invoice(2, "root", TOTAL + 1));
+        notDemanded(why, ack(100), invoice(2, "root", TOTAL + 1));
+        // What the window before cost is not this one's to ask for.
+        notDemanded(why, ack(8), invoice(2, "root", 42));
+        notDemanded(why, ack(8), invoice(3, "root", TOTAL));
+        notDemanded(why, ack(8), invoice(1, "root", 0));
+        // Seven items cost 73 and a half: rounded down, as the invoice must be.
+        notDemanded(why, ack(7), invoice(2, "root", 74));
+        demand(ack(7), invoice(2, "root", 73));
+    }
+
+    function test_the_channels_deposit_bounds_a_demand() public {
+        session.base = DEPOSIT - TOTAL + 1;
+        notDemanded(SdppBonds.AmountExceedsDeposit.selector, ack(8), invoice(2, "root", TOTAL));
+        session.base = DEPOSIT - TOTAL;
+        demand();
+    }
+
+    function test_what_was_redeemed_is_not_demanded() public {
+        settleAs(BASE + TOTAL);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+    }
+
+    function settleAs(uint128 amount) private {
+        bytes memory signature = voucher(amount);
+        vm.prank(seller);
+        escrow.settle(channel, amount, signature);
+    }
+
+    function test_one_unit_less_redeemed_is_demanded() public {
+        settleAs(BASE + TOTAL - 1);
+        demand();
+    }
+
+    /// Each word is of who must have signed it, for this session, bond and kind.
+    function test_only_signed_words_make_a_demand() public {
+        bytes4 why = SdppBonds.InvalidSignature.selector;
+        SdppBonds.Invoice memory good = invoice(2, "root", TOTAL);
+        notDemanded(why, ackBy(SELLER_KEY, name, 8), good);
+        notDemanded(why, ackBy(SIGNER_KEY, id, 8), good);
+        SdppBonds.Ack memory ack_ = ack(8);
+        ack_.seq = 9;
+        notDemanded(why, ack_, good);
+        ack_ = ack(8);
+        ack_.digest = "another";
+        notDemanded(why, ack_, good);
+        ack_ = ack(8);
+        ack_.word = word(SIGNER_KEY, name, DATA, 8, ack_.digest, 0, ack_.word.data);
+        notDemanded(why, ack_, good);
+        bytes32 data = keccak256("an invoice");
+        notDemanded(why, ack(8), invoiceBy(SIGNER_KEY, name, 2, "root", TOTAL, data));
+        notDemanded(why, ack(8), invoiceBy(SELLER_KEY, id, 2, "root", TOTAL, data));
+        notOrdered(word(SELLER_KEY, 0, ORDER, 0, terms(session), 0, session.order));
+        notOrdered(word(SIGNER_KEY, name, ORDER, 0, terms(session), 0, session.order));
+        notOrdered(word(SIGNER_KEY, 0, ACK, 0, terms(session), 0, session.order));
+        notOrdered(word(SIGNER_KEY, 0, ORDER, 1, terms(session), 0, session.order));
+        notOrdered(word(SIGNER_KEY, 0, ORDER, 0, terms(session), 1, session.order));
+        notOrdered(word(SIGNER_KEY, 0, ORDER, 0, "other terms", 0, session.order));
+        // An order that is not this session's.
+        notOrdered(word(SIGNER_KEY, 0, ORDER, 0, terms(session), 0, keccak256("another")));
+    }
+
+    function notOrdered(SdppBonds.Word memory order_) private {
+        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
+            (ack(8), invoice(2, "root", TOTAL));
+        refused(SdppBonds.InvalidSignature.selector);
+        vm.prank(seller);
+        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+    }
+
+    /// The buyer's order says what it agreed to: a seller cannot make the price.
+    function test_the_seller_cannot_change_the_terms() public {
+        SdppBonds.Word memory order_ = order();
+        session.price += 1;
+        notOrdered(order_);
+    }
+
+    function test_only_the_seller_demands() public {
+        SdppBonds.Word memory order_ = order();
+        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
+            (ack(8), invoice(2, "root", TOTAL));
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(buyer);
+        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+        vm.deal(stranger, 1 ether);
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(stranger);
+        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+        refused(SdppBonds.WrongValue.selector);
+        vm.prank(seller);
+        bonds.demand(bond, session, order_, ack_, of_);
+    }
+
+    function test_the_channel_is_between_the_two_in_their_token() public {
+        bytes32 good = channel;
+        reopen(stranger, seller, COIN, SIGNER_KEY);
+        wrongChannel();
+        reopen(buyer, stranger, COIN, SIGNER_KEY);
+        wrongChannel();
+        reopen(buyer, seller, address(token), SIGNER_KEY);
+        wrongChannel();
+        reopen(buyer, seller, COIN, OTHER_KEY);
+        wrongChannel();
+        channel = keccak256("none");
+        wrongChannel();
+        channel = good;
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        wrongChannel();
+    }
+
+    function reopen(address payer, address payee, address asset, uint256 signer) private {
+        vm.deal(payer, 1_000 ether);
+        vm.prank(payer);
+        channel = escrow.open{value: asset == COIN ? DEPOSIT : 0}(
+            payee, asset, DEPOSIT, keccak256("again"), vm.addr(signer)
+        );
+    }
+
+    function wrongChannel() private {
+        bond.channel = channel;
+        id = bonds.bondId(bond);
+        if (bonds.getBond(id).pledged == 0) pledgeBoth();
+        notDemanded(SdppBonds.WrongChannel.selector, ack(8), invoice(2, "root", TOTAL));
+    }
+
+    /// Where the payer signs vouchers itself, its account is the buyer's key.
+    function test_a_payer_that_signs_itself() public {
+        vm.prank(buyer);
+        channel = escrow.open{value: DEPOSIT}(seller, COIN, DEPOSIT, "self", address(0));
+        (bond.channel, bond.buyerKey) = (channel, buyer);
+        id = bonds.bondId(bond);
+        pledgeBoth();
+        SdppBonds.Word memory order_ =
+            word(BUYER_KEY, 0, ORDER, 0, terms(session), 0, session.order);
+        vm.prank(seller);
+        bonds.demand{value: STAKE}(
+            bond, session, order_, ackBy(BUYER_KEY, name, 8), invoice(2, "root", TOTAL)
+        );
+        pay(BASE + TOTAL, sign(BUYER_KEY, channel, BASE + TOTAL), 0);
+    }
+
+    function test_one_demand_at_a_time_while_there_is_a_bond() public {
+        demand();
+        notDemanded(SdppBonds.ComplaintPending.selector, ack(12), invoice(3, "root", 126));
+        pass(PERIOD);
+        conclude(seller);
+        notDemanded(SdppBonds.NothingPledged.selector, ack(12), invoice(3, "root", 126));
+    }
+
+    function test_demands_end_with_the_time_for_complaints() public {
+        requestEnd(buyer);
+        pass(PERIOD);
+        notDemanded(SdppBonds.ComplaintsOver.selector, ack(8), invoice(2, "root", TOTAL));
+    }
+
+    function test_nothing_is_demanded_before_both_are_in() public {
+        bond.salt = "offered";
+        id = bonds.bondId(bond);
+        pledge(buyer, BUYERS);
+        notDemanded(SdppBonds.NotInForce.selector, ack(8), invoice(2, "root", TOTAL));
+    }
+
+    // ----------------------------------------------------------------------------- paying
+
+    /// Paying at the last moment costs the fee; the seller has a voucher that it can redeem.
+    function test_the_buyer_pays_with_a_voucher() public {
+        demand();
+        pass(PERIOD - 1);
+        bytes memory signature = voucher(BASE + TOTAL);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, BASE + TOTAL, signature);
+        pay(BASE + TOTAL, signature, 0);
+        assertEq(ofBuyer(), BUYERS - FEE);
+        assertCredits(0, STAKE + FEE, 0);
+        assertSum(0);
+        settleAs(BASE + TOTAL);
+        pass(1);
+        refused(SdppBonds.NoComplaint.selector);
+        conclude(seller);
+        // It is asked for once.
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+    }
+
+    function test_what_was_given_in_public_is_not_asked_for_again() public {
+        demand();
+        pay(BASE + 126, voucher(BASE + 126), 0);
+        assertEq(bonds.getBond(id).answered, BASE + 126);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(12), invoice(3, "root", 126));
+        demand(ack(16), invoice(4, "root", 127));
+    }
+
+    function test_a_voucher_must_be_good() public {
+        demand();
+        bytes4 why = SdppBonds.VoucherNotGood.selector;
+        notPaid(why, BASE + TOTAL - 1, voucher(BASE + TOTAL - 1), 0);
+        notPaid(why, DEPOSIT + 1, voucher(DEPOSIT + 1), 0);
+        notPaid(why, BASE + TOTAL, "", 0);
+        notPaid(why, BASE + TOTAL, bytes.concat(voucher(BASE + TOTAL), hex"00"), 0);
+        why = SdppBonds.InvalidSignature.selector;
+        notPaid(why, BASE + TOTAL, voucher(BASE + TOTAL + 1), 0);
+        notPaid(why, BASE + TOTAL, sign(SELLER_KEY, channel, BASE + TOTAL), 0);
+        notPaid(why, BASE + TOTAL, sign(SIGNER_KEY, id, BASE + TOTAL), 0);
+        notPaid(why, BASE + TOTAL, malleate(voucher(BASE + TOTAL)), 0);
+        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 1);
+        pay(DEPOSIT, voucher(DEPOSIT), 0);
+    }
+
+    /// A voucher on a channel that the payer is closing could run out before it is redeemed.
+    function test_who_is_closing_takes_that_back_first() public {
+        demand();
+        requestClose(channel);
+        notPaid(SdppBonds.VoucherNotGood.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        topUp(channel, 1);
+        pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
+    }
+
+    /// Once the channel is over the buyer pays here what it did not pay.
+    function test_after_a_withdrawal_the_buyer_pays_here() public {
+        settleAs(50);
+        demand();
+        waitAndWithdraw(channel);
+        uint256 due = BASE + TOTAL - 50;
+        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        notPaid(SdppBonds.WrongValue.selector, 0, "", due - 1);
+        notPaid(SdppBonds.WrongValue.selector, 0, "", due + 1);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, 0, "");
+        pay(0, "", due);
+        assertCredits(0, STAKE + FEE + due, 0);
+        assertEq(bonds.getBond(id).answered, BASE + TOTAL);
+        assertSum(0);
+    }
+
+    /// A seller that closes the channel under a demand keeps nobody from answering.
+    function test_a_seller_that_closes_is_paid_here() public {
+        demand();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        pay(0, "", BASE + TOTAL);
+        assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
+    }
+
+    function test_after_a_close_a_bond_in_tokens_pays_here() public {
+        agree(address(token));
+        pledgeBoth();
+        demand();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        notPaid(SdppBonds.WrongValue.selector, 0, "", 1);
+        pay(0, "", 0);
+        assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
+        assertSum(0);
+    }
+
+    /// What the seller redeemed meanwhile answers for the buyer, and costs it no fee.
+    function test_what_the_seller_redeems_is_paid() public {
+        demand();
+        settleAs(BASE + TOTAL);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, 0, "");
+        pay(0, "", 0);
+        assertCredits(0, STAKE, 0);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(bonds.getBond(id).answered, BASE + TOTAL);
+    }
+
+    /// Nobody loses a bond by silence about what was redeemed.
+    function test_who_was_redeemed_from_is_not_silent() public {
+        demand();
+        settleAs(BASE + TOTAL);
+        pass(PERIOD);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        conclude(seller);
+        assertCredits(0, STAKE, 0);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(bonds.getBond(id).answered, BASE + TOTAL);
+        assertEq(bonds.getBond(id).endsAt, 0);
+        assertSum(0);
+    }
+
+    function test_one_unit_short_is_silence() public {
+        demand();
+        settleAs(BASE + TOTAL - 1);
+        pass(PERIOD);
+        conclude(seller);
+        assertEq(ofBuyer(), 0);
+    }
+
+    function test_only_the_buyer_pays_what_was_asked_in_time() public {
+        demand();
+        bytes memory signature = voucher(BASE + TOTAL);
+        SdppBonds.Demand memory asked_ = asked();
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(seller);
+        bonds.pay(bond, asked_, BASE + TOTAL, signature);
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(stranger);
+        bonds.pay(bond, asked_, BASE + TOTAL, signature);
+        asked_.voucher = 1;
+        refused(SdppBonds.NoComplaint.selector);
+        vm.prank(buyer);
+        bonds.pay(bond, asked_, BASE + TOTAL, signature);
+        pass(PERIOD);
+        notPaid(SdppBonds.TooLate.selector, BASE + TOTAL, signature, 0);
+    }
+
+    function test_nothing_is_paid_that_was_not_asked_for() public {
+        notPaid(SdppBonds.NoComplaint.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+    }
+
+    /// A fee above what is left takes what is left.
+    function test_the_fee_is_no_more_than_the_bond() public {
+        (bond.buyerAmount, bond.fee) = (FEE - 1, FEE);
+        id = bonds.bondId(bond);
+        pledge(buyer, FEE - 1);
+        pledge(seller, SELLERS);
+        demand();
+        pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        assertCredits(0, STAKE + FEE - 1, 0);
+        assertEq(ofBuyer(), 0);
+        notDemanded(SdppBonds.NothingPledged.selector, ack(12), invoice(3, "root", 126));
+    }
+
+    function test_the_seller_takes_a_demand_back_with_its_word() public {
+        demand();
+        bonds.release(bond, false, goodbye(SELLER_KEY, id));
+        assertCredits(BUYERS, STAKE, 0);
+        pass(PERIOD);
+        refused(SdppBonds.NoComplaint.selector);
+        conclude(seller);
+        assertSum(0);
+    }
+
+    // --------------------------------------------------------------------------- receipts
+
+    /// The seller demands what its own exit receipts: it loses stake and bond.
+    function test_a_demand_for_what_the_exit_receipts() public {
+        demand();
+        refuteByExit(receipt(126, TOTAL));
+        assertCredits(SELLERS - SELLERS / 2 + STAKE, 0, SELLERS / 2);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(bonds.pendingUntil(id, true), 0);
+        assertSum(0);
+        pass(PERIOD);
+        end(buyer);
+    }
+
+    function refuteByExit(SdppBonds.Receipt memory receipt_) private {
+        SdppBonds.Demand memory asked_ = asked();
+        vm.prank(buyer);
+        bonds.refuteByExit(bond, asked_, receipt_);
+    }
+
+    function refuteByItem(SdppBonds.Item memory one) private {
+        SdppBonds.Demand memory asked_ = asked();
+        vm.prank(buyer);
+        bonds.refuteByItem(bond, asked_, one);
+    }
+
+    /// With two windows of four unpaid at most, who signs item 16 has been paid for the first 8.
+    function test_a_demand_for_what_a_later_item_receipts() public {
+        demand();
+        refuteByItem(item(2 * K + W * K, "leaf"));
+        assertCredits(SELLERS - SELLERS / 2 + STAKE, 0, SELLERS / 2);
+        assertSum(0);
+    }
+
+    /// Also where the seller has no bond any more: the stake is the buyer's then.
+    function test_a_seller_without_a_bond_demands_in_vain() public {
+        vm.prank(buyer);
+        bonds.release(bond, true, nobody());
+        demand();
+        refuteByExit(receipt(126, TOTAL));
+        assertCredits(STAKE, SELLERS, 0);
+        assertEq(bonds.pendingUntil(id, true), 0);
+        assertEq(bonds.getBond(id).endsAt, 0);
+        assertSum(0);
+    }
+
+    function test_a_receipt_is_for_as_much_as_is_demanded() public {
+        demand();
+        refused(SdppBonds.NotReceipted.selector);
+        refuteByExit(receipt(TOTAL, TOTAL - 1));
+        refused(SdppBonds.NotReceipted.selector);
+        refuteByItem(item(2 * K + W * K - 1, "leaf"));
+        assertEq(ofSeller(), SELLERS);
+    }
+
+    function test_a_receipt_is_the_sellers_of_this_session() public {
+        demand();
+        bytes4 why = SdppBonds.InvalidSignature.selector;
+        refused(why);
+        refuteByExit(receiptBy(SIGNER_KEY, name, TOTAL, TOTAL));
+        refused(why);
+        refuteByExit(receiptBy(SELLER_KEY, id, TOTAL, TOTAL));
+        SdppBonds.Receipt memory wrong = receipt(TOTAL, TOTAL - 1);
+        wrong.paidTotal = TOTAL;
+        refused(why);
+        refuteByExit(wrong);
+        wrong = receipt(TOTAL, TOTAL);
+        wrong.amountTotal = TOTAL + 1;
+        refused(why);
+        refuteByExit(wrong);
+        refused(why);
+        refuteByItem(itemBy(SIGNER_KEY, name, 100, "leaf"));
+        refused(why);
+        refuteByItem(itemBy(SELLER_KEY, id, 100, "leaf"));
+        wrong = receipt(TOTAL, TOTAL);
+        wrong.word = word(SELLER_KEY, name, ACK, 0, bytes32(uint256(TOTAL)), TOTAL, "");
+        refused(why);
+        refuteByExit(wrong);
+    }
+
+    function test_only_the_buyer_refutes_what_waits_and_in_time() public {
+        SdppBonds.Receipt memory receipt_ = receipt(TOTAL, TOTAL);
+        SdppBonds.Demand memory asked_ = asked();
+        refused(SdppBonds.NoComplaint.selector);
+        refuteByExit(receipt_);
+        refused(SdppBonds.NoComplaint.selector);
+        refuteByItem(item(100, "leaf"));
+        demand();
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(seller);
+        bonds.refuteByExit(bond, asked_, receipt_);
+        refused(SdppBonds.NotParty.selector);
+        vm.prank(stranger);
+        bonds.refuteByExit(bond, asked_, receipt_);
+        asked_.amountTotal = 1;
+        refused(SdppBonds.NoComplaint.selector);
+        vm.prank(buyer);
+        bonds.refuteByExit(bond, asked_, receipt_);
+        pass(PERIOD);
+        refused(SdppBonds.TooLate.selector);
+        refuteByExit(receipt_);
+    }
+
+    /// Any price, rate and ack: what is demanded is never more than the items cost.
+    function testFuzz_a_demand_is_what_the_items_cost(
+        uint64 price,
+        uint32 numerator,
+        uint32 denominator,
+        uint8 acked,
+        uint8 number,
+        uint88 total
+    ) public {
+        vm.assume(denominator != 0);
+        (session.price, session.numerator, session.denominator) = (price, numerator, denominator);
+        (session.base, channel) = (0, bytes32(0));
+        vm.deal(buyer, type(uint88).max);
+        vm.prank(buyer);
+        channel = escrow.open{value: type(uint88).max}(
+            seller, COIN, type(uint88).max, "large", vm.addr(SIGNER_KEY)
+        );
+        vm.deal(buyer, 1 ether);
+        bond.channel = channel;
+        id = bonds.bondId(bond);
+        pledgeBoth();
+        if (number == 0) number = 1;
+        uint256 items = uint256(number) * K;
+        uint256 before = uint256(price) * (items - K) * numerator / denominator;
+        if (acked < items) items = acked;
+        uint256 owed = uint256(price) * items * numerator / denominator;
+        if (total % 3 == 0) total = owed < type(uint88).max ? uint88(owed) : total;
+        if (total % 3 == 1) total = before < type(uint88).max ? uint88(before + 1) : total;
+        if (total <= before || total > owed) {
+            notDemanded(SdppBonds.NotOwed.selector, ack(acked), invoice(number, "root", total));
+        } else {
+            demand(ack(acked), invoice(number, "root", total));
+        }
+    }
+}
