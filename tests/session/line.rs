@@ -127,12 +127,6 @@ impl Wire {
         Ok(())
     }
 
-    /// Its source has no past.
-    pub fn lives(&mut self) -> &mut Self {
-        (self.rereads, self.pair.is_live) = (false, true);
-        self
-    }
-
     /// The buyer's process is gone, and this one has its place: it has no line. The seller hears of that
     /// now, or when the buyer comes back.
     pub fn replace_buyer(&mut self, buyer: Buyer, is_noticed: bool) {
