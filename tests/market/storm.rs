@@ -142,6 +142,8 @@ impl Storm {
 
     /// A buyer that begins while there is no ledger says so and ends: its command is typed again.
     fn mourn(&mut self, Gone { side, status, said }: Gone) {
+        let is_through = side == "buyer" && status.success();
+        assert!(!is_through, "the buyer has all before the storm is over: order more items for it");
         let no_ledger = side == "buyer" && status.code() == Some(5);
         let words = |storm: &mut Storm| storm.stage.last_words() + &storm.ends();
         assert!(no_ledger, "the {side} is gone, {status}: {said}{}", words(self));

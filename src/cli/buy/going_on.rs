@@ -91,7 +91,7 @@ pub(super) async fn go_on(
     let patience = Duration::from_millis(policy.patience_ms);
     let nobodys = random_digest().map_err(unsafe_system)?;
     let core = Buyer::rebuilt(running.key.clone(), wish, policy, nobodys, &left, now_ms());
-    let core = core.map_err(|why| stuck(waiting, &why))?;
+    let core = core.map_err(|why| stuck(waiting, Exit::Failed, &why))?;
     let believing = believing(config, &ask.address);
     let way = way(&ask.address, &believing)?;
     let wire = match core.is_over() {
@@ -149,7 +149,9 @@ async fn channels(
         let asked = look_at(reader, journal, ledgers, channel);
         let late = |_| Err("its ledger does not answer".to_owned());
         let looked = tokio::time::timeout(SHOWN_WITHIN, asked).await.unwrap_or_else(late);
-        let looked = looked.map_err(|why| stuck(waiting, &format!("channel {channel}: {why}")))?;
+        let stuck =
+            |why: String| stuck(waiting, Exit::Ledger, &format!("channel {channel}: {why}"));
+        let looked = looked.map_err(stuck)?;
         channels.insert(*channel, looked);
     }
     Ok(channels)
@@ -160,7 +162,7 @@ fn hold(running: &Running, waiting: &Waiting, begun: &Session) -> Outcome<Vec<Ta
     let mut holds = Vec::new();
     for channel in &waiting.channels {
         let ledger = ledger_of(&running.reader, &running.ledgers, channel);
-        let ledger = ledger.map_err(|why| stuck(waiting, &why))?;
+        let ledger = ledger.map_err(|why| stuck(waiting, Exit::Failed, &why))?;
         let (stop, over) = (begun.actor.clone().recipient(), begun.actor.clone().recipient());
         let serving = Serving { ledger, stop, over, give_way: None, role: Role::Buyer };
         holds.extend(running.busy.take(*channel, serving));
@@ -169,10 +171,10 @@ fn hold(running: &Running, waiting: &Waiting, begun: &Session) -> Outcome<Vec<Ta
 }
 
 /// Nothing is ended: what is wrong may be put right, and the command typed again.
-fn stuck(Waiting { session, .. }: &Waiting, why: &str) -> Failure {
+fn stuck(Waiting { session, .. }: &Waiting, exit: Exit, why: &str) -> Failure {
     let why = format!(
         "session {session} was interrupted and cannot go on: {why}. Put that right and type the same \
          command again, or end that session and begin another with --new"
     );
-    Failure::new(Exit::Failed, why)
+    Failure::new(exit, why)
 }
