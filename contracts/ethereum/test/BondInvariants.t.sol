@@ -197,7 +197,8 @@ contract BondHandler is BondBase {
         vm.prank(seller);
         try bonds.demand{value: value}(bond, session, order_, ack_, of_) {
             uint128 paidBefore = number * K + W * K;
-            cases[i].demand = SdppBonds.Demand(name, total, session.base + total, paidBefore);
+            cases[i].demand =
+                SdppBonds.Demand(name, total, session.base + total, paidBefore, number + W);
         } catch {}
     }
 
@@ -292,7 +293,7 @@ contract BondHandler is BondBase {
         uint256 before = ofBuyer();
         uint256 value = coin(due);
         vm.prank(buyer);
-        try bonds.pay{value: value}(bond, asked, asked.voucher, signature) {
+        try bonds.pay{value: value}(bond, asked, asked.voucher, signature, due) {
             uint256 fee = before - ofBuyer();
             require(fee <= FEE, "fee");
             spent[i] += due + fee;
@@ -452,8 +453,9 @@ contract BondInvariantsTest is BondBase {
             meddle(abi.encodeCall(bonds.release, (bond, false, goodbye(SIGNER_KEY, id))));
             meddle(abi.encodeCall(bonds.concludeChallenge, (bond)));
             meddle(abi.encodeCall(bonds.concludeDemand, (bond, asked)));
-            meddle(abi.encodeCall(bonds.refuteByItem, (bond, asked, item(1000, "leaf"))));
-            meddle(abi.encodeCall(bonds.pay, (bond, asked, asked.voucher, "")));
+            meddle(abi.encodeCall(bonds.retract, (bond)));
+            meddle(abi.encodeCall(bonds.refuteByItem, (bond, asked, itemBy(1, name, 1000, "a"))));
+            meddle(abi.encodeCall(bonds.pay, (bond, asked, asked.voucher, "", 0)));
             meddle(abi.encodeCall(bonds.withdraw, (bond.token, stranger)));
             SdppBonds.Word memory key_ = key();
             SdppBonds.Item memory one = item(1, "a");
