@@ -35,9 +35,9 @@ impl Gas {
     /// In coin.
     pub const COIN: Gas = Gas {
         demand: 97_000,
-        pay: 88_000,
-        refute: 60_000,
-        complain: 80_000,
+        pay: 94_000,
+        refute: 76_000,
+        complain: 84_000,
         show: 47_000,
         conclude: 96_000,
     };

@@ -20,7 +20,7 @@ fn gas_is_what_the_contract_costs_and_little_more() {
         (Gas::COIN.demand, measured("demand")),
         (Gas::COIN.pay, measured("pay, by voucher")),
         (Gas::COIN.refute, measured("refuteByItem").max(measured("refuteByExit"))),
-        (Gas::COIN.complain, measured("challengeRoot").max(measured("challengeItem"))),
+        (Gas::COIN.complain, measured("challengeInvoiced, of 256")),
         (Gas::COIN.show, measured("show, of 256")),
         (
             Gas::COIN.conclude,

@@ -19,7 +19,7 @@ const BOND: &str = "(address,address,address,address,address,bytes32,uint88,uint
                     bytes32)";
 const SESSION: &str = "(bytes32,bytes32,uint128,uint128,uint128,uint128,uint32,uint32,bytes32)";
 const WORD: &str = "(bytes32,bytes32,bytes32,bytes32,uint8)";
-const DEMAND: &str = "(bytes32,uint128,uint128,uint128)";
+const DEMAND: &str = "(bytes32,uint128,uint128,uint128,uint128)";
 
 /// Words of the ABI.
 pub type Words = Vec<[u8; 32]>;
@@ -34,15 +34,21 @@ fn selector(function: &str) -> String {
     let (item, invoice) =
         (format!("(uint64,bytes32,{WORD})"), format!("(uint64,bytes32,uint128,{WORD})"));
     let arguments = match function {
-        "pledge" | "bondId" | "concludeChallenge" => BOND.to_owned(),
+        "pledge" | "bondId" | "concludeChallenge" | "retract" => BOND.to_owned(),
         "termsOf" => format!("bytes32,{SESSION}"),
         "release" => format!("{BOND},bool,{WORD}"),
         "convictOfItems" => format!("{BOND},{SESSION},{WORD},{item},{item}"),
         "challengeRoot" => format!("{BOND},{SESSION},{WORD},{item},{invoice}"),
         "challengeItem" => format!("{BOND},{SESSION},{WORD},{item},bytes32,bytes32"),
         "show" => format!("{BOND},(bytes32,bytes32,uint32,uint32),uint32,uint32,bytes32[]"),
-        "demand" => format!("{BOND},{SESSION},{WORD},{item},{invoice}"),
-        "pay" => format!("{BOND},{DEMAND},uint128,bytes"),
+        "challengeInvoiced" => {
+            let opened = "(uint64,bytes32,bytes32,uint32)";
+            format!("{BOND},{SESSION},{WORD},{invoice},{opened},bytes32[]")
+        }
+        "demand" => {
+            format!("{BOND},{SESSION},{WORD},(uint8,uint64,bytes32,uint128,{WORD}),{invoice}")
+        }
+        "pay" => format!("{BOND},{DEMAND},uint128,bytes,uint256"),
         "refuteByExit" => format!("{BOND},{DEMAND},(uint128,uint128,{WORD})"),
         "concludeDemand" => format!("{BOND},{DEMAND}"),
         "credited" => "address,address".to_owned(),
@@ -243,7 +249,8 @@ impl Chain {
         let k = u128::from(self.terms.granularity);
         let before = count * k + u128::from(self.terms.credit_windows) * k;
         let voucher = self.terms.base.units() + total;
-        vec![self.session.0.0, number(total), number(voucher), number(before)]
+        let last = count + u128::from(self.terms.credit_windows);
+        vec![self.session.0.0, number(total), number(voucher), number(before), number(last)]
     }
 
     // Calls.
@@ -258,7 +265,8 @@ impl Chain {
         let (seq, digest) = (count * u64::from(self.terms.granularity), Digest([4; 32]));
         let ack = self.layout(MessageKind::Ack, seq, digest, 0);
         let ack = Chain::word(&self.buyers_key, &ack);
-        let ack = [vec![number(seq.into()), digest.0], ack].concat();
+        let kind = number(MessageKind::Ack as u128);
+        let ack = [vec![kind, number(seq.into()), digest.0, number(0)], ack].concat();
         let invoice = self.invoice(count, Digest([6; 32]), total);
         let args = [self.bond(), self.terms_words(), order, ack, invoice];
         self.seller("demand", &args, self.stake()).await
@@ -267,9 +275,7 @@ impl Chain {
     pub async fn show(&self, asked: Words, proof: &Proof) -> Result<(), String> {
         let place: Words = vec![number(proof.index.into()), number(proof.count.into())];
         let head: Words = [self.bond(), asked, place].concat();
-        let at = vec![number(32 * (head.len() as u128 + 1)), number(proof.path.len() as u128)];
-        let path = proof.path.iter().map(|sister| sister.0).collect();
-        self.seller("show", &[head, at, path], 0).await
+        self.seller("show", &[with_path(head, proof)], 0).await
     }
 
     pub async fn pay(
@@ -281,7 +287,7 @@ impl Chain {
     ) -> Result<(), String> {
         let head = [self.bond(), self.demanded(count, total), vec![number(amount.units())]];
         let head: Words = head.concat();
-        let at = vec![number(32 * (head.len() as u128 + 1))];
+        let at = vec![number(32 * (head.len() as u128 + 2)), number(0)];
         self.buyer("pay", &[head, at, tail(signature)], 0).await
     }
 
@@ -344,6 +350,13 @@ fn key(byte: u8) -> Key {
 
 fn encoded(function: &str, args: &[Words]) -> String {
     format!("0x{}{}", selector(function), hex::encode(args.concat().concat()))
+}
+
+/// Arguments of which the last is a Merkle path.
+pub fn with_path(head: Words, proof: &Proof) -> Words {
+    let at = vec![number(32 * (head.len() as u128 + 1)), number(proof.path.len() as u128)];
+    let path: Words = proof.path.iter().map(|sister| sister.0).collect();
+    [head, at, path].concat()
 }
 
 /// 65 bytes as the ABI has them at a call's end.

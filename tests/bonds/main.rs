@@ -76,6 +76,37 @@ async fn an_honest_seller_shows_what_it_signed_and_has_the_stakes() {
     assert_eq!(chain.credits().await, [0, 5 * chain.stake()]);
 }
 
+/// The last item of a window stands in its invoice only: our leaf and proof bring it.
+#[tokio::test]
+async fn an_invoiced_item_that_is_not_in_the_dataset_costs_the_seller_its_bond() {
+    let Some(chain) = Chain::with_bond().await else { return };
+    let (_, mut leaves) = window(&chain);
+    let made = b"{\"ppm\":99}";
+    leaves[4] = leaf(&chain.session, 5, &salt(&SECRET, 5), made);
+    let invoice = chain.invoice(1, merkle::root(&leaves), 35);
+    let [seq, count] = [contract::number(5), contract::number(5)];
+    let opened = vec![seq, salt(&SECRET, 5).0, keccak(&[made]).0, count];
+    let head = [chain.bond(), chain.terms_words(), chain.session_key(), invoice, opened].concat();
+    let args = contract::with_path(head, &merkle::prove(&leaves, 4).unwrap());
+    chain.buyer("challengeInvoiced", &[args], chain.stake()).await.unwrap();
+    chain.pass(DAY).await;
+    chain.buyer("concludeChallenge", &[chain.bond()], 0).await.unwrap();
+    let lost = chain.bonds.seller.units();
+    assert_eq!(chain.credits().await, [lost - lost / 2 + chain.stake(), 0]);
+}
+
+/// A seller that is paid beside the bond takes its demand back, and goes on.
+#[tokio::test]
+async fn a_seller_takes_its_demand_back_and_has_its_stake() {
+    let Some(chain) = Chain::with_bond().await else { return };
+    chain.demand(1, 35).await.unwrap();
+    chain.seller("retract", &[chain.bond()], 0).await.unwrap();
+    assert_eq!(chain.credits().await, [0, chain.stake()]);
+    chain.pass(DAY).await;
+    let args = [chain.bond(), chain.demanded(1, 35)];
+    assert_eq!(chain.seller("concludeDemand", &args, 0).await, Err("NoComplaint".to_owned()));
+}
+
 #[tokio::test]
 async fn a_buyer_that_is_asked_in_public_and_stays_silent_loses_its_bond() {
     let Some(chain) = Chain::with_bond().await else { return };

@@ -117,11 +117,28 @@ contract SdppBonds {
         Word word;
     }
 
-    /// @notice An `ack`: the buyer has all items up to `seq`.
+    /// @notice The buyer's word for what it has: an `ack` of all items up to `number`, or a
+    /// `payment_ack` of all invoices up to `number`, with the total that it says it owes.
     struct Ack {
-        uint64 seq;
+        /// The message's type byte.
+        uint8 kind;
+        uint64 number;
+        /// Of an `ack`; zero in a `payment_ack`.
         bytes32 digest;
+        /// Of a `payment_ack`; zero in an `ack`.
+        uint128 amountTotal;
         Word word;
+    }
+
+    /// @notice An item as the buyer opened it, which its invoice's root commits to.
+    struct Opened {
+        uint64 seq;
+        /// The salt of its leaf.
+        bytes32 salt;
+        /// `keccak` of the item itself.
+        bytes32 content;
+        /// How many leaves are under the root.
+        uint32 count;
     }
 
     /// @notice A seller's `exit`: the final receipt.
@@ -144,12 +161,14 @@ contract SdppBonds {
     /// @notice What the buyer is asked to pay.
     struct Demand {
         bytes32 session;
-        /// The invoice's total.
+        /// The invoice's total, or what was acknowledged of it.
         uint128 amountTotal;
         /// The voucher that pays it: all that the channel then pays in all.
         uint128 voucher;
         /// A seller signs no item from this seq on before the invoice is paid.
         uint128 paidBefore;
+        /// A seller signs no invoice after this one before the invoice is paid.
+        uint128 lastUnpaid;
     }
 
     // ------------------------------------------------------------------------ constants
@@ -165,6 +184,7 @@ contract SdppBonds {
     uint8 private constant DATA = 5;
     uint8 private constant ACK = 6;
     uint8 private constant INVOICE = 7;
+    uint8 private constant PAYMENT_ACK = 8;
     uint8 private constant EXIT = 10;
 
     /// @dev A challenge to show a leaf wherever it stands.
@@ -198,6 +218,10 @@ contract SdppBonds {
 
     /// @notice What is nobody's any more, by token.
     mapping(address token => uint256 amount) public burnt;
+
+    /// @notice What was paid here for a channel that is over, by whatever bond: a buyer owes what
+    /// it vouched for once.
+    mapping(bytes32 channel => uint256 amount) public paidHere;
 
     mapping(bytes32 id => Held) private bonds;
     mapping(bytes32 id => mapping(bool bySeller => Complaint)) private complaints;
@@ -234,8 +258,11 @@ contract SdppBonds {
     /// @notice The buyer must pay an invoice until `until`.
     event Demanded(bytes32 indexed id, Demand demand, uint256 until);
 
+    /// @notice The seller took its demand back.
+    event Retracted(bytes32 indexed id);
+
     /// @notice The buyer paid: `signature` over a voucher is the seller's to redeem; where it is
-    /// empty, the rest was credited here, or the seller had redeemed it already.
+    /// empty, the rest was credited here, or the seller had it already.
     event Paid(bytes32 indexed id, uint256 cumulativeAmount, bytes signature);
 
     /// @notice A side lost its bond; `burned` of it is nobody's.
@@ -252,7 +279,8 @@ contract SdppBonds {
     error PeriodOutOfRange();
     /// @notice The caller is not the party that may do this.
     error NotParty();
-    /// @notice Two different parties and keys, and two bonds, are needed.
+    /// @notice Two different parties and keys, and two bonds no smaller than stake and fee, are
+    /// needed, and a stake.
     error BadBond();
     /// @notice The bond was pledged by the caller already, or taken back.
     error AlreadyPledged();
@@ -278,9 +306,10 @@ contract SdppBonds {
     error NoDataset();
     /// @notice The leaf is not under the root at that place.
     error InvalidProof();
-    /// @notice The escrow's channel is not between these parties in this token, or is over.
+    /// @notice The escrow's channel is not between these parties in this token and with this
+    /// signer, or for a pledge is over.
     error WrongChannel();
-    /// @notice The invoice asks for what is not in its window, or was not acknowledged.
+    /// @notice Nothing that the invoice adds to those before it was acknowledged.
     error NotOwed();
     /// @notice The demand is for no more than was paid or asked for before.
     error AlreadyPaid();
@@ -290,7 +319,7 @@ contract SdppBonds {
     error VoucherNotGood();
     /// @notice The receipt is for less than what is demanded.
     error NotReceipted();
-    /// @notice The coin sent is not what is due (for a token: is not zero).
+    /// @notice The coin sent is not what is due (for a token: is not zero), or less than is due.
     error WrongValue();
     /// @notice The token did not move exactly what is due.
     error NotReceived();
@@ -330,10 +359,12 @@ contract SdppBonds {
         bool bySeller = _side(bond);
         require(
             bond.buyer != bond.seller && bond.buyerKey != bond.sellerKey
-                && bond.buyerKey != address(0) && bond.sellerKey != address(0)
-                && bond.buyerAmount != 0 && bond.sellerAmount != 0,
+                && bond.buyerKey != address(0) && bond.sellerKey != address(0) && bond.stake != 0
+                && bond.stake <= bond.buyerAmount && bond.stake <= bond.sellerAmount
+                && bond.fee <= bond.buyerAmount,
             BadBond()
         );
+        require(!_channelOf(bond).finalized, WrongChannel());
         Held storage held = bonds[id];
         uint256 own = bySeller ? SELLER_IN : BUYER_IN;
         require(held.pledged & (own | REVOKED) == 0, AlreadyPledged());
@@ -358,7 +389,8 @@ contract SdppBonds {
         (bytes32 id, Held storage held, bool bySeller) = _mine(bond);
         require(held.pledged == BOTH_IN, NotInForce());
         uint256 left = _left(held, bySeller);
-        require(left != 0, NothingPledged());
+        // What fees have eaten is filled up again; what was lost is not.
+        require(left != 0 || held.endsAt == 0, NothingPledged());
         require(left + amount <= type(uint88).max, AmountOverflow());
         _set(held, bySeller, uint88(left + amount));
         _take(bond.token, amount);
@@ -468,7 +500,7 @@ contract SdppBonds {
     // ------------------------------------------------------------- complaints of the buyer
 
     /// @notice Asks the seller to show that an item that it signed is under its invoice's root.
-    /// The last item of a window is signed nowhere else, and cannot be asked for.
+    /// The last item of a window is signed nowhere else, and is the root's already.
     /// @param bond The bond; the caller is its buyer, and sends the stake.
     /// @param session The session's terms.
     /// @param key The seller's `session_key`, which commits to them.
@@ -484,9 +516,7 @@ contract SdppBonds {
         (bytes32 id, Held storage held, bytes32 name) = _bySeller(bond, session, key);
         _signedItem(bond, name, item);
         _signedInvoice(bond, name, invoice);
-        uint256 before = uint256(item.seq) - 1;
-        require(before / session.granularity + 1 == invoice.number, NoContradiction());
-        uint32 index = uint32(before % session.granularity);
+        uint32 index = _place(session, item.seq, invoice.number);
         _challenge(bond, id, held, Challenge(item.leaf, invoice.root, index, session.granularity));
     }
 
@@ -506,16 +536,41 @@ contract SdppBonds {
         bytes32 content
     ) external payable {
         (bytes32 id, Held storage held, bytes32 name) = _bySeller(bond, session, key);
-        require(session.dataset != 0, NoDataset());
         _signedItem(bond, name, item);
-        bytes32 leaf = keccak256(abi.encodePacked(bytes1(0), name, item.seq, salt, content));
-        require(leaf == item.leaf, NoContradiction());
-        bytes32 row = keccak256(abi.encodePacked(bytes1(0), content));
-        _challenge(bond, id, held, Challenge(row, session.dataset, ANYWHERE, ANYWHERE));
+        require(_leaf(name, item.seq, salt, content) == item.leaf, NoContradiction());
+        _challengeRow(bond, session, id, held, content);
     }
 
-    /// @notice Shows what the seller was asked to show: the stake is its.
-    /// @param bond The bond; the caller is its seller.
+    /// @notice The same for any item of a window whose invoice the seller signed: the last one of
+    /// each is signed nowhere else.
+    /// @param bond The bond; the caller is its buyer, and sends the stake.
+    /// @param session The session's terms, with a dataset.
+    /// @param key The seller's `session_key`, which commits to them.
+    /// @param invoice The invoice of the item's window.
+    /// @param opened The item.
+    /// @param path The sisters from the item's leaf up to the invoice's root.
+    function challengeInvoiced(
+        Bond calldata bond,
+        Session calldata session,
+        Word calldata key,
+        Invoice calldata invoice,
+        Opened calldata opened,
+        bytes32[] calldata path
+    ) external payable {
+        (bytes32 id, Held storage held, bytes32 name) = _bySeller(bond, session, key);
+        _signedInvoice(bond, name, invoice);
+        uint256 index = _place(session, opened.seq, invoice.number);
+        bytes32 leaf = _leaf(name, opened.seq, opened.salt, opened.content);
+        require(
+            index < opened.count && opened.count <= session.granularity
+                && _isUnder(leaf, index, opened.count, path, invoice.root),
+            InvalidProof()
+        );
+        _challengeRow(bond, session, id, held, opened.content);
+    }
+
+    /// @notice Shows what the seller was asked to show, whoever calls: the stake is the seller's.
+    /// @param bond The bond.
     /// @param challenge What was asked.
     /// @param index Where the leaf stands, from 0.
     /// @param count How many leaves there are.
@@ -527,8 +582,7 @@ contract SdppBonds {
         uint32 count,
         bytes32[] calldata path
     ) external {
-        (bytes32 id,, bool bySeller) = _mine(bond);
-        require(bySeller, NotParty());
+        bytes32 id = bondId(bond);
         _answers(id, false, keccak256(abi.encode(challenge)));
         require(
             (challenge.index == ANYWHERE || challenge.index == index) && index < count
@@ -555,7 +609,7 @@ contract SdppBonds {
     /// @param bond The bond; the caller is its seller, and sends the stake.
     /// @param session The session's terms.
     /// @param order The buyer's order, which commits to them; its data is `session.order`.
-    /// @param ack The buyer's ack.
+    /// @param ack The buyer's ack or payment_ack.
     /// @param invoice The invoice.
     function demand(
         Bond calldata bond,
@@ -569,52 +623,77 @@ contract SdppBonds {
         require(order.data == session.order, InvalidSignature());
         _signed(bond.buyerKey, 0, ORDER, 0, _terms(id, session), 0, order);
         bytes32 name = _name(session);
-        _signed(bond.buyerKey, name, ACK, ack.seq, ack.digest, 0, ack.word);
+        require(ack.kind == ACK || ack.kind == PAYMENT_ACK, InvalidSignature());
+        _signed(bond.buyerKey, name, ack.kind, ack.number, ack.digest, ack.amountTotal, ack.word);
         _signedInvoice(bond, name, invoice);
-        Demand memory asked = _asked(session, name, ack.seq, invoice);
-        _checkChannel(bond, asked.voucher);
+        Demand memory asked = _asked(session, name, ack, invoice);
+        SdppEscrow.Channel memory channel = _channelOf(bond);
+        require(asked.voucher > channel.settled + paidHere[bond.channel], AlreadyPaid());
+        require(asked.voucher <= channel.deposit, AmountExceedsDeposit());
         require(asked.voucher > held.answered, AlreadyPaid());
         uint256 until = _complain(bond, id, held, true, keccak256(abi.encode(asked)));
         emit Demanded(id, asked, until);
     }
 
+    /// @notice Takes a demand back: its stake is the seller's again. A seller that was paid does so
+    /// before it signs anything further.
+    /// @param bond The bond; the caller is its seller.
+    function retract(Bond calldata bond) external {
+        (bytes32 id,, bool bySeller) = _mine(bond);
+        require(bySeller, NotParty());
+        require(complaints[id][true].until != 0, NoComplaint());
+        _returnStake(bond, id, true);
+        emit Retracted(id);
+    }
+
     /// @notice Pays what was demanded, with a voucher on the channel. Where the channel is over,
-    /// vouchers are worth nothing, and what it did not pay is sent along. The fee comes out of the
-    /// buyer's bond; there is none where the seller has redeemed as much meanwhile.
-    /// @param bond The bond; the caller is its buyer.
+    /// vouchers are worth nothing, and what was not paid is taken from the caller, whoever it is:
+    /// who sends the coin (or allows `most`) beside a voucher cannot be kept from answering by a
+    /// close. The fee comes out of the buyer's bond; there is none where the seller has as much
+    /// already.
+    /// @param bond The bond.
     /// @param asked What was demanded.
     /// @param cumulativeAmount The voucher's amount.
     /// @param signature The voucher's signature, as the escrow takes it; empty without a voucher.
+    /// @param most The most that is taken of a token; of the coin, what is sent along is. The rest
+    /// of that is credited.
     function pay(
         Bond calldata bond,
         Demand calldata asked,
         uint128 cumulativeAmount,
-        bytes calldata signature
+        bytes calldata signature,
+        uint256 most
     ) external payable {
-        (bytes32 id, Held storage held, bool bySeller) = _mine(bond);
-        require(!bySeller, NotParty());
-        _answers(id, true, keccak256(abi.encode(asked)));
-        SdppEscrow.Channel memory channel = ESCROW.getChannel(bond.channel);
-        uint256 due;
-        held.answered = asked.voucher;
-        if (channel.settled < asked.voucher) {
-            if (channel.finalized) {
-                due = asked.voucher - channel.settled;
-                _credit(bond.token, bond.seller, due);
-            } else {
-                _checkVoucher(bond, channel, asked.voucher, cumulativeAmount, signature);
-                held.answered = cumulativeAmount;
-            }
-            _payFee(bond, held);
-        }
+        bytes32 id = bondId(bond);
+        _answersDemand(id, asked);
+        Held storage held = bonds[id];
+        if (_paid(bond) < asked.voucher) _payFee(bond, held);
         _returnStake(bond, id, true);
-        _take(bond.token, due);
-        emit Paid(id, cumulativeAmount, signature);
+        _give(bond, held, asked.voucher, cumulativeAmount, signature, most);
+    }
+
+    /// @notice The same before anybody asks, without a fee: nothing up to that amount is demanded
+    /// any more. It answers no demand that waits.
+    /// @param bond The bond, in force.
+    /// @param cumulativeAmount The voucher's amount.
+    /// @param signature As for `pay`.
+    /// @param most As for `pay`.
+    function payAhead(
+        Bond calldata bond,
+        uint128 cumulativeAmount,
+        bytes calldata signature,
+        uint256 most
+    ) external payable {
+        Held storage held = bonds[bondId(bond)];
+        require(held.pledged == BOTH_IN, NotInForce());
+        require(cumulativeAmount > held.answered, AlreadyPaid());
+        _give(bond, held, cumulativeAmount, cumulativeAmount, signature, most);
     }
 
     /// @notice Shows that the seller demands what it has receipted, by an item that it signed: no
-    /// seller signs one beyond the credit that the terms give. It loses the stake and its bond.
-    /// @param bond The bond; the caller is its buyer.
+    /// seller signs one beyond the credit that the terms give. It loses the stake and its bond, but
+    /// where it was paid meanwhile: then the receipt may be younger than the demand.
+    /// @param bond The bond.
     /// @param asked What was demanded.
     /// @param item An item of the same session.
     function refuteByItem(Bond calldata bond, Demand calldata asked, Item calldata item) external {
@@ -623,9 +702,20 @@ contract SdppBonds {
         _refute(bond, asked);
     }
 
-    /// @notice Shows that the seller demands what it has receipted, by its exit from the session.
-    /// It loses the stake and its bond.
-    /// @param bond The bond; the caller is its buyer.
+    /// @notice The same by an invoice beyond that credit.
+    /// @param bond The bond.
+    /// @param asked What was demanded.
+    /// @param invoice An invoice of the same session.
+    function refuteByInvoice(Bond calldata bond, Demand calldata asked, Invoice calldata invoice)
+        external
+    {
+        require(invoice.number > asked.lastUnpaid, NotReceipted());
+        _signedInvoice(bond, asked.session, invoice);
+        _refute(bond, asked);
+    }
+
+    /// @notice The same by the seller's exit from the session.
+    /// @param bond The bond.
     /// @param asked What was demanded.
     /// @param receipt The exit.
     function refuteByExit(Bond calldata bond, Demand calldata asked, Receipt calldata receipt)
@@ -637,21 +727,18 @@ contract SdppBonds {
         _refute(bond, asked);
     }
 
-    /// @notice The buyer did not answer in time: it loses its bond. Where the seller has redeemed
-    /// meanwhile what it asked for, it loses nothing.
+    /// @notice The buyer did not answer in time: it loses its bond. Where the seller has meanwhile
+    /// what it asked for, the demand is over at once and nobody loses anything. On a fork of the
+    /// chain, where no voucher counts, nobody does either.
     /// @param bond The bond; the caller is one of its parties.
     /// @param asked What was demanded.
     function concludeDemand(Bond calldata bond, Demand calldata asked) external {
         (bytes32 id, Held storage held,) = _mine(bond);
-        require(complaints[id][true].what == _hash(keccak256(abi.encode(asked))), NoComplaint());
+        require(complaints[id][true].what == _hash(_whatIs(asked)), NoComplaint());
+        if (_isOver(bond, id, held, asked)) return;
         _isOverdue(id, true);
-        if (ESCROW.getChannel(bond.channel).settled >= asked.voucher) {
-            held.answered = asked.voucher;
-            _returnStake(bond, id, true);
-            emit Paid(id, asked.voucher, "");
-        } else {
-            _lose(bond, id, held, false);
-        }
+        if (block.chainid == HOME_CHAIN) _lose(bond, id, held, false);
+        else _returnStake(bond, id, true);
     }
 
     // ---------------------------------------------------------------------------- views
@@ -661,14 +748,33 @@ contract SdppBonds {
         return bonds[id];
     }
 
+    /// @notice Whether a session may begin under a bond: all that was agreed on is there, nobody
+    /// wants out, and the channel is these parties' and open. `pendingUntil` tells the rest.
+    function isGood(Bond calldata bond) external view returns (bool) {
+        Held storage held = bonds[bondId(bond)];
+        SdppEscrow.Channel memory channel = _channelOf(bond);
+        return held.endsAt == 0 && held.pledged == BOTH_IN && held.ofBuyer >= bond.buyerAmount
+            && held.ofSeller >= bond.sellerAmount && !channel.finalized
+            && channel.closeRequestedAt == 0;
+    }
+
     /// @notice Until when a complaint waits for its answer; zero if there is none.
     function pendingUntil(bytes32 id, bool bySeller) external view returns (uint256) {
         return complaints[id][bySeller].until;
     }
 
     /// @notice The id of a bond: no other contract or chain gives the same.
-    function bondId(Bond calldata bond) public view returns (bytes32) {
-        return keccak256(abi.encode(bond, address(this), HOME_CHAIN));
+    function bondId(Bond calldata bond) public view returns (bytes32 id) {
+        uint256 chain = HOME_CHAIN;
+        // The words as they came, which is smaller code than `abi.encode(bond, this, chain)`: of
+        // words that are no such values comes an id that nobody pledged.
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            calldatacopy(words, bond, 352)
+            mstore(add(words, 352), address())
+            mstore(add(words, 384), chain)
+            id := keccak256(words, 416)
+        }
     }
 
     /// @notice What order and `session_key` commit to.
@@ -690,6 +796,19 @@ contract SdppBonds {
         require(held.pledged == BOTH_IN, NotInForce());
         name = _name(session);
         _signed(bond.sellerKey, name, SESSION_KEY, 0, _terms(id, session), 0, key);
+    }
+
+    /// @dev The seller must show that an item is in the dataset.
+    function _challengeRow(
+        Bond calldata bond,
+        Session calldata session,
+        bytes32 id,
+        Held storage held,
+        bytes32 content
+    ) private {
+        require(session.dataset != 0, NoDataset());
+        bytes32 row = keccak256(abi.encodePacked(bytes1(0), content));
+        _challenge(bond, id, held, Challenge(row, session.dataset, ANYWHERE, ANYWHERE));
     }
 
     function _challenge(
@@ -726,16 +845,32 @@ contract SdppBonds {
         require(block.timestamp < complaint.until, TooLate());
     }
 
+    function _answersDemand(bytes32 id, Demand calldata asked) private view {
+        _answers(id, true, _whatIs(asked));
+    }
+
+    /// @dev `keccak256(abi.encode(asked))`, in less code.
+    function _whatIs(Demand calldata asked) private pure returns (bytes32 what) {
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            calldatacopy(words, asked, 160)
+            what := keccak256(words, 160)
+        }
+    }
+
     function _isOverdue(bytes32 id, bool bySeller) private view {
         uint256 until = complaints[id][bySeller].until;
         require(until != 0, NoComplaint());
         require(block.timestamp >= until, TooEarly());
     }
 
+    /// @dev A receipt answers a demand. It is no proof against a seller that has been paid: what it
+    /// signs then it may have signed after it demanded.
     function _refute(Bond calldata bond, Demand calldata asked) private {
-        (bytes32 id, Held storage held, bool bySeller) = _mine(bond);
-        require(!bySeller, NotParty());
-        _answers(id, true, keccak256(abi.encode(asked)));
+        bytes32 id = bondId(bond);
+        _answersDemand(id, asked);
+        Held storage held = bonds[id];
+        if (_isOver(bond, id, held, asked)) return;
         delete complaints[id][true];
         _credit(bond.token, bond.buyer, bond.stake);
         if (held.ofSeller != 0) _lose(bond, id, held, true);
@@ -758,24 +893,30 @@ contract SdppBonds {
 
     // ------------------------------------------------------------------------- demanding
 
-    /// @dev What an invoice asks of a buyer that acknowledged `seq`: more than the windows before it
-    /// cost, or its number would not be its own, and no more than the items in it that the buyer
-    /// has. Where it stands for fewer items than a window, the ack says so.
-    function _asked(Session calldata session, bytes32 name, uint256 seq, Invoice calldata invoice)
-        private
-        pure
-        returns (Demand memory)
-    {
+    /// @dev What an invoice asks of a buyer: no more than the items in it that the buyer has
+    /// acknowledged cost, and more than the windows before it, or its number would not be its own.
+    function _asked(
+        Session calldata session,
+        bytes32 name,
+        Ack calldata ack,
+        Invoice calldata invoice
+    ) private pure returns (Demand memory) {
         uint256 last = uint256(invoice.number) * session.granularity;
-        uint256 least = _price(session, last - session.granularity);
+        uint256 seq = ack.number;
+        uint256 amount = invoice.amountTotal;
+        if (ack.kind == PAYMENT_ACK) {
+            seq *= session.granularity;
+            if (ack.amountTotal < amount) amount = ack.amountTotal;
+        }
         uint256 most = _price(session, seq < last ? seq : last);
-        require(invoice.amountTotal > least && invoice.amountTotal <= most, NotOwed());
-        uint256 unpaid = uint256(session.windows) * session.granularity;
+        if (most < amount) amount = most;
+        require(amount > _price(session, last - session.granularity), NotOwed());
         return Demand({
             session: name,
-            amountTotal: invoice.amountTotal,
-            voucher: session.base + invoice.amountTotal,
-            paidBefore: uint128(last + unpaid)
+            amountTotal: uint128(amount),
+            voucher: session.base + uint128(amount),
+            paidBefore: uint128(last + uint256(session.windows) * session.granularity),
+            lastUnpaid: uint128(invoice.number) + session.windows
         });
     }
 
@@ -784,18 +925,69 @@ contract SdppBonds {
         return uint256(session.price) * items * session.numerator / session.denominator;
     }
 
-    /// @dev The channel is open between these parties, and can pay what it has not paid.
-    function _checkChannel(Bond calldata bond, uint256 voucher) private view {
-        SdppEscrow.Channel memory channel = ESCROW.getChannel(bond.channel);
+    /// @dev The bond's channel, which is between its parties, or once was.
+    function _channelOf(Bond calldata bond)
+        private
+        view
+        returns (SdppEscrow.Channel memory channel)
+    {
+        channel = ESCROW.getChannel(bond.channel);
         address signer =
             channel.authorizedSigner == address(0) ? channel.payer : channel.authorizedSigner;
         require(
             channel.payer == bond.buyer && channel.payee == bond.seller
-                && channel.token == bond.token && signer == bond.buyerKey && !channel.finalized,
+                && channel.token == bond.token && signer == bond.buyerKey,
             WrongChannel()
         );
-        require(voucher > channel.settled, AlreadyPaid());
-        require(voucher <= channel.deposit, AmountExceedsDeposit());
+    }
+
+    /// @dev Ends a demand for what the seller has had meanwhile.
+    function _isOver(Bond calldata bond, bytes32 id, Held storage held, Demand calldata asked)
+        private
+        returns (bool over)
+    {
+        over = _paid(bond) >= asked.voucher;
+        if (over) {
+            _returnStake(bond, id, true);
+            _isPaid(id, held, asked.voucher);
+        }
+    }
+
+    /// @dev What the seller has had for the channel, there and here.
+    function _paid(Bond calldata bond) private view returns (uint256) {
+        return _channelOf(bond).settled + paidHere[bond.channel];
+    }
+
+    function _isPaid(bytes32 id, Held storage held, uint128 voucher) private {
+        if (voucher > held.answered) held.answered = voucher;
+        emit Paid(id, voucher, "");
+    }
+
+    /// @dev Gives the seller `least` in all, by a voucher or, where the channel is over, in money.
+    function _give(
+        Bond calldata bond,
+        Held storage held,
+        uint128 least,
+        uint128 amount,
+        bytes calldata signature,
+        uint256 most
+    ) private {
+        bytes32 id = bondId(bond);
+        SdppEscrow.Channel memory channel = _channelOf(bond);
+        uint256 paid = channel.settled + paidHere[bond.channel];
+        uint256 due;
+        bool had = paid >= least;
+        if (!had && !channel.finalized) {
+            _checkVoucher(bond, channel, least, amount, signature);
+            if (amount > held.answered) held.answered = amount;
+            emit Paid(id, amount, signature);
+        } else {
+            if (!had) due = least - paid;
+            paidHere[bond.channel] += due;
+            _credit(bond.token, bond.seller, due);
+            _isPaid(id, held, least);
+        }
+        _takeUpTo(bond.token, due, most);
     }
 
     /// @dev A voucher that the seller can redeem: it has the whole grace period left to.
@@ -844,6 +1036,26 @@ contract SdppBonds {
                 session.dataset
             )
         );
+    }
+
+    /// @dev Where an item stands in its window, which is that of an invoice.
+    function _place(Session calldata session, uint64 seq, uint64 number)
+        private
+        pure
+        returns (uint32)
+    {
+        uint256 before = uint256(seq) - 1;
+        require(before / session.granularity + 1 == number, NoContradiction());
+        return uint32(before % session.granularity);
+    }
+
+    /// @dev The leaf of an item in its window.
+    function _leaf(bytes32 name, uint64 seq, bytes32 salt, bytes32 content)
+        private
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encodePacked(bytes1(0), name, seq, salt, content));
     }
 
     function _signedItem(Bond calldata bond, bytes32 name, Item calldata item) private view {
@@ -983,6 +1195,17 @@ contract SdppBonds {
         }
         require(msg.value == 0, WrongValue());
         if (amount != 0) _takeToken(token, amount);
+    }
+
+    /// @dev Takes what is due from the caller; what it sent beyond that is credited to it.
+    function _takeUpTo(address token, uint256 due, uint256 most) private {
+        if (token == COIN) {
+            require(msg.value >= due, WrongValue());
+            _credit(COIN, msg.sender, msg.value - due);
+            return;
+        }
+        require(msg.value == 0 && due <= most, WrongValue());
+        if (due != 0) _takeToken(token, due);
     }
 
     function _takeToken(address token, uint256 amount) private locked {

@@ -86,6 +86,66 @@ contract BondTest is BondBase {
         bond.buyerAmount = 0;
         refused(SdppBonds.BadBond.selector);
         pledge(buyer, 0);
+        bond = good;
+        bond.stake = 0;
+        badBond();
+        (bond.stake, bond.buyerAmount) = (BUYERS + 1, BUYERS);
+        badBond();
+        (bond.stake, bond.sellerAmount) = (STAKE, STAKE - 1);
+        badBond();
+        bond = good;
+        bond.fee = BUYERS + 1;
+        badBond();
+    }
+
+    /// What is not a bond for the channel that it names answers for nothing, and is not pledged.
+    function test_a_bond_is_for_its_parties_open_channel() public {
+        SdppBonds.Bond memory good = bond;
+        wrongChannel(open(COIN, DEPOSIT, "another signer", vm.addr(OTHER_KEY)));
+        wrongChannel(open(address(token), DEPOSIT, "in tokens", vm.addr(SIGNER_KEY)));
+        wrongChannel(keccak256("none"));
+        vm.prank(buyer);
+        wrongChannel(escrow.open{value: 9}(stranger, COIN, 9, SALT, vm.addr(SIGNER_KEY)));
+        vm.deal(stranger, 9);
+        vm.prank(stranger);
+        wrongChannel(escrow.open{value: 9}(seller, COIN, 9, SALT, vm.addr(SIGNER_KEY)));
+        bond = good;
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        wrongChannel(channel);
+    }
+
+    function wrongChannel(bytes32 other) private {
+        bond.channel = other;
+        refused(SdppBonds.WrongChannel.selector);
+        pledge(buyer, BUYERS);
+    }
+
+    function test_a_session_begins_under_a_good_bond_only() public {
+        require(!bonds.isGood(bond), "none");
+        pledge(buyer, BUYERS);
+        require(!bonds.isGood(bond), "of one");
+        pledge(seller, SELLERS);
+        require(bonds.isGood(bond), "of both");
+        requestClose(channel);
+        require(!bonds.isGood(bond), "closing");
+        topUp(channel, 1);
+        require(bonds.isGood(bond), "taken back");
+        requestEnd(buyer);
+        require(!bonds.isGood(bond), "leaving");
+        bond.salt = "second";
+        id = bonds.bondId(bond);
+        pledgeBoth();
+        vm.prank(buyer);
+        bonds.release(bond, true, nobody());
+        require(!bonds.isGood(bond), "released");
+        add(seller, uint88(SELLERS - 1));
+        require(!bonds.isGood(bond), "less");
+        add(seller, 1);
+        require(bonds.isGood(bond), "whole again");
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        require(!bonds.isGood(bond), "closed");
     }
 
     function badBond() private {
@@ -258,8 +318,6 @@ contract BondTest is BondBase {
         assertEq(ofBuyer(), BUYERS);
         refused(SdppBonds.NothingPledged.selector);
         bonds.release(bond, true, word_);
-        refused(SdppBonds.NothingPledged.selector);
-        add(seller, 1);
     }
 
     function test_the_sellers_exit_frees_the_buyers_bond() public {
@@ -379,6 +437,7 @@ contract BondTest is BondBase {
         vm.prank(seller);
         asset.approve(address(bonds), type(uint256).max);
         bond.token = address(asset);
+        pretend(channel, buyer, address(asset));
         id = bonds.bondId(bond);
     }
 
@@ -395,6 +454,7 @@ contract BondTest is BondBase {
         refused(SdppBonds.NotReceived.selector);
         pledge(buyer, 0);
         bond.token = stranger;
+        pretend(channel, buyer, stranger);
         refused(SdppBonds.NotReceived.selector);
         pledge(buyer, 0);
     }
@@ -424,6 +484,7 @@ contract BondTest is BondBase {
         Party party = new Party();
         vm.deal(address(party), 1 ether);
         bond.buyer = address(party);
+        pretend(channel, address(party), COIN);
         id = bonds.bondId(bond);
         party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
         pledge(seller, SELLERS);
@@ -461,6 +522,7 @@ contract BondTest is BondBase {
         Party party = new Party();
         vm.deal(address(party), 1 ether);
         bond.buyer = address(party);
+        pretend(channel, address(party), COIN);
         id = bonds.bondId(bond);
         party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
         bond.salt = keccak256("another's money");
@@ -482,7 +544,8 @@ contract BondTest is BondBase {
         CallingToken calling = new CallingToken();
         agreeIn(calling);
         SdppBonds.Bond memory inner = bond;
-        inner.buyer = address(calling);
+        (inner.buyer, inner.channel) = (address(calling), "its own");
+        pretend(inner.channel, address(calling), address(calling));
         calling.mint(address(calling), 1 ether);
         vm.prank(address(calling));
         calling.approve(address(bonds), type(uint256).max);
@@ -520,7 +583,7 @@ contract BondTest is BondBase {
     }
 
     function testFuzz_both_get_back_what_they_pledged(uint88 ofB, uint88 ofS, bool first) public {
-        vm.assume(ofB != 0 && ofS != 0);
+        vm.assume(ofB >= STAKE && ofS >= STAKE);
         (bond.buyerAmount, bond.sellerAmount) = (ofB, ofS);
         id = bonds.bondId(bond);
         vm.deal(buyer, ofB);

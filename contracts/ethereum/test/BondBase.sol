@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {SdppBonds} from "../src/SdppBonds.sol";
+import {SdppEscrow} from "../src/SdppEscrow.sol";
 import {Base} from "./Base.sol";
 
 /// A channel under a bond, a session on it, and what either side signs there.
@@ -21,6 +22,7 @@ abstract contract BondBase is Base {
     uint8 internal constant DATA = 5;
     uint8 internal constant ACK = 6;
     uint8 internal constant INVOICE = 7;
+    uint8 internal constant PAYMENT_ACK = 8;
     uint8 internal constant EXIT = 10;
     uint32 internal constant ANYWHERE = type(uint32).max;
     bytes32 internal constant NOTHING = keccak256("");
@@ -73,6 +75,15 @@ abstract contract BondBase is Base {
             dataset: 0
         });
         name = nameOf(session);
+    }
+
+    /// A channel that no escrow would hold: in a token that it refuses, or of an account that
+    /// cannot open one.
+    function pretend(bytes32 channel_, address payer, address asset) internal {
+        SdppEscrow.Channel memory like = escrow.getChannel(channel);
+        (like.payer, like.token) = (payer, asset);
+        bytes memory asked = abi.encodeCall(escrow.getChannel, (channel_));
+        vm.mockCall(address(escrow), asked, abi.encode(like));
     }
 
     // ---------------------------------------------------------------------------- doing
@@ -198,7 +209,14 @@ abstract contract BondBase is Base {
         returns (SdppBonds.Ack memory)
     {
         bytes32 digest = keccak256(abi.encode(seq));
-        return SdppBonds.Ack(seq, digest, word(by, under, ACK, seq, digest, 0, keccak256("ack")));
+        SdppBonds.Word memory signed = word(by, under, ACK, seq, digest, 0, keccak256("ack"));
+        return SdppBonds.Ack(ACK, seq, digest, 0, signed);
+    }
+
+    function paymentAck(uint64 number, uint128 total) internal view returns (SdppBonds.Ack memory) {
+        SdppBonds.Word memory signed =
+            word(SIGNER_KEY, name, PAYMENT_ACK, number, 0, total, keccak256("payment"));
+        return SdppBonds.Ack(PAYMENT_ACK, number, 0, total, signed);
     }
 
     function receipt(uint128 total, uint128 paid) internal view returns (SdppBonds.Receipt memory) {

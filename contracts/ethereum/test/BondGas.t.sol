@@ -36,7 +36,7 @@ contract BondGasTest is BondBase {
         SdppBonds.Invoice memory of_ = invoice(2, "root", 84);
         vm.prank(seller, seller);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
-        return SdppBonds.Demand(name, 84, 94, 16);
+        return SdppBonds.Demand(name, 84, 94, 16, 4);
     }
 
     function test_what_each_call_costs() public {
@@ -115,6 +115,17 @@ contract BondGasTest is BondBase {
         vm.prank(buyer, buyer);
         bonds.challengeItem{value: STAKE}(bond, session, key_, one, SALT, "content");
         cost("bonds: challengeItem");
+        fresh();
+        key_ = key();
+        uint256 last = leaves.length - 1;
+        leaves[last] =
+            keccak256(abi.encodePacked(bytes1(0), name, uint64(256), SALT, bytes32("content")));
+        path = pathOf(leaves, last);
+        first = invoice(1, rootOf(leaves), 42);
+        SdppBonds.Opened memory opened = SdppBonds.Opened(256, SALT, "content", 256);
+        vm.prank(buyer, buyer);
+        bonds.challengeInvoiced{value: STAKE}(bond, session, key_, first, opened, path);
+        cost("bonds: challengeInvoiced, of 256");
         session.dataset = 0;
         session.granularity = K;
     }
@@ -125,7 +136,7 @@ contract BondGasTest is BondBase {
         cost("bonds: demand");
         bytes memory voucher = sign(SIGNER_KEY, channel, 94);
         vm.prank(buyer, buyer);
-        bonds.pay(bond, asked, 94, voucher);
+        bonds.pay(bond, asked, 94, voucher, 0);
         cost("bonds: pay, by voucher");
         fresh();
         demanded();
@@ -147,16 +158,29 @@ contract BondGasTest is BondBase {
         cost("bonds: refuteByItem");
         fresh();
         demanded();
+        SdppBonds.Invoice memory later = invoice(5, "root", 200);
+        vm.prank(buyer, buyer);
+        bonds.refuteByInvoice(bond, asked, later);
+        cost("bonds: refuteByInvoice");
+        fresh();
+        demanded();
+        vm.prank(seller, seller);
+        bonds.retract(bond);
+        cost("bonds: retract");
+        vm.prank(buyer, buyer);
+        bonds.payAhead(bond, 94, voucher, 0);
+        cost("bonds: payAhead, by voucher");
+        fresh();
+        demanded();
         vm.prank(seller);
         escrow.close(channel, 0, "");
         vm.prank(buyer, buyer);
-        bonds.pay{value: 94}(bond, asked, 0, "");
+        bonds.pay{value: 94}(bond, asked, 0, "", 0);
         cost("bonds: pay, where the channel is over");
     }
 
     function tokens() private {
-        bond.token = address(token);
-        bond.salt = "token";
+        agree(address(token));
         vm.prank(buyer, buyer);
         bonds.pledge(bond);
         cost("bonds: pledge, token, the first");

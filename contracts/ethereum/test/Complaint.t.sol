@@ -326,18 +326,13 @@ contract ComplaintTest is BondBase {
         assertSum(0);
     }
 
-    function test_only_the_seller_shows_only_what_was_asked_and_in_time() public {
+    /// Who has the tree shows it, for a seller that cannot: the stake is the seller's.
+    function test_anybody_shows_only_what_was_asked_and_in_time() public {
         bytes32[] memory leaves = leavesOf(K);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(3, leaves[2]), invoice(1, root, 42));
         SdppBonds.Challenge memory asked = SdppBonds.Challenge(leaves[2], root, 2, K);
         bytes32[] memory path = pathOf(leaves, 2);
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(buyer);
-        bonds.show(bond, asked, 2, K, path);
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(stranger);
-        bonds.show(bond, asked, 2, K, path);
         SdppBonds.Challenge memory other = SdppBonds.Challenge(leaves[1], root, 1, K);
         refused(SdppBonds.NoComplaint.selector);
         show(other, 1, K, pathOf(leaves, 1));
@@ -345,7 +340,8 @@ contract ComplaintTest is BondBase {
         refused(SdppBonds.TooLate.selector);
         show(asked, 2, K, path);
         vm.warp(START + PERIOD - 1);
-        show(asked, 2, K, path);
+        vm.prank(stranger);
+        bonds.show(bond, asked, 2, K, path);
         assertCredits(0, STAKE, 0);
     }
 
@@ -550,6 +546,77 @@ contract ComplaintTest is BondBase {
         assertCredits(0, STAKE, 0);
     }
 
+    /// The last item of a window stands in its invoice only; with one item in a window each does.
+    function test_an_invoiced_item_that_is_not_in_the_dataset() public {
+        session.dataset = rootOf(dataset());
+        session.granularity = 1;
+        bytes32 made = keccak256("made up");
+        bytes32[] memory leaves = new bytes32[](1);
+        leaves[0] = opened(5, made).leaf;
+        challengeInvoiced(invoice(5, leaves[0], 42), 5, made, leaves);
+        assertEq(bonds.pendingUntil(id, false), START + PERIOD);
+        assertSum(STAKE);
+        pass(PERIOD);
+        conclude(buyer);
+        assertEq(ofSeller(), 0);
+    }
+
+    function test_an_invoiced_item_is_at_its_place_under_the_root() public {
+        session.dataset = rootOf(dataset());
+        bytes32 content = keccak256("the last");
+        bytes32[] memory leaves = leavesOf(K);
+        leaves[K - 1] = opened(2 * K, content).leaf;
+        bytes32 root = rootOf(leaves);
+        refused(SdppBonds.NoContradiction.selector);
+        challengeInvoiced(invoice(3, root, 42), 2 * K, content, leaves);
+        refused(SdppBonds.InvalidProof.selector);
+        challengeInvoiced(invoice(2, "another", 42), 2 * K, content, leaves);
+        refused(SdppBonds.InvalidProof.selector);
+        challengeInvoiced(invoice(2, root, 42), 2 * K, keccak256("another"), leaves);
+        refused(SdppBonds.InvalidProof.selector);
+        challengeInvoiced(invoice(2, root, 42), 2 * K - 1, content, leaves);
+        SdppBonds.Invoice memory forged = invoice(2, root, 42);
+        forged.root = "another";
+        refused(SdppBonds.InvalidSignature.selector);
+        challengeInvoiced(forged, 2 * K, content, leaves);
+        session.dataset = 0;
+        refused(SdppBonds.NoDataset.selector);
+        challengeInvoiced(invoice(2, root, 42), 2 * K, content, leaves);
+        session.dataset = rootOf(dataset());
+        challengeInvoiced(invoice(2, root, 42), 2 * K, content, leaves);
+    }
+
+    /// An honest seller shows the row and has the stake.
+    function test_an_invoiced_item_that_is_in_the_dataset() public {
+        bytes32[] memory rows = dataset();
+        session.dataset = rootOf(rows);
+        bytes32 content = keccak256(abi.encode("item", 3));
+        require(row(content) == rows[3], "the fourth row");
+        bytes32[] memory leaves = leavesOf(3);
+        leaves[2] = opened(3, content).leaf;
+        challengeInvoiced(invoice(1, rootOf(leaves), 42), 3, content, leaves);
+        SdppBonds.Challenge memory asked =
+            SdppBonds.Challenge(rows[3], session.dataset, ANYWHERE, ANYWHERE);
+        show(asked, 3, uint32(rows.length), pathOf(rows, 3));
+        assertCredits(0, STAKE, 0);
+    }
+
+    function challengeInvoiced(
+        SdppBonds.Invoice memory of_,
+        uint64 seq,
+        bytes32 content,
+        bytes32[] memory leaves
+    ) private {
+        SdppBonds.Word memory key_ = key();
+        uint32 count = uint32(leaves.length);
+        uint256 place = (seq - 1) % session.granularity;
+        SdppBonds.Opened memory opened_ = SdppBonds.Opened(seq, LEAF_SALT, content, count);
+        vm.prank(buyer);
+        bonds.challengeInvoiced{value: STAKE}(
+            bond, session, key_, of_, opened_, pathOf(leaves, place)
+        );
+    }
+
     function dataset() private pure returns (bytes32[] memory rows) {
         rows = new bytes32[](5);
         for (uint256 i = 0; i < 5; ++i) {
@@ -602,8 +669,7 @@ contract ComplaintTest is BondBase {
     // ---------------------------------------------------------------------------- tokens
 
     function test_a_complaint_in_tokens() public {
-        bond.token = address(token);
-        id = bonds.bondId(bond);
+        agree(address(token));
         pledgeBoth();
         SdppBonds.Word memory key_ = key();
         vm.prank(buyer);

@@ -9,6 +9,8 @@ contract DemandTest is BondBase {
     /// What two windows cost: 7 * 8 * 3 / 2.
     uint128 private constant TOTAL = 84;
     uint128 private constant BASE = 10;
+    /// What the buyer allows of a token.
+    uint256 private most = type(uint256).max;
 
     function setUp() public override {
         super.setUp();
@@ -16,7 +18,7 @@ contract DemandTest is BondBase {
     }
 
     function asked() private view returns (SdppBonds.Demand memory) {
-        return SdppBonds.Demand(name, TOTAL, BASE + TOTAL, 2 * K + W * K);
+        return SdppBonds.Demand(name, TOTAL, session.base + TOTAL, 2 * K + W * K, 2 + W);
     }
 
     /// Demands invoice 2, all of whose items were acknowledged.
@@ -47,7 +49,7 @@ contract DemandTest is BondBase {
     function pay(uint128 amount, bytes memory signature, uint256 value) private {
         SdppBonds.Demand memory asked_ = asked();
         vm.prank(buyer);
-        bonds.pay{value: value}(bond, asked_, amount, signature);
+        bonds.pay{value: value}(bond, asked_, amount, signature, most);
     }
 
     function notPaid(bytes4 why, uint128 amount, bytes memory signature, uint256 value) private {
@@ -144,16 +146,245 @@ contract DemandTest is BondBase {
 
     function test_nobody_is_asked_for_more_than_was_acknowledged() public {
         bytes4 why = SdppBonds.NotOwed.selector;
-        notDemanded(why, ack(7), invoice(2, "root", TOTAL));
-        notDemanded(why, ack(8), invoice(2, "root", TOTAL + 1));
-        notDemanded(why, ack(100), invoice(2, "root", TOTAL + 1));
         // What the window before cost is not this one's to ask for.
         notDemanded(why, ack(8), invoice(2, "root", 42));
         notDemanded(why, ack(8), invoice(3, "root", TOTAL));
         notDemanded(why, ack(8), invoice(1, "root", 0));
-        // Seven items cost 73 and a half: rounded down, as the invoice must be.
-        notDemanded(why, ack(7), invoice(2, "root", 74));
-        demand(ack(7), invoice(2, "root", 73));
+        notDemanded(why, ack(4), invoice(2, "root", TOTAL));
+        // Seven items cost 73 and a half: rounded down, as an invoice is.
+        demandsOnly(73, ack(7), invoice(2, "root", TOTAL));
+        demandsOnly(52, ack(5), invoice(2, "root", TOTAL));
+        demandsOnly(70, ack(7), invoice(2, "root", 70));
+        demandsOnly(TOTAL, ack(8), invoice(2, "root", TOTAL + 1));
+        demandsOnly(TOTAL, ack(100), invoice(2, "root", TOTAL + 1));
+    }
+
+    function demandsOnly(uint128 total, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+        private
+    {
+        SdppBonds.Demand memory asked_ = asked();
+        (asked_.amountTotal, asked_.voucher) = (total, BASE + total);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Demanded(id, asked_, START + PERIOD);
+        demand(ack_, of_);
+        retract(seller);
+    }
+
+    /// Who says that it pays an invoice has its items.
+    function test_a_payment_ack_acknowledges_too() public {
+        demandsOnly(TOTAL, paymentAck(2, TOTAL), invoice(2, "root", TOTAL));
+        demandsOnly(TOTAL, paymentAck(3, 126), invoice(2, "root", TOTAL));
+        demandsOnly(80, paymentAck(2, 80), invoice(2, "root", TOTAL));
+        notDemanded(SdppBonds.NotOwed.selector, paymentAck(1, TOTAL), invoice(2, "root", TOTAL));
+        bytes4 why = SdppBonds.InvalidSignature.selector;
+        SdppBonds.Ack memory wrong = paymentAck(1, 42);
+        wrong.number = 2;
+        notDemanded(why, wrong, invoice(2, "root", TOTAL));
+        wrong = paymentAck(2, 42);
+        wrong.amountTotal = TOTAL;
+        notDemanded(why, wrong, invoice(2, "root", TOTAL));
+        // An ack of two items is no payment_ack of two invoices.
+        wrong = ack(2);
+        wrong.kind = PAYMENT_ACK;
+        notDemanded(why, wrong, invoice(2, "root", TOTAL));
+        wrong = ack(8);
+        wrong.kind = DATA;
+        wrong.word = word(SIGNER_KEY, name, DATA, 8, wrong.digest, 0, "");
+        notDemanded(why, wrong, invoice(2, "root", TOTAL));
+    }
+
+    // ------------------------------------------------------------- paid after the demand
+
+    /// The story: the seller asks, is paid outside, and goes on. That convicts nobody.
+    function test_a_seller_that_is_paid_after_its_demand_loses_nothing() public {
+        demand();
+        settleAs(BASE + TOTAL);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        refuteByItem(item(2 * K + W * K, "leaf"));
+        assertCredits(0, STAKE, 0);
+        assertEq(ofSeller(), SELLERS);
+        bond.salt = "exit";
+        againDemanded();
+        refuteByExit(receipt(126, TOTAL));
+        assertEq(ofSeller(), SELLERS);
+        bond.salt = "invoice";
+        againDemanded();
+        refuteByInvoice(invoice(2 + W + 1, "root", 200));
+        assertEq(ofSeller(), SELLERS);
+        assertCredits(0, 3 * STAKE, 0);
+    }
+
+    /// The same under another bond, the channel having paid one unit less until now.
+    function againDemanded() private {
+        id = bonds.bondId(bond);
+        session.base += 1;
+        pledgeBoth();
+        demand();
+        settleAs(session.base + TOTAL);
+    }
+
+    function test_a_demand_that_is_paid_ends_at_once() public {
+        demand();
+        settleAs(BASE + TOTAL);
+        conclude(seller);
+        assertCredits(0, STAKE, 0);
+        assertEq(ofBuyer(), BUYERS);
+        assertEq(bonds.pendingUntil(id, true), 0);
+        refused(SdppBonds.NoComplaint.selector);
+        refuteByItem(item(100, "leaf"));
+    }
+
+    /// Before it takes money beside the channel, a seller takes its demand back.
+    function test_the_seller_takes_its_demand_back() public {
+        refused(SdppBonds.NoComplaint.selector);
+        retract(seller);
+        demand();
+        refused(SdppBonds.NotParty.selector);
+        retract(buyer);
+        refused(SdppBonds.NotParty.selector);
+        retract(stranger);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Retracted(id);
+        retract(seller);
+        assertCredits(0, STAKE, 0);
+        assertSum(0);
+        refused(SdppBonds.NoComplaint.selector);
+        refuteByItem(item(100, "leaf"));
+        pass(PERIOD);
+        refused(SdppBonds.NoComplaint.selector);
+        conclude(seller);
+        assertEq(ofBuyer(), BUYERS);
+        demand();
+    }
+
+    function retract(address by) private {
+        vm.prank(by);
+        bonds.retract(bond);
+    }
+
+    // ----------------------------------------------------------------- over, or two bonds
+
+    /// Two bonds for one channel, and one debt: it is paid once.
+    function test_a_debt_is_paid_once_under_two_bonds() public {
+        SdppBonds.Bond memory first = bond;
+        bond.salt = "second";
+        id = bonds.bondId(bond);
+        pledgeBoth();
+        demand();
+        SdppBonds.Bond memory second = bond;
+        bond = first;
+        id = bonds.bondId(bond);
+        demand();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        pay(0, "", BASE + TOTAL);
+        assertEq(bonds.paidHere(channel), BASE + TOTAL);
+        assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        bond = second;
+        id = bonds.bondId(bond);
+        pay(0, "", 0);
+        assertEq(ofBuyer(), BUYERS);
+        assertCredits(0, 2 * STAKE + FEE + BASE + TOTAL, 0);
+    }
+
+    /// A buyer that ends its channel still owes.
+    function test_a_buyer_that_withdraws_first_is_asked_all_the_same() public {
+        settleAs(50);
+        waitAndWithdraw(channel);
+        demand();
+        pay(0, "", BASE + TOTAL - 50);
+        assertCredits(0, STAKE + FEE + BASE + TOTAL - 50, 0);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        demand(ack(12), invoice(3, "root", 126));
+        pass(PERIOD);
+        SdppBonds.Demand memory asked_ =
+            SdppBonds.Demand(name, 126, BASE + 126, 3 * K + W * K, 3 + W);
+        vm.prank(seller);
+        bonds.concludeDemand(bond, asked_);
+        assertEq(ofBuyer(), 0);
+    }
+
+    /// A close in front of the answer does not spoil it: what was sent beside the voucher pays.
+    function test_a_close_in_front_of_the_answer_is_in_vain() public {
+        demand();
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        pay(BASE + TOTAL, voucher(BASE + TOTAL), BASE + TOTAL + 6);
+        assertCredits(6, STAKE + FEE + BASE + TOTAL, 0);
+        assertSum(0);
+    }
+
+    /// Of a token no more is taken than the buyer allows.
+    function test_no_more_of_a_token_is_taken_than_is_allowed() public {
+        agree(address(token));
+        pledgeBoth();
+        demand();
+        most = 0;
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        most = BASE + TOTAL - 1;
+        notPaid(SdppBonds.WrongValue.selector, 0, "", 0);
+        most = BASE + TOTAL;
+        pay(0, "", 0);
+        assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
+    }
+
+    /// On a fork no voucher counts, so nobody is silent there; at home one is.
+    function test_nobody_is_silent_on_a_fork() public {
+        demand();
+        vm.chainId(99);
+        refused(SdppBonds.TooEarly.selector);
+        conclude(seller);
+        pass(PERIOD);
+        conclude(seller);
+        assertCredits(0, STAKE, 0);
+        assertEq(ofBuyer(), BUYERS);
+        assertSum(0);
+    }
+
+    // ------------------------------------------------------------------ before it is asked
+
+    /// A buyer that shows its voucher in public is not asked for it.
+    function test_a_buyer_pays_ahead_without_a_fee() public {
+        bytes memory signature = voucher(BASE + TOTAL);
+        vm.expectEmit(address(bonds));
+        emit SdppBonds.Paid(id, BASE + TOTAL, signature);
+        vm.prank(stranger);
+        bonds.payAhead(bond, BASE + TOTAL, signature, 0);
+        assertEq(bonds.getBond(id).answered, BASE + TOTAL);
+        assertEq(ofBuyer(), BUYERS);
+        assertCredits(0, 0, 0);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        refused(SdppBonds.AlreadyPaid.selector);
+        bonds.payAhead(bond, BASE + TOTAL, signature, 0);
+        refused(SdppBonds.InvalidSignature.selector);
+        bonds.payAhead(bond, BASE + TOTAL + 1, signature, 0);
+        demand(ack(12), invoice(3, "root", 126));
+    }
+
+    /// That is no way around the fee of a demand that waits.
+    function test_paying_ahead_answers_no_demand() public {
+        demand();
+        bonds.payAhead(bond, BASE + 126, voucher(BASE + 126), 0);
+        assertEq(bonds.pendingUntil(id, true), START + PERIOD);
+        pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        assertEq(ofBuyer(), BUYERS - FEE);
+        assertEq(bonds.getBond(id).answered, BASE + 126);
+    }
+
+    function test_a_buyer_pays_ahead_where_the_channel_is_over() public {
+        waitAndWithdraw(channel);
+        vm.prank(buyer);
+        bonds.payAhead{value: BASE + TOTAL}(bond, BASE + TOTAL, "", 0);
+        assertCredits(0, BASE + TOTAL, 0);
+        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        assertSum(0);
+        bond.salt = "nobody's";
+        refused(SdppBonds.NotInForce.selector);
+        bonds.payAhead(bond, BASE + 200, "", 0);
     }
 
     function test_the_channels_deposit_bounds_a_demand() public {
@@ -186,7 +417,7 @@ contract DemandTest is BondBase {
         notDemanded(why, ackBy(SELLER_KEY, name, 8), good);
         notDemanded(why, ackBy(SIGNER_KEY, id, 8), good);
         SdppBonds.Ack memory ack_ = ack(8);
-        ack_.seq = 9;
+        ack_.number = 9;
         notDemanded(why, ack_, good);
         ack_ = ack(8);
         ack_.digest = "another";
@@ -236,39 +467,6 @@ contract DemandTest is BondBase {
         refused(SdppBonds.WrongValue.selector);
         vm.prank(seller);
         bonds.demand(bond, session, order_, ack_, of_);
-    }
-
-    function test_the_channel_is_between_the_two_in_their_token() public {
-        bytes32 good = channel;
-        reopen(stranger, seller, COIN, SIGNER_KEY);
-        wrongChannel();
-        reopen(buyer, stranger, COIN, SIGNER_KEY);
-        wrongChannel();
-        reopen(buyer, seller, address(token), SIGNER_KEY);
-        wrongChannel();
-        reopen(buyer, seller, COIN, OTHER_KEY);
-        wrongChannel();
-        channel = keccak256("none");
-        wrongChannel();
-        channel = good;
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
-        wrongChannel();
-    }
-
-    function reopen(address payer, address payee, address asset, uint256 signer) private {
-        vm.deal(payer, 1_000 ether);
-        vm.prank(payer);
-        channel = escrow.open{value: asset == COIN ? DEPOSIT : 0}(
-            payee, asset, DEPOSIT, keccak256("again"), vm.addr(signer)
-        );
-    }
-
-    function wrongChannel() private {
-        bond.channel = channel;
-        id = bonds.bondId(bond);
-        if (bonds.getBond(id).pledged == 0) pledgeBoth();
-        notDemanded(SdppBonds.WrongChannel.selector, ack(8), invoice(2, "root", TOTAL));
     }
 
     /// Where the payer signs vouchers itself, its account is the buyer's key.
@@ -349,8 +547,9 @@ contract DemandTest is BondBase {
         notPaid(why, BASE + TOTAL, sign(SELLER_KEY, channel, BASE + TOTAL), 0);
         notPaid(why, BASE + TOTAL, sign(SIGNER_KEY, id, BASE + TOTAL), 0);
         notPaid(why, BASE + TOTAL, malleate(voucher(BASE + TOTAL)), 0);
-        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 1);
-        pay(DEPOSIT, voucher(DEPOSIT), 0);
+        // What was sent beside a good one is the buyer's.
+        pay(DEPOSIT, voucher(DEPOSIT), 1);
+        assertCredits(1, STAKE + FEE, 0);
     }
 
     /// A voucher on a channel that the payer is closing could run out before it is redeemed.
@@ -370,11 +569,11 @@ contract DemandTest is BondBase {
         uint256 due = BASE + TOTAL - 50;
         notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
         notPaid(SdppBonds.WrongValue.selector, 0, "", due - 1);
-        notPaid(SdppBonds.WrongValue.selector, 0, "", due + 1);
+        // What is told is what was checked.
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, 0, "");
-        pay(0, "", due);
-        assertCredits(0, STAKE + FEE + due, 0);
+        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        pay(BASE + TOTAL + 9, "no signature", due + 1);
+        assertCredits(1, STAKE + FEE + due, 0);
         assertEq(bonds.getBond(id).answered, BASE + TOTAL);
         assertSum(0);
     }
@@ -405,7 +604,7 @@ contract DemandTest is BondBase {
         demand();
         settleAs(BASE + TOTAL);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, 0, "");
+        emit SdppBonds.Paid(id, BASE + TOTAL, "");
         pay(0, "", 0);
         assertCredits(0, STAKE, 0);
         assertEq(ofBuyer(), BUYERS);
@@ -435,39 +634,55 @@ contract DemandTest is BondBase {
         assertEq(ofBuyer(), 0);
     }
 
-    function test_only_the_buyer_pays_what_was_asked_in_time() public {
+    /// Whoever has the voucher answers, for a buyer that cannot.
+    function test_anybody_pays_what_was_asked_in_time() public {
         demand();
         bytes memory signature = voucher(BASE + TOTAL);
         SdppBonds.Demand memory asked_ = asked();
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(seller);
-        bonds.pay(bond, asked_, BASE + TOTAL, signature);
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(stranger);
-        bonds.pay(bond, asked_, BASE + TOTAL, signature);
         asked_.voucher = 1;
         refused(SdppBonds.NoComplaint.selector);
         vm.prank(buyer);
-        bonds.pay(bond, asked_, BASE + TOTAL, signature);
+        bonds.pay(bond, asked_, BASE + TOTAL, signature, 0);
         pass(PERIOD);
         notPaid(SdppBonds.TooLate.selector, BASE + TOTAL, signature, 0);
+        vm.warp(START + PERIOD - 1);
+        asked_.voucher = BASE + TOTAL;
+        vm.deal(stranger, 5);
+        vm.prank(stranger);
+        bonds.pay{value: 5}(bond, asked_, BASE + TOTAL, signature, 0);
+        assertEq(credit(stranger), 5);
+        assertCredits(0, STAKE + FEE, 0);
     }
 
     function test_nothing_is_paid_that_was_not_asked_for() public {
         notPaid(SdppBonds.NoComplaint.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
     }
 
-    /// A fee above what is left takes what is left.
+    /// A fee above what is left takes what is left; what fees have eaten is filled up again.
     function test_the_fee_is_no_more_than_the_bond() public {
-        (bond.buyerAmount, bond.fee) = (FEE - 1, FEE);
+        (bond.buyerAmount, bond.fee, bond.stake) = (FEE + 1, FEE, FEE);
         id = bonds.bondId(bond);
-        pledge(buyer, FEE - 1);
+        pledge(buyer, FEE + 1);
         pledge(seller, SELLERS);
-        demand();
+        demandWith(FEE, ack(4), invoice(1, "root", 42));
+        SdppBonds.Demand memory asked_ = SdppBonds.Demand(name, 42, BASE + 42, 12, 1 + W);
+        bonds.pay(bond, asked_, BASE + 42, voucher(BASE + 42), 0);
+        demandWith(FEE, ack(8), invoice(2, "root", TOTAL));
         pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
-        assertCredits(0, STAKE + FEE - 1, 0);
+        assertCredits(0, 2 * FEE + FEE + 1, 0);
         assertEq(ofBuyer(), 0);
         notDemanded(SdppBonds.NothingPledged.selector, ack(12), invoice(3, "root", 126));
+        vm.prank(buyer);
+        bonds.add{value: FEE}(bond, FEE);
+        demandWith(FEE, ack(12), invoice(3, "root", 126));
+    }
+
+    function demandWith(uint256 stake, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+        private
+    {
+        SdppBonds.Word memory order_ = order();
+        vm.prank(seller);
+        bonds.demand{value: stake}(bond, session, order_, ack_, of_);
     }
 
     function test_the_seller_takes_a_demand_back_with_its_word() public {
@@ -504,6 +719,27 @@ contract DemandTest is BondBase {
         SdppBonds.Demand memory asked_ = asked();
         vm.prank(buyer);
         bonds.refuteByItem(bond, asked_, one);
+    }
+
+    function refuteByInvoice(SdppBonds.Invoice memory of_) private {
+        SdppBonds.Demand memory asked_ = asked();
+        (asked_.voucher, asked_.session) = (session.base + TOTAL, name);
+        vm.prank(buyer);
+        bonds.refuteByInvoice(bond, asked_, of_);
+    }
+
+    /// Nor an invoice more than two after one that is not paid.
+    function test_a_demand_for_what_a_later_invoice_receipts() public {
+        demand();
+        refused(SdppBonds.NotReceipted.selector);
+        refuteByInvoice(invoice(2 + W, "root", 200));
+        refused(SdppBonds.InvalidSignature.selector);
+        refuteByInvoice(invoiceBy(SIGNER_KEY, name, 3 + W, "root", 200, "data"));
+        refused(SdppBonds.InvalidSignature.selector);
+        refuteByInvoice(invoiceBy(SELLER_KEY, id, 3 + W, "root", 200, "data"));
+        refuteByInvoice(invoice(3 + W, "root", 200));
+        assertCredits(SELLERS - SELLERS / 2 + STAKE, 0, SELLERS / 2);
+        assertSum(0);
     }
 
     /// With two windows of four unpaid at most, who signs item 16 has been paid for the first 8.
@@ -560,7 +796,7 @@ contract DemandTest is BondBase {
         refuteByExit(wrong);
     }
 
-    function test_only_the_buyer_refutes_what_waits_and_in_time() public {
+    function test_anybody_refutes_what_waits_and_in_time() public {
         SdppBonds.Receipt memory receipt_ = receipt(TOTAL, TOTAL);
         SdppBonds.Demand memory asked_ = asked();
         refused(SdppBonds.NoComplaint.selector);
@@ -568,12 +804,6 @@ contract DemandTest is BondBase {
         refused(SdppBonds.NoComplaint.selector);
         refuteByItem(item(100, "leaf"));
         demand();
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(seller);
-        bonds.refuteByExit(bond, asked_, receipt_);
-        refused(SdppBonds.NotParty.selector);
-        vm.prank(stranger);
-        bonds.refuteByExit(bond, asked_, receipt_);
         asked_.amountTotal = 1;
         refused(SdppBonds.NoComplaint.selector);
         vm.prank(buyer);
@@ -581,6 +811,11 @@ contract DemandTest is BondBase {
         pass(PERIOD);
         refused(SdppBonds.TooLate.selector);
         refuteByExit(receipt_);
+        vm.warp(START + PERIOD - 1);
+        asked_ = asked();
+        vm.prank(stranger);
+        bonds.refuteByExit(bond, asked_, receipt_);
+        assertCredits(SELLERS - SELLERS / 2 + STAKE, 0, SELLERS / 2);
     }
 
     /// Any price, rate and ack: what is demanded is never more than the items cost.
@@ -611,7 +846,8 @@ contract DemandTest is BondBase {
         uint256 owed = uint256(price) * items * numerator / denominator;
         if (total % 3 == 0) total = owed < type(uint88).max ? uint88(owed) : total;
         if (total % 3 == 1) total = before < type(uint88).max ? uint88(before + 1) : total;
-        if (total <= before || total > owed) {
+        if (total > owed) total = uint88(owed);
+        if (total <= before) {
             notDemanded(SdppBonds.NotOwed.selector, ack(acked), invoice(number, "root", total));
         } else {
             demand(ack(acked), invoice(number, "root", total));
