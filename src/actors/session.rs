@@ -226,18 +226,29 @@ impl<S: Side> SessionActor<S> {
 
     /// This side cannot go on: what the core still wanted is dropped, and it is told.
     pub fn fail(&mut self, why: String, ctx: &mut Ctx<S>) {
+        self.fail_with(Vec::new(), why, ctx);
+    }
+
+    /// The same, after the journal did not take some records.
+    fn fail_with(&mut self, mut unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
         if self.failed {
             return;
         }
         let session = self.session.map(tracing::field::display);
         tracing::error!(session, why, "the session cannot go on");
         self.failed = true;
-        self.held = None;
-        while let Some(dropped) = self.core.poll() {
-            // A core that was closing already has no more to say.
-            if let Output::Close { end, why, progress, again } = dropped {
-                let session = self.session;
-                return self.close(Ended { session, end, why, progress, again }, ctx);
+        while let Some(dropped) = self.held.take().or_else(|| self.core.poll()) {
+            match dropped {
+                Output::Record { session, record } => {
+                    unwritten.push(Write::Append { session: Some(session), record });
+                }
+                // A core that was closing already has no more to say than these.
+                Output::Close { end, why, progress, again } => {
+                    actix::spawn(write_later(self.journal.clone(), unwritten));
+                    let session = self.session;
+                    return self.close(Ended { session, end, why, progress, again }, ctx);
+                }
+                _ => {}
             }
         }
         self.tell(Input::Failed(why), ctx);
@@ -303,7 +314,7 @@ impl<S: Side> SessionActor<S> {
 
     /// Makes records durable; until then the whole actor waits.
     fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
-        let last_words = if self.failed { records.clone() } else { Vec::new() };
+        let kept = records.clone();
         let claims: Vec<_> = records.iter().map(claim_in).collect();
         let committed = self.journal.send(Commit(records)).into_actor(self);
         ctx.wait(committed.map(move |committed, actor, ctx| {
@@ -316,13 +327,13 @@ impl<S: Side> SessionActor<S> {
                 // The core's last words on a journal that fails cannot be written either: they wait
                 // until it can.
                 Err(_) if actor.failed => {
-                    actix::spawn(write_later(actor.journal.clone(), last_words));
+                    actix::spawn(write_later(actor.journal.clone(), kept));
                     actor.drive(ctx);
                 }
                 Err(error) => {
                     // The peer is told, and what is wrong with our disk is not its business.
                     tracing::error!(error, "the journal did not take a record");
-                    actor.fail("the journal did not take a record".to_owned(), ctx);
+                    actor.fail_with(kept, "the journal did not take a record".to_owned(), ctx);
                 }
             }
         }));
@@ -370,7 +381,7 @@ impl<S: Side> SessionActor<S> {
 /// Has the last words of a session written when the journal's disk has room again. Where this process
 /// ends before, the next one ends the session.
 async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
-    while journal.connected() {
+    while !words.is_empty() && journal.connected() {
         tokio::time::sleep(WRITE_AGAIN).await;
         let committed = journal.send(Commit(words.clone())).await;
         let waits = |error: &JournalError| {

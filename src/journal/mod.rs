@@ -28,7 +28,7 @@ pub mod restore;
 pub mod settle;
 mod stage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tree;
 mod unjust;
 mod walk;

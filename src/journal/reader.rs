@@ -57,6 +57,13 @@ impl Reader {
         &self.0
     }
 
+    /// The disk takes nothing of the next commit.
+    #[cfg(test)]
+    pub(crate) fn refuse_next_write(&self) {
+        let refuse = &self.0.store.watch.refuse_next_write;
+        refuse.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
     /// Whose journal this is.
     pub fn identity(&self) -> PublicKey {
         self.0.identity

@@ -156,6 +156,7 @@ pub(super) struct Watch {
     pub(super) syncs: std::sync::atomic::AtomicU64,
     pub(super) gets: std::sync::atomic::AtomicU64,
     pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
+    pub(super) refuse_next_write: std::sync::atomic::AtomicBool,
 }
 
 impl Store {
@@ -254,6 +255,10 @@ impl Store {
     ///
     /// After an error nobody knows what is on the disk: the store must be opened anew.
     pub(super) fn write(&self, batch: &Batch) -> Result<(), TreeError> {
+        #[cfg(test)]
+        if self.watch.refuse_next_write.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+        }
         let nth = Nth::next();
         let mut pieces = sled::Batch::default();
         for ((tree, key), value) in batch {

@@ -2,6 +2,7 @@
 
 use crate::liars::{ends_with, last_error, order};
 use crate::pair::*;
+use sdpp::message::Reason;
 use sdpp::record::{End, Record};
 use sdpp::session::{Input, Output};
 
@@ -62,6 +63,17 @@ fn our_own_failure_is_told_without_its_reason() {
         assert_eq!(last_error(ours), ("internal".to_owned(), says.to_owned()));
         assert!(theirs.why().contains(says) && !theirs.why().contains("secret"));
     }
+}
+
+#[test]
+fn who_has_not_ordered_is_told_when_no_more_orders_are_taken() {
+    let mut pair = Setting::default().start();
+    pair.tell(Role::Seller, Input::Stop(Reason::Stopped));
+    pair.run();
+    let said = "this seller takes no orders just now".to_owned();
+    assert_eq!(last_error(&pair.s), ("busy".to_owned(), said));
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Broken, End::Refused));
+    assert!(pair.b.why().contains("takes no orders"), "{}", pair.b.why());
 }
 
 #[test]

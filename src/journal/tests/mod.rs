@@ -39,7 +39,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-pub(super) const NOW: u64 = 1_700_000_000_000;
+pub(crate) const NOW: u64 = 1_700_000_000_000;
 
 pub(super) fn key(n: u8) -> Key {
     Key::from_bytes(&[n; 32]).unwrap()
@@ -58,7 +58,7 @@ pub(super) fn account(n: u8) -> Account {
     format!("0x{}", format!("{n:02x}").repeat(20)).parse().unwrap()
 }
 
-pub(super) fn session(n: u8) -> SessionId {
+pub(crate) fn session(n: u8) -> SessionId {
     SessionId(Digest([n; 32]))
 }
 
@@ -110,7 +110,7 @@ pub(super) fn message(kind: MessageKind, number: u64) -> SignedMessage {
     }
 }
 
-pub(super) fn order() -> Record {
+pub(crate) fn order() -> Record {
     Record::Order {
         role: Role::Seller,
         peer: key(2).public(),
@@ -145,7 +145,7 @@ pub(super) fn invoice(number: u64, owed: Option<Owed>) -> Record {
     }
 }
 
-pub(super) fn ended(why: &str) -> Record {
+pub(crate) fn ended(why: &str) -> Record {
     Record::Ended { end: End::Complete, why: why.to_owned(), evidence: Vec::new(), owed: None }
 }
 

@@ -38,6 +38,9 @@ use stream::{Pending, Stream};
 /// The longest line taken from somebody who has not ordered, in bytes.
 const STRANGER_FRAME_BYTES_MAX: usize = 64 * 1024;
 
+/// Why a session that never began is over.
+const NO_ORDER: &str = "no order was made";
+
 /// The seller's side of one session, from the menu to the exit.
 #[derive(Debug)]
 pub struct Seller {
@@ -331,10 +334,13 @@ impl Seller {
                 Err(Fault::ours("the ledger did not show the channel in time"))
             }
             (_, Event::Timeout) => Err(Fault::timed_out("no order came before the menu expired")),
-            (_, Event::Other(Input::Hangup | Input::Stop(_) | Input::StopOn { .. })) => {
+            (_, Event::Other(Input::Stop(_) | Input::StopOn { .. })) => {
+                let said = Some("this seller takes no orders just now".to_owned());
+                Err(Fault { end: End::Broken, code: Code::Busy, said, ..Fault::ours(NO_ORDER) })
+            }
+            (_, Event::Other(Input::Hangup)) => {
                 *state = State::Closed;
-                let why = "no order was made".to_owned();
-                let progress = Progress::default();
+                let (why, progress) = (NO_ORDER.to_owned(), Progress::default());
                 self.out.push(Output::Close { end: End::Broken, why, progress, again: None });
                 Ok(())
             }
