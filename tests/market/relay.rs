@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// An address that leads to another one.
 pub struct Relay {
@@ -10,11 +11,18 @@ pub struct Relay {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// Whether the far end has to wait with what it says.
+type Holds = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// How often is looked whether it still has to.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Shared {
     /// Where it leads; nowhere from the beginning, and once it is dropped.
     to: Option<String>,
     is_over: bool,
+    holds: Option<Holds>,
     /// The ends of what it carries or has carried.
     ends: Vec<TcpStream>,
 }
@@ -45,6 +53,11 @@ impl Relay {
         self.shared.lock().unwrap().to = Some(address.to_owned());
     }
 
+    /// From the next connection on, what the far end says waits for as long as this is so.
+    pub fn hold_while(&self, is_so: impl Fn() -> bool + Send + Sync + 'static) {
+        self.shared.lock().unwrap().holds = Some(Arc::new(is_so));
+    }
+
     /// Breaks all that it carries now.
     pub fn cut(&self) {
         for end in self.shared.lock().unwrap().ends.drain(..) {
@@ -70,14 +83,18 @@ impl Shared {
             self.ends.push(end.try_clone().unwrap());
         }
         let (back_from, back_to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
-        std::thread::spawn(move || copy(near, far));
-        std::thread::spawn(move || copy(back_from, back_to));
+        let holds = self.holds.clone();
+        std::thread::spawn(move || copy(near, far, None));
+        std::thread::spawn(move || copy(back_from, back_to, holds));
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream) {
+fn copy(mut from: TcpStream, mut to: TcpStream, holds: Option<Holds>) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut bytes) {
+        while holds.as_ref().is_some_and(|holds| holds()) {
+            std::thread::sleep(LOOK_EVERY);
+        }
         if to.write_all(&bytes[..count]).is_err() {
             break;
         }

@@ -6,7 +6,10 @@
 
 use crate::place::*;
 use crate::stage::*;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// K and W, and what an item costs.
@@ -48,6 +51,7 @@ struct Storm {
     stage: Stage,
     place: Place,
     rolled: u64,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Storm {
@@ -74,7 +78,13 @@ impl Storm {
             let config = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, config.replace(place.ledger_address(), &relayed)).unwrap();
         }
-        let mut storm = Storm { sky, stage, place, rolled: 0 };
+        let is_over = Arc::<AtomicBool>::default();
+        let (over, file) = (is_over.clone(), place.items("buyer"));
+        let most = sky.items * 19 / 20;
+        // Whoever buys faster than things break waits with the rest until all have broken.
+        let holds = move || !over.load(Relaxed) && lines(&file) >= most;
+        stage.relay("seller").hold_while(holds);
+        let mut storm = Storm { sky, stage, place, rolled: 0, is_over };
         storm.place.ledger.signal("TERM");
         storm.place.ledger.wait();
         storm.serve_ledger();
@@ -110,8 +120,7 @@ impl Storm {
 
     /// How many items the buyer's file has.
     fn items(&self) -> usize {
-        let bytes = std::fs::metadata(self.place.items("buyer")).map_or(0, |file| file.len());
-        usize::try_from(bytes).unwrap() / LINE_BYTES
+        lines(&self.place.items("buyer"))
     }
 
     /// Waits until the buyer has so many items.
@@ -143,7 +152,7 @@ impl Storm {
     /// A buyer that begins while there is no ledger says so and ends: its command is typed again.
     fn mourn(&mut self, Gone { side, status, said }: Gone) {
         let is_through = side == "buyer" && status.success();
-        assert!(!is_through, "the buyer has all before the storm is over: order more items for it");
+        assert!(!is_through, "the buyer has all before the storm is over");
         let no_ledger = side == "buyer" && status.code() == Some(5);
         let words = |storm: &mut Storm| storm.stage.last_words() + &storm.ends();
         assert!(no_ledger, "the {side} is gone, {status}: {said}{}", words(self));
@@ -193,7 +202,7 @@ impl Storm {
         self.buy();
         let began = Instant::now();
         let Sky { items, faults, .. } = self.sky;
-        // Nothing breaks so late that the buyer may have gone by itself.
+        // Nothing breaks where the line is held.
         let mut places: Vec<usize> = (0..faults).map(|_| self.roll(items * 9 / 10)).collect();
         places.sort_unstable();
         for (nth, place) in places.into_iter().enumerate() {
@@ -206,6 +215,7 @@ impl Storm {
             );
             self.happens(fault);
         }
+        self.is_over.store(true, Relaxed);
         loop {
             let before = self.items();
             match self.stage.next_gone(PATIENCE) {
@@ -238,6 +248,12 @@ impl Storm {
 /// How long each line is, its end included.
 const LINE_BYTES: usize = 16;
 
+/// How many a file has.
+fn lines(file: &Path) -> usize {
+    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+    usize::try_from(bytes).unwrap() / LINE_BYTES
+}
+
 fn numbers(count: usize) -> String {
     (1..=count).map(|number| format!("number {number:>8}\n")).collect()
 }
@@ -266,7 +282,7 @@ fn a_small_storm_costs_nothing_by_transfer() {
 
 #[test]
 fn a_small_storm_costs_nothing_by_escrow() {
-    // Vouchers wait for no ledger, so it takes more items for all of it to happen in time.
+    // Vouchers wait for no ledger, so it takes more items for something to break in mid-stream.
     rages(small("[\"escrow\"]", 8_000));
 }
 
