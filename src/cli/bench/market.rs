@@ -142,7 +142,7 @@ impl Market {
         let buys = move || {
             in_system(async move {
                 let running = Running::start(&config, key, &[(LOCAL, &ledger)])?;
-                let wish = wish(&config, &running, seller, items)?;
+                let wish = wish(&config, &running, seller, ("items", Some(items)))?;
                 let bought = buy_all(&address, &config, wish, sessions, &running).await?;
                 all_settled(&running).await?;
                 running.stop();
@@ -194,12 +194,18 @@ fn write_items(path: &Path, stall: &Stall) -> Outcome {
     lines.try_for_each(|written| written).map_err(Failure::io("write", path))
 }
 
-fn wish(config: &Config, running: &Running, seller: PublicKey, items: u64) -> Outcome<Wish> {
+/// All of a topic from this seller, or so many items, in each currency that the buyer has.
+pub(super) fn wish(
+    config: &Config,
+    running: &Running,
+    seller: PublicKey,
+    (topic, quantity): (&str, Option<u64>),
+) -> Outcome<Wish> {
     let none = || Failure::usage("the buyer has no [buyer]");
     let spending: Vec<_> = config.buyer.as_ref().ok_or_else(none)?.currencies.iter().collect();
     Ok(Wish {
-        topic: "items".to_owned(),
-        quantity: Some(items),
+        topic: topic.to_owned(),
+        quantity,
         currencies: buy::pinned(config, &spending, |name| running.ledger(name))?,
         max_total: None,
         seller: Some(seller),
@@ -218,7 +224,7 @@ async fn buy_all(
     for _ in 0..sessions {
         let began = Instant::now();
         let session = buy::start(address, config, wish.clone(), running).await?;
-        taking.push(actix::spawn(take_all(session, began)));
+        taking.push(actix::spawn(take_all(session, (began, 1))));
     }
     let mut all: Option<Bought> = None;
     for taken in taking {
@@ -228,14 +234,17 @@ async fn buy_all(
     all.ok_or_else(|| Failure::usage("no session was asked for"))
 }
 
-/// Takes what a session brings, to its end.
-async fn take_all(mut session: buy::Session, began: Instant) -> Outcome<Bought> {
+/// Takes what a session brings, to its end; the item of this number counts as its first.
+pub(super) async fn take_all(
+    mut session: buy::Session,
+    (began, number): (Instant, u64),
+) -> Outcome<Bought> {
     let (mut items, mut first, mut last) = (0, None, Instant::now());
     while let Some(event) = session.events.recv().await {
         if let Event::Item { .. } = event {
             items += 1;
             last = Instant::now();
-            first.get_or_insert(last);
+            first = if items == number { Some(last) } else { first };
         }
     }
     let gone = |_| Failure::new(Exit::Failed, "the session's actor is gone");
@@ -272,7 +281,8 @@ pub(super) fn seconds(bought: &[Bought]) -> f64 {
     took.unwrap_or_default().as_secs_f64()
 }
 
-async fn all_settled(side: &Running) -> Outcome {
+/// Waits until all that a side owes to ledgers is final.
+pub(super) async fn all_settled(side: &Running) -> Outcome {
     match side.settle(SETTLE_WITHIN).await?.first() {
         None => Ok(()),
         Some(left) => {

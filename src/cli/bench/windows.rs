@@ -1,9 +1,8 @@
 //! How long a window takes in a session that is paid by escrow, when each window is paid before the
 //! next is served: on a chain, and on the embedded ledger, which answers at once.
 
+use super::market::{all_settled, new_key, take_all, wish};
 use super::setting::{Spread, config, folder};
-use crate::actors::buying::Event;
-use crate::actors::random_key;
 use crate::cli::anvil::{ANVIL, Anvil, fund};
 use crate::cli::buy;
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -11,9 +10,7 @@ use crate::cli::running::Running;
 use crate::cli::sell::Selling;
 use crate::config::Config;
 use crate::config::ledgers::Opened;
-use crate::record::End;
-use crate::session::Wish;
-use sdpp_ledger::{Amount, Asset, Key};
+use sdpp_ledger::{Amount, Asset};
 use serde::Serialize;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -33,9 +30,6 @@ const DEPOSIT: u128 = 4 * COST;
 
 /// What each side is given on a chain, in wei, for the session and for gas: a tenth of an ether.
 const ETHER: u128 = 100_000_000_000_000_000;
-
-/// How long both sides may take to have everything final at the end.
-const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Milliseconds for a window.
 #[derive(Serialize)]
@@ -64,8 +58,7 @@ async fn session(shared: &str, operator: Option<&Opened>) -> Outcome<f64> {
     let text = "one reading\n".repeat(usize::try_from(COST).unwrap_or(usize::MAX));
     fs::write(&lines, text).map_err(Failure::io("write", &lines))?;
     let [seller, buyer] = [load(&dir, SELLER, shared)?, load(&dir, BUYER, shared)?];
-    let new_key = || random_key().map_err(|error| Failure::new(Exit::Failed, error));
-    let [seller_key, buyer_key]: [Key; 2] = [new_key()?, new_key()?];
+    let [seller_key, buyer_key] = [new_key()?, new_key()?];
     let (name, giver) = match operator {
         Some(operator) => (ANVIL, operator.clone()),
         None => (LOCAL, Opened::open_to_read(&seller, LOCAL).await?),
@@ -80,12 +73,8 @@ async fn session(shared: &str, operator: Option<&Opened>) -> Outcome<f64> {
     let selling = Selling::start(&seller, &selling_side).await?;
     let took = buy_all(&buyer, &buying_side, &selling_side, &selling).await?;
     selling.drain().await;
-    for side in [&selling_side, &buying_side] {
-        if let Some(left) = side.settle(SETTLE_WITHIN).await?.first() {
-            let why = format!("{} obligations are still open on {}", left.count, left.ledger);
-            return Err(Failure::new(Exit::Ledger, why));
-        }
-    }
+    all_settled(&selling_side).await?;
+    all_settled(&buying_side).await?;
     selling.stop();
     selling_side.stop();
     buying_side.stop();
@@ -99,34 +88,15 @@ async fn buy_all(
     seller: &Running,
     selling: &Selling,
 ) -> Outcome<Duration> {
-    let none = || Failure::usage("the buyer has no [buyer]");
-    let spending: Vec<_> = config.buyer.as_ref().ok_or_else(none)?.currencies.iter().collect();
-    let wish = Wish {
-        topic: "lines".to_owned(),
-        quantity: None,
-        currencies: buy::pinned(config, &spending, |name| buyer.ledger(name))?,
-        max_total: None,
-        seller: Some(seller.key.public()),
-    };
-    let address = selling.address.to_string();
-    let mut session = buy::start(&address, config, wish, buyer).await?;
-    let (mut items, mut since, mut took) = (0, Instant::now(), Duration::ZERO);
-    while let Some(event) = session.events.recv().await {
-        if let Event::Item { .. } = event {
-            items += 1;
-            if items == GRANULARITY {
-                since = Instant::now();
-            }
-            took = since.elapsed();
-        }
-    }
-    let gone = |_| Failure::new(Exit::Failed, "the session's actor is gone");
-    let ended = session.done.await.map_err(gone)?;
-    if ended.end != End::Complete || u128::from(items) != COST {
-        let why = format!("the session ended after {items} items: {}", ended.why);
+    let wish = wish(config, buyer, seller.key.public(), ("lines", None))?;
+    let began = Instant::now();
+    let session = buy::start(&selling.address.to_string(), config, wish, buyer).await?;
+    let bought = take_all(session, (began, GRANULARITY)).await?;
+    if u128::from(bought.items) != COST {
+        let why = format!("the session ended after {} items", bought.items);
         return Err(Failure::new(Exit::Failed, why));
     }
-    Ok(took)
+    Ok(bought.last - bought.first)
 }
 
 fn load(dir: &TempDir, (side, of_side): (&str, &str), shared: &str) -> Outcome<Config> {
