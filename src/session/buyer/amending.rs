@@ -80,7 +80,7 @@ impl Amends {
         self.answers.iter().rev().find(|(of, _)| *of == number).map(|(_, answer)| answer)
     }
 
-    pub(super) fn answered(&mut self, number: u64, answer: Answer) -> Result<(), Fault> {
+    fn answered(&mut self, number: u64, answer: Answer) -> Result<(), Fault> {
         let open = self.open.remove(&number);
         open.ok_or_else(|| bad(format!("it answers request {number}, which is not open")))?;
         if self.answers.len() == ANSWERS_KEPT {

@@ -234,22 +234,17 @@ impl Stream {
     /// The buyer is back: what it may lack is read again, and said once it is.
     pub(super) fn begin_again(&mut self, out: &mut Outputs) {
         let Some(again) = &self.again else { return };
-        match again.stage {
-            Stage::Reading { next, .. } => {
-                // A live source goes on with what it has now.
-                let given = self.agreed().given(next - 1);
-                out.push(Output::Rewind { skip: if again.rereads { given } else { 0 } });
-                // Papers that left before all that is read again.
-                out.say_held(Some(next - 1));
-                self.see_to_again(out);
-            }
-            Stage::Voiding { from_seq } => {
-                let given = self.agreed().given(from_seq.saturating_sub(1));
-                out.push(Output::Rewind { skip: if again.rereads { given } else { 0 } });
-                out.say_held(None);
-            }
-            _ => {}
-        }
+        // Where items are read again, papers that left before them are said first.
+        let (from_seq, papers_to) = match again.stage {
+            Stage::Reading { next, .. } => (next, Some(next - 1)),
+            Stage::Voiding { from_seq } => (from_seq, None),
+            _ => return,
+        };
+        let given = self.agreed().given(from_seq.saturating_sub(1));
+        // A live source goes on with what it has now.
+        out.push(Output::Rewind { skip: if again.rereads { given } else { 0 } });
+        out.say_held(papers_to);
+        self.see_to_again(out);
     }
 
     /// Takes what concerns the items that are read again; gives back what does not.
