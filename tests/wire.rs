@@ -416,6 +416,7 @@ fn no_list_of_values_passes_for_an_object() {
         anchored: anchored(),
         channel: None,
         legs: Vec::new(),
+        bonded: false,
     };
     is_objects_all_through(&exit, &[]);
     let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
@@ -472,6 +473,7 @@ fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
         nonce: Digest::ZERO,
         escrow,
         resumes: true,
+        bond: None,
     }
 }
 

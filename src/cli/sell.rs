@@ -351,6 +351,7 @@ fn currency_offer(
             order_min: currency.limits.order_min,
             order_max: currency.limits.order_max,
         },
+        bond: None,
     })
 }
 

@@ -79,6 +79,7 @@ pub(super) struct LedgerFile {
     pub chain_id: Option<u64>,
     pub endpoints: Option<Vec<SecretText>>,
     pub escrow: Option<String>,
+    pub bonds: Option<String>,
     pub depth: Option<u64>,
     pub fee_ceiling: Option<Units>,
     pub chain: Option<String>,

@@ -164,6 +164,9 @@ pub struct Ethereum {
     /// The escrow contract, which keeps records too; `None` for transfers alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escrow: Option<Account>,
+    /// The contract of bonds for that escrow's channels; `None` where nobody pledges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bonds: Option<Account>,
     /// How many blocks must stand on top of another, itself included, before it counts as final;
     /// at least 1.
     pub depth: u64,

@@ -133,6 +133,7 @@ impl Told {
             nonce: keccak(&[b"nonce"]),
             escrow: by_escrow.then_some(EscrowChoice { channel, base: Amount::ZERO }),
             resumes: false,
+            bond: None,
         };
         let (order_signed, _) = Draft::new(SessionId::NONE, &order).sign(&key(2), "");
         let terms = terms(&menu, &order, &order_signed.data_digest).unwrap();

@@ -58,6 +58,7 @@ pub fn offer_other(method: Method, rate: Rate) -> CurrencyOffer {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     }
 }
 
@@ -87,6 +88,7 @@ pub fn menu() -> Menu {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     };
     Menu {
         versions: vec!["SDPP/1".to_owned()],
@@ -168,6 +170,7 @@ impl Default for Setting {
             currencies: vec![pinned(Method::Transfer)],
             max_total: None,
             seller: Some(key(1).public()),
+            bond: None,
         };
         let (deposit, base) = (Amount::new(1000), Amount::ZERO);
         Setting { menu: menu(), seller, buyer, wish, deposit, base }
@@ -662,6 +665,7 @@ impl Pair {
             is_unwatched: false,
             lag_ms: 0,
             grace_ms,
+            bond: self.bond.clone(),
         }
     }
 

@@ -203,6 +203,7 @@ fn wish(config: &Config, running: &Running, seller: PublicKey, items: u64) -> Ou
         currencies: buy::pinned(config, &spending, |name| running.ledger(name))?,
         max_total: None,
         seller: Some(seller),
+        bond: None,
     })
 }
 

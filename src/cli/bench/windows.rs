@@ -107,6 +107,7 @@ async fn buy_all(
         currencies: buy::pinned(config, &spending, |name| buyer.ledger(name))?,
         max_total: None,
         seller: Some(seller.key.public()),
+        bond: None,
     };
     let address = selling.address.to_string();
     let mut session = buy::start(&address, config, wish, buyer).await?;

@@ -240,6 +240,7 @@ async fn begin(
         currencies,
         max_total: ask.max_total,
         seller,
+        bond: None,
     };
     if let Some(left) = left {
         return going_on::go_on(ask, config, wish, left, running).await;

@@ -4,7 +4,7 @@ use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, legibl
 use crate::session::Fault;
 use crate::settling;
 use crate::terms::{Method, Terms};
-use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
+use sdpp_ledger::{Account, Amount, Asset, BondId, ChannelId, Digest, Key, LedgerId, PublicKey};
 use std::collections::BTreeMap;
 
 /// What is wanted, and at what price at most.
@@ -21,6 +21,8 @@ pub struct Wish {
     pub max_total: Option<Amount>,
     /// The seller's key; `None` trusts whoever answers.
     pub seller: Option<PublicKey>,
+    /// The bond that the session must be under, where one is wanted.
+    pub bond: Option<UnderBond>,
 }
 
 /// A currency as our own config has it: a menu that says otherwise is not believed.
@@ -44,6 +46,15 @@ pub struct PinnedCurrency {
     pub max_total: Option<Amount>,
     /// How we fund channels in it, and leave them.
     pub channels: ChannelPlan,
+}
+
+/// A bond that we want to be served under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnderBond {
+    /// The bond, which its ledger has as we want it.
+    pub id: BondId,
+    /// The channel that it is for.
+    pub channel: ChannelId,
 }
 
 impl Wish {
