@@ -14,8 +14,8 @@ use crate::settling;
 use crate::standing::Priced;
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, BondId, Call, Change, ChannelId, Claim, Digest, Domain, Evidence, LedgerId,
-    PublicKey, Reference, Signature, keccak, merkle,
+    Account, Amount, Asset, BondId, Call, Change, ChannelId, Claim, Digest, Domain, Evidence,
+    LedgerId, PublicKey, Reference, Signature, keccak, merkle,
 };
 use serde::{Deserialize, Serialize};
 

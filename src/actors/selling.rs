@@ -25,7 +25,8 @@ use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
 use sdpp_ledger::{
-    Account, Amount, Call, BondId, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
+    Account, Amount, BondId, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId,
+    PublicKey,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -576,7 +577,7 @@ mod tests {
         let contract = account(9);
         let domain = Domain { chain_id: 1, contract };
         let (grace, lag) = (Duration::from_secs(900), Duration::ZERO);
-        let shown = Shown { channel: Some(channel), domain, grace, lag };
+        let shown = Shown { channel: Some(channel), domain, grace, lag, bond: None };
         view(side, shown, (CHANNEL, &account(signer)), serving).unwrap()
     }
 

@@ -17,12 +17,13 @@ use crate::actors::room;
 use crate::actors::trusting::Trusting;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{
-    AnchorWhen, Config, CurrencyConfig, CurrencyLimits, Limits, RecordsBatch, Seller,
+    AnchorWhen, BondAmounts, Config, CurrencyConfig, CurrencyLimits, Limits, RecordsBatch, Seller,
 };
 use crate::door::UnknownBuyer;
 use crate::gate::PerMinute;
 use crate::message::{
-    CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice, VERSION,
+    BondOffer, CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice,
+    VERSION,
 };
 use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
@@ -227,6 +228,7 @@ pub(super) fn offer(
             if *method == Method::Escrow {
                 // A voucher is money in hand, and its deposit was final before.
                 offer.finality = CountsWhen::default().to_string();
+                offer.bond = seller.bonds.get(name).map(bond_offer);
             }
             currencies_accepted.push(offer);
         }
@@ -323,6 +325,10 @@ fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>
         return Err(Failure::new(Exit::Failed, "no topic of this config can be sold here and now"));
     }
     Ok(topics)
+}
+
+fn bond_offer(&BondAmounts { buyer, seller, stake, fee }: &BondAmounts) -> BondOffer {
+    BondOffer { buyer, seller, stake, fee }
 }
 
 fn currency_offer(

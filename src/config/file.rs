@@ -242,7 +242,18 @@ pub(super) struct SellerFile {
     pub deny: Vec<String>,
     #[serde(default)]
     pub trust: TrustFile,
+    #[serde(default)]
+    pub bonds: BTreeMap<String, BondFile>,
     pub tls: Option<SellerTlsFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BondFile {
+    pub buyer: Units,
+    pub seller: Units,
+    pub stake: Units,
+    pub fee: Units,
 }
 
 #[derive(serde::Deserialize)]

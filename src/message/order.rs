@@ -106,10 +106,8 @@ impl Order {
         let choice = |terms| BondChoice { id: bond, dataset: Digest::ZERO, terms };
         // What the contract is told does not hang on the order's own digest.
         let terms = all_terms(menu, &self, &Digest::ZERO).ok();
-        let terms = terms.map(|terms| Terms {
-            bond: Some(Bonded { id: bond, dataset: Digest::ZERO }),
-            ..terms
-        });
+        let terms = terms
+            .map(|terms| Terms { bond: Some(Bonded { id: bond, dataset: Digest::ZERO }), ..terms });
         let digest = terms.as_ref().and_then(BondTerms::of).map(|terms| terms.digest());
         Order { bond: Some(choice(digest.unwrap_or_default())), ..self }
     }

@@ -31,7 +31,8 @@ use crate::terms::{Currency, Method, Role, SessionId};
 use outputs::Outputs;
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{
-    Account, Amount, Asset, Bond, BondId, Channel, ChannelId, Domain, Key, LedgerId, PublicKey, Reference, TxId,
+    Account, Amount, Asset, Bond, BondId, Channel, ChannelId, Domain, Key, LedgerId, PublicKey,
+    Reference, TxId,
 };
 use std::sync::Arc;
 

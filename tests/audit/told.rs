@@ -145,8 +145,11 @@ impl Told {
             order: Box::new(order_signed.clone()),
             owed: None,
         };
-        let epoch =
-            Record::Epoch { epoch: 0, salt_secret: sdpp::crypto::SaltSecret(Digest([9; 32])) };
+        let epoch = Record::Epoch {
+            key: None,
+            epoch: 0,
+            salt_secret: sdpp::crypto::SaltSecret(Digest([9; 32])),
+        };
         Told {
             menu,
             session,

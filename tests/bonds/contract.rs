@@ -64,9 +64,9 @@ fn selector(function: &str) -> String {
 
 /// A chain with an escrow, a channel, and a bond that both have pledged.
 pub struct Chain {
-    anvil: Anvil,
+    pub anvil: Anvil,
     pub domain: Domain,
-    contract: String,
+    pub contract: String,
     pub channel: ChannelId,
     pub buyers_key: Key,
     pub sellers_key: Key,

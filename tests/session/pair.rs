@@ -7,7 +7,7 @@ use sdpp::message::{
 };
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
-    Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
+    BondView, Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
     PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
 };
 use sdpp::settling::Policy;
@@ -280,6 +280,8 @@ pub struct Pair {
     pub seller: Seller,
     pub buyer: Buyer,
     pub s: Side,
+    /// The bond that the ledger shows.
+    pub bond: Option<Box<BondView>>,
     pub b: Side,
     pub now_ms: u64,
     /// What the ledger has: a transaction for each thing owed.
@@ -379,6 +381,7 @@ impl Pair {
             holds: Amount::new(u128::MAX),
             coming: Amount::ZERO,
             known: None,
+            bond: None,
             vouches: 2,
             muted: None,
             read_max: usize::MAX,

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Asset, Bonds, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key, Ledger,
-    LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
+    Account, Amount, Asset, Bonds, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key,
+    Ledger, LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
 };
 use serde_json::json;
 use std::fmt;

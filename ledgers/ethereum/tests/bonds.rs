@@ -38,14 +38,8 @@ impl Rig {
         let seller = buyer.signed_by(key(1));
         let (payee, salt, deposit) = (account(1), Digest([1; 32]), Amount::new(1_000));
         let signer = Some(account(2));
-        let channel = channel_id(
-            Escrow::domain(&buyer),
-            &account(0),
-            &payee,
-            &asset,
-            &salt,
-            signer.as_ref(),
-        );
+        let channel =
+            channel_id(Escrow::domain(&buyer), &account(0), &payee, &asset, &salt, signer.as_ref());
         let open = Open { payee, asset: asset.clone(), deposit, salt, signer };
         buyer.send_and_wait(&Call::Open(open)).await.unwrap();
         let bond = Bond {

@@ -474,7 +474,8 @@ mod tests {
             paid_before: u128::MAX,
             last_unpaid: 9,
         };
-        for act in [BondAct::Pledge, BondAct::ConcludeDemand { asked }, BondAct::ConcludeChallenge] {
+        for act in [BondAct::Pledge, BondAct::ConcludeDemand { asked }, BondAct::ConcludeChallenge]
+        {
             let call = Call::Bond(Box::new(Bonding { bond: bond(), act }));
             let text = serde_json::to_string(&call).unwrap();
             assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call, "{text}");

@@ -3,6 +3,7 @@
 
 mod amend;
 mod ask;
+mod bonded;
 mod bundle;
 mod case;
 mod claim;

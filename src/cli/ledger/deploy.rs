@@ -98,7 +98,8 @@ impl Deploy {
 /// The escrow that bonds are for.
 fn beside(name: &str, escrow: Option<Account>) -> Outcome<Account> {
     let none = || {
-        let why = format!("[ledgers.{name}] names no escrow, whose channels the bonds would be for");
+        let why =
+            format!("[ledgers.{name}] names no escrow, whose channels the bonds would be for");
         Failure::usage(why)
     };
     escrow.ok_or_else(none)

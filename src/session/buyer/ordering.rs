@@ -5,7 +5,7 @@ use super::gathering::Gather;
 use super::purse::Purse;
 use super::stream::{Brings, Stream};
 use super::turning::Turning;
-use super::{Buyer, Choice, Ordered, PinnedCurrency, State, UnderBond, wish};
+use super::{Buyer, Choice, Ordered, PinnedCurrency, State, wish};
 use crate::crypto::{Keys, unwrap_key};
 use crate::message::{
     Choice as Greeting, Code, Draft, ENCODING, Envelope, EscrowChoice, Hello, Menu, Order,
@@ -223,14 +223,12 @@ impl Buyer {
             return Ok(());
         };
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
-        let channel = escrow.as_ref().map(|escrow| escrow.channel);
         let mut order = self.order_from(choice, escrow);
-        if let Some(UnderBond { id, channel: its }) = self.wish.bond {
-            if channel != Some(its) {
-                let why = format!("bond {id} is for channel {its}, and another would pay");
+        if let Some(under) = &self.wish.bond {
+            if let Some(why) = under.refuse(&choice.heard.menu, &order) {
                 return Err(Fault::ours(why));
             }
-            order = order.under(&choice.heard.menu, id);
+            order = order.under(&choice.heard.menu, under.id);
         }
         let room = purse.as_ref().map(Purse::room);
         let ceiling = self.wish.ceiling(&choice.ours);

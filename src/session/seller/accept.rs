@@ -3,7 +3,9 @@
 use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
 use crate::door::Shut;
-use crate::message::{BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms};
+use crate::message::{
+    BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms,
+};
 use crate::record::SignedMessage;
 use crate::session::{BondView, ChannelView, Fault, Output};
 use crate::standing::Standing;
@@ -158,7 +160,8 @@ impl Accepted {
         policy: &SellerPolicy,
     ) -> Result<(), Fault> {
         if let Some(bonded) = self.terms.bond {
-            let refused = |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
+            let refused =
+                |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
             self.check_bond(view.bond.as_deref()).map_err(refused)?;
         }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
@@ -178,7 +181,8 @@ impl Accepted {
         if bond.buyer != self.payer || bond.seller != currency.payee {
             return Err("it is not between the accounts that pay and are paid here".to_owned());
         }
-        if [&bond.buyer_key, &bond.seller_key] != [&terms.buyer.account(), &terms.seller.account()] {
+        if [&bond.buyer_key, &bond.seller_key] != [&terms.buyer.account(), &terms.seller.account()]
+        {
             return Err("it answers for other keys than those that sign here".to_owned());
         }
         let Some(BondOffer { buyer, seller, stake, fee }) = self.asks else {
@@ -191,7 +195,9 @@ impl Accepted {
             return Err(format!("a stake of {stake} and a fee of {fee} are asked for"));
         }
         if !held.is_good || held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some() {
-            return Err("it is not in force, its end was asked for, or a complaint waits".to_owned());
+            return Err(
+                "it is not in force, its end was asked for, or a complaint waits".to_owned()
+            );
         }
         Ok(())
     }

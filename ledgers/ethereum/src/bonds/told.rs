@@ -115,11 +115,7 @@ pub(super) fn change(log: &Log) -> Option<((u64, u64), BondChange)> {
         }
         "Retracted" => BondChangeKind::Retracted,
         "Paid" => BondChangeKind::Paid { amount: amount(0)?, signature: signature(data) },
-        _ => BondChangeKind::Lost {
-            by_seller: is_so()?,
-            amount: amount(0)?,
-            burned: amount(1)?,
-        },
+        _ => BondChangeKind::Lost { by_seller: is_so()?, amount: amount(0)?, burned: amount(1)? },
     };
     let tx = names::tx_id(log.transaction_hash?);
     let place = log.place()?;
