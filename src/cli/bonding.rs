@@ -4,10 +4,11 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
 use crate::actors::journal::{Await, Commit};
+use crate::journal::obligation::State;
 use crate::journal::{NewsKind, Obligation, Reader, Write};
 use crate::record::{Act, Owed, Record};
 use crate::terms::{Purpose, SessionId};
-use sdpp_ledger::bond::Held;
+use sdpp_ledger::bond::{BondChangeKind, Held};
 use sdpp_ledger::{
     Amount, Bond, BondAct, BondId, Bonding, Bonds, Call, Digest, Evidence, Ledger, TxId,
 };
@@ -63,16 +64,36 @@ impl OnLedger {
         Ok(rows)
     }
 
-    /// Waits for what is on its way, if anything is.
-    pub(super) async fn under_way(
+    /// The last thing of a kind that happened to it, by final blocks from our own pledge on.
+    pub(super) async fn last<T>(
         &self,
-        running: &Running,
-    ) -> Outcome<Option<(BondAct, Evidence)>> {
+        reader: &Reader,
+        of: impl Fn(BondChangeKind) -> Option<T>,
+    ) -> Outcome<Option<T>> {
+        let bonds = bonds_of(self.ledger.as_ref())?;
+        let pledged = |row: Obligation| match row.state {
+            State::Met { evidence } => Some(evidence.height),
+            _ => None,
+        };
+        let mut from = self.rows(reader)?.into_iter().find_map(pledged).unwrap_or_default();
+        let (head, mut last) = (self.ledger.status().await?.height, None);
+        while from <= head {
+            let changes = bonds.bond_changes(&[self.id], from).await?;
+            last = changes.list.into_iter().filter_map(|change| of(change.kind)).last().or(last);
+            if changes.next <= from {
+                break;
+            }
+            from = changes.next;
+        }
+        Ok(last)
+    }
+
+    /// Waits for what is on its way, if anything is, and tells what that was.
+    pub(super) async fn under_way(&self, running: &Running) -> Outcome<Option<Value>> {
         match self.rows(&running.reader)?.pop() {
             Some(row) if !row.state.is_settled() => {
-                let act = act_of(&row).ok_or_else(|| Failure::new(Exit::Wrong, "no act"))?.clone();
                 let evidence = self.wait(running, &row.owed).await?;
-                Ok(Some((act, evidence)))
+                Ok(Some(step(&row.owed.act, &evidence.tx)))
             }
             _ => Ok(None),
         }
@@ -80,19 +101,23 @@ impl OnLedger {
 
     /// Does something, with leave for a token's contract before it where that is missing, and waits
     /// until it is final.
-    pub(super) async fn done(&self, running: &Running, act: BondAct) -> Outcome<Evidence> {
+    pub(super) async fn done(&self, running: &Running, act: BondAct) -> Outcome<Value> {
         let takes = act.takes(&self.bond, self.ledger.account());
         let bonds = bonds_of(self.ledger.as_ref())?;
         if bonds.needs_leave(&self.bond.asset, takes).await? {
-            self.owe(running, BondAct::Allow).await?;
+            self.owe(running, self.call(BondAct::Allow)).await?;
         }
-        self.owe(running, act).await
+        self.owe(running, self.call(act)).await
     }
 
-    async fn owe(&self, running: &Running, act: BondAct) -> Outcome<Evidence> {
+    fn call(&self, act: BondAct) -> Call {
+        Call::Bond(Box::new(Bonding { bond: self.bond.clone(), act }))
+    }
+
+    /// Has a call owed that is about the bond, and waits until it is final.
+    pub(super) async fn owe(&self, running: &Running, call: Call) -> Outcome<Value> {
         let reference = self.reference(self.rows(&running.reader)?.len());
-        let bonding = Bonding { bond: self.bond.clone(), act };
-        let act = Act::Do(Call::Bond(Box::new(bonding)));
+        let act = Act::Do(call);
         let (purpose, ledger) = (Purpose::Bond, self.ledger.id().clone());
         let owed = Owed { reference, purpose, ledger, act, held: false };
         let record = Box::new(Record::Bonding { bond: self.id, owed: owed.clone() });
@@ -101,7 +126,8 @@ impl OnLedger {
         let committed = running.journal.send(Commit(vec![write])).await;
         let answers = committed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
         answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))?;
-        self.wait(running, &owed).await
+        let evidence = self.wait(running, &owed).await?;
+        Ok(step(&owed.act, &evidence.tx))
     }
 
     async fn wait(&self, running: &Running, owed: &Owed) -> Outcome<Evidence> {
@@ -111,7 +137,7 @@ impl OnLedger {
             match news.ok_or_else(stopped)? {
                 NewsKind::Met(evidence) => return Ok(evidence),
                 NewsKind::Refused(why) => {
-                    let name = name(act_in(owed));
+                    let name = name(&owed.act);
                     let why = format!("bond {}: {name} was refused: {why}", self.id);
                     return Err(Failure::new(Exit::Ledger, why));
                 }
@@ -127,24 +153,23 @@ impl OnLedger {
 
 /// What an obligation does about a bond.
 pub(super) fn act_of(row: &Obligation) -> Option<&BondAct> {
-    act_in(&row.owed)
-}
-
-fn act_in(owed: &Owed) -> Option<&BondAct> {
-    match &owed.act {
+    match &row.owed.act {
         Act::Do(Call::Bond(bonding)) => Some(&bonding.act),
         _ => None,
     }
 }
 
 /// An act's name, for people and programs.
-pub(super) fn name(act: Option<&BondAct>) -> String {
-    let named = act.and_then(|act| serde_json::to_value(act).ok());
+fn name(act: &Act) -> String {
+    let named = match act {
+        Act::Do(Call::Bond(bonding)) => serde_json::to_value(&bonding.act).ok(),
+        Act::Do(_) | Act::Check(_) => None,
+    };
     let name = named.as_ref().and_then(|value| value["act"].as_str());
-    name.unwrap_or("something").to_owned()
+    name.unwrap_or("redeem").to_owned()
 }
 
 /// Something that was done, for programs.
-pub(super) fn step(act: &BondAct, tx: &TxId) -> Value {
-    json!({ "act": name(Some(act)), "tx": tx })
+fn step(act: &Act, tx: &TxId) -> Value {
+    json!({ "act": name(act), "tx": tx })
 }

@@ -6,8 +6,8 @@ use crate::rig;
 use sdpp::crypto::{SaltSecret, Wrapped, leaf, running_digest, salt};
 use sdpp::journal::{Journal, Write};
 use sdpp::message::{
-    Ack, Base64, Body, BondOffer, CurrencyOffer, Data, DataInvoice, Draft, EscrowChoice, Exit,
-    Invoice, Menu, Moment, Order, OrderLimits, Reason, SessionKey, terms,
+    Ack, Base64, Body, BondOffer, CurrencyOffer, Data, DataInvoice, Draft, EscrowChoice, Invoice,
+    Menu, Moment, Order, OrderLimits, SessionKey, terms,
 };
 use sdpp::record::{End, Leaves, Record, SignedMessage};
 use sdpp::terms::{Method, Purpose, Rate, Role, SessionId, Terms};
@@ -229,7 +229,7 @@ impl Court {
     }
 
     /// The seller's buyer has acknowledged a whole window, and is gone.
-    fn buyer_is_gone(&self, paid: Option<u128>) {
+    fn buyer_is_gone(&self) {
         let leaves = self.leaves();
         let digest =
             leaves.iter().fold(self.terms.session.0, |so_far, leaf| running_digest(&so_far, leaf));
@@ -240,26 +240,19 @@ impl Court {
             Record::Invoice { message, from_seq, to_seq, digest, leaves, owed: None },
             Record::Ack { message: ack },
         ];
-        if let Some(paid) = paid {
-            let exit = self.exit(paid);
-            records.push(Record::Exit { by: Role::Seller, message: exit, owed: None });
-        }
         records.push(ended(End::Broken, "the line broke".to_owned(), Vec::new()));
         self.remembers(Role::Seller, records);
     }
 
-    fn exit(&self, paid: u128) -> SignedMessage {
-        let exit = Exit {
-            reason: Reason::Stopped,
-            items: 5,
-            amount_total: Amount::new(35),
-            paid_total: Amount::new(paid),
-            anchored: Vec::new(),
-            channel: None,
-            legs: Vec::new(),
-            bonded: true,
-        };
-        self.sign(Role::Seller, &exit)
+    fn seller_remembers_what_it_invoiced(&self) {
+        let mut leaves = self.leaves();
+        leaves[2] = leaf(&self.terms.session, 3, &salt(&SECRET, 3), b"another reading");
+        let message = self.invoice(merkle::root(&leaves));
+        let (digest, leaves) = (self.terms.session.0, Leaves::of(leaves));
+        let invoice =
+            Record::Invoice { message, from_seq: 1, to_seq: 5, digest, leaves, owed: None };
+        let broken = ended(End::Broken, "the line broke".to_owned(), Vec::new());
+        self.remembers(Role::Seller, vec![invoice, broken]);
     }
 
     fn command(&self, side: &str, verb: &[&str]) -> Command {
@@ -331,7 +324,7 @@ async fn the_seller_signs_one_reading_and_invoices_another() {
 #[tokio::test]
 async fn the_buyer_acknowledges_is_asked_in_public_and_stays_silent() {
     let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone(None);
+    court.buyer_is_gone();
     let first = court.settle("seller").await;
     assert_eq!(acts(&first), ["demand"], "{first}");
     assert_eq!(acts(&court.settle("seller").await), [""; 0]);
@@ -343,11 +336,50 @@ async fn the_buyer_acknowledges_is_asked_in_public_and_stays_silent() {
     assert_eq!(court.held().await, left(bonds.seller, bonds.buyer));
 }
 
+/// A root has no leaves that the buyer could point at: it asks for one item after the other, and the
+/// seller shows those that are there.
+#[tokio::test]
+async fn a_seller_shows_what_it_can_and_loses_its_bond_to_the_rest() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_cheats();
+    court.seller_remembers_what_it_invoiced();
+    for _ in 0..2 {
+        let asked = court.settle("buyer").await;
+        assert_eq!(acts(&asked), ["challenge_root"], "{asked}");
+        let shown = court.settle("seller").await;
+        assert_eq!(acts(&shown), ["show", "withdraw"], "{shown}");
+    }
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    assert_eq!(acts(&court.settle("seller").await), [""; 0], "the third is another reading");
+    court.chain.pass(DAY).await;
+    let last = court.settle("buyer").await;
+    assert_eq!(acts(&last), ["conclude_challenge", "withdraw"], "{last}");
+}
+
+/// The seller has the voucher from the contract's event alone, and redeems it.
+#[tokio::test]
+async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    let (channel, amount) = (court.chain.channel, Amount::new(73));
+    let broken = ended(End::Broken, "the line broke".to_owned(), Vec::new());
+    court.remembers(Role::Buyer, vec![Record::Ceiling { channel, amount }, broken]);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let paid = court.settle("buyer").await;
+    assert_eq!(acts(&paid), ["pay"], "{paid}");
+    let bonds = &court.chain.bonds;
+    let rest = bonds.buyer.saturating_sub(bonds.fee);
+    assert_eq!(paid["of_buyer"], rest.to_string(), "it pays the fee, and nothing else");
+    let had = court.settle("seller").await;
+    assert_eq!(acts(&had), ["redeem", "withdraw"], "{had}");
+    assert_eq!(acts(&court.settle("seller").await), [""; 0]);
+}
+
 /// Wherever it is killed, the same command goes on: there is one demand, and one stake.
 #[tokio::test]
 async fn a_command_that_is_killed_goes_on_when_it_is_typed_again() {
     let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone(None);
+    court.buyer_is_gone();
     let session = court.terms.session.to_string();
     let held = court.held().await;
     let mut write = 0;

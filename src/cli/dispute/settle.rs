@@ -126,7 +126,8 @@ impl Settle {
             let bond = self.bond(&running).await?;
             // A buyer that has a complaint is about that: what is left in its channel comes back by
             // itself, or with `sdpp ledger close`.
-            let is_about_bond = bond["role"] == "buyer" && bond["complaints"] != 0;
+            let has_acted = bond["complaints"] != 0 || bond["steps"] != json!([]);
+            let is_about_bond = bond["role"] == "buyer" && has_acted;
             let ask = Settling { dry_run: is_about_bond, ..ask.clone() };
             let mut told = match is_about_bond {
                 true => settling::answer(&reclaiming, &ask).await?,

@@ -1,6 +1,6 @@
 //! `sdpp ledger bond open | join | show | add | revoke | release | end`: a bond of ours, by our own wallet.
 
-use crate::cli::bonding::{OnLedger, bonds_of, step};
+use crate::cli::bonding::{OnLedger, bonds_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
@@ -12,7 +12,7 @@ use sdpp_ledger::bond::Held;
 use sdpp_ledger::{
     Account, Amount, Bond, BondAct, BondId, ChannelId, Digest, Ledger, PublicKey, keccak,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -145,13 +145,9 @@ impl Pledge {
             | Pledge::Join(Join { which, .. })
             | Pledge::Add(Add { which, .. }) => OnLedger::find(ledger, which.id).await?,
         };
-        let mut steps = Vec::new();
-        if let Some((act, evidence)) = on.under_way(running).await? {
-            steps.push(step(&act, &evidence.tx));
-        }
+        let mut steps: Vec<Value> = on.under_way(running).await?.into_iter().collect();
         for act in self.acts(&on).await? {
-            let evidence = on.done(running, act.clone()).await?;
-            steps.push(step(&act, &evidence.tx));
+            steps.push(on.done(running, act).await?);
         }
         let held = on.held().await?;
         if place.json {
