@@ -376,6 +376,7 @@ fn no_list_of_values_passes_for_an_object() {
         nonce: Hex([0; 12]),
         sealed: Hex([0; 48]),
         resumed: Some(resumed),
+        bond: None,
     };
     is_objects_all_through(&session_key, &[]);
     is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);

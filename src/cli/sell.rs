@@ -1,5 +1,6 @@
 //! `sdpp sell`: runs the seller until a signal.
 
+use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
 use super::{answering, out, rating};
@@ -82,8 +83,10 @@ async fn sell(config: Config) -> Outcome {
     answering::answer(&config, &running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
+    let guard = Guard::new(&running)?;
     tokio::select! {
         () = signals.next() => {}
+        () = guard.keep(&running) => {}
         failure = running.stopped() => return Err(failure),
     }
     let at_most = Duration::from_secs(seller_of(&config)?.drain_s);

@@ -351,6 +351,7 @@ impl Told {
             paid_total: of(paid, place),
             anchored: Vec::new(),
             channel: None,
+            bonded: false,
             legs: (self.agreement.agreed().legs().take(place).enumerate())
                 .map(|(earlier, leg)| ExitLeg {
                     from_seq: leg.from_seq,

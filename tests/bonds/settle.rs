@@ -375,6 +375,36 @@ async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
     assert_eq!(acts(&court.settle("seller").await), [""; 0]);
 }
 
+/// Nobody was there when it was complained of: a seller that is started again answers by itself.
+#[tokio::test]
+async fn a_seller_that_was_down_answers_when_it_sells_again() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_cheats();
+    court.seller_remembers_what_it_invoiced();
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    let mut config = fs::read_to_string(court.path("seller.toml")).unwrap();
+    let at = config.find("[buyer]").unwrap();
+    config.truncate(at);
+    fs::write(court.path("items"), "1\n2\n").unwrap();
+    config += "[seller]\nlisten = \"127.0.0.1:0\"\noutage_s = 60\n\
+               [seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n\
+               [topics.gas]\nprice = \"7\"\nunits = \"\"\n\
+               source = { kind = \"file\", path = \"items\", format = \"lines\" }\n";
+    fs::write(court.path("seller.toml"), config).unwrap();
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::null()).spawn().unwrap();
+    let shown = keccak(&[b"Shown(bytes32)"]).to_string();
+    let filter = json!([{ "fromBlock": "0x0", "topics": [shown] }]);
+    let ask = async || {
+        let told = court.chain.anvil.ask("eth_getLogs", filter.clone()).await;
+        (!told.as_array().unwrap().is_empty()).then_some(())
+    };
+    let answered = tokio::time::timeout(rig::PATIENCE, rig::until("it is shown", ask)).await;
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    answered.unwrap();
+}
+
 /// Wherever it is killed, the same command goes on: there is one demand, and one stake.
 #[tokio::test]
 async fn a_command_that_is_killed_goes_on_when_it_is_typed_again() {

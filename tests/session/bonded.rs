@@ -1,12 +1,12 @@
 //! Sessions under a bond: what both sign commits to it, it is looked at before anybody is served, and
 //! nothing is changed by the way.
 
-use crate::pair::*;
+use crate::pair::{self, *};
 use sdpp::crypto::layout::MessageKind;
 use sdpp::message::{BondOffer, reread_terms};
-use sdpp::record::{End, Record, SignedMessage};
+use sdpp::record::{End, Record};
 use sdpp::session::{BondView, Grant, UnderBond};
-use sdpp::terms::BondTerms;
+use sdpp::terms::{BondTerms, Role};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
 
@@ -59,38 +59,26 @@ fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
     pair
 }
 
-fn signed<'r>(
-    records: &'r [Record],
-    of: impl Fn(&'r Record) -> Option<&'r SignedMessage>,
-) -> &'r SignedMessage {
-    records.iter().find_map(of).expect("it was signed")
-}
-
 #[test]
 fn order_key_and_receipt_commit_to_what_a_contract_is_shown() {
     let mut pair = shown(setting(), bond(), in_force());
     pair.run();
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
-    let of_order = |record| match record {
-        Record::Order { menu, order, .. } => Some((&**menu, &**order)),
-        _ => None,
-    };
-    let (menu, order) = pair.b.records.iter().find_map(of_order).unwrap();
+    let (mut order, mut key, mut exit) = (None, None, None);
+    for record in &pair.b.records {
+        match record {
+            Record::Order { menu, order: message, .. } => order = Some((menu, message)),
+            Record::Epoch { key: message, .. } => key = message.as_ref(),
+            Record::Exit { by: Role::Seller, message, .. } => exit = Some(message),
+            _ => {}
+        }
+    }
+    let ((menu, order), said, exit) = (order.unwrap(), key.unwrap(), exit.unwrap());
     let (.., terms) = reread_terms(menu, order).unwrap();
     let committed = BondTerms::of(&terms).unwrap().digest();
     assert_eq!(order.commitment, committed);
-    let of_key = |record| match record {
-        Record::Epoch { key, .. } => key.as_deref(),
-        _ => None,
-    };
-    let said = signed(&pair.b.records, of_key);
     assert_eq!((said.kind, said.commitment), (MessageKind::SessionKey, committed));
-    assert!(said.is_by(&key(1).public()), "the seller's own word");
-    let of_exit = |record| match record {
-        Record::Exit { by: sdpp::terms::Role::Seller, message, .. } => Some(message),
-        _ => None,
-    };
-    let exit = signed(&pair.b.records, of_exit);
+    assert!(said.is_by(&pair::key(1).public()), "the seller's own word");
     let paid = u128::from_be_bytes(exit.commitment.0[16..].try_into().unwrap());
     assert_eq!(Amount::new(paid), exit.amount_total, "all of it is receipted");
 }

@@ -8,6 +8,7 @@ mod spending;
 
 use super::desk::{BuyersDesk, Desk};
 use super::dial::{dial, host_port, way};
+use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::out;
@@ -146,6 +147,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let mut running = Running::start(&config, key, &opened)?;
+    Guard::new(&running)?.answer(&running).await;
     let mut left = going_on::left(&ask, &mut running).await?;
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);

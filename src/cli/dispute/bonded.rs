@@ -75,10 +75,8 @@ impl Suit {
     pub(super) async fn pursue(&self, running: &Running) -> Outcome<Value> {
         let mut until_ms = None;
         let mut steps: Vec<Value> = self.on.under_way(running).await?.into_iter().collect();
-        if let Some(act) = self.answer(running).await? {
-            steps.push(self.on.done(running, act).await?);
-        }
-        if let Some(redeem) = self.answered(&running.reader).await? {
+        steps.extend(self.answered(running).await?);
+        if let Some(redeem) = self.voucher(&running.reader).await? {
             steps.push(self.on.owe(running, Call::Settle(redeem)).await?);
         }
         loop {
@@ -92,6 +90,14 @@ impl Suit {
             }
         }
         Ok(self.told(&steps, until_ms, &self.on.held().await?))
+    }
+
+    /// Answers what the other side complains of, if it does.
+    pub(super) async fn answered(&self, running: &Running) -> Outcome<Option<Value>> {
+        match self.answer(running).await? {
+            Some(act) => self.on.done(running, act).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What answers a complaint of the other side's about this session, where one waits and there is
@@ -122,7 +128,7 @@ impl Suit {
     }
 
     /// Seller: the voucher that the buyer answered with, where it brings anything.
-    async fn answered(&self, reader: &Reader) -> Outcome<Option<Redeem>> {
+    async fn voucher(&self, reader: &Reader) -> Outcome<Option<Redeem>> {
         if self.role == Role::Buyer || self.on.held().await?.answered == Amount::ZERO {
             return Ok(None);
         }

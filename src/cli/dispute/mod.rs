@@ -8,6 +8,7 @@ mod bundle;
 mod case;
 mod claim;
 mod credit;
+pub(super) mod guard;
 pub(super) mod judge;
 mod list;
 pub(super) mod settle;

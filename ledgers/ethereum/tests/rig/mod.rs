@@ -30,7 +30,7 @@ pub const CHAIN_ID: u64 = 31337;
 pub const GRACE: Duration = Duration::from_secs(600);
 
 /// How long a test waits for a process or a block before it gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Anvil's accounts, which hold 10,000 coins each.
 const SECRETS: [&str; 5] = [
