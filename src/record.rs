@@ -14,8 +14,8 @@ use crate::settling;
 use crate::standing::Priced;
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, Change, ChannelId, Claim, Digest, Domain, Evidence, LedgerId,
-    PublicKey, Reference, Signature, keccak, merkle,
+    Account, Amount, Asset, BondId, Call, Change, ChannelId, Claim, Digest, Domain, Evidence,
+    LedgerId, PublicKey, Reference, Signature, keccak, merkle,
 };
 use serde::{Deserialize, Serialize};
 
@@ -202,6 +202,9 @@ pub enum Record {
     },
     /// An epoch begins. Durable before the `session_key` message leaves.
     Epoch {
+        /// Buyer: the `session_key` of a session under a bond, the seller's word for its terms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Box<SignedMessage>>,
         /// From 0, one more after each resume.
         epoch: u32,
         /// What the salts of this session's leaves are made from.
@@ -408,6 +411,13 @@ pub enum Record {
         /// Asking, or withdrawing.
         owed: Owed,
     },
+    /// Something is done about a bond: pledging it, a complaint, an answer.
+    Bonding {
+        /// The bond.
+        bond: BondId,
+        /// Doing it.
+        owed: Owed,
+    },
     /// A session is in dispute: the evidence that was exported for it is pinned in time.
     Disputed {
         /// The digest of the evidence bundle.
@@ -475,6 +485,7 @@ impl Record {
             | Record::Funding { owed, .. }
             | Record::Approving { owed, .. }
             | Record::Redeeming { owed, .. }
+            | Record::Bonding { owed, .. }
             | Record::Reclaiming { owed, .. } => Some(owed),
             _ => None,
         }

@@ -376,6 +376,7 @@ fn no_list_of_values_passes_for_an_object() {
         nonce: Hex([0; 12]),
         sealed: Hex([0; 48]),
         resumed: Some(resumed),
+        bond: None,
     };
     is_objects_all_through(&session_key, &[]);
     is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
@@ -416,6 +417,7 @@ fn no_list_of_values_passes_for_an_object() {
         anchored: anchored(),
         channel: None,
         legs: Vec::new(),
+        bonded: false,
     };
     is_objects_all_through(&exit, &[]);
     let keeps = Exit { channel: Some(AfterExit::Keep), ..exit };
@@ -472,6 +474,7 @@ fn order_of(escrow: Option<sdpp::message::EscrowChoice>) -> Order {
         nonce: Digest::ZERO,
         escrow,
         resumes: true,
+        bond: None,
     }
 }
 

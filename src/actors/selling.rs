@@ -19,13 +19,14 @@ use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
-use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
+use crate::session::{BondView, ChannelView, Input, NoteEnd, Output, Progress, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
 use sdpp_ledger::{
-    Account, Amount, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId, PublicKey,
+    Account, Amount, BondId, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId,
+    PublicKey,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -188,7 +189,9 @@ impl Side for Selling {
 
     fn carry_out(actor: &mut Actor, output: Output, ctx: &mut Ctx<Self>) -> Result<(), String> {
         match output {
-            Output::Look { ledger, channel, signer } => look(actor, &ledger, channel, signer, ctx),
+            Output::Look { ledger, channel, signer, bond } => {
+                look(actor, &ledger, (channel, bond), signer, ctx)
+            }
             Output::Admit { buyer } => {
                 let side = actor.side.as_mut().ok_or("the session is over")?;
                 let admitted = admit(side, &buyer)?;
@@ -377,7 +380,7 @@ pub(super) fn lend(
 fn look(
     actor: &mut Actor,
     ledger: &LedgerId,
-    channel: ChannelId,
+    (channel, bond): (ChannelId, Option<BondId>),
     signer: Account,
     ctx: &mut Ctx<Selling>,
 ) -> Result<(), String> {
@@ -395,7 +398,7 @@ fn look(
     };
     let (busy, of) = (side.busy.clone(), signer.clone());
     let asked = async move {
-        let shown = ask_for(ledger.as_ref(), &channel).await?;
+        let shown = ask_for(ledger.as_ref(), &channel, bond.as_ref()).await?;
         let is_signers = shown.channel.as_ref().is_some_and(|channel| channel.signer == of);
         if is_signers && !holds {
             wait_for(&busy, &channel).await;
@@ -434,16 +437,24 @@ struct Shown {
     domain: Domain,
     grace: Duration,
     lag: Duration,
+    bond: Option<Box<BondView>>,
 }
 
-async fn ask_for(ledger: &dyn Ledger, id: &ChannelId) -> Result<Shown, LedgerError> {
+async fn ask_for(
+    ledger: &dyn Ledger,
+    id: &ChannelId,
+    bond: Option<&BondId>,
+) -> Result<Shown, LedgerError> {
     let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
     let escrow = ledger.escrow().ok_or_else(no_escrow)?;
     loop {
-        match async { Ok((escrow.channel(id).await?, escrow.lag().await?)) }.await {
-            Ok((channel, lag)) => {
+        let asked = async {
+            Ok((escrow.channel(id).await?, escrow.lag().await?, bond_of(ledger, bond).await?))
+        };
+        match asked.await {
+            Ok((channel, lag, bond)) => {
                 let (domain, grace) = (escrow.domain().clone(), escrow.grace_period());
-                return Ok(Shown { channel, domain, grace, lag });
+                return Ok(Shown { channel, domain, grace, lag, bond });
             }
             Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
             Err(refused) => return Err(refused),
@@ -451,12 +462,23 @@ async fn ask_for(ledger: &dyn Ledger, id: &ChannelId) -> Result<Shown, LedgerErr
     }
 }
 
+/// A bond as its ledger has it; none where it has no such bond.
+async fn bond_of(
+    ledger: &dyn Ledger,
+    id: Option<&BondId>,
+) -> Result<Option<Box<BondView>>, LedgerError> {
+    let (Some(bonds), Some(id)) = (ledger.bonds(), id) else { return Ok(None) };
+    let Some(bond) = bonds.pledged(id).await? else { return Ok(None) };
+    let held = bonds.held(&bond).await?;
+    Ok(held.map(|held| Box::new(BondView { bond, held })))
+}
+
 /// The ledger's word beside what we know, for a session that the channel is taken for where its
 /// order's key is the channel's signer: ids are public, and who names one holds nothing by it.
 /// What was vouched is read after that, when nobody else can add to it.
 fn view(
     side: &mut Selling,
-    Shown { channel, domain, grace, lag }: Shown,
+    Shown { channel, domain, grace, lag, bond }: Shown,
     (id, signer): (ChannelId, &Account),
     serving: Serving,
 ) -> Result<ChannelView, String> {
@@ -475,7 +497,18 @@ fn view(
     let is_left = watched.is_some_and(|watched| watched.is_left || watched.is_over);
     let [grace_ms, lag_ms] =
         [grace, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    Ok(ChannelView { id, channel, domain, best, busy, is_left, is_unwatched, grace_ms, lag_ms })
+    Ok(ChannelView {
+        id,
+        channel,
+        domain,
+        best,
+        busy,
+        is_left,
+        is_unwatched,
+        grace_ms,
+        lag_ms,
+        bond,
+    })
 }
 
 #[cfg(test)]
@@ -544,7 +577,7 @@ mod tests {
         let contract = account(9);
         let domain = Domain { chain_id: 1, contract };
         let (grace, lag) = (Duration::from_secs(900), Duration::ZERO);
-        let shown = Shown { channel: Some(channel), domain, grace, lag };
+        let shown = Shown { channel: Some(channel), domain, grace, lag, bond: None };
         view(side, shown, (CHANNEL, &account(signer)), serving).unwrap()
     }
 

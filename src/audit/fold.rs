@@ -295,6 +295,7 @@ impl Fold {
             | Record::Spent { .. }
             | Record::Funding { .. }
             | Record::Approving { .. }
+            | Record::Bonding { .. }
             | Record::ChannelChange { .. }
             | Record::Redeeming { .. }
             | Record::Reclaiming { .. } => Ok(()),

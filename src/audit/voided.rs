@@ -80,6 +80,7 @@ mod tests {
             credit_windows: 1_000_000,
             signed_items: true,
             escrow: None,
+            bond: None,
             records: None,
         }
     }

@@ -4,11 +4,10 @@
 //! [`game`] finds by playing every dispute through.
 
 pub mod game;
-mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use terms::{Bond, BondTerms, address, dataset_leaf};
+pub use crate::terms::{BondTerms, dataset_leaf};
 
 use sdpp_ledger::Amount;
 use serde::Serialize;

@@ -8,6 +8,7 @@ mod answering;
 mod anvil;
 pub(in crate::cli) mod audit;
 mod bench;
+mod bonding;
 mod book;
 mod buy;
 mod config;

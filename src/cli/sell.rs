@@ -1,5 +1,6 @@
 //! `sdpp sell`: runs the seller until a signal.
 
+use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
 use super::{answering, out, rating};
@@ -17,12 +18,13 @@ use crate::actors::room;
 use crate::actors::trusting::Trusting;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{
-    AnchorWhen, Config, CurrencyConfig, CurrencyLimits, Limits, RecordsBatch, Seller,
+    AnchorWhen, BondAmounts, Config, CurrencyConfig, CurrencyLimits, Limits, RecordsBatch, Seller,
 };
 use crate::door::UnknownBuyer;
 use crate::gate::PerMinute;
 use crate::message::{
-    CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice, VERSION,
+    BondOffer, CurrencyOffer, ENCODING, Menu, Moment, OrderLimits, RecordsOffer, SpecialPrice,
+    VERSION,
 };
 use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
@@ -81,8 +83,10 @@ async fn sell(config: Config) -> Outcome {
     answering::answer(&config, &running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
+    let guard = Guard::new(&running)?;
     tokio::select! {
         () = signals.next() => {}
+        () = guard.keep(&running) => {}
         failure = running.stopped() => return Err(failure),
     }
     let at_most = Duration::from_secs(seller_of(&config)?.drain_s);
@@ -227,6 +231,7 @@ pub(super) fn offer(
             if *method == Method::Escrow {
                 // A voucher is money in hand, and its deposit was final before.
                 offer.finality = CountsWhen::default().to_string();
+                offer.bond = seller.bonds.get(name).map(bond_offer);
             }
             currencies_accepted.push(offer);
         }
@@ -325,6 +330,10 @@ fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>
     Ok(topics)
 }
 
+fn bond_offer(&BondAmounts { buyer, seller, stake, fee }: &BondAmounts) -> BondOffer {
+    BondOffer { buyer, seller, stake, fee }
+}
+
 fn currency_offer(
     name: &str,
     currency: &CurrencyConfig,
@@ -351,6 +360,7 @@ fn currency_offer(
             order_min: currency.limits.order_min,
             order_max: currency.limits.order_max,
         },
+        bond: None,
     })
 }
 

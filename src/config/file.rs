@@ -79,6 +79,7 @@ pub(super) struct LedgerFile {
     pub chain_id: Option<u64>,
     pub endpoints: Option<Vec<SecretText>>,
     pub escrow: Option<String>,
+    pub bonds: Option<String>,
     pub depth: Option<u64>,
     pub fee_ceiling: Option<Units>,
     pub chain: Option<String>,
@@ -241,7 +242,18 @@ pub(super) struct SellerFile {
     pub deny: Vec<String>,
     #[serde(default)]
     pub trust: TrustFile,
+    #[serde(default)]
+    pub bonds: BTreeMap<String, BondFile>,
     pub tls: Option<SellerTlsFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BondFile {
+    pub buyer: Units,
+    pub seller: Units,
+    pub stake: Units,
+    pub fee: Units,
 }
 
 #[derive(serde::Deserialize)]

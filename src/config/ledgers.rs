@@ -141,7 +141,7 @@ impl Opened {
     ) -> Result<Self, OpenError> {
         let mut written = known(config, name)?.clone();
         if let LedgerAt::Ethereum(chain) = &mut written.at {
-            chain.escrow = None;
+            (chain.escrow, chain.bonds) = (None, None);
         }
         let key = unlocked(name, &written, keys)?;
         Self::with_key(name, &written, key).await
@@ -366,6 +366,25 @@ impl Opened {
         }
     }
 
+    /// Puts the contract of bonds for an escrow's channels beside it; as [`Opened::deploy_escrow`].
+    /// `period` is how long an answer may take, for good.
+    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
+    pub async fn deploy_bonds(
+        &self,
+        escrow: &Account,
+        period: Duration,
+    ) -> Result<Deployed, LedgerError> {
+        match &self.kind {
+            Kind::Embedded(_) => Err(nothing_to_deploy()),
+            #[cfg(feature = "fabric")]
+            Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
+            #[cfg(feature = "iota")]
+            Kind::Iota(_) => Err(iota::nothing_to_deploy()),
+            #[cfg(feature = "ethereum")]
+            Kind::Ethereum(ledger) => ledger.deploy_bonds(escrow, period).await.map(Deployed::from),
+        }
+    }
+
     /// Puts a token on the ledger that anybody can mint, all of `supply` ours, in its smallest
     /// unit; as [`Opened::deploy_escrow`].
     #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
@@ -444,7 +463,8 @@ impl fmt::Display for LedgerAt {
             LedgerAt::Ethereum(chain) => {
                 write!(f, "chain {} at ", chain.chain_id)?;
                 join(f, &chain.endpoints)?;
-                chain.escrow.as_ref().map_or(Ok(()), |escrow| write!(f, ", escrow {escrow}"))
+                chain.escrow.as_ref().map_or(Ok(()), |escrow| write!(f, ", escrow {escrow}"))?;
+                chain.bonds.as_ref().map_or(Ok(()), |bonds| write!(f, ", bonds {bonds}"))
             }
             LedgerAt::Fabric(fabric) => {
                 let Fabric { gateway, channel, chaincode, .. } = fabric.as_ref();

@@ -164,6 +164,9 @@ pub struct Ethereum {
     /// The escrow contract, which keeps records too; `None` for transfers alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub escrow: Option<Account>,
+    /// The contract of bonds for that escrow's channels; `None` where nobody pledges.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bonds: Option<Account>,
     /// How many blocks must stand on top of another, itself included, before it counts as final;
     /// at least 1.
     pub depth: u64,
@@ -307,9 +310,25 @@ pub struct Seller {
     pub deny: Vec<String>,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
+    /// The bonds that orders by escrow may be under, by the currency's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bonds: BTreeMap<String, BondAmounts>,
     /// How it speaks TLS; in the clear where this is `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<SellerTls>,
+}
+
+/// What a seller pledges and asks to be pledged, in the currency's smallest unit: no less will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BondAmounts {
+    /// The buyer's part.
+    pub buyer: Amount,
+    /// The seller's part.
+    pub seller: Amount,
+    /// What a complaint is made with; at least 1, and no more than either part.
+    pub stake: Amount,
+    /// What paying only when asked in public costs the buyer; no more than its part.
+    pub fee: Amount,
 }
 
 /// What is sold under one name.

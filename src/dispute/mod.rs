@@ -7,6 +7,7 @@
 
 mod bundle;
 mod case;
+mod complaint;
 mod export;
 mod figures;
 mod judge;
@@ -23,6 +24,7 @@ pub use bundle::{
     LedgerAct, LedgerWords, ROWS_MAX, Said,
 };
 pub use case::{JudgeError, Keys};
+pub use complaint::{Bonded, showing};
 pub use export::{Disclosure, ExportError, Gather, export};
 pub use judge::{judge, judge_own};
 pub use verdict::{

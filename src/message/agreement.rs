@@ -147,6 +147,10 @@ impl Agreement {
     fn propose(&mut self, message: &SignedMessage) -> Result<Word, String> {
         let number = message.number;
         let Some((from_seq, proposal)) = proposal_of(message)? else { return Ok(Word::Other) };
+        if self.agreed.terms().bond.is_some() {
+            let what = proposal.what();
+            return Err(format!("{what} {number}: nothing is changed in a session under a bond"));
+        }
         let wrong = |why: String| format!("{} {number}: {why}", proposal.what());
         if number <= self.number {
             return Err(wrong(format!("number {} was there already", self.number)));

@@ -5,7 +5,7 @@ use crate::crypto::layout::MessageKind;
 use crate::message::envelope::{Body, Facts};
 use crate::message::invoice::Anchored;
 use crate::message::strict::left_out;
-use sdpp_ledger::Amount;
+use sdpp_ledger::{Amount, Digest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -29,6 +29,9 @@ pub struct Exit {
     /// What the legs before the one came to that `items` stands in: both totals above are that one's.
     #[serde(default, deserialize_with = "left_out", skip_serializing_if = "Vec::is_empty")]
     pub legs: Vec<ExitLeg>,
+    /// Seller: the session is under a bond, and `paid_total` is a receipt by this message's layout too.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
+    pub bonded: bool,
 }
 
 /// What an earlier leg came to, in its currency's smallest unit.
@@ -61,7 +64,11 @@ impl Body for Exit {
     const KIND: MessageKind = MessageKind::Exit;
 
     fn facts(&self) -> Facts {
-        Facts { amount_total: self.amount_total, ..Facts::default() }
+        let mut commitment = Digest::ZERO;
+        if self.bonded {
+            commitment.0[16..].copy_from_slice(&self.paid_total.units().to_be_bytes());
+        }
+        Facts { commitment, amount_total: self.amount_total, ..Facts::default() }
     }
 }
 

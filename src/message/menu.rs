@@ -94,6 +94,22 @@ pub struct CurrencyOffer {
     /// Which orders are taken; left out where any is.
     #[serde(default, deserialize_with = "left_out", skip_serializing_if = "OrderLimits::is_none")]
     pub limits: OrderLimits,
+    /// The bond that an order by escrow may be under; left out where none is offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<BondOffer>,
+}
+
+/// What a seller pledges and asks to be pledged, in the currency's smallest unit: no less will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondOffer {
+    /// The buyer's part.
+    pub buyer: Amount,
+    /// The seller's part.
+    pub seller: Amount,
+    /// What a complaint is made with.
+    pub stake: Amount,
+    /// What paying only when asked in public costs the buyer.
+    pub fee: Amount,
 }
 
 /// Where and how a seller keeps its records.

@@ -36,9 +36,9 @@ pub use invoice::{
     Anchored, Cumulative, DataInvoice, Invoice, InvoicePace, InvoiceRate, PaymentAck,
 };
 pub use limits::OrderLimits;
-pub use menu::{CurrencyOffer, Menu, RecordsOffer};
+pub use menu::{BondOffer, CurrencyOffer, Menu, RecordsOffer};
 pub use moment::Moment;
-pub use order::{EscrowChoice, Order, reread_terms, terms};
+pub use order::{BondChoice, EscrowChoice, Order, reread_terms, terms};
 pub use price::{Priced, SpecialPrice};
 pub use quote::{Quote, Quoted};
 pub use resume::{Resume, Resumed};

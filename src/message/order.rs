@@ -1,15 +1,15 @@
 //! `order`: what is bought. Signed by the buyer; with the menu it makes the terms.
 
 use crate::crypto::layout::MessageKind;
-use crate::message::envelope::{Body, reread};
+use crate::message::envelope::{Body, Facts, reread};
 use crate::message::error::Code;
 use crate::message::menu::Menu;
 use crate::message::price::Priced;
 use crate::message::strict::left_out;
 use crate::message::text::legible;
 use crate::record::SignedMessage;
-use crate::terms::{InEscrow, Method, SessionId, Terms};
-use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
+use crate::terms::{BondTerms, Bonded, InEscrow, Method, SessionId, Terms};
+use sdpp_ledger::{Account, Amount, BondId, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// `data` of an `order`.
@@ -48,6 +48,20 @@ pub struct Order {
     /// else left out.
     #[serde(default, deserialize_with = "left_out", skip_serializing_if = "std::ops::Not::not")]
     pub resumes: bool,
+    /// The bond that answers for this session, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<BondChoice>,
+}
+
+/// The bond that an order is under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondChoice {
+    /// The bond.
+    pub id: BondId,
+    /// What the menu names for the topic; zero where it names nothing.
+    pub dataset: Digest,
+    /// What follows from menu and order for the bond's contract: the order commits to it.
+    pub terms: Digest,
 }
 
 /// The channel that an order will be paid from.
@@ -68,6 +82,11 @@ impl EscrowChoice {
 
 impl Body for Order {
     const KIND: MessageKind = MessageKind::Order;
+
+    fn facts(&self) -> Facts {
+        let commitment = self.bond.as_ref().map_or(Digest::ZERO, |bond| bond.terms);
+        Facts { commitment, ..Facts::default() }
+    }
 }
 
 impl Order {
@@ -78,6 +97,19 @@ impl Order {
         let topics = menu.prices.get(&self.data_type);
         let price = price.filter(|price| Some(price) != topics);
         Order { price, ..self }
+    }
+
+    /// The same order under a bond, under this menu: unchanged where it makes no terms, which is said
+    /// when they are asked for.
+    #[must_use]
+    pub fn under(self, menu: &Menu, bond: BondId) -> Self {
+        let choice = |terms| BondChoice { id: bond, dataset: Digest::ZERO, terms };
+        // What the contract is told does not hang on the order's own digest.
+        let terms = all_terms(menu, &self, &Digest::ZERO).ok();
+        let terms = terms
+            .map(|terms| Terms { bond: Some(Bonded { id: bond, dataset: Digest::ZERO }), ..terms });
+        let digest = terms.as_ref().and_then(BondTerms::of).map(|terms| terms.digest());
+        Order { bond: Some(choice(digest.unwrap_or_default())), ..self }
     }
 
     fn asks(&self) -> Priced<'_> {
@@ -95,6 +127,26 @@ impl Order {
 /// # Errors
 /// A code and a sentence for the other side, when the order asks for what is not on the menu.
 pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms, (Code, String)> {
+    let terms = all_terms(menu, order, order_digest)?;
+    let refused = |why: &str| Err((Code::OrderRefused, why.to_owned()));
+    let Some(choice) = &order.bond else { return Ok(terms) };
+    let Some(under) = BondTerms::of(&terms) else {
+        return refused("a bond is for a channel: the order names none");
+    };
+    let offer = menu.currency(&terms.currency.name, terms.currency.method);
+    if offer.is_none_or(|offer| offer.bond.is_none()) {
+        return refused("the menu offers no bond for this currency by escrow");
+    }
+    if !terms.signed_items {
+        return refused("a session under a bond has its items and acks signed");
+    }
+    if under.digest() != choice.terms || choice.dataset != Digest::ZERO {
+        return refused("what the order says of its bond does not follow from menu and order");
+    }
+    Ok(terms)
+}
+
+fn all_terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms, (Code, String)> {
     let topic = &order.data_type;
     let (Some(topics), Some(_)) = (menu.prices.get(topic), menu.available_data.get(topic)) else {
         return Err((Code::UnknownTopic, format!("the menu has no topic {:?}", legible(topic))));
@@ -126,6 +178,7 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         credit_windows: menu.credit_windows,
         signed_items: menu.signature_required,
         escrow: order.escrow.as_ref().map(EscrowChoice::in_escrow),
+        bond: order.bond.as_ref().map(|bond| Bonded { id: bond.id, dataset: bond.dataset }),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
     })
 }

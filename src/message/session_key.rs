@@ -2,10 +2,11 @@
 
 use crate::crypto::Wrapped;
 use crate::crypto::layout::MessageKind;
-use crate::message::envelope::Body;
+use crate::message::envelope::{Body, Facts};
 use crate::message::resume::Resumed;
 use crate::message::text::Hex;
-use sdpp_ledger::PublicKey;
+use crate::terms::{BondTerms, Terms};
+use sdpp_ledger::{Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 
 /// `data` of a `session_key`.
@@ -22,6 +23,9 @@ pub struct SessionKey {
     /// Where the session goes on from; left out in epoch 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed: Option<Resumed>,
+    /// What the order commits to, where the session is under a bond: the seller's word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Digest>,
 }
 
 impl SessionKey {
@@ -42,7 +46,14 @@ impl SessionKey {
             nonce: Hex(wrapped.nonce),
             sealed: Hex(wrapped.sealed),
             resumed,
+            bond: None,
         }
+    }
+
+    /// The same under a bond, where there is one.
+    #[must_use]
+    pub fn under(self, terms: &Terms) -> Self {
+        SessionKey { bond: BondTerms::of(terms).map(|terms| terms.digest()), ..self }
     }
 
     /// The wrapped key in it.
@@ -53,4 +64,8 @@ impl SessionKey {
 
 impl Body for SessionKey {
     const KIND: MessageKind = MessageKind::SessionKey;
+
+    fn facts(&self) -> Facts {
+        Facts { commitment: self.bond.unwrap_or_default(), ..Facts::default() }
+    }
 }

@@ -226,7 +226,7 @@ impl Outputs {
         if let Some(line) = &mut self.line {
             (line.epoch, line.cut_until_ms) = (epoch, None);
         }
-        self.record(Record::Epoch { epoch, salt_secret });
+        self.record(Record::Epoch { key: None, epoch, salt_secret });
     }
 
     /// Says the papers that wait for the items up to this one; with none, all, and no more waits.

@@ -13,7 +13,7 @@ mod windows;
 
 pub use buyer::{
     Answer, Bid, Buyer, BuyerPolicy, BuyerRandomness, ChannelPlan, Complain, Left, LeftChannel,
-    PinnedCurrency, Wish, bids,
+    PinnedCurrency, UnderBond, Wish, bids,
 };
 pub use seller::{
     Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,
@@ -29,8 +29,10 @@ use crate::settling::fee_in;
 use crate::standing::Standing;
 use crate::terms::{Currency, Method, Role, SessionId};
 use outputs::Outputs;
+use sdpp_ledger::bond::Held;
 use sdpp_ledger::{
-    Account, Amount, Asset, Channel, ChannelId, Domain, Key, LedgerId, PublicKey, Reference, TxId,
+    Account, Amount, Asset, Bond, BondId, Channel, ChannelId, Domain, Key, LedgerId, PublicKey,
+    Reference, TxId,
 };
 use std::sync::Arc;
 
@@ -211,6 +213,8 @@ pub enum Output {
         /// Whose vouchers must count there: the channel is held for who signs as this, and for
         /// nobody else.
         signer: Account,
+        /// A bond that is to be looked at too.
+        bond: Option<BondId>,
     },
     /// Seller: see whether a buyer may have so much out unsecured in this session, and answer with
     /// [`Input::Credit`]. It stands in the place of what was granted in this currency before.
@@ -317,6 +321,17 @@ pub struct ChannelView {
     pub is_left: bool,
     /// What happens to channels on its ledger could not be read for longer than we planned for.
     pub is_unwatched: bool,
+    /// The bond that was looked at, where its ledger has it.
+    pub bond: Option<Box<BondView>>,
+}
+
+/// A bond as its ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BondView {
+    /// What both agreed on.
+    pub bond: Bond,
+    /// How it stands.
+    pub held: Held,
 }
 
 /// What a buyer pays in, for people.

@@ -2,6 +2,7 @@
 //! ([`Agreed`]). Nothing in a session is decided from anything else.
 
 mod agreed;
+mod bonded;
 mod counts;
 mod credits;
 mod leg;
@@ -9,6 +10,7 @@ mod pace;
 mod voids;
 
 pub use agreed::Agreed;
+pub use bonded::{BondTerms, Bonded, dataset_leaf};
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
 pub use leg::Leg;
@@ -101,6 +103,8 @@ pub enum Purpose {
     Withdraw = 11,
     /// Anchoring the evidence of a dispute.
     Dispute = 12,
+    /// Whatever is done about a bond.
+    Bond = 13,
 }
 
 /// Which side of a session.
@@ -264,6 +268,8 @@ pub struct Terms {
     pub signed_items: bool,
     /// The channel, where the method is escrow.
     pub escrow: Option<InEscrow>,
+    /// The bond that answers for both, where there is one: then nothing is changed by the way.
+    pub bond: Option<Bonded>,
     /// Where the seller keeps its records; `None` when it keeps none.
     pub records: Option<LedgerId>,
 }

@@ -38,6 +38,7 @@ fn terms(price: u128, numerator: u128, denominator: u128) -> Terms {
         credit_windows: 1,
         signed_items: true,
         escrow: None,
+        bond: None,
         records: None,
     }
 }

@@ -133,6 +133,7 @@ impl Told {
             nonce: keccak(&[b"nonce"]),
             escrow: by_escrow.then_some(EscrowChoice { channel, base: Amount::ZERO }),
             resumes: false,
+            bond: None,
         };
         let (order_signed, _) = Draft::new(SessionId::NONE, &order).sign(&key(2), "");
         let terms = terms(&menu, &order, &order_signed.data_digest).unwrap();
@@ -144,8 +145,11 @@ impl Told {
             order: Box::new(order_signed.clone()),
             owed: None,
         };
-        let epoch =
-            Record::Epoch { epoch: 0, salt_secret: sdpp::crypto::SaltSecret(Digest([9; 32])) };
+        let epoch = Record::Epoch {
+            key: None,
+            epoch: 0,
+            salt_secret: sdpp::crypto::SaltSecret(Digest([9; 32])),
+        };
         Told {
             menu,
             session,
@@ -347,6 +351,7 @@ impl Told {
             paid_total: of(paid, place),
             anchored: Vec::new(),
             channel: None,
+            bonded: false,
             legs: (self.agreement.agreed().legs().take(place).enumerate())
                 .map(|(earlier, leg)| ExitLeg {
                     from_seq: leg.from_seq,

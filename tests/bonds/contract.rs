@@ -2,10 +2,13 @@
 //! behind a selector. Account 0 buys, account 1 sells; both sign with keys of their own.
 
 use crate::rig::{self, Anvil, CHAIN_ID};
-use sdpp::bond::{Bond, BondTerms, Bonds, address, dataset_leaf};
+use sdpp::bond::{BondTerms, Bonds, dataset_leaf};
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::terms::{Rate, SessionId};
-use sdpp_ledger::{Amount, ChannelId, Digest, Domain, Key, Signature, keccak, merkle::Proof};
+use sdpp_ledger::{
+    Account, Amount, Asset, Bond, BondId, ChannelId, Digest, Domain, Key, Signature, keccak,
+    merkle::Proof,
+};
 use serde_json::{Value, json};
 
 const BONDS: &str = include_str!("../../contracts/ethereum/SdppBonds.json");
@@ -61,14 +64,14 @@ fn selector(function: &str) -> String {
 
 /// A chain with an escrow, a channel, and a bond that both have pledged.
 pub struct Chain {
-    anvil: Anvil,
+    pub anvil: Anvil,
     pub domain: Domain,
-    contract: String,
+    pub contract: String,
     pub channel: ChannelId,
     pub buyers_key: Key,
     pub sellers_key: Key,
     bond: Bond,
-    pub id: Digest,
+    pub id: BondId,
     pub bonds: Bonds,
     pub terms: BondTerms,
     menu: Digest,
@@ -76,8 +79,10 @@ pub struct Chain {
     pub session: SessionId,
 }
 
-fn address_of(key: &Key) -> [u8; 20] {
-    address(&key.public().account()).unwrap()
+fn address(account: &Account) -> [u8; 20] {
+    let mut bytes = [0; 20];
+    hex::decode_to_slice(&account.as_str()[2..], &mut bytes).unwrap();
+    bytes
 }
 
 fn padded(bytes: &[u8]) -> [u8; 32] {
@@ -92,18 +97,18 @@ impl Chain {
         let anvil = Anvil::start(&[]).await?;
         let escrow = rig::with_escrow(&anvil, 1).await.escrow.unwrap();
         let artifact: Value = serde_json::from_str(BONDS).unwrap();
-        let arguments = [padded(&address(&escrow).unwrap()), number(DAY.into())].concat();
+        let arguments = [padded(&address(&escrow)), number(DAY.into())].concat();
         let code = format!("{}{}", artifact["bytecode"].as_str().unwrap(), hex::encode(arguments));
         let made = send(&anvil, rig::account(3).as_str(), None, &code, 0).await.unwrap();
         let contract = made["contractAddress"].as_str().unwrap().to_owned();
         let (buyers_key, sellers_key) = (key(1), key(2));
-        let (payer, payee) = (address_of(&rig::key(0)), address_of(&rig::key(1)));
+        let (payer, payee) = (rig::account(0), rig::account(1));
         let open: Words = vec![
-            padded(&payee),
+            padded(&address(&payee)),
             number(0),
             number(DEPOSIT),
             [9; 32],
-            padded(&address_of(&buyers_key)),
+            padded(&address(&buyers_key.public().account())),
         ];
         let data = format!("0x{}{}", selector("open"), hex::encode(open.concat()));
         let (from, to) = (rig::account(0), Some(escrow.as_str()));
@@ -114,19 +119,18 @@ impl Chain {
         let bond = Bond {
             buyer: payer,
             seller: payee,
-            buyer_key: address_of(&buyers_key),
-            seller_key: address_of(&sellers_key),
-            token: [0; 20],
-            channel: channel.0,
+            buyer_key: buyers_key.public().account(),
+            seller_key: sellers_key.public().account(),
+            asset: Asset::coin(),
+            channel,
             buyer_amount: buyer,
             seller_amount: seller,
             stake,
             fee,
             salt: Digest([5; 32]),
         };
-        let mut bytes = [0; 20];
-        hex::decode_to_slice(&contract[2..], &mut bytes).unwrap();
-        let id = bond.id(&bytes, CHAIN_ID);
+        let of_bonds = Domain { chain_id: CHAIN_ID, contract: contract.parse().unwrap() };
+        let id = bond.id(&of_bonds);
         let rows: Vec<_> =
             (1..=5).map(|seq| dataset_leaf(format!("{{\"ppm\":{seq}}}").as_bytes())).collect();
         let terms = BondTerms {
@@ -234,7 +238,7 @@ impl Chain {
     pub fn goodbye(&self, key: &Key) -> Words {
         let nothing = keccak(&[b""]);
         let layout = Layout {
-            session: SessionId(self.id),
+            session: SessionId(Digest(self.id.0)),
             data: nothing,
             ..self.layout(MessageKind::Exit, 0, Digest::ZERO, 0)
         };
@@ -331,8 +335,9 @@ impl Chain {
     /// What the buyer and the seller can take out.
     pub async fn credits(&self) -> [u128; 2] {
         let mut credits = [0; 2];
-        for (credit, owner) in credits.iter_mut().zip([self.bond.buyer, self.bond.seller]) {
-            let word = self.ask("credited", &[vec![number(0), padded(&owner)]]).await;
+        for (credit, owner) in credits.iter_mut().zip([&self.bond.buyer, &self.bond.seller]) {
+            let words = vec![number(0), padded(&address(owner))];
+            let word = self.ask("credited", &[words]).await;
             *credit = u128::from_be_bytes(word[16..].try_into().unwrap());
         }
         credits

@@ -6,6 +6,7 @@
 mod contract;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
+mod settle;
 
 use contract::{Chain, DAY, DEPOSIT};
 use sdpp::bond::dataset_leaf;

@@ -218,6 +218,7 @@ fn who_vanishes_at_any_message_takes_its_own_session_with_it() {
             anchored: Vec::new(),
             channel: None,
             legs: Vec::new(),
+            bonded: false,
         };
         let exit = says_exit.signed(&exit, "");
         says_exit.say(&exit);

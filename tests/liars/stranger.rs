@@ -74,6 +74,7 @@ impl Stranger {
             nonce: keccak(&[fresh_key().public().to_string().as_bytes()]),
             escrow: None,
             resumes: false,
+            bond: None,
         };
         change(&mut order);
         let draft = Draft::new(SessionId::NONE, &order);

@@ -4,6 +4,7 @@
 
 mod amends;
 mod amends_lied;
+mod bonded;
 mod brakes;
 mod channels;
 mod channels_shown;

@@ -7,7 +7,7 @@ use sdpp::message::{
 };
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
-    Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
+    BondView, Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
     PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
 };
 use sdpp::settling::Policy;
@@ -58,6 +58,7 @@ pub fn offer_other(method: Method, rate: Rate) -> CurrencyOffer {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     }
 }
 
@@ -87,6 +88,7 @@ pub fn menu() -> Menu {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     };
     Menu {
         versions: vec!["SDPP/1".to_owned()],
@@ -168,6 +170,7 @@ impl Default for Setting {
             currencies: vec![pinned(Method::Transfer)],
             max_total: None,
             seller: Some(key(1).public()),
+            bond: None,
         };
         let (deposit, base) = (Amount::new(1000), Amount::ZERO);
         Setting { menu: menu(), seller, buyer, wish, deposit, base }
@@ -277,6 +280,8 @@ pub struct Pair {
     pub seller: Seller,
     pub buyer: Buyer,
     pub s: Side,
+    /// The bond that the ledger shows.
+    pub bond: Option<Box<BondView>>,
     pub b: Side,
     pub now_ms: u64,
     /// What the ledger has: a transaction for each thing owed.
@@ -376,6 +381,7 @@ impl Pair {
             holds: Amount::new(u128::MAX),
             coming: Amount::ZERO,
             known: None,
+            bond: None,
             vouches: 2,
             muted: None,
             read_max: usize::MAX,
@@ -662,6 +668,7 @@ impl Pair {
             is_unwatched: false,
             lag_ms: 0,
             grace_ms,
+            bond: self.bond.clone(),
         }
     }
 

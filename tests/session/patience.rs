@@ -156,6 +156,7 @@ fn a_second_exit_has_no_place() {
             anchored: vec![],
             channel: None,
             legs: Vec::new(),
+            bonded: false,
         };
         let (_, frame) = Draft::new(pair.s.session.unwrap(), &exit).sign(&key(2), "");
         pair.forge_to_seller(&frame);

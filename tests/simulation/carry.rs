@@ -197,7 +197,7 @@ impl World {
             }
             Output::Deliver { seq, item } => self.keep(peer, seq, item),
             Output::Admit { buyer } => self.admit(peer, &buyer),
-            Output::Look { ledger, channel, signer } => {
+            Output::Look { ledger, channel, signer, .. } => {
                 let ledger = self.nodes[0].ledger(&ledger);
                 self.look(peer, Ask { ledger, channel, signer }, 0);
             }

@@ -173,6 +173,7 @@ impl World {
             lag_ms: 0,
             is_left: watched.is_some_and(|watched| watched.is_left || watched.is_over),
             is_unwatched: false,
+            bond: None,
         };
         self.later(peer, Input::Channel(view));
     }

@@ -164,6 +164,7 @@ impl Setup {
             currencies: vec![pinned],
             max_total: None,
             seller: Some(key(0).public()),
+            bond: None,
         }
     }
 }
@@ -187,6 +188,7 @@ fn menu(is_signed: bool, granularity: u32) -> Menu {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     };
     let both = |ledger| [offer(ledger, Method::Transfer), offer(ledger, Method::Escrow)];
     Menu {

@@ -108,3 +108,8 @@ pub(crate) fn check_rows(batch: &Batch) -> Result<(), Refusal> {
 pub(crate) fn nothing_to_approve() -> Refusal {
     Refusal::new("NothingToApprove", "this ledger's escrow needs no leave to take a deposit")
 }
+
+/// What a call of bonds is told here.
+pub(crate) fn no_bonds() -> Refusal {
+    Refusal::new("NoSuchAbility", "this ledger holds no bonds")
+}

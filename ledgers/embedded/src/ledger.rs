@@ -1,6 +1,6 @@
 //! The ledger as sdpp sees it: a node and a key, with all three abilities.
 
-use crate::effect::{BATCH_ROWS_MAX, check_rows, nothing_to_approve};
+use crate::effect::{BATCH_ROWS_MAX, check_rows, no_bonds, nothing_to_approve};
 use crate::node::{CHANNELS_MAX, Node};
 use crate::record::TxRecord;
 use crate::tx::Tx;
@@ -164,6 +164,7 @@ impl Escrow for EmbeddedLedger {
                 return Err(LedgerError::refused("NotAnEscrowCall", why));
             }
             Call::Approve(_) => return Err(nothing_to_approve().into()),
+            Call::Bond(_) => return Err(no_bonds().into()),
             Call::SettleMany(batch) | Call::CloseMany(batch) => check_rows(batch)?,
             _ => {}
         }

@@ -4,7 +4,7 @@
 //! of transactions and time are somebody else's: see `chain`.
 
 use crate::Refusal;
-use crate::effect::{Effect, nothing_to_approve};
+use crate::effect::{Effect, no_bonds, nothing_to_approve};
 use crate::genesis::{Genesis, is_account};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, ChangeKind, Channel, ChannelId, Domain, InChannel, Transfer,
@@ -98,6 +98,7 @@ impl State {
             Call::SettleMany(batch) => self.each_row(batch, |s, row| s.settled(row, setting)),
             Call::CloseMany(batch) => self.each_row(batch, |s, row| s.closed(row, setting)),
             Call::Approve(_) => Err(nothing_to_approve()),
+            Call::Bond(_) => Err(no_bonds()),
         }
     }
 

@@ -1,15 +1,13 @@
 //! The contracts' interfaces: what a [`Call`] is on the chain, and what is told back.
 
+use crate::artifact::{BONDS, ESCROW};
 use crate::names;
-use ethers_core::abi::{Abi, Token as Word, encode};
+use ethers_core::abi::{Token as Word, encode};
 use ethers_core::types::{Address, H256, U256};
 use sdpp_ledger::{
     Amount, Anchor, Approve, Asset, Batch, Call, ChannelId, Digest, InChannel, LedgerError, Open,
     Redeem, Reference, Signature, TopUp, Transfer, keccak,
 };
-use serde::{Deserialize, Deserializer, de};
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 /// The most rows that the contract takes in a batch, and the bytes of each.
 pub(crate) const ROWS_MAX: usize = 200;
@@ -23,81 +21,6 @@ pub(crate) const ALLOWANCE: [u8; 4] = [0xdd, 0x62, 0xed, 0x3e];
 pub(crate) const SYMBOL: [u8; 4] = [0x95, 0xd8, 0x9b, 0x41];
 pub(crate) const DECIMALS: [u8; 4] = [0x31, 0x3c, 0xe5, 0x67];
 pub(crate) const LATEST_ROUND_DATA: [u8; 4] = [0xfe, 0xaf, 0x96, 0x8c];
-
-/// A compiled contract as it is checked in.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Artifact {
-    pub abi: Abi,
-    #[serde(deserialize_with = "hex_bytes")]
-    pub bytecode: Vec<u8>,
-    #[serde(deserialize_with = "hex_bytes", default)]
-    deployed_bytecode: Vec<u8>,
-    /// Where the deployed code has words that the constructor fills in, by their Solidity names.
-    #[serde(default)]
-    immutables: BTreeMap<String, Vec<usize>>,
-}
-
-/// What one escrow was made with.
-pub(crate) struct Made {
-    /// In seconds.
-    pub grace_period: u64,
-    pub this: Address,
-    /// The EIP-712 domain's separator.
-    pub domain: [u8; 32],
-    pub chain_id: u64,
-}
-
-impl Made {
-    /// Its code as it must stand on the chain, to the last byte.
-    pub fn code(&self) -> Vec<u8> {
-        let mut code = ESCROW.deployed_bytecode.clone();
-        for (name, places) in &ESCROW.immutables {
-            let word = self.immutable(name).unwrap_or_default();
-            for start in places {
-                if let Some(there) = code.get_mut(*start..start + 32) {
-                    there.copy_from_slice(&word);
-                }
-            }
-        }
-        code
-    }
-
-    /// What the constructor makes of an immutable; those with an underscore are OpenZeppelin's.
-    fn immutable(&self, name: &str) -> Option<[u8; 32]> {
-        Some(match name {
-            "CLOSE_GRACE_PERIOD" => H256::from_low_u64_be(self.grace_period).0,
-            "HOME_CHAIN" | "_cachedChainId" => H256::from_low_u64_be(self.chain_id).0,
-            "HOME_DOMAIN" | "_cachedDomainSeparator" => self.domain,
-            "_cachedThis" => H256::from(self.this).0,
-            "_name" => short_string(NAME),
-            "_version" => short_string(VERSION),
-            "_hashedName" => keccak(&[NAME]).0,
-            "_hashedVersion" => keccak(&[VERSION]).0,
-            _ => return None,
-        })
-    }
-}
-
-/// The name and version of the vouchers' EIP-712 domain.
-const NAME: &[u8] = b"EVM Payment Channel";
-const VERSION: &[u8] = b"1";
-
-/// A text of under 32 bytes as the contract keeps it: in one word, its length at the end.
-fn short_string(text: &[u8]) -> [u8; 32] {
-    let mut word = [0; 32];
-    word[..text.len()].copy_from_slice(text);
-    word[31] = text.len() as u8;
-    word
-}
-
-/// The escrow.
-pub(crate) static ESCROW: LazyLock<Artifact> =
-    LazyLock::new(|| artifact(include_str!("../../../contracts/ethereum/SdppEscrow.json")));
-
-/// A token for test chains.
-pub(crate) static TEST_TOKEN: LazyLock<Artifact> =
-    LazyLock::new(|| artifact(include_str!("../../../contracts/ethereum/TestToken.json")));
 
 /// What is sent to the chain for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +71,7 @@ pub(crate) fn body(
         Call::Withdraw(of) => escrow_input("withdraw", &[bytes32(&of.channel.0)]),
         Call::SettleMany(batch) => rows("settleMany", batch)?,
         Call::CloseMany(batch) => rows("closeMany", batch)?,
-        Call::Transfer(_) => return Err(lacks()),
+        Call::Transfer(_) | Call::Bond(_) => return Err(lacks()),
     };
     Ok(Body { value, ..Body::to(escrow, data) })
 }
@@ -180,9 +103,9 @@ pub(crate) fn refusal(data: &[u8]) -> String {
     }
 }
 
-/// The name of the escrow's error with this selector.
+/// The name of the contracts' error with this selector.
 pub(crate) fn selector_name(selector: &[u8]) -> Option<String> {
-    let mut errors = ESCROW.abi.errors();
+    let mut errors = ESCROW.abi.errors().chain(BONDS.abi.errors());
     errors.find(|error| &error.signature()[..4] == selector).map(|error| error.name.clone())
 }
 
@@ -240,17 +163,6 @@ pub(crate) fn int(data: &[u8], at: usize) -> Option<i128> {
     let low = i128::from_be_bytes(low.try_into().ok()?);
     let sign = if low < 0 { 0xff } else { 0 };
     high.iter().all(|byte| *byte == sign).then_some(low)
-}
-
-fn artifact(text: &str) -> Artifact {
-    // Checked in, and read by this crate's tests.
-    #[allow(clippy::expect_used)]
-    serde_json::from_str(text).expect("the artifact is what artifact.mjs writes")
-}
-
-fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    hex::decode(text.trim_start_matches("0x")).map_err(de::Error::custom)
 }
 
 fn payment(transfer: &Transfer) -> Result<Body, LedgerError> {
@@ -466,14 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constructor_fills_in_what_the_artifact_names() {
-        let made = Made { grace_period: 1, this: Address::zero(), domain: [0; 32], chain_id: 1 };
-        for (name, places) in &ESCROW.immutables {
-            assert!(made.immutable(name).is_some(), "{name} is filled in by nobody");
-            let code = &ESCROW.deployed_bytecode;
-            assert!(places.iter().all(|start| code.get(*start..start + 32) == Some(&[0; 32])));
-        }
-        assert!(!TEST_TOKEN.bytecode.is_empty());
+    fn refusals_are_named() {
         assert_eq!(selector_name(&refusal_selector("NotPayee")).as_deref(), Some("NotPayee"));
         assert_eq!(refusal(&refusal_selector("CloseNotReady")), "CloseNotReady");
         assert_eq!(refusal(&[]), "Reverted");

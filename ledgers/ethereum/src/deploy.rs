@@ -1,7 +1,8 @@
 //! An operator's one-off commands: they sign, send and wait, with nothing on disk. Whoever has a
 //! journal uses the three steps instead.
 
-use crate::abi::{self, Body, ESCROW};
+use crate::abi::Body;
+use crate::artifact::{BONDS, ESCROW, TEST_TOKEN};
 use crate::finality::own_id;
 use crate::ledger::EthereumLedger;
 use crate::names;
@@ -45,6 +46,16 @@ impl EthereumLedger {
         self.deployed(&ESCROW.bytecode, &words).await
     }
 
+    /// Makes a contract of bonds for the channels of an escrow, and waits until it is final. Seconds
+    /// are the unit of its period, from ten minutes to ninety days.
+    ///
+    /// # Errors
+    /// `PeriodOutOfRange`, `Malformed` for what is no account, and as [`Self::deploy_escrow`].
+    pub async fn deploy_bonds(&self, escrow: &Account, period: Duration) -> Result<Deployed> {
+        let words = [Word::Address(names::address(escrow)?), Word::Uint(period.as_secs().into())];
+        self.deployed(&BONDS.bytecode, &words).await
+    }
+
     /// Makes a token for test chains, with all of its supply ours and open to be minted by
     /// anyone, and waits until it is final.
     ///
@@ -64,7 +75,7 @@ impl EthereumLedger {
             Word::Address(self.own.address),
             Word::Uint(names::word(supply)),
         ];
-        self.deployed(&abi::TEST_TOKEN.bytecode, &words).await
+        self.deployed(&TEST_TOKEN.bytecode, &words).await
     }
 
     /// Does a call under the chain's next number and waits until it is final.

@@ -1,7 +1,7 @@
 //! Payment channels in the escrow contract, read where they are final.
 
 use crate::abi::{self, ROWS_MAX};
-use crate::events::{EVENTS_MAX, Pages};
+use crate::events::events_of;
 use crate::evidence::CHANNELS_ASKED;
 use crate::finality::stands;
 use crate::ledger::{Chain, Contract, EthereumLedger};
@@ -17,12 +17,11 @@ use sdpp_ledger::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The most blocks that one answer is about.
-const BLOCKS_ASKED: u64 = 1_000;
+pub(crate) const BLOCKS_ASKED: u64 = 1_000;
 
 /// The events that change a channel. What cancels a request to close is a top up.
 const KINDS: [&str; 6] =
@@ -43,8 +42,8 @@ impl Escrow for EthereumLedger {
     }
 
     async fn escrow_call(&self, number: u64, call: &Call) -> Result<Signed> {
-        if matches!(call, Call::Anchor(_) | Call::Transfer(_)) {
-            let why = "an anchor or a transfer is not the escrow's";
+        if matches!(call, Call::Anchor(_) | Call::Transfer(_) | Call::Bond(_)) {
+            let why = "an anchor, a transfer or a bond is not the escrow's";
             return Err(LedgerError::refused("NotAnEscrowCall", why));
         }
         self.prepared(number, call).await
@@ -63,10 +62,7 @@ impl Escrow for EthereumLedger {
         if token.is_zero() {
             return Ok(false);
         }
-        let nodes = &self.chain.nodes;
-        let leave =
-            nodes.ask(|node| Box::pin(async move { self.leave(&node, token).await })).await?;
-        Ok(leave < names::word(amount))
+        self.lacks_leave(token, self.contract().address, amount).await
     }
 
     async fn changes(&self, channels: &[ChannelId], from: u64) -> Result<Changes> {
@@ -82,10 +78,21 @@ impl EthereumLedger {
         self.chain.escrow.as_ref().expect("asked for by the ability that `escrow()` answers")
     }
 
-    /// How much of a token the escrow may take from our account.
-    pub(crate) async fn leave(&self, node: &Rpc, token: Address) -> Answer<U256> {
-        let escrow = self.chain.escrow_address().unwrap_or_default();
-        let words = [Word::Address(self.own.address), Word::Address(escrow)];
+    /// Whether a contract may not take so much of a token from our account.
+    pub(crate) async fn lacks_leave(
+        &self,
+        token: Address,
+        taker: Address,
+        amount: Amount,
+    ) -> Result<bool> {
+        let asked = |node: Arc<Rpc>| async move { self.leave(&node, token, taker).await };
+        let leave = self.chain.nodes.ask(|node| Box::pin(asked(node))).await?;
+        Ok(leave < names::word(amount))
+    }
+
+    /// How much of a token a contract may take from our account.
+    pub(crate) async fn leave(&self, node: &Rpc, token: Address, taker: Address) -> Answer<U256> {
+        let words = [Word::Address(self.own.address), Word::Address(taker)];
         let input = abi::input(abi::ALLOWANCE, &words);
         let answer = node.call(token, &input, json!("pending")).await?;
         let word = answer.get(..32).map(U256::from_big_endian);
@@ -143,7 +150,8 @@ impl Chain {
             return Ok(Changes { list: Vec::new(), next: from });
         };
         let to = to.min(from.saturating_add(BLOCKS_ASKED - 1));
-        let (logs, next) = self.channel_events(&node, channels, from..=to).await?;
+        let filters = channels.chunks(CHANNELS_ASKED).map(|ids| self.filter(&KINDS, ids)).collect();
+        let (logs, next) = events_of(&node, filters, from..=to).await?;
         let mut list = BTreeMap::new();
         let mut times = BTreeMap::new();
         for log in logs {
@@ -160,29 +168,6 @@ impl Chain {
             return Err(node.trouble("the chain was rewritten while it was read"));
         }
         Ok(Changes { list: list.into_values().collect(), next })
-    }
-
-    /// The events of channels in a range of blocks, and the first block that was not read. What
-    /// was read counts, even if the node lets nothing more be read now.
-    async fn channel_events(
-        &self,
-        node: &Arc<Rpc>,
-        channels: &[ChannelId],
-        range: RangeInclusive<u64>,
-    ) -> Answer<(Vec<Log>, u64)> {
-        let filters = channels.chunks(CHANNELS_ASKED).map(|ids| self.filter(&KINDS, ids)).collect();
-        let (mut pages, mut logs) = (Pages::new(node, filters), Vec::new());
-        let (from, to) = range.into_inner();
-        let mut next = from;
-        while next <= to && logs.len() < EVENTS_MAX {
-            let page = match pages.first(next..=to).await {
-                Err(_) if next > from => break,
-                page => page?,
-            };
-            next = page.blocks.end().saturating_add(1);
-            logs.extend(page.logs);
-        }
-        Ok((logs, next))
     }
 
     /// What an event says, and its place in the chain; its time is not in it.
@@ -229,7 +214,7 @@ pub(crate) async fn channel_at(
 }
 
 /// The block that an event is in, if it still stands.
-async fn block_of(node: &Rpc, log: &Log, height: u64) -> Answer<Block> {
+pub(crate) async fn block_of(node: &Rpc, log: &Log, height: u64) -> Answer<Block> {
     let block = node.block(height).await?.filter(|block| Some(block.hash) == log.block_hash);
     block.ok_or_else(|| node.trouble("an event of a block that does not stand"))
 }

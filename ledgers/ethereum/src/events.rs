@@ -93,3 +93,24 @@ impl Pages {
 fn is_too_much(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Said { .. } | Trouble::TooLong { .. })
 }
+
+/// The events of a range of blocks, and the first block that was not read. What was read counts,
+/// even if the node lets nothing more be read now.
+pub(crate) async fn events_of(
+    node: &Arc<Rpc>,
+    filters: Vec<Value>,
+    range: RangeInclusive<u64>,
+) -> Answer<(Vec<Log>, u64)> {
+    let (mut pages, mut logs) = (Pages::new(node, filters), Vec::new());
+    let (from, to) = range.into_inner();
+    let mut next = from;
+    while next <= to && logs.len() < EVENTS_MAX {
+        let page = match pages.first(next..=to).await {
+            Err(_) if next > from => break,
+            page => page?,
+        };
+        next = page.blocks.end().saturating_add(1);
+        logs.extend(page.logs);
+    }
+    Ok((logs, next))
+}

@@ -1,6 +1,8 @@
 //! One account on a chain: settings, the way in, and what all three abilities share.
 
-use crate::abi::{self, Made};
+use crate::abi;
+use crate::artifact::Made;
+use crate::bonds::{self, BondsContract};
 use crate::endpoints::Endpoints;
 use crate::fees::Market;
 use crate::names;
@@ -9,8 +11,8 @@ use async_trait::async_trait;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::{Address, U256};
 use sdpp_ledger::{
-    Account, Amount, Asset, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key, Ledger,
-    LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
+    Account, Amount, Asset, Bonds, Call, ChannelId, Domain, Endpoint, Escrow, Feed, Finality, Key,
+    Ledger, LedgerError, LedgerId, Payments, Records, Result, Signed, Status, TxId, Voucher,
 };
 use serde_json::json;
 use std::fmt;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// The escrow contract, `0x` and lower-case hex. Without it there are payments only.
     pub escrow: Option<Account>,
+    /// The contract of bonds for that escrow's channels, written likewise.
+    pub bonds: Option<Account>,
     /// How many blocks must stand on top of another, itself included, before it is final; 1 at
     /// least.
     pub depth: u64,
@@ -66,6 +70,7 @@ pub(crate) struct Chain {
     pub settings: Settings,
     pub nodes: Endpoints,
     pub escrow: Option<Contract>,
+    pub bonds: Option<BondsContract>,
 }
 
 /// The escrow as it was found.
@@ -101,11 +106,11 @@ impl fmt::Debug for EthereumLedger {
 }
 
 impl EthereumLedger {
-    /// Reaches a chain and checks that it is the one, and that the escrow there is ours.
+    /// Reaches a chain and checks that it is the one, and that the contracts there are ours.
     ///
     /// # Errors
-    /// `Unavailable` while no endpoint answers; `Refused` with `WrongChain`, `NotTheEscrow`, or
-    /// `Malformed` where the settings cannot be.
+    /// `Unavailable` while no endpoint answers; `Refused` with `WrongChain`, `NotTheEscrow`,
+    /// `NotTheBonds`, or `Malformed` where the settings cannot be.
     pub async fn connect(settings: Settings, key: Key) -> Result<Self> {
         if settings.endpoints.is_empty() || settings.depth == 0 {
             let why = "a chain needs one endpoint and a depth of one, at least";
@@ -123,9 +128,12 @@ impl EthereumLedger {
             Err(error) => return Err(error),
             Ok(_) => {}
         }
-        let mut chain = Chain { id, settings, nodes, escrow: None };
+        let mut chain = Chain { id, settings, nodes, escrow: None, bonds: None };
         if let Some(account) = &chain.settings.escrow {
             chain.escrow = Some(chain.found(account).await?);
+        }
+        if let Some(account) = &chain.settings.bonds {
+            chain.bonds = Some(bonds::found(&chain, account).await?);
         }
         let (chain, own) = (Arc::new(chain), Arc::new(Own::new(key)?));
         Ok(EthereumLedger { chain, own, landing: LANDING })
@@ -331,5 +339,9 @@ impl Ledger for EthereumLedger {
 
     fn escrow(&self) -> Option<&dyn Escrow> {
         self.chain.escrow.as_ref().map(|_| self as &dyn Escrow)
+    }
+
+    fn bonds(&self) -> Option<&dyn Bonds> {
+        self.chain.bonds.as_ref().map(|_| self as &dyn Bonds)
     }
 }

@@ -5,13 +5,15 @@
 //! its id is known before it leaves.
 //!
 //! Reading order: [`Settings`] and [`EthereumLedger`] (`ledger`), what a call is on the chain
-//! (`abi`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
-//! `finality`, `numbers`, `evidence`, `events`), and the three abilities (`records`, `payments`, `escrow`), and what others tell there (`token`, `feed`). `rpc`,
+//! (`abi`, `artifact`, `tx`, `fees`, `prepare`), how it gets there and what became of it (`submit`,
+//! `finality`, `numbers`, `evidence`, `events`), and the four abilities (`records`, `payments`, `escrow`, `bonds`), and what others tell there (`token`, `feed`). `rpc`,
 //! `endpoints`, `view` and `proof` are the way to a node.
 
 #![forbid(unsafe_code)]
 
 mod abi;
+mod artifact;
+mod bonds;
 mod deploy;
 mod endpoints;
 mod escrow;

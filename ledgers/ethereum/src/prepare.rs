@@ -9,7 +9,7 @@ use crate::rpc::{Answer, Rpc, Trouble};
 use crate::tx::Tx;
 use crate::view::hex_text;
 use ethers_core::types::{Address, U64, U256};
-use sdpp_ledger::{Amount, Asset, Call, LedgerError, Result, Signed};
+use sdpp_ledger::{Amount, Asset, Bonding, Call, LedgerError, Result, Signed};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +28,8 @@ const SOON: Duration = Duration::from_secs(1);
 struct Spent {
     token: Address,
     amount: U256,
-    /// The escrow takes it, and needs leave to.
-    is_deposit: bool,
+    /// The contract that takes it and needs leave to, and what it says where it did not get it.
+    taker: Option<(Address, &'static str)>,
 }
 
 impl EthereumLedger {
@@ -97,8 +97,23 @@ impl EthereumLedger {
             }
             _ => Address::zero(),
         };
-        let body = abi::body(call, self.chain.escrow_address(), topped_up)?;
-        Ok((body, spent(call, topped_up)?))
+        if let Call::Bond(bonding) = call {
+            let body = self.bond_body(bonding)?;
+            return Ok((body, self.spent_on_bond(bonding)?));
+        }
+        let escrow = self.chain.escrow_address();
+        let body = abi::body(call, escrow, topped_up)?;
+        Ok((body, spent(call, topped_up, escrow)?))
+    }
+
+    /// What a call about a bond takes of a token.
+    fn spent_on_bond(&self, bonding: &Bonding) -> Answer<Option<Spent>> {
+        let Bonding { bond, act } = bonding;
+        let token = names::token(&bond.asset)?;
+        let amount = names::word(act.takes(bond, &self.own.account));
+        let taker = Some((self.bonds_contract()?.address, "NotReceived"));
+        let is_some = !token.is_zero() && !amount.is_zero();
+        Ok(is_some.then_some(Spent { token, amount, taker }))
     }
 
     /// What a call costs as the chain is about to be, tried out there and not signed; see
@@ -218,7 +233,8 @@ impl EthereumLedger {
         spent: Option<Spent>,
         code: &str,
     ) -> Answer<Option<LedgerError>> {
-        let Some(spent) = spent.filter(|s| !s.is_deposit || code == "DepositNotReceived") else {
+        let is_about = |spent: &Spent| spent.taker.is_none_or(|(_, said)| code == said);
+        let Some(spent) = spent.filter(is_about) else {
             return Ok(None);
         };
         let held = self.chain.tokens(node, spent.token, self.own.address, "pending").await?;
@@ -226,11 +242,11 @@ impl EthereumLedger {
             let asset = names::asset(spent.token);
             return Ok(Some(self.insufficient(&asset, held, spent.amount)));
         }
-        let leave = match spent.is_deposit {
-            true => self.leave(node, spent.token).await?,
-            false => U256::MAX,
+        let leave = match spent.taker {
+            Some((taker, _)) => self.leave(node, spent.token, taker).await?,
+            None => U256::MAX,
         };
-        let waits = || soon("the escrow has no leave to take this token yet");
+        let waits = || soon("the contract has no leave to take this token yet");
         Ok((leave < spent.amount).then(waits))
     }
 
@@ -242,14 +258,15 @@ impl EthereumLedger {
 }
 
 /// The token that a call takes from our account.
-fn spent(call: &Call, topped_up: Address) -> Result<Option<Spent>> {
+fn spent(call: &Call, topped_up: Address, escrow: Option<Address>) -> Result<Option<Spent>> {
     let (token, amount, is_deposit) = match call {
         Call::Transfer(transfer) => (names::token(&transfer.asset)?, transfer.amount, false),
         Call::Open(open) => (names::token(&open.asset)?, open.deposit, true),
         Call::TopUp(top_up) => (topped_up, top_up.amount, true),
         _ => (Address::zero(), Amount::ZERO, false),
     };
-    let spent = Spent { token, amount: names::word(amount), is_deposit };
+    let taker = escrow.filter(|_| is_deposit).map(|escrow| (escrow, "DepositNotReceived"));
+    let spent = Spent { token, amount: names::word(amount), taker };
     Ok((!token.is_zero()).then_some(spent))
 }
 

@@ -121,6 +121,10 @@ bytes32!(
     /// Names a payment channel, as the escrow computes it; see [`crate::channel_id`].
     ChannelId
 );
+bytes32!(
+    /// Names a bond, as its contract computes it; see [`crate::bond::Bond::id`].
+    BondId
+);
 
 impl Digest {
     /// 32 zero bytes: "no digest here" in fixed layouts.

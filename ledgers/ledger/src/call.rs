@@ -1,5 +1,6 @@
 //! What can be asked of a ledger.
 
+use crate::bond::Bonding;
 use crate::{Account, Amount, Asset, ChannelId, Digest, Reference, Signature, TxId};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub enum Call {
     CloseMany(Batch),
     /// Payer: let the escrow take deposits of an asset that asks for leave first.
     Approve(Approve),
+    /// Either side of a bond: whatever is to be done about it.
+    Bond(Box<Bonding>),
 }
 
 /// A digest under a reference, or the Merkle root of many of them.

@@ -1,8 +1,8 @@
 //! What a ledger must offer to sdpp, and nothing about any one ledger.
 //!
-//! A ledger has up to three abilities, each a trait of its own: [`Records`] (put digests where
-//! nobody can rewrite them), [`Payments`] (move money, and check that it was moved) and
-//! [`Escrow`] (payment channels with vouchers). What they have in common is [`Ledger`]:
+//! A ledger has up to four abilities, each a trait of its own: [`Records`] (put digests where
+//! nobody can rewrite them), [`Payments`] (move money, and check that it was moved),
+//! [`Escrow`] (payment channels with vouchers) and [`Bonds`] (what both sides of a channel can lose). What they have in common is [`Ledger`]:
 //! whatever is to happen is first *prepared* into [`Signed`] bytes, which the caller writes
 //! to disk, then *submitted*, then watched until its [`Finality`] is known. The same bytes may
 //! be submitted any number of times and take effect at most once.
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod amount;
+pub mod bond;
 mod bytes;
 mod call;
 #[cfg(feature = "conformance")]
@@ -30,7 +31,8 @@ pub mod merkle;
 mod voucher;
 
 pub use amount::{Amount, AmountError};
-pub use bytes::{ChannelId, Digest, ParseBytesError, Reference, keccak};
+pub use bond::{Bond, BondAct, Bonding};
+pub use bytes::{BondId, ChannelId, Digest, ParseBytesError, Reference, keccak};
 pub use call::{Anchor, Approve, Batch, Call, Claim, InChannel, Open, Redeem, TopUp, Transfer};
 #[cfg(feature = "endpoint")]
 pub use endpoint::{Endpoint, EndpointError, clean};
@@ -41,6 +43,7 @@ pub use key::{Key, KeyError, PublicKey, Signature};
 pub use voucher::{Domain, Voucher, channel_id};
 
 use async_trait::async_trait;
+use bond::{BondChanges, Held};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -165,6 +168,11 @@ pub trait Ledger: Send + Sync {
 
     /// The ability to hold payment channels, where the ledger has it.
     fn escrow(&self) -> Option<&dyn Escrow>;
+
+    /// The ability to hold bonds for channels, where the ledger has it.
+    fn bonds(&self) -> Option<&dyn Bonds> {
+        None
+    }
 }
 
 /// The ability to keep digests where nobody can rewrite them.
@@ -234,6 +242,36 @@ pub trait Escrow: Send + Sync {
         let _ = channels;
         Ok(Changes { list: Vec::new(), next: from })
     }
+}
+
+/// The ability to hold bonds: what both sides of a channel pledge, and lose to proof or to silence.
+#[async_trait]
+pub trait Bonds: Send + Sync {
+    /// The contract and its chain, which a bond's id is of.
+    fn domain(&self) -> &Domain;
+
+    /// How long a complaint waits for its answer, and who leaves for complaints.
+    fn period(&self) -> Duration;
+
+    /// Prepares a call under our account's `number`. `Refused` for a [`Call`] that is not of bonds.
+    async fn bond_call(&self, number: u64, call: &Call) -> Result<Signed>;
+
+    /// How a bond stands at the depth that counts as final; `None` where nobody has pledged it.
+    async fn held(&self, bond: &Bond) -> Result<Option<Held>>;
+
+    /// What was pledged under an id, by final blocks; `None` where nothing was.
+    async fn pledged(&self, id: &BondId) -> Result<Option<Bond>>;
+
+    /// What our account can take out of an asset.
+    async fn credited(&self, asset: &Asset) -> Result<Amount>;
+
+    /// Whether our account has to let the bonds take an asset ([`BondAct::Allow`]) before it can bring
+    /// so much of it.
+    async fn needs_leave(&self, asset: &Asset, amount: Amount) -> Result<bool>;
+
+    /// What happened to these bonds in the final blocks from height `from` on, in order; as
+    /// [`Escrow::changes`].
+    async fn bond_changes(&self, bonds: &[BondId], from: u64) -> Result<BondChanges>;
 }
 
 /// What became of a call that may have been signed before; see [`Ledger::done`].
@@ -316,6 +354,10 @@ pub async fn prepare(ledger: &dyn Ledger, number: u64, call: &Call) -> Result<Si
         Call::Transfer(transfer) => match ledger.payments() {
             Some(payments) => payments.transfer(number, transfer).await,
             None => Err(lacks(ledger, "payments")),
+        },
+        Call::Bond(_) => match ledger.bonds() {
+            Some(bonds) => bonds.bond_call(number, call).await,
+            None => Err(lacks(ledger, "bonds")),
         },
         escrow_call => match ledger.escrow() {
             Some(escrow) => escrow.escrow_call(number, escrow_call).await,

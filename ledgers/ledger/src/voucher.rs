@@ -79,12 +79,12 @@ pub fn channel_id(
     ChannelId(id.0)
 }
 
-fn word_account(account: &Account) -> [u8; 32] {
+pub(crate) fn word_account(account: &Account) -> [u8; 32] {
     word_text(account.as_str())
 }
 
 /// 20 bytes of hex, or the last 20 of the text's digest, as an ABI word.
-fn word_text(text: &str) -> [u8; 32] {
+pub(crate) fn word_text(text: &str) -> [u8; 32] {
     let mut word = [0; 32];
     let digits = text.strip_prefix("0x").unwrap_or_default();
     if hex::decode_to_slice(digits, &mut word[12..]).is_err() {
@@ -94,7 +94,7 @@ fn word_text(text: &str) -> [u8; 32] {
     word
 }
 
-fn word_u128(number: u128) -> [u8; 32] {
+pub(crate) fn word_u128(number: u128) -> [u8; 32] {
     let mut word = [0; 32];
     word[16..].copy_from_slice(&number.to_be_bytes());
     word

@@ -68,7 +68,7 @@ impl History {
         let mut telling = Telling { history: self, method, session, channel, digest, told };
         telling.write(order);
         let salt_secret = SaltSecret(keccak(&[b"salt", &number.to_be_bytes()]));
-        telling.write(Record::Epoch { epoch: 0, salt_secret });
+        telling.write(Record::Epoch { key: None, epoch: 0, salt_secret });
         for window in 1..=WINDOWS {
             telling.window(window)?;
         }
@@ -102,6 +102,7 @@ impl History {
             nonce: keccak(&[b"nonce", &number.to_be_bytes()]),
             escrow: (method == Method::Escrow).then_some(escrow),
             resumes: false,
+            bond: None,
         };
         let order = Draft::new(SessionId::NONE, &order);
         let session = SessionId::of(&menu.data_digest(), &order.data_digest());
@@ -124,6 +125,7 @@ impl History {
             quote: None,
             finality: "final".to_owned(),
             limits: OrderLimits::default(),
+            bond: None,
         };
         Menu {
             versions: vec!["SDPP/1".to_owned()],
@@ -245,6 +247,7 @@ impl Telling<'_> {
             anchored: Vec::new(),
             channel: None,
             legs: Vec::new(),
+            bonded: false,
         };
         for (by, key) in [(Role::Buyer, &self.history.buyer), (Role::Seller, &self.history.seller)]
         {

@@ -185,6 +185,7 @@ impl<'k> Session<'k> {
             nonce: Digest::ZERO,
             escrow: None,
             resumes: false,
+            bond: None,
         };
         let order = Draft::new(SessionId::NONE, &order);
         let id = SessionId::of(&menu.data_digest(), &order.data_digest());
@@ -216,6 +217,7 @@ impl<'k> Session<'k> {
             anchored: Vec::new(),
             channel: None,
             legs: Vec::new(),
+            bonded: false,
         };
         messages.push(Draft::new(self.id, &exit).sign(self.seller, "").0);
         Ok(Body {
@@ -272,6 +274,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         quote: None,
         finality: "final".to_owned(),
         limits: OrderLimits::default(),
+        bond: None,
     };
     Ok(Menu {
         versions: vec![VERSION.to_owned()],

@@ -209,6 +209,7 @@ pub(super) fn wish(
         currencies: buy::pinned(config, &spending, |name| running.ledger(name))?,
         max_total: None,
         seller: Some(seller),
+        bond: None,
     })
 }
 

@@ -239,6 +239,7 @@ impl Crowd<'_> {
                 currencies: buy::pinned(self.config, &spending, |name| self.running.ledger(name))?,
                 max_total: None,
                 seller: Some(self.seller),
+                bond: None,
             };
             let address = &self.serving.address;
             let mut session = buy::start(address, self.config, wish, self.running).await?;

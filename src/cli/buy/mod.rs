@@ -1,12 +1,14 @@
 //! `sdpp buy`: buys items from a seller.
 
 mod bill;
+mod bonded;
 mod going_on;
 mod kept;
 mod spending;
 
 use super::desk::{BuyersDesk, Desk};
 use super::dial::{dial, host_port, way};
+use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
 use super::out;
@@ -30,7 +32,7 @@ use crate::record::End;
 use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::{Amount, LedgerId, PublicKey};
+use sdpp_ledger::{Amount, BondId, LedgerId, PublicKey};
 use serde_json::json;
 pub(super) use spending::pinned;
 use spending::spending;
@@ -91,6 +93,10 @@ pub(super) struct Buy {
     /// Believe whoever answers. Its key is said at the end, to be kept.
     #[arg(long)]
     trust_on_first_use: bool,
+    /// Order under this bond, which both sides have pledged for the channel that pays: keep_channel keeps
+    /// that open.
+    #[arg(long, value_name = "BOND")]
+    bond: Option<BondId>,
     /// Show the bill and buy nothing: what it would cost in each currency of the config, and in which
     /// it would be paid. Nothing is signed, and the seller hears our public key alone, where
     /// it has prices for single buyers.
@@ -141,6 +147,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let mut running = Running::start(&config, key, &opened)?;
+    Guard::new(&running)?.answer(&running).await;
     let mut left = going_on::left(&ask, &mut running).await?;
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);
@@ -234,12 +241,17 @@ async fn begin(
     let spent = spending::spent_today(&spending, but, answer)?;
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
+    let bond = match &ask.bond {
+        Some(id) => Some(bonded::under(*id, running).await?),
+        None => None,
+    };
     let wish = Wish {
         topic: ask.topic.clone(),
         quantity: ask.quantity.0,
         currencies,
         max_total: ask.max_total,
         seller,
+        bond,
     };
     if let Some(left) = left {
         return going_on::go_on(ask, config, wish, left, running).await;

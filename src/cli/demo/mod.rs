@@ -158,6 +158,7 @@ async fn trade(
         currencies: buy::pinned(config, &spending, |name| buyer.ledger(name))?,
         max_total: None,
         seller: Some(seller.key.public()),
+        bond: None,
     };
     // The readings of the last run are this demo's own, and nobody else's.
     let _ = fs::remove_file(items);

@@ -79,6 +79,7 @@ impl Market {
             currencies: buy::pinned(&self.buyers, &spending, ledger).unwrap(),
             max_total: None,
             seller: Some(self.seller.key.public()),
+            bond: None,
         };
         let address = self.selling.address.to_string();
         let session = buy::start(&address, &self.buyers, wish, &self.buyer).await.unwrap();

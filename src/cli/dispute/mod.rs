@@ -3,10 +3,12 @@
 
 mod amend;
 mod ask;
+mod bonded;
 mod bundle;
 mod case;
 mod claim;
 mod credit;
+pub(super) mod guard;
 pub(super) mod judge;
 mod list;
 pub(super) mod settle;

@@ -1,5 +1,6 @@
 //! `sdpp dispute settle`: carries what a session left behind to the ledger that holds the money.
 
+use super::bonded::{self, Suit};
 use super::case::Case;
 use super::claim::Claim;
 use super::settling::{self, Ground};
@@ -40,7 +41,9 @@ const UNOWED_AT_MOST: Duration = Duration::from_secs(60);
 /// By transfer no escrow holds the money: the signed bundle of the evidence is written to a file,
 /// its digest is pinned on the ledger that keeps the session's records, and the claim is printed:
 /// who owes whom what, by which signed papers. It waits until all is final, and says so where there
-/// is nothing to do. While the node runs that has the journal open, that node does it.
+/// is nothing to do. Of a session under a bond the other side's misconduct, or its silence about
+/// what it acknowledged, first becomes a complaint to the bond's contract; run again when the time to
+/// answer is over, the command takes what the other side has lost. While the node runs that has the journal open, that node does it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
 pub(super) struct Settle {
@@ -119,8 +122,24 @@ impl Settle {
         let running = Running::start_on(&config, key, &opened, journal)?;
         let reclaiming = running.reclaiming();
         let mut signals = Signals::listen()?;
+        let settled = async {
+            let bond = self.bond(&running).await?;
+            // A buyer that has a complaint is about that: what is left in its channel comes back by
+            // itself, or with `sdpp ledger close`.
+            let has_acted = bond["complaints"] != 0 || bond["steps"] != json!([]);
+            let is_about_bond = bond["role"] == "buyer" && has_acted;
+            let ask = Settling { dry_run: is_about_bond, ..ask.clone() };
+            let mut told = match is_about_bond {
+                true => settling::answer(&reclaiming, &ask).await?,
+                false => {
+                    until_done(&ask, async |ask| settling::answer(&reclaiming, &ask).await).await?
+                }
+            };
+            told["bond"] = bond;
+            Ok::<_, Failure>(told)
+        };
         let told = tokio::select! {
-            told = until_done(&ask, async |ask| settling::answer(&reclaiming, &ask).await) => told?,
+            told = settled => told?,
             () = signals.next() => {
                 let why = "ended before it was final: what is owed goes on at the next start";
                 return Err(Failure::new(Exit::Failed, why));
@@ -129,6 +148,15 @@ impl Settle {
         // What came of it is a fact of the journal too.
         running.look().await;
         self.show(told, claim)
+    }
+
+    /// Under a bond, what was done about that: first, as its answers take their time.
+    async fn bond(&self, running: &Running) -> Outcome<Value> {
+        let case = Case::find(&running.reader, &self.session, self.leg)?;
+        match Suit::find(running, &case, &self.session).await? {
+            Some(suit) => suit.pursue(running).await,
+            None => Ok(Value::Null),
+        }
     }
 
     /// Through the node that has the journal open.
@@ -185,7 +213,12 @@ impl Settle {
         }
         match self.json {
             true => out::json(&told)?,
-            false => lines(&told, self.dry_run).into_iter().try_for_each(out::line)?,
+            false => {
+                lines(&told, self.dry_run).into_iter().try_for_each(out::line)?;
+                if !told["bond"].is_null() {
+                    bonded::lines(&told["bond"]).into_iter().try_for_each(out::line)?;
+                }
+            }
         }
         outcome(&told, self.dry_run)
     }

@@ -1,5 +1,6 @@
-//! `sdpp ledger bond suggest`: how large the bonds of a channel must be. Asks nobody.
+//! `sdpp ledger bond`: how large the bonds of a channel must be, which asks nobody; and pledging them.
 
+use super::pledge::Pledge;
 use crate::bond::{Bonds, Deal, Gas, GasPrice};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::out;
@@ -26,6 +27,8 @@ pub(super) struct Bond {
 #[derive(Subcommand)]
 enum Verb {
     Suggest(Suggest),
+    #[command(flatten)]
+    Pledge(Pledge),
 }
 
 /// Propose the smallest bonds with which neither side gains by cheating.
@@ -118,6 +121,7 @@ impl Bond {
     pub(super) fn run(self) -> Outcome {
         match self.verb {
             Verb::Suggest(suggest) => suggest.run(),
+            Verb::Pledge(pledge) => pledge.run(),
         }
     }
 }

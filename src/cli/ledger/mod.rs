@@ -4,6 +4,7 @@ mod bond;
 mod close;
 mod deploy;
 mod open;
+mod pledge;
 mod policy;
 mod serve;
 mod shown;

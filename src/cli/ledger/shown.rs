@@ -87,5 +87,6 @@ fn tell(f: &mut fmt::Formatter<'_>, call: &Call) -> fmt::Result {
         Call::SettleMany(batch) => write!(f, "settles {} channels", batch.rows.len()),
         Call::CloseMany(batch) => write!(f, "closes {} channels", batch.rows.len()),
         Call::Approve(approve) => write!(f, "lets the escrow take {}", approve.asset),
+        Call::Bond(bonding) => write!(f, "is about a bond for channel {}", bonding.bond.channel),
     }
 }

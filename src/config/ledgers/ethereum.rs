@@ -20,6 +20,7 @@ pub(super) async fn connect(
         chain_id: chain.chain_id,
         endpoints: endpoints.map_err(untold)?,
         escrow: chain.escrow.clone(),
+        bonds: chain.bonds.clone(),
         depth: chain.depth,
         fee_ceiling: chain.fee_ceiling,
         patience: Duration::from_millis(patience_ms),
@@ -32,7 +33,7 @@ pub(super) async fn connect(
                 format!("start its node, or mend the endpoints in [ledgers.{name}]")
             }
             LedgerError::Refused { .. } => {
-                format!("mend chain_id, endpoints or escrow in [ledgers.{name}]")
+                format!("mend chain_id, endpoints, escrow or bonds in [ledgers.{name}]")
             }
         },
         source,

@@ -42,10 +42,15 @@ pub(super) fn chain(name: &str, written: LedgerFile, base: &Path) -> Outcome<Eth
         let what = "no chain takes transactions for nothing: write wei for a unit of gas";
         return Err(wrong(&at("fee_ceiling"), what));
     }
+    if written.bonds.is_some() && written.escrow.is_none() {
+        let what = "bonds are for channels of an escrow: name that too, as escrow = \"0x...\"";
+        return Err(wrong(&at("bonds"), what));
+    }
     Ok(Ethereum {
         chain_id: within(&at("chain_id"), chain_id, CHAIN_ID)?,
         endpoints: endpoints(name, &written.endpoints.unwrap_or_default(), base)?,
         escrow: written.escrow.map(|text| somebody(&at("escrow"), &text)).transpose()?,
+        bonds: written.bonds.map(|text| somebody(&at("bonds"), &text)).transpose()?,
         depth: within(&at("depth"), written.depth.unwrap_or(DEPTH_DEFAULT), DEPTH)?,
         fee_ceiling,
         poll_ms: within(&at("poll_ms"), written.poll_ms.unwrap_or(POLL_MS_DEFAULT), POLL_MS)?,

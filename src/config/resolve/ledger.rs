@@ -100,13 +100,14 @@ pub(super) fn currency(
 
 fn only_keys_of_kind(name: &str, written: &LedgerFile) -> Outcome<()> {
     use LedgerKind::{Embedded, Ethereum, Fabric, Iota};
-    let keys: [(&str, bool, &[LedgerKind]); 31] = [
+    let keys: [(&str, bool, &[LedgerKind]); 32] = [
         ("dir", written.dir.is_some(), &[Embedded]),
         ("genesis", written.genesis.is_some(), &[Embedded]),
         ("address", written.address.is_some(), &[Embedded]),
         ("chain_id", written.chain_id.is_some(), &[Ethereum]),
         ("endpoints", written.endpoints.is_some(), &[Ethereum]),
         ("escrow", written.escrow.is_some(), &[Ethereum]),
+        ("bonds", written.bonds.is_some(), &[Ethereum]),
         ("depth", written.depth.is_some(), &[Ethereum]),
         ("fee_ceiling", written.fee_ceiling.is_some(), &[Ethereum, Iota]),
         ("chain", written.chain.is_some(), &[Iota]),

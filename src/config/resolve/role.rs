@@ -1,7 +1,7 @@
 //! What makes a seller, and what makes a buyer.
 
-use super::super::file::{BuyerFile, SellerFile, SpendingFile, Units};
-use super::super::{Buyer, CurrencyConfig, Seller, Spending};
+use super::super::file::{BondFile, BuyerFile, SellerFile, SpendingFile, Units};
+use super::super::{BondAmounts, Buyer, CurrencyConfig, Seller, Spending};
 use super::Outcome;
 use super::policy;
 use super::tls;
@@ -60,6 +60,7 @@ pub(super) fn seller(
     let trust = policy::trust(written.trust, granularity, credit_windows)?;
     let patience_ms = written.patience_ms.unwrap_or(30_000);
     let patience_ms = within(&at("patience_ms"), patience_ms, PATIENCE_MS)?;
+    let is_signed = written.signature_required.unwrap_or(true);
     let every_s = written.redeem_every_s;
     let every_s = every_s.map(|every_s| within(&at("redeem_every_s"), every_s, REDEEM_EVERY_S));
     Ok(Seller {
@@ -69,7 +70,7 @@ pub(super) fn seller(
         default_currency,
         granularity,
         credit_windows,
-        signature_required: written.signature_required.unwrap_or(true),
+        signature_required: is_signed,
         patience_ms,
         resume_s: within(&at("resume_s"), written.resume_s.unwrap_or(0), RESUME_S)?,
         menu_ttl_s: within(&at("menu_ttl_s"), written.menu_ttl_s.unwrap_or(600), MENU_TTL_S)?,
@@ -88,8 +89,42 @@ pub(super) fn seller(
         allow: allow(written.allow, &written.deny, peers)?,
         deny: all_known("deny", written.deny, peers)?,
         trust,
+        bonds: bonds(written.bonds, currencies, is_signed)?,
         tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
+}
+
+/// Bonds are for channels, in sessions whose items are signed, and as their contract takes them.
+fn bonds(
+    written: BTreeMap<String, BondFile>,
+    currencies: &BTreeMap<String, CurrencyConfig>,
+    is_signed: bool,
+) -> Outcome<BTreeMap<String, BondAmounts>> {
+    let mut bonds = BTreeMap::new();
+    for (name, BondFile { buyer, seller, stake, fee }) in written {
+        let at = ["seller", "bonds", name.as_str()];
+        let by_escrow = currencies.get(&name).map(|one| one.methods.contains(&Method::Escrow));
+        match by_escrow {
+            None => return Err(wrong(&at, "there is no such currency in [currencies]")),
+            Some(false) => {
+                let what = "a bond is for a channel: add \"escrow\" to the currency's methods";
+                return Err(wrong(&at, what));
+            }
+            Some(true) if !is_signed => {
+                let what = "a bond answers for what was signed: write signature_required = true";
+                return Err(wrong(&at, what));
+            }
+            Some(true) => {}
+        }
+        let [buyer, seller, stake, fee] = [buyer, seller, stake, fee].map(|units| units.0);
+        if stake == Amount::ZERO || stake > buyer || stake > seller || fee > buyer {
+            let what = "the stake is at least 1 and no more than either part, the fee no more than \
+                        the buyer's: `sdpp ledger bond suggest` proposes all four";
+            return Err(wrong(&at, what));
+        }
+        bonds.insert(name, BondAmounts { buyer, seller, stake, fee });
+    }
+    Ok(bonds)
 }
 
 /// Somebody new must be able to buy in some way.

@@ -204,5 +204,9 @@ pub(super) fn claim(session: SessionId, number: u64, tx: TxId) -> Record {
 }
 
 pub(super) fn epoch(epoch: u32) -> Record {
-    Record::Epoch { epoch, salt_secret: SaltSecret(keccak(&[b"salt", &epoch.to_be_bytes()])) }
+    Record::Epoch {
+        key: None,
+        epoch,
+        salt_secret: SaltSecret(keccak(&[b"salt", &epoch.to_be_bytes()])),
+    }
 }

@@ -89,6 +89,7 @@ fn order(menu: &Menu, wish: &Wish, ours: &PinnedCurrency, buyer: &PublicKey) -> 
         nonce: Digest::ZERO,
         escrow: (ours.method == Method::Escrow).then_some(any),
         resumes: false,
+        bond: None,
     }
     .priced(menu)
 }

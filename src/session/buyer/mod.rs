@@ -20,7 +20,7 @@ mod wish;
 pub use amending::{Answer, Complain};
 pub use bid::{Bid, bids};
 pub use rebuilt::{Left, LeftChannel};
-pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, Wish};
+pub use wish::{BuyerPolicy, BuyerRandomness, ChannelPlan, PinnedCurrency, UnderBond, Wish};
 
 use crate::crypto::layout::MessageKind;
 use crate::message::{Codec, Draft, Envelope, Menu, Reason};

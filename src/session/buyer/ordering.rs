@@ -13,8 +13,8 @@ use crate::message::{
 };
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::session::{Fault, Output, Paying};
-use crate::terms::{Currency, Method, Purpose, Role, SessionId};
-use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Domain};
+use crate::terms::{BondTerms, Currency, Method, Purpose, Role, SessionId, Terms};
+use sdpp_ledger::{Amount, Anchor, Call, ChannelId, Digest, Domain};
 
 /// How long after it was in vain our own money is looked at again, in milliseconds.
 const LOOK_AGAIN_MS: u64 = 200;
@@ -223,7 +223,13 @@ impl Buyer {
             return Ok(());
         };
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
-        let order = self.order_from(choice, escrow);
+        let mut order = self.order_from(choice, escrow);
+        if let Some(under) = &self.wish.bond {
+            if let Some(why) = under.refuse(&choice.heard.menu, &order) {
+                return Err(Fault::ours(why));
+            }
+            order = order.under(&choice.heard.menu, under.id);
+        }
         let room = purse.as_ref().map(Purse::room);
         let ceiling = self.wish.ceiling(&choice.ours);
         match wish::check_order(&choice.heard.menu, &order, ceiling, room) {
@@ -293,7 +299,8 @@ impl Buyer {
         };
         let session = ordered.terms.session;
         let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
-        let SessionKey { epoch, .. } = verified.body;
+        let SessionKey { epoch, bond, .. } = verified.body;
+        check_bonded(&ordered.terms, bond)?;
         if epoch != 0 {
             return Err(Fault::theirs(Code::Unexpected, "a new session begins with epoch 0"));
         }
@@ -302,7 +309,8 @@ impl Buyer {
             .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;
         let keys = Keys::first(&session_key, session);
         let salt_secret = keys.salt_secret().clone();
-        self.out.record(Record::Epoch { epoch, salt_secret });
+        let key = ordered.terms.bond.and(verified.message).map(Box::new);
+        self.out.record(Record::Epoch { key, epoch, salt_secret });
         if let State::ExpectKey(ordered, _) = std::mem::replace(state, State::Closed) {
             let Ordered { terms, purse, offered, ceiling, .. } = *ordered;
             let stream = Stream::new(self.brings(offered, ceiling), terms, keys, purse);
@@ -347,6 +355,7 @@ impl Buyer {
             nonce: self.randomness.nonce,
             escrow,
             resumes: self.resumes(&choice.heard.menu),
+            bond: None,
         }
         .priced(&choice.heard.menu)
     }
@@ -380,6 +389,16 @@ impl Passed {
         let what = format!("{} by {}: {}", ours.name, ours.method, fault.why);
         Passed { what, fault, is_coming }
     }
+}
+
+/// The seller's word for a bond is the same as ours: else neither could hold the other to it.
+pub(super) fn check_bonded(terms: &Terms, said: Option<Digest>) -> Result<(), Fault> {
+    let meant = BondTerms::of(terms).map(|terms| terms.digest());
+    if said == meant {
+        return Ok(());
+    }
+    let why = "the session's key does not say of the bond what the order says";
+    Err(Fault::theirs(Code::Unexpected, why))
 }
 
 /// Why nothing is ordered, where currencies were in common: what was wrong with each of them.

@@ -154,7 +154,7 @@ impl Rebuilding<'_> {
     fn take(&mut self, at_ms: u64, record: &Record) -> Result<(), String> {
         match record {
             Record::Order { menu, order, .. } => self.order(menu, order),
-            Record::Epoch { epoch, salt_secret } => self.epoch(*epoch, salt_secret),
+            Record::Epoch { epoch, salt_secret, .. } => self.epoch(*epoch, salt_secret),
             Record::Invoice { message, from_seq, to_seq, digest, owed, .. } => {
                 self.heard();
                 let window = (*from_seq, *to_seq, *digest);

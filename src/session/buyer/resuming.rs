@@ -2,6 +2,7 @@
 //! seller proves there, with the session's next key, brings the session back. Until then nothing that
 //! comes over it can harm the session, but for the seller's word that there is none.
 
+use super::ordering::check_bonded;
 use super::stream::Stream;
 use super::{Buyer, Event, State};
 use crate::crypto::layout::MessageKind;
@@ -191,6 +192,7 @@ impl Stream {
     ) -> Result<(), Fault> {
         let session = self.terms.session;
         let body = envelope.signed_by::<SessionKey>(&self.terms.seller, session)?.body;
+        check_bonded(&self.terms, body.bond)?;
         let bad = |why: &str| Fault::theirs(Code::Unexpected, why);
         let key = unwrap_key(&body.wrapped(), encryption, session)
             .map_err(|error| Fault::theirs(Code::BadItem, error.to_string()))?;

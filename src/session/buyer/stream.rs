@@ -188,6 +188,7 @@ impl Stream {
             paid_total: self.last_tab().paid,
             anchored: Vec::new(),
             legs: self.legs_before(),
+            bonded: false,
         };
         let (message, frame) = Draft::new(self.terms.session, &exit).sign(&self.key, "");
         out.record(Record::Exit { by: Role::Buyer, message, owed: None });

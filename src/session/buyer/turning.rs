@@ -168,7 +168,8 @@ impl Stream {
 
     /// The next of our currencies that stands on the menu as we know it, whose ledger is well.
     fn candidate(&self, why: LegReason) -> Option<(usize, &CurrencyOffer)> {
-        if self.agreed().is_last(self.next_from() - 1) || self.windows.items() == 0 {
+        let is_fixed = self.terms.bond.is_some() || self.windows.items() == 0;
+        if is_fixed || self.agreed().is_last(self.next_from() - 1) {
             return None;
         }
         let paid = &self.tabs.at(self.place()).currency;

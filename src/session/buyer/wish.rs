@@ -4,7 +4,7 @@ use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, legibl
 use crate::session::Fault;
 use crate::settling;
 use crate::terms::{Method, Terms};
-use sdpp_ledger::{Account, Amount, Asset, Digest, Key, LedgerId, PublicKey};
+use sdpp_ledger::{Account, Amount, Asset, Bond, BondId, Digest, Key, LedgerId, PublicKey};
 use std::collections::BTreeMap;
 
 /// What is wanted, and at what price at most.
@@ -21,6 +21,8 @@ pub struct Wish {
     pub max_total: Option<Amount>,
     /// The seller's key; `None` trusts whoever answers.
     pub seller: Option<PublicKey>,
+    /// The bond that the session must be under, where one is wanted.
+    pub bond: Option<UnderBond>,
 }
 
 /// A currency as our own config has it: a menu that says otherwise is not believed.
@@ -44,6 +46,36 @@ pub struct PinnedCurrency {
     pub max_total: Option<Amount>,
     /// How we fund channels in it, and leave them.
     pub channels: ChannelPlan,
+}
+
+/// A bond that we want to be served under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnderBond {
+    /// Its id.
+    pub id: BondId,
+    /// The bond, as its ledger has it in force.
+    pub bond: Bond,
+}
+
+impl UnderBond {
+    /// Why it does not answer for an order that is paid from a channel.
+    pub(super) fn refuse(&self, menu: &Menu, order: &Order) -> Option<String> {
+        let UnderBond { id, bond } = self;
+        let channel = order.escrow.as_ref().map(|escrow| escrow.channel);
+        let offer = menu.currency(&order.currency_type, order.method);
+        let payee = offer.map(|offer| &offer.payment_address);
+        if channel != Some(bond.channel) {
+            return Some(format!("bond {id} is for channel {}: another would pay", bond.channel));
+        }
+        let parties = [&bond.buyer, &bond.seller];
+        if parties != [&order.address, payee.unwrap_or(&bond.buyer)] {
+            return Some(format!("bond {id} is not between who pays and who is paid here"));
+        }
+        let keys = [&bond.buyer_key, &bond.seller_key];
+        let signers = [order.public_key_signature.account(), menu.public_key.account()];
+        (keys != [&signers[0], &signers[1]])
+            .then(|| format!("bond {id} answers for other keys than those that sign here"))
+    }
 }
 
 impl Wish {

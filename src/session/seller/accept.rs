@@ -3,9 +3,11 @@
 use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
 use crate::door::Shut;
-use crate::message::{Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms};
+use crate::message::{
+    BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms,
+};
 use crate::record::SignedMessage;
-use crate::session::{ChannelView, Fault, Output};
+use crate::session::{BondView, ChannelView, Fault, Output};
 use crate::standing::Standing;
 use crate::terms::{InEscrow, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, Channel, PublicKey};
@@ -26,6 +28,8 @@ pub(super) struct Accepted {
     /// What earlier sessions say of the buyer, where somebody was asked.
     pub(super) standing: Option<Standing>,
     pub(super) deadline_ms: u64,
+    /// The bond that the menu asks for.
+    asks: Option<BondOffer>,
 }
 
 /// Checks a hello: something in common must be there.
@@ -71,7 +75,10 @@ pub(super) fn accept(
     if message.data.is_none() {
         return Err(Fault::theirs(Code::OrderRefused, "the order is too long to be kept"));
     }
+    let currency = &terms.currency;
+    let asks = counter.menu.currency(&currency.name, currency.method).and_then(|offer| offer.bond);
     Ok(Accepted {
+        asks,
         terms,
         menu: counter.message.clone(),
         order: message,
@@ -142,7 +149,8 @@ impl Accepted {
     pub(super) fn look(&self) -> Option<Output> {
         let escrow = self.terms.escrow.as_ref()?;
         let (ledger, channel) = (self.terms.currency.ledger.clone(), escrow.channel);
-        Some(Output::Look { ledger, channel, signer: self.terms.buyer.account() })
+        let (signer, bond) = (self.terms.buyer.account(), self.terms.bond.map(|bond| bond.id));
+        Some(Output::Look { ledger, channel, signer, bond })
     }
 
     /// Takes the channel, if it can pay for this session.
@@ -151,7 +159,46 @@ impl Accepted {
         view: ChannelView,
         policy: &SellerPolicy,
     ) -> Result<(), Fault> {
+        if let Some(bonded) = self.terms.bond {
+            let refused =
+                |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
+            self.check_bond(view.bond.as_deref()).map_err(refused)?;
+        }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
+        Ok(())
+    }
+
+    /// Whether the bond is in force, for this channel and both keys, and no less than is asked for.
+    fn check_bond(&self, view: Option<&BondView>) -> Result<(), String> {
+        let Some(BondView { bond, held }) = view else {
+            return Err("its ledger has no such bond, or not final yet".to_owned());
+        };
+        let (terms, currency) = (&self.terms, &self.terms.currency);
+        let channel = terms.escrow.map(|escrow| escrow.channel);
+        if Some(bond.channel) != channel || bond.asset != currency.asset {
+            return Err(format!("it is for channel {} in {}", bond.channel, bond.asset));
+        }
+        if bond.buyer != self.payer || bond.seller != currency.payee {
+            return Err("it is not between the accounts that pay and are paid here".to_owned());
+        }
+        if [&bond.buyer_key, &bond.seller_key] != [&terms.buyer.account(), &terms.seller.account()]
+        {
+            return Err("it answers for other keys than those that sign here".to_owned());
+        }
+        let Some(BondOffer { buyer, seller, stake, fee }) = self.asks else {
+            return Err("none is offered".to_owned());
+        };
+        if bond.buyer_amount < buyer || bond.seller_amount < seller {
+            return Err(format!("{buyer} of the buyer's and {seller} of ours are asked for"));
+        }
+        if bond.stake != stake || bond.fee != fee {
+            return Err(format!("a stake of {stake} and a fee of {fee} are asked for"));
+        }
+        if !held.is_good || held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some() {
+            return Err(
+                "it is not in force, its end was asked for, or a complaint waits".to_owned()
+            );
+        }
         Ok(())
     }
 }

@@ -93,6 +93,10 @@ impl Proposed {
     }
 }
 
+/// Why a session under a bond is as it was ordered.
+pub(super) const UNDER_BOND: &str =
+    "nothing is changed in a session under a bond: its contract is shown what was ordered";
+
 impl Amends {
     pub(super) fn new(terms: &Terms) -> Self {
         Amends {
@@ -136,6 +140,9 @@ impl Stream {
     /// Why they will not, as a sentence.
     pub(super) fn want_pace(&mut self, change: PaceChange) -> Result<(), String> {
         change.pace.check()?;
+        if self.terms.bond.is_some() {
+            return Err(UNDER_BOND.to_owned());
+        }
         if self.amends.phase != Phase::Open || self.agreed().is_last(self.next_from() - 1) {
             return Err("no window follows that could have another pace".to_owned());
         }

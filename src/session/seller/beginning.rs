@@ -36,7 +36,7 @@ impl Stream {
         out.record(Record::Order { role, peer, menu, order, owed: None });
         let keys = Keys::first(&randomness.session_key, terms.session);
         let salt_secret = keys.salt_secret().clone();
-        out.record(Record::Epoch { epoch: 0, salt_secret });
+        out.record(Record::Epoch { key: None, epoch: 0, salt_secret });
         let session = terms.session;
         let stream = Stream::new(offer, terms, keys, purse, standing);
         out.record(Record::Reserved { to_seq: stream.reserved_seq });
@@ -49,7 +49,7 @@ impl Stream {
             session,
         )
         .map_err(|error| Fault::ours(error.to_string()))?;
-        let draft = Draft::new(session, &SessionKey::first(&wrapped));
+        let draft = Draft::new(session, &SessionKey::first(&wrapped).under(&stream.terms));
         out.leave(draft.sign(&stream.offer.key, "").1);
         if resumes {
             out.keep_line();
@@ -72,7 +72,8 @@ impl Stream {
             credit: Granted::new(&terms, standing),
             reserved_seq: terms.credit_items(),
             windows: Windows::new(terms.session),
-            rule: offer.policy.pace.clone(),
+            // Nothing is changed under a bond.
+            rule: offer.policy.pace.clone().filter(|_| terms.bond.is_none()),
             acks: Acks::default(),
             untold: Vec::new(),
             ready: VecDeque::new(),

@@ -1,6 +1,6 @@
 //! Credit notes: what the buyer asks for, and what a person or our own rule grants.
 
-use super::amending::{Phase, Proposed};
+use super::amending::{Phase, Proposed, UNDER_BOND};
 use super::stream::Stream;
 use crate::crypto::{leaf, salt};
 use crate::message::{Ask, Change, Code, Complaint, CreditNote};
@@ -160,6 +160,9 @@ impl Stream {
     /// Why there will be no such note, as a sentence.
     pub(super) fn want(&mut self, grant: Grant) -> Result<u64, String> {
         let (from_seq, amends) = (self.next_from(), &self.amends);
+        if self.terms.bond.is_some() {
+            return Err(UNDER_BOND.to_owned());
+        }
         if amends.phase != Phase::Open || self.agreed().is_last(from_seq - 1) {
             let why = "no window follows that it could be netted in: \
                        `sdpp dispute bundle` has what proves the session";
@@ -330,6 +333,7 @@ impl Stream {
     fn grants(&mut self, amount: Amount, cost: Amount) -> bool {
         let most = self.offer.policy.credit_up_to.get(&self.on().currency.name);
         let granted = self.amends.notes.granted.checked_add(amount);
+        let granted = granted.filter(|_| self.terms.bond.is_none());
         let granted = granted.filter(|all| amount <= cost && most.is_some_and(|most| all <= most));
         self.amends.notes.granted = granted.unwrap_or(self.amends.notes.granted);
         granted.is_some()

@@ -4,7 +4,7 @@
 
 use super::Offer;
 use super::accept::check_channel;
-use super::amending::Phase;
+use super::amending::{Phase, UNDER_BOND};
 use super::purse::Purse;
 use super::stream::Stream;
 use super::tab::Tab;
@@ -127,6 +127,9 @@ impl Stream {
 
     /// Why nothing comes of a request, whatever we offer.
     fn no_leg(&self, ask: &AskLeg) -> Option<&'static str> {
+        if self.terms.bond.is_some() {
+            return Some(UNDER_BOND);
+        }
         if !self.offer.policy.fail_over {
             return Some("this seller changes no currency in a session");
         }
@@ -175,7 +178,8 @@ impl Stream {
         let stage = match &change.escrow {
             Some(EscrowChoice { channel, .. }) => {
                 let (ledger, channel) = (change.currency.ledger.clone(), *channel);
-                out.push(Output::Look { ledger, channel, signer: self.terms.buyer.account() });
+                let (signer, bond) = (self.terms.buyer.account(), None);
+                out.push(Output::Look { ledger, channel, signer, bond });
                 Stage::Looking { change, until_ms: now_ms + self.offer.policy.patience_ms }
             }
             None => Stage::Ready(change, None),

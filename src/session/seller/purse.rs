@@ -269,7 +269,12 @@ impl Stream {
             let Some(purse) = tab.purse.as_mut() else { continue };
             if purse.must_look(now_ms) {
                 let (ledger, channel) = (tab.currency.ledger.clone(), purse.id);
-                out.push(Output::Look { ledger, channel, signer: purse.signer.clone() });
+                out.push(Output::Look {
+                    ledger,
+                    channel,
+                    signer: purse.signer.clone(),
+                    bond: None,
+                });
                 looked = true;
             }
         }

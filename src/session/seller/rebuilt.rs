@@ -191,7 +191,7 @@ impl Replay {
 
     fn take(&mut self, record: &Record) -> Result<(), String> {
         match record {
-            Record::Epoch { epoch, salt_secret } => {
+            Record::Epoch { epoch, salt_secret, .. } => {
                 self.has_key = true;
                 let session = self.stream.terms.session;
                 let salt_secret = salt_secret.clone();

@@ -323,7 +323,8 @@ impl Stream {
             paid_total: tab.paid_total(),
             voucher: tab.purse.as_ref().and_then(Purse::best).cloned(),
         };
-        let draft = Draft::new(session, &SessionKey::next(epoch, &wrapped, resumed));
+        let draft =
+            Draft::new(session, &SessionKey::next(epoch, &wrapped, resumed).under(&self.terms));
         Ok(draft.sign(&self.offer.key, "").1)
     }
 

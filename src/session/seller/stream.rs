@@ -243,6 +243,7 @@ impl Stream {
             anchored: std::mem::take(&mut self.untold),
             channel: None,
             legs: self.legs_before(),
+            bonded: false,
         };
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");

@@ -2,7 +2,7 @@
 //! no past. Seqs are never used twice, so whatever the buyer has of it, and whatever it says that it has,
 //! nothing is ever signed a second time with other content.
 
-use super::amending::{Phase, Proposed};
+use super::amending::{Phase, Proposed, UNDER_BOND};
 use super::bills::Acks;
 use super::stream::Stream;
 use super::{Seller, State, stream_of};
@@ -79,6 +79,9 @@ impl Stream {
 
     /// Proposes it, up to the end of the window of the last item that may have left.
     fn propose_void(&mut self, from_seq: u64, now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
+        if self.terms.bond.is_some() {
+            return Err(Fault::ours(format!("what is lost cannot be void: {UNDER_BOND}")));
+        }
         let may_seq = self.again.as_ref().map_or(0, |again| again.may_seq);
         let last = may_seq.max(self.windows.items()).max(from_seq);
         let change = Change::Void(VoidChange { to_seq: self.agreed().full_window_end(last) });

@@ -30,7 +30,7 @@ pub const CHAIN_ID: u64 = 31337;
 pub const GRACE: Duration = Duration::from_secs(600);
 
 /// How long a test waits for a process or a block before it gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Anvil's accounts, which hold 10,000 coins each.
 const SECRETS: [&str; 5] = [
@@ -152,6 +152,7 @@ pub fn settings(urls: &[String], depth: u64) -> Settings {
         chain_id: CHAIN_ID,
         endpoints: urls.iter().map(|url| url.parse().unwrap()).collect(),
         escrow: None,
+        bonds: None,
         depth,
         fee_ceiling: Amount::new(100_000_000_000),
         patience: Duration::from_secs(5),
@@ -176,6 +177,17 @@ pub async fn with_escrow(anvil: &Anvil, depth: u64) -> Settings {
     let deployed = mining(anvil, ledger.deploy_escrow(GRACE)).await.unwrap();
     anvil.mine(depth).await;
     Settings { escrow: Some(deployed.contract), depth, ..bare }
+}
+
+/// The same with a contract of bonds beside it, whose answers may take so long.
+pub async fn with_bonds(anvil: &Anvil, depth: u64, period: Duration) -> Settings {
+    let settings = with_escrow(anvil, depth).await;
+    let at_once = Settings { depth: 1, ..settings.clone() };
+    let ledger = EthereumLedger::connect(at_once, key(3)).await.unwrap();
+    let escrow = settings.escrow.clone().unwrap();
+    let deployed = mining(anvil, ledger.deploy_bonds(&escrow, period)).await.unwrap();
+    anvil.mine(depth).await;
+    Settings { bonds: Some(deployed.contract), ..settings }
 }
 
 /// A token on it, all of which account 0 holds, with leave for the escrow to take it.

@@ -1,0 +1,506 @@
+//! Bonds: what both sides of a channel pledge, what is signed that one can be lost by, and how it
+//! stands. The words are those of the contract (`contracts/ethereum/BONDS.md`); who knows what a session
+//! is fills them in.
+
+use crate::voucher::{word_account, word_text, word_u128};
+use crate::{
+    Account, Amount, Asset, BondId, ChannelId, Digest, Domain, Signature, TxId, keccak, merkle,
+};
+use serde::{Deserialize, Serialize};
+
+/// A bond as both pledge it. Its id is its hash, so it is told whole with each call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bond {
+    /// Who pledges for the buyer: the channel's payer.
+    pub buyer: Account,
+    /// Who pledges for the seller: the channel's payee.
+    pub seller: Account,
+    /// The account of the key that signs for the buyer, vouchers too.
+    pub buyer_key: Account,
+    /// The account of the key that signs for the seller.
+    pub seller_key: Account,
+    /// What both pledge in, and the channel pays in.
+    pub asset: Asset,
+    /// The channel.
+    pub channel: ChannelId,
+    /// What the buyer pledges, in the asset's smallest unit.
+    pub buyer_amount: Amount,
+    /// What the seller pledges.
+    pub seller_amount: Amount,
+    /// What a complaint is made with.
+    pub stake: Amount,
+    /// What paying only when asked in public costs the buyer.
+    pub fee: Amount,
+    /// Anything that makes the id new.
+    pub salt: Digest,
+}
+
+impl Bond {
+    /// The bond as words of 32 bytes, in which accounts are 20 bytes at the right.
+    pub fn words(&self) -> [[u8; 32]; 11] {
+        let amount = |amount: Amount| word_u128(amount.units());
+        let coin = self.asset == Asset::coin();
+        [
+            word_account(&self.buyer),
+            word_account(&self.seller),
+            word_account(&self.buyer_key),
+            word_account(&self.seller_key),
+            if coin { [0; 32] } else { word_text(self.asset.as_str()) },
+            self.channel.0,
+            amount(self.buyer_amount),
+            amount(self.seller_amount),
+            amount(self.stake),
+            amount(self.fee),
+            self.salt.0,
+        ]
+    }
+
+    /// Its id in one contract of one chain.
+    pub fn id(&self, domain: &Domain) -> BondId {
+        let words = self.words();
+        let (contract, chain) = (word_account(&domain.contract), word_u128(domain.chain_id.into()));
+        let mut parts: Vec<&[u8]> = words.iter().map(<[u8; 32]>::as_slice).collect();
+        parts.extend([contract.as_slice(), chain.as_slice()]);
+        BondId(keccak(&parts).0)
+    }
+}
+
+/// Something to be done about a bond.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bonding {
+    /// The bond.
+    pub bond: Bond,
+    /// What.
+    pub act: BondAct,
+}
+
+/// What can be done about a bond.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum BondAct {
+    /// Let the bonds take an asset that asks for leave first.
+    Allow,
+    /// Pledge our part.
+    Pledge,
+    /// Take back what the other side has not answered with its own.
+    Revoke,
+    /// Add to our part.
+    Add {
+        /// How much.
+        amount: Amount,
+    },
+    /// Start the time after which both parts go back.
+    RequestEnd,
+    /// Have back what is left, once that time is over.
+    End,
+    /// Let the other side's part go at once.
+    Release,
+    /// Take out what is credited to us in the bond's asset, of whichever bond.
+    Withdraw,
+    /// Buyer: the seller signed two leaves for one item.
+    ConvictOfItems {
+        /// The session that it was in, as the seller signed it.
+        session: Box<SignedTerms>,
+        /// The item.
+        one: SignedItem,
+        /// The same, with another leaf.
+        other: SignedItem,
+    },
+    /// Buyer: the seller signed two invoices with one number.
+    ConvictOfInvoices {
+        /// The session, as the seller signed it.
+        session: Box<SignedTerms>,
+        /// The invoice.
+        one: SignedInvoice,
+        /// Another with its number.
+        other: SignedInvoice,
+    },
+    /// Buyer: the seller must show that an item that it signed is under its invoice's root.
+    ChallengeRoot {
+        /// The session, as the seller signed it.
+        session: Box<SignedTerms>,
+        /// The item.
+        item: SignedItem,
+        /// The invoice of its window.
+        invoice: SignedInvoice,
+    },
+    /// Seller: what it was asked to show.
+    Show {
+        /// What was asked.
+        challenge: Challenge,
+        /// The leaf's place, and its sisters up to the root.
+        proof: merkle::Proof,
+    },
+    /// Either side, once the seller has not answered in time.
+    ConcludeChallenge,
+    /// Seller: the buyer must pay an invoice for items that it acknowledged.
+    Demand {
+        /// The session, as the buyer signed it.
+        session: Box<SignedTerms>,
+        /// The buyer's word for what it has.
+        ack: SignedAck,
+        /// The invoice.
+        invoice: SignedInvoice,
+    },
+    /// Seller: takes a demand back.
+    Retract,
+    /// Buyer: pays what was demanded, with a voucher.
+    Pay {
+        /// What was demanded.
+        asked: Demand,
+        /// The voucher's amount.
+        amount: Amount,
+        /// The voucher's signature.
+        signature: Signature,
+    },
+    /// Buyer: the seller demands what it has receipted, by an item that it signed.
+    RefuteByItem {
+        /// What was demanded.
+        asked: Demand,
+        /// The item.
+        item: SignedItem,
+    },
+    /// Buyer: the same by an invoice.
+    RefuteByInvoice {
+        /// What was demanded.
+        asked: Demand,
+        /// The invoice.
+        invoice: SignedInvoice,
+    },
+    /// Buyer: the same by the seller's exit.
+    RefuteByExit {
+        /// What was demanded.
+        asked: Demand,
+        /// The exit.
+        receipt: Receipt,
+    },
+    /// Either side, once the buyer has not answered in time, or has paid.
+    ConcludeDemand {
+        /// What was demanded.
+        asked: Demand,
+    },
+}
+
+impl BondAct {
+    /// What it takes from who does it, in the bond's asset.
+    pub fn takes(&self, bond: &Bond, by: &Account) -> Amount {
+        match self {
+            BondAct::Pledge if *by == bond.seller => bond.seller_amount,
+            BondAct::Pledge => bond.buyer_amount,
+            BondAct::Add { amount } => *amount,
+            BondAct::ChallengeRoot { .. } | BondAct::Demand { .. } => bond.stake,
+            _ => Amount::ZERO,
+        }
+    }
+}
+
+/// What a message is signed with, beside what its layout says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Keccak-256 of what was said.
+    pub data: Digest,
+    /// Keccak-256 of what verifies it.
+    pub verification: Digest,
+    /// The signature.
+    pub signature: Signature,
+}
+
+/// Terms under a bond, and a party's word for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedTerms {
+    /// Keccak-256 of what was offered.
+    pub menu: Digest,
+    /// Keccak-256 of what was ordered.
+    pub order: Digest,
+    /// What was vouched on the channel before.
+    pub base: Amount,
+    /// What an item costs.
+    pub price: Amount,
+    /// The currency's rate, above the line.
+    pub numerator: Amount,
+    /// The currency's rate, below the line.
+    pub denominator: Amount,
+    /// How many items make a window.
+    pub granularity: u32,
+    /// How many windows may be unpaid.
+    pub windows: u32,
+    /// The root of the dataset that all items are of; zero where none was named.
+    pub dataset: Digest,
+    /// The party's word.
+    pub word: Word,
+}
+
+/// The seller's word for an item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedItem {
+    /// The item's number.
+    pub seq: u64,
+    /// Its leaf.
+    pub leaf: Digest,
+    /// The seller's word.
+    pub word: Word,
+}
+
+/// The seller's word for a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedInvoice {
+    /// The window's number.
+    pub number: u64,
+    /// The root of its leaves.
+    pub root: Digest,
+    /// What all up to here costs.
+    pub amount_total: Amount,
+    /// The seller's word.
+    pub word: Word,
+}
+
+/// The buyer's word for what it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedAck {
+    /// Which message it is, as its layout has it.
+    pub kind: u8,
+    /// The last item, or the last window.
+    pub number: u64,
+    /// What its layout commits to.
+    pub digest: Digest,
+    /// The total amount in its layout.
+    pub amount_total: Amount,
+    /// The buyer's word.
+    pub word: Word,
+}
+
+/// The seller's last word for what it had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// What all costs.
+    pub amount_total: Amount,
+    /// What was paid of it.
+    pub paid_total: Amount,
+    /// The seller's word.
+    pub word: Word,
+}
+
+/// What a seller is asked to show: that a leaf is under a root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// The leaf.
+    pub leaf: Digest,
+    /// The root.
+    pub root: Digest,
+    /// Where it must stand; the largest number for anywhere.
+    pub index: u32,
+    /// How many leaves there can be at most.
+    pub most: u32,
+}
+
+impl Challenge {
+    /// The index that stands for anywhere.
+    pub const ANYWHERE: u32 = u32::MAX;
+}
+
+/// What a buyer is asked to pay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Demand {
+    /// The session's id.
+    pub session: Digest,
+    /// The invoice's total, or what was acknowledged of it.
+    pub amount_total: Amount,
+    /// All that the channel pays with the voucher that answers.
+    pub voucher: Amount,
+    /// The first item that the seller signs only once it is paid.
+    #[serde(with = "as_text")]
+    pub paid_before: u128,
+    /// The last invoice that it signs before.
+    #[serde(with = "as_text")]
+    pub last_unpaid: u128,
+}
+
+/// How a bond stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// What is left of the buyer's part.
+    pub of_buyer: Amount,
+    /// What is left of the seller's part.
+    pub of_seller: Amount,
+    /// The buyer has pledged.
+    pub buyer_in: bool,
+    /// The seller has pledged.
+    pub seller_in: bool,
+    /// Who had pledged alone took it back.
+    pub revoked: bool,
+    /// When complaints are over because somebody wants out, in milliseconds since 1970 UTC.
+    pub ends_ms: Option<u64>,
+    /// The largest voucher that was asked for in public and given.
+    pub answered: Amount,
+    /// Until when the seller must show what it was asked for.
+    pub challenged_until_ms: Option<u64>,
+    /// Until when the buyer must pay what was demanded.
+    pub demanded_until_ms: Option<u64>,
+    /// A session may begin under it: all is there, and nobody wants out.
+    pub is_good: bool,
+}
+
+/// What happened to bonds in a range of final blocks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondChanges {
+    /// What happened, in the order of the ledger.
+    pub list: Vec<BondChange>,
+    /// The height to ask from the next time: one above the last block that was read.
+    pub next: u64,
+}
+
+/// One thing that happened to a bond, for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BondChange {
+    /// The bond.
+    pub bond: BondId,
+    /// What happened.
+    pub kind: BondChangeKind,
+    /// The transaction that did it.
+    pub tx: TxId,
+    /// Height of its block.
+    pub height: u64,
+    /// Time of its block, in milliseconds since 1970 UTC.
+    pub at_ms: u64,
+}
+
+/// What can happen to a bond.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum BondChangeKind {
+    /// A side pledged.
+    Pledged {
+        /// Which account.
+        by: Account,
+    },
+    /// Who had pledged alone took it back.
+    Revoked,
+    /// A side added to its part.
+    Added {
+        /// How much.
+        amount: Amount,
+    },
+    /// A side wants out.
+    EndRequested {
+        /// When complaints are over, in milliseconds since 1970 UTC.
+        ends_ms: u64,
+    },
+    /// What was left went back to both.
+    Ended,
+    /// One side let the other's part go.
+    Released {
+        /// The seller's part.
+        of_seller: bool,
+    },
+    /// The seller must show a leaf.
+    Challenged {
+        /// Which.
+        challenge: Challenge,
+        /// Until when, in milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// The seller showed it.
+    Shown,
+    /// The buyer must pay.
+    Demanded {
+        /// What.
+        demand: Demand,
+        /// Until when, in milliseconds since 1970 UTC.
+        until_ms: u64,
+    },
+    /// The seller took its demand back.
+    Retracted,
+    /// The buyer paid.
+    Paid {
+        /// All that the channel then pays.
+        amount: Amount,
+        /// The voucher's signature; `None` where it was paid otherwise.
+        signature: Option<Signature>,
+    },
+    /// A side lost its part.
+    Lost {
+        /// The seller did.
+        by_seller: bool,
+        /// All of it.
+        amount: Amount,
+        /// What of it is nobody's.
+        burned: Amount,
+    },
+}
+
+/// Large numbers as text: JSON's own are not read back from inside a tagged value.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(number: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(number)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Call;
+
+    fn bond() -> Bond {
+        let account = |byte: u8| format!("0x{}", hex::encode([byte; 20])).parse().unwrap();
+        Bond {
+            buyer: account(1),
+            seller: account(2),
+            buyer_key: account(3),
+            seller_key: account(4),
+            asset: Asset::coin(),
+            channel: ChannelId([5; 32]),
+            buyer_amount: Amount::new(400),
+            seller_amount: Amount::new(301),
+            stake: Amount::new(20),
+            fee: Amount::new(10),
+            salt: Digest([6; 32]),
+        }
+    }
+
+    /// The outbox keeps calls as JSON, and must read back what it wrote.
+    #[test]
+    fn a_call_is_read_back_as_it_was_written() {
+        let asked = Demand {
+            session: Digest([7; 32]),
+            amount_total: Amount::new(u128::MAX),
+            voucher: Amount::new(1),
+            paid_before: u128::MAX,
+            last_unpaid: 9,
+        };
+        for act in [BondAct::Pledge, BondAct::ConcludeDemand { asked }, BondAct::ConcludeChallenge]
+        {
+            let call = Call::Bond(Box::new(Bonding { bond: bond(), act }));
+            let text = serde_json::to_string(&call).unwrap();
+            assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_good_in_one_contract_of_one_chain() {
+        let domain = |chain_id, byte: u8| Domain {
+            chain_id,
+            contract: format!("0x{}", hex::encode([byte; 20])).parse().unwrap(),
+        };
+        let id = bond().id(&domain(1, 9));
+        assert_ne!(id, bond().id(&domain(2, 9)));
+        assert_ne!(id, bond().id(&domain(1, 8)));
+        assert_ne!(id, Bond { fee: Amount::new(11), ..bond() }.id(&domain(1, 9)));
+    }
+
+    #[test]
+    fn a_call_takes_what_the_contract_takes() {
+        let bond = bond();
+        let takes = |act: BondAct, by: &Account| act.takes(&bond, by).units();
+        assert_eq!(takes(BondAct::Pledge, &bond.buyer), 400);
+        assert_eq!(takes(BondAct::Pledge, &bond.seller), 301);
+        assert_eq!(takes(BondAct::Add { amount: Amount::new(3) }, &bond.buyer), 3);
+        assert_eq!(takes(BondAct::End, &bond.buyer), 0);
+    }
+}

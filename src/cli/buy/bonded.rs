@@ -1,0 +1,27 @@
+//! The bond that an order is to be under: looked at on its ledger before anybody is dialled.
+
+use crate::cli::bonding::OnLedger;
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::running::Running;
+use crate::session::UnderBond;
+use sdpp_ledger::BondId;
+
+/// A bond that one of our ledgers has in force.
+pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
+    for ledger in running.ledgers.values() {
+        let Some(bonds) = ledger.bonds() else { continue };
+        let Some(bond) = bonds.pledged(&id).await? else { continue };
+        let on = OnLedger { ledger: ledger.clone(), id, bond };
+        let held = on.held().await?;
+        let waits = held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some();
+        if !held.is_good || waits {
+            let why = format!(
+                "bond {id} is not in force, its end was asked for, or a complaint waits: \
+                 `sdpp ledger bond show {id}` tells"
+            );
+            return Err(Failure::new(Exit::Ledger, why));
+        }
+        return Ok(UnderBond { id, bond: on.bond });
+    }
+    Err(Failure::usage(format!("no ledger of this config has bond {id}")))
+}

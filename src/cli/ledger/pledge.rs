@@ -1,0 +1,272 @@
+//! `sdpp ledger bond open | join | show | add | revoke | release | end`: a bond of ours, by our own wallet.
+
+use crate::cli::bonding::{OnLedger, bonds_of};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::out;
+use crate::cli::running::{Running, Signals, in_system};
+use crate::config::Config;
+use crate::config::ledgers::{Keyring, Ledgers, Opened};
+use crate::message::Moment;
+use clap::{Args, Subcommand};
+use sdpp_ledger::bond::Held;
+use sdpp_ledger::{
+    Account, Amount, Bond, BondAct, BondId, ChannelId, Digest, Ledger, PublicKey, keccak,
+};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is done about a bond of ours.
+#[derive(Subcommand)]
+pub(super) enum Pledge {
+    /// Agree on a bond for a channel and pledge our part: the other side joins it by its id.
+    ///
+    /// Typed twice it pledges once. The amounts are in the channel's currency, in its smallest unit; see
+    /// `sdpp ledger bond suggest`.
+    Open(Open),
+    /// Pledge our part of a bond that the other side has opened.
+    Join(Join),
+    /// Show how a bond stands.
+    Show(Which),
+    /// Add to our part: what fees have eaten is filled up again.
+    Add(Add),
+    /// Take back a pledge that the other side has not answered with its own.
+    Revoke(Which),
+    /// Let the other side's part go at once.
+    Release(Which),
+    /// Ask for the end of a bond and, run again when that may be, have back what is left.
+    End(Which),
+}
+
+/// Which bond, where.
+#[derive(Args)]
+pub(super) struct Which {
+    /// The bond.
+    #[arg(value_name = "BOND")]
+    id: BondId,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where.
+#[derive(Args)]
+struct Place {
+    /// The config whose wallet pledges.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The ledger, by its name in the config; where one alone holds bonds it need not be said.
+    #[arg(long, value_name = "NAME")]
+    ledger: Option<String>,
+    /// Answer with JSON, one object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Open {
+    /// The channel, which is on its ledger and open.
+    channel: ChannelId,
+    /// The key that signs for the seller.
+    #[arg(long, value_name = "KEY")]
+    seller_key: PublicKey,
+    /// What the buyer pledges.
+    #[arg(long, value_name = "AMOUNT")]
+    buyer: Amount,
+    /// What the seller pledges.
+    #[arg(long, value_name = "AMOUNT")]
+    seller: Amount,
+    /// What a complaint is made with.
+    #[arg(long, value_name = "AMOUNT")]
+    stake: Amount,
+    /// What paying only when asked in public costs the buyer.
+    #[arg(long, value_name = "AMOUNT")]
+    fee: Amount,
+    /// Tells this bond of the channel from others of the same amounts.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    number: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+pub(super) struct Join {
+    #[command(flatten)]
+    which: Which,
+    /// The most that we pledge.
+    #[arg(long, value_name = "AMOUNT")]
+    at_most: Amount,
+}
+
+#[derive(Args)]
+pub(super) struct Add {
+    #[command(flatten)]
+    which: Which,
+    /// How much, in the currency's smallest unit.
+    #[arg(long, value_name = "AMOUNT")]
+    amount: Amount,
+}
+
+impl Pledge {
+    pub(super) fn run(self) -> Outcome {
+        in_system(self.done())
+    }
+
+    async fn done(self) -> Outcome {
+        let place = match &self {
+            Pledge::Open(Open { place, .. }) => place,
+            Pledge::Show(which) | Pledge::Revoke(which) | Pledge::Release(which) => &which.place,
+            Pledge::End(which) => &which.place,
+            Pledge::Join(Join { which, .. }) | Pledge::Add(Add { which, .. }) => &which.place,
+        };
+        let config = Config::load(&place.config)?;
+        let mut keys = Keyring::default();
+        let key = keys.open(&config.identity)?;
+        let opened = Ledgers::open(&config, &mut keys).await?;
+        let opened: Vec<(&str, &Opened)> = opened.iter().collect();
+        let running = Running::start(&config, key, &opened)?;
+        let ledger = ledger(&running, place.ledger.as_deref())?;
+        let mut signals = Signals::listen()?;
+        tokio::select! {
+            done = self.on(&running, ledger, place) => done,
+            () = signals.next() => {
+                let why = "ended before it was final: what is owed goes on at the next start";
+                Err(Failure::new(Exit::Failed, why))
+            }
+        }
+    }
+
+    async fn on(&self, running: &Running, ledger: Arc<dyn Ledger>, place: &Place) -> Outcome {
+        let on = match self {
+            Pledge::Open(open) => open.on(ledger).await?,
+            Pledge::Show(which) | Pledge::Revoke(which) | Pledge::Release(which) => {
+                OnLedger::find(ledger, which.id).await?
+            }
+            Pledge::End(which)
+            | Pledge::Join(Join { which, .. })
+            | Pledge::Add(Add { which, .. }) => OnLedger::find(ledger, which.id).await?,
+        };
+        let mut steps: Vec<Value> = on.under_way(running).await?.into_iter().collect();
+        for act in self.acts(&on).await? {
+            steps.push(on.done(running, act).await?);
+        }
+        let held = on.held().await?;
+        if place.json {
+            let Bond { channel, buyer_amount, seller_amount, .. } = &on.bond;
+            return out::json(&json!({
+                "bond": on.id, "channel": channel, "buyer": buyer_amount, "seller": seller_amount,
+                "stake": on.bond.stake, "fee": on.bond.fee, "steps": steps, "held": held,
+            }));
+        }
+        out::line(line(&on, &held))
+    }
+
+    /// What is to be done, in order; nothing that is done already.
+    async fn acts(&self, on: &OnLedger) -> Outcome<Vec<BondAct>> {
+        let own = on.ledger.account();
+        let is_seller = *own == on.bond.seller;
+        let is_looked_at = matches!(self, Pledge::Show(_));
+        if !is_seller && *own != on.bond.buyer && !is_looked_at {
+            let why = format!("bond {} is not between {own} and another", on.id);
+            return Err(Failure::usage(why));
+        }
+        let held = bonds_of(on.ledger.as_ref())?.held(&on.bond).await?;
+        let is_in = held.as_ref().is_some_and(|held| match is_seller {
+            true => held.seller_in,
+            false => held.buyer_in,
+        });
+        Ok(match self {
+            Pledge::Open(_) | Pledge::Join(_) if is_in => Vec::new(),
+            Pledge::Open(_) => vec![BondAct::Pledge],
+            Pledge::Show(_) => Vec::new(),
+            Pledge::Join(join) => {
+                let takes = BondAct::Pledge.takes(&on.bond, own);
+                if takes > join.at_most {
+                    let why = format!("bond {} takes {takes} of us, above --at-most", on.id);
+                    return Err(Failure::usage(why));
+                }
+                vec![BondAct::Pledge]
+            }
+            Pledge::Add(Add { amount, .. }) => vec![BondAct::Add { amount: *amount }],
+            Pledge::Revoke(_) => vec![BondAct::Revoke, BondAct::Withdraw],
+            Pledge::Release(_) => vec![BondAct::Release],
+            Pledge::End(_) => ending(on, held.as_ref()).await?,
+        })
+    }
+}
+
+impl Open {
+    /// The bond of a channel as its ledger has that: parties, asset and the buyer's key are the
+    /// channel's own.
+    async fn on(&self, ledger: Arc<dyn Ledger>) -> Outcome<OnLedger> {
+        let bonds = bonds_of(ledger.as_ref())?;
+        let none =
+            || Failure::usage(format!("ledger {} has no channel {}", ledger.id(), self.channel));
+        let escrow = ledger.escrow().ok_or_else(none)?;
+        let channel = escrow.channel(&self.channel).await?.ok_or_else(none)?;
+        let number = self.number.to_be_bytes();
+        let salt: Digest = keccak(&[b"SDPP/1 bond's number", &self.channel.0, &number]);
+        let seller_key: Account = self.seller_key.account();
+        let bond = Bond {
+            buyer: channel.payer,
+            seller: channel.payee,
+            buyer_key: channel.signer,
+            seller_key,
+            asset: channel.asset,
+            channel: self.channel,
+            buyer_amount: self.buyer,
+            seller_amount: self.seller,
+            stake: self.stake,
+            fee: self.fee,
+            salt,
+        };
+        let id = bond.id(bonds.domain());
+        Ok(OnLedger { ledger, id, bond })
+    }
+}
+
+/// How a bond comes to its end: it is asked for, and once it may be, all that is left is ours again.
+async fn ending(on: &OnLedger, held: Option<&Held>) -> Outcome<Vec<BondAct>> {
+    let now_ms = on.ledger.status().await?.at_ms;
+    let is_empty = held.is_some_and(|h| h.of_buyer.units() == 0 && h.of_seller.units() == 0);
+    let mut acts = match held.and_then(|held| held.ends_ms) {
+        None => vec![BondAct::RequestEnd],
+        Some(ends_ms) if now_ms >= ends_ms && !is_empty => vec![BondAct::End, BondAct::Withdraw],
+        Some(_) => Vec::new(),
+    };
+    if acts.is_empty() && on.credited().await? > Amount::ZERO {
+        acts.push(BondAct::Withdraw);
+    }
+    Ok(acts)
+}
+
+/// The ledger that is meant.
+fn ledger(running: &Running, name: Option<&str>) -> Outcome<Arc<dyn Ledger>> {
+    if let Some(name) = name {
+        let none = || Failure::usage(format!("the config has no ledger {name:?}"));
+        return running.ledger(name).cloned().ok_or_else(none);
+    }
+    let mut able = running.ledgers.values().filter(|ledger| ledger.bonds().is_some());
+    match (able.next(), able.next()) {
+        (Some(one), None) => Ok(one.clone()),
+        (None, _) => Err(Failure::usage(
+            "no ledger of this config holds bonds: write bonds = \"0x...\" where it names a chain",
+        )),
+        _ => Err(Failure::usage("several ledgers hold bonds: say which with --ledger")),
+    }
+}
+
+fn line(on: &OnLedger, held: &Held) -> String {
+    let OnLedger { id, bond, .. } = on;
+    let Held { of_buyer, of_seller, buyer_in, seller_in, revoked, ends_ms, is_good, .. } = held;
+    let state = match (revoked, ends_ms, buyer_in & seller_in) {
+        (true, ..) => "taken back".to_owned(),
+        (_, Some(ends_ms), _) => format!("complaints are taken until {}", Moment(*ends_ms)),
+        (_, None, false) => "waits for the other side's pledge".to_owned(),
+        (_, None, true) if *is_good => "in force".to_owned(),
+        (_, None, true) => "in force, and no session may begin under it".to_owned(),
+    };
+    format!(
+        "{id}\nfor channel {}: {of_buyer} of the buyer's and {of_seller} of the seller's, {state}",
+        bond.channel
+    )
+}

@@ -1,0 +1,77 @@
+//! What both sides sign of a bond that a session is under, to the byte (PROTOCOL.md, section 16).
+
+use super::{Rate, Terms};
+use sdpp_ledger::{Amount, BondId, Digest, keccak};
+
+/// The bond that a session is under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bonded {
+    /// Its id.
+    pub id: BondId,
+    /// The root of the dataset that all items are of; zero where none was named.
+    pub dataset: Digest,
+}
+
+/// The terms of a session as far as its bond is about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BondTerms {
+    /// The bond's id.
+    pub bond: BondId,
+    /// What was vouched on the channel before.
+    pub base: Amount,
+    /// The price of one item, in the default currency's smallest unit.
+    pub price: Amount,
+    /// The currency's rate.
+    pub rate: Rate,
+    /// K.
+    pub granularity: u32,
+    /// W.
+    pub credit_windows: u32,
+    /// The root of the dataset that all items are of; zero where none was named.
+    pub dataset: Digest,
+}
+
+impl BondTerms {
+    /// Those of a session, where it is under a bond.
+    pub fn of(terms: &Terms) -> Option<BondTerms> {
+        let Bonded { id, dataset } = terms.bond?;
+        Some(BondTerms {
+            bond: id,
+            base: terms.escrow?.base,
+            price: terms.price,
+            rate: terms.currency.rate,
+            granularity: terms.granularity,
+            credit_windows: terms.credit_windows,
+            dataset,
+        })
+    }
+
+    /// What the first items of a session cost in all, rounded down; `None` where it does not fit.
+    pub fn price_of(&self, items: u64) -> Option<Amount> {
+        let total = self.price.checked_mul(items.into())?;
+        let scaled = total.checked_mul(self.rate.numerator.units())?;
+        scaled.units().checked_div(self.rate.denominator.units()).map(Amount::new)
+    }
+
+    /// What `order` and `session_key` commit to.
+    pub fn digest(&self) -> Digest {
+        let BondTerms { base, price, rate, granularity, credit_windows, .. } = self;
+        let amount = |amount: &Amount| amount.units().to_be_bytes();
+        keccak(&[
+            b"SDPP/1 bond",
+            &self.bond.0,
+            &amount(base),
+            &amount(price),
+            &amount(&rate.numerator),
+            &amount(&rate.denominator),
+            &granularity.to_be_bytes(),
+            &credit_windows.to_be_bytes(),
+            &self.dataset.0,
+        ])
+    }
+}
+
+/// The leaf of an item in its dataset: without a salt, as whoever sells it has told the root before.
+pub fn dataset_leaf(item: &[u8]) -> Digest {
+    keccak(&[&[0], &keccak(&[item]).0])
+}

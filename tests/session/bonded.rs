@@ -1,0 +1,146 @@
+//! Sessions under a bond: what both sign commits to it, it is looked at before anybody is served, and
+//! nothing is changed by the way.
+
+use crate::pair::{self, *};
+use sdpp::crypto::layout::MessageKind;
+use sdpp::message::{BondOffer, reread_terms};
+use sdpp::record::{End, Record};
+use sdpp::session::{BondView, Grant, UnderBond};
+use sdpp::terms::{BondTerms, Role};
+use sdpp_ledger::bond::Held;
+use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
+
+fn bond() -> Bond {
+    Bond {
+        buyer: key(2).public().account(),
+        seller: key(1).public().account(),
+        buyer_key: key(2).public().account(),
+        seller_key: key(1).public().account(),
+        asset: coin(),
+        channel: ChannelId([5; 32]),
+        buyer_amount: Amount::new(400),
+        seller_amount: Amount::new(301),
+        stake: Amount::new(20),
+        fee: Amount::new(10),
+        salt: Digest([5; 32]),
+    }
+}
+
+fn in_force() -> Held {
+    Held {
+        of_buyer: Amount::new(400),
+        of_seller: Amount::new(301),
+        buyer_in: true,
+        seller_in: true,
+        revoked: false,
+        ends_ms: None,
+        answered: Amount::ZERO,
+        challenged_until_ms: None,
+        demanded_until_ms: None,
+        is_good: true,
+    }
+}
+
+fn setting() -> Setting {
+    let mut setting = Setting::default().by_escrow().no_records().anchored_after();
+    let [buyer, seller, stake, fee] = [400, 301, 20, 10].map(Amount::new);
+    for offer in &mut setting.menu.currencies_accepted {
+        offer.bond = Some(BondOffer { buyer, seller, stake, fee });
+    }
+    let domain = Domain { chain_id: 1, contract: key(9).public().account() };
+    setting.wish.bond = Some(UnderBond { id: bond().id(&domain), bond: bond() });
+    setting
+}
+
+/// A pair whose ledger shows a bond as it is told.
+fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
+    let mut pair = setting.start();
+    pair.bond = Some(Box::new(BondView { bond, held }));
+    pair
+}
+
+#[test]
+fn order_key_and_receipt_commit_to_what_a_contract_is_shown() {
+    let mut pair = shown(setting(), bond(), in_force());
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+    let (mut order, mut key, mut exit) = (None, None, None);
+    for record in &pair.b.records {
+        match record {
+            Record::Order { menu, order: message, .. } => order = Some((menu, message)),
+            Record::Epoch { key: message, .. } => key = message.as_ref(),
+            Record::Exit { by: Role::Seller, message, .. } => exit = Some(message),
+            _ => {}
+        }
+    }
+    let ((menu, order), said, exit) = (order.unwrap(), key.unwrap(), exit.unwrap());
+    let (.., terms) = reread_terms(menu, order).unwrap();
+    let committed = BondTerms::of(&terms).unwrap().digest();
+    assert_eq!(order.commitment, committed);
+    assert_eq!((said.kind, said.commitment), (MessageKind::SessionKey, committed));
+    assert!(said.is_by(&pair::key(1).public()), "the seller's own word");
+    let paid = u128::from_be_bytes(exit.commitment.0[16..].try_into().unwrap());
+    assert_eq!(Amount::new(paid), exit.amount_total, "all of it is receipted");
+}
+
+#[test]
+fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
+    let less = Bond { buyer_amount: Amount::new(399), ..bond() };
+    let elsewhere = Bond { channel: ChannelId([6; 32]), ..bond() };
+    let anothers = Bond { buyer_key: key(3).public().account(), ..bond() };
+    let unpledged = Held { is_good: false, seller_in: false, ..in_force() };
+    let asked = Held { demanded_until_ms: Some(1), ..in_force() };
+    let stories = [
+        (less, in_force(), "are asked for"),
+        (elsewhere, in_force(), "it is for channel"),
+        (anothers, in_force(), "other keys"),
+        (bond(), unpledged, "not in force"),
+        (bond(), asked, "a complaint waits"),
+    ];
+    for (bond, held, why) in stories {
+        let mut pair = shown(setting(), bond, held);
+        pair.run();
+        assert_eq!(pair.b.end(), End::Refused, "{why}: {}", pair.b.why());
+        assert!(pair.b.why().contains(why), "{}", pair.b.why());
+        assert!(pair.b.delivered.is_empty());
+    }
+    let mut unknown = setting().start();
+    unknown.run();
+    assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
+}
+
+#[test]
+fn a_buyer_orders_under_no_bond_that_is_not_for_its_channel_and_seller() {
+    let mut elsewhere = setting();
+    let other = Bond { channel: ChannelId([6; 32]), ..bond() };
+    elsewhere.wish.bond.iter_mut().for_each(|under| under.bond = other.clone());
+    let mut pair = elsewhere.start();
+    pair.run();
+    assert!(pair.b.why().contains("another would pay"), "{}", pair.b.why());
+    let mut anothers = setting();
+    let other = Bond { seller_key: key(3).public().account(), ..bond() };
+    anothers.wish.bond.iter_mut().for_each(|under| under.bond = other.clone());
+    let mut pair = anothers.start();
+    pair.run();
+    assert!(pair.b.why().contains("other keys"), "{}", pair.b.why());
+    let mut unoffered = setting();
+    unoffered.menu.currencies_accepted.iter_mut().for_each(|offer| offer.bond = None);
+    let mut pair = unoffered.start();
+    pair.run();
+    assert!(pair.b.why().contains("offers no bond"), "{}", pair.b.why());
+}
+
+/// The contract is shown what was ordered, and would hold either to that.
+#[test]
+fn nothing_is_changed_under_a_bond() {
+    let mut pair = shown(setting().order("gas", Some(40)), bond(), in_force());
+    pair.run_to(5);
+    let grant = Grant {
+        items: vec![1],
+        reason: sdpp::message::Complaint::Lost,
+        amount: Some(Amount::new(1)),
+        ask: None,
+    };
+    let refused = pair.seller.credit(grant, pair.now_ms);
+    assert!(refused.is_err_and(|why| why.contains("under a bond")));
+}
