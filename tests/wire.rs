@@ -252,7 +252,7 @@ proptest! {
     /// Changing any byte of a signed frame makes it another message or none.
     #[test]
     fn a_signed_frame_is_good_as_it_is_alone(at in 0usize..2000, to: u8, seq: u64, body: Vec<u8>) {
-        let data = Data { seq, body: sdpp::message::Base64(body), leaf: Digest([3; 32]) };
+        let data = Data { seq, body: sdpp::message::Base64(body), leaf: Digest([3; 32]), path: None };
         let session = SessionId(Digest([1; 32]));
         let (_, mut frame) = Draft::new(session, &data).sign(&key(1), "");
         frame.pop();
@@ -404,7 +404,8 @@ fn no_list_of_values_passes_for_an_object() {
     };
     let body = Some(Base64(vec![1]));
     let anchors = anchored();
-    let invoice = DataInvoice { seq: 1, body, leaf: Some(digest), invoice, anchored: anchors };
+    let invoice =
+        DataInvoice { seq: 1, body, leaf: Some(digest), path: None, invoice, anchored: anchors };
     is_objects_all_through(&invoice, &[]);
     let reason = Reason::Stopped;
     let (items, amount_total, paid_total) = (1, amount, amount);

@@ -284,6 +284,7 @@ impl Fold {
             | Record::Priced(_)
             | Record::Void { .. }
             | Record::PassedOver { .. }
+            | Record::Stray(_)
             | Record::Settling { .. }
             | Record::Gathering { .. }
             | Record::Reserved { .. }

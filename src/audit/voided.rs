@@ -81,6 +81,7 @@ mod tests {
             signed_items: true,
             escrow: None,
             records: None,
+            dataset: None,
         }
     }
 

@@ -8,7 +8,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use terms::{Bond, BondTerms, address, dataset_leaf};
+pub use terms::{Bond, BondTerms, address};
 
 use sdpp_ledger::Amount;
 use serde::Serialize;

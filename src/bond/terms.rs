@@ -97,11 +97,6 @@ impl BondTerms {
     }
 }
 
-/// The leaf of an item in its dataset: without a salt, as whoever sells it has told the root before.
-pub fn dataset_leaf(item: &[u8]) -> Digest {
-    keccak(&[&[0], &keccak(&[item]).0])
-}
-
 /// The 20 bytes of an account that is written as EVM ledgers write it.
 pub fn address(account: &Account) -> Option<[u8; 20]> {
     let digits = account.as_str().strip_prefix("0x")?;

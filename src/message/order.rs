@@ -8,7 +8,7 @@ use crate::message::price::Priced;
 use crate::message::strict::left_out;
 use crate::message::text::legible;
 use crate::record::SignedMessage;
-use crate::terms::{InEscrow, Method, SessionId, Terms};
+use crate::terms::{Dataset, InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,7 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         let why = format!("an item costs {price} in this order by the menu, and {named} by itself");
         return Err((Code::OrderRefused, why));
     }
+    let dataset = dataset(menu, topic)?;
     Ok(Terms {
         session: SessionId::of(&order.menu_digest, order_digest),
         seller: menu.public_key,
@@ -127,7 +128,21 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         signed_items: menu.signature_required,
         escrow: order.escrow.as_ref().map(EscrowChoice::in_escrow),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
+        dataset,
     })
+}
+
+/// The dataset that a topic's items are of, where the menu names one: it has a root and an end.
+fn dataset(menu: &Menu, topic: &str) -> Result<Option<Dataset>, (Code, String)> {
+    let Some(root) = menu.datasets.get(topic).copied() else { return Ok(None) };
+    let count = menu.available_data.get(topic).copied().flatten();
+    match count.and_then(|count| u32::try_from(count).ok()) {
+        Some(count) if root != Digest::ZERO => Ok(Some(Dataset { root, count })),
+        _ => {
+            let why = "the menu names a dataset that has no end, or nothing in it";
+            Err((Code::OrderRefused, why.to_owned()))
+        }
+    }
 }
 
 /// What both sides signed, read back from what was kept of it, and the terms that it makes.

@@ -17,6 +17,8 @@ pub struct File {
     pub path: PathBuf,
     /// What its lines are.
     pub format: Format,
+    /// Its Merkle root is to stand on the menu.
+    pub committed: bool,
 }
 
 /// What the lines of a file are. Blank lines are no items in any of them.
@@ -106,7 +108,7 @@ impl Open {
         Ok(if items.is_empty() { Batch::End } else { Batch::Items(items) })
     }
 
-    fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
+    pub(super) fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
         let (path, bytes_max) = (&self.path, self.item_bytes_max);
         let Some((line, number)) = self.reader.next(path, bytes_max)? else {
             return Ok(None);

@@ -4,6 +4,7 @@
 mod agreed;
 mod counts;
 mod credits;
+mod dataset;
 mod leg;
 mod pace;
 mod voids;
@@ -11,6 +12,7 @@ mod voids;
 pub use agreed::Agreed;
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
+pub use dataset::{Dataset, PATH_MAX};
 pub use leg::Leg;
 pub use pace::{Pace, PaceFacts, PaceReason};
 pub use voids::Void;
@@ -266,6 +268,8 @@ pub struct Terms {
     pub escrow: Option<InEscrow>,
     /// Where the seller keeps its records; `None` when it keeps none.
     pub records: Option<LedgerId>,
+    /// The dataset that all items are of, where the menu named one.
+    pub dataset: Option<Dataset>,
 }
 
 impl Terms {

@@ -39,6 +39,7 @@ fn terms(price: u128, numerator: u128, denominator: u128) -> Terms {
         signed_items: true,
         escrow: None,
         records: None,
+        dataset: None,
     }
 }
 

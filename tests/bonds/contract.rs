@@ -2,7 +2,8 @@
 //! behind a selector. Account 0 buys, account 1 sells; both sign with keys of their own.
 
 use crate::rig::{self, Anvil, CHAIN_ID};
-use sdpp::bond::{Bond, BondTerms, Bonds, address, dataset_leaf};
+use sdpp::bond::{Bond, BondTerms, Bonds, address};
+use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::terms::{Rate, SessionId};
 use sdpp_ledger::{Amount, ChannelId, Digest, Domain, Key, Signature, keccak, merkle::Proof};
@@ -127,8 +128,8 @@ impl Chain {
         let mut bytes = [0; 20];
         hex::decode_to_slice(&contract[2..], &mut bytes).unwrap();
         let id = bond.id(&bytes, CHAIN_ID);
-        let rows: Vec<_> =
-            (1..=5).map(|seq| dataset_leaf(format!("{{\"ppm\":{seq}}}").as_bytes())).collect();
+        let item = |seq: u64| keccak(&[format!("{{\"ppm\":{seq}}}").as_bytes()]);
+        let rows: Vec<_> = (1..=5).map(|seq| dataset_leaf(&item(seq))).collect();
         let terms = BondTerms {
             bond: id,
             base: Amount::new(3),

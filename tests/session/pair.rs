@@ -94,6 +94,7 @@ pub fn menu() -> Menu {
         public_key: key(1).public(),
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("gas".to_owned(), Some(100)), ("co2".to_owned(), None)]),
+        datasets: BTreeMap::new(),
         prices: BTreeMap::from([
             ("gas".to_owned(), Amount::new(3)),
             ("co2".to_owned(), Amount::new(5)),

@@ -76,7 +76,8 @@ fn file(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
     let what = "the name does not tell: format = \"csv\", \"ndjson\" or \"lines\"";
     let format =
         written.format.or_else(|| format_of(&path)).ok_or_else(|| wrong(&at("format"), what))?;
-    Ok(Origin::File(File { path: base.join(path), format }))
+    let committed = written.committed.unwrap_or_default();
+    Ok(Origin::File(File { path: base.join(path), format, committed }))
 }
 
 fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
@@ -86,6 +87,7 @@ fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
         ("interval_ms", written.interval_ms.is_some(), kind == SourceKind::Host),
         ("path", written.path.is_some(), kind == SourceKind::File),
         ("format", written.format.is_some(), kind == SourceKind::File),
+        ("committed", written.committed.is_some(), kind == SourceKind::File),
         ("command", written.command.is_some(), kind == SourceKind::Command),
         ("when_slow", written.when_slow.is_some(), kind != SourceKind::File),
     ];
