@@ -378,7 +378,7 @@ fn no_list_of_values_passes_for_an_object() {
         resumed: Some(resumed),
     };
     is_objects_all_through(&session_key, &[]);
-    is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
+    is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest, path: None }, &[]);
     is_objects_all_through(&Ack { seq: 1, digest, voucher: Some(voucher()) }, &[]);
     let ack = Cumulative { seq: 1, digest };
     let voucher = Some(voucher());

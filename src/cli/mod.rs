@@ -11,6 +11,7 @@ mod bench;
 mod book;
 mod buy;
 mod config;
+mod dataset;
 mod demo;
 mod desk;
 mod dial;
@@ -71,6 +72,7 @@ enum Verb {
     Buy(buy::Buy),
     Status(status::Status),
     Config(config::Config),
+    Dataset(dataset::Dataset),
     Keys(keys::Keys),
     Ledger(ledger::Ledger),
     Journal(journal::Journal),
@@ -122,6 +124,7 @@ impl Verb {
             Verb::Buy(verb) => verb.run(),
             Verb::Status(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
+            Verb::Dataset(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Ledger(verb) => verb.run(),
             Verb::Journal(verb) => verb.run(),

@@ -228,6 +228,7 @@ impl<'k> Session<'k> {
             voucher: None,
             more_vouchers: Vec::new(),
             proofs: Vec::new(),
+            strays: Vec::new(),
             ledgers: LedgerWords { word_of: Role::Seller, acts: Vec::new(), channel: Vec::new() },
         })
     }
