@@ -99,6 +99,13 @@ fn a_payment_of_several_windows_is_the_same_bytes_each_time() {
     is_vector("together.txt", &text);
 }
 
+/// All that there is of the topic is a dataset of seven items, whose root stands on the menu.
+#[test]
+fn a_session_of_a_dataset_is_the_same_bytes_each_time() {
+    let setting = Setting::default().anchored_after().no_records().committed(7);
+    is_vector("committed.txt", &lines(setting));
+}
+
 /// The line breaks as the first items are on it, and once more with an invoice on it.
 #[test]
 fn a_session_that_goes_on_is_the_same_bytes_each_time() {
