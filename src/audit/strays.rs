@@ -13,7 +13,7 @@ impl Fold {
     pub(super) fn stray(&mut self, terms: &Terms, stray: &Stray) -> Found {
         if terms.dataset.is_none() {
             return Err(format!(
-                "item {} is said to be of no dataset, and none was named",
+                "item {} is said not to be of a dataset, and none was named",
                 stray.seq
             ));
         }

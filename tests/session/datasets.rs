@@ -6,7 +6,7 @@ use crate::lying_seller::{LyingSeller, spent};
 use crate::pair::*;
 use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::MessageKind;
-use sdpp::message::{Data, DataInvoice, Path, reread};
+use sdpp::message::{Data, Path, reread};
 use sdpp::record::{End, Record, SignedMessage, Stray};
 use sdpp::session::{Input, Row};
 use sdpp_ledger::{Amount, Digest, keccak};
