@@ -5,8 +5,10 @@
 //! whoever reads it trusts neither side.
 
 mod leaves;
+mod stray;
 
 pub use leaves::Leaves;
+pub use stray::{Invoiced, Stray};
 
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};
@@ -269,6 +271,9 @@ pub enum Record {
         /// The message as the seller signed it, by its digest.
         message: SignedMessage,
     },
+    /// Buyer: an item came that is not the one in its place of the dataset that the menu named. What the
+    /// seller signed it by stands in the session's end.
+    Stray(Stray),
     /// Buyer: vouchers up to this amount may be signed from here on. Durable before the first.
     Ceiling {
         /// The channel.

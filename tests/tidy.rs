@@ -10,7 +10,7 @@ use std::path::Path;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("terms", &[]),
     ("bond", &["terms"]),
-    ("source", &[]),
+    ("source", &["crypto", "terms"]),
     ("keystore", &[]),
     ("crypto", &["terms"]),
     ("door", &["standing", "terms"]),

@@ -99,6 +99,13 @@ fn a_payment_of_several_windows_is_the_same_bytes_each_time() {
     is_vector("together.txt", &text);
 }
 
+/// All that there is of the topic is a dataset of seven items, whose root stands on the menu.
+#[test]
+fn a_session_of_a_dataset_is_the_same_bytes_each_time() {
+    let setting = Setting::default().anchored_after().no_records().committed(7);
+    is_vector("committed.txt", &lines(setting));
+}
+
 /// The line breaks as the first items are on it, and once more with an invoice on it.
 #[test]
 fn a_session_that_goes_on_is_the_same_bytes_each_time() {
@@ -252,7 +259,7 @@ proptest! {
     /// Changing any byte of a signed frame makes it another message or none.
     #[test]
     fn a_signed_frame_is_good_as_it_is_alone(at in 0usize..2000, to: u8, seq: u64, body: Vec<u8>) {
-        let data = Data { seq, body: sdpp::message::Base64(body), leaf: Digest([3; 32]) };
+        let data = Data { seq, body: sdpp::message::Base64(body), leaf: Digest([3; 32]), path: None };
         let session = SessionId(Digest([1; 32]));
         let (_, mut frame) = Draft::new(session, &data).sign(&key(1), "");
         frame.pop();
@@ -379,7 +386,7 @@ fn no_list_of_values_passes_for_an_object() {
         bond: None,
     };
     is_objects_all_through(&session_key, &[]);
-    is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest }, &[]);
+    is_objects_all_through(&Data { seq: 1, body: Base64(vec![1]), leaf: digest, path: None }, &[]);
     is_objects_all_through(&Ack { seq: 1, digest, voucher: Some(voucher()) }, &[]);
     let ack = Cumulative { seq: 1, digest };
     let voucher = Some(voucher());
@@ -405,7 +412,8 @@ fn no_list_of_values_passes_for_an_object() {
     };
     let body = Some(Base64(vec![1]));
     let anchors = anchored();
-    let invoice = DataInvoice { seq: 1, body, leaf: Some(digest), invoice, anchored: anchors };
+    let invoice =
+        DataInvoice { seq: 1, body, leaf: Some(digest), path: None, invoice, anchored: anchors };
     is_objects_all_through(&invoice, &[]);
     let reason = Reason::Stopped;
     let (items, amount_total, paid_total) = (1, amount, amount);

@@ -19,7 +19,7 @@ use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
-use crate::session::{BondView, ChannelView, Input, NoteEnd, Output, Progress, Seller};
+use crate::session::{BondView, ChannelView, Input, NoteEnd, Output, Progress, Row, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
@@ -297,6 +297,12 @@ fn open(actor: &Actor) -> Result<Source, String> {
     let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let (topic, side) = ordered.zip(actor.side.as_ref()).ok_or("nothing was ordered")?;
     let origin = side.topics.get(&topic).ok_or("the topic has no source")?;
+    if let Some(promised) = actor.core.dataset()
+        && origin.dataset() != Some(promised)
+    {
+        let root = promised.root;
+        return Err(format!("{origin} is not the dataset {root} any more that was sold from"));
+    }
     origin.open(side.item_bytes_max, side.skip).map_err(|error| error.to_string())
 }
 
@@ -328,6 +334,11 @@ fn feed(
             side.source = Feed::Open(source);
             let items = items.into_iter().map(Item::into_bytes).collect();
             return actor.tell(Input::Items(items), ctx);
+        }
+        Ok(Batch::Rows(rows)) => {
+            side.source = Feed::Open(source);
+            let row = |(item, path): (Item, _)| Row { item: item.into_bytes(), path };
+            return actor.tell(Input::Rows(rows.into_iter().map(row).collect()), ctx);
         }
         Ok(Batch::End) => {}
         // What was sent before is still to be paid, so the session ends in good order.

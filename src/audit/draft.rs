@@ -37,6 +37,8 @@ impl Fold {
             granularity: terms.granularity,
             paces,
             voids,
+            dataset: terms.dataset.map(|dataset| dataset.root),
+            strays: self.strays.iter().map(|(stray, _)| stray.seq).collect(),
             items_delivered,
             items_acked,
             windows: windows(|window| !window.is_void),

@@ -9,7 +9,7 @@ use super::statement::{AnchorLine, Settlement, State, Statement};
 use crate::crypto::layout::MessageKind;
 use crate::journal::Entry;
 use crate::message::{Menu, Order, legible, reread, terms};
-use crate::record::{End, Record, SignedMessage};
+use crate::record::{End, Record, SignedMessage, Stray};
 use crate::terms::{Purpose, Role, SessionId, Terms};
 use sdpp_ledger::{Amount, Digest, LedgerId, PublicKey, Reference, Voucher};
 use std::collections::{HashMap, VecDeque};
@@ -45,6 +45,8 @@ pub(super) struct Fold {
     /// The ledgers that it is owed to.
     pub(super) ledgers: Vec<Arc<LedgerId>>,
     pub(super) problems: Vec<Problem>,
+    /// Items that the buyer did not take, and the leaf that each was sold by.
+    pub(super) strays: Vec<(Stray, Digest)>,
     /// Signatures that nobody has verified yet.
     pub(super) to_verify: Vec<ToVerify>,
 }
@@ -103,6 +105,7 @@ impl Fold {
             places: HashMap::new(),
             ledgers: Vec::new(),
             problems: Vec::new(),
+            strays: Vec::new(),
             to_verify: Vec::new(),
         }
     }
@@ -267,6 +270,8 @@ impl Fold {
             Record::Exit { by, message, .. } => self.exit(under, *by, message),
             Record::Ended { end, evidence, .. } => {
                 self.state = State::Ended(*end);
+                let shown = self.are_shown(under.terms(), evidence);
+                self.note(shown);
                 let (role, terms) = (under.role, under.terms());
                 let peer = if role == Role::Seller { &terms.buyer } else { &terms.seller };
                 let at = (self.entry, self.session);
@@ -274,6 +279,7 @@ impl Fold {
                 self.to_verify.extend(evidence.iter().map(theirs));
                 Ok(())
             }
+            Record::Stray(stray) => self.stray(under.terms(), stray),
             Record::Disputed { bundle, owed } => self.dispute(bundle, owed),
             // The outbox's own records were taken before; the rest proves nothing to anybody.
             Record::Met { .. }

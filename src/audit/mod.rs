@@ -26,6 +26,7 @@ mod proof;
 mod remainders;
 mod spent;
 mod statement;
+mod strays;
 mod totals;
 mod voided;
 

@@ -5,7 +5,8 @@ use crate::message::Paced;
 use crate::record::End;
 use crate::terms::{InEscrow, Method, Purpose, Rate, Role, SessionId, Void};
 use sdpp_ledger::{
-    Account, Amount, Anchor, Asset, Claim, Evidence, LedgerId, PublicKey, Reference, Transfer, TxId,
+    Account, Amount, Anchor, Asset, Claim, Digest, Evidence, LedgerId, PublicKey, Reference,
+    Transfer, TxId,
 };
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ pub struct Statement {
     pub paces: Vec<Paced>,
     /// What a seller lost with its process and both have signed to be void: these places hold no item.
     pub voids: Vec<Void>,
+    /// The root of the dataset that all items are of, where the menu named one: the buyer held each item
+    /// against it as it came.
+    pub dataset: Option<Digest>,
+    /// The items that were not of it, and were not taken.
+    pub strays: Vec<u64>,
     /// Items that were invoiced.
     pub items_delivered: u64,
     /// Items that the buyer's signature says arrived.

@@ -82,6 +82,7 @@ mod tests {
             escrow: None,
             bond: None,
             records: None,
+            dataset: None,
         }
     }
 

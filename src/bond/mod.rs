@@ -7,7 +7,7 @@ pub mod game;
 #[cfg(test)]
 mod tests;
 
-pub use crate::terms::{BondTerms, dataset_leaf};
+pub use crate::terms::BondTerms;
 
 use sdpp_ledger::Amount;
 use serde::Serialize;

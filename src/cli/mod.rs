@@ -12,6 +12,7 @@ mod bonding;
 mod book;
 mod buy;
 mod config;
+mod dataset;
 mod demo;
 mod desk;
 mod dial;
@@ -72,6 +73,7 @@ enum Verb {
     Buy(buy::Buy),
     Status(status::Status),
     Config(config::Config),
+    Dataset(dataset::Dataset),
     Keys(keys::Keys),
     Ledger(ledger::Ledger),
     Journal(journal::Journal),
@@ -123,6 +125,7 @@ impl Verb {
             Verb::Buy(verb) => verb.run(),
             Verb::Status(verb) => verb.run(),
             Verb::Config(verb) => verb.run(),
+            Verb::Dataset(verb) => verb.run(),
             Verb::Keys(verb) => verb.run(),
             Verb::Ledger(verb) => verb.run(),
             Verb::Journal(verb) => verb.run(),

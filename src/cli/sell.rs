@@ -250,6 +250,10 @@ pub(super) fn offer(
         public_key: running.key.public(),
         challenge: Digest::ZERO,
         available_data: topics.iter().map(|(name, (_, count))| (name.clone(), *count)).collect(),
+        datasets: topics
+            .iter()
+            .filter_map(|(name, (origin, _))| Some((name.clone(), origin.dataset()?.root)))
+            .collect(),
         prices: topics.keys().filter_map(|n| Some((n.clone(), of_topic(n)?.price))).collect(),
         special_prices: special_prices(config, &topics)?,
         prices_by_buyer: false,
@@ -319,8 +323,8 @@ fn special_prices(
 fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>> {
     let mut topics = BTreeMap::new();
     for (name, topic) in &config.topics {
-        match topic.source.check(config.limits.item_bytes_max) {
-            Ok(count) => drop(topics.insert(name.clone(), (topic.source.clone(), count))),
+        match topic.source.stock(config.limits.item_bytes_max) {
+            Ok(stock) => drop(topics.insert(name.clone(), stock)),
             Err(error) => tracing::warn!(topic = name, %error, "not on the menu"),
         }
     }

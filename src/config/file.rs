@@ -327,6 +327,7 @@ pub(super) struct SourceFile {
     pub interval_ms: Option<u64>,
     pub path: Option<PathBuf>,
     pub format: Option<Format>,
+    pub committed: Option<bool>,
     pub command: Option<Vec<String>>,
     pub when_slow: Option<WhenSlow>,
 }

@@ -1,7 +1,7 @@
 //! How a config's keys and sources are written when it is shown: as a file would have them.
 
 use crate::keystore::KeyFrom;
-use crate::source::{Format, Origin, Sensor, WhenSlow};
+use crate::source::{File, Format, Origin, Sensor, WhenSlow};
 use crate::terms::{CountsWhen, Step};
 use sdpp_ledger::Amount;
 use serde::{Serialize, Serializer};
@@ -59,7 +59,7 @@ pub(super) fn origin<S: Serializer>(origin: &Origin, serializer: S) -> Result<S:
     #[serde(tag = "kind", rename_all = "snake_case")]
     enum Shown<'a> {
         Host { sensor: Sensor, interval_ms: u128, when_slow: WhenSlow },
-        File { path: &'a Path, format: Format },
+        File { path: &'a Path, format: Format, committed: bool },
         Stdin { when_slow: WhenSlow },
         Command { command: &'a [String], when_slow: WhenSlow },
     }
@@ -69,7 +69,13 @@ pub(super) fn origin<S: Serializer>(origin: &Origin, serializer: S) -> Result<S:
             interval_ms: host.interval.as_millis(),
             when_slow: host.when_slow,
         },
-        Origin::File(file) => Shown::File { path: &file.path, format: file.format },
+        Origin::File(File { path, format, committed }) => {
+            Shown::File { path, format: *format, committed: *committed }
+        }
+        Origin::Committed(of) => {
+            let File { path, format, committed } = of.file();
+            Shown::File { path, format: *format, committed: *committed }
+        }
         Origin::Stdin { when_slow } => Shown::Stdin { when_slow: *when_slow },
         Origin::Command(command) => {
             Shown::Command { command: &command.argv, when_slow: command.when_slow }

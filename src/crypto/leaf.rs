@@ -31,7 +31,18 @@ pub fn salt(secret: &SaltSecret, seq: u64) -> Digest {
 
 /// `keccak(0x00 || session || seq || salt || keccak(item))`.
 pub fn leaf(session: &SessionId, seq: u64, salt: &Digest, item: &[u8]) -> Digest {
-    keccak(&[&[0], &session.0.0, &seq.to_be_bytes(), &salt.0, &keccak(&[item]).0])
+    leaf_of(session, seq, salt, &keccak(&[item]))
+}
+
+/// The same of an item that is known by its digest alone.
+pub fn leaf_of(session: &SessionId, seq: u64, salt: &Digest, content: &Digest) -> Digest {
+    keccak(&[&[0], &session.0.0, &seq.to_be_bytes(), &salt.0, &content.0])
+}
+
+/// The leaf of an item in its dataset, by the item's digest: `keccak(0x00 || keccak(item))`. Without a
+/// salt, as whoever sells it has told the root before.
+pub fn dataset_leaf(content: &Digest) -> Digest {
+    keccak(&[&[0], &content.0])
 }
 
 /// What stands in the running digest for all the places of a void: `keccak(0x02 || session || from_seq ||

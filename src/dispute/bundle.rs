@@ -4,7 +4,7 @@
 //! and compares, so no byte of it can differ from what its exporter signed.
 
 use crate::message::{Base64, Moment};
-use crate::record::SignedMessage;
+use crate::record::{SignedMessage, Stray};
 use crate::terms::{Purpose, Role, SessionId};
 use sdpp_ledger::{
     Amount, Change, ChannelId, Digest, Domain, Evidence, Key, LedgerId, PublicKey, Reference,
@@ -63,6 +63,9 @@ pub struct Body {
     pub more_vouchers: Vec<HeldVoucher>,
     /// That items stand under invoiced roots.
     pub proofs: Vec<ItemProof>,
+    /// What opens items that a buyer did not take, because they are not of the dataset on the menu.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strays: Vec<Stray>,
     /// What ledgers said: the exporter's word, and nobody else's.
     pub ledgers: LedgerWords,
 }
@@ -320,6 +323,7 @@ fn within_limits(body: &Body) -> Result<(), BundleError> {
     let counts = [
         ("messages", body.messages.len()),
         ("proofs", body.proofs.len()),
+        ("stray items", body.strays.len()),
         ("vouchers", body.more_vouchers.len()),
         ("words of ledgers", body.ledgers.acts.len() + body.ledgers.channel.len()),
     ];

@@ -9,7 +9,7 @@ use crate::crypto::layout::MessageKind;
 use crate::crypto::leaf;
 use crate::journal::Entry;
 use crate::message::{Amend, Base64, Change, Moment, Order, PaymentAck, reread};
-use crate::record::{Act, Leaves, Owed, Record, SignedMessage};
+use crate::record::{Act, Leaves, Owed, Record, SignedMessage, Stray};
 use crate::terms::{InEscrow, Role, SessionId};
 use sdpp_ledger::{
     Amount, Anchor, Call, ChannelId, Digest, Evidence, Key, Reference, TxId, merkle,
@@ -73,6 +73,7 @@ pub struct Gather {
     vouchers: Vec<HeldVoucher>,
     /// Of each window: its number, its first seq, its leaves.
     windows: Vec<(u64, u64, Leaves)>,
+    strays: Vec<Stray>,
     acts: Vec<LedgerAct>,
     places: HashMap<Reference, usize>,
     changes: Vec<ChannelWord>,
@@ -89,6 +90,7 @@ impl Gather {
             digests: BTreeMap::new(),
             vouchers: Vec::new(),
             windows: Vec::new(),
+            strays: Vec::new(),
             acts: Vec::new(),
             places: HashMap::new(),
             changes: Vec::new(),
@@ -164,6 +166,7 @@ impl Gather {
             voucher,
             more_vouchers: vouchers.collect(),
             proofs,
+            strays: self.strays,
             ledgers,
         })
     }
@@ -195,6 +198,7 @@ impl Gather {
                 self.messages.push(message.clone());
             }
             Record::Exit { message, .. } => self.messages.push(message.clone()),
+            Record::Stray(stray) => self.strays.push(stray.clone()),
             Record::Ended { evidence, .. } => {
                 for message in evidence.iter().filter(|m| m.kind == MessageKind::Ack) {
                     self.digests.entry(message.number).or_default().insert(message.commitment);

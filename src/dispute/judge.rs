@@ -6,6 +6,7 @@ use super::misconduct;
 use super::money::Money;
 use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
 use super::parting;
+use super::strays;
 use super::verdict::{
     Condition, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Paper, Party, Pay, Trade, Verdict,
 };
@@ -189,6 +190,7 @@ fn notes(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec<String> {
             papers.wordless
         ));
     }
+    notes.extend(strays::notes(case));
     notes.extend(papers.of_unknown_legs().take(MISDEEDS_MAX));
     notes.extend(disagreements(case, papers).take(MISDEEDS_MAX));
     notes

@@ -4,6 +4,7 @@
 use super::case::{Case, Signed};
 use super::money::Money;
 use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
+use super::strays;
 use super::verdict::{Misdeed, Offence, Paper};
 use crate::message::{Exit, ExitLeg};
 use crate::terms::Role;
@@ -21,6 +22,7 @@ pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec
     found.acks(case);
     found.payments(case);
     found.exits();
+    found.misdeeds.extend(strays::misdeeds(case));
     found.misdeeds.sort();
     found.misdeeds.dedup();
     found.misdeeds

@@ -16,6 +16,7 @@ mod money;
 mod papers;
 mod parting;
 mod price;
+mod strays;
 mod tell;
 mod verdict;
 
@@ -27,6 +28,7 @@ pub use case::{JudgeError, Keys};
 pub use complaint::{Bonded, showing};
 pub use export::{Disclosure, ExportError, Gather, export};
 pub use judge::{judge, judge_own};
+pub use strays::{StrayEvidence, stray_evidence};
 pub use verdict::{
     Condition, Debt, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Misdeed, Offence, Paper,
     Parting, Party, Pay, Trade, Verdict, Vouched, Word,

@@ -298,6 +298,8 @@ pub enum Offence {
     /// A change of pace or of leg that is none under what both had agreed, one that was agreed to and
     /// refused, or two under one number.
     WrongChange,
+    /// An item that its own words do not show to be the one in its place of the dataset on the menu.
+    StrayItem,
 }
 
 /// The first point at which two stories part.

@@ -2,6 +2,7 @@
 
 use crate::crypto::layout::MessageKind;
 use crate::message::envelope::{Body, Facts};
+use crate::message::path::Path;
 use crate::message::text::Base64;
 use sdpp_ledger::{Amount, Digest, Signature};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub struct Data {
     pub body: Base64,
     /// The item's salted digest.
     pub leaf: Digest,
+    /// The item's way up to the root of its dataset; left out where the menu names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
 }
 
 impl Body for Data {

@@ -6,6 +6,7 @@ use crate::message::amend::PaceChange;
 use crate::message::data::Voucher;
 use crate::message::envelope::{Body, Facts};
 use crate::message::moment::Moment;
+use crate::message::path::Path;
 use crate::message::quote::Quote;
 use crate::message::text::Base64;
 use crate::terms::Rate;
@@ -22,6 +23,10 @@ pub struct DataInvoice {
     pub body: Option<Base64>,
     /// The item's salted digest.
     pub leaf: Option<Digest>,
+    /// The item's way up to the root of its dataset; left out without an item, and where the menu names
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
     /// The demand.
     pub invoice: Invoice,
     /// What was anchored since the last message that told.

@@ -25,6 +25,10 @@ pub struct Menu {
     pub challenge: Digest,
     /// Topics and how many items there are; `null` for a stream without an end.
     pub available_data: BTreeMap<String, Option<u64>>,
+    /// The Merkle roots of datasets that topics are, so that each item can be held against its own; left
+    /// out where no topic is one.
+    #[serde(default, deserialize_with = "left_out", skip_serializing_if = "BTreeMap::is_empty")]
+    pub datasets: BTreeMap<String, Digest>,
     /// The price of one item of each topic, in the default currency's smallest unit.
     pub prices: BTreeMap<String, Amount>,
     /// Prices for some orders in the place of these; see [`Menu::price`]. Left out where there are

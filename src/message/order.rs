@@ -8,7 +8,7 @@ use crate::message::price::Priced;
 use crate::message::strict::left_out;
 use crate::message::text::legible;
 use crate::record::SignedMessage;
-use crate::terms::{BondTerms, Bonded, InEscrow, Method, SessionId, Terms};
+use crate::terms::{BondTerms, Bonded, Dataset, InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, BondId, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
 
@@ -103,13 +103,13 @@ impl Order {
     /// when they are asked for.
     #[must_use]
     pub fn under(self, menu: &Menu, bond: BondId) -> Self {
-        let choice = |terms| BondChoice { id: bond, dataset: Digest::ZERO, terms };
+        let dataset = menu.datasets.get(&self.data_type).copied().unwrap_or_default();
         // What the contract is told does not hang on the order's own digest.
         let terms = all_terms(menu, &self, &Digest::ZERO).ok();
-        let terms = terms
-            .map(|terms| Terms { bond: Some(Bonded { id: bond, dataset: Digest::ZERO }), ..terms });
-        let digest = terms.as_ref().and_then(BondTerms::of).map(|terms| terms.digest());
-        Order { bond: Some(choice(digest.unwrap_or_default())), ..self }
+        let terms = terms.map(|terms| Terms { bond: Some(Bonded { id: bond, dataset }), ..terms });
+        let terms = terms.as_ref().and_then(BondTerms::of).map(|terms| terms.digest());
+        let terms = terms.unwrap_or_default();
+        Order { bond: Some(BondChoice { id: bond, dataset, terms }), ..self }
     }
 
     fn asks(&self) -> Priced<'_> {
@@ -140,7 +140,8 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
     if !terms.signed_items {
         return refused("a session under a bond has its items and acks signed");
     }
-    if under.digest() != choice.terms || choice.dataset != Digest::ZERO {
+    let dataset = terms.dataset.map_or(Digest::ZERO, |dataset| dataset.root);
+    if under.digest() != choice.terms || choice.dataset != dataset {
         return refused("what the order says of its bond does not follow from menu and order");
     }
     Ok(terms)
@@ -166,6 +167,7 @@ fn all_terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         let why = format!("an item costs {price} in this order by the menu, and {named} by itself");
         return Err((Code::OrderRefused, why));
     }
+    let dataset = dataset(menu, topic)?;
     Ok(Terms {
         session: SessionId::of(&order.menu_digest, order_digest),
         seller: menu.public_key,
@@ -180,7 +182,21 @@ fn all_terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
         escrow: order.escrow.as_ref().map(EscrowChoice::in_escrow),
         bond: order.bond.as_ref().map(|bond| Bonded { id: bond.id, dataset: bond.dataset }),
         records: menu.records.as_ref().map(|records| records.ledger.clone()),
+        dataset,
     })
+}
+
+/// The dataset that a topic's items are of, where the menu names one: it has a root and an end.
+fn dataset(menu: &Menu, topic: &str) -> Result<Option<Dataset>, (Code, String)> {
+    let Some(root) = menu.datasets.get(topic).copied() else { return Ok(None) };
+    let count = menu.available_data.get(topic).copied().flatten();
+    match count.and_then(|count| u32::try_from(count).ok()) {
+        Some(count) if root != Digest::ZERO => Ok(Some(Dataset { root, count })),
+        _ => {
+            let why = "the menu names a dataset that has no end, or nothing in it";
+            Err((Code::OrderRefused, why.to_owned()))
+        }
+    }
 }
 
 /// What both sides signed, read back from what was kept of it, and the terms that it makes.

@@ -9,7 +9,7 @@
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::MessageKind;
 use crate::record::Record;
-use crate::session::{Output, Outputs};
+use crate::session::{Output, Outputs, Row};
 use sdpp_ledger::Digest;
 use std::collections::VecDeque;
 
@@ -52,7 +52,7 @@ pub(super) enum Word {
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) seq: u64,
-    pub(super) item: Vec<u8>,
+    pub(super) row: Row,
     pub(super) leaf: Digest,
 }
 
@@ -201,9 +201,9 @@ impl Outputs {
     }
 
     /// An item leaves, in a message that follows.
-    pub(super) fn keep_item(&mut self, seq: u64, item: &[u8], leaf: Digest) {
+    pub(super) fn keep_item(&mut self, seq: u64, row: &Row, leaf: Digest) {
         if let Some(line) = &mut self.line {
-            line.keep_item(Sent { seq, item: item.to_vec(), leaf });
+            line.keep_item(Sent { seq, row: row.clone(), leaf });
         }
     }
 
@@ -273,8 +273,8 @@ mod tests {
     fn line() -> Line {
         let mut line = Line::default();
         for seq in 1..=4 {
-            let item = vec![seq as u8];
-            line.keep_item(Sent { seq, item, leaf: Digest::ZERO });
+            let row = Row::from(vec![seq as u8]);
+            line.keep_item(Sent { seq, row, leaf: Digest::ZERO });
             if seq % 2 == 0 {
                 line.keep_paper(vec![100 + seq as u8]);
             }
@@ -284,7 +284,7 @@ mod tests {
 
     fn lacking(line: &mut Line, received: u64, heard: u64) -> Option<Vec<u8>> {
         let first = |word: &Word| match word {
-            Word::Item(sent) => sent.item[0],
+            Word::Item(sent) => sent.row.item[0],
             Word::Paper(_, frame) => frame[0],
         };
         line.forget(received, heard).then(|| line.words().map(first).collect())

@@ -31,13 +31,29 @@ use crate::terms::{Currency, Method, Role, SessionId};
 use outputs::Outputs;
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{
-    Account, Amount, Asset, Bond, BondId, Channel, ChannelId, Domain, Key, LedgerId, PublicKey,
-    Reference, TxId,
+    Account, Amount, Asset, Bond, BondId, Channel, ChannelId, Digest, Domain, Key, LedgerId,
+    PublicKey, Reference, TxId,
 };
 use std::sync::Arc;
 
 /// The most requests for a credit note that a session has open at once.
 const ASKS_OPEN_MAX: usize = 16;
+
+/// An item of a committed dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The item.
+    pub item: Vec<u8>,
+    /// The sisters on its way up to the dataset's root.
+    pub path: Vec<Digest>,
+}
+
+impl From<Vec<u8>> for Row {
+    /// An item that nobody committed to.
+    fn from(item: Vec<u8>) -> Row {
+        Row { item, path: Vec::new() }
+    }
+}
 
 /// What happened, told to a session.
 #[derive(Debug)]
@@ -46,6 +62,8 @@ pub enum Input<'a> {
     Read(&'a [u8]),
     /// Seller: the source gave items, no more than [`Seller::wants`].
     Items(Vec<Vec<u8>>),
+    /// Seller: the same of a committed dataset.
+    Rows(Vec<Row>),
     /// Seller: the source has no more items.
     SourceEnded,
     /// The transaction for something owed is signed, durable and sent.

@@ -59,6 +59,12 @@ impl Windows {
         self.leaves.last()
     }
 
+    /// The root of the open window, were it closed with this leaf, and the leaf's place under it.
+    pub(super) fn proof_with(&self, leaf: Digest) -> (Digest, Option<merkle::Proof>) {
+        let tree = merkle::Tree::over([self.leaves.as_slice(), &[leaf]].concat());
+        (tree.root(), tree.prove(self.leaves.len()))
+    }
+
     /// Whether a window was closed before it was full: nothing may follow it.
     pub(super) fn ended_short(&self, agreed: &Agreed) -> bool {
         let closed = self.items - self.open_items();

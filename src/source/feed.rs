@@ -214,6 +214,7 @@ mod tests {
         match feed.next(count(at_most), usize::MAX).await.unwrap() {
             Batch::Items(items) => items.iter().map(Item::to_string).collect(),
             Batch::End => Vec::new(),
+            Batch::Rows(_) => panic!("nobody promised them"),
         }
     }
 

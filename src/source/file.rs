@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufReader, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// How much is read from the disk at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -17,6 +18,8 @@ pub struct File {
     pub path: PathBuf,
     /// What its lines are.
     pub format: Format,
+    /// Its Merkle root is to stand on the menu.
+    pub committed: bool,
 }
 
 /// What the lines of a file are. Blank lines are no items in any of them.
@@ -29,6 +32,31 @@ pub enum Format {
     Ndjson,
     /// Text, sold as it stands.
     Lines,
+}
+
+impl Format {
+    /// What a file's name tells of its lines.
+    pub fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()? {
+            "csv" => Some(Format::Csv),
+            "ndjson" | "jsonl" => Some(Format::Ndjson),
+            "txt" => Some(Format::Lines),
+            _ => None,
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "csv" => Ok(Format::Csv),
+            "ndjson" => Ok(Format::Ndjson),
+            "lines" => Ok(Format::Lines),
+            _ => Err("expected csv, ndjson or lines".to_owned()),
+        }
+    }
 }
 
 impl File {
@@ -106,7 +134,7 @@ impl Open {
         Ok(if items.is_empty() { Batch::End } else { Batch::Items(items) })
     }
 
-    fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
+    pub(super) fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
         let (path, bytes_max) = (&self.path, self.item_bytes_max);
         let Some((line, number)) = self.reader.next(path, bytes_max)? else {
             return Ok(None);

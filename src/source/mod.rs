@@ -4,16 +4,20 @@
 //! buyer has credit for may be sent. It does not know prices, sessions or the wire.
 
 mod command;
+mod dataset;
 mod feed;
 mod file;
 mod host;
 mod item;
 
 pub use command::Command;
+pub use dataset::Committed;
 pub use file::{File, Format};
 pub use host::{Host, Sensor};
 pub use item::Item;
 
+use crate::terms::Dataset;
+use sdpp_ledger::Digest;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
@@ -24,6 +28,8 @@ pub enum Origin {
     Host(Host),
     /// A file, which can be read again.
     File(File),
+    /// A file whose content is promised: its root stands on the menu.
+    Committed(Committed),
     /// The lines of our standard input. One session at a time.
     Stdin {
         /// What happens to lines while no buyer has credit.
@@ -48,6 +54,8 @@ pub enum WhenSlow {
 pub enum Batch {
     /// At least one item, at most as many as were asked for.
     Items(Vec<Item>),
+    /// The same of a committed file: each with the sisters on its way up to the file's root.
+    Rows(Vec<(Item, Vec<Digest>)>),
     /// There are no more, and never will be.
     End,
 }
@@ -91,6 +99,17 @@ pub enum SourceError {
         /// The source.
         place: String,
     },
+    /// A file is not what was promised.
+    #[error(
+        "{place} has changed since its root was put on the menu: item {item} and what follows is not \
+         sold any more. Start the seller anew to commit to the file as it is"
+    )]
+    Changed {
+        /// The file.
+        place: String,
+        /// The first item that is not given.
+        item: u64,
+    },
     /// A program ended badly.
     #[error("the command {program:?} failed: {status}")]
     Failed {
@@ -122,8 +141,33 @@ impl Origin {
         match self {
             Origin::Host(host) => host.open().map(|_| None),
             Origin::File(file) => file.count(item_bytes_max).map(Some),
+            Origin::Committed(committed) => committed.file().count(item_bytes_max).map(Some),
             Origin::Command(command) => command.check().map(|()| None),
             Origin::Stdin { .. } => Ok(None),
+        }
+    }
+
+    /// What it is when it is put on a menu: a file that is to be committed to is read, and its root
+    /// computed.
+    ///
+    /// # Errors
+    /// As [`Origin::check`].
+    pub fn stock(&self, item_bytes_max: usize) -> Result<(Origin, Option<u64>), SourceError> {
+        match self {
+            Origin::File(file) if file.committed => {
+                let committed = Committed::to(file, item_bytes_max)?;
+                let count = committed.dataset().count.into();
+                Ok((Origin::Committed(committed), Some(count)))
+            }
+            other => Ok((other.clone(), other.check(item_bytes_max)?)),
+        }
+    }
+
+    /// The dataset that is promised, once it is.
+    pub fn dataset(&self) -> Option<Dataset> {
+        match self {
+            Origin::Committed(committed) => Some(committed.dataset()),
+            _ => None,
         }
     }
 
@@ -133,12 +177,13 @@ impl Origin {
     /// # Errors
     /// [`SourceError::Gone`] where a live source is asked to skip, else why it cannot be opened.
     pub fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Source, SourceError> {
-        if skip > 0 && !matches!(self, Origin::File(_)) {
+        if skip > 0 && !self.is_rereadable() {
             return Err(SourceError::Gone { place: self.to_string() });
         }
         Ok(Source(match self {
             Origin::Host(host) => Open::Host(host.open()?),
             Origin::File(file) => Open::File(file.open(item_bytes_max, skip)?),
+            Origin::Committed(of) => Open::Committed(Box::new(of.open(item_bytes_max, skip)?)),
             Origin::Command(command) => Open::Command(command.open(item_bytes_max)?),
             Origin::Stdin { when_slow } => Open::Stdin(feed::stdin(item_bytes_max, *when_slow)?),
         }))
@@ -146,7 +191,7 @@ impl Origin {
 
     /// Whether items can be read a second time.
     pub fn is_rereadable(&self) -> bool {
-        matches!(self, Origin::File(_))
+        matches!(self, Origin::File(_) | Origin::Committed(_))
     }
 }
 
@@ -155,6 +200,7 @@ impl std::fmt::Display for Origin {
         match self {
             Origin::Host(host) => write!(f, "sensor {}", host.sensor.name()),
             Origin::File(file) => file.path.display().fmt(f),
+            Origin::Committed(committed) => committed.file().path.display().fmt(f),
             Origin::Stdin { .. } => f.write_str("standard input"),
             Origin::Command(command) => write!(f, "command {:?}", command.program()),
         }
@@ -169,6 +215,7 @@ pub struct Source(Open);
 enum Open {
     Host(host::Open),
     File(file::Open),
+    Committed(Box<dataset::Open>),
     Stdin(feed::Stdin),
     Command(command::Open),
 }
@@ -187,6 +234,7 @@ impl Source {
         match &mut self.0 {
             Open::Host(host) => Ok(host.next().await),
             Open::File(file) => file.next(at_most, bytes),
+            Open::Committed(file) => file.next(at_most, bytes),
             Open::Stdin(stdin) => stdin.next(at_most, bytes).await,
             Open::Command(command) => command.next(at_most, bytes).await,
         }
@@ -196,7 +244,7 @@ impl Source {
     pub fn skipped(&self) -> u64 {
         match &self.0 {
             Open::Host(host) => host.skipped(),
-            Open::File(_) => 0,
+            Open::File(_) | Open::Committed(_) => 0,
             Open::Stdin(stdin) => stdin.skipped(),
             Open::Command(command) => command.skipped(),
         }

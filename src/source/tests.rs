@@ -15,7 +15,7 @@ fn file(format: Format, text: &str) -> (tempfile::TempDir, Origin) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
     std::fs::write(&path, text).unwrap();
-    (dir, Origin::File(File { path, format }))
+    (dir, Origin::File(File { path, format, committed: false }))
 }
 
 fn shell(script: &str) -> Command {
@@ -132,7 +132,8 @@ fn a_file_that_is_none_is_refused() {
         (&missing, "cannot open"),
     ];
     for (path, expected) in wrong {
-        let origin = Origin::File(File { path: path.to_owned(), format: Format::Lines });
+        let origin =
+            Origin::File(File { path: path.to_owned(), format: Format::Lines, committed: false });
         let error = origin.check(BYTES_MAX).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
         assert!(error.contains(expected), "{error}");
@@ -145,7 +146,7 @@ async fn bytes_that_are_no_text_are_refused() {
     let path = dir.path().join("data");
     std::fs::write(&path, b"\xff\n").unwrap();
     for format in [Format::Lines, Format::Ndjson] {
-        let origin = Origin::File(File { path: path.clone(), format });
+        let origin = Origin::File(File { path: path.clone(), format, committed: false });
         assert!(origin.check(BYTES_MAX).is_err());
     }
 }

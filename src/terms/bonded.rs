@@ -70,8 +70,3 @@ impl BondTerms {
         ])
     }
 }
-
-/// The leaf of an item in its dataset: without a salt, as whoever sells it has told the root before.
-pub fn dataset_leaf(item: &[u8]) -> Digest {
-    keccak(&[&[0], &keccak(&[item]).0])
-}

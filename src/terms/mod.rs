@@ -5,14 +5,16 @@ mod agreed;
 mod bonded;
 mod counts;
 mod credits;
+mod dataset;
 mod leg;
 mod pace;
 mod voids;
 
 pub use agreed::Agreed;
-pub use bonded::{BondTerms, Bonded, dataset_leaf};
+pub use bonded::{BondTerms, Bonded};
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
+pub use dataset::{Dataset, PATH_MAX};
 pub use leg::Leg;
 pub use pace::{Pace, PaceFacts, PaceReason};
 pub use voids::Void;
@@ -272,6 +274,8 @@ pub struct Terms {
     pub bond: Option<Bonded>,
     /// Where the seller keeps its records; `None` when it keeps none.
     pub records: Option<LedgerId>,
+    /// The dataset that all items are of, where the menu named one.
+    pub dataset: Option<Dataset>,
 }
 
 impl Terms {

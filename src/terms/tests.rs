@@ -40,6 +40,7 @@ fn terms(price: u128, numerator: u128, denominator: u128) -> Terms {
         escrow: None,
         bond: None,
         records: None,
+        dataset: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod pair;
 mod prices;
 mod pruned;
 mod remainders;
+mod strays;
 mod together;
 #[allow(dead_code)]
 mod told;

@@ -219,7 +219,14 @@ impl Told {
             pace: self.agreement.invoice_pace(from_seq),
         };
         change(&mut invoice);
-        let body = DataInvoice { seq: to_seq, body: None, leaf: None, invoice, anchored: vec![] };
+        let body = DataInvoice {
+            seq: to_seq,
+            body: None,
+            leaf: None,
+            path: None,
+            invoice,
+            anchored: vec![],
+        };
         let message = self.sign(1, &body, "");
         let ack = Ack { seq: to_seq, digest: self.digest, voucher: None };
         let ack = self.sign(2, &ack, "");

@@ -2,7 +2,8 @@
 //! behind a selector. Account 0 buys, account 1 sells; both sign with keys of their own.
 
 use crate::rig::{self, Anvil, CHAIN_ID};
-use sdpp::bond::{BondTerms, Bonds, dataset_leaf};
+use sdpp::bond::{BondTerms, Bonds};
+use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::terms::{Rate, SessionId};
 use sdpp_ledger::{
@@ -131,8 +132,8 @@ impl Chain {
         };
         let of_bonds = Domain { chain_id: CHAIN_ID, contract: contract.parse().unwrap() };
         let id = bond.id(&of_bonds);
-        let rows: Vec<_> =
-            (1..=5).map(|seq| dataset_leaf(format!("{{\"ppm\":{seq}}}").as_bytes())).collect();
+        let item = |seq: u64| keccak(&[format!("{{\"ppm\":{seq}}}").as_bytes()]);
+        let rows: Vec<_> = (1..=5).map(|seq| dataset_leaf(&item(seq))).collect();
         let terms = BondTerms {
             bond: id,
             base: Amount::new(3),

@@ -9,7 +9,7 @@ mod rig;
 mod settle;
 
 use contract::{Chain, DAY, DEPOSIT};
-use sdpp::bond::dataset_leaf;
+use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{SaltSecret, leaf, salt};
 use sdpp_ledger::{Amount, Digest, Voucher, keccak, merkle};
@@ -64,7 +64,7 @@ async fn an_honest_seller_shows_what_it_signed_and_has_the_stakes() {
         chain.show(asked, &proof).await.unwrap();
     }
     // And that an item is of the dataset.
-    let rows: Vec<_> = items.iter().map(|item| dataset_leaf(item)).collect();
+    let rows: Vec<_> = items.iter().map(|item| dataset_leaf(&keccak(&[item]))).collect();
     assert_eq!(merkle::root(&rows), chain.terms.dataset);
     let (seq, item) = (2, &items[1]);
     let opened = vec![salt(&SECRET, seq).0];

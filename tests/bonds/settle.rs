@@ -66,6 +66,7 @@ fn menu(chain: &Chain) -> Menu {
         public_key: chain.sellers_key.public(),
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("gas".to_owned(), Some(100))]),
+        datasets: BTreeMap::new(),
         prices: BTreeMap::from([("gas".to_owned(), Amount::new(7))]),
         special_prices: Vec::new(),
         prices_by_buyer: false,
@@ -163,7 +164,7 @@ impl Court {
     /// An item that does not end its window.
     fn item(&self, seq: u64) -> SignedMessage {
         let leaf = self.leaves()[seq as usize - 1];
-        self.sign(Role::Seller, &Data { seq, body: Base64(vec![1, 2, 3]), leaf })
+        self.sign(Role::Seller, &Data { seq, body: Base64(vec![1, 2, 3]), leaf, path: None })
     }
 
     /// The invoice of the first window, with the last item in it.
@@ -189,7 +190,10 @@ impl Court {
             pace: None,
         };
         let (body, leaf) = (Some(Base64(vec![1, 2, 3])), Some(leaves[4]));
-        self.sign(Role::Seller, &DataInvoice { seq: 5, body, leaf, invoice, anchored: vec![] })
+        self.sign(
+            Role::Seller,
+            &DataInvoice { seq: 5, body, leaf, path: None, invoice, anchored: vec![] },
+        )
     }
 
     /// What a side has on disk when the session is over.

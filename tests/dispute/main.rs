@@ -5,6 +5,7 @@
 
 mod bundles;
 mod commands;
+mod datasets;
 mod legs;
 mod liars;
 #[allow(dead_code)]

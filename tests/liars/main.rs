@@ -27,6 +27,7 @@
 //! | seller that skips | `sellers::a_seller_that_skips_an_item_is_not_paid_for_it`, `sellers::items_that_come_in_another_order_are_refused` | |
 //! | seller that reprices | `sellers::a_seller_that_reprices_is_convicted_by_its_own_invoice`, `sellers::a_final_receipt_that_lies_is_refused` | `session::liars::an_invoice_that_asks_for_anything_else_is_not_paid` |
 //! | seller that never sends | `silence::a_seller_that_falls_silent_is_not_waited_for_in_any_state` | |
+//! | seller that sells what is not of its dataset | `sellers::a_path_that_leads_nowhere_convicts_a_seller_that_promised_a_dataset` | `session::datasets`, `dispute::datasets` |
 //! | seller that sends garbage | `sellers::garbage_in_the_place_of_an_item_is_not_paid_for`, `sellers::a_seller_that_sends_what_is_no_message_is_left` | |
 //! | buyer that never acks; acks and never pays; half-open | `silence::a_buyer_that_falls_silent_is_not_waited_for_in_any_state`, `resumes::who_answers_nothing_on_another_line_does_not_hold_the_session_up`, `vouchers::who_vouches_nothing_is_sent_no_more_than_its_credit`, `backlog::takers_that_never_acknowledge_hold_no_more_than_all_may` | `session::patience` |
 //! | buyer that vanishes at each message | `buyers::who_vanishes_at_any_message_takes_its_own_session_with_it` | |

@@ -2,18 +2,30 @@
 //! and its journal shows the lie to whoever judges, where it was signed.
 
 use crate::frame::Frame;
+use crate::place::Setting;
 use crate::relay::{Heard, Lie, first, honest};
 use crate::shop::{Bought, PRICE, Shop, WINDOW, shop};
 use crate::stranger::{Stranger, fresh_key};
-use sdpp::message::{Base64, Body, Data, DataInvoice, Exit, Menu, SessionKey};
+use sdpp::message::{Base64, Body, Data, DataInvoice, Exit, Menu, Path, SessionKey};
 use sdpp::terms::{Role, SessionId};
 use sdpp_ledger::Digest;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// What a purchase of four windows comes to that is lied in.
 #[track_caller]
-fn lied(lie: impl FnOnce(&Shop) -> Lie, code: &str, says: &str) -> (std::sync::Arc<Shop>, Bought) {
-    let shop = shop();
+fn lied(lie: impl FnOnce(&Shop) -> Lie, code: &str, says: &str) -> (Arc<Shop>, Bought) {
+    lied_in(shop(), lie, code, says)
+}
+
+/// The same in a shop of its own.
+#[track_caller]
+fn lied_in(
+    shop: Arc<Shop>,
+    lie: impl FnOnce(&Shop) -> Lie,
+    code: &str,
+    says: &str,
+) -> (Arc<Shop>, Bought) {
     let bought = shop.beside(|shop| {
         let name = shop.liar("transfer");
         let lie = lie(shop);
@@ -41,7 +53,18 @@ fn signs<T: Body>(
     change: impl Fn(&mut Value) + Send + 'static,
     code: &str,
     says: &str,
-) -> (std::sync::Arc<Shop>, Bought) {
+) -> (Arc<Shop>, Bought) {
+    signs_in::<T>(shop(), change, code, says)
+}
+
+/// The same in a shop of its own.
+#[track_caller]
+fn signs_in<T: Body>(
+    shop: Arc<Shop>,
+    change: impl Fn(&mut Value) + Send + 'static,
+    code: &str,
+    says: &str,
+) -> (Arc<Shop>, Bought) {
     let kind = T::KIND.to_string();
     let lie = |shop: &Shop| -> Lie {
         let key = shop.seller();
@@ -54,7 +77,7 @@ fn signs<T: Body>(
             heard.instead(heard.frame.forged::<T>((&key, heard.signed_under()), &change))
         })
     };
-    let (shop, bought) = lied(lie, code, says);
+    let (shop, bought) = lied_in(shop, lie, code, says);
     bought.ends(4, says);
     (shop, bought)
 }
@@ -263,6 +286,20 @@ fn a_seller_whose_digest_lies_is_convicted_by_the_items_that_it_signed() {
     convicts(&shop, &bought, "");
     let digest = |invoice: &mut Value| invoice["invoice"]["digest"] = json!(Digest([7; 32]));
     signs::<DataInvoice>(digest, "bad_invoice", "digest or root");
+}
+
+/// Its root stands on the menu: nothing is taken that does not lead there, and who signed it is convicted.
+#[test]
+fn a_path_that_leads_nowhere_convicts_a_seller_that_promised_a_dataset() {
+    let shop = Arc::new(Shop::open(Setting { committed: true, ..Setting::default() }, ""));
+    let elsewhere = |data: &mut Value| data["path"] = json!(Path(vec![Digest([7; 32]); 12]));
+    let (shop, bought) = signs_in::<Data>(shop, elsewhere, "bad_item", "item 1");
+    convicts(&shop, &bought, "to be item 1 of the dataset");
+    let audited = shop.place.audit(&bought.name);
+    assert_eq!((&audited[0]["strays"], &audited[0]["state"]), (&json!([1]), &json!("misconduct")));
+    let missing = |invoice: &mut Value| invoice["path"] = Value::Null;
+    let (shop, bought) = signs_in::<DataInvoice>(shop, missing, "bad_item", "item 5");
+    convicts(&shop, &bought, "to be item 5 of the dataset");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod channels;
 mod crash;
 mod credits;
 mod crowds;
+mod datasets;
 #[cfg(feature = "ethereum")]
 mod dispute;
 #[cfg(feature = "fabric")]

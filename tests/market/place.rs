@@ -19,6 +19,8 @@ pub struct Setting {
     pub batch: &'static str,
     pub anchor: &'static str,
     pub topics: String,
+    /// The root of the co2 topic stands on the menu.
+    pub committed: bool,
     pub patience_ms: u64,
     /// How long a payee can still settle after the payer asked to close.
     pub grace_ms: u64,
@@ -39,6 +41,7 @@ impl Default for Setting {
             batch: "each",
             anchor: "before",
             topics: String::new(),
+            committed: false,
             patience_ms: 20_000,
             grace_ms: 900_000,
             outage_s: 300,
@@ -247,6 +250,7 @@ impl Place {
         let Setting { granularity, credit_windows, signed, topics, patience_ms, .. } =
             &self.setting;
         let Setting { outage_s, resume_s, .. } = &self.setting;
+        let committed = if self.setting.committed { ", committed = true" } else { "" };
         let co2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
         format!(
             "{}[seller]\nlisten = \"127.0.0.1:0\"\ndefault_currency = \"SDP\"\n\
@@ -254,7 +258,7 @@ impl Place {
              signature_required = {signed}\npatience_ms = {patience_ms}\n\
              outage_s = {outage_s}\nresume_s = {resume_s}\n\
              [topics.co2]\nprice = \"20\"\nunits = \"ppm\"\n\
-             source = {{ kind = \"file\", path = \"{}\", format = \"csv\" }}\n\
+             source = {{ kind = \"file\", path = \"{}\", format = \"csv\"{committed} }}\n\
              [topics.memory]\nprice = \"3\"\nunits = \"bytes\"\n\
              source = {{ kind = \"host\", sensor = \"memory\", interval_ms = 10 }}\n\
              [limits]\nconnections_per_address_max = 64\n{topics}",

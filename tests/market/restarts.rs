@@ -56,6 +56,14 @@ pub fn ann_buys_of_a_seller_that_is_killed(mut place: Place, scheme: &str) {
 }
 
 #[test]
+fn a_seller_that_is_killed_in_mid_stream_goes_on_with_its_dataset() {
+    a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting {
+        committed: true,
+        ..Setting::default()
+    });
+}
+
+#[test]
 fn a_seller_that_is_killed_in_mid_stream_goes_on_by_escrow_under_macs() {
     let (methods, signed) = ("[\"escrow\"]", false);
     a_seller_that_is_killed_in_mid_stream_costs_nothing(Setting {

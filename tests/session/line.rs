@@ -14,7 +14,7 @@ pub const RESUME_MS: u64 = 30_000;
 type Named = (&'static str, fn() -> Setting);
 
 /// What is sold how, wherever a session breaks and goes on: ten items.
-pub const SETTINGS: [Named; 8] = [
+pub const SETTINGS: [Named; 10] = [
     ("transfer", ten),
     ("transfer, one item to a window", || ten().windows(1, 1)),
     ("transfer, several windows of one item", || ten().windows(1, 3)),
@@ -22,6 +22,10 @@ pub const SETTINGS: [Named; 8] = [
     ("transfer under MACs", || ten().under_mac().anchored_after()),
     ("escrow", || ten().by_escrow().no_records()),
     ("escrow under MACs", || ten().by_escrow().under_mac().anchored_after()),
+    ("a committed dataset", || ten().committed(20).anchored_after()),
+    ("escrow under MACs, a committed dataset", || {
+        ten().committed(10).by_escrow().under_mac().no_records()
+    }),
     ("several windows in a payment", || {
         let waits = Policy { exposure: Some(Amount::new(1_000_000)), ..Policy::default() };
         ten().anchored_after().windows(1, 5).together(waits)

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, leaf, running_digest, salt};
 use sdpp::message::{
-    Amend, Base64, Change, Complaint, CreditNote, Data, DataInvoice, Draft, Invoice, Moment,
+    Amend, Base64, Change, Complaint, CreditNote, Data, DataInvoice, Draft, Invoice, Moment, Path,
 };
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{Input, Output};
@@ -24,6 +24,8 @@ pub struct LyingSeller {
     notes: u64,
     agreed: Agreed,
     terms: Terms,
+    /// What it gives as an item, and says to be its way up.
+    pub gives: fn(u64) -> (Vec<u8>, Option<Path>),
 }
 
 impl LyingSeller {
@@ -48,28 +50,29 @@ impl LyingSeller {
             notes: 0,
             agreed,
             terms,
+            gives: |seq| (item(seq), None),
         }
     }
 
-    fn seal(&mut self, kind: MessageKind) -> (Base64, Digest) {
+    fn seal(&mut self, kind: MessageKind) -> (Base64, Digest, Option<Path>) {
         self.seq += 1;
-        let leaf = leaf(
-            &self.session,
-            self.seq,
-            &salt(self.keys.salt_secret(), self.seq),
-            &item(self.seq),
-        );
+        let (item, path) = (self.gives)(self.seq);
+        let salt = salt(self.keys.salt_secret(), self.seq);
+        let leaf = leaf(&self.session, self.seq, &salt, &item);
         self.digest = running_digest(&self.digest, &leaf);
         self.leaves.push(leaf);
         let lane = self.keys.from(Side::Seller);
-        (Base64(lane.seal(kind, self.seq, &item(self.seq)).unwrap()), leaf)
+        (Base64(lane.seal(kind, self.seq, &item).unwrap()), leaf, path)
     }
 
     /// One more item.
     pub fn data(&mut self) -> Vec<u8> {
-        let (body, leaf) = self.seal(MessageKind::Data);
-        let data = Data { seq: self.seq, body, leaf };
-        Draft::new(self.session, &data).sign(&key(1), "").1
+        let (body, leaf, path) = self.seal(MessageKind::Data);
+        let draft = Draft::new(self.session, &Data { seq: self.seq, body, leaf, path });
+        match self.terms.signed_items {
+            true => draft.sign(&key(1), "").1,
+            false => draft.tag(self.keys.from(Side::Seller).mac()),
+        }
     }
 
     /// A credit note of so much from the next window on, with more in all than that gives.
@@ -90,9 +93,9 @@ impl LyingSeller {
 
     /// An invoice for all since the last one, with one more item or without, after a change.
     pub fn invoice(&mut self, with_item: bool, change: impl FnOnce(&mut Invoice)) -> Vec<u8> {
-        let (body, leaf) = match with_item {
-            true => Some(self.seal(MessageKind::DataInvoice)).unzip(),
-            false => (None, None),
+        let (body, leaf, path) = match with_item.then(|| self.seal(MessageKind::DataInvoice)) {
+            Some((body, leaf, path)) => (Some(body), Some(leaf), path),
+            None => (None, None, None),
         };
         let total = self.agreed.owed_for(self.seq).unwrap().units();
         self.invoices += 1;
@@ -115,7 +118,8 @@ impl LyingSeller {
         };
         self.invoiced = total;
         change(&mut invoice);
-        let message = DataInvoice { seq: self.seq, body, leaf, invoice, anchored: Vec::new() };
+        let message =
+            DataInvoice { seq: self.seq, body, leaf, path, invoice, anchored: Vec::new() };
         Draft::new(self.session, &message).sign(&key(1), "").1
     }
 }

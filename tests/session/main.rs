@@ -12,6 +12,7 @@ mod choosing;
 mod counting;
 mod credit;
 mod cuts;
+mod datasets;
 mod doors;
 mod killed_buyer;
 mod legs;

@@ -1,6 +1,7 @@
 //! The driver of every story: a seller, a buyer, their two journals and a ledger that all do what
 //! a story wants, and nothing that takes time.
 
+use sdpp::crypto::dataset_leaf;
 use sdpp::door::Door;
 use sdpp::message::{
     Complaint, CurrencyOffer, Menu, Moment, OrderLimits, Reason, RecordsOffer, Voucher,
@@ -8,14 +9,14 @@ use sdpp::message::{
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{
     BondView, Buyer, BuyerPolicy, BuyerRandomness, ChannelView, Complain, Input, Offer, Output,
-    PinnedCurrency, Progress, Seller, SellerPolicy, SellerRandomness, Wish,
+    PinnedCurrency, Progress, Row, Seller, SellerPolicy, SellerRandomness, Wish,
 };
 use sdpp::settling::Policy;
 use sdpp::standing::Standing;
 use sdpp::terms::{Method, Rate, SessionId};
 use sdpp_ledger::{
     Account, Amount, Asset, Call, Channel, ChannelId, Digest, Domain, Key, LedgerId, Reference,
-    TxId, keccak,
+    TxId, keccak, merkle,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -96,6 +97,7 @@ pub fn menu() -> Menu {
         public_key: key(1).public(),
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("gas".to_owned(), Some(100)), ("co2".to_owned(), None)]),
+        datasets: BTreeMap::new(),
         prices: BTreeMap::from([
             ("gas".to_owned(), Amount::new(3)),
             ("co2".to_owned(), Amount::new(5)),
@@ -192,6 +194,14 @@ pub fn pinned(method: Method) -> PinnedCurrency {
 }
 
 impl Setting {
+    /// All that there is of what is bought is a dataset of so many items.
+    pub fn committed(mut self, count: u64) -> Self {
+        let topic = self.wish.topic.clone();
+        self.menu.available_data.insert(topic.clone(), Some(count));
+        self.menu.datasets.insert(topic, dataset(count).root());
+        self
+    }
+
     /// Everything after the fact, nothing waits for a ledger.
     pub fn anchored_after(mut self) -> Self {
         (self.seller.anchor_before, self.buyer.anchor_before) = (false, false);
@@ -322,6 +332,8 @@ pub struct Pair {
     pub read_max: usize,
     /// Items left in the source; `None` for a source that never ends.
     pub source: Option<u64>,
+    /// The items are of this dataset.
+    pub dataset: Option<merkle::Tree>,
     pub produced: u64,
     /// The source has no past: it goes on, whatever it is opened behind.
     pub is_live: bool,
@@ -349,6 +361,10 @@ pub enum Role {
 impl Pair {
     pub fn new(setting: Setting) -> Pair {
         let now_ms = START_MS;
+        let topic = &setting.wish.topic;
+        let count = setting.menu.available_data.get(topic).copied().flatten();
+        let is_one = setting.menu.datasets.contains_key(topic);
+        let dataset = count.filter(|count| is_one && *count < 1_000).map(dataset);
         let offer = Arc::new(Offer { key: key(1), menu: setting.menu, policy: setting.seller });
         let randomness = SellerRandomness {
             challenge: keccak(&[b"challenge"]),
@@ -386,6 +402,7 @@ impl Pair {
             muted: None,
             read_max: usize::MAX,
             source: None,
+            dataset,
             produced: 0,
             is_live: false,
             deposit: setting.deposit,
@@ -750,7 +767,18 @@ impl Pair {
         };
         self.produced += items.len() as u64;
         self.source = self.source.map(|left| left - items.len() as u64);
-        self.tell(Role::Seller, Input::Items(items));
+        match &self.dataset {
+            None => self.tell(Role::Seller, Input::Items(items)),
+            Some(tree) => {
+                let first = self.produced - items.len() as u64;
+                let row = |(at, item)| {
+                    let path = tree.prove(first as usize + at).expect("it is in the dataset").path;
+                    Row { item, path }
+                };
+                let rows = items.into_iter().enumerate().map(row).collect();
+                self.tell(Role::Seller, Input::Rows(rows));
+            }
+        }
         true
     }
 
@@ -778,6 +806,11 @@ impl Pair {
 
 pub fn item(seq: u64) -> Vec<u8> {
     format!("{{\"ppm\":{seq}}}").into_bytes()
+}
+
+/// The tree over the first so many items of a source.
+pub fn dataset(count: u64) -> merkle::Tree {
+    merkle::Tree::over((1..=count).map(|seq| dataset_leaf(&keccak(&[&item(seq)]))).collect())
 }
 
 pub fn domain() -> Domain {

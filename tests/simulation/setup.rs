@@ -197,6 +197,7 @@ fn menu(is_signed: bool, granularity: u32) -> Menu {
         public_key: key(0).public(),
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("co2".to_owned(), None)]),
+        datasets: BTreeMap::new(),
         prices: BTreeMap::from([("co2".to_owned(), Amount::new(4))]),
         special_prices: Vec::new(),
         prices_by_buyer: false,

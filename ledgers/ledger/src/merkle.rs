@@ -42,7 +42,7 @@ pub struct Proof {
 }
 
 /// A tree with all its nodes: for proofs of many of its leaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
     /// The leaves, then each level above them up to the root.
     levels: Vec<Vec<Digest>>,
@@ -57,6 +57,16 @@ impl Tree {
             levels.push(next);
         }
         Tree { levels }
+    }
+
+    /// The leaves, in order.
+    pub fn leaves(&self) -> &[Digest] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The root over them; 32 zero bytes when there are none.
+    pub fn root(&self) -> Digest {
+        self.levels.last().and_then(|top| top.first()).copied().unwrap_or(Digest::ZERO)
     }
 
     /// The proof for the leaf at `index`, or `None` when there is no such leaf.

@@ -7,7 +7,7 @@ use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::message::{Moment, PaceChange, Paced};
 use crate::terms::{Method, Purpose, Rate, Role};
-use sdpp_ledger::{Amount, Channel, ChannelId, PublicKey, Reference, TxId};
+use sdpp_ledger::{Amount, Channel, ChannelId, Digest, PublicKey, Reference, TxId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -50,6 +50,12 @@ struct Line<'a> {
     /// Places that hold no item, each from one item to another.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     voids: Vec<[u64; 2]>,
+    /// The root of the dataset that the menu named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<Digest>,
+    /// The items that were not of it, and were not taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    strays: Vec<u64>,
     acked_amount: Amount,
     acked_not_invoiced: Amount,
     windows: u64,
@@ -204,6 +210,8 @@ impl<'a> Line<'a> {
             items_delivered: one.items_delivered,
             items_acked: one.items_acked,
             voids: one.voids.iter().map(|void| [void.from_seq, void.to_seq]).collect(),
+            dataset: one.dataset,
+            strays: one.strays.clone(),
             acked_amount: last.acked_amount,
             acked_not_invoiced: last.acked_not_invoiced(),
             windows: one.windows,

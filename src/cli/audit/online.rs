@@ -368,6 +368,8 @@ mod tests {
             granularity: 1,
             paces: Vec::new(),
             voids: Vec::new(),
+            dataset: None,
+            strays: Vec::new(),
             items_delivered: 0,
             items_acked: 0,
             windows: 0,

@@ -130,6 +130,7 @@ fn table(one: &Statement, shown: &Shown<'_>) -> Outcome {
         ("topic", legible(&one.topic)),
         ("items", format!("{} invoiced, {} acknowledged", one.items_delivered, one.items_acked)),
         ("void", voids(one)),
+        ("dataset", dataset(one)),
         ("windows", windows(one)),
     ];
     for (place, leg) in one.legs().enumerate() {
@@ -193,6 +194,18 @@ fn voids(one: &Statement) -> String {
         false => {
             let places: Vec<String> = one.voids.iter().map(places).collect();
             format!("{} (the seller was started anew; not billed)", places.join(", "))
+        }
+    }
+}
+
+/// What the menu named, and what was not of it; nothing where it named nothing.
+fn dataset(one: &Statement) -> String {
+    let Some(root) = one.dataset else { return String::new() };
+    match one.strays.as_slice() {
+        [] => root.to_string(),
+        strays => {
+            let items: Vec<String> = strays.iter().map(|seq| format!("item {seq}")).collect();
+            format!("{root}; NOT of it, and not taken: {}", items.join(", "))
         }
     }
 }

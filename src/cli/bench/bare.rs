@@ -65,7 +65,7 @@ impl Bare {
         let keys = Keys::first(&Zeroizing::new([9; 32]), session);
         let lane = keys.from(Role::Seller);
         let sealed = lane.seal(MessageKind::Data, 7, &item).map_err(|e| failed(&e))?;
-        let data = Data { seq: 1_234_567, body: Base64(sealed), leaf: digest };
+        let data = Data { seq: 1_234_567, body: Base64(sealed), leaf: digest, path: None };
         let data = serde_json::to_vec(&data).map_err(|e| failed(&e))?;
         let layout = |data: Digest, verification: Digest| Layout {
             session,

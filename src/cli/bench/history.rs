@@ -133,6 +133,7 @@ impl History {
             public_key: seller,
             challenge: keccak(&[b"challenge", &number.to_be_bytes()]),
             available_data: BTreeMap::from([("gas".to_owned(), None)]),
+            datasets: BTreeMap::new(),
             prices: BTreeMap::from([("gas".to_owned(), Amount::new(PRICE))]),
             special_prices: Vec::new(),
             prices_by_buyer: false,
@@ -171,6 +172,7 @@ impl Telling<'_> {
             seq: to_seq,
             body: None,
             leaf: None,
+            path: None,
             invoice: Invoice {
                 number,
                 from: from_seq,

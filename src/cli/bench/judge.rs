@@ -230,6 +230,7 @@ impl<'k> Session<'k> {
             voucher: None,
             more_vouchers: Vec::new(),
             proofs: Vec::new(),
+            strays: Vec::new(),
             ledgers: LedgerWords { word_of: Role::Seller, acts: Vec::new(), channel: Vec::new() },
         })
     }
@@ -254,7 +255,8 @@ impl<'k> Session<'k> {
             pace: None,
         };
         let (body, leaf) = (Some(Base64(vec![7; ITEM_BYTES])), Some(digest));
-        let message = DataInvoice { seq: to, body, leaf, invoice, anchored: Vec::new() };
+        let message =
+            DataInvoice { seq: to, body, leaf, path: None, invoice, anchored: Vec::new() };
         Draft::new(self.id, &message).sign(self.seller, "").0
     }
 }
@@ -282,6 +284,7 @@ fn menu(seller: &Key, payee: &Account) -> Outcome<Menu> {
         public_key: seller.public(),
         challenge: Digest::ZERO,
         available_data: BTreeMap::from([("lines".to_owned(), None)]),
+        datasets: BTreeMap::new(),
         prices: BTreeMap::from([("lines".to_owned(), Amount::new(1))]),
         special_prices: Vec::new(),
         prices_by_buyer: false,

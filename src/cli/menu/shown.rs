@@ -5,7 +5,7 @@ use crate::cli::out;
 use crate::message::{CurrencyOffer, Menu, Priced, SpecialPrice, legible};
 use crate::rates::FIXED;
 use crate::terms::Rate;
-use sdpp_ledger::Amount;
+use sdpp_ledger::{Amount, Digest};
 
 /// How many digits are shown beyond a currency's smallest unit, where a price is not whole.
 const FURTHER_DIGITS: u8 = 6;
@@ -16,7 +16,7 @@ pub(in crate::cli) fn show(menu: &Menu) -> Outcome {
         out::line(format_args!("{name:<9}{value}"))?;
     }
     let special = special_prices(menu);
-    let tables = [topics(menu), special, currencies(menu), ledgers(menu)];
+    let tables = [topics(menu), datasets(menu), special, currencies(menu), ledgers(menu)];
     for table in tables.iter().filter(|table| table.len() > 1) {
         out::line("")?;
         out::table(table)?;
@@ -79,6 +79,12 @@ fn topics(menu: &Menu) -> Table {
         table.push(row);
     }
     table
+}
+
+/// The topics whose items each buyer holds against a root.
+fn datasets(menu: &Menu) -> Table {
+    let row = |(topic, root): (&String, &Digest)| vec![legible(topic), root.to_string()];
+    std::iter::once(cells(["topic", "dataset"])).chain(menu.datasets.iter().map(row)).collect()
 }
 
 fn special_prices(menu: &Menu) -> Table {

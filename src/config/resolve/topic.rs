@@ -75,8 +75,9 @@ fn file(topic: &str, written: SourceFile, base: &Path) -> Outcome<Origin> {
     let path = written.path.ok_or_else(|| wrong(&at("path"), what))?;
     let what = "the name does not tell: format = \"csv\", \"ndjson\" or \"lines\"";
     let format =
-        written.format.or_else(|| format_of(&path)).ok_or_else(|| wrong(&at("format"), what))?;
-    Ok(Origin::File(File { path: base.join(path), format }))
+        written.format.or_else(|| Format::of(&path)).ok_or_else(|| wrong(&at("format"), what))?;
+    let committed = written.committed.unwrap_or_default();
+    Ok(Origin::File(File { path: base.join(path), format, committed }))
 }
 
 fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
@@ -86,6 +87,7 @@ fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
         ("interval_ms", written.interval_ms.is_some(), kind == SourceKind::Host),
         ("path", written.path.is_some(), kind == SourceKind::File),
         ("format", written.format.is_some(), kind == SourceKind::File),
+        ("committed", written.committed.is_some(), kind == SourceKind::File),
         ("command", written.command.is_some(), kind == SourceKind::Command),
         ("when_slow", written.when_slow.is_some(), kind != SourceKind::File),
     ];
@@ -95,14 +97,5 @@ fn only_keys_of_kind(topic: &str, written: &SourceFile) -> Outcome<()> {
             Err(wrong(&["topics", topic, "source", key], what))
         }
         None => Ok(()),
-    }
-}
-
-fn format_of(path: &Path) -> Option<Format> {
-    match path.extension()?.to_str()? {
-        "csv" => Some(Format::Csv),
-        "ndjson" | "jsonl" => Some(Format::Ndjson),
-        "txt" => Some(Format::Lines),
-        _ => None,
     }
 }

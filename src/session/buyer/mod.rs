@@ -2,6 +2,7 @@
 
 mod amending;
 mod bid;
+mod dataset;
 mod ending;
 mod gathering;
 mod ordering;

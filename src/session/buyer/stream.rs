@@ -2,6 +2,7 @@
 //! out.
 
 use super::amending::Amends;
+use super::dataset::Brought;
 use super::ending::end_of;
 use super::gathering::Gather;
 use super::paying::Bill;
@@ -11,15 +12,15 @@ use super::turning::Turning;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
 use crate::message::{
-    Ack, AfterExit, Base64, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, ExitLeg,
-    Invoice, Menu, Reason,
+    Ack, AfterExit, Code, Cumulative, Data, DataInvoice, Draft, Envelope, Exit, ExitLeg, Invoice,
+    Menu, Reason,
 };
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
 use crate::session::{Fault, Output, Outputs, Paying, Progress, unexpected};
 use crate::terms::{Agreed, Currency, Method, Purpose, Role, Terms};
-use sdpp_ledger::{Amount, Call, Digest, Key, Transfer};
+use sdpp_ledger::{Amount, Call, Key, Transfer};
 
 /// What a buyer brings to its session, beside what was agreed.
 pub(super) struct Brings {
@@ -243,9 +244,10 @@ impl Stream {
         } else {
             envelope.under_mac::<Data>(self.keys.from(Role::Seller).mac(), session)?
         };
-        let Data { seq, body, leaf } = data.body;
+        let Data { seq, body, leaf, path } = data.body;
+        let brought = Brought { seq, body: &body, leaf, path: path.as_ref(), invoice: None };
         self.is_due(seq)
-            .and_then(|()| self.take_item(MessageKind::Data, seq, &body, leaf, out))
+            .and_then(|()| self.take_item(brought, out))
             .and_then(|()| self.still_open(seq))
             .map_err(|fault| fault.shown_by(data.message.clone()))?;
         self.keep_item(data.message);
@@ -291,14 +293,9 @@ impl Stream {
         Ok(())
     }
 
-    fn take_item(
-        &mut self,
-        kind: MessageKind,
-        seq: u64,
-        body: &Base64,
-        said: Digest,
-        out: &mut Outputs,
-    ) -> Result<(), Fault> {
+    fn take_item(&mut self, brought: Brought<'_>, out: &mut Outputs) -> Result<(), Fault> {
+        let Brought { seq, body, leaf: said, invoice, .. } = brought;
+        let kind = invoice.map_or(MessageKind::Data, |_| MessageKind::DataInvoice);
         let bad = |why: &str| Fault::theirs(Code::BadItem, format!("item {seq}: {why}"));
         let item = self
             .keys
@@ -309,6 +306,7 @@ impl Stream {
         if leaf(&self.terms.session, seq, &salt, &item) != said {
             return Err(bad("its leaf is not the digest of what was sealed"));
         }
+        self.is_promised(&brought, &item, out)?;
         self.windows.push(said);
         out.extend(self.paying_from(seq));
         out.push(Output::Deliver { seq, item });
@@ -345,7 +343,7 @@ impl Stream {
 
     fn take_invoice(
         &mut self,
-        DataInvoice { seq, body, leaf, invoice, .. }: DataInvoice,
+        DataInvoice { seq, body, leaf, path, invoice, .. }: DataInvoice,
         message: Option<SignedMessage>,
         now_ms: u64,
         out: &mut Outputs,
@@ -358,7 +356,8 @@ impl Stream {
                 }
             }
             (Some(body), Some(leaf)) => {
-                self.take_item(MessageKind::DataInvoice, seq, &body, leaf, out)?;
+                let (path, invoice) = (path.as_ref(), Some(&invoice));
+                self.take_item(Brought { seq, body: &body, leaf, path, invoice }, out)?;
             }
             (None, None) => {}
             _ => {

@@ -88,6 +88,9 @@ impl Stream {
 
     /// Why it cannot be what a seller lost, where it cannot.
     fn no_void(&self, void: Void, out: &Outputs) -> Option<String> {
+        if self.terms.dataset.is_some() {
+            return Some("what is of a dataset can be read again".to_owned());
+        }
         let items = self.windows.items();
         let is_resumed = out.line.as_ref().is_some_and(|line| line.epoch > 0);
         if !is_resumed || items > self.again_to {

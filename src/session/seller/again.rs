@@ -7,13 +7,11 @@
 use super::bills::{Acks, Unacked};
 use super::stream::Stream;
 use super::{Ending, Event};
-use crate::crypto::layout::MessageKind;
 use crate::crypto::{EPOCHS_MAX, leaf, running_digest, salt};
-use crate::message::{Ack, Base64, Code, Cumulative, Data, Draft, Resume};
+use crate::message::{Ack, Code, Cumulative, Resume};
 use crate::record::SignedMessage;
 use crate::session::windows::Window;
-use crate::session::{Fault, Input, Output, Outputs};
-use crate::terms::Role;
+use crate::session::{Fault, Input, Output, Outputs, Row};
 use sdpp_ledger::Digest;
 use std::collections::VecDeque;
 
@@ -301,22 +299,22 @@ impl Stream {
     }
 
     /// One item that left before.
-    fn take_again(&mut self, item: &[u8], now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
+    fn take_again(&mut self, row: &Row, now_ms: u64, out: &mut Outputs) -> Result<(), Fault> {
         let Some(again) = &mut self.again else { return Ok(()) };
         let Stage::Reading { next: seq, to_seq } = again.stage else { return Ok(()) };
         if seq > to_seq {
             return Ok(());
         }
         again.stage = Stage::Reading { next: seq + 1, to_seq };
+        self.is_promised(seq, row)?;
+        let Some(again) = &self.again else { return Ok(()) };
         let salt = salt(self.keys.salt_secret(), seq);
-        let leaf = leaf(&self.terms.session, seq, &salt, item);
+        let leaf = leaf(&self.terms.session, seq, &salt, &row.item);
         let (fixed, known) = (again.leaf(seq), again.known);
         match fixed {
             Some(before) if before == leaf => {
-                let body = self.keys.from(Role::Seller).seal(MessageKind::Data, seq, item);
-                let body = Base64(body.map_err(|error| Fault::ours(error.to_string()))?);
-                let draft = Draft::new(self.terms.session, &Data { seq, body, leaf });
-                out.leave(self.prove(&draft));
+                let frame = self.data(seq, row, leaf)?;
+                out.leave(frame);
             }
             Some(_) => return Err(not_given()),
             None => {

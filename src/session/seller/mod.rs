@@ -28,8 +28,8 @@ use crate::crypto::layout::MessageKind;
 use crate::message::{Code, Codec, Draft, Envelope, Menu, Reason};
 use crate::record::{End, SignedMessage};
 use crate::session::line::is_paper;
-use crate::session::{Fault, Input, Output, Outputs, Progress, unexpected};
-use crate::terms::{Role, SessionId};
+use crate::session::{Fault, Input, Output, Outputs, Progress, Row, unexpected};
+use crate::terms::{Dataset, Role, SessionId};
 use accept::Accepted;
 use sdpp_ledger::{Call, LedgerId, PublicKey};
 use std::sync::Arc;
@@ -93,7 +93,7 @@ struct Ending {
 /// What moves the session.
 enum Event<'a> {
     Message(Envelope<'a>),
-    Items(Vec<Vec<u8>>),
+    Items(Vec<Row>),
     Other(Input<'a>),
     /// Something is to change.
     Granted,
@@ -118,7 +118,10 @@ impl Seller {
     pub fn handle(&mut self, input: Input<'_>, now_ms: u64) {
         match input {
             Input::Read(bytes) => self.read(bytes, now_ms),
-            Input::Items(items) => self.step(Event::Items(items), now_ms),
+            Input::Items(items) => {
+                self.step(Event::Items(items.into_iter().map(Row::from).collect()), now_ms);
+            }
+            Input::Rows(rows) => self.step(Event::Items(rows), now_ms),
             other => self.step(Event::Other(other), now_ms),
         }
     }
@@ -180,6 +183,11 @@ impl Seller {
     /// The topic that was ordered and how many items of it, once there is an order.
     pub fn ordered(&self) -> Option<(&str, Option<u64>)> {
         self.stream().map(|stream| (stream.terms.topic.as_str(), stream.terms.quantity))
+    }
+
+    /// The dataset that its items are promised to be of, where there is one.
+    pub fn dataset(&self) -> Option<Dataset> {
+        self.stream().and_then(|stream| stream.terms.dataset)
     }
 
     /// The session's id, once there is an order.

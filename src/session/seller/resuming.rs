@@ -9,11 +9,12 @@ use super::{Event, Seller, SellerRandomness, State, steps::greet, stream_of};
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{EPOCHS_MAX, Keys, SealError, wrap};
 use crate::message::{
-    Base64, Code, Cumulative, Data, Draft, Envelope, Hello, Resume, Resumed, SessionKey, said_again,
+    Base64, Code, Cumulative, Data, Draft, Envelope, Hello, Path, Resume, Resumed, SessionKey,
+    said_again,
 };
 use crate::record::{End, SignedMessage};
 use crate::session::line::{Sent, Word};
-use crate::session::{Fault, Input, Output, Outputs, Progress};
+use crate::session::{Fault, Input, Output, Outputs, Progress, Row};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::{Digest, PublicKey};
 
@@ -296,11 +297,11 @@ impl Stream {
     /// An invoice that waits for its anchor is fixed, and its item is sealed under a key that is over: the
     /// item goes by itself.
     fn let_item_go(&mut self, pending: &mut Pending, now_ms: u64, out: &mut Outputs) {
-        let Some(LastItem { item, body, leaf }) = pending.drafted.last.take() else { return };
+        let Some(LastItem { row, body, leaf }) = pending.drafted.last.take() else { return };
         let window = &pending.drafted.window;
         let cumulative = Cumulative { seq: window.to_seq, digest: window.digest };
         self.acks.sent(Unacked { cumulative, bytes: body.len() }, now_ms);
-        out.keep_item(window.to_seq, &item, leaf);
+        out.keep_item(window.to_seq, &row, leaf);
     }
 
     /// The message that brings the next epoch's key, and says where the session stands.
@@ -331,14 +332,24 @@ impl Stream {
     /// What the buyer lacks, as it is said again: an item under the keys that are on, whichever message
     /// it travelled in before; a paper as it was.
     fn again(&self, word: &Word) -> Result<Vec<u8>, Fault> {
-        let Sent { seq, item, leaf } = match word {
+        let Sent { seq, row, leaf } = match word {
             Word::Item(sent) => sent,
             Word::Paper(_, frame) => return Ok(frame.clone()),
         };
-        let (seq, leaf) = (*seq, *leaf);
-        let body = self.keys.from(Role::Seller).seal(MessageKind::Data, seq, item);
+        self.data(*seq, row, *leaf)
+    }
+
+    /// An item in a message of its own.
+    pub(super) fn data(&self, seq: u64, row: &Row, leaf: Digest) -> Result<Vec<u8>, Fault> {
+        let body = self.keys.from(Role::Seller).seal(MessageKind::Data, seq, &row.item);
         let body = Base64(body.map_err(|error| Fault::ours(error.to_string()))?);
-        Ok(self.prove(&Draft::new(self.terms.session, &Data { seq, body, leaf })))
+        let path = self.path_of(row);
+        Ok(self.prove(&Draft::new(self.terms.session, &Data { seq, body, leaf, path })))
+    }
+
+    /// An item's way up, where a dataset was promised.
+    pub(super) fn path_of(&self, row: &Row) -> Option<Path> {
+        self.terms.dataset.map(|_| Path(row.path.clone()))
     }
 
     /// Signs an item, or puts it under the MAC that is on.

@@ -8,16 +8,16 @@ use super::credit::Granted;
 use super::tab::{Bill, Tab};
 use super::{Ending, Offer, PaceRule};
 use crate::crypto::layout::MessageKind;
-use crate::crypto::{Keys, SealError, leaf, salt};
+use crate::crypto::{Keys, SealError, dataset_leaf, leaf, salt};
 use crate::message::{
-    Anchored, Base64, Cumulative, Data, DataInvoice, Draft, Exit, ExitLeg, Invoice, Moment,
+    Anchored, Base64, Cumulative, DataInvoice, Draft, Exit, ExitLeg, Invoice, Moment,
 };
 use crate::record::{Act, End, Leaves, Owed, Record, SignedMessage, Unsigned};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
-use crate::session::{Fault, Outputs, Progress};
+use crate::session::{Fault, Outputs, Progress, Row};
 use crate::terms::{Agreed, PaceFacts, Purpose, Role, Terms};
-use sdpp_ledger::{Amount, Anchor, Call, Digest, LedgerId, Reference};
+use sdpp_ledger::{Amount, Anchor, Call, Digest, LedgerId, Reference, keccak};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) struct Stream {
     pub(super) unwell: BTreeSet<LedgerId>,
     /// Items that the source gave and that have not left: they were asked for before a credit note
     /// was proposed, and wait with it for the buyer's signature.
-    pub(super) ready: VecDeque<Vec<u8>>,
+    pub(super) ready: VecDeque<Row>,
     /// The last item that is reserved on disk.
     pub(super) reserved_seq: u64,
     /// What left before this process was started, until it is known again.
@@ -74,7 +74,7 @@ pub(super) struct Drafted {
 /// The last item of a window on its way into an invoice.
 #[derive(Debug)]
 pub(super) struct LastItem {
-    pub(super) item: Vec<u8>,
+    pub(super) row: Row,
     pub(super) body: Vec<u8>,
     pub(super) leaf: Digest,
 }
@@ -169,9 +169,9 @@ impl Stream {
     ) -> Result<Option<Pending>, Fault> {
         while self.again.is_none()
             && self.windows.items() + 1 < self.amends.stops_at()
-            && let Some(item) = self.ready.pop_front()
+            && let Some(row) = self.ready.pop_front()
         {
-            if let Some(pending) = self.send(&item, now_ms, out)? {
+            if let Some(pending) = self.send(row, now_ms, out)? {
                 return Ok(Some(pending));
             }
         }
@@ -179,35 +179,42 @@ impl Stream {
     }
 
     /// Sends an item; the last of a window with its invoice, or that invoice has to wait.
-    fn send(
-        &mut self,
-        item: &[u8],
-        now_ms: u64,
-        out: &mut Outputs,
-    ) -> Result<Option<Pending>, Fault> {
-        let max = self.offer.policy.item_bytes_max;
-        if item.len() > max {
-            let why = format!("the source gave an item of {} bytes, {max} are allowed", item.len());
+    fn send(&mut self, row: Row, now_ms: u64, out: &mut Outputs) -> Result<Option<Pending>, Fault> {
+        let (max, length) = (self.offer.policy.item_bytes_max, row.item.len());
+        if length > max {
+            let why = format!("the source gave an item of {length} bytes, {max} are allowed");
             return Err(Fault::ours(why));
         }
         let seq = self.windows.items() + 1;
+        self.is_promised(seq, &row)?;
         let ends_window = self.agreed().window_end(seq) == seq;
-        let kind = if ends_window { MessageKind::DataInvoice } else { MessageKind::Data };
         let salt = salt(self.keys.salt_secret(), seq);
-        let leaf = leaf(&self.terms.session, seq, &salt, item);
-        let body = self.keys.from(Role::Seller).seal(kind, seq, item).map_err(unsealed)?;
-        self.windows.push(leaf);
+        let leaf = leaf(&self.terms.session, seq, &salt, &row.item);
         if ends_window {
-            let item = item.to_vec();
-            return self.invoice(Some(LastItem { item, body, leaf }), now_ms, out);
+            let lane = self.keys.from(Role::Seller);
+            let body = lane.seal(MessageKind::DataInvoice, seq, &row.item).map_err(unsealed)?;
+            self.windows.push(leaf);
+            return self.invoice(Some(LastItem { row, body, leaf }), now_ms, out);
         }
-        let draft = Draft::new(self.terms.session, &Data { seq, body: Base64(body), leaf });
-        let frame = self.prove(&draft);
+        let frame = self.data(seq, &row, leaf)?;
+        self.windows.push(leaf);
         let cumulative = Cumulative { seq, digest: self.windows.digest() };
         self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
-        out.keep_item(seq, item, leaf);
+        out.keep_item(seq, &row, leaf);
         out.leave(frame);
         Ok(None)
+    }
+
+    /// Nothing is signed that is not what was promised: it would cost the bond.
+    pub(super) fn is_promised(&self, seq: u64, row: &Row) -> Result<(), Fault> {
+        let leaf = dataset_leaf(&keccak(&[&row.item]));
+        match self.terms.dataset {
+            Some(dataset) if !dataset.has(seq, &leaf, &row.path) => {
+                let why = format!("the source's item {seq} is not that of the menu's dataset");
+                Err(Fault::private(Role::Seller, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Asks for a window that is not full, if one is open.
@@ -326,10 +333,11 @@ impl Stream {
             rate: self.amends.agreement.invoice_rate(&self.offer.menu, window.from_seq),
             pace: self.amends.agreement.invoice_pace(window.from_seq),
         };
+        let path = last.as_ref().and_then(|last| self.path_of(&last.row));
         let brings = last.as_ref().map(|last| (Base64(last.body.clone()), last.leaf));
         let (body, leaf) = brings.unzip();
         let anchored = std::mem::take(&mut self.untold);
-        let message = DataInvoice { seq: window.to_seq, body, leaf, invoice, anchored };
+        let message = DataInvoice { seq: window.to_seq, body, leaf, path, invoice, anchored };
         let draft = Draft::new(self.terms.session, &message);
         let window_end = Cumulative { seq: window.to_seq, digest: window.digest };
         let bill = Bill::new(window.number, amount, amount_total, window_end, due_ms);
@@ -352,8 +360,8 @@ impl Stream {
         let leaves = Leaves::of(leaves);
         out.record(Record::Invoice { message, from_seq, to_seq, digest, leaves, owed });
         self.reserve(to_seq, out);
-        if let Some(LastItem { item, leaf, .. }) = last {
-            out.keep_item(to_seq, &item, leaf);
+        if let Some(LastItem { row, leaf, .. }) = last {
+            out.keep_item(to_seq, &row, leaf);
             let cumulative = Cumulative { seq: to_seq, digest };
             self.acks.sent(Unacked { cumulative, bytes: frame.len() }, now_ms);
         }

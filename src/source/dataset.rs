@@ -1,0 +1,183 @@
+//! A file whose content is promised before it is sold: its Merkle root stands on the menu, and each item
+//! goes out with its way up to that root.
+//!
+//! Neither the items nor their leaves are held: of each block of items there is one digest, and the leaves
+//! of a block are read again when its first item is asked for. Where they do not come to what was promised
+//! the file has changed, and nothing of it is given that could not be proven.
+
+use super::file::{self, File};
+use super::{Batch, Item, SourceError};
+use crate::crypto::dataset_leaf;
+use crate::terms::Dataset;
+use sdpp_ledger::{Digest, keccak, merkle};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// How many items have one digest between them in memory. A power of two, so that it is a node of the
+/// tree.
+const BLOCK: u32 = 256;
+
+/// A file as it was when its root was computed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    file: File,
+    dataset: Dataset,
+    /// The tree above the blocks.
+    blocks: Arc<merkle::Tree>,
+}
+
+impl Committed {
+    /// Reads the whole file, and keeps a digest for each block of it.
+    ///
+    /// # Errors
+    /// Why it cannot be promised.
+    pub fn to(file: &File, item_bytes_max: usize) -> Result<Committed, SourceError> {
+        let (mut open, mut roots) = (file.open(item_bytes_max, 0)?, Vec::new());
+        let mut count: u32 = 0;
+        loop {
+            let leaves = open.leaves(BLOCK)?;
+            let Some(read) = u32::try_from(leaves.len()).ok().filter(|read| *read > 0) else {
+                break;
+            };
+            let too_many = || SourceError::unfit(file.path.display(), "it has 2^32 items or more");
+            count = count.checked_add(read).ok_or_else(too_many)?;
+            roots.push(merkle::root(&leaves));
+        }
+        if count == 0 {
+            let why = "it has no items: there is nothing to commit to";
+            return Err(SourceError::unfit(file.path.display(), why));
+        }
+        let blocks = Arc::new(merkle::Tree::over(roots));
+        let dataset = Dataset { root: blocks.root(), count };
+        Ok(Committed { file: file.clone(), dataset, blocks })
+    }
+
+    /// What is promised.
+    pub fn dataset(&self) -> Dataset {
+        self.dataset
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Opens the file behind its first `skip` items.
+    pub(super) fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Open, SourceError> {
+        let at = u32::try_from(skip).unwrap_or(u32::MAX).min(self.dataset.count);
+        let ahead = self.file.open(item_bytes_max, (at - at % BLOCK).into())?;
+        let items = self.file.open(item_bytes_max, at.into())?;
+        Ok(Open { of: self.clone(), ahead, items, at, block: None, broken: None })
+    }
+
+    /// Why nothing from this item on is given, by its place from 0.
+    fn changed(&self, at: u32) -> SourceError {
+        SourceError::Changed {
+            place: self.file.path.display().to_string(),
+            item: u64::from(at) + 1,
+        }
+    }
+}
+
+/// A committed file that is being read.
+#[derive(Debug)]
+pub(super) struct Open {
+    of: Committed,
+    /// Reads the leaves of a block, before its items are given.
+    ahead: file::Open,
+    items: file::Open,
+    /// The next item's place in the file, from 0.
+    at: u32,
+    /// The leaves of the block that it stands in, once they are what was promised.
+    block: Option<Block>,
+    /// What was met behind items that had to be given first.
+    broken: Option<SourceError>,
+}
+
+/// A block that was read ahead.
+#[derive(Debug)]
+struct Block {
+    number: u32,
+    leaves: merkle::Tree,
+}
+
+impl Open {
+    /// The next items, each with its way up. Blocks for as long as the disk does.
+    pub(super) fn next(
+        &mut self,
+        at_most: NonZeroUsize,
+        bytes: usize,
+    ) -> Result<Batch, SourceError> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let (mut rows, mut brought) = (Vec::new(), 0);
+        while rows.len() < at_most.get() && (rows.is_empty() || brought < bytes) {
+            match self.next_row() {
+                Ok(Some(row)) => {
+                    brought += row.0.as_str().len();
+                    rows.push(row);
+                }
+                Ok(None) => break,
+                Err(error) if rows.is_empty() => return Err(error),
+                Err(error) => {
+                    self.broken = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(if rows.is_empty() { Batch::End } else { Batch::Rows(rows) })
+    }
+
+    fn next_row(&mut self) -> Result<Option<(Item, Vec<Digest>)>, SourceError> {
+        let at = self.at;
+        if at == self.of.dataset.count {
+            return Ok(None);
+        }
+        let number = at / BLOCK;
+        if self.block.as_ref().is_none_or(|block| block.number != number) {
+            self.block = Some(self.read_ahead(number)?);
+        }
+        let changed = || self.of.changed(at);
+        let item = self.items.next_item()?.ok_or_else(changed)?;
+        let leaf = dataset_leaf(&keccak(&[item.as_str().as_bytes()]));
+        let leaves = self.block.as_ref().map(|block| &block.leaves).ok_or_else(changed)?;
+        let place = (at % BLOCK) as usize;
+        // The file may have changed since its block was read.
+        if leaves.leaves().get(place) != Some(&leaf) {
+            return Err(changed());
+        }
+        let within = leaves.prove(place).ok_or_else(changed)?;
+        let above = self.of.blocks.prove(number as usize).ok_or_else(changed)?;
+        self.at += 1;
+        Ok(Some((item, [within.path, above.path].concat())))
+    }
+
+    /// The leaves of a block, where they are what was promised.
+    fn read_ahead(&mut self, number: u32) -> Result<Block, SourceError> {
+        // What was written behind its end since was never promised.
+        let count = self.of.dataset.count.saturating_sub(number * BLOCK).min(BLOCK);
+        let leaves = merkle::Tree::over(self.ahead.leaves(count)?);
+        let promised = self.of.blocks.leaves().get(number as usize);
+        match promised == Some(&leaves.root()) {
+            true => Ok(Block { number, leaves }),
+            false => Err(self.of.changed(self.at)),
+        }
+    }
+}
+
+impl file::Open {
+    /// The leaves of the next items, so many where there are.
+    fn leaves(&mut self, count: u32) -> Result<Vec<Digest>, SourceError> {
+        let mut leaves = Vec::new();
+        while leaves.len() < count as usize
+            && let Some(item) = self.next_item()?
+        {
+            leaves.push(dataset_leaf(&keccak(&[item.as_str().as_bytes()])));
+        }
+        Ok(leaves)
+    }
+}
+
+#[cfg(test)]
+mod tests;

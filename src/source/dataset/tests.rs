@@ -1,0 +1,113 @@
+//! Stories about files that were promised.
+
+use super::super::{Format, Origin, Source};
+use super::*;
+
+const BYTES_MAX: usize = 1_000;
+
+fn lines(count: u32) -> String {
+    (1..=count).map(|n| format!("reading {n}\n")).collect()
+}
+
+fn leaves(text: &str) -> Vec<Digest> {
+    text.lines().map(|line| dataset_leaf(&keccak(&[line.as_bytes()]))).collect()
+}
+
+/// A file with this text, promised as it stands.
+fn promised(text: &str) -> (tempfile::TempDir, Origin) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("readings.txt");
+    std::fs::write(&path, text).unwrap();
+    let file = File { path, format: Format::Lines, committed: true };
+    let (origin, count) = Origin::File(file).stock(BYTES_MAX).unwrap();
+    assert_eq!(count, Some(text.lines().count() as u64));
+    (dir, origin)
+}
+
+fn path(dir: &tempfile::TempDir) -> std::path::PathBuf {
+    dir.path().join("readings.txt")
+}
+
+/// All that it gives, each held against what was promised, and how it ended.
+async fn all(source: &mut Source, dataset: Dataset, skip: u64) -> (u64, Option<SourceError>) {
+    let mut seq = skip;
+    loop {
+        match source.next(NonZeroUsize::new(100).unwrap(), usize::MAX).await {
+            Ok(Batch::Rows(rows)) => {
+                for (item, path) in rows {
+                    seq += 1;
+                    let leaf = dataset_leaf(&keccak(&[item.as_str().as_bytes()]));
+                    assert!(dataset.has(seq, &leaf, &path), "item {seq}: {item}");
+                }
+            }
+            Ok(Batch::End) => return (seq - skip, None),
+            Ok(Batch::Items(_)) => panic!("an item without its way up"),
+            Err(error) => return (seq - skip, Some(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_item_of_a_promised_file_comes_with_its_way_up_to_the_root() {
+    for count in [1, 2, 3, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3, 1_000] {
+        let (_dir, origin) = promised(&lines(count));
+        let dataset = origin.dataset().unwrap();
+        assert_eq!(dataset.root, merkle::root(&leaves(&lines(count))), "{count} items");
+        for skip in [0, 1, u64::from(count / 2), u64::from(count)] {
+            let mut source = origin.open(BYTES_MAX, skip).unwrap();
+            let (given, error) = all(&mut source, dataset, skip).await;
+            assert!(error.is_none() && given == u64::from(count) - skip, "{count}, {skip}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changed_since_it_was_promised_is_not_given() {
+    let whole = lines(600);
+    // In the second block: of the first all can be proven, of the second nothing.
+    let changed = whole.replace("reading 300\n", "reading 3OO\n");
+    let (dir, origin) = promised(&whole);
+    std::fs::write(path(&dir), &changed).unwrap();
+    let mut source = origin.open(BYTES_MAX, 0).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 0).await;
+    assert_eq!(given, u64::from(BLOCK));
+    let error = error.unwrap().to_string();
+    assert!(error.contains("has changed since its root was put on the menu: item 257"), "{error}");
+    // Behind its end there was nothing promised, and nothing is given.
+    std::fs::write(path(&dir), format!("{whole}one more\n")).unwrap();
+    let mut source = origin.open(BYTES_MAX, 512).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 512).await;
+    assert!(given == 88 && error.is_none(), "{error:?}");
+    std::fs::write(path(&dir), lines(599)).unwrap();
+    let (given, error) =
+        all(&mut origin.open(BYTES_MAX, 0).unwrap(), origin.dataset().unwrap(), 0).await;
+    assert!(given == 512 && matches!(error, Some(SourceError::Changed { item: 513, .. })));
+}
+
+/// Its leaves were read, and what is under them changes before its items are.
+#[tokio::test]
+async fn a_file_that_changes_between_its_leaves_and_its_items_is_noticed() {
+    // Longer than what is read from the disk at once.
+    let line = |n: u32| format!("{n:0>900}\n");
+    let whole: String = (1..=200).map(line).collect();
+    let (dir, origin) = promised(&whole);
+    let mut source = origin.open(BYTES_MAX, 0).unwrap();
+    let one = source.next(NonZeroUsize::MIN, usize::MAX).await.unwrap();
+    assert!(matches!(one, Batch::Rows(rows) if rows.len() == 1));
+    let changed: String = (1..=200).map(|n| line(if n == 150 { 999 } else { n })).collect();
+    std::fs::write(path(&dir), changed).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 1).await;
+    assert!(
+        given == 148 && matches!(error, Some(SourceError::Changed { item: 150, .. })),
+        "{given}"
+    );
+}
+
+#[test]
+fn a_file_with_nothing_in_it_cannot_be_promised() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(path(&dir), "\n \n").unwrap();
+    let file = File { path: path(&dir), format: Format::Lines, committed: true };
+    let error = Origin::File(file).stock(BYTES_MAX).unwrap_err().to_string();
+    assert!(error.contains("there is nothing to commit to"), "{error}");
+}

@@ -1,0 +1,64 @@
+//! Files whose root stands on the menu, sold by the program.
+
+use crate::place::*;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// What a file comes to, by the program.
+fn root(file: &Path, format: &str) -> Value {
+    let mut ask = sdpp();
+    ask.args(["dataset", "root", "--json", "--format", format]).arg(file);
+    let (exit, told) = told(&mut ask);
+    assert_eq!(exit, 0, "{told}");
+    serde_json::from_str(&told).unwrap()
+}
+
+#[test]
+fn a_file_that_was_promised_is_bought_whole_and_has_the_root_that_stood_on_the_menu() {
+    let mut place = Place::open(Setting { committed: true, ..Setting::default() });
+    place.buyer("ann", 1_000_000);
+    let sold = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/data/mauna-loa-co2.csv");
+    let sold = root(&sold, "csv");
+    let (exit, menu) = told(sdpp().arg("menu").arg(&place.address));
+    assert!(exit == 0 && menu.contains(sold["root"].as_str().unwrap()), "{menu}");
+    assert_done(&place.buy("ann", "co2", "all").output().unwrap());
+    assert_eq!(root(&place.items("ann"), "lines"), sold, "bought as it was promised");
+    place.close();
+    for name in ["seller", "ann"] {
+        let audited = place.audit(name);
+        assert_eq!((audited.len(), &audited[0]["dataset"]), (1, &sold["root"]));
+        assert_eq!((&audited[0]["state"], audited[0].get("strays")), (&json!("complete"), None));
+    }
+}
+
+fn readings(count: usize, other: Option<usize>) -> String {
+    let line = |n: usize| format!("reading {}\n", if other == Some(n) { 0 } else { n });
+    (1..=count).map(line).collect()
+}
+
+/// All that can still be proven is sold and paid, and no item of what is not what was promised.
+#[test]
+fn a_file_that_changes_under_its_seller_is_sold_no_further() {
+    let topics = "[topics.readings]\nprice = \"2\"\nunits = \"\"\n\
+                  source = { kind = \"file\", path = \"readings.txt\", committed = true }\n";
+    let topics = topics.to_owned();
+    let mut place = Place::before_the_seller(Setting { topics, ..Setting::default() });
+    let file = place.path("readings.txt");
+    fs::write(&file, readings(600, None)).unwrap();
+    place.sell();
+    fs::write(&file, readings(600, Some(300))).unwrap();
+    place.buyer("ann", 1_000_000);
+    place.buyer("ben", 1_000_000);
+    assert_done(&place.buy("ann", "readings", "600").output().unwrap());
+    let bought = fs::read_to_string(place.items("ann")).unwrap();
+    assert_eq!(bought, readings(256, None), "the second block cannot be proven any more");
+    place.close();
+    let audited = place.audit("seller");
+    assert_eq!((&audited[0]["state"], amount(&audited[0]["settled"])), (&json!("complete"), 512));
+    assert_eq!(place.audit("ann")[0].get("strays"), None, "nothing was signed that is not so");
+    // Started anew it promises the file as it is.
+    place.sell();
+    assert_done(&place.buy("ben", "readings", "600").output().unwrap());
+    assert_eq!(fs::read_to_string(place.items("ben")).unwrap(), readings(600, Some(300)));
+}
