@@ -34,6 +34,7 @@ pub mod resuming;
 pub mod room;
 pub mod selling;
 pub mod session;
+mod shown;
 pub mod sight;
 pub mod trusting;
 pub mod waiting;

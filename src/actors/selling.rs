@@ -13,21 +13,19 @@ use crate::actors::node::{Asked, Gone, Leave, Node};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
+use crate::actors::shown::{Shown, ask_for};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
 use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
-use crate::session::{BondView, ChannelView, Input, NoteEnd, Output, Progress, Row, Seller};
+use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Row, Seller};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
-use sdpp_ledger::{
-    Account, Amount, BondId, Call, Channel, ChannelId, Domain, Ledger, LedgerError, LedgerId,
-    PublicKey,
-};
+use sdpp_ledger::{Account, Amount, BondId, Call, ChannelId, LedgerError, LedgerId, PublicKey};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -442,48 +440,6 @@ async fn wait_for(busy: &Busy, channel: &ChannelId) {
     }
 }
 
-/// A ledger's word on a channel.
-struct Shown {
-    channel: Option<Channel>,
-    domain: Domain,
-    grace: Duration,
-    lag: Duration,
-    bond: Option<Box<BondView>>,
-}
-
-async fn ask_for(
-    ledger: &dyn Ledger,
-    id: &ChannelId,
-    bond: Option<&BondId>,
-) -> Result<Shown, LedgerError> {
-    let no_escrow = || LedgerError::refused("NoSuchAbility", "this ledger has no escrow");
-    let escrow = ledger.escrow().ok_or_else(no_escrow)?;
-    loop {
-        let asked = async {
-            Ok((escrow.channel(id).await?, escrow.lag().await?, bond_of(ledger, bond).await?))
-        };
-        match asked.await {
-            Ok((channel, lag, bond)) => {
-                let (domain, grace) = (escrow.domain().clone(), escrow.grace_period());
-                return Ok(Shown { channel, domain, grace, lag, bond });
-            }
-            Err(LedgerError::Unavailable { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
-            Err(refused) => return Err(refused),
-        }
-    }
-}
-
-/// A bond as its ledger has it; none where it has no such bond.
-async fn bond_of(
-    ledger: &dyn Ledger,
-    id: Option<&BondId>,
-) -> Result<Option<Box<BondView>>, LedgerError> {
-    let (Some(bonds), Some(id)) = (ledger.bonds(), id) else { return Ok(None) };
-    let Some(bond) = bonds.pledged(id).await? else { return Ok(None) };
-    let held = bonds.held(&bond).await?;
-    Ok(held.map(|held| Box::new(BondView { bond, held })))
-}
-
 /// The ledger's word beside what we know, for a session that the channel is taken for where its
 /// order's key is the channel's signer: ids are public, and who names one holds nothing by it.
 /// What was vouched is read after that, when nobody else can add to it.
@@ -539,7 +495,7 @@ mod tests {
     use crate::standing::PacePolicy;
     use crate::terms::Pace;
     use actix::Actor as _;
-    use sdpp_ledger::{Asset, Key};
+    use sdpp_ledger::{Asset, Channel, Domain, Key};
 
     const CHANNEL: ChannelId = ChannelId([7; 32]);
     const ANY: Pace = Pace { granularity: 1, credit_windows: 1 };

@@ -5,6 +5,7 @@
 //! Nothing is tried again here: a ledger that is not there when it is opened is an error that
 //! says which, where and what to do.
 
+mod bonds;
 mod embedded;
 mod error;
 #[cfg(feature = "ethereum")]
@@ -363,25 +364,6 @@ impl Opened {
             Kind::Iota(_) => Err(iota::nothing_to_deploy()),
             #[cfg(feature = "ethereum")]
             Kind::Ethereum(ledger) => ledger.deploy_escrow(grace_period).await.map(Deployed::from),
-        }
-    }
-
-    /// Puts the contract of bonds for an escrow's channels beside it; as [`Opened::deploy_escrow`].
-    /// `period` is how long an answer may take, for good.
-    #[cfg_attr(not(feature = "ethereum"), allow(unused_variables))]
-    pub async fn deploy_bonds(
-        &self,
-        escrow: &Account,
-        period: Duration,
-    ) -> Result<Deployed, LedgerError> {
-        match &self.kind {
-            Kind::Embedded(_) => Err(nothing_to_deploy()),
-            #[cfg(feature = "fabric")]
-            Kind::Fabric(_) => Err(fabric::nothing_to_deploy()),
-            #[cfg(feature = "iota")]
-            Kind::Iota(_) => Err(iota::nothing_to_deploy()),
-            #[cfg(feature = "ethereum")]
-            Kind::Ethereum(ledger) => ledger.deploy_bonds(escrow, period).await.map(Deployed::from),
         }
     }
 

@@ -250,7 +250,7 @@ impl Stream {
             anchored: std::mem::take(&mut self.untold),
             channel: None,
             legs: self.legs_before(),
-            bonded: false,
+            bonded: self.terms.bond.is_some(),
         };
         let draft = Draft::new(self.terms.session, &exit);
         let (message, frame) = draft.sign(&self.offer.key, "");
