@@ -1,4 +1,4 @@
-// The faults that mutate.mjs plants in SdppBonds.sol: a name, what is there (once), and the fault in
+// The faults that mutate.mjs plants in SdppBonds.sol and src/bonds: a name, what is there (once), and the fault in
 // its place; true behind it where the invariants are run on it, too.
 export const faults = [
   ["period may be shorter", "period >= MIN_PERIOD", "period + 1 >= MIN_PERIOD"],

@@ -2,6 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {SdppBonds} from "../src/SdppBonds.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
+import {Money} from "../src/bonds/Money.sol";
+import {Pledges} from "../src/bonds/Pledges.sol";
 import {Party} from "./Accounts.sol";
 import {BondBase} from "./BondBase.sol";
 import {BonusToken, CallingToken, FeeToken, ListToken, PlainToken} from "./Tokens.sol";
@@ -22,7 +25,7 @@ contract BondTest is BondBase {
         try this.found(period) {
             revert("a period out of range was taken");
         } catch (bytes memory why) {
-            require(bytes4(why) == SdppBonds.PeriodOutOfRange.selector, "another refusal");
+            require(bytes4(why) == Pledges.PeriodOutOfRange.selector, "another refusal");
         }
     }
 
@@ -33,12 +36,12 @@ contract BondTest is BondBase {
     /// The buyer offers, and the seller's own wallet accepts.
     function test_the_buyer_offers_and_the_seller_joins() public {
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Pledged(id, buyer, bond);
+        emit Pledges.Pledged(id, buyer, bond);
         pledge(buyer, BUYERS);
         assertEq(ofBuyer(), BUYERS);
         assertEq(ofSeller(), 0);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Pledged(id, seller, bond);
+        emit Pledges.Pledged(id, seller, bond);
         pledge(seller, SELLERS);
         assertEq(ofSeller(), SELLERS);
         assertEq(bonds.getBond(id).pledged, 3);
@@ -56,18 +59,18 @@ contract BondTest is BondBase {
     /// A buyer cannot name somebody as seller and pledge for it.
     function test_nobody_pledges_for_another() public {
         vm.deal(stranger, 1 ether);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         pledge(stranger, SELLERS);
         pledge(buyer, BUYERS);
-        refused(SdppBonds.AlreadyPledged.selector);
+        refused(Pledges.AlreadyPledged.selector);
         pledge(buyer, BUYERS);
         pledge(seller, SELLERS);
-        refused(SdppBonds.AlreadyPledged.selector);
+        refused(Pledges.AlreadyPledged.selector);
         pledge(seller, SELLERS);
     }
 
     function test_a_bond_has_two_parties_two_keys_and_two_amounts() public {
-        SdppBonds.Bond memory good = bond;
+        Evidence.Bond memory good = bond;
         bond.seller = buyer;
         badBond();
         bond = good;
@@ -84,7 +87,7 @@ contract BondTest is BondBase {
         badBond();
         bond = good;
         bond.buyerAmount = 0;
-        refused(SdppBonds.BadBond.selector);
+        refused(Pledges.BadBond.selector);
         pledge(buyer, 0);
         bond = good;
         bond.stake = 0;
@@ -100,7 +103,7 @@ contract BondTest is BondBase {
 
     /// What is not a bond for the channel that it names answers for nothing, and is not pledged.
     function test_a_bond_is_for_its_parties_open_channel() public {
-        SdppBonds.Bond memory good = bond;
+        Evidence.Bond memory good = bond;
         wrongChannel(open(COIN, DEPOSIT, "another signer", vm.addr(OTHER_KEY)));
         wrongChannel(open(address(token), DEPOSIT, "in tokens", vm.addr(SIGNER_KEY)));
         wrongChannel(keccak256("none"));
@@ -117,7 +120,7 @@ contract BondTest is BondBase {
 
     function wrongChannel(bytes32 other) private {
         bond.channel = other;
-        refused(SdppBonds.WrongChannel.selector);
+        refused(Pledges.WrongChannel.selector);
         pledge(buyer, BUYERS);
     }
 
@@ -149,12 +152,12 @@ contract BondTest is BondBase {
     }
 
     function badBond() private {
-        refused(SdppBonds.BadBond.selector);
+        refused(Pledges.BadBond.selector);
         pledge(buyer, BUYERS);
     }
 
     function test_each_term_makes_another_id() public view {
-        SdppBonds.Bond memory b = bond;
+        Evidence.Bond memory b = bond;
         bytes32[11] memory ids;
         b.buyer = stranger;
         ids[0] = bonds.bondId(b);
@@ -199,21 +202,21 @@ contract BondTest is BondBase {
 
     function test_who_pledged_alone_takes_it_back() public {
         pledge(buyer, BUYERS);
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         vm.prank(seller);
         bonds.revoke(bond);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Revoked(id);
+        emit Pledges.Revoked(id);
         vm.prank(buyer);
         bonds.revoke(bond);
         assertCredits(BUYERS, 0, 0);
         // Once, and the id is used up.
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         vm.prank(buyer);
         bonds.revoke(bond);
-        refused(SdppBonds.AlreadyPledged.selector);
+        refused(Pledges.AlreadyPledged.selector);
         pledge(buyer, BUYERS);
-        refused(SdppBonds.AlreadyPledged.selector);
+        refused(Pledges.AlreadyPledged.selector);
         pledge(seller, SELLERS);
     }
 
@@ -225,31 +228,31 @@ contract BondTest is BondBase {
         bond.salt = keccak256("another");
         id = bonds.bondId(bond);
         pledgeBoth();
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         vm.prank(seller);
         bonds.revoke(bond);
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         vm.prank(buyer);
         bonds.revoke(bond);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         vm.prank(stranger);
         bonds.revoke(bond);
     }
 
     function test_either_adds_to_its_own() public {
         pledge(buyer, BUYERS);
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         add(buyer, 5);
         pledge(seller, SELLERS);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Added(id, buyer, 5);
+        emit Pledges.Added(id, buyer, 5);
         add(buyer, 5);
         add(seller, 7);
         assertEq(ofBuyer(), BUYERS + 5);
         assertEq(ofSeller(), SELLERS + 7);
         assertSum(0);
         vm.deal(stranger, 1 ether);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         add(stranger, 1);
     }
 
@@ -261,7 +264,7 @@ contract BondTest is BondBase {
     function test_a_bond_fits_88_bits() public {
         vm.deal(buyer, 1 << 90);
         pledgeBoth();
-        refused(SdppBonds.AmountOverflow.selector);
+        refused(Pledges.AmountOverflow.selector);
         add(buyer, type(uint88).max - BUYERS + 1);
         add(buyer, type(uint88).max - BUYERS);
         assertEq(ofBuyer(), type(uint88).max);
@@ -271,19 +274,19 @@ contract BondTest is BondBase {
     /// Either asks for the end, waits, and both get what is theirs without a word of the other's.
     function test_either_gets_out_alone() public {
         pledgeBoth();
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         end(seller);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.EndRequested(id, seller, START + PERIOD);
+        emit Pledges.EndRequested(id, seller, START + PERIOD);
         requestEnd(seller);
         pass(PERIOD - 1);
         // Asking again does not begin again.
         requestEnd(buyer);
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         end(seller);
         pass(1);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Ended(id, BUYERS, SELLERS);
+        emit Pledges.Ended(id, BUYERS, SELLERS);
         end(seller);
         assertCredits(BUYERS, SELLERS, 0);
         assertSum(0);
@@ -293,14 +296,14 @@ contract BondTest is BondBase {
 
     function test_only_a_party_ends_and_only_what_is_in_force() public {
         pledge(buyer, BUYERS);
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         requestEnd(buyer);
         pledge(seller, SELLERS);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         requestEnd(stranger);
         requestEnd(buyer);
         pass(PERIOD);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         end(stranger);
         end(buyer);
         assertCredits(BUYERS, SELLERS, 0);
@@ -309,14 +312,14 @@ contract BondTest is BondBase {
     /// With the buyer's signed exit the seller has its bond at once.
     function test_the_buyers_exit_frees_the_sellers_bond() public {
         pledgeBoth();
-        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        Evidence.Word memory word_ = goodbye(SIGNER_KEY, id);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Released(id, true, SELLERS);
+        emit Pledges.Released(id, true, SELLERS);
         vm.prank(seller);
         bonds.release(bond, true, word_);
         assertCredits(0, SELLERS, 0);
         assertEq(ofBuyer(), BUYERS);
-        refused(SdppBonds.NothingPledged.selector);
+        refused(Pledges.NothingPledged.selector);
         bonds.release(bond, true, word_);
     }
 
@@ -338,9 +341,9 @@ contract BondTest is BondBase {
 
     /// Nobody frees its own bond, and no other exit will do.
     function test_a_bond_goes_at_the_others_word_only() public {
-        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        Evidence.Word memory word_ = goodbye(SIGNER_KEY, id);
         pledge(seller, SELLERS);
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         bonds.release(bond, true, word_);
         pledge(buyer, BUYERS);
         notReleased(seller, true, nobody());
@@ -371,15 +374,15 @@ contract BondTest is BondBase {
         notReleased(seller, true, word_);
     }
 
-    function notReleased(address by, bool ofSeller_, SdppBonds.Word memory word_) private {
-        refused(SdppBonds.InvalidSignature.selector);
+    function notReleased(address by, bool ofSeller_, Evidence.Word memory word_) private {
+        refused(Evidence.InvalidSignature.selector);
         vm.prank(by);
         bonds.release(bond, ofSeller_, word_);
     }
 
     function test_high_s_is_refused() public {
         pledgeBoth();
-        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        Evidence.Word memory word_ = goodbye(SIGNER_KEY, id);
         bytes memory turned = malleate(abi.encodePacked(word_.r, word_.s, word_.v));
         (word_.r, word_.s, word_.v) = split(turned);
         notReleased(seller, true, word_);
@@ -399,12 +402,12 @@ contract BondTest is BondBase {
     // ---------------------------------------------------------------------------- money
 
     function test_the_coin_sent_is_the_pledge() public {
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         pledge(buyer, BUYERS - 1);
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         pledge(buyer, BUYERS + 1);
         pledgeBoth();
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         vm.prank(buyer);
         bonds.add{value: 1}(bond, 2);
     }
@@ -413,7 +416,7 @@ contract BondTest is BondBase {
         agreeIn(token);
         pledgeBoth();
         assertEq(token.balanceOf(address(bonds)), uint256(BUYERS) + SELLERS);
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         vm.prank(buyer);
         bonds.add{value: 1}(bond, 2);
         requestEnd(buyer);
@@ -421,7 +424,7 @@ contract BondTest is BondBase {
         end(buyer);
         uint256 before = token.balanceOf(stranger);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Withdrawn(address(token), seller, stranger, SELLERS);
+        emit Money.Withdrawn(address(token), seller, stranger, SELLERS);
         vm.prank(seller);
         bonds.withdraw(address(token), stranger);
         assertEq(token.balanceOf(stranger) - before, SELLERS);
@@ -444,18 +447,18 @@ contract BondTest is BondBase {
     function test_a_token_that_charges_or_gives_is_refused() public {
         bond.buyerAmount = 10_000;
         agreeIn(new FeeToken());
-        refused(SdppBonds.NotReceived.selector);
+        refused(Money.NotReceived.selector);
         pledge(buyer, 0);
         agreeIn(new BonusToken());
-        refused(SdppBonds.NotReceived.selector);
+        refused(Money.NotReceived.selector);
         pledge(buyer, 0);
         agreeIn(new PlainToken());
         bond.buyerAmount = 1 << 87;
-        refused(SdppBonds.NotReceived.selector);
+        refused(Money.NotReceived.selector);
         pledge(buyer, 0);
         bond.token = stranger;
         pretend(channel, buyer, stranger);
-        refused(SdppBonds.NotReceived.selector);
+        refused(Money.NotReceived.selector);
         pledge(buyer, 0);
     }
 
@@ -463,18 +466,18 @@ contract BondTest is BondBase {
         pledge(buyer, BUYERS);
         vm.prank(buyer);
         bonds.revoke(bond);
-        refused(SdppBonds.NothingCredited.selector);
+        refused(Money.NothingCredited.selector);
         vm.prank(seller);
         bonds.withdraw(COIN, seller);
-        refused(SdppBonds.NothingCredited.selector);
+        refused(Money.NothingCredited.selector);
         vm.prank(buyer);
         bonds.withdraw(address(token), buyer);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Withdrawn(COIN, buyer, stranger, BUYERS);
+        emit Money.Withdrawn(COIN, buyer, stranger, BUYERS);
         vm.prank(buyer);
         bonds.withdraw(COIN, stranger);
         assertEq(stranger.balance, BUYERS);
-        refused(SdppBonds.NothingCredited.selector);
+        refused(Money.NothingCredited.selector);
         vm.prank(buyer);
         bonds.withdraw(COIN, stranger);
     }
@@ -494,7 +497,7 @@ contract BondTest is BondBase {
         end(seller);
         vm.prank(seller);
         bonds.withdraw(COIN, seller);
-        refused(SdppBonds.PayoutRefused.selector);
+        refused(Money.PayoutRefused.selector);
         party.act(address(bonds), abi.encodeCall(bonds.withdraw, (COIN, address(party))));
         assertEq(bonds.credited(COIN, address(party)), BUYERS);
         party.act(address(bonds), abi.encodeCall(bonds.withdraw, (COIN, stranger)));
@@ -508,11 +511,11 @@ contract BondTest is BondBase {
         vm.prank(buyer);
         bonds.revoke(bond);
         list.refuse(buyer, true);
-        refused(SdppBonds.PayoutRefused.selector);
+        refused(Money.PayoutRefused.selector);
         vm.prank(buyer);
         bonds.withdraw(address(list), buyer);
         list.beQuiet();
-        refused(SdppBonds.PayoutRefused.selector);
+        refused(Money.PayoutRefused.selector);
         vm.prank(buyer);
         bonds.withdraw(address(list), buyer);
         assertEq(credit(buyer), BUYERS);
@@ -534,7 +537,7 @@ contract BondTest is BondBase {
         bytes memory again = abi.encodeCall(bonds.withdraw, (COIN, address(party)));
         party.callBack(address(bonds), again);
         party.act(address(bonds), again);
-        require(party.calledBack() && party.refusal() == SdppBonds.NothingCredited.selector);
+        require(party.calledBack() && party.refusal() == Money.NothingCredited.selector);
         assertEq(address(party).balance, 1 ether + BUYERS);
         assertEq(address(bonds).balance, SELLERS);
     }
@@ -543,7 +546,7 @@ contract BondTest is BondBase {
     function test_a_token_cannot_call_back() public {
         CallingToken calling = new CallingToken();
         agreeIn(calling);
-        SdppBonds.Bond memory inner = bond;
+        Evidence.Bond memory inner = bond;
         (inner.buyer, inner.channel) = (address(calling), "its own");
         pretend(inner.channel, address(calling), address(calling));
         calling.mint(address(calling), 1 ether);
@@ -568,7 +571,7 @@ contract BondTest is BondBase {
 
     function wasRefused(CallingToken calling) private view {
         require(calling.called() && !calling.worked(), "worked");
-        require(calling.refusal() == SdppBonds.Reentered.selector, "for another reason");
+        require(calling.refusal() == Money.Reentered.selector, "for another reason");
     }
 
     /// Bonds of one channel do not touch the channel, nor the channel them.
@@ -578,7 +581,7 @@ contract BondTest is BondBase {
         escrow.close(channel, 0, "");
         require(finalized(channel));
         assertEq(ofSeller(), SELLERS);
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         end(seller);
     }
 

@@ -2,6 +2,10 @@
 pragma solidity ^0.8.28;
 
 import {SdppBonds} from "../src/SdppBonds.sol";
+import {Challenges} from "../src/bonds/Challenges.sol";
+import {Demands} from "../src/bonds/Demands.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
+import {Pledges} from "../src/bonds/Pledges.sol";
 import {BondBase} from "./BondBase.sol";
 import {PlainToken} from "./Tokens.sol";
 
@@ -10,10 +14,10 @@ import {PlainToken} from "./Tokens.sol";
 /// answers before its time is over.
 contract BondHandler is BondBase {
     struct Case {
-        SdppBonds.Bond bond;
+        Evidence.Bond bond;
         /// The item that was asked for last, and the invoice that was demanded.
         uint256 challenged;
-        SdppBonds.Demand demand;
+        Demands.Demand demand;
     }
 
     uint256 private constant MOST = 6;
@@ -52,11 +56,11 @@ contract BondHandler is BondBase {
         return cases.length;
     }
 
-    function bondAt(uint256 i) external view returns (SdppBonds.Bond memory) {
+    function bondAt(uint256 i) external view returns (Evidence.Bond memory) {
         return cases[i].bond;
     }
 
-    function demandAt(uint256 i) external view returns (SdppBonds.Demand memory) {
+    function demandAt(uint256 i) external view returns (Demands.Demand memory) {
         return cases[i].demand;
     }
 
@@ -70,7 +74,7 @@ contract BondHandler is BondBase {
 
     /// What a party has: in its hands, credited, pledged, at stake, in the channel.
     function wealth(uint256 i, bool ofSeller) external view returns (uint256) {
-        SdppBonds.Bond memory b = cases[i].bond;
+        Evidence.Bond memory b = cases[i].bond;
         address who = ofSeller ? b.seller : b.buyer;
         bytes32 id_ = bonds.bondId(b);
         uint256 sum = b.token == COIN ? who.balance : token.balanceOf(who);
@@ -156,7 +160,7 @@ contract BondHandler is BondBase {
         pick(seed);
         if (seed % 8 != 0) return;
         uint256 by = ofSeller == (seed % 16 == 0) ? SIGNER_KEY : SELLER_KEY;
-        SdppBonds.Word memory word_ = goodbye(by, id);
+        Evidence.Word memory word_ = goodbye(by, id);
         vm.prank(stranger);
         try bonds.release(bond, ofSeller, word_) {
             did("release");
@@ -167,11 +171,11 @@ contract BondHandler is BondBase {
     /// What honest sellers sign contradicts nothing.
     function convictOne(uint256 seed, bool byInvoices) external {
         uint256 i = pick(seed);
-        SdppBonds.Word memory key_ = key();
+        Evidence.Word memory key_ = key();
         bytes32 second = sellerCheats(i) && seed % 8 == 1 ? bytes32("b") : bytes32("a");
-        SdppBonds.Item memory one = item(3, "a");
-        SdppBonds.Item memory other = item(3, second);
-        (SdppBonds.Invoice memory first, SdppBonds.Invoice memory last) =
+        Evidence.Item memory one = item(3, "a");
+        Evidence.Item memory other = item(3, second);
+        (Evidence.Invoice memory first, Evidence.Invoice memory last) =
             (invoice(1, "a", 42), invoice(1, second, 42));
         vm.prank(buyer);
         if (byInvoices) {
@@ -190,8 +194,8 @@ contract BondHandler is BondBase {
         bytes32[] memory leaves = leavesOf(K);
         uint256 place = seed % K;
         bytes32 signed = sellerCheats(i) ? keccak256("another") : leaves[place];
-        SdppBonds.Word memory key_ = key();
-        (SdppBonds.Item memory one, SdppBonds.Invoice memory of_) =
+        Evidence.Word memory key_ = key();
+        (Evidence.Item memory one, Evidence.Invoice memory of_) =
             (item(uint64(place + 1), signed), invoice(1, rootOf(leaves), 42));
         uint256 value = coin(STAKE);
         vm.prank(buyer);
@@ -217,8 +221,8 @@ contract BondHandler is BondBase {
         uint256 i = pick(seed);
         uint64 number = uint64(seed % 9) + 1;
         uint128 total = uint128(7) * number * K * 3 / 2;
-        SdppBonds.Word memory order_ = order();
-        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
+        Evidence.Word memory order_ = order();
+        (Evidence.Ack memory ack_, Evidence.Invoice memory of_) =
             (ack(number * K), invoice(number, "root", total));
         uint256 value = coin(STAKE);
         vm.prank(seller);
@@ -226,7 +230,7 @@ contract BondHandler is BondBase {
             did("demand");
             uint128 paidBefore = number * K + W * K;
             cases[i].demand =
-                SdppBonds.Demand(name, total, session.base + total, paidBefore, number + W);
+                Demands.Demand(name, total, session.base + total, paidBefore, number + W);
         } catch {}
     }
 
@@ -237,12 +241,12 @@ contract BondHandler is BondBase {
     /// A cheating seller has receipted more than it says.
     function refuteOne(uint256 seed, bool byItem) external {
         uint256 i = pick(seed);
-        SdppBonds.Demand memory asked = cases[i].demand;
+        Demands.Demand memory asked = cases[i].demand;
         bool lied = sellerCheats(i) && seed % 4 == 1;
         uint128 paid = lied ? asked.amountTotal : asked.amountTotal / 2;
         uint64 seq = uint64(lied ? asked.paidBefore : asked.paidBefore / 2);
-        SdppBonds.Receipt memory receipt_ = receipt(asked.amountTotal, paid);
-        SdppBonds.Item memory one = item(seq, "leaf");
+        Evidence.Receipt memory receipt_ = receipt(asked.amountTotal, paid);
+        Evidence.Item memory one = item(seq, "leaf");
         vm.prank(buyer);
         if (byItem) {
             try bonds.refuteByItem(bond, asked, one) {
@@ -256,7 +260,7 @@ contract BondHandler is BondBase {
     }
 
     function concludeDemandOne(uint256 seed, bool bySeller) external {
-        SdppBonds.Demand memory asked = cases[pick(seed)].demand;
+        Demands.Demand memory asked = cases[pick(seed)].demand;
         vm.prank(bySeller ? seller : buyer);
         try bonds.concludeDemand(bond, asked) {
             did("concludeDemand");
@@ -334,8 +338,8 @@ contract BondHandler is BondBase {
     function show(uint256 i) private {
         uint256 place = cases[i].challenged;
         bytes32[] memory leaves = leavesOf(K);
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(leaves[place], rootOf(leaves), uint32(place), K);
+        Challenges.Challenge memory asked =
+            Challenges.Challenge(leaves[place], rootOf(leaves), uint32(place), K);
         vm.prank(seller);
         try bonds.show(bond, asked, uint32(place), K, pathOf(leaves, place)) {
             did("show");
@@ -344,7 +348,7 @@ contract BondHandler is BondBase {
     }
 
     function pay(uint256 i) private {
-        SdppBonds.Demand memory asked = cases[i].demand;
+        Demands.Demand memory asked = cases[i].demand;
         if (bonds.pendingUntil(id, true) == 0) return;
         if (escrow.getChannel(channel).closeRequestedAt != 0 && !finalized(channel)) {
             topUp(channel, 1);
@@ -455,7 +459,7 @@ contract BondInvariantsTest is BondBase {
     function invariant_the_bonds_contract_holds_what_it_owes() public {
         (uint256 coins, uint256 tokens) = (bonds.burnt(COIN), bonds.burnt(address(token)));
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             uint256 owed = uint256(held.ofBuyer) + held.ofSeller;
             owed += credit(bond.buyer) + credit(bond.seller);
             if (bonds.pendingUntil(id, false) != 0) owed += STAKE;
@@ -497,7 +501,7 @@ contract BondInvariantsTest is BondBase {
     /// From every state each side gets out alone, in two periods.
     function invariant_each_gets_its_bond_out_alone() public {
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             if (held.pledged != 3) continue;
             address who = i % 2 == 0 ? bond.buyer : bond.seller;
             vm.warp(handler.time());
@@ -509,7 +513,7 @@ contract BondInvariantsTest is BondBase {
                 bonds.concludeChallenge(bond);
             }
             if (bonds.pendingUntil(id, true) != 0) {
-                SdppBonds.Demand memory asked = handler.demandAt(i);
+                Demands.Demand memory asked = handler.demandAt(i);
                 vm.prank(who);
                 bonds.concludeDemand(bond, asked);
             }
@@ -527,7 +531,7 @@ contract BondInvariantsTest is BondBase {
     /// What is over is never pledged again.
     function invariant_no_bond_is_pledged_again() public {
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             if (held.pledged & 1 != 0) notPledged(bond.buyer, BUYERS);
             if (held.pledged & 2 != 0) notPledged(bond.seller, SELLERS);
             if (held.pledged & 4 != 0) notPledged(bond.seller, SELLERS);
@@ -547,9 +551,9 @@ contract BondInvariantsTest is BondBase {
     function invariant_a_third_party_changes_no_bond() public {
         vm.deal(stranger, 1e24);
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             bytes32 before = keccak256(abi.encode(held, pending()));
-            SdppBonds.Demand memory asked = handler.demandAt(i);
+            Demands.Demand memory asked = handler.demandAt(i);
             meddle(abi.encodeCall(bonds.revoke, (bond)));
             meddle(abi.encodeCall(bonds.requestEnd, (bond)));
             meddle(abi.encodeCall(bonds.end, (bond)));
@@ -564,8 +568,8 @@ contract BondInvariantsTest is BondBase {
                 meddle(abi.encodeCall(bonds.pay, (bond, asked, asked.voucher, "", 0)));
             }
             meddle(abi.encodeCall(bonds.withdraw, (bond.token, stranger)));
-            SdppBonds.Word memory key_ = key();
-            SdppBonds.Item memory one = item(1, "a");
+            Evidence.Word memory key_ = key();
+            Evidence.Item memory one = item(1, "a");
             meddle(abi.encodeCall(bonds.convictOfItems, (bond, session, key_, one, item(1, "b"))));
             assertEq(before, keccak256(abi.encode(bonds.getBond(id), pending())));
         }
@@ -583,7 +587,7 @@ contract BondInvariantsTest is BondBase {
 
     // --------------------------------------------------------------------------- helping
 
-    function pick(uint256 i) private returns (SdppBonds.Held memory) {
+    function pick(uint256 i) private returns (Pledges.Held memory) {
         bond = handler.bondAt(i);
         id = bonds.bondId(bond);
         return bonds.getBond(id);
