@@ -149,7 +149,7 @@ const contracts = [
     report: "mutants.md",
     faults,
     equivalents,
-    tests: ["--no-match-contract", `GasTest|${BOND_TESTS}`],
+    tests: ["--no-match-contract", `GasTest|BondVectorsTest|${BOND_TESTS}`],
     thorough: true,
   },
   {
