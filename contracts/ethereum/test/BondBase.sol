@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {SdppBonds} from "../src/SdppBonds.sol";
-import {SdppEscrow} from "../src/SdppEscrow.sol";
 import {Evidence} from "../src/bonds/Evidence.sol";
 import {Base} from "./Base.sol";
 
@@ -40,11 +39,17 @@ abstract contract BondBase is Base {
         bonds = new SdppBonds(escrow, PERIOD);
         vm.deal(seller, 1_000 ether);
         token.mint(seller, 1_000 ether);
-        vm.prank(buyer);
-        token.approve(address(bonds), type(uint256).max);
-        vm.prank(seller);
-        token.approve(address(bonds), type(uint256).max);
+        allow(buyer);
+        allow(seller);
         agree(COIN);
+    }
+
+    /// Lets both contracts take the token from an account.
+    function allow(address who) internal {
+        vm.prank(who);
+        token.approve(address(bonds), type(uint256).max);
+        vm.prank(who);
+        token.approve(address(escrow), type(uint256).max);
     }
 
     /// Opens a channel in a token, and agrees on a bond and a session for it.
@@ -76,15 +81,6 @@ abstract contract BondBase is Base {
             dataset: 0
         });
         name = nameOf(session);
-    }
-
-    /// A channel that no escrow would hold: in a token that it refuses, or of an account that
-    /// cannot open one.
-    function pretend(bytes32 channel_, address payer, address asset) internal {
-        SdppEscrow.Channel memory like = escrow.getChannel(channel);
-        (like.payer, like.token) = (payer, asset);
-        bytes memory asked = abi.encodeCall(escrow.getChannel, (channel_));
-        vm.mockCall(address(escrow), asked, abi.encode(like));
     }
 
     // ---------------------------------------------------------------------------- doing
@@ -297,6 +293,32 @@ abstract contract BondBase is Base {
         for (uint256 i = 0; i < count; ++i) {
             leaves[i] = keccak256(abi.encode("leaf", i));
         }
+    }
+
+    // -------------------------------------------------------------------------- dataset
+
+    /// The salt of the leaves that are opened.
+    bytes32 internal constant LEAF_SALT = keccak256("leaf's salt");
+
+    /// A dataset of five rows; `ofRow` is what its items are.
+    function dataset() internal pure returns (bytes32[] memory rows) {
+        rows = new bytes32[](5);
+        for (uint256 i = 0; i < 5; ++i) {
+            rows[i] = row(ofRow(i));
+        }
+    }
+
+    function ofRow(uint256 i) internal pure returns (bytes32) {
+        return keccak256(abi.encode("item", i));
+    }
+
+    function row(bytes32 content) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(bytes1(0), content));
+    }
+
+    /// An item whose leaf is that of the content.
+    function opened(uint64 seq, bytes32 content) internal view returns (Evidence.Item memory) {
+        return item(seq, keccak256(bytes.concat(bytes1(0), name, bytes8(seq), LEAF_SALT, content)));
     }
 
     // ------------------------------------------------------------------------- checking
