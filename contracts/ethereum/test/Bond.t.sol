@@ -7,26 +7,18 @@ import {Money} from "../src/bonds/Money.sol";
 import {Pledges} from "../src/bonds/Pledges.sol";
 import {Party} from "./Accounts.sol";
 import {BondBase} from "./BondBase.sol";
-import {BonusToken, CallingToken, FeeToken, ListToken, PlainToken} from "./Tokens.sol";
+import {BareToken, BonusToken, CallingToken, FeeToken, ListToken, PlainToken} from "./Tokens.sol";
 
 /// How bonds come and go when nobody complains.
 contract BondTest is BondBase {
     function test_the_period_is_ten_minutes_to_ninety_days() public {
         new SdppBonds(escrow, 10 minutes);
         new SdppBonds(escrow, 90 days);
-        mustNotFound(10 minutes - 1);
-        mustNotFound(90 days + 1);
+        bytes4 why = Pledges.PeriodOutOfRange.selector;
+        notFounded(this.found, 10 minutes - 1, why);
+        notFounded(this.found, 90 days + 1, why);
         assertEq(bonds.PERIOD(), PERIOD);
         assertEq(address(bonds.ESCROW()), address(escrow));
-    }
-
-    /// By a call, as forge overlooks it when a `new` that should be refused is not.
-    function mustNotFound(uint64 period) private {
-        try this.found(period) {
-            revert("a period out of range was taken");
-        } catch (bytes memory why) {
-            require(bytes4(why) == Pledges.PeriodOutOfRange.selector, "another refusal");
-        }
     }
 
     function found(uint64 period) external {
@@ -126,6 +118,9 @@ contract BondTest is BondBase {
 
     function test_a_session_begins_under_a_good_bond_only() public {
         require(!bonds.isGood(bond), "none");
+        Evidence.Bond memory nothing = bond;
+        (nothing.buyerAmount, nothing.sellerAmount) = (0, 0);
+        require(!bonds.isGood(nothing), "of nothing");
         pledge(buyer, BUYERS);
         require(!bonds.isGood(bond), "of one");
         pledge(seller, SELLERS);
@@ -147,6 +142,10 @@ contract BondTest is BondBase {
         add(seller, 1);
         require(bonds.isGood(bond), "whole again");
         vm.prank(seller);
+        bonds.release(bond, false, nobody());
+        require(!bonds.isGood(bond), "of the seller alone");
+        add(buyer, BUYERS);
+        vm.prank(seller);
         escrow.close(channel, 0, "");
         require(!bonds.isGood(bond), "closed");
     }
@@ -157,36 +156,30 @@ contract BondTest is BondBase {
     }
 
     function test_each_term_makes_another_id() public view {
-        Evidence.Bond memory b = bond;
         bytes32[11] memory ids;
-        b.buyer = stranger;
-        ids[0] = bonds.bondId(b);
-        b.seller = stranger;
-        ids[1] = bonds.bondId(b);
-        b.buyerKey = stranger;
-        ids[2] = bonds.bondId(b);
-        b.sellerKey = stranger;
-        ids[3] = bonds.bondId(b);
-        b.token = stranger;
-        ids[4] = bonds.bondId(b);
-        b.channel = 0;
-        ids[5] = bonds.bondId(b);
-        b.buyerAmount = 1;
-        ids[6] = bonds.bondId(b);
-        b.sellerAmount = 1;
-        ids[7] = bonds.bondId(b);
-        b.stake = 1;
-        ids[8] = bonds.bondId(b);
-        b.fee = 1;
-        ids[9] = bonds.bondId(b);
-        b.salt = 0;
-        ids[10] = bonds.bondId(b);
         for (uint256 i = 0; i < 11; ++i) {
+            ids[i] = bonds.bondId(withAnother(i));
             require(ids[i] != id);
             for (uint256 j = 0; j < i; ++j) {
                 require(ids[i] != ids[j]);
             }
         }
+    }
+
+    /// The bond but for one of its terms.
+    function withAnother(uint256 term) private view returns (Evidence.Bond memory b) {
+        b = bond;
+        if (term == 0) b.buyer = stranger;
+        if (term == 1) b.seller = stranger;
+        if (term == 2) b.buyerKey = stranger;
+        if (term == 3) b.sellerKey = stranger;
+        if (term == 4) b.token = stranger;
+        if (term == 5) b.channel = 0;
+        if (term == 6) b.buyerAmount = 1;
+        if (term == 7) b.sellerAmount = 1;
+        if (term == 8) b.stake = 1;
+        if (term == 9) b.fee = 1;
+        if (term == 10) b.salt = 0;
     }
 
     function test_an_id_is_of_one_contract_and_chain() public {
@@ -431,35 +424,78 @@ contract BondTest is BondBase {
         assertSum(0);
     }
 
+    /// Agrees on a bond for a channel in a token of the test's own.
     function agreeIn(PlainToken asset) private {
         token = asset;
         asset.mint(buyer, 1 ether);
         asset.mint(seller, 1 ether);
-        vm.prank(buyer);
-        asset.approve(address(bonds), type(uint256).max);
-        vm.prank(seller);
-        asset.approve(address(bonds), type(uint256).max);
-        bond.token = address(asset);
-        pretend(channel, buyer, address(asset));
-        id = bonds.bondId(bond);
+        allow(buyer);
+        allow(seller);
+        agree(address(asset));
     }
 
+    /// The escrow would not have such tokens: these were good when the channel was opened.
     function test_a_token_that_charges_or_gives_is_refused() public {
-        bond.buyerAmount = 10_000;
-        agreeIn(new FeeToken());
-        refused(Money.NotReceived.selector);
-        pledge(buyer, 0);
-        agreeIn(new BonusToken());
-        refused(Money.NotReceived.selector);
-        pledge(buyer, 0);
+        FeeToken fee = new FeeToken();
+        fee.beFree(true);
+        agreeIn(fee);
+        fee.beFree(false);
+        notReceived();
+        BonusToken bonus = new BonusToken();
+        bonus.beFree(true);
+        agreeIn(bonus);
+        bonus.beFree(false);
+        notReceived();
         agreeIn(new PlainToken());
         bond.buyerAmount = 1 << 87;
+        notReceived();
+        bond.buyerAmount = BUYERS;
+        vm.etch(address(token), "");
+        notReceived();
+    }
+
+    function notReceived() private {
         refused(Money.NotReceived.selector);
         pledge(buyer, 0);
-        bond.token = stranger;
-        pretend(channel, buyer, stranger);
-        refused(Money.NotReceived.selector);
-        pledge(buyer, 0);
+    }
+
+    /// What tells no balance is no token, though it moves money.
+    function test_a_token_that_tells_no_balance_is_refused() public {
+        BareToken bare = new BareToken();
+        bare.mint(buyer, 1 ether);
+        vm.prank(buyer);
+        bare.approve(address(bonds), 1 ether);
+        vm.prank(buyer);
+        bare.approve(address(escrow), 1 ether);
+        agree(address(bare));
+        bare.beMute();
+        notReceived();
+    }
+
+    /// A wallet that does three things in one transaction moves a token twice: the lock is of each
+    /// movement.
+    function test_a_batching_wallet_moves_a_token_twice() public {
+        Party wallet = wallets(address(token));
+        bytes[] memory calls = new bytes[](3);
+        calls[0] = abi.encodeCall(bonds.pledge, (bond));
+        calls[1] = abi.encodeCall(bonds.revoke, (bond));
+        calls[2] = abi.encodeCall(bonds.withdraw, (address(token), address(wallet)));
+        uint256 before = token.balanceOf(address(wallet));
+        wallet.batch(address(bonds), calls);
+        assertEq(token.balanceOf(address(wallet)), before);
+        assertEq(bonds.getBond(id).pledged, 5);
+    }
+
+    /// Agrees on a bond for a channel whose payer is a contract.
+    function wallets(address asset) private returns (Party party) {
+        party = new Party();
+        vm.deal(address(party), 1 ether);
+        token.mint(address(party), 1 ether);
+        allow(address(party));
+        address before = buyer;
+        buyer = address(party);
+        agree(asset);
+        buyer = before;
     }
 
     function test_a_credit_goes_where_its_owner_says_and_once() public {
@@ -484,11 +520,7 @@ contract BondTest is BondBase {
 
     /// Who cannot be paid keeps its credit, and is in nobody's way.
     function test_a_refused_payout_stays_credited() public {
-        Party party = new Party();
-        vm.deal(address(party), 1 ether);
-        bond.buyer = address(party);
-        pretend(channel, address(party), COIN);
-        id = bonds.bondId(bond);
+        Party party = wallets(COIN);
         party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
         pledge(seller, SELLERS);
         party.be(Party.Mood.Refuses);
@@ -522,11 +554,8 @@ contract BondTest is BondBase {
     }
 
     function test_who_calls_back_gets_no_more() public {
-        Party party = new Party();
-        vm.deal(address(party), 1 ether);
-        bond.buyer = address(party);
-        pretend(channel, address(party), COIN);
-        id = bonds.bondId(bond);
+        Party party = wallets(COIN);
+        uint256 before = address(party).balance;
         party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
         bond.salt = keccak256("another's money");
         id = bonds.bondId(bond);
@@ -538,7 +567,7 @@ contract BondTest is BondBase {
         party.callBack(address(bonds), again);
         party.act(address(bonds), again);
         require(party.calledBack() && party.refusal() == Money.NothingCredited.selector);
-        assertEq(address(party).balance, 1 ether + BUYERS);
+        assertEq(address(party).balance, before + BUYERS);
         assertEq(address(bonds).balance, SELLERS);
     }
 
@@ -547,11 +576,11 @@ contract BondTest is BondBase {
         CallingToken calling = new CallingToken();
         agreeIn(calling);
         Evidence.Bond memory inner = bond;
-        (inner.buyer, inner.channel) = (address(calling), "its own");
-        pretend(inner.channel, address(calling), address(calling));
+        inner.buyer = address(calling);
         calling.mint(address(calling), 1 ether);
+        allow(address(calling));
         vm.prank(address(calling));
-        calling.approve(address(bonds), type(uint256).max);
+        inner.channel = escrow.open(seller, address(calling), DEPOSIT, SALT, bond.buyerKey);
         bytes memory data = abi.encodeCall(bonds.pledge, (inner));
         calling.tell(address(bonds), data);
         pledge(buyer, 0);
@@ -563,7 +592,7 @@ contract BondTest is BondBase {
         vm.prank(buyer);
         bonds.withdraw(address(calling), buyer);
         wasRefused(calling);
-        assertEq(calling.balanceOf(buyer), 1 ether);
+        assertEq(calling.balanceOf(buyer), 1 ether - DEPOSIT);
         // And nothing is locked for good.
         vm.prank(address(calling));
         bonds.pledge(inner);

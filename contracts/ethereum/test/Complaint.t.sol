@@ -84,32 +84,10 @@ contract ComplaintTest is BondBase {
         (Evidence.Item memory one, Evidence.Item memory other) = (item(3, ONE), item(3, OTHER));
         Evidence.Word memory good = key();
         Evidence.Session memory kept = session;
-        session.base += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.price += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.numerator += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.denominator += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.granularity += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.windows += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.dataset = ONE;
-        notUnder(good, one, other);
-        session = kept;
-        session.menu = ONE;
-        notUnder(good, one, other);
-        session = kept;
-        session.order = ONE;
-        notUnder(good, one, other);
+        for (uint256 term = 0; term < 9; ++term) {
+            session = withAnother(kept, term);
+            notUnder(good, one, other);
+        }
         session = kept;
         // The buyer's word, a bond of another salt, another kind of message.
         notUnder(
@@ -130,6 +108,24 @@ contract ComplaintTest is BondBase {
         vm.prank(buyer);
         bonds.convictOfItems(bond, session, good, one, other);
         assertEq(ofSeller(), 0);
+    }
+
+    /// A session but for one of its terms.
+    function withAnother(Evidence.Session memory kept, uint256 term)
+        private
+        pure
+        returns (Evidence.Session memory s)
+    {
+        s = abi.decode(abi.encode(kept), (Evidence.Session));
+        if (term == 0) s.base += 1;
+        if (term == 1) s.price += 1;
+        if (term == 2) s.numerator += 1;
+        if (term == 3) s.denominator += 1;
+        if (term == 4) s.granularity += 1;
+        if (term == 5) s.windows += 1;
+        if (term == 6) s.dataset = ONE;
+        if (term == 7) s.menu = ONE;
+        if (term == 8) s.order = ONE;
     }
 
     function notUnder(
@@ -220,6 +216,9 @@ contract ComplaintTest is BondBase {
     function test_a_bond_is_lost_once() public {
         convictOfItems(item(3, ONE), item(3, OTHER));
         notOfItems(Pledges.NothingPledged.selector, item(3, ONE), item(3, OTHER));
+        refused(Pledges.NothingPledged.selector);
+        vm.prank(seller);
+        bonds.add{value: 1}(bond, 1);
         refused(Pledges.NothingPledged.selector);
         challengeRoot(item(3, ONE), invoice(1, OTHER, 42));
         pass(PERIOD);
@@ -539,7 +538,7 @@ contract ComplaintTest is BondBase {
     function test_an_item_that_is_in_the_dataset() public {
         bytes32[] memory rows = dataset();
         session.dataset = rootOf(rows);
-        bytes32 content = keccak256(abi.encode("item", 4));
+        bytes32 content = ofRow(4);
         challengeItem(opened(17, content), content);
         Challenges.Challenge memory asked =
             Challenges.Challenge(row(content), session.dataset, ANYWHERE, ANYWHERE);
@@ -587,12 +586,31 @@ contract ComplaintTest is BondBase {
         challengeInvoiced(invoice(2, root, 42), 2 * K, content, leaves);
     }
 
+    /// A root is over no more leaves than a window has items, and an item is at one of them.
+    function test_an_invoiced_item_is_of_a_window() public {
+        session.dataset = rootOf(dataset());
+        bytes32 content = keccak256("the last");
+        bytes32[] memory leaves = leavesOf(K + 1);
+        leaves[K - 1] = opened(2 * K, content).leaf;
+        refused(Challenges.InvalidProof.selector);
+        challengeInvoiced(invoice(2, rootOf(leaves), 42), 2 * K, content, leaves);
+        // A single leaf is its root, and stands at the first place.
+        Evidence.Opened memory one = Evidence.Opened(2 * K, LEAF_SALT, content, 1);
+        (Evidence.Word memory key_, Evidence.Invoice memory of_) =
+            (key(), invoice(2, leaves[K - 1], 42));
+        refused(Challenges.InvalidProof.selector);
+        vm.prank(buyer);
+        bonds.challengeInvoiced{value: STAKE}(bond, session, key_, of_, one, new bytes32[](0));
+        leaves = leavesOf(K);
+        leaves[K - 1] = opened(2 * K, content).leaf;
+        challengeInvoiced(invoice(2, rootOf(leaves), 42), 2 * K, content, leaves);
+    }
+
     /// An honest seller shows the row and has the stake.
     function test_an_invoiced_item_that_is_in_the_dataset() public {
         bytes32[] memory rows = dataset();
         session.dataset = rootOf(rows);
-        bytes32 content = keccak256(abi.encode("item", 3));
-        require(row(content) == rows[3], "the fourth row");
+        bytes32 content = ofRow(3);
         bytes32[] memory leaves = leavesOf(3);
         leaves[2] = opened(3, content).leaf;
         challengeInvoiced(invoice(1, rootOf(leaves), 42), 3, content, leaves);
@@ -616,24 +634,6 @@ contract ComplaintTest is BondBase {
         bonds.challengeInvoiced{value: STAKE}(
             bond, session, key_, of_, opened_, pathOf(leaves, place)
         );
-    }
-
-    function dataset() private pure returns (bytes32[] memory rows) {
-        rows = new bytes32[](5);
-        for (uint256 i = 0; i < 5; ++i) {
-            rows[i] = row(keccak256(abi.encode("item", i)));
-        }
-    }
-
-    function row(bytes32 content) private pure returns (bytes32) {
-        return keccak256(abi.encodePacked(bytes1(0), content));
-    }
-
-    bytes32 private constant LEAF_SALT = keccak256("leaf's salt");
-
-    /// An item whose leaf is that of the content.
-    function opened(uint64 seq, bytes32 content) private view returns (Evidence.Item memory) {
-        return item(seq, keccak256(bytes.concat(bytes1(0), name, bytes8(seq), LEAF_SALT, content)));
     }
 
     function challengeItem(Evidence.Item memory one, bytes32 content) private {

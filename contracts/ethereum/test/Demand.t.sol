@@ -293,6 +293,40 @@ contract DemandTest is BondBase {
         assertCredits(0, 2 * STAKE + FEE + BASE + TOTAL, 0);
     }
 
+    /// Of what is paid here bit by bit all is counted.
+    function test_what_is_paid_here_adds_up() public {
+        waitAndWithdraw(channel);
+        vm.prank(buyer);
+        bonds.payAhead{value: BASE + 42}(bond, BASE + 42, "", 0);
+        vm.prank(buyer);
+        bonds.payAhead{value: 42}(bond, BASE + TOTAL, "", 0);
+        assertEq(bonds.paidHere(channel), BASE + TOTAL);
+        assertCredits(0, BASE + TOTAL, 0);
+    }
+
+    function test_what_was_paid_under_one_bond_is_not_asked_for_under_another() public {
+        Evidence.Bond memory first = bond;
+        bond.salt = "second";
+        pledgeBoth();
+        Evidence.Bond memory second = bond;
+        waitAndWithdraw(channel);
+        vm.prank(buyer);
+        bonds.payAhead{value: BASE + TOTAL}(first, BASE + TOTAL, "", 0);
+        (bond, id) = (second, bonds.bondId(second));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        demand(ack(12), invoice(3, "root", 126));
+    }
+
+    /// A smaller payment does not make it forget the larger voucher.
+    function test_the_largest_voucher_is_kept_in_mind() public {
+        demand();
+        bonds.payAhead(bond, BASE + 126, voucher(BASE + 126), 0);
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        pay(0, "", BASE + TOTAL);
+        assertEq(bonds.getBond(id).answered, BASE + 126);
+    }
+
     /// A buyer that ends its channel still owes.
     function test_a_buyer_that_withdraws_first_is_asked_all_the_same() public {
         settleAs(50);
