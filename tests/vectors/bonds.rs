@@ -1,12 +1,13 @@
 //! What both sides of a bond sign, and what the contract makes of it (PROTOCOL.md, sections 4, 7, 8 and 16):
 //! made here, compared with `bonds.json`, and read from there by the contract's own tests.
 
-use sdpp::bond::{Bond, BondTerms, address, dataset_leaf};
+use sdpp::bond::BondTerms;
 use sdpp::crypto::layout::{Layout, MessageKind};
-use sdpp::crypto::{SaltSecret, leaf, running_digest, salt};
+use sdpp::crypto::{SaltSecret, dataset_leaf, leaf, running_digest, salt};
 use sdpp::terms::{Rate, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, ChannelId, Digest, Domain, Key, Voucher, channel_id, keccak, merkle,
+    Account, Amount, Asset, Bond, ChannelId, Digest, Domain, Key, Voucher, channel_id, keccak,
+    merkle,
 };
 use serde_json::{Value, json};
 
@@ -33,23 +34,22 @@ fn item(seq: u64) -> Vec<u8> {
 }
 
 /// The address of an account's contract: its first, or its second.
-fn contract_of(deployer: &Account, nonce: u8) -> [u8; 20] {
-    let from = address(deployer).unwrap();
+fn contract_of(deployer: &Account, nonce: u8) -> Account {
+    let from = hex::decode(&deployer.as_str()[2..]).unwrap();
     // RLP has zero as the empty string.
     let nonce = if nonce == 0 { 0x80 } else { nonce };
-    keccak(&[&[0xd6, 0x94], &from, &[nonce]]).0[12..].try_into().unwrap()
+    hexed(&keccak(&[&[0xd6, 0x94], &from, &[nonce]]).0[12..]).parse().unwrap()
 }
 
 fn bond(channel: ChannelId) -> Bond {
     let [buyer_amount, seller_amount, stake, fee] = [500, 601, 40, 30].map(Amount::new);
-    let of = |byte| address(&account(byte)).unwrap();
     Bond {
-        buyer: of(6),
-        seller: of(7),
-        buyer_key: of(2),
-        seller_key: of(1),
-        token: [0; 20],
-        channel: channel.0,
+        buyer: account(6),
+        seller: account(7),
+        buyer_key: account(2),
+        seller_key: account(1),
+        asset: Asset::coin(),
+        channel,
         buyer_amount,
         seller_amount,
         stake,
@@ -95,12 +95,12 @@ fn messages(terms: &BondTerms, session: SessionId, leaves: &[Digest]) -> Value {
     let digest = leaves.iter().fold(session.0, |digest, leaf| running_digest(&digest, leaf));
     let mut paid = Digest::ZERO;
     paid.0[16..].copy_from_slice(&TOTAL.to_be_bytes());
-    let order = Layout {
-        session: SessionId::NONE,
-        ..layout(MessageKind::Order, 0, terms.digest(), 0)
+    let order =
+        Layout { session: SessionId::NONE, ..layout(MessageKind::Order, 0, terms.digest(), 0) };
+    let from_bond = Layout {
+        session: SessionId(Digest(terms.bond.0)),
+        ..layout(MessageKind::Exit, 0, Digest::ZERO, 0)
     };
-    let from_bond =
-        Layout { session: SessionId(terms.bond), ..layout(MessageKind::Exit, 0, Digest::ZERO, 0) };
     let root = merkle::root(leaves);
     let [key, data] = [MessageKind::SessionKey, MessageKind::Data];
     let [invoice, exit] = [MessageKind::DataInvoice, MessageKind::Exit];
@@ -125,13 +125,14 @@ fn messages(terms: &BondTerms, session: SessionId, leaves: &[Digest]) -> Value {
 pub fn vectors() -> Value {
     let deployer = account(9);
     let [escrow, bonds] = [0, 1].map(|nonce| contract_of(&deployer, nonce));
-    let domain = Domain { chain_id: CHAIN_ID, contract: hexed(&escrow).parse().unwrap() };
+    let of = |contract: &Account| Domain { chain_id: CHAIN_ID, contract: contract.clone() };
+    let domain = of(&escrow);
     let (payer, payee, signer) = (account(6), account(7), account(2));
     let salted = Digest([8; 32]);
     let channel = channel_id(&domain, &payer, &payee, &Asset::coin(), &salted, Some(&signer));
     let bond = bond(channel);
-    let id = bond.id(&bonds, CHAIN_ID);
-    let rows: Vec<Digest> = (1..=5).map(|seq| dataset_leaf(&item(seq))).collect();
+    let id = bond.id(&of(&bonds));
+    let rows: Vec<Digest> = (1..=5).map(|seq| dataset_leaf(&keccak(&[&item(seq)]))).collect();
     let terms = BondTerms {
         bond: id,
         base: Amount::new(BASE),
@@ -149,8 +150,8 @@ pub fn vectors() -> Value {
     json!({
         "chain_id": CHAIN_ID,
         "deployer": deployer.as_str(),
-        "escrow": hexed(&escrow),
-        "bonds": hexed(&bonds),
+        "escrow": escrow.as_str(),
+        "bonds": bonds.as_str(),
         "channel": { "salt": salted, "id": channel, "deposit": 1_000 },
         "bond": { "words": hexed(&bond.words().concat()), "id": id },
         "terms": {
