@@ -32,7 +32,7 @@ pub(super) struct Suit {
 /// What comes next.
 enum Next {
     /// This is to be done.
-    Do(BondAct),
+    Do(Box<BondAct>),
     /// The other side may answer until then.
     Wait(u64),
     /// Nothing more.
@@ -81,7 +81,7 @@ impl Suit {
         }
         loop {
             match self.next(&running.reader).await? {
-                Next::Do(act) => steps.push(self.on.done(running, act).await?),
+                Next::Do(act) => steps.push(self.on.done(running, *act).await?),
                 Next::Wait(until) => {
                     until_ms = Some(until);
                     break;
@@ -179,9 +179,12 @@ impl Suit {
                 return Ok(Next::Wait(until_ms));
             }
             return Ok(match self.role {
-                Role::Buyer => Next::Do(BondAct::ConcludeChallenge),
+                Role::Buyer => Next::Do(Box::new(BondAct::ConcludeChallenge)),
                 Role::Seller => match &self.asked {
-                    Some(asked) => Next::Do(BondAct::ConcludeDemand { asked: asked.clone() }),
+                    Some(asked) => {
+                        let asked = asked.clone();
+                        Next::Do(Box::new(BondAct::ConcludeDemand { asked }))
+                    }
                     None => Next::Nothing,
                 },
             });
@@ -194,10 +197,14 @@ impl Suit {
         if let Some(act) = self.complaints.iter().find(|act| !was_made(act))
             && self.is_open(&held)
         {
-            return Ok(Next::Do(act.clone()));
+            return Ok(Next::Do(Box::new(act.clone())));
         }
         let credited = self.on.credited().await?;
-        Ok(if credited > Amount::ZERO { Next::Do(BondAct::Withdraw) } else { Next::Nothing })
+        Ok(if credited > Amount::ZERO {
+            Next::Do(Box::new(BondAct::Withdraw))
+        } else {
+            Next::Nothing
+        })
     }
 
     /// Whether there is a bond to lose, that a complaint of this side can still be about.
