@@ -95,10 +95,8 @@ fn messages(terms: &BondTerms, session: SessionId, leaves: &[Digest]) -> Value {
     let digest = leaves.iter().fold(session.0, |digest, leaf| running_digest(&digest, leaf));
     let mut paid = Digest::ZERO;
     paid.0[16..].copy_from_slice(&TOTAL.to_be_bytes());
-    let order = Layout {
-        session: SessionId::NONE,
-        ..layout(MessageKind::Order, 0, terms.digest(), 0)
-    };
+    let order =
+        Layout { session: SessionId::NONE, ..layout(MessageKind::Order, 0, terms.digest(), 0) };
     let from_bond =
         Layout { session: SessionId(terms.bond), ..layout(MessageKind::Exit, 0, Digest::ZERO, 0) };
     let root = merkle::root(leaves);
