@@ -135,7 +135,7 @@ impl World {
             let known = self.peers.iter().find(|(_, peer)| peer.session.is_some() && of(peer));
             let Some(peer) = known.map(|(id, _)| *id) else { continue };
             let input = self.news(node, reference, kind);
-            self.after(0, Event::Tell { peer, input });
+            self.after(0, Event::Tell { peer, input: Box::new(input) });
         }
         for id in &written.ledgers {
             let ledger = self.nodes[node].ledger(id);
@@ -168,7 +168,7 @@ impl World {
         for row in rows.into_iter().filter(|row| row.session == session) {
             if let Act::Check(claim) = row.owed.act {
                 let input = Input::Met { reference: row.owed.reference, tx: claim.tx };
-                self.after(0, Event::Tell { peer, input });
+                self.after(0, Event::Tell { peer, input: Box::new(input) });
             }
         }
     }
@@ -248,7 +248,7 @@ impl World {
     }
 
     pub fn later(&mut self, peer: u64, input: Input<'static>) {
-        self.after(0, Event::Tell { peer, input });
+        self.after(0, Event::Tell { peer, input: Box::new(input) });
     }
 
     /// An item is on its way to the buyer's file, and in it before anything says that it came.

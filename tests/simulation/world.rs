@@ -33,7 +33,7 @@ pub enum Event {
     /// A seller's source has items.
     Feed { peer: u64 },
     /// A core is told what its shell found out.
-    Tell { peer: u64, input: Input<'static> },
+    Tell { peer: u64, input: Box<Input<'static>> },
     /// A buyer's shell makes another connection.
     Dial { peer: u64 },
     /// A buyer's shell looks whether the channel stands that a session waits for.
@@ -219,7 +219,7 @@ impl World {
             Event::Arrive { line, from } => self.arrive(line, from),
             Event::Timer { peer, at_ms } => self.ring(peer, at_ms),
             Event::Feed { peer } => self.feed(peer),
-            Event::Tell { peer, input } => self.tell(peer, input),
+            Event::Tell { peer, input } => self.tell(peer, *input),
             Event::Dial { peer } => self.dial(peer),
             Event::Fund { peer } => self.fund(peer),
             Event::Look { peer, ask, times } => self.look(peer, ask, times),
