@@ -45,6 +45,19 @@ pub fn dataset_leaf(content: &Digest) -> Digest {
     keccak(&[&[0], &content.0])
 }
 
+/// The sisters on an item's way up to its dataset's root as they travel, or as they are again: each is xored
+/// with `keccak("SDPP/1 path" || salt || level)`, level 0 first. The first of them is a neighbour's leaf, which
+/// has no salt: whoever saw it could guess that item before it is sold. The item's own salt shows what its
+/// seller signed.
+pub fn masked(salt: &Digest, path: &[Digest]) -> Vec<Digest> {
+    let pad = |level: u32| keccak(&[b"SDPP/1 path", &salt.0, &level.to_be_bytes()]);
+    let join = |(level, sister): (u32, &Digest)| {
+        let pad = pad(level);
+        Digest(std::array::from_fn(|at| sister.0[at] ^ pad.0[at]))
+    };
+    (0..).zip(path).map(join).collect()
+}
+
 /// What stands in the running digest for all the places of a void: `keccak(0x02 || session || from_seq ||
 /// to_seq)`.
 pub fn void_leaf(session: &SessionId, void: Void) -> Digest {
@@ -69,5 +82,18 @@ mod tests {
         assert_ne!(one, leaf(&session, 2, &salt(&secret, 1), b"21.3"));
         assert_ne!(one, leaf(&session, 1, &salt(&secret, 2), b"21.3"));
         assert_ne!(one, leaf(&session, 1, &salt(&secret, 1), b"21.4"));
+    }
+
+    #[test]
+    fn a_path_is_known_to_who_has_the_salt_and_no_two_sisters_have_one_pad() {
+        let (one, other) = (Digest([1; 32]), Digest([2; 32]));
+        let path = [Digest::ZERO, Digest::ZERO, Digest([9; 32])];
+        let on_the_way = masked(&one, &path);
+        assert_eq!(masked(&one, &on_the_way), path);
+        let mut seen = [on_the_way, masked(&other, &path)].concat();
+        seen.extend(path);
+        let all: std::collections::BTreeSet<Digest> = seen.iter().copied().collect();
+        assert_eq!(all.len(), seen.len() - 1, "what is twice there is twice in the path");
+        assert!(masked(&one, &[]).is_empty());
     }
 }

@@ -6,6 +6,6 @@ mod leaf;
 mod seal;
 mod wrap;
 
-pub use leaf::{SaltSecret, dataset_leaf, leaf, leaf_of, running_digest, salt, void_leaf};
+pub use leaf::{SaltSecret, dataset_leaf, leaf, leaf_of, masked, running_digest, salt, void_leaf};
 pub use seal::{EPOCHS_MAX, Keys, Lane, MacKey, SealError};
 pub use wrap::{WrapError, Wrapped, unwrap_key, wrap};

@@ -97,7 +97,8 @@ fn strays<'c>(case: &'c Case<'_>) -> impl Iterator<Item = &'c Stray> {
 }
 
 fn has(dataset: &Dataset, stray: &Stray, path: Option<&Path>) -> bool {
-    path.is_some_and(|Path(path)| dataset.has(stray.seq, &dataset_leaf(&stray.content), path))
+    let leaf = dataset_leaf(&stray.content);
+    path.is_some_and(|path| dataset.has(stray.seq, &leaf, &path.sisters(&stray.salt)))
 }
 
 /// The message by which the seller signed the item: its leaf stands in it, or under its root.

@@ -1,14 +1,27 @@
-//! The way of an item up to the root of its dataset, as bytes: 32 for each sister.
+//! The way of an item up to the root of its dataset, as bytes: 32 for each sister, masked.
 
+use crate::crypto::masked;
 use crate::message::text::Base64;
 use crate::terms::PATH_MAX;
 use sdpp_ledger::Digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The sisters from an item's leaf up. On the wire one text of base64, half of what a list of hex would
-/// take: it travels with each item.
+/// The sisters from an item's leaf up, as they travel: who has not the item's salt cannot read them. On the
+/// wire one text of base64, half of what a list of hex would take: it travels with each item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Path(pub Vec<Digest>);
+pub struct Path(Vec<Digest>);
+
+impl Path {
+    /// Masks these sisters by the item's salt.
+    pub fn of(sisters: &[Digest], salt: &Digest) -> Path {
+        Path(masked(salt, sisters))
+    }
+
+    /// The sisters.
+    pub fn sisters(&self, salt: &Digest) -> Vec<Digest> {
+        masked(salt, &self.0)
+    }
+}
 
 impl Serialize for Path {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -36,7 +49,7 @@ mod tests {
     #[test]
     fn a_path_is_whole_sisters_and_no_more_than_any_dataset_asks_for() {
         for count in [0, 1, PATH_MAX] {
-            let path = Path(vec![Digest([7; 32]); count]);
+            let path = Path::of(&vec![Digest([7; 32]); count], &Digest([1; 32]));
             let text = serde_json::to_string(&path).unwrap();
             assert_eq!(serde_json::from_str::<Path>(&text).unwrap(), path);
         }

@@ -8,7 +8,7 @@ use sdpp::dispute::{Bundle, Offence, judge_own, stray_evidence};
 use sdpp::message::{Base64, Data, DataInvoice, Draft, Invoice, Moment, Path};
 use sdpp::session::Input;
 use sdpp::terms::{Purpose, Role};
-use sdpp_ledger::{Amount, keccak, merkle};
+use sdpp_ledger::{Amount, Digest, keccak, merkle};
 
 const COUNT: u64 = 10;
 
@@ -16,12 +16,12 @@ fn setting() -> Setting {
     Setting::default().order("co2", None).committed(COUNT).anchored_after().no_records()
 }
 
-fn path(seq: u64) -> Option<Path> {
-    Some(Path(dataset(COUNT).prove(seq as usize - 1).unwrap().path))
+fn path(seq: u64) -> Option<Vec<Digest>> {
+    Some(dataset(COUNT).prove(seq as usize - 1).unwrap().path)
 }
 
 /// What a seller gives as the item of a seq, and says to be its way up.
-type Gives = fn(u64) -> (Vec<u8>, Option<Path>);
+type Gives = fn(u64) -> (Vec<u8>, Option<Vec<Digest>>);
 
 /// A seller that takes the honest one's place and sells a window of what it likes.
 fn sells(setting: Setting, gives: Gives) -> Pair {
@@ -34,7 +34,9 @@ fn sells(setting: Setting, gives: Gives) -> Pair {
     let (mut digest, mut leaves) = (session.0, Vec::new());
     for seq in 1..=4 {
         let (item, path) = gives(seq);
-        let leaf = leaf(&session, seq, &salt(keys.salt_secret(), seq), &item);
+        let salt = salt(keys.salt_secret(), seq);
+        let path = path.map(|path| Path::of(&path, &salt));
+        let leaf = leaf(&session, seq, &salt, &item);
         digest = running_digest(&digest, &leaf);
         leaves.push(leaf);
         let kind = if seq == 4 { MessageKind::DataInvoice } else { MessageKind::Data };
@@ -78,16 +80,16 @@ fn sells(setting: Setting, gives: Gives) -> Pair {
 }
 
 /// The third of a window is another's, the rest is good.
-fn third(seq: u64) -> (Vec<u8>, Option<Path>) {
+fn third(seq: u64) -> (Vec<u8>, Option<Vec<Digest>>) {
     (if seq == 3 { item(99) } else { item(seq) }, path(seq))
 }
 
-fn last(seq: u64) -> (Vec<u8>, Option<Path>) {
+fn last(seq: u64) -> (Vec<u8>, Option<Vec<Digest>>) {
     (if seq == 4 { item(99) } else { item(seq) }, path(seq))
 }
 
 /// It is said to be too long for its words to be kept.
-fn long(seq: u64) -> (Vec<u8>, Option<Path>) {
+fn long(seq: u64) -> (Vec<u8>, Option<Vec<Digest>>) {
     (if seq == 3 { vec![b'x'; 40_000] } else { item(seq) }, path(seq))
 }
 

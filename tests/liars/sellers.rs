@@ -292,7 +292,8 @@ fn a_seller_whose_digest_lies_is_convicted_by_the_items_that_it_signed() {
 #[test]
 fn a_path_that_leads_nowhere_convicts_a_seller_that_promised_a_dataset() {
     let shop = Arc::new(Shop::open(Setting { committed: true, ..Setting::default() }, ""));
-    let elsewhere = |data: &mut Value| data["path"] = json!(Path(vec![Digest([7; 32]); 12]));
+    let elsewhere =
+        |data: &mut Value| data["path"] = json!(Path::of(&[Digest([7; 32]); 12], &Digest::ZERO));
     let (shop, bought) = signs_in::<Data>(shop, elsewhere, "bad_item", "item 1");
     convicts(&shop, &bought, "to be item 1 of the dataset");
     let audited = shop.place.audit(&bought.name);

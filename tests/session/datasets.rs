@@ -4,12 +4,13 @@ use crate::liars::{ends_with, last_error, lie};
 use crate::line::Wire;
 use crate::lying_seller::{LyingSeller, spent};
 use crate::pair::*;
-use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::MessageKind;
+use sdpp::crypto::{Keys, dataset_leaf, masked, salt};
 use sdpp::message::{Data, Path, reread};
 use sdpp::record::{End, Record, SignedMessage, Stray};
 use sdpp::session::{Input, Row};
 use sdpp_ledger::{Amount, Digest, keccak};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What the menu has of each dataset here.
@@ -19,8 +20,26 @@ fn setting() -> Setting {
     Setting::default().order("co2", None).committed(COUNT).anchored_after().no_records()
 }
 
-fn path(seq: u64) -> Path {
-    Path(dataset(COUNT).prove(seq as usize - 1).unwrap().path)
+fn path(seq: u64) -> Vec<Digest> {
+    dataset(COUNT).prove(seq as usize - 1).unwrap().path
+}
+
+/// The salts of a session: all that are set so have the same keys.
+fn salt_of(pair: &Pair, seq: u64) -> Digest {
+    let keys = Keys::first(&zeroize::Zeroizing::new([33; 32]), pair.b.session.unwrap());
+    salt(keys.salt_secret(), seq)
+}
+
+/// The paths in what the seller sent, by seq, as they stand there.
+fn paths_sent(pair: &Pair) -> Vec<(u64, Vec<Digest>)> {
+    let brings = |message: &Value| {
+        let data = &message["data"];
+        let text = data.get("path")?.as_str().unwrap().to_owned();
+        let bytes = sdpp::message::Base64::deserialize(json!(text)).unwrap().0;
+        let sisters = bytes.chunks(32).map(|sister| Digest(sister.try_into().unwrap()));
+        Some((data["seq"].as_u64().unwrap(), sisters.collect()))
+    };
+    sent(&pair.s).iter().filter_map(brings).collect()
 }
 
 /// What the buyer kept of the item that it did not take, and the message that the seller signed it by.
@@ -52,6 +71,25 @@ fn a_whole_dataset_is_bought_item_by_item() {
     }
 }
 
+/// The first sister of an item is the next one's leaf, which has no salt: whoever read it on the wire could
+/// try what that item is.
+#[test]
+fn no_sister_of_a_dataset_is_read_from_the_wire() {
+    let mut pair = setting().start();
+    pair.source = Some(COUNT);
+    pair.run();
+    let (tree, paths) = (dataset(COUNT), paths_sent(&pair));
+    assert_eq!(paths.len() as u64, COUNT);
+    let told: Vec<Digest> = (1..=COUNT).flat_map(path).collect();
+    let seen: Vec<Digest> = paths.iter().flat_map(|(_, sent)| sent.clone()).collect();
+    assert!(seen.iter().all(|one| !told.contains(one) && !tree.leaves().contains(one)));
+    let distinct: std::collections::BTreeSet<&Digest> = seen.iter().collect();
+    assert_eq!(distinct.len(), seen.len(), "nor is any seen to be another's");
+    for (seq, sent) in &paths {
+        assert_eq!(masked(&salt_of(&pair, *seq), sent), path(*seq), "its buyer reads it");
+    }
+}
+
 #[test]
 fn a_dataset_with_one_item_is_its_own_root() {
     let mut pair = setting().committed(1).start();
@@ -72,10 +110,16 @@ fn a_topic_that_nobody_committed_to_brings_no_path() {
 /// The item is good, and its way up is not: such a word convicts its seller as well.
 #[test]
 fn an_item_whose_path_leads_elsewhere_is_not_taken() {
+    let mut like = setting().start();
+    like.run_without_feeding();
+    let salts = [1, 2].map(|seq| salt_of(&like, seq));
+    let masked = |path: &[Digest]| json!(Path::of(path, &salts[0]));
     let others: Vec<(&str, Value)> = vec![
-        ("of another place", json!(path(3))),
-        ("too short", json!(Path(path(1).0[1..].to_vec()))),
-        ("too long", json!(Path([path(1).0, vec![Digest::ZERO]].concat()))),
+        ("of another place", masked(&path(3))),
+        ("too short", masked(&path(1)[1..])),
+        ("too long", masked(&[path(1), vec![Digest::ZERO]].concat())),
+        ("masked by another salt", json!(Path::of(&path(1), &salts[1]))),
+        ("in the clear", masked(&sdpp::crypto::masked(&salts[0], &path(1)))),
         ("empty", json!("")),
         ("none", Value::Null),
     ];
@@ -221,7 +265,7 @@ fn nobody_orders_from_a_dataset_that_has_no_end() {
 #[test]
 fn a_seller_signs_no_item_that_is_not_what_it_promised() {
     let given = [
-        Input::Rows(vec![Row { item: item(2), path: path(1).0 }]),
+        Input::Rows(vec![Row { item: item(2), path: path(1) }]),
         Input::Rows(vec![Row { item: item(1), path: Vec::new() }]),
         Input::Items(vec![item(1)]),
     ];

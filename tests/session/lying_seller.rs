@@ -25,7 +25,7 @@ pub struct LyingSeller {
     agreed: Agreed,
     terms: Terms,
     /// What it gives as an item, and says to be its way up.
-    pub gives: fn(u64) -> (Vec<u8>, Option<Path>),
+    pub gives: fn(u64) -> (Vec<u8>, Option<Vec<Digest>>),
 }
 
 impl LyingSeller {
@@ -61,6 +61,7 @@ impl LyingSeller {
         let leaf = leaf(&self.session, self.seq, &salt, &item);
         self.digest = running_digest(&self.digest, &leaf);
         self.leaves.push(leaf);
+        let path = path.map(|path| Path::of(&path, &salt));
         let lane = self.keys.from(Side::Seller);
         (Base64(lane.seal(kind, self.seq, &item).unwrap()), leaf, path)
     }

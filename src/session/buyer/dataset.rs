@@ -30,10 +30,10 @@ impl Stream {
         let Some(dataset) = self.terms.dataset else { return Ok(()) };
         let (seq, content) = (brought.seq, keccak(&[item]));
         let leaf = dataset_leaf(&content);
-        if brought.path.is_some_and(|Path(path)| dataset.has(seq, &leaf, path)) {
+        let salt = salt(self.keys.salt_secret(), seq);
+        if brought.path.is_some_and(|path| dataset.has(seq, &leaf, &path.sisters(&salt))) {
             return Ok(());
         }
-        let salt = salt(self.keys.salt_secret(), seq);
         let (invoiced, contradicted) = match brought.invoice {
             None => (None, false),
             Some(invoice) => self.invoiced_with(invoice, brought.leaf),

@@ -7,7 +7,7 @@ use super::purse::Purse;
 use super::stream::{LastItem, Pending, Stream};
 use super::{Event, Seller, SellerRandomness, State, steps::greet, stream_of};
 use crate::crypto::layout::MessageKind;
-use crate::crypto::{EPOCHS_MAX, Keys, SealError, wrap};
+use crate::crypto::{EPOCHS_MAX, Keys, SealError, salt, wrap};
 use crate::message::{
     Base64, Code, Cumulative, Data, Draft, Envelope, Hello, Path, Resume, Resumed, SessionKey,
     said_again,
@@ -343,13 +343,14 @@ impl Stream {
     pub(super) fn data(&self, seq: u64, row: &Row, leaf: Digest) -> Result<Vec<u8>, Fault> {
         let body = self.keys.from(Role::Seller).seal(MessageKind::Data, seq, &row.item);
         let body = Base64(body.map_err(|error| Fault::ours(error.to_string()))?);
-        let path = self.path_of(row);
+        let path = self.path_of(seq, row);
         Ok(self.prove(&Draft::new(self.terms.session, &Data { seq, body, leaf, path })))
     }
 
-    /// An item's way up, where a dataset was promised.
-    pub(super) fn path_of(&self, row: &Row) -> Option<Path> {
-        self.terms.dataset.map(|_| Path(row.path.clone()))
+    /// An item's way up, where a dataset was promised: for the buyer alone.
+    pub(super) fn path_of(&self, seq: u64, row: &Row) -> Option<Path> {
+        let salt = |_| salt(self.keys.salt_secret(), seq);
+        self.terms.dataset.map(salt).map(|salt| Path::of(&row.path, &salt))
     }
 
     /// Signs an item, or puts it under the MAC that is on.

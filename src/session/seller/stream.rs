@@ -333,7 +333,7 @@ impl Stream {
             rate: self.amends.agreement.invoice_rate(&self.offer.menu, window.from_seq),
             pace: self.amends.agreement.invoice_pace(window.from_seq),
         };
-        let path = last.as_ref().and_then(|last| self.path_of(&last.row));
+        let path = last.as_ref().and_then(|last| self.path_of(window.to_seq, &last.row));
         let brings = last.as_ref().map(|last| (Base64(last.body.clone()), last.leaf));
         let (body, leaf) = brings.unzip();
         let anchored = std::mem::take(&mut self.untold);
