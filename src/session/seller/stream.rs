@@ -207,14 +207,12 @@ impl Stream {
 
     /// Nothing is signed that is not what was promised: it would cost the bond.
     pub(super) fn is_promised(&self, seq: u64, row: &Row) -> Result<(), Fault> {
-        let leaf = dataset_leaf(&keccak(&[&row.item]));
-        match self.terms.dataset {
-            Some(dataset) if !dataset.has(seq, &leaf, &row.path) => {
-                let why = format!("the source's item {seq} is not that of the menu's dataset");
-                Err(Fault::private(Role::Seller, why))
-            }
-            _ => Ok(()),
+        let Some(dataset) = self.terms.dataset else { return Ok(()) };
+        if dataset.has(seq, &dataset_leaf(&keccak(&[&row.item])), &row.path) {
+            return Ok(());
         }
+        let why = format!("the source's item {seq} is not that of the menu's dataset");
+        Err(Fault::private(Role::Seller, why))
     }
 
     /// Asks for a window that is not full, if one is open.
