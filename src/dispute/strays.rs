@@ -85,7 +85,7 @@ fn lacks(case: &Case<'_>, stray: &Stray) -> Option<String> {
         )),
         Some(_) => None,
         None => Some(format!(
-            "item {seq} was not taken: the seller signed it, and its words, too long to keep, are not here. \
+            "item {seq} was not taken: the seller signed it, and the words that name its path are not here. \
              That it is of the dataset {} only the seller can show, to a contract that asks",
             dataset.root
         )),

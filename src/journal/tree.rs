@@ -11,6 +11,7 @@
 
 use super::doom::Nth;
 use super::folder;
+use crate::record::SHOWN_BYTES_MAX;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// The longest value, in bytes.
-pub(super) const VALUE_BYTES_MAX: usize = 256 * 1024;
+/// The longest value, in bytes: the words that a session ends for, with half of their bytes escaped, and
+/// as much as any other entry needs.
+pub(super) const VALUE_BYTES_MAX: usize = 2 * SHOWN_BYTES_MAX + 256 * 1024;
 
 /// 20 values of this size, the most that sled keeps in one page, stay under its threshold.
 const PIECE_BYTES_MAX: usize = 4 * 1024;

@@ -88,7 +88,7 @@ fn last(seq: u64) -> (Vec<u8>, Option<Vec<Digest>>) {
     (if seq == 4 { item(99) } else { item(seq) }, path(seq))
 }
 
-/// It is said to be too long for its words to be kept.
+/// Its words are longer than what is kept of other messages.
 fn long(seq: u64) -> (Vec<u8>, Option<Vec<Digest>>) {
     (if seq == 3 { vec![b'x'; 40_000] } else { item(seq) }, path(seq))
 }
@@ -104,7 +104,7 @@ fn is_convicted(bundle: &Bundle, seq: u64) {
 
 #[test]
 fn an_item_and_its_path_that_lead_elsewhere_convict_their_seller() {
-    for (gives, seq) in [(third as Gives, 3), (last as Gives, 4)] {
+    for (gives, seq) in [(third as Gives, 3), (last as Gives, 4), (long as Gives, 3)] {
         for setting in [setting(), setting().by_escrow()] {
             is_convicted(&bundle(&sells(setting, gives), Role::Buyer), seq);
         }
@@ -135,8 +135,10 @@ fn a_contract_is_told_what_opens_the_leaf_and_who_signed_it() {
 }
 
 #[test]
-fn where_the_words_are_too_long_to_keep_the_judge_says_what_is_lacking() {
-    let bundle = bundle(&sells(setting(), long), Role::Buyer);
+fn where_the_words_are_not_there_the_judge_says_what_is_lacking() {
+    let bundle = lie(&bundle(&sells(setting(), third), Role::Buyer), |body| {
+        crate::nth(body, MessageKind::Data, 0).data = None;
+    });
     let verdict = verdict(std::slice::from_ref(&bundle));
     assert_eq!(offences(&verdict), [], "{verdict}");
     let says = "only the seller can show, to a contract that asks";

@@ -6,7 +6,7 @@ use crate::lying_seller::{LyingSeller, spent};
 use crate::pair::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, dataset_leaf, masked, salt};
-use sdpp::message::{Data, Path, reread};
+use sdpp::message::{Body, Data, DataInvoice, Path, reread};
 use sdpp::record::{End, Record, SignedMessage, Stray};
 use sdpp::session::{Input, Row};
 use sdpp_ledger::{Amount, Digest, keccak};
@@ -145,6 +145,23 @@ fn an_item_whose_path_leads_elsewhere_is_not_taken() {
     }
 }
 
+/// A key that nobody knows makes words as long as its seller likes.
+#[test]
+fn words_that_are_made_long_are_kept_all_the_same() {
+    let pad = |words: &mut Value| {
+        words["path"] = json!("");
+        words["pad"] = json!("x".repeat(60_000));
+    };
+    let mut pair = lie::<RawData>(setting(), Role::Seller, pad);
+    ends_with(&mut pair, Role::Seller, "bad_item", "item 1 is not shown");
+    let (_, evidence) = kept(&pair);
+    assert!(reread::<Data>(&evidence[0]).is_ok(), "its words are kept");
+    let mut pair = lie::<RawInvoice>(setting(), Role::Seller, pad);
+    ends_with(&mut pair, Role::Seller, "bad_item", "item 4 is not shown");
+    let (_, evidence) = kept(&pair);
+    assert!(reread::<DataInvoice>(&evidence[0]).is_ok(), "its words are kept");
+}
+
 #[test]
 fn a_path_that_is_none_is_malformed() {
     let none = ["AAAA", "no base64", &"AAAA".repeat(11 * 33)];
@@ -159,13 +176,25 @@ fn a_path_that_is_none_is_malformed() {
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct RawData(Value);
 
-impl sdpp::message::Body for RawData {
+impl Body for RawData {
     const KIND: MessageKind = MessageKind::Data;
 
     fn facts(&self) -> sdpp::message::Facts {
         let number = self.0["seq"].as_u64().unwrap();
         let commitment = serde_json::from_value(self.0["leaf"].clone()).unwrap();
         sdpp::message::Facts { number, commitment, ..Default::default() }
+    }
+}
+
+/// The same of a `data_invoice`.
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+struct RawInvoice(Value);
+
+impl Body for RawInvoice {
+    const KIND: MessageKind = MessageKind::DataInvoice;
+
+    fn facts(&self) -> sdpp::message::Facts {
+        serde_json::from_value::<DataInvoice>(self.0.clone()).unwrap().facts()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a commit takes, what it refuses, and what it leaves behind.
 
 use super::*;
+use crate::record::{EVIDENCE_MAX, SHOWN_BYTES_MAX};
 use std::sync::atomic::Ordering::SeqCst;
 
 fn with_session() -> (Dir, Journal) {
@@ -176,7 +177,7 @@ fn met_and_refused_are_not_for_callers() {
 #[test]
 fn a_record_that_is_too_large_says_so() {
     let (_dir, mut journal) = with_session();
-    let answer = one(&mut journal, append(session(1), ended(&"x".repeat(300_000))));
+    let answer = one(&mut journal, append(session(1), ended(&"x".repeat(3_000_000))));
     assert!(matches!(answer, Err(WriteError::TooLarge { .. })));
     // The longest two messages that are kept fit, with every byte escaped, and no blob is made.
     let data = "\u{1}".repeat(16 * 1024);
@@ -197,6 +198,24 @@ fn a_record_that_is_too_large_says_so() {
     assert_eq!(blobs.count(), 0);
     drop(journal);
     let reader = _dir.open().reader();
+    assert_eq!(reader.entry(2).unwrap().unwrap().record, record);
+    assert!(reader.verify().unwrap().is_ok());
+}
+
+/// Nobody makes its words too long to be held against it: not by what is around an item, nor by what is
+/// escaped.
+#[test]
+fn the_longest_words_that_a_session_ends_for_fit() {
+    let (dir, mut journal) = with_session();
+    let mut longest = message(MessageKind::DataInvoice, 1);
+    longest.data = Some("\\".repeat(SHOWN_BYTES_MAX));
+    let mut others = vec![message(MessageKind::Data, 1); EVIDENCE_MAX - 1];
+    others.insert(0, longest);
+    let Record::Ended { end, why, owed, .. } = ended(&"y".repeat(1_000)) else { unreachable!() };
+    let record = Record::Ended { end, why, evidence: others, owed };
+    done(&mut journal, append(session(1), record.clone()));
+    drop(journal);
+    let reader = dir.open().reader();
     assert_eq!(reader.entry(2).unwrap().unwrap().record, record);
     assert!(reader.verify().unwrap().is_ok());
 }

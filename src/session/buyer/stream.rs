@@ -249,7 +249,7 @@ impl Stream {
         self.is_due(seq)
             .and_then(|()| self.take_item(brought, out))
             .and_then(|()| self.still_open(seq))
-            .map_err(|fault| fault.shown_by(data.message.clone()))?;
+            .map_err(|fault| fault.shown_by(envelope.whole(&data.message)))?;
         self.keep_item(data.message);
         Ok(())
     }
@@ -338,7 +338,7 @@ impl Stream {
         let due = if brings_item { self.is_due(invoice.seq) } else { Ok(()) };
         let evidence = message.clone();
         due.and_then(|()| self.take_invoice(invoice, message, now_ms, out))
-            .map_err(|fault| fault.shown_first_by(evidence))
+            .map_err(|fault| fault.shown_first_by(envelope.whole(&evidence)))
     }
 
     fn take_invoice(
