@@ -36,8 +36,11 @@ pub fn judge_own(body: &Body, keys: &Keys) -> Result<Verdict, JudgeError> {
 fn weigh(case: &Case<'_>, keys: &Keys) -> Verdict {
     let papers = Papers::read(case);
     let money = Money::count(case, &papers);
-    let misconduct = misconduct::find(case, &papers, &money);
-    let (decided_by, notes) = (decided_by(case, &papers, &money), notes(case, &papers, &money));
+    let strays = strays::look(case);
+    let misconduct = misconduct::find(case, &papers, &money, &strays);
+    let mut notes = notes(case, &papers, &money);
+    notes.extend(strays::notes(case, &strays));
+    let decided_by = decided_by(case, &papers, &money);
     let terms = &case.terms;
     let party = |key, given: bool| Party { key, identity_proven: given };
     let legs: Vec<LegVerdict> = money.into_iter().map(|leg| leg_verdict(&papers, leg)).collect();
@@ -190,7 +193,6 @@ fn notes(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec<String> {
             papers.wordless
         ));
     }
-    notes.extend(strays::notes(case));
     notes.extend(papers.of_unknown_legs().take(MISDEEDS_MAX));
     notes.extend(disagreements(case, papers).take(MISDEEDS_MAX));
     notes

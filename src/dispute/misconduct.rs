@@ -4,7 +4,7 @@
 use super::case::{Case, Signed};
 use super::money::Money;
 use super::papers::{InvoicePaper, Papers, SAME_MAX, under};
-use super::strays;
+use super::strays::{self, Seen};
 use super::verdict::{Misdeed, Offence, Paper};
 use crate::message::{Exit, ExitLeg};
 use crate::terms::Role;
@@ -12,7 +12,12 @@ use sdpp_ledger::{Amount, Digest, TxId, merkle};
 use std::collections::BTreeMap;
 
 /// All that is proven, in a fixed order.
-pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec<Misdeed> {
+pub(super) fn find(
+    case: &Case<'_>,
+    papers: &Papers<'_>,
+    money: &[Money],
+    strays: &[Seen<'_, '_>],
+) -> Vec<Misdeed> {
     let mut found = Found { papers, misdeeds: case.misdeeds.clone() };
     found.misdeeds.extend(papers.misdeeds.iter().cloned());
     found.misdeeds.extend(money.iter().flat_map(|leg| &leg.misdeeds).cloned());
@@ -22,7 +27,7 @@ pub(super) fn find(case: &Case<'_>, papers: &Papers<'_>, money: &[Money]) -> Vec
     found.acks(case);
     found.payments(case);
     found.exits();
-    found.misdeeds.extend(strays::misdeeds(case));
+    found.misdeeds.extend(strays::misdeeds(case, strays));
     found.misdeeds.sort();
     found.misdeeds.dedup();
     found.misdeeds

@@ -28,7 +28,7 @@ pub use case::{JudgeError, Keys};
 pub use complaint::{Bonded, showing};
 pub use export::{Disclosure, ExportError, Gather, export};
 pub use judge::{judge, judge_own};
-pub use strays::{StrayEvidence, stray_evidence};
+pub use strays::{StrayEvidence, Way, stray_evidence};
 pub use verdict::{
     Condition, Debt, DisclosedItem, Figure, LegVerdict, MISDEEDS_MAX, Misdeed, Offence, Paper,
     Parting, Party, Pay, Trade, Verdict, Vouched, Word,

@@ -5,6 +5,9 @@ use sdpp_ledger::{Digest, merkle};
 /// The most sisters on the way up to a dataset's root.
 pub const PATH_MAX: usize = 32;
 
+/// The longest way up of which all places are tried: that of a dataset with a million items.
+const TRIED_MAX: usize = 20;
+
 /// What the menu named: item n of each session is the n-th of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dataset {
@@ -25,6 +28,19 @@ impl Dataset {
             proof.verify(leaf, &self.root)
         })
     }
+
+    /// Whether the sisters lead from a leaf to the root, whatever place it has; `None` where there are too
+    /// many for all places to be tried.
+    pub fn has_anywhere(&self, leaf: &Digest, path: &[Digest]) -> Option<bool> {
+        (path.len() <= TRIED_MAX).then(|| leads(leaf, path, &self.root))
+    }
+}
+
+/// Whether sisters lead from a node to the root, each on whichever side.
+fn leads(node: &Digest, sisters: &[Digest], root: &Digest) -> bool {
+    let Some((sister, rest)) = sisters.split_first() else { return node == root };
+    let parents = [merkle::node(node, sister), merkle::node(sister, node)];
+    parents.iter().any(|parent| leads(parent, rest, root))
 }
 
 #[cfg(test)]
@@ -47,5 +63,11 @@ mod tests {
         assert!(!dataset.has(1, &leaves[0], &[path(0), path(0)].concat()));
         assert!(!dataset.has(1, &leaves[0], &vec![Digest::ZERO; 1_000]));
         assert!(!dataset.has(u64::MAX, &leaves[0], &path(0)));
+        for (at, leaf) in leaves.iter().enumerate() {
+            assert_eq!(dataset.has_anywhere(leaf, &path(at)), Some(true), "{at}");
+            assert_eq!(dataset.has_anywhere(leaf, &path((at + 1) % 5)), Some(false), "{at}");
+            assert_eq!(dataset.has_anywhere(leaf, &[]), Some(false));
+        }
+        assert_eq!(dataset.has_anywhere(&leaves[0], &[Digest::ZERO; TRIED_MAX + 1]), None);
     }
 }

@@ -4,7 +4,7 @@ use crate::pair::{self, Pair, Setting, dataset, item};
 use crate::{bundle, keys, lie, offences, sign_again, verdict};
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, dataset_leaf, leaf, running_digest, salt};
-use sdpp::dispute::{Bundle, Offence, judge_own, stray_evidence};
+use sdpp::dispute::{Bundle, Offence, Way, judge_own, stray_evidence};
 use sdpp::message::{Base64, Data, DataInvoice, Draft, Invoice, Moment, Path};
 use sdpp::session::Input;
 use sdpp::terms::{Purpose, Role};
@@ -129,9 +129,47 @@ fn a_contract_is_told_what_opens_the_leaf_and_who_signed_it() {
             None => assert_eq!(one.message.commitment, leaf),
             Some(invoiced) => assert!(invoiced.proof.verify(&leaf, &one.message.commitment)),
         }
+        assert_eq!(one.way, Way::Nowhere);
         let row = dataset_leaf(&one.stray.content);
         assert!(!dataset(COUNT).leaves().contains(&row), "no path of the seller's answers that");
     }
+}
+
+/// The contract asks for no place: who asked about such an item would lose its stake.
+#[test]
+fn an_item_in_anothers_place_convicts_and_a_contract_would_be_shown_it() {
+    let anothers: Gives = |seq| match seq {
+        2 => (item(7), path(7)),
+        _ => (item(seq), path(seq)),
+    };
+    let bundle = bundle(&sells(setting(), anothers), Role::Buyer);
+    is_convicted(&bundle, 2);
+    assert_eq!(stray_evidence(bundle.body()).unwrap()[0].way, Way::Elsewhere);
+    let wordless = lie(&bundle, |body| crate::nth(body, MessageKind::Data, 0).data = None);
+    assert_eq!(stray_evidence(wordless.body()).unwrap()[0].way, Way::Unknown);
+    // No path at all leads nowhere.
+    let none = crate::bundle(&sells(setting(), |seq| (item(seq), None)), Role::Buyer);
+    assert_eq!(stray_evidence(none.body()).unwrap()[0].way, Way::Nowhere);
+}
+
+/// Its window's invoice has it under its root, and brings the window's last.
+#[test]
+fn of_an_item_that_came_before_its_windows_last_the_judge_says_that_its_message_is_not_here() {
+    let pair = sells(setting(), |seq| (item(seq), path(seq)));
+    let session = pair.b.session.unwrap();
+    let secrets = Keys::first(&zeroize::Zeroizing::new([33; 32]), session);
+    let leaf_of = |seq| leaf(&session, seq, &salt(secrets.salt_secret(), seq), &item(seq));
+    let leaves: Vec<Digest> = (1..=4).map(leaf_of).collect();
+    let proof = merkle::prove(&leaves, 1).unwrap();
+    let (content, salt) = (keccak(&[&item(2)]), salt(secrets.salt_secret(), 2));
+    let invoiced = Some(sdpp::record::Invoiced { number: 1, proof });
+    let its = sdpp::record::Stray { seq: 2, content, salt, invoiced };
+    let accused = lie(&bundle(&pair, Role::Buyer), |body| body.strays = vec![its]);
+    let found = verdict(std::slice::from_ref(&accused));
+    assert_eq!(offences(&found), [], "{found}");
+    let says = "the message that brought this one, with its path, is not here";
+    assert!(found.notes.iter().any(|note| note.contains(says)), "{found}");
+    assert_eq!(stray_evidence(accused.body()).unwrap()[0].way, Way::Unknown);
 }
 
 #[test]

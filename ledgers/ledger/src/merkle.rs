@@ -26,7 +26,8 @@ fn parent(pair: &[Digest]) -> Digest {
     }
 }
 
-fn node(left: &Digest, right: &Digest) -> Digest {
+/// The parent of two nodes: `keccak(0x01 || left || right)`.
+pub fn node(left: &Digest, right: &Digest) -> Digest {
     keccak(&[&[1], &left.0, &right.0])
 }
 
