@@ -238,6 +238,7 @@ impl Shop {
             reader: shop.reader,
             busy: shop.busy,
             sight: shop.sight,
+            origin: None,
             source: Feed::default(),
             skip: 0,
             rewinds: 0,

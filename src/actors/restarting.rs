@@ -97,8 +97,8 @@ pub(super) fn rebuild(
         Ok(key) => key,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let rereads =
-        topic(&records).and_then(|topic| topics.get(&topic)).is_some_and(Origin::is_rereadable);
+    let source = topic(&records).and_then(|topic| topics.get(&topic));
+    let rereads = is_of_dataset(&records) || source.is_some_and(Origin::is_rereadable);
     let domains = ledgers.values().filter_map(domain).collect();
     let restart = Restart { rereads, may_void, session_key, domains, standing };
     Ok(Seller::rebuilt(offer, &records, restart, now_ms()))
@@ -107,6 +107,13 @@ pub(super) fn rebuild(
 fn topic(records: &[Record]) -> Option<String> {
     let Some(Record::Order { order, .. }) = records.first() else { return None };
     reread::<Order>(order).ok().map(|order| order.data_type)
+}
+
+/// What was promised can be read again, or nobody goes on with it, whatever its source is by now: none of it
+/// is declared void.
+fn is_of_dataset(records: &[Record]) -> bool {
+    let Some(Record::Order { menu, order, .. }) = records.first() else { return false };
+    reread_terms(menu, order).is_ok_and(|(_, _, terms)| terms.dataset.is_some())
 }
 
 async fn start(core: Seller, shop: &Shop, node: &Kept<Node>, arbiter: &ArbiterHandle) {

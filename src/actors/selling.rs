@@ -1,6 +1,8 @@
 //! The seller's side of a session's actor: brings items from the source while the core has room
 //! for them, and looks at channels.
 
+mod feeding;
+
 use crate::actors::admission::{Admission, Seat};
 use crate::actors::amending::Waiting;
 use crate::actors::asking::{Asking, Asks, Settles};
@@ -20,8 +22,8 @@ use crate::actors::{Ledgers, interrupted, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
-use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Row, Seller};
-use crate::source::{Batch, Item, Origin, Source, SourceError};
+use crate::session::{ChannelView, Input, NoteEnd, Output, Progress, Seller};
+use crate::source::{Origin, Source};
 use crate::standing::Standing;
 use crate::terms::{Role, SessionId};
 use actix::prelude::*;
@@ -60,6 +62,8 @@ pub struct Selling {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
+    /// The topic's file as this session was begun with it, where it had to be read for that anew.
+    pub origin: Option<Origin>,
     /// The source, while it is open.
     pub source: Feed,
     /// How many of its items it is opened behind.
@@ -254,15 +258,8 @@ impl Side for Selling {
         let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
         let Some(wants) = NonZeroUsize::new(wants) else { return };
         match std::mem::replace(&mut side.source, Feed::Asked) {
-            Feed::Open(source) => ask(actor, source, wants, ctx),
-            Feed::Closed => match open(actor) {
-                Ok(source) => ask(actor, Box::new(source), wants, ctx),
-                Err(error) => {
-                    // The buyer is told, and what runs here is not its business.
-                    tracing::error!(error, "the source cannot be opened");
-                    actor.fail("the source cannot be opened".to_owned(), ctx);
-                }
-            },
+            Feed::Open(source) => feeding::ask(actor, source, wants, ctx),
+            Feed::Closed => feeding::open(actor, wants, ctx),
             busy_or_over => side.source = busy_or_over,
         }
     }
@@ -289,61 +286,6 @@ pub(super) fn tell(actor: &mut Actor) {
         side.asked = Some(asked.clone());
         side.place.node.addr().do_send(asked);
     }
-}
-
-fn open(actor: &Actor) -> Result<Source, String> {
-    let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
-    let (topic, side) = ordered.zip(actor.side.as_ref()).ok_or("nothing was ordered")?;
-    let origin = side.topics.get(&topic).ok_or("the topic has no source")?;
-    if let Some(promised) = actor.core.dataset()
-        && origin.dataset() != Some(promised)
-    {
-        let root = promised.root;
-        return Err(format!("{origin} is not the dataset {root} any more that was sold from"));
-    }
-    origin.open(side.item_bytes_max, side.skip).map_err(|error| error.to_string())
-}
-
-/// Asks the source for items. While it has none, the session goes on with everything else.
-fn ask(actor: &Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
-    let rewinds = |actor: &Actor| actor.side.as_ref().map(|side| side.rewinds);
-    let of = rewinds(actor);
-    let bytes = actor.side.as_ref().map_or(0, |side| side.backlog.at_once());
-    let items = async move {
-        let batch = source.next(wants, bytes).await;
-        (source, batch)
-    };
-    ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {
-        if rewinds(actor) == of {
-            feed(actor, source, batch, ctx);
-        }
-    }));
-}
-
-fn feed(
-    actor: &mut Actor,
-    source: Box<Source>,
-    batch: Result<Batch, SourceError>,
-    ctx: &mut Ctx<Selling>,
-) {
-    let Some(side) = actor.side.as_mut() else { return };
-    match batch {
-        Ok(Batch::Items(items)) => {
-            side.source = Feed::Open(source);
-            let items = items.into_iter().map(Item::into_bytes).collect();
-            return actor.tell(Input::Items(items), ctx);
-        }
-        Ok(Batch::Rows(rows)) => {
-            side.source = Feed::Open(source);
-            let row = |(item, path): (Item, _)| Row { item: item.into_bytes(), path };
-            return actor.tell(Input::Rows(rows.into_iter().map(row).collect()), ctx);
-        }
-        Ok(Batch::End) => {}
-        // What was sent before is still to be paid, so the session ends in good order.
-        Err(error) => tracing::error!(%error, "the source broke"),
-    }
-    side.source = Feed::Ended;
-    actor.tell(Input::SourceEnded, ctx);
 }
 
 /// Gives the session a place and looks up what earlier ones say of its buyer; or says, for the buyer,
@@ -586,6 +528,7 @@ mod tests {
             reader: reader.clone(),
             busy: busy.clone(),
             sight: Sight::new(Duration::MAX),
+            origin: None,
             source: Feed::default(),
             skip: 0,
             rewinds: 0,

@@ -32,10 +32,28 @@ impl Committed {
     /// # Errors
     /// Why it cannot be promised.
     pub fn to(file: &File, item_bytes_max: usize) -> Result<Committed, SourceError> {
+        Committed::to_first(u32::MAX, file, item_bytes_max)
+    }
+
+    /// The same of its first items, as they were promised once. What was written behind them since is not
+    /// of that dataset.
+    pub(super) fn again(
+        promised: Dataset,
+        file: &File,
+        item_bytes_max: usize,
+    ) -> Result<Committed, SourceError> {
+        let now = Committed::to_first(promised.count, file, item_bytes_max)?;
+        if now.dataset == promised {
+            return Ok(now);
+        }
+        Err(SourceError::Other { place: file.path.display().to_string(), root: promised.root })
+    }
+
+    fn to_first(most: u32, file: &File, item_bytes_max: usize) -> Result<Committed, SourceError> {
         let (mut open, mut roots) = (file.open(item_bytes_max, 0)?, Vec::new());
         let mut count: u32 = 0;
         loop {
-            let leaves = open.leaves(BLOCK)?;
+            let leaves = open.leaves(BLOCK.min(most - count))?;
             let Some(read) = u32::try_from(leaves.len()).ok().filter(|read| *read > 0) else {
                 break;
             };
@@ -115,7 +133,7 @@ impl Open {
         while rows.len() < at_most.get() && (rows.is_empty() || brought < bytes) {
             match self.next_row() {
                 Ok(Some(row)) => {
-                    brought += row.0.as_str().len();
+                    brought += row.0.as_str().len() + row.1.len() * size_of::<Digest>();
                     rows.push(row);
                 }
                 Ok(None) => break,

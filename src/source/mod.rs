@@ -110,6 +110,18 @@ pub enum SourceError {
         /// The first item that is not given.
         item: u64,
     },
+    /// A source is not what a session was sold from.
+    #[error(
+        "{place} does not begin with the dataset {root} that was sold from: who bought of that gets no \
+         more of it. Before a seller is started that has sessions of it, put the file back as it was, with \
+         `committed = true`"
+    )]
+    Other {
+        /// The source.
+        place: String,
+        /// What was sold from.
+        root: Digest,
+    },
     /// A program ended badly.
     #[error("the command {program:?} failed: {status}")]
     Failed {
@@ -169,6 +181,27 @@ impl Origin {
             Origin::Committed(committed) => Some(committed.dataset()),
             _ => None,
         }
+    }
+
+    /// The same as it was promised to a session before: a file is read, up to where that dataset ends. Blocks
+    /// for as long as the disk does.
+    ///
+    /// # Errors
+    /// [`SourceError::Other`] where that is not what it has, else why it cannot be read.
+    pub fn committed_to(
+        &self,
+        promised: Dataset,
+        item_bytes_max: usize,
+    ) -> Result<Origin, SourceError> {
+        let file = match self {
+            Origin::File(file) => file,
+            Origin::Committed(committed) => committed.file(),
+            _ => {
+                let (place, root) = (self.to_string(), promised.root);
+                return Err(SourceError::Other { place, root });
+            }
+        };
+        Committed::again(promised, file, item_bytes_max).map(Origin::Committed)
     }
 
     /// Opens it for one session, `skip` items further on than its beginning: what a resumed

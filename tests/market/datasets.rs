@@ -1,6 +1,7 @@
 //! Files whose root stands on the menu, sold by the program.
 
 use crate::place::*;
+use crate::restarts::{kill_and_start_again, lines_come};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -32,6 +33,9 @@ fn a_file_that_was_promised_is_bought_whole_and_has_the_root_that_stood_on_the_m
     }
 }
 
+const TOPICS: &str = "[topics.readings]\nprice = \"2\"\nunits = \"\"\n\
+                      source = { kind = \"file\", path = \"readings.txt\", committed = true }\n";
+
 fn readings(count: usize, other: Option<usize>) -> String {
     let line = |n: usize| format!("reading {}\n", if other == Some(n) { 0 } else { n });
     (1..=count).map(line).collect()
@@ -40,9 +44,7 @@ fn readings(count: usize, other: Option<usize>) -> String {
 /// All that can still be proven is sold and paid, and no item of what is not what was promised.
 #[test]
 fn a_file_that_changes_under_its_seller_is_sold_no_further() {
-    let topics = "[topics.readings]\nprice = \"2\"\nunits = \"\"\n\
-                  source = { kind = \"file\", path = \"readings.txt\", committed = true }\n";
-    let topics = topics.to_owned();
+    let topics = TOPICS.to_owned();
     let mut place = Place::before_the_seller(Setting { topics, ..Setting::default() });
     let file = place.path("readings.txt");
     fs::write(&file, readings(600, None)).unwrap();
@@ -61,4 +63,40 @@ fn a_file_that_changes_under_its_seller_is_sold_no_further() {
     place.sell();
     assert_done(&place.buy("ben", "readings", "600").output().unwrap());
     assert_eq!(fs::read_to_string(place.items("ben")).unwrap(), readings(600, Some(300)));
+}
+
+/// The session goes on with what it was begun with, whatever is promised by now; and with nothing else.
+#[test]
+fn a_file_that_grew_is_sold_on_by_a_seller_started_anew_and_one_that_is_another_is_not() {
+    let setting = Setting { topics: TOPICS.to_owned(), resume_s: 60, ..Setting::default() };
+    let mut place = Place::before_the_seller(setting);
+    let file = place.path("readings.txt");
+    fs::write(&file, readings(600, None)).unwrap();
+    place.sell();
+    place.buyer("ann", 1_000_000);
+    let mut buying = buy(place.dir.path(), "ann", &[&place.address, "readings", "600"]);
+    let mut buying = buying.spawn().unwrap();
+    lines_come(&place, &mut buying, 25);
+    // Whoever has the old one open does not see it.
+    let new = place.path("new.txt");
+    let becomes = |text: String| {
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, &file).unwrap();
+    };
+    becomes(readings(700, None));
+    let config = fs::read_to_string(place.path("seller.toml")).unwrap();
+    fs::write(place.path("seller.toml"), config.replace(", committed = true", "")).unwrap();
+    kill_and_start_again(&mut place);
+    lines_come(&place, &mut buying, 150);
+    becomes(readings(700, Some(550)));
+    kill_and_start_again(&mut place);
+    let bought = buying.wait_with_output().unwrap();
+    // Where nothing had to be said again it ends in good order.
+    println!("{}: {}", bought.status, String::from_utf8_lossy(&bought.stderr));
+    let whole = readings(600, None);
+    let got = fs::read_to_string(place.items("ann")).unwrap();
+    assert!(whole.starts_with(&got) && got.len() < whole.len(), "{got}");
+    place.close();
+    assert_eq!(place.audit("ann")[0].get("strays"), None);
+    assert_eq!(place.audit("seller").len(), 1);
 }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How many items have come when the seller is killed, each time.
 const KILLS: [usize; 3] = [25, 110, 203];
 
-fn kill_and_start_again(place: &mut Place) {
+pub fn kill_and_start_again(place: &mut Place) {
     place.seller().signal("KILL");
     place.seller().wait();
     let mut sell = sdpp();
@@ -123,7 +123,7 @@ fn live(setting: Setting) -> Place {
 }
 
 /// Waits until so many lines are in the buyer's file.
-fn lines_come(place: &Place, buying: &mut Child, lines: usize) {
+pub fn lines_come(place: &Place, buying: &mut Child, lines: usize) {
     let began = Instant::now();
     while place.lines("ann") < lines {
         assert!(began.elapsed() < PATIENCE, "items flow up to {lines}");

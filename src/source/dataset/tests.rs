@@ -84,6 +84,18 @@ async fn what_changed_since_it_was_promised_is_not_given() {
     assert!(given == 512 && matches!(error, Some(SourceError::Changed { item: 513, .. })));
 }
 
+/// What leaves is an item and its way up, which may be the larger part.
+#[tokio::test]
+async fn what_is_asked_for_at_once_counts_paths_too() {
+    let (_dir, origin) = promised(&lines(512));
+    let mut source = origin.open(BYTES_MAX, 0).unwrap();
+    let batch = source.next(NonZeroUsize::new(100).unwrap(), 1_000).await.unwrap();
+    let Batch::Rows(rows) = batch else { panic!("{batch:?}") };
+    let bytes = |(item, path): &(Item, Vec<Digest>)| item.as_str().len() + 32 * path.len();
+    let all: usize = rows.iter().map(bytes).sum();
+    assert_eq!((rows.len(), rows[0].1.len()), (4, 9), "{all} bytes");
+}
+
 /// Its leaves were read, and what is under them changes before its items are.
 #[tokio::test]
 async fn a_file_that_changes_between_its_leaves_and_its_items_is_noticed() {
@@ -101,6 +113,30 @@ async fn a_file_that_changes_between_its_leaves_and_its_items_is_noticed() {
         given == 148 && matches!(error, Some(SourceError::Changed { item: 150, .. })),
         "{given}"
     );
+}
+
+/// A session that was begun before goes on with what it was begun with.
+#[test]
+fn what_was_promised_before_is_found_in_a_file_that_grew_and_in_no_other() {
+    let (dir, origin) = promised(&lines(600));
+    let dataset = origin.dataset().unwrap();
+    let again = |committed, text: &str| {
+        std::fs::write(path(&dir), text).unwrap();
+        let file = File { path: path(&dir), format: Format::Lines, committed };
+        Origin::File(file).committed_to(dataset, BYTES_MAX)
+    };
+    let grown = lines(900);
+    for committed in [false, true] {
+        assert_eq!(again(committed, &grown).unwrap().dataset(), Some(dataset));
+    }
+    let (now, _) = again(true, &grown).unwrap().stock(BYTES_MAX).unwrap();
+    assert_eq!(now.committed_to(dataset, BYTES_MAX).unwrap().dataset(), Some(dataset));
+    for other in [lines(599), grown.replace("reading 600\n", "reading 6OO\n")] {
+        let error = again(true, &other).unwrap_err().to_string();
+        assert!(error.contains("put the file back as it was, with `committed = true`"), "{error}");
+    }
+    let live = Origin::Stdin { when_slow: crate::source::WhenSlow::Wait };
+    assert!(live.committed_to(dataset, BYTES_MAX).is_err());
 }
 
 #[test]

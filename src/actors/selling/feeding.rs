@@ -1,0 +1,116 @@
+//! A session's source: opened when items are wanted first, and asked for as many as there is credit for.
+
+use super::{Actor, Ctx, Feed, Selling};
+use crate::session::{Input, Row};
+use crate::source::{Batch, Item, Origin, Source, SourceError};
+use crate::terms::Dataset;
+use actix::prelude::*;
+use std::num::NonZeroUsize;
+
+/// Opens the source, and asks it.
+pub(super) fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+    let promised = actor.core.dataset();
+    let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
+    let (Some(side), Some(topic)) = (actor.side.as_ref(), ordered) else { return };
+    let Some(origin) = side.origin.as_ref().or_else(|| side.topics.get(&topic)) else {
+        return cannot(actor, "the topic has no source", ctx);
+    };
+    if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {
+        return commit_again(actor, (origin.clone(), promised), wants, ctx);
+    }
+    match origin.open(side.item_bytes_max, side.skip) {
+        Ok(source) => ask(actor, Box::new(source), wants, ctx),
+        Err(error) => cannot(actor, &error.to_string(), ctx),
+    }
+}
+
+/// The session was begun before this seller was started, when its file was promised: it may have grown
+/// since, or be promised no more. What is in it is read on a thread of its own, once.
+fn commit_again(
+    actor: &mut Actor,
+    (origin, promised): (Origin, Dataset),
+    wants: NonZeroUsize,
+    ctx: &mut Ctx<Selling>,
+) {
+    let (of, max) = (rewinds(actor), actor.side.as_ref().map_or(0, |side| side.item_bytes_max));
+    let read = tokio::task::spawn_blocking(move || origin.committed_to(promised, max));
+    ctx.spawn(read.into_actor(actor).map(move |read, actor, ctx| {
+        let again = rewinds(actor) == of;
+        let Some(side) = actor.side.as_mut() else { return };
+        match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(told)) {
+            Ok(origin) => {
+                side.origin = Some(origin);
+                if again {
+                    open(actor, wants, ctx);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error, "the source is not what was sold from");
+                // What was sent before is still to be paid. Where it is to be said again, the session
+                // itself knows that it cannot be.
+                side.source = Feed::Ended;
+                actor.tell(Input::SourceEnded, ctx);
+            }
+        }
+    }));
+}
+
+fn told(error: SourceError) -> String {
+    error.to_string()
+}
+
+/// The buyer is told, and what runs here is not its business.
+fn cannot(actor: &mut Actor, error: &str, ctx: &mut Ctx<Selling>) {
+    tracing::error!(error, "the source cannot be opened");
+    actor.fail("the source cannot be opened".to_owned(), ctx);
+}
+
+fn rewinds(actor: &Actor) -> Option<u64> {
+    actor.side.as_ref().map(|side| side.rewinds)
+}
+
+/// Asks the source for items. While it has none, the session goes on with everything else.
+pub(super) fn ask(
+    actor: &mut Actor,
+    mut source: Box<Source>,
+    wants: NonZeroUsize,
+    ctx: &mut Ctx<Selling>,
+) {
+    let of = rewinds(actor);
+    let bytes = actor.side.as_ref().map_or(0, |side| side.backlog.at_once());
+    let items = async move {
+        let batch = source.next(wants, bytes).await;
+        (source, batch)
+    };
+    ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {
+        if rewinds(actor) == of {
+            feed(actor, source, batch, ctx);
+        }
+    }));
+}
+
+fn feed(
+    actor: &mut Actor,
+    source: Box<Source>,
+    batch: Result<Batch, SourceError>,
+    ctx: &mut Ctx<Selling>,
+) {
+    let Some(side) = actor.side.as_mut() else { return };
+    match batch {
+        Ok(Batch::Items(items)) => {
+            side.source = Feed::Open(source);
+            let items = items.into_iter().map(Item::into_bytes).collect();
+            return actor.tell(Input::Items(items), ctx);
+        }
+        Ok(Batch::Rows(rows)) => {
+            side.source = Feed::Open(source);
+            let row = |(item, path): (Item, _)| Row { item: item.into_bytes(), path };
+            return actor.tell(Input::Rows(rows.into_iter().map(row).collect()), ctx);
+        }
+        Ok(Batch::End) => {}
+        // What was sent before is still to be paid, so the session ends in good order.
+        Err(error) => tracing::error!(%error, "the source broke"),
+    }
+    side.source = Feed::Ended;
+    actor.tell(Input::SourceEnded, ctx);
+}
