@@ -6,6 +6,7 @@ use super::offered::{Offered, offered};
 use super::out;
 use super::rating::{self, Answers};
 use super::running::{Means, in_system};
+use super::sell::Stock;
 use crate::actors::funds::lack;
 use crate::config::ledgers::{Keyring, Opened, Token};
 use crate::config::{Config as Meant, CurrencyConfig, LedgerAt};
@@ -82,9 +83,9 @@ impl Check {
             why: format!("{}: {}", self.file.display(), failure.why),
             ..failure
         };
-        offline(&config).map_err(in_file)?;
+        let stock = offline(&config).map_err(in_file)?;
         let Online { reached, rates, offered } = match self.online {
-            true => in_system(online(&config)).map_err(in_file)?,
+            true => in_system(online(&config, stock)).map_err(in_file)?,
             false => Online::default(),
         };
         let is_empty = offered.as_ref().is_some_and(|offered| !offered.is_something());
@@ -120,8 +121,8 @@ fn nothing_offered(is_empty: bool) -> Outcome {
     if is_empty { Err(Failure::new(Exit::Failed, why)) } else { Ok(()) }
 }
 
-/// What can be checked without a password and without a network.
-fn offline(config: &Meant) -> Outcome {
+/// What can be checked without a password and without a network; what there is to sell.
+fn offline(config: &Meant) -> Outcome<Stock> {
     let ledgers = config
         .ledgers
         .iter()
@@ -145,11 +146,12 @@ fn offline(config: &Meant) -> Outcome {
             check_payee(name, currency, &own)?;
         }
     }
-    for (name, topic) in &config.topics {
-        let checked = topic.source.check(config.limits.item_bytes_max);
-        checked.map_err(|error| Failure::usage(format!("topics.{name}.source: {error}")))?;
-    }
-    Ok(())
+    let stocked = config.topics.iter().map(|(name, topic)| {
+        let stock = topic.source.stock(config.limits.item_bytes_max);
+        let unfit = |error| Failure::usage(format!("topics.{name}.source: {error}"));
+        Ok((name.clone(), stock.map_err(unfit)?))
+    });
+    stocked.collect()
 }
 
 /// The files beside keys that a ledger's config names, by key.
@@ -241,7 +243,7 @@ struct Online {
     offered: Option<Offered>,
 }
 
-async fn online(config: &Meant) -> Outcome<Online> {
+async fn online(config: &Meant, stock: Stock) -> Outcome<Online> {
     let mut keys = Keyring::default();
     let key = keys.open(&config.identity)?;
     let (mut reached, mut ledgers) = (Vec::new(), BTreeMap::new());
@@ -272,7 +274,7 @@ async fn online(config: &Meant) -> Outcome<Online> {
     let means = Means { key, ledgers: Arc::new(ledgers), ids };
     let named = |name: &str| means.ids.get(name).and_then(|id| means.ledgers.get(id)).cloned();
     let rates = rating::answers(config, named).await?;
-    let offered = offered(config, &means).await?;
+    let offered = offered(config, &means, stock).await?;
     Ok(Online { reached, rates, offered })
 }
 

@@ -2,7 +2,8 @@
 
 use super::exit::Outcome;
 use super::running::Means;
-use super::{menu, out, rating, sell};
+use super::sell::{self, Stock};
+use super::{menu, out, rating};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};
 use crate::config::Config;
@@ -18,9 +19,13 @@ pub(super) struct Offered {
 
 /// What a seller's config would offer now; `None` where it is no seller's. The ledgers and the sources
 /// of rates are asked, and nobody is told.
-pub(super) async fn offered(config: &Config, means: &Means) -> Outcome<Option<Offered>> {
+pub(super) async fn offered(
+    config: &Config,
+    means: &Means,
+    stock: Stock,
+) -> Outcome<Option<Offered>> {
     let Some(seller) = &config.seller else { return Ok(None) };
-    let (offer, _) = sell::offer(config, seller, means)?;
+    let (offer, _) = sell::offer(config, seller, means, stock)?;
     let named = |name: &str| means.ids.get(name).and_then(|id| means.ledgers.get(id)).cloned();
     let tickers = rating::tickers(config, named)?;
     let offering = Offering::look(offer, means.ledgers.clone(), tickers).await;

@@ -29,7 +29,7 @@ use crate::message::{
 use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
 use crate::source::Origin;
-use crate::terms::{CountsWhen, Method, Rate};
+use crate::terms::{CountsWhen, Dataset, Method, Rate};
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Amount, Digest};
@@ -120,7 +120,8 @@ impl Selling {
     /// Listens, and serves whoever connects.
     pub(super) async fn start(config: &Config, running: &Running) -> Outcome<Selling> {
         let seller = seller_of(config)?;
-        let (offer, topics) = offer(config, seller, &running.means())?;
+        let stock = stocked(config).await?;
+        let (offer, topics) = offer(config, seller, &running.means(), stock)?;
         let listener = TcpListener::bind(seller.listen).await.map_err(|error| {
             let (address, hint) = (seller.listen, "stop what uses it, or set another in [seller]");
             Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}: {hint}"))
@@ -221,8 +222,8 @@ pub(super) fn offer(
     config: &Config,
     seller: &Seller,
     running: &Means,
+    topics: Stock,
 ) -> Outcome<(Offer, BTreeMap<String, Origin>)> {
-    let topics = available(config)?;
     let mut currencies_accepted = Vec::new();
     for (name, currency) in &config.currencies {
         for method in &currency.methods {
@@ -296,10 +297,7 @@ fn check_length(menu: &Menu) -> Outcome {
 }
 
 /// What some orders cost; those for one buyer too, which its own menu alone shows.
-fn special_prices(
-    config: &Config,
-    topics: &BTreeMap<String, (Origin, Option<u64>)>,
-) -> Outcome<Vec<SpecialPrice>> {
+fn special_prices(config: &Config, topics: &Stock) -> Outcome<Vec<SpecialPrice>> {
     let mut prices = Vec::new();
     for (name, topic) in config.topics.iter().filter(|(name, _)| topics.contains_key(*name)) {
         for special in &topic.prices {
@@ -319,12 +317,30 @@ fn special_prices(
     Ok(prices)
 }
 
-/// The topics that can be sold here and now. One that cannot is left out, and said so.
-fn available(config: &Config) -> Outcome<BTreeMap<String, (Origin, Option<u64>)>> {
-    let mut topics = BTreeMap::new();
+/// What can be sold, by topic, and how many items there are.
+pub(super) type Stock = BTreeMap<String, (Origin, Option<u64>)>;
+
+/// The topics that can be sold here and now. One that cannot is left out, and said so. Files are read to
+/// their ends, and may be large: nothing else waits for that.
+async fn stocked(config: &Config) -> Outcome<Stock> {
+    let max = config.limits.item_bytes_max;
+    let mut topics = Stock::new();
     for (name, topic) in &config.topics {
-        match topic.source.stock(config.limits.item_bytes_max) {
-            Ok(stock) => drop(topics.insert(name.clone(), stock)),
+        let source = topic.source.clone();
+        if matches!(&source, Origin::File(file) if file.committed) {
+            tracing::info!(topic = name, file = %source, "is read to its end, for its root");
+        }
+        let stock = match source.is_rereadable() {
+            true => tokio::task::spawn_blocking(move || source.stock(max)).await,
+            false => Ok(source.stock(max)),
+        };
+        match stock.map_err(|error| Failure::new(Exit::Failed, error))? {
+            Ok(stock) => {
+                if let Some(Dataset { root, count }) = stock.0.dataset() {
+                    tracing::info!(topic = name, %root, items = count, "its root is on the menu");
+                }
+                topics.insert(name.clone(), stock);
+            }
             Err(error) => tracing::warn!(topic = name, %error, "not on the menu"),
         }
     }
