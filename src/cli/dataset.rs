@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// The longest item here, in bytes. The root does not depend on it.
-const ITEM_BYTES_MAX: usize = 1 << 20;
+/// The longest item here, in bytes: longer than any that is sold. The root does not depend on it.
+const ITEM_BYTES_MAX: usize = 1 << 30;
 
 /// Files that are promised before they are sold.
 ///

@@ -23,7 +23,12 @@ fn a_file_that_was_promised_is_bought_whole_and_has_the_root_that_stood_on_the_m
     let sold = root(&sold, "csv");
     let (exit, menu) = told(sdpp().arg("menu").arg(&place.address));
     assert!(exit == 0 && menu.contains(sold["root"].as_str().unwrap()), "{menu}");
-    assert_done(&place.buy("ann", "co2", "all").output().unwrap());
+    let other = format!("0x{}", "07".repeat(32));
+    let (exit, told) = told(place.buy("ann", "co2", "all").args(["--dataset", &other]));
+    assert!(exit != 0 && told.contains("is wanted, the seller names"), "{exit}: {told}");
+    fs::remove_file(place.items("ann")).unwrap();
+    let wanted = ["--dataset", sold["root"].as_str().unwrap()];
+    assert_done(&place.buy("ann", "co2", "all").args(wanted).output().unwrap());
     assert_eq!(root(&place.items("ann"), "lines"), sold, "bought as it was promised");
     place.close();
     for name in ["seller", "ann"] {
@@ -99,4 +104,17 @@ fn a_file_that_grew_is_sold_on_by_a_seller_started_anew_and_one_that_is_another_
     place.close();
     assert_eq!(place.audit("ann")[0].get("strays"), None);
     assert_eq!(place.audit("seller").len(), 1);
+}
+
+/// What cannot be promised is said before anything is sold; and any item that is sold has a root.
+#[test]
+fn an_empty_file_is_no_dataset_and_a_long_item_is_one() {
+    let setting = Setting { topics: TOPICS.to_owned(), ..Setting::default() };
+    let place = Place::before_the_seller(setting);
+    let file = place.path("readings.txt");
+    fs::write(&file, "\n").unwrap();
+    let (exit, said) = told(sdpp().args(["config", "check"]).arg(place.path("seller.toml")));
+    assert!(exit != 0 && said.contains("there is nothing to commit to"), "{exit}: {said}");
+    fs::write(&file, format!("{}\n", "x".repeat(3 << 20))).unwrap();
+    assert_eq!(root(&file, "lines")["items"], 1);
 }

@@ -334,3 +334,26 @@ fn nothing_of_a_dataset_is_signed_to_be_void() {
         wire.pair.b.delivered.iter().map(|(_, item)| dataset_leaf(&keccak(&[item]))).collect();
     assert_eq!(leaves, dataset(COUNT).leaves()[..leaves.len()]);
 }
+
+#[test]
+fn who_wants_one_dataset_orders_of_no_other() {
+    let wanted = |root: Digest| {
+        let mut setting = setting();
+        setting.wish.dataset = Some(root);
+        setting
+    };
+    let mut pair = wanted(dataset(COUNT).root()).start();
+    pair.source = Some(COUNT);
+    pair.run();
+    assert_eq!((pair.b.end(), pair.b.delivered.len() as u64), (End::Complete, COUNT));
+    let mut none = Setting::default();
+    none.wish.dataset = Some(Digest([7; 32]));
+    for (setting, named) in [(wanted(Digest([7; 32])), "0x"), (none, "none")] {
+        let mut pair = setting.start();
+        pair.run();
+        let (code, why) = last_error(&pair.b);
+        assert_eq!(code, "order_refused", "{why}");
+        assert!(why.contains(&format!("is wanted, the seller names {named}")), "{why}");
+        assert!(pair.b.session.is_none() && pair.b.records.is_empty());
+    }
+}

@@ -234,6 +234,28 @@ fn what_the_file_holds_beyond_what_can_have_come_is_not_taken_for_items() {
     assert!(refused.unwrap_err().contains("cannot have come"));
 }
 
+/// The same command with another dataset is another order.
+#[test]
+fn a_session_of_another_dataset_than_is_wanted_is_not_gone_on_with() {
+    let mut story = Killable::new(Setting::default().order("co2", Some(10)).committed(10));
+    story.wire.run_to(4);
+    let pair = &story.wire.pair;
+    let left = || Left {
+        records: pair.b.records.iter().map(|one| (pair.now_ms, one.clone())).collect(),
+        items: pair.b.delivered.iter().skip(4).map(|(_, item)| item.clone()).collect(),
+        keeps_all: true,
+        channels: BTreeMap::new(),
+    };
+    let rebuilt = |root| {
+        let wish = sdpp::session::Wish { dataset: Some(root), ..story.wish.clone() };
+        let (policy, nobodys) = (story.policy.clone(), keccak(&[b"nobody's"]));
+        Buyer::rebuilt(key(2), wish, policy, nobodys, &left(), pair.now_ms)
+    };
+    assert!(rebuilt(dataset(10).root()).is_ok());
+    let refused = rebuilt(keccak(&[b"another"])).unwrap_err();
+    assert!(refused.contains("is wanted, the seller names 0x"), "{refused}");
+}
+
 #[derive(Debug, Clone)]
 struct Chance {
     escrow: bool,

@@ -173,6 +173,7 @@ impl Default for Setting {
             max_total: None,
             seller: Some(key(1).public()),
             bond: None,
+            dataset: None,
         };
         let (deposit, base) = (Amount::new(1000), Amount::ZERO);
         Setting { menu: menu(), seller, buyer, wish, deposit, base }

@@ -165,6 +165,7 @@ impl Setup {
             max_total: None,
             seller: Some(key(0).public()),
             bond: None,
+            dataset: None,
         }
     }
 }

@@ -11,8 +11,9 @@ use std::num::NonZeroUsize;
 pub(super) fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let promised = actor.core.dataset();
     let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
-    let (Some(side), Some(topic)) = (actor.side.as_ref(), ordered) else { return };
-    let Some(origin) = side.origin.as_ref().or_else(|| side.topics.get(&topic)) else {
+    let Some(side) = actor.side.as_ref() else { return };
+    let of_topic = || side.topics.get(&ordered?);
+    let Some(origin) = side.origin.as_ref().or_else(of_topic) else {
         return cannot(actor, "the topic has no source", ctx);
     };
     if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {

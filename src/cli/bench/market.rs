@@ -210,6 +210,7 @@ pub(super) fn wish(
         max_total: None,
         seller: Some(seller),
         bond: None,
+        dataset: None,
     })
 }
 

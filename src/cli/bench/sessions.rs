@@ -240,6 +240,7 @@ impl Crowd<'_> {
                 max_total: None,
                 seller: Some(self.seller),
                 bond: None,
+                dataset: None,
             };
             let address = &self.serving.address;
             let mut session = buy::start(address, self.config, wish, self.running).await?;

@@ -135,7 +135,8 @@ impl Till<'_> {
         let mut currencies = pinned(self.config, spending, |name| self.ledger(name))?;
         limit(&mut currencies, spending, &self.spent);
         let (topic, quantity) = (ask.topic.clone(), ask.quantity.0);
-        Ok(Wish { topic, quantity, currencies, max_total: ask.max_total, seller, bond: None })
+        let (max_total, dataset) = (ask.max_total, ask.dataset);
+        Ok(Wish { topic, quantity, currencies, max_total, seller, bond: None, dataset })
     }
 
     /// One currency by one method. It is chosen where `is_free`, and nothing speaks against it.

@@ -32,7 +32,7 @@ use crate::record::End;
 use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
 use clap::Args;
-use sdpp_ledger::{Amount, BondId, LedgerId, PublicKey};
+use sdpp_ledger::{Amount, BondId, Digest, LedgerId, PublicKey};
 use serde_json::json;
 pub(super) use spending::pinned;
 use spending::spending;
@@ -97,6 +97,9 @@ pub(super) struct Buy {
     /// that open.
     #[arg(long, value_name = "BOND")]
     bond: Option<BondId>,
+    /// Buy of no other dataset than the one with this root; `sdpp dataset root` computes it of a file.
+    #[arg(long, value_name = "ROOT")]
+    dataset: Option<Digest>,
     /// Show the bill and buy nothing: what it would cost in each currency of the config, and in which
     /// it would be paid. Nothing is signed, and the seller hears our public key alone, where
     /// it has prices for single buyers.
@@ -252,6 +255,7 @@ async fn begin(
         max_total: ask.max_total,
         seller,
         bond,
+        dataset: ask.dataset,
     };
     if let Some(left) = left {
         return going_on::go_on(ask, config, wish, left, running).await;

@@ -159,6 +159,7 @@ async fn trade(
         max_total: None,
         seller: Some(seller.key.public()),
         bond: None,
+        dataset: None,
     };
     // The readings of the last run are this demo's own, and nobody else's.
     let _ = fs::remove_file(items);

@@ -80,6 +80,7 @@ impl Market {
             max_total: None,
             seller: Some(self.seller.key.public()),
             bond: None,
+            dataset: None,
         };
         let address = self.selling.address.to_string();
         let session = buy::start(&address, &self.buyers, wish, &self.buyer).await.unwrap();

@@ -197,6 +197,8 @@ impl Rebuilding<'_> {
                     .to_owned(),
             );
         }
+        let named = terms.dataset.map(|dataset| dataset.root);
+        self.buyer.wish.refuse(named.as_ref()).map_or(Ok(()), Err)?;
         let Currency { name, method, .. } = &terms.currency;
         let purse = self.purse(order.escrow, name, *method)?;
         self.buyer.out.begin(terms.session);

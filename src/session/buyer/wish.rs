@@ -23,6 +23,8 @@ pub struct Wish {
     pub seller: Option<PublicKey>,
     /// The bond that the session must be under, where one is wanted.
     pub bond: Option<UnderBond>,
+    /// The root of the dataset that the topic must be, where it must.
+    pub dataset: Option<Digest>,
 }
 
 /// A currency as our own config has it: a menu that says otherwise is not believed.
@@ -82,6 +84,13 @@ impl Wish {
     /// The most that a session may cost that is paid in this currency of ours.
     pub(super) fn ceiling(&self, ours: &PinnedCurrency) -> Option<Amount> {
         [ours.max_total, self.max_total].into_iter().flatten().min()
+    }
+
+    /// Why a topic with this root, or with none, is not the dataset that is wanted.
+    pub(super) fn refuse(&self, named: Option<&Digest>) -> Option<String> {
+        let wanted = self.dataset.filter(|wanted| named != Some(wanted))?;
+        let named = named.map_or("none".to_owned(), Digest::to_string);
+        Some(format!("the dataset {wanted} is wanted, the seller names {named}"))
     }
 }
 
@@ -168,6 +177,9 @@ pub(super) fn check_menu(
     if menu.payment_granularity > policy.granularity_max {
         let (k, max) = (menu.payment_granularity, policy.granularity_max);
         return bad(Code::OrderRefused, format!("the menu's K is {k}, we take {max} at most"));
+    }
+    if let Some(why) = wish.refuse(menu.datasets.get(&wish.topic)) {
+        return Err(Fault { code: Code::OrderRefused, ..Fault::ours(why) });
     }
     Ok(())
 }
