@@ -12,6 +12,9 @@ use sdpp::session::{Input, Output};
 use sdpp::terms::{Agreed, Purpose, Rate, Role as Side, SessionId, Terms};
 use sdpp_ledger::{Amount, Call, Digest, merkle};
 
+/// The item of a seq, and its way up.
+type Gives = fn(u64) -> (Vec<u8>, Option<Vec<Digest>>);
+
 /// What it has sent so far. Everything fits, unless a story changes it.
 pub struct LyingSeller {
     session: SessionId,
@@ -25,7 +28,7 @@ pub struct LyingSeller {
     agreed: Agreed,
     terms: Terms,
     /// What it gives as an item, and says to be its way up.
-    pub gives: fn(u64) -> (Vec<u8>, Option<Vec<Digest>>),
+    pub gives: Gives,
 }
 
 impl LyingSeller {
