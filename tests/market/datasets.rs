@@ -26,7 +26,6 @@ fn a_file_that_was_promised_is_bought_whole_and_has_the_root_that_stood_on_the_m
     let other = format!("0x{}", "07".repeat(32));
     let (exit, told) = told(place.buy("ann", "co2", "all").args(["--dataset", &other]));
     assert!(exit != 0 && told.contains("is wanted, the seller names"), "{exit}: {told}");
-    fs::remove_file(place.items("ann")).unwrap();
     let wanted = ["--dataset", sold["root"].as_str().unwrap()];
     assert_done(&place.buy("ann", "co2", "all").args(wanted).output().unwrap());
     assert_eq!(root(&place.items("ann"), "lines"), sold, "bought as it was promised");
