@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-/// The longest value, in bytes: the words that a session ends for, with half of their bytes escaped, and
-/// as much as any other entry needs.
+/// The longest value, in bytes: the words that a session ends for, where each byte of them is escaped by
+/// another, and as much as any other entry needs.
 pub(super) const VALUE_BYTES_MAX: usize = 2 * SHOWN_BYTES_MAX + 256 * 1024;
 
 /// 20 values of this size, the most that sled keeps in one page, stay under its threshold.
