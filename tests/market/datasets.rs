@@ -117,3 +117,34 @@ fn an_empty_file_is_no_dataset_and_a_long_item_is_one() {
     fs::write(&file, format!("{}\n", "x".repeat(3 << 20))).unwrap();
     assert_eq!(root(&file, "lines")["items"], 1);
 }
+
+/// Nothing of a dataset is declared void, whatever its topic's source is by now.
+#[test]
+fn a_topic_that_is_a_dataset_no_more_loses_nothing_of_it() {
+    let setting = Setting { topics: TOPICS.to_owned(), resume_s: 60, ..Setting::default() };
+    let mut place = Place::before_the_seller(setting);
+    fs::write(place.path("readings.txt"), readings(600, None)).unwrap();
+    place.sell();
+    place.buyer("ann", 1_000_000);
+    let order = [place.address.as_str(), "readings", "600"];
+    let mut buying = buy(place.dir.path(), "ann", &order).spawn().unwrap();
+    lines_come(&place, &mut buying, 25);
+    let config = fs::read_to_string(place.path("seller.toml")).unwrap();
+    let live = "kind = \"host\", sensor = \"memory\", interval_ms = 10 }\n# ";
+    let was = "kind = \"file\", path = \"readings.txt\"";
+    assert!(config.contains(was), "{config}");
+    fs::write(place.path("seller.toml"), config.replace(was, live)).unwrap();
+    kill_and_start_again(&mut place);
+    buying.wait().unwrap();
+    let whole = readings(600, None);
+    let got = fs::read_to_string(place.items("ann")).unwrap();
+    assert!(whole.starts_with(&got) && got.len() < whole.len(), "{got}");
+    place.close();
+    for name in ["seller", "ann"] {
+        let journal = place.path(&format!("{name}-journal"));
+        let (exit, listed) =
+            told(sdpp().args(["journal", "list", "entries", "--journal"]).arg(journal));
+        assert!(exit == 0 && listed.contains("invoice"), "{listed}");
+        assert!(!listed.contains("void") && !listed.contains("amend"), "{name}: {listed}");
+    }
+}
