@@ -11,6 +11,9 @@ mod pair;
 #[allow(dead_code)]
 mod line;
 
+#[path = "vectors/bonds.rs"]
+mod bonds;
+
 use pair::*;
 use proptest::prelude::*;
 use sdpp::crypto::SaltSecret;
@@ -170,6 +173,12 @@ fn digests_and_layouts_are_these() {
         "signature": signature,
     });
     is_vector("digests.json", &(serde_json::to_string_pretty(&vectors).unwrap() + "\n"));
+}
+
+/// The contract's own tests read the same file.
+#[test]
+fn what_a_bond_answers_for_is_these_bytes() {
+    is_vector("bonds.json", &(serde_json::to_string_pretty(&bonds::vectors()).unwrap() + "\n"));
 }
 
 /// A pace, and a leg at a rate with its quote.

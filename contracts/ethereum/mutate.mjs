@@ -149,11 +149,12 @@ const contracts = [
     report: "mutants.md",
     faults,
     equivalents,
-    tests: ["--no-match-contract", `GasTest|${BOND_TESTS}`],
+    tests: ["--no-match-contract", `GasTest|BondVectorsTest|${BOND_TESTS}`],
     thorough: true,
   },
   {
     contract: "SdppBonds",
+    parts: "src/bonds",
     report: "bond-mutants.md",
     faults: bonds.faults,
     equivalents: bonds.equivalents,
@@ -161,20 +162,32 @@ const contracts = [
   },
 ];
 
-function mutant({ source }, [name, there, fault]) {
-  const parts = source.split(there);
-  if (parts.length !== 2) throw new Error(`"${name}" is at ${parts.length - 1} places`);
-  return parts.join(fault);
+/** The file that a fault is planted in, and what then stands there. */
+function mutant({ sources }, [name, there, fault]) {
+  const cuts = Object.entries(sources).map(([path, text]) => [path, text.split(there)]);
+  const places = cuts.reduce((sum, [, { length }]) => sum + length - 1, 0);
+  if (places !== 1) throw new Error(`"${name}" is at ${places} places`);
+  const [path, around] = cuts.find(([, { length }]) => length === 2);
+  return [path, around.join(fault)];
 }
 
 /** Runs the tests on a fault in a folder of its own: the tests that noticed. */
 async function run(folder, of, fault) {
-  writeFileSync(join(folder, `src/${of.contract}.sol`), mutant(of, fault));
+  const [path, text] = mutant(of, fault);
+  writeFileSync(join(folder, path), text);
+  try {
+    return await noticed(folder, of, fault);
+  } finally {
+    writeFileSync(join(folder, path), of.sources[path]);
+  }
+}
+
+async function noticed(folder, of, fault) {
   if (of.thorough) return test(folder, fault[0], of.tests);
   const [first, last] = ["--no-match-test", "--match-test"].map((match) => [...of.tests, match, "^invariant"]);
-  const noticed = await test(folder, fault[0], first);
-  if (noticed.length && !fault[3]) return noticed;
-  return [...noticed, ...(await test(folder, fault[0], last))];
+  const by = await test(folder, fault[0], first);
+  if (by.length && !fault[3]) return by;
+  return [...by, ...(await test(folder, fault[0], last))];
 }
 
 async function test(folder, name, tests) {
@@ -254,15 +267,23 @@ function report({ contract, faults, equivalents, results }) {
 
 /** Reads what is to be tested, and what is known of it from a run that was stopped. */
 function prepare(of) {
-  of.source = readFileSync(join(here, `src/${of.contract}.sol`), "utf8");
+  // The contract's own files: a contract in parts is a folder of them.
+  const paths = [`src/${of.contract}.sol`, ...(of.parts ? parts(of.parts) : [])];
+  of.sources = Object.fromEntries(
+    paths.map((path) => [path, readFileSync(join(here, path), "utf8")]),
+  );
   of.faults.forEach((fault) => mutant(of, fault));
   const tests = readdirSync(join(here, "test")).sort();
   const texts = tests.map((name) => readFileSync(join(here, "test", name)));
-  const all = createHash("sha256").update(of.source + of.faults.join());
+  const all = createHash("sha256").update(Object.values(of.sources).join() + of.faults.join());
   of.key = all.update(Buffer.concat(texts)).digest("hex");
   of.kept = join(here, `out/${of.report}.json`);
   const before = existsSync(of.kept) ? JSON.parse(readFileSync(of.kept, "utf8")) : {};
   of.results = before.key === of.key ? before.results : {};
+}
+
+function parts(folder) {
+  return readdirSync(join(here, folder)).sort().map((name) => `${folder}/${name}`);
 }
 
 function folder() {

@@ -123,7 +123,12 @@ fn signed(amount: u128) -> i128 {
 /// for what it has.
 pub fn of_a_debt(deal: &Deal, bonds: &Bonds, debt: u128) -> Node {
     let (s, debt) = (Sums::new(deal, bonds), signed(debt));
-    let silent = Node::End([debt - s.buyer, Sums::kept(s.buyer) - debt - s.demand - s.conclude]);
+    let won = Sums::kept(s.buyer) - debt - s.demand - s.conclude;
+    let silent = Node::turn(
+        Seller,
+        ("ends it", Node::End([debt - s.buyer, won])),
+        [("takes it back", Node::End([debt, -debt - s.demand]))],
+    );
     let demanded = Node::turn(
         Buyer,
         ("pays at once", Node::End([-s.fee - s.pay, s.fee - s.demand])),
@@ -137,22 +142,31 @@ pub fn of_a_debt(deal: &Deal, bonds: &Bonds, debt: u128) -> Node {
     Node::turn(Buyer, ("pays", of_a_payment(&s)), [("does not pay", unpaid)])
 }
 
-/// The buyer has paid; the seller is content, or asks once more: with a receipt out, or without.
+/// The buyer has paid; the seller is content, or asks once more: with a receipt out, or without. When
+/// it sees the receipt come it may still take its demand back in front of it, which is taken as free;
+/// what the buyer's call costs then is taken as whole.
 fn of_a_payment(s: &Sums) -> Node {
     let again = || Node::End([-s.fee - s.pay, s.fee - s.cheapest_demand]);
     let silent = || Node::End([-s.buyer, Sums::kept(s.buyer) - s.cheapest_demand]);
     let won = Sums::kept(s.seller) + s.stake - s.refute;
     let refuted = Node::End([won, -s.cheapest_demand - s.stake - s.seller]);
-    let receipted = Node::turn(
-        Buyer,
-        ("shows the receipt", refuted),
-        [("shows the voucher", again()), ("stays silent", silent())],
+    let receipt = Node::turn(
+        Seller,
+        ("takes it back", Node::End([-s.refute, -s.cheapest_demand])),
+        [("is refuted", refuted)],
     );
+    // Either answer is fair: the buyer gives the one that costs it less.
+    let answer = if s.refute < s.fee + s.pay {
+        ("shows the receipt", receipt)
+    } else {
+        ("shows the voucher", again())
+    };
+    let receipted = Node::turn(Buyer, answer, [("stays silent", silent())]);
     let vouched = Node::turn(Buyer, ("shows the voucher", again()), [("stays silent", silent())]);
     Node::turn(
         Seller,
         ("is content", Node::End([0, 0])),
-        [("asks for what it receipted", receipted), ("asks for what it was paid", vouched)],
+        [("asks for what it was paid", vouched), ("asks for what it receipted", receipted)],
     )
 }
 

@@ -37,6 +37,13 @@ contract Party {
         }
     }
 
+    /// All in one transaction, as a wallet's batch.
+    function batch(address to, bytes[] calldata calls) external {
+        for (uint256 i = 0; i < calls.length; ++i) {
+            this.act(to, calls[i]);
+        }
+    }
+
     receive() external payable {
         if (mood == Mood.Refuses) revert("refused");
         if (mood == Mood.BurnsGas) {

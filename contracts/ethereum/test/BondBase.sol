@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {SdppBonds} from "../src/SdppBonds.sol";
-import {SdppEscrow} from "../src/SdppEscrow.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
 import {Base} from "./Base.sol";
 
 /// A channel under a bond, a session on it, and what either side signs there.
@@ -29,9 +29,9 @@ abstract contract BondBase is Base {
 
     SdppBonds internal bonds;
     bytes32 internal channel;
-    SdppBonds.Bond internal bond;
+    Evidence.Bond internal bond;
     bytes32 internal id;
-    SdppBonds.Session internal session;
+    Evidence.Session internal session;
     bytes32 internal name;
 
     function setUp() public virtual override {
@@ -39,17 +39,23 @@ abstract contract BondBase is Base {
         bonds = new SdppBonds(escrow, PERIOD);
         vm.deal(seller, 1_000 ether);
         token.mint(seller, 1_000 ether);
-        vm.prank(buyer);
-        token.approve(address(bonds), type(uint256).max);
-        vm.prank(seller);
-        token.approve(address(bonds), type(uint256).max);
+        allow(buyer);
+        allow(seller);
         agree(COIN);
+    }
+
+    /// Lets both contracts take the token from an account.
+    function allow(address who) internal {
+        vm.prank(who);
+        token.approve(address(bonds), type(uint256).max);
+        vm.prank(who);
+        token.approve(address(escrow), type(uint256).max);
     }
 
     /// Opens a channel in a token, and agrees on a bond and a session for it.
     function agree(address asset) internal {
         channel = open(asset, DEPOSIT, SALT, vm.addr(SIGNER_KEY));
-        bond = SdppBonds.Bond({
+        bond = Evidence.Bond({
             buyer: buyer,
             seller: seller,
             buyerKey: vm.addr(SIGNER_KEY),
@@ -63,7 +69,7 @@ abstract contract BondBase is Base {
             salt: SALT
         });
         id = bonds.bondId(bond);
-        session = SdppBonds.Session({
+        session = Evidence.Session({
             menu: keccak256("menu"),
             order: keccak256("order"),
             base: 10,
@@ -75,15 +81,6 @@ abstract contract BondBase is Base {
             dataset: 0
         });
         name = nameOf(session);
-    }
-
-    /// A channel that no escrow would hold: in a token that it refuses, or of an account that
-    /// cannot open one.
-    function pretend(bytes32 channel_, address payer, address asset) internal {
-        SdppEscrow.Channel memory like = escrow.getChannel(channel);
-        (like.payer, like.token) = (payer, asset);
-        bytes memory asked = abi.encodeCall(escrow.getChannel, (channel_));
-        vm.mockCall(address(escrow), asked, abi.encode(like));
     }
 
     // ---------------------------------------------------------------------------- doing
@@ -120,12 +117,12 @@ abstract contract BondBase is Base {
 
     // -------------------------------------------------------------------------- signing
 
-    function nameOf(SdppBonds.Session memory s) internal pure returns (bytes32) {
+    function nameOf(Evidence.Session memory s) internal pure returns (bytes32) {
         return keccak256(bytes.concat("SDPP/1 session", s.menu, s.order));
     }
 
     /// What order and session key commit to, written out as PROTOCOL.md has it.
-    function terms(SdppBonds.Session memory s) internal view returns (bytes32) {
+    function terms(Evidence.Session memory s) internal view returns (bytes32) {
         bytes memory first = abi.encodePacked("SDPP/1 bond", id, s.base, s.price);
         bytes memory then = abi.encodePacked(s.numerator, s.denominator, s.granularity, s.windows);
         return keccak256(bytes.concat(first, then, s.dataset));
@@ -140,49 +137,49 @@ abstract contract BondBase is Base {
         bytes32 commitment,
         uint128 amount,
         bytes32 data
-    ) internal pure returns (SdppBonds.Word memory) {
+    ) internal pure returns (Evidence.Word memory) {
         bytes memory message = abi.encodePacked(
             hex"19534450502f310a", under, kind, number, commitment, amount, data, NOTHING
         );
         require(message.length == 161, "layout");
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(by, keccak256(message));
-        return SdppBonds.Word(data, NOTHING, r, s, v);
+        return Evidence.Word(data, NOTHING, r, s, v);
     }
 
     /// The seller's session key, which commits to the terms.
-    function key() internal view returns (SdppBonds.Word memory) {
+    function key() internal view returns (Evidence.Word memory) {
         return keyFor(session);
     }
 
-    function keyFor(SdppBonds.Session memory s) internal view returns (SdppBonds.Word memory) {
+    function keyFor(Evidence.Session memory s) internal view returns (Evidence.Word memory) {
         return word(SELLER_KEY, nameOf(s), SESSION_KEY, 0, terms(s), 0, keccak256("key"));
     }
 
     /// The buyer's order, which commits to the terms.
-    function order() internal view returns (SdppBonds.Word memory) {
+    function order() internal view returns (Evidence.Word memory) {
         return orderFor(session);
     }
 
-    function orderFor(SdppBonds.Session memory s) internal view returns (SdppBonds.Word memory) {
+    function orderFor(Evidence.Session memory s) internal view returns (Evidence.Word memory) {
         return word(SIGNER_KEY, 0, ORDER, 0, terms(s), 0, s.order);
     }
 
-    function item(uint64 seq, bytes32 leaf) internal view returns (SdppBonds.Item memory) {
+    function item(uint64 seq, bytes32 leaf) internal view returns (Evidence.Item memory) {
         return itemBy(SELLER_KEY, name, seq, leaf);
     }
 
     function itemBy(uint256 by, bytes32 under, uint64 seq, bytes32 leaf)
         internal
         pure
-        returns (SdppBonds.Item memory)
+        returns (Evidence.Item memory)
     {
-        return SdppBonds.Item(seq, leaf, word(by, under, DATA, seq, leaf, 0, keccak256("an item")));
+        return Evidence.Item(seq, leaf, word(by, under, DATA, seq, leaf, 0, keccak256("an item")));
     }
 
     function invoice(uint64 number, bytes32 root, uint128 total)
         internal
         view
-        returns (SdppBonds.Invoice memory)
+        returns (Evidence.Invoice memory)
     {
         return invoiceBy(SELLER_KEY, name, number, root, total, keccak256("an invoice"));
     }
@@ -194,52 +191,52 @@ abstract contract BondBase is Base {
         bytes32 root,
         uint128 total,
         bytes32 data
-    ) internal pure returns (SdppBonds.Invoice memory) {
-        SdppBonds.Word memory signed = word(by, under, INVOICE, number, root, total, data);
-        return SdppBonds.Invoice(number, root, total, signed);
+    ) internal pure returns (Evidence.Invoice memory) {
+        Evidence.Word memory signed = word(by, under, INVOICE, number, root, total, data);
+        return Evidence.Invoice(number, root, total, signed);
     }
 
-    function ack(uint64 seq) internal view returns (SdppBonds.Ack memory) {
+    function ack(uint64 seq) internal view returns (Evidence.Ack memory) {
         return ackBy(SIGNER_KEY, name, seq);
     }
 
     function ackBy(uint256 by, bytes32 under, uint64 seq)
         internal
         pure
-        returns (SdppBonds.Ack memory)
+        returns (Evidence.Ack memory)
     {
         bytes32 digest = keccak256(abi.encode(seq));
-        SdppBonds.Word memory signed = word(by, under, ACK, seq, digest, 0, keccak256("ack"));
-        return SdppBonds.Ack(ACK, seq, digest, 0, signed);
+        Evidence.Word memory signed = word(by, under, ACK, seq, digest, 0, keccak256("ack"));
+        return Evidence.Ack(ACK, seq, digest, 0, signed);
     }
 
-    function paymentAck(uint64 number, uint128 total) internal view returns (SdppBonds.Ack memory) {
-        SdppBonds.Word memory signed =
+    function paymentAck(uint64 number, uint128 total) internal view returns (Evidence.Ack memory) {
+        Evidence.Word memory signed =
             word(SIGNER_KEY, name, PAYMENT_ACK, number, 0, total, keccak256("payment"));
-        return SdppBonds.Ack(PAYMENT_ACK, number, 0, total, signed);
+        return Evidence.Ack(PAYMENT_ACK, number, 0, total, signed);
     }
 
-    function receipt(uint128 total, uint128 paid) internal view returns (SdppBonds.Receipt memory) {
+    function receipt(uint128 total, uint128 paid) internal view returns (Evidence.Receipt memory) {
         return receiptBy(SELLER_KEY, name, total, paid);
     }
 
     function receiptBy(uint256 by, bytes32 under, uint128 total, uint128 paid)
         internal
         pure
-        returns (SdppBonds.Receipt memory)
+        returns (Evidence.Receipt memory)
     {
         bytes32 commitment = bytes32(uint256(paid));
-        return SdppBonds.Receipt(
+        return Evidence.Receipt(
             total, paid, word(by, under, EXIT, 0, commitment, total, keccak256("exit"))
         );
     }
 
     /// An exit from the bond itself.
-    function goodbye(uint256 by, bytes32 from) internal pure returns (SdppBonds.Word memory) {
+    function goodbye(uint256 by, bytes32 from) internal pure returns (Evidence.Word memory) {
         return word(by, from, EXIT, 0, 0, 0, NOTHING);
     }
 
-    function nobody() internal pure returns (SdppBonds.Word memory none) {}
+    function nobody() internal pure returns (Evidence.Word memory none) {}
 
     // --------------------------------------------------------------------- leaves, roots
 
@@ -296,6 +293,32 @@ abstract contract BondBase is Base {
         for (uint256 i = 0; i < count; ++i) {
             leaves[i] = keccak256(abi.encode("leaf", i));
         }
+    }
+
+    // -------------------------------------------------------------------------- dataset
+
+    /// The salt of the leaves that are opened.
+    bytes32 internal constant LEAF_SALT = keccak256("leaf's salt");
+
+    /// A dataset of five rows; `ofRow` is what its items are.
+    function dataset() internal pure returns (bytes32[] memory rows) {
+        rows = new bytes32[](5);
+        for (uint256 i = 0; i < 5; ++i) {
+            rows[i] = row(ofRow(i));
+        }
+    }
+
+    function ofRow(uint256 i) internal pure returns (bytes32) {
+        return keccak256(abi.encode("item", i));
+    }
+
+    function row(bytes32 content) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(bytes1(0), content));
+    }
+
+    /// An item whose leaf is that of the content.
+    function opened(uint64 seq, bytes32 content) internal view returns (Evidence.Item memory) {
+        return item(seq, keccak256(bytes.concat(bytes1(0), name, bytes8(seq), LEAF_SALT, content)));
     }
 
     // ------------------------------------------------------------------------- checking

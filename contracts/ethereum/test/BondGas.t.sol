@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SdppBonds} from "../src/SdppBonds.sol";
+import {Challenges} from "../src/bonds/Challenges.sol";
+import {Demands} from "../src/bonds/Demands.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
 import {BondBase} from "./BondBase.sol";
 
 /// What each call about bonds costs as a transaction of its own, calldata and base cost included:
@@ -21,22 +23,22 @@ contract BondGasTest is BondBase {
         pledgeBoth();
     }
 
-    function challenged(bytes32[] memory leaves) private returns (SdppBonds.Challenge memory) {
+    function challenged(bytes32[] memory leaves) private returns (Challenges.Challenge memory) {
         session.granularity = uint32(leaves.length);
         bytes32 root = rootOf(leaves);
-        (SdppBonds.Word memory key_, SdppBonds.Item memory one) = (key(), item(1, leaves[0]));
-        SdppBonds.Invoice memory of_ = invoice(1, root, 42);
+        (Evidence.Word memory key_, Evidence.Item memory one) = (key(), item(1, leaves[0]));
+        Evidence.Invoice memory of_ = invoice(1, root, 42);
         vm.prank(buyer, buyer);
         bonds.challengeRoot{value: STAKE}(bond, session, key_, one, of_);
-        return SdppBonds.Challenge(leaves[0], root, 0, session.granularity);
+        return Challenges.Challenge(leaves[0], root, 0, session.granularity);
     }
 
-    function demanded() private returns (SdppBonds.Demand memory) {
-        (SdppBonds.Word memory order_, SdppBonds.Ack memory ack_) = (order(), ack(8));
-        SdppBonds.Invoice memory of_ = invoice(2, "root", 84);
+    function demanded() private returns (Demands.Demand memory) {
+        (Evidence.Word memory order_, Evidence.Ack memory ack_) = (order(), ack(8));
+        Evidence.Invoice memory of_ = invoice(2, "root", 84);
         vm.prank(seller, seller);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
-        return SdppBonds.Demand(name, 84, 94, 16, 4);
+        return Demands.Demand(name, 84, 94, 16, 4);
     }
 
     function test_what_each_call_costs() public {
@@ -68,7 +70,7 @@ contract BondGasTest is BondBase {
         bonds.withdraw(COIN, seller);
         cost("bonds: withdraw");
         fresh();
-        SdppBonds.Word memory word_ = goodbye(SIGNER_KEY, id);
+        Evidence.Word memory word_ = goodbye(SIGNER_KEY, id);
         vm.prank(seller, seller);
         bonds.release(bond, true, word_);
         cost("bonds: release, by signature");
@@ -81,21 +83,21 @@ contract BondGasTest is BondBase {
 
     function complaining() private {
         fresh();
-        SdppBonds.Word memory key_ = key();
-        (SdppBonds.Item memory one, SdppBonds.Item memory other) = (item(3, "a"), item(3, "b"));
+        Evidence.Word memory key_ = key();
+        (Evidence.Item memory one, Evidence.Item memory other) = (item(3, "a"), item(3, "b"));
         vm.prank(buyer, buyer);
         bonds.convictOfItems(bond, session, key_, one, other);
         cost("bonds: convictOfItems");
         fresh();
         key_ = key();
-        (SdppBonds.Invoice memory first, SdppBonds.Invoice memory second) =
+        (Evidence.Invoice memory first, Evidence.Invoice memory second) =
             (invoice(2, "a", 84), invoice(2, "b", 84));
         vm.prank(buyer, buyer);
         bonds.convictOfInvoices(bond, session, key_, first, second);
         cost("bonds: convictOfInvoices");
         fresh();
         bytes32[] memory leaves = leavesOf(256);
-        SdppBonds.Challenge memory asked = challenged(leaves);
+        Challenges.Challenge memory asked = challenged(leaves);
         cost("bonds: challengeRoot");
         bytes32[] memory path = pathOf(leaves, 0);
         vm.prank(seller, seller);
@@ -122,7 +124,7 @@ contract BondGasTest is BondBase {
             keccak256(abi.encodePacked(bytes1(0), name, uint64(256), SALT, bytes32("content")));
         path = pathOf(leaves, last);
         first = invoice(1, rootOf(leaves), 42);
-        SdppBonds.Opened memory opened = SdppBonds.Opened(256, SALT, "content", 256);
+        Evidence.Opened memory opened = Evidence.Opened(256, SALT, "content", 256);
         vm.prank(buyer, buyer);
         bonds.challengeInvoiced{value: STAKE}(bond, session, key_, first, opened, path);
         cost("bonds: challengeInvoiced, of 256");
@@ -132,7 +134,7 @@ contract BondGasTest is BondBase {
 
     function demanding() private {
         fresh();
-        SdppBonds.Demand memory asked = demanded();
+        Demands.Demand memory asked = demanded();
         cost("bonds: demand");
         bytes memory voucher = sign(SIGNER_KEY, channel, 94);
         vm.prank(buyer, buyer);
@@ -146,19 +148,19 @@ contract BondGasTest is BondBase {
         cost("bonds: concludeDemand");
         fresh();
         demanded();
-        SdppBonds.Receipt memory receipt_ = receipt(84, 84);
+        Evidence.Receipt memory receipt_ = receipt(84, 84);
         vm.prank(buyer, buyer);
         bonds.refuteByExit(bond, asked, receipt_);
         cost("bonds: refuteByExit");
         fresh();
         demanded();
-        SdppBonds.Item memory one = item(16, "leaf");
+        Evidence.Item memory one = item(16, "leaf");
         vm.prank(buyer, buyer);
         bonds.refuteByItem(bond, asked, one);
         cost("bonds: refuteByItem");
         fresh();
         demanded();
-        SdppBonds.Invoice memory later = invoice(5, "root", 200);
+        Evidence.Invoice memory later = invoice(5, "root", 200);
         vm.prank(buyer, buyer);
         bonds.refuteByInvoice(bond, asked, later);
         cost("bonds: refuteByInvoice");

@@ -1,372 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SdppBonds} from "../src/SdppBonds.sol";
+import {Demands} from "../src/bonds/Demands.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
+import {Pledges} from "../src/bonds/Pledges.sol";
 import {BondBase} from "./BondBase.sol";
-import {PlainToken} from "./Tokens.sol";
-
-/// Several pairs, each with a bond, do what they may, and much that they may not, in any order. Of
-/// every other pair the seller cheats, of every third the buyer does not answer; who is honest
-/// answers before its time is over.
-contract BondHandler is BondBase {
-    struct Case {
-        SdppBonds.Bond bond;
-        /// The item that was asked for last, and the invoice that was demanded.
-        uint256 challenged;
-        SdppBonds.Demand demand;
-    }
-
-    uint256 private constant MOST = 6;
-    uint256 public constant BEGAN = 1e24;
-
-    Case[] private cases;
-    uint256 public time = START;
-    /// What a buyer rightly paid after having been asked in public, its fees among it, and the
-    /// stakes of its sham complaints.
-    mapping(uint256 i => uint256 sum) public spent;
-    /// What the seller of a pair was paid here.
-    mapping(uint256 i => uint256 sum) public earned;
-
-    /// How often each call was taken.
-    mapping(bytes32 what => uint256 times) public done;
-
-    function did(bytes32 what) private {
-        ++done[what];
-    }
-
-    constructor() {
-        super.setUp();
-        for (uint256 i = 0; i < 4; ++i) {
-            agreeOne();
-            pledgeBoth();
-        }
-    }
-
-    function setUp() public override {}
-
-    function everything() external view returns (SdppBonds, PlainToken) {
-        return (bonds, token);
-    }
-
-    function count() external view returns (uint256) {
-        return cases.length;
-    }
-
-    function bondAt(uint256 i) external view returns (SdppBonds.Bond memory) {
-        return cases[i].bond;
-    }
-
-    function demandAt(uint256 i) external view returns (SdppBonds.Demand memory) {
-        return cases[i].demand;
-    }
-
-    function sellerCheats(uint256 i) public pure returns (bool) {
-        return i % 2 == 1;
-    }
-
-    function buyerIsSilent(uint256 i) public pure returns (bool) {
-        return i % 3 == 2;
-    }
-
-    /// What a party has: in its hands, credited, pledged, at stake, in the channel.
-    function wealth(uint256 i, bool ofSeller) external view returns (uint256) {
-        SdppBonds.Bond memory b = cases[i].bond;
-        address who = ofSeller ? b.seller : b.buyer;
-        bytes32 id_ = bonds.bondId(b);
-        uint256 sum = b.token == COIN ? who.balance : token.balanceOf(who);
-        sum += bonds.credited(b.token, who);
-        sum += ofSeller ? bonds.getBond(id_).ofSeller : bonds.getBond(id_).ofBuyer;
-        if (bonds.pendingUntil(id_, ofSeller) != 0) sum += STAKE;
-        if (!ofSeller && !finalized(b.channel)) {
-            sum += escrow.getChannel(b.channel).deposit - settled(b.channel);
-        }
-        return sum;
-    }
-
-    // -------------------------------------------------------------------------- actions
-
-    /// Another pair, with a channel and terms.
-    function agreeOne() public {
-        uint256 i = cases.length;
-        if (i == MOST) return;
-        (buyer, seller) = (vm.addr(1000 + i), vm.addr(2000 + i));
-        address asset = i % 4 < 2 ? COIN : address(token);
-        equip(buyer);
-        equip(seller);
-        agree(asset);
-        cases.push();
-        cases[i].bond = bond;
-    }
-
-    function equip(address who) private {
-        vm.deal(who, BEGAN);
-        token.mint(who, BEGAN);
-        vm.prank(who);
-        token.approve(address(bonds), type(uint256).max);
-        vm.prank(who);
-        token.approve(address(escrow), type(uint256).max);
-    }
-
-    function pledgeOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        uint256 value = coin(bySeller ? SELLERS : BUYERS);
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.pledge{value: value}(bond) {
-            did("pledge");
-        } catch {}
-    }
-
-    function revokeOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.revoke(bond) {
-            did("revoke");
-        } catch {}
-    }
-
-    function addOne(uint256 seed, bool bySeller, uint88 amount) external {
-        pick(seed);
-        amount = amount % 1000 + 1;
-        uint256 value = coin(amount);
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.add{value: value}(bond, amount) {
-            did("add");
-        } catch {}
-    }
-
-    function requestEndOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        if (seed % 4 != 0) return;
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.requestEnd(bond) {
-            did("requestEnd");
-        } catch {}
-    }
-
-    function endOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.end(bond) {
-            did("end");
-        } catch {}
-    }
-
-    /// The other side's word, or as often somebody else's.
-    function releaseOne(uint256 seed, bool ofSeller) external {
-        pick(seed);
-        if (seed % 8 != 0) return;
-        uint256 by = ofSeller == (seed % 16 == 0) ? SIGNER_KEY : SELLER_KEY;
-        SdppBonds.Word memory word_ = goodbye(by, id);
-        vm.prank(stranger);
-        try bonds.release(bond, ofSeller, word_) {
-            did("release");
-            require(by == (ofSeller ? SIGNER_KEY : SELLER_KEY), "released by another");
-        } catch {}
-    }
-
-    /// What honest sellers sign contradicts nothing.
-    function convictOne(uint256 seed, bool byInvoices) external {
-        uint256 i = pick(seed);
-        SdppBonds.Word memory key_ = key();
-        bytes32 second = sellerCheats(i) && seed % 8 == 1 ? bytes32("b") : bytes32("a");
-        SdppBonds.Item memory one = item(3, "a");
-        SdppBonds.Item memory other = item(3, second);
-        (SdppBonds.Invoice memory first, SdppBonds.Invoice memory last) =
-            (invoice(1, "a", 42), invoice(1, second, 42));
-        vm.prank(buyer);
-        if (byInvoices) {
-            try bonds.convictOfInvoices(bond, session, key_, first, last) {
-                did("convict");
-            } catch {}
-        } else {
-            try bonds.convictOfItems(bond, session, key_, one, other) {
-                did("convict");
-            } catch {}
-        }
-    }
-
-    function challengeOne(uint256 seed) external {
-        uint256 i = pick(seed);
-        bytes32[] memory leaves = leavesOf(K);
-        uint256 place = seed % K;
-        bytes32 signed = sellerCheats(i) ? keccak256("another") : leaves[place];
-        SdppBonds.Word memory key_ = key();
-        (SdppBonds.Item memory one, SdppBonds.Invoice memory of_) =
-            (item(uint64(place + 1), signed), invoice(1, rootOf(leaves), 42));
-        uint256 value = coin(STAKE);
-        vm.prank(buyer);
-        try bonds.challengeRoot{value: value}(bond, session, key_, one, of_) {
-            did("challengeRoot");
-            cases[i].challenged = place;
-        } catch {}
-    }
-
-    function showOne(uint256 seed) external {
-        show(pick(seed));
-    }
-
-    function concludeChallengeOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.concludeChallenge(bond) {
-            did("concludeChallenge");
-        } catch {}
-    }
-
-    function demandOne(uint256 seed) external {
-        uint256 i = pick(seed);
-        uint64 number = uint64(seed % 9) + 1;
-        uint128 total = uint128(7) * number * K * 3 / 2;
-        SdppBonds.Word memory order_ = order();
-        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
-            (ack(number * K), invoice(number, "root", total));
-        uint256 value = coin(STAKE);
-        vm.prank(seller);
-        try bonds.demand{value: value}(bond, session, order_, ack_, of_) {
-            did("demand");
-            uint128 paidBefore = number * K + W * K;
-            cases[i].demand =
-                SdppBonds.Demand(name, total, session.base + total, paidBefore, number + W);
-        } catch {}
-    }
-
-    function payOne(uint256 seed) external {
-        pay(pick(seed));
-    }
-
-    /// A cheating seller has receipted more than it says.
-    function refuteOne(uint256 seed, bool byItem) external {
-        uint256 i = pick(seed);
-        SdppBonds.Demand memory asked = cases[i].demand;
-        bool lied = sellerCheats(i) && seed % 4 == 1;
-        uint128 paid = lied ? asked.amountTotal : asked.amountTotal / 2;
-        uint64 seq = uint64(lied ? asked.paidBefore : asked.paidBefore / 2);
-        SdppBonds.Receipt memory receipt_ = receipt(asked.amountTotal, paid);
-        SdppBonds.Item memory one = item(seq, "leaf");
-        vm.prank(buyer);
-        if (byItem) {
-            try bonds.refuteByItem(bond, asked, one) {
-                did("refuteByItem");
-            } catch {}
-        } else {
-            try bonds.refuteByExit(bond, asked, receipt_) {
-                did("refuteByExit");
-            } catch {}
-        }
-    }
-
-    function concludeDemandOne(uint256 seed, bool bySeller) external {
-        SdppBonds.Demand memory asked = cases[pick(seed)].demand;
-        vm.prank(bySeller ? seller : buyer);
-        try bonds.concludeDemand(bond, asked) {
-            did("concludeDemand");
-        } catch {}
-    }
-
-    /// The seller redeems what it demanded: it was paid beside the bond.
-    function settleOne(uint256 seed) external {
-        uint256 i = pick(seed);
-        uint128 amount = cases[i].demand.voucher;
-        if (seed % 4 != 2 || amount == 0) return;
-        bytes memory signature = sign(SIGNER_KEY, channel, amount);
-        uint256 before = settled(channel);
-        vm.prank(seller);
-        try escrow.settle(channel, amount, signature) {
-            did("settle");
-            spent[i] += amount - before;
-            earned[i] += amount - before;
-        } catch {}
-    }
-
-    function retractOne(uint256 seed) external {
-        pick(seed);
-        if (seed % 4 != 3) return;
-        vm.prank(seller);
-        try bonds.retract(bond) {
-            did("retract");
-        } catch {}
-    }
-
-    function closeChannel(uint256 seed, bool bySeller) external {
-        pick(seed);
-        if (seed % 8 != 3) return;
-        bytes32 channel_ = bond.channel;
-        if (bySeller) {
-            vm.prank(seller);
-            try escrow.close(channel_, 0, "") {} catch {}
-        } else {
-            vm.prank(buyer);
-            try escrow.requestClose(channel_) {} catch {}
-            vm.prank(buyer);
-            try escrow.withdraw(channel_) {} catch {}
-        }
-    }
-
-    function withdrawOne(uint256 seed, bool bySeller) external {
-        pick(seed);
-        address who = bySeller ? seller : buyer;
-        vm.prank(who);
-        try bonds.withdraw(bond.token, who) {
-            did("withdraw");
-        } catch {}
-    }
-
-    /// Time passes, but not before those who are honest have answered.
-    function passTime(uint16 seconds_) external {
-        for (uint256 i = 0; i < cases.length; ++i) {
-            pick(i);
-            if (!sellerCheats(i)) show(i);
-            if (!buyerIsSilent(i)) pay(i);
-        }
-        time += seconds_ % PERIOD;
-        vm.warp(time);
-    }
-
-    // --------------------------------------------------------------------------- helping
-
-    function pick(uint256 seed) private returns (uint256 i) {
-        i = seed % cases.length;
-        bond = cases[i].bond;
-        (buyer, seller, channel) = (bond.buyer, bond.seller, bond.channel);
-        id = bonds.bondId(bond);
-    }
-
-    function show(uint256 i) private {
-        uint256 place = cases[i].challenged;
-        bytes32[] memory leaves = leavesOf(K);
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(leaves[place], rootOf(leaves), uint32(place), K);
-        vm.prank(seller);
-        try bonds.show(bond, asked, uint32(place), K, pathOf(leaves, place)) {
-            did("show");
-            spent[i] += STAKE;
-        } catch {}
-    }
-
-    function pay(uint256 i) private {
-        SdppBonds.Demand memory asked = cases[i].demand;
-        if (bonds.pendingUntil(id, true) == 0) return;
-        if (escrow.getChannel(channel).closeRequestedAt != 0 && !finalized(channel)) {
-            topUp(channel, 1);
-        }
-        uint256 paid = settled(channel) + bonds.paidHere(channel);
-        uint256 due = finalized(channel) && paid < asked.voucher ? asked.voucher - paid : 0;
-        bytes memory signature = sign(SIGNER_KEY, channel, asked.voucher);
-        uint256 before = ofBuyer();
-        uint256 value = coin(due);
-        vm.prank(buyer);
-        try bonds.pay{value: value}(bond, asked, asked.voucher, signature, due) {
-            did("pay");
-            uint256 fee = before - ofBuyer();
-            require(fee <= FEE, "fee");
-            spent[i] += due + fee;
-            earned[i] += due + fee;
-        } catch {}
-    }
-}
+import {BondHandler} from "./BondHandler.sol";
+import {Walk} from "./Walk.sol";
 
 /// What must hold of bonds whatever is called in whatever order.
-contract BondInvariantsTest is BondBase {
+contract BondInvariantsTest is BondBase, Walk {
     BondHandler private handler;
 
     function setUp() public override {
@@ -376,77 +19,87 @@ contract BondInvariantsTest is BondBase {
         stranger = vm.addr(0x57a496e5);
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    /// What forge may call of the handler: all but what it inherits.
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    function targetSelectors() public view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](20);
-        selectors[0] = BondHandler.pledgeOne.selector;
-        selectors[1] = BondHandler.revokeOne.selector;
-        selectors[2] = BondHandler.addOne.selector;
-        selectors[3] = BondHandler.requestEndOne.selector;
-        selectors[4] = BondHandler.endOne.selector;
-        selectors[5] = BondHandler.releaseOne.selector;
-        selectors[6] = BondHandler.convictOne.selector;
-        selectors[7] = BondHandler.challengeOne.selector;
-        selectors[8] = BondHandler.showOne.selector;
-        selectors[9] = BondHandler.concludeChallengeOne.selector;
-        selectors[10] = BondHandler.demandOne.selector;
-        selectors[11] = BondHandler.payOne.selector;
-        selectors[12] = BondHandler.refuteOne.selector;
-        selectors[13] = BondHandler.concludeDemandOne.selector;
-        selectors[14] = BondHandler.closeChannel.selector;
-        selectors[15] = BondHandler.withdrawOne.selector;
-        selectors[16] = BondHandler.passTime.selector;
-        selectors[17] = BondHandler.agreeOne.selector;
-        selectors[18] = BondHandler.settleOne.selector;
-        selectors[19] = BondHandler.retractOne.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(handler), selectors);
+    function steps() internal view override returns (address, bytes4[] memory calls) {
+        bytes4[21] memory all = [
+            BondHandler.pledgeOne.selector,
+            BondHandler.revokeOne.selector,
+            BondHandler.addOne.selector,
+            BondHandler.requestEndOne.selector,
+            BondHandler.endOne.selector,
+            BondHandler.releaseOne.selector,
+            BondHandler.convictOne.selector,
+            BondHandler.challengeOne.selector,
+            BondHandler.showOne.selector,
+            BondHandler.concludeChallengeOne.selector,
+            BondHandler.demandOne.selector,
+            BondHandler.payOne.selector,
+            BondHandler.payAheadOne.selector,
+            BondHandler.refuteOne.selector,
+            BondHandler.concludeDemandOne.selector,
+            BondHandler.closeChannel.selector,
+            BondHandler.withdrawOne.selector,
+            BondHandler.passTime.selector,
+            BondHandler.agreeOne.selector,
+            BondHandler.settleOne.selector,
+            BondHandler.retractOne.selector
+        ];
+        calls = new bytes4[](all.length);
+        for (uint256 i = 0; i < all.length; ++i) {
+            calls[i] = all[i];
+        }
+        return (address(handler), calls);
     }
 
     /// The invariants would hold of calls that are all refused: on a long walk each is taken.
     function test_a_long_walk_takes_every_step() public {
-        for (uint256 step = 0; step < 1_200; ++step) {
+        (, bytes4[] memory calls) = steps();
+        for (uint256 step = 0; step < 6_500; ++step) {
             uint256 seed = uint256(keccak256(abi.encode(step)));
-            bytes4 what = targetSelectors()[0].selectors[seed % 20];
-            uint256 of_ = (seed >> 8) % 1_000_000;
-            uint256 second = what == BondHandler.addOne.selector ? 1 : (seed >> 40) % 2;
+            bytes4 what = calls[seed % calls.length];
+            uint256 of_ = (seed >> 8) % (1 << 40);
+            uint256 second = what == BondHandler.addOne.selector ? 1 : (seed >> 60) % 2;
             if (what == BondHandler.passTime.selector) of_ %= 65_536;
             bytes memory data = abi.encodePacked(what, abi.encode(of_, second, seed >> 200));
             (bool taken,) = address(handler).call(data);
             require(taken, "the handler fails");
         }
-        bytes32[15] memory all = [
+        bytes32[25] memory all = [
             bytes32("pledge"),
+            "revoke",
             "add",
             "requestEnd",
             "end",
             "release",
-            "convict",
+            "withdraw",
+            "convictOfItems",
+            "convictOfInvoices",
             "challengeRoot",
+            "challengeItem",
+            "challengeInvoiced",
             "show",
             "concludeChallenge",
             "demand",
             "pay",
+            "pay here",
+            "payAhead",
+            "payAhead here",
+            "refuteByItem",
+            "refuteByInvoice",
+            "refuteByExit",
             "concludeDemand",
-            "withdraw",
             "settle",
             "retract"
         ];
+        bytes memory never;
         for (uint256 i = 0; i < all.length; ++i) {
-            require(handler.done(all[i]) != 0, string(abi.encodePacked("never: ", all[i])));
+            if (handler.done(all[i]) == 0) never = bytes.concat(never, " ", all[i]);
         }
+        require(never.length == 0, string.concat("never:", string(never)));
         this.invariant_the_bonds_contract_holds_what_it_owes();
         this.invariant_only_what_is_burnt_is_gone();
+        this.invariant_each_side_has_what_is_its_own();
+        this.invariant_bonds_are_what_is_left_of_them();
+        this.invariant_a_debt_is_paid_once();
         this.invariant_an_honest_seller_loses_nothing();
         this.invariant_a_buyer_that_answers_keeps_its_bond();
     }
@@ -455,9 +108,10 @@ contract BondInvariantsTest is BondBase {
     function invariant_the_bonds_contract_holds_what_it_owes() public {
         (uint256 coins, uint256 tokens) = (bonds.burnt(COIN), bonds.burnt(address(token)));
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             uint256 owed = uint256(held.ofBuyer) + held.ofSeller;
-            owed += credit(bond.buyer) + credit(bond.seller);
+            // All bonds of a pair are of the same parties.
+            if (i < handler.PAIRS()) owed += credit(bond.buyer) + credit(bond.seller);
             if (bonds.pendingUntil(id, false) != 0) owed += STAKE;
             if (bonds.pendingUntil(id, true) != 0) owed += STAKE;
             if (bond.token == COIN) coins += owed;
@@ -471,33 +125,58 @@ contract BondInvariantsTest is BondBase {
     function invariant_only_what_is_burnt_is_gone() public view {
         uint256 sum = bonds.burnt(COIN) + bonds.burnt(address(token));
         uint256 began;
-        for (uint256 i = 0; i < handler.count(); ++i) {
+        for (uint256 i = 0; i < handler.PAIRS(); ++i) {
             sum += handler.wealth(i, false) + handler.wealth(i, true);
             began += 2 * handler.BEGAN();
         }
         assertEq(sum, began, "all together");
     }
 
+    /// Each side has what the rules give it, to the unit.
+    function invariant_each_side_has_what_is_its_own() public view {
+        for (uint256 i = 0; i < 2 * handler.PAIRS(); ++i) {
+            (uint256 pair, bool ofSeller) = (i / 2, i % 2 == 1);
+            int256 due = int256(handler.BEGAN()) + handler.gained(pair, ofSeller);
+            assertEq(handler.wealth(pair, ofSeller), uint256(due), ofSeller ? "seller" : "buyer");
+        }
+    }
+
+    /// No bond is more or less than was pledged, added, lost, freed.
+    function invariant_bonds_are_what_is_left_of_them() public {
+        for (uint256 i = 0; i < handler.count(); ++i) {
+            Pledges.Held memory held = pick(i);
+            assertEq(held.ofBuyer, handler.left(i, false), "the buyer's");
+            assertEq(held.ofSeller, handler.left(i, true), "the seller's");
+        }
+    }
+
+    /// For a channel, there and here, under two bonds, nobody pays more than it signed for.
+    function invariant_a_debt_is_paid_once() public view {
+        for (uint256 i = 0; i < handler.PAIRS(); ++i) {
+            bytes32 of_ = handler.bondAt(i).channel;
+            require(settled(of_) + bonds.paidHere(of_) <= handler.vouched(i), "paid twice");
+        }
+    }
+
     /// Who is honest loses nothing, whatever the other side does.
     function invariant_an_honest_seller_loses_nothing() public view {
-        for (uint256 i = 0; i < handler.count(); ++i) {
+        for (uint256 i = 0; i < handler.PAIRS(); ++i) {
             if (handler.sellerCheats(i)) continue;
-            require(handler.wealth(i, true) >= handler.BEGAN() + handler.earned(i), "seller");
+            require(handler.gained(i, true) >= 0 && !handler.hasLost(i, true), "seller");
         }
     }
 
     /// A buyer that answers pays what it owed, the fees, and for its own sham complaints.
     function invariant_a_buyer_that_answers_keeps_its_bond() public view {
-        for (uint256 i = 0; i < handler.count(); ++i) {
-            if (handler.buyerIsSilent(i)) continue;
-            require(handler.wealth(i, false) + handler.spent(i) >= handler.BEGAN(), "buyer");
+        for (uint256 i = 0; i < handler.PAIRS(); ++i) {
+            require(handler.buyerIsSilent(i) || !handler.hasLost(i, false), "buyer");
         }
     }
 
     /// From every state each side gets out alone, in two periods.
     function invariant_each_gets_its_bond_out_alone() public {
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             if (held.pledged != 3) continue;
             address who = i % 2 == 0 ? bond.buyer : bond.seller;
             vm.warp(handler.time());
@@ -509,7 +188,7 @@ contract BondInvariantsTest is BondBase {
                 bonds.concludeChallenge(bond);
             }
             if (bonds.pendingUntil(id, true) != 0) {
-                SdppBonds.Demand memory asked = handler.demandAt(i);
+                Demands.Demand memory asked = handler.demandAt(i);
                 vm.prank(who);
                 bonds.concludeDemand(bond, asked);
             }
@@ -527,7 +206,7 @@ contract BondInvariantsTest is BondBase {
     /// What is over is never pledged again.
     function invariant_no_bond_is_pledged_again() public {
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             if (held.pledged & 1 != 0) notPledged(bond.buyer, BUYERS);
             if (held.pledged & 2 != 0) notPledged(bond.seller, SELLERS);
             if (held.pledged & 4 != 0) notPledged(bond.seller, SELLERS);
@@ -547,9 +226,9 @@ contract BondInvariantsTest is BondBase {
     function invariant_a_third_party_changes_no_bond() public {
         vm.deal(stranger, 1e24);
         for (uint256 i = 0; i < handler.count(); ++i) {
-            SdppBonds.Held memory held = pick(i);
+            Pledges.Held memory held = pick(i);
             bytes32 before = keccak256(abi.encode(held, pending()));
-            SdppBonds.Demand memory asked = handler.demandAt(i);
+            Demands.Demand memory asked = handler.demandAt(i);
             meddle(abi.encodeCall(bonds.revoke, (bond)));
             meddle(abi.encodeCall(bonds.requestEnd, (bond)));
             meddle(abi.encodeCall(bonds.end, (bond)));
@@ -564,8 +243,8 @@ contract BondInvariantsTest is BondBase {
                 meddle(abi.encodeCall(bonds.pay, (bond, asked, asked.voucher, "", 0)));
             }
             meddle(abi.encodeCall(bonds.withdraw, (bond.token, stranger)));
-            SdppBonds.Word memory key_ = key();
-            SdppBonds.Item memory one = item(1, "a");
+            Evidence.Word memory key_ = key();
+            Evidence.Item memory one = item(1, "a");
             meddle(abi.encodeCall(bonds.convictOfItems, (bond, session, key_, one, item(1, "b"))));
             assertEq(before, keccak256(abi.encode(bonds.getBond(id), pending())));
         }
@@ -583,7 +262,7 @@ contract BondInvariantsTest is BondBase {
 
     // --------------------------------------------------------------------------- helping
 
-    function pick(uint256 i) private returns (SdppBonds.Held memory) {
+    function pick(uint256 i) private returns (Pledges.Held memory) {
         bond = handler.bondAt(i);
         id = bonds.bondId(bond);
         return bonds.getBond(id);

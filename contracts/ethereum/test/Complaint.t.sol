@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SdppBonds} from "../src/SdppBonds.sol";
+import {Challenges} from "../src/bonds/Challenges.sol";
+import {Complaints} from "../src/bonds/Complaints.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
+import {Money} from "../src/bonds/Money.sol";
+import {Pledges} from "../src/bonds/Pledges.sol";
 import {BondBase} from "./BondBase.sol";
 
 /// What a buyer can prove of a seller, and ask it to show.
@@ -19,9 +23,9 @@ contract ComplaintTest is BondBase {
     /// Half of what is lost is the buyer's, half is nobody's; its own comes back after the period.
     function test_two_leaves_for_one_item_cost_the_seller_its_bond() public {
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Lost(id, true, SELLERS, SELLERS / 2);
+        emit Complaints.Lost(id, true, SELLERS, SELLERS / 2);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.EndRequested(id, buyer, START + PERIOD);
+        emit Pledges.EndRequested(id, buyer, START + PERIOD);
         convictOfItems(item(3, ONE), item(3, OTHER));
         assertCredits(SELLERS - SELLERS / 2, 0, SELLERS / 2);
         assertEq(ofSeller(), 0);
@@ -32,37 +36,35 @@ contract ComplaintTest is BondBase {
         assertSum(0);
     }
 
-    function convictOfItems(SdppBonds.Item memory one, SdppBonds.Item memory other) private {
+    function convictOfItems(Evidence.Item memory one, Evidence.Item memory other) private {
         vm.prank(buyer);
         bonds.convictOfItems(bond, session, key(), one, other);
     }
 
     function test_two_items_contradict_only_with_one_seq_and_two_leaves() public {
-        notOfItems(SdppBonds.NoContradiction.selector, item(3, ONE), item(3, ONE));
-        notOfItems(SdppBonds.NoContradiction.selector, item(3, ONE), item(4, OTHER));
+        notOfItems(Evidence.NoContradiction.selector, item(3, ONE), item(3, ONE));
+        notOfItems(Evidence.NoContradiction.selector, item(3, ONE), item(4, OTHER));
         // The same item, sealed anew: another body, the same leaf.
-        SdppBonds.Item memory again =
-            SdppBonds.Item(3, ONE, word(SELLER_KEY, name, DATA, 3, ONE, 0, keccak256("anew")));
-        notOfItems(SdppBonds.NoContradiction.selector, item(3, ONE), again);
+        Evidence.Item memory again =
+            Evidence.Item(3, ONE, word(SELLER_KEY, name, DATA, 3, ONE, 0, keccak256("anew")));
+        notOfItems(Evidence.NoContradiction.selector, item(3, ONE), again);
         assertEq(ofSeller(), SELLERS);
     }
 
-    function notOfItems(bytes4 why, SdppBonds.Item memory one, SdppBonds.Item memory other)
-        private
-    {
+    function notOfItems(bytes4 why, Evidence.Item memory one, Evidence.Item memory other) private {
         refused(why);
         convictOfItems(one, other);
     }
 
     function test_only_the_sellers_key_and_this_session_convict() public {
-        bytes4 why = SdppBonds.InvalidSignature.selector;
+        bytes4 why = Evidence.InvalidSignature.selector;
         notOfItems(why, itemBy(SIGNER_KEY, name, 3, ONE), item(3, OTHER));
         notOfItems(why, item(3, ONE), itemBy(SIGNER_KEY, name, 3, OTHER));
         notOfItems(why, itemBy(SELLER_KEY, id, 3, ONE), item(3, OTHER));
         notOfItems(why, item(3, ONE), itemBy(SELLER_KEY, id, 3, OTHER));
         // Another kind of message with the same fields.
-        SdppBonds.Item memory wrong =
-            SdppBonds.Item(3, ONE, word(SELLER_KEY, name, ACK, 3, ONE, 0, keccak256("an item")));
+        Evidence.Item memory wrong =
+            Evidence.Item(3, ONE, word(SELLER_KEY, name, ACK, 3, ONE, 0, keccak256("an item")));
         notOfItems(why, wrong, item(3, OTHER));
         // A leaf, a data, a verification that were not signed.
         wrong = item(3, ONE);
@@ -79,35 +81,13 @@ contract ComplaintTest is BondBase {
 
     /// The seller must have signed that the session is under this bond, on these terms.
     function test_a_session_is_under_one_bond_by_the_sellers_word() public {
-        (SdppBonds.Item memory one, SdppBonds.Item memory other) = (item(3, ONE), item(3, OTHER));
-        SdppBonds.Word memory good = key();
-        SdppBonds.Session memory kept = session;
-        session.base += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.price += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.numerator += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.denominator += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.granularity += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.windows += 1;
-        notUnder(good, one, other);
-        session = kept;
-        session.dataset = ONE;
-        notUnder(good, one, other);
-        session = kept;
-        session.menu = ONE;
-        notUnder(good, one, other);
-        session = kept;
-        session.order = ONE;
-        notUnder(good, one, other);
+        (Evidence.Item memory one, Evidence.Item memory other) = (item(3, ONE), item(3, OTHER));
+        Evidence.Word memory good = key();
+        Evidence.Session memory kept = session;
+        for (uint256 term = 0; term < 9; ++term) {
+            session = withAnother(kept, term);
+            notUnder(good, one, other);
+        }
         session = kept;
         // The buyer's word, a bond of another salt, another kind of message.
         notUnder(
@@ -122,7 +102,7 @@ contract ComplaintTest is BondBase {
         );
         bytes32 mine = id;
         id = keccak256("another bond");
-        SdppBonds.Word memory others = key();
+        Evidence.Word memory others = key();
         id = mine;
         notUnder(others, one, other);
         vm.prank(buyer);
@@ -130,12 +110,30 @@ contract ComplaintTest is BondBase {
         assertEq(ofSeller(), 0);
     }
 
+    /// A session but for one of its terms.
+    function withAnother(Evidence.Session memory kept, uint256 term)
+        private
+        pure
+        returns (Evidence.Session memory s)
+    {
+        s = abi.decode(abi.encode(kept), (Evidence.Session));
+        if (term == 0) s.base += 1;
+        if (term == 1) s.price += 1;
+        if (term == 2) s.numerator += 1;
+        if (term == 3) s.denominator += 1;
+        if (term == 4) s.granularity += 1;
+        if (term == 5) s.windows += 1;
+        if (term == 6) s.dataset = ONE;
+        if (term == 7) s.menu = ONE;
+        if (term == 8) s.order = ONE;
+    }
+
     function notUnder(
-        SdppBonds.Word memory key_,
-        SdppBonds.Item memory one,
-        SdppBonds.Item memory other
+        Evidence.Word memory key_,
+        Evidence.Item memory one,
+        Evidence.Item memory other
     ) private {
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         vm.prank(buyer);
         bonds.convictOfItems(bond, session, key_, one, other);
     }
@@ -146,9 +144,9 @@ contract ComplaintTest is BondBase {
 
     function test_two_invoices_with_one_number_cost_the_seller_its_bond() public {
         bool first = true;
-        SdppBonds.Invoice memory one = invoice(2, ONE, 70);
+        Evidence.Invoice memory one = invoice(2, ONE, 70);
         for (uint256 i = 0; i < 3; ++i) {
-            SdppBonds.Invoice memory other = invoice(2, ONE, 70);
+            Evidence.Invoice memory other = invoice(2, ONE, 70);
             if (i == 0) other = invoice(2, OTHER, 70);
             if (i == 1) other = invoice(2, ONE, 71);
             if (i == 2) other = invoiceBy(SELLER_KEY, name, 2, ONE, 70, keccak256("it says more"));
@@ -156,7 +154,7 @@ contract ComplaintTest is BondBase {
             first = false;
             (one, other) = i == 0 ? (one, other) : (resigned(one), resigned(other));
             vm.expectEmit(address(bonds));
-            emit SdppBonds.Lost(id, true, SELLERS, SELLERS / 2);
+            emit Complaints.Lost(id, true, SELLERS, SELLERS / 2);
             vm.prank(buyer);
             bonds.convictOfInvoices(bond, session, key(), one, other);
         }
@@ -170,26 +168,22 @@ contract ComplaintTest is BondBase {
         pledgeBoth();
     }
 
-    function resigned(SdppBonds.Invoice memory one)
-        private
-        view
-        returns (SdppBonds.Invoice memory)
-    {
+    function resigned(Evidence.Invoice memory one) private view returns (Evidence.Invoice memory) {
         bytes32 data = one.word.data;
         return invoiceBy(SELLER_KEY, name, one.number, one.root, one.amountTotal, data);
     }
 
     function test_invoices_contradict_only_with_one_number_and_two_contents() public {
-        bytes4 why = SdppBonds.NoContradiction.selector;
+        bytes4 why = Evidence.NoContradiction.selector;
         notOfInvoices(why, invoice(2, ONE, 70), invoice(2, ONE, 70));
         notOfInvoices(why, invoice(2, ONE, 70), invoice(3, OTHER, 140));
-        why = SdppBonds.InvalidSignature.selector;
+        why = Evidence.InvalidSignature.selector;
         bytes32 data = keccak256("an invoice");
-        SdppBonds.Invoice memory good = invoice(2, ONE, 70);
+        Evidence.Invoice memory good = invoice(2, ONE, 70);
         notOfInvoices(why, good, invoiceBy(SIGNER_KEY, name, 2, OTHER, 70, data));
         notOfInvoices(why, invoiceBy(SIGNER_KEY, name, 2, OTHER, 70, data), good);
         notOfInvoices(why, good, invoiceBy(SELLER_KEY, id, 2, OTHER, 70, data));
-        SdppBonds.Invoice memory wrong = invoice(2, OTHER, 70);
+        Evidence.Invoice memory wrong = invoice(2, OTHER, 70);
         wrong.amountTotal = 71;
         notOfInvoices(why, good, wrong);
         wrong.word = word(SELLER_KEY, name, ACK, 2, OTHER, 71, data);
@@ -197,7 +191,7 @@ contract ComplaintTest is BondBase {
         assertEq(ofSeller(), SELLERS);
     }
 
-    function notOfInvoices(bytes4 why, SdppBonds.Invoice memory one, SdppBonds.Invoice memory other)
+    function notOfInvoices(bytes4 why, Evidence.Invoice memory one, Evidence.Invoice memory other)
         private
     {
         refused(why);
@@ -206,23 +200,26 @@ contract ComplaintTest is BondBase {
     }
 
     function test_nobody_else_complains() public {
-        (SdppBonds.Item memory one, SdppBonds.Item memory other) = (item(3, ONE), item(3, OTHER));
-        SdppBonds.Word memory good = key();
-        refused(SdppBonds.NotParty.selector);
+        (Evidence.Item memory one, Evidence.Item memory other) = (item(3, ONE), item(3, OTHER));
+        Evidence.Word memory good = key();
+        refused(Pledges.NotParty.selector);
         vm.prank(stranger);
         bonds.convictOfItems(bond, session, good, one, other);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         vm.prank(seller);
         bonds.convictOfItems(bond, session, good, one, other);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         vm.prank(seller);
         bonds.challengeRoot{value: STAKE}(bond, session, good, one, invoice(1, OTHER, 42));
     }
 
     function test_a_bond_is_lost_once() public {
         convictOfItems(item(3, ONE), item(3, OTHER));
-        notOfItems(SdppBonds.NothingPledged.selector, item(3, ONE), item(3, OTHER));
-        refused(SdppBonds.NothingPledged.selector);
+        notOfItems(Pledges.NothingPledged.selector, item(3, ONE), item(3, OTHER));
+        refused(Pledges.NothingPledged.selector);
+        vm.prank(seller);
+        bonds.add{value: 1}(bond, 1);
+        refused(Pledges.NothingPledged.selector);
         challengeRoot(item(3, ONE), invoice(1, OTHER, 42));
         pass(PERIOD);
         end(seller);
@@ -243,8 +240,8 @@ contract ComplaintTest is BondBase {
         bond.salt = keccak256("offered");
         id = bonds.bondId(bond);
         pledge(seller, SELLERS);
-        notOfItems(SdppBonds.NotInForce.selector, item(3, ONE), item(3, OTHER));
-        refused(SdppBonds.NotInForce.selector);
+        notOfItems(Pledges.NotInForce.selector, item(3, ONE), item(3, OTHER));
+        refused(Pledges.NotInForce.selector);
         challengeRoot(item(3, ONE), invoice(1, OTHER, 42));
     }
 
@@ -262,15 +259,15 @@ contract ComplaintTest is BondBase {
     function test_signs_one_reading_and_invoices_another() public {
         bytes32[] memory invoiced = leavesOf(K);
         bytes32 signed = keccak256("what was delivered");
-        SdppBonds.Challenge memory asked = SdppBonds.Challenge(signed, rootOf(invoiced), 2, K);
+        Challenges.Challenge memory asked = Challenges.Challenge(signed, rootOf(invoiced), 2, K);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Challenged(id, asked, START + PERIOD);
+        emit Challenges.Challenged(id, asked, START + PERIOD);
         challengeRoot(item(3, signed), invoice(1, rootOf(invoiced), 42));
         assertEq(bonds.pendingUntil(id, false), START + PERIOD);
         assertSum(STAKE);
         notShown(asked, 2, K, pathOf(invoiced, 2));
         pass(PERIOD - 1);
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         conclude(buyer);
         pass(1);
         conclude(buyer);
@@ -278,8 +275,8 @@ contract ComplaintTest is BondBase {
         assertSum(0);
     }
 
-    function challengeRoot(SdppBonds.Item memory one, SdppBonds.Invoice memory of_) private {
-        SdppBonds.Word memory key_ = key();
+    function challengeRoot(Evidence.Item memory one, Evidence.Invoice memory of_) private {
+        Evidence.Word memory key_ = key();
         vm.prank(buyer);
         bonds.challengeRoot{value: STAKE}(bond, session, key_, one, of_);
     }
@@ -289,20 +286,23 @@ contract ComplaintTest is BondBase {
         bonds.concludeChallenge(bond);
     }
 
-    function show(SdppBonds.Challenge memory asked, uint32 place, uint32 of_, bytes32[] memory path)
-        private
-    {
+    function show(
+        Challenges.Challenge memory asked,
+        uint32 place,
+        uint32 of_,
+        bytes32[] memory path
+    ) private {
         vm.prank(seller);
         bonds.show(bond, asked, place, of_, path);
     }
 
     function notShown(
-        SdppBonds.Challenge memory asked,
+        Challenges.Challenge memory asked,
         uint32 place,
         uint32 of_,
         bytes32[] memory path
     ) private {
-        refused(SdppBonds.InvalidProof.selector);
+        refused(Challenges.InvalidProof.selector);
         show(asked, place, of_, path);
     }
 
@@ -311,17 +311,17 @@ contract ComplaintTest is BondBase {
         bytes32[] memory leaves = leavesOf(K);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(7, leaves[2]), invoice(2, root, 84));
-        SdppBonds.Challenge memory asked = SdppBonds.Challenge(leaves[2], root, 2, K);
+        Challenges.Challenge memory asked = Challenges.Challenge(leaves[2], root, 2, K);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Shown(id);
+        emit Challenges.Shown(id);
         show(asked, 2, K, pathOf(leaves, 2));
         assertCredits(0, STAKE, 0);
         assertEq(bonds.pendingUntil(id, false), 0);
         assertEq(ofSeller(), SELLERS);
         pass(PERIOD);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(buyer);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         show(asked, 2, K, pathOf(leaves, 2));
         assertSum(0);
     }
@@ -331,13 +331,13 @@ contract ComplaintTest is BondBase {
         bytes32[] memory leaves = leavesOf(K);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(3, leaves[2]), invoice(1, root, 42));
-        SdppBonds.Challenge memory asked = SdppBonds.Challenge(leaves[2], root, 2, K);
+        Challenges.Challenge memory asked = Challenges.Challenge(leaves[2], root, 2, K);
         bytes32[] memory path = pathOf(leaves, 2);
-        SdppBonds.Challenge memory other = SdppBonds.Challenge(leaves[1], root, 1, K);
-        refused(SdppBonds.NoComplaint.selector);
+        Challenges.Challenge memory other = Challenges.Challenge(leaves[1], root, 1, K);
+        refused(Complaints.NoComplaint.selector);
         show(other, 1, K, pathOf(leaves, 1));
         pass(PERIOD);
-        refused(SdppBonds.TooLate.selector);
+        refused(Complaints.TooLate.selector);
         show(asked, 2, K, path);
         vm.warp(START + PERIOD - 1);
         vm.prank(stranger);
@@ -351,7 +351,7 @@ contract ComplaintTest is BondBase {
         leaves[5] = leaves[2];
         bytes32 root = rootOf(leaves);
         challengeRoot(item(2, leaves[2]), invoice(1, root, 42));
-        SdppBonds.Challenge memory asked = SdppBonds.Challenge(leaves[2], root, 1, K);
+        Challenges.Challenge memory asked = Challenges.Challenge(leaves[2], root, 1, K);
         notShown(asked, 2, 2 * K, pathOf(leaves, 2));
         notShown(asked, 5, 2 * K, pathOf(leaves, 5));
         notShown(asked, 1, 2 * K, pathOf(leaves, 1));
@@ -365,20 +365,20 @@ contract ComplaintTest is BondBase {
         leaves[1] = keccak256("another reading");
         bytes32 root = rootOf(leaves);
         challengeRoot(item(2, signed), invoice(1, root, 42));
-        notShown(SdppBonds.Challenge(signed, root, 1, K), 2, K, pathOf(leaves, 2));
+        notShown(Challenges.Challenge(signed, root, 1, K), 2, K, pathOf(leaves, 2));
     }
 
     /// A path that ends early puts no leaf at a place that the tree has not.
     function test_a_path_leads_to_the_root() public {
         challengeRoot(item(2, ONE), invoice(1, ONE, 42));
-        notShown(SdppBonds.Challenge(ONE, ONE, 1, K), 1, K, new bytes32[](0));
+        notShown(Challenges.Challenge(ONE, ONE, 1, K), 1, K, new bytes32[](0));
     }
 
     function test_a_window_has_no_more_than_its_items() public {
         bytes32[] memory leaves = leavesOf(K + 1);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(2, leaves[1]), invoice(1, root, 42));
-        notShown(SdppBonds.Challenge(leaves[1], root, 1, K), 1, K + 1, pathOf(leaves, 1));
+        notShown(Challenges.Challenge(leaves[1], root, 1, K), 1, K + 1, pathOf(leaves, 1));
     }
 
     /// The last window may be shorter.
@@ -386,13 +386,13 @@ contract ComplaintTest is BondBase {
         bytes32[] memory leaves = leavesOf(3);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(K + 3, leaves[2]), invoice(2, root, 73));
-        show(SdppBonds.Challenge(leaves[2], root, 2, K), 2, 3, pathOf(leaves, 2));
+        show(Challenges.Challenge(leaves[2], root, 2, K), 2, 3, pathOf(leaves, 2));
         assertCredits(0, STAKE, 0);
     }
 
     function test_a_single_leaf_is_its_root() public {
         challengeRoot(item(1, ONE), invoice(1, ONE, 10));
-        SdppBonds.Challenge memory asked = SdppBonds.Challenge(ONE, ONE, 0, K);
+        Challenges.Challenge memory asked = Challenges.Challenge(ONE, ONE, 0, K);
         notShown(asked, 0, 0, new bytes32[](0));
         notShown(asked, 0, 1, new bytes32[](1));
         show(asked, 0, 1, new bytes32[](0));
@@ -405,8 +405,8 @@ contract ComplaintTest is BondBase {
         bytes32[] memory leaves = leavesOf(session.granularity);
         bytes32 root = rootOf(leaves);
         challengeRoot(item(place + 1, leaves[place]), invoice(1, root, 42));
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(leaves[place], root, place, session.granularity);
+        Challenges.Challenge memory asked =
+            Challenges.Challenge(leaves[place], root, place, session.granularity);
         bytes32[] memory path = pathOf(leaves, place);
         notShown(asked, place, session.granularity, pushed(path, wrong));
         if (path.length != 0) {
@@ -427,11 +427,11 @@ contract ComplaintTest is BondBase {
 
     /// An item of another window is no contradiction.
     function test_an_item_is_asked_for_in_its_own_window() public {
-        bytes4 why = SdppBonds.NoContradiction.selector;
+        bytes4 why = Evidence.NoContradiction.selector;
         notChallenged(why, item(4, ONE), invoice(2, OTHER, 84));
         notChallenged(why, item(5, ONE), invoice(1, OTHER, 42));
         notChallenged(why, item(9, ONE), invoice(2, OTHER, 84));
-        why = SdppBonds.InvalidSignature.selector;
+        why = Evidence.InvalidSignature.selector;
         notChallenged(why, itemBy(SIGNER_KEY, name, 4, ONE), invoice(1, OTHER, 42));
         notChallenged(
             why, item(4, ONE), invoiceBy(SIGNER_KEY, name, 1, OTHER, 42, keccak256("an invoice"))
@@ -439,7 +439,7 @@ contract ComplaintTest is BondBase {
         challengeRoot(item(4, ONE), invoice(1, OTHER, 42));
     }
 
-    function notChallenged(bytes4 why, SdppBonds.Item memory one, SdppBonds.Invoice memory of_)
+    function notChallenged(bytes4 why, Evidence.Item memory one, Evidence.Invoice memory of_)
         private
     {
         refused(why);
@@ -447,19 +447,19 @@ contract ComplaintTest is BondBase {
     }
 
     function test_a_complaint_brings_its_stake() public {
-        SdppBonds.Word memory key_ = key();
-        (SdppBonds.Item memory one, SdppBonds.Invoice memory of_) =
+        Evidence.Word memory key_ = key();
+        (Evidence.Item memory one, Evidence.Invoice memory of_) =
             (item(4, ONE), invoice(1, OTHER, 42));
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         vm.prank(buyer);
         bonds.challengeRoot{value: STAKE - 1}(bond, session, key_, one, of_);
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         vm.prank(buyer);
         bonds.challengeRoot{value: STAKE + 1}(bond, session, key_, one, of_);
         challengeRoot(one, of_);
         assertSum(STAKE);
         // One at a time.
-        refused(SdppBonds.ComplaintPending.selector);
+        refused(Pledges.ComplaintPending.selector);
         challengeRoot(item(3, ONE), of_);
     }
 
@@ -469,7 +469,7 @@ contract ComplaintTest is BondBase {
         challengeRoot(item(4, ONE), invoice(1, OTHER, 42));
         pass(1);
         // The seller cannot leave while the complaint waits.
-        refused(SdppBonds.ComplaintPending.selector);
+        refused(Pledges.ComplaintPending.selector);
         end(seller);
         pass(PERIOD - 1);
         conclude(seller);
@@ -480,14 +480,14 @@ contract ComplaintTest is BondBase {
         pledgeBoth();
         requestEnd(seller);
         pass(PERIOD);
-        refused(SdppBonds.ComplaintsOver.selector);
+        refused(Complaints.ComplaintsOver.selector);
         challengeRoot(item(4, ONE), invoice(1, OTHER, 42));
     }
 
     function test_a_stranger_concludes_nothing() public {
         challengeRoot(item(4, ONE), invoice(1, OTHER, 42));
         pass(PERIOD);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         conclude(stranger);
     }
 
@@ -498,7 +498,7 @@ contract ComplaintTest is BondBase {
         bonds.release(bond, true, nobody());
         assertCredits(STAKE, SELLERS, 0);
         pass(PERIOD);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(buyer);
         requestEnd(buyer);
         pass(PERIOD);
@@ -522,11 +522,11 @@ contract ComplaintTest is BondBase {
     function test_an_item_that_is_not_in_the_dataset() public {
         bytes32[] memory rows = dataset();
         session.dataset = rootOf(rows);
-        SdppBonds.Item memory made = opened(3, keccak256("made up"));
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(row(keccak256("made up")), session.dataset, ANYWHERE, ANYWHERE);
+        Evidence.Item memory made = opened(3, keccak256("made up"));
+        Challenges.Challenge memory asked =
+            Challenges.Challenge(row(keccak256("made up")), session.dataset, ANYWHERE, ANYWHERE);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Challenged(id, asked, START + PERIOD);
+        emit Challenges.Challenged(id, asked, START + PERIOD);
         challengeItem(made, keccak256("made up"));
         notShown(asked, 3, 5, pathOf(rows, 3));
         pass(PERIOD);
@@ -538,10 +538,10 @@ contract ComplaintTest is BondBase {
     function test_an_item_that_is_in_the_dataset() public {
         bytes32[] memory rows = dataset();
         session.dataset = rootOf(rows);
-        bytes32 content = keccak256(abi.encode("item", 4));
+        bytes32 content = ofRow(4);
         challengeItem(opened(17, content), content);
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(row(content), session.dataset, ANYWHERE, ANYWHERE);
+        Challenges.Challenge memory asked =
+            Challenges.Challenge(row(content), session.dataset, ANYWHERE, ANYWHERE);
         show(asked, 4, 5, pathOf(rows, 4));
         assertCredits(0, STAKE, 0);
     }
@@ -567,76 +567,77 @@ contract ComplaintTest is BondBase {
         bytes32[] memory leaves = leavesOf(K);
         leaves[K - 1] = opened(2 * K, content).leaf;
         bytes32 root = rootOf(leaves);
-        refused(SdppBonds.NoContradiction.selector);
+        refused(Evidence.NoContradiction.selector);
         challengeInvoiced(invoice(3, root, 42), 2 * K, content, leaves);
-        refused(SdppBonds.InvalidProof.selector);
+        refused(Challenges.InvalidProof.selector);
         challengeInvoiced(invoice(2, "another", 42), 2 * K, content, leaves);
-        refused(SdppBonds.InvalidProof.selector);
+        refused(Challenges.InvalidProof.selector);
         challengeInvoiced(invoice(2, root, 42), 2 * K, keccak256("another"), leaves);
-        refused(SdppBonds.InvalidProof.selector);
+        refused(Challenges.InvalidProof.selector);
         challengeInvoiced(invoice(2, root, 42), 2 * K - 1, content, leaves);
-        SdppBonds.Invoice memory forged = invoice(2, root, 42);
+        Evidence.Invoice memory forged = invoice(2, root, 42);
         forged.root = "another";
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         challengeInvoiced(forged, 2 * K, content, leaves);
         session.dataset = 0;
-        refused(SdppBonds.NoDataset.selector);
+        refused(Challenges.NoDataset.selector);
         challengeInvoiced(invoice(2, root, 42), 2 * K, content, leaves);
         session.dataset = rootOf(dataset());
         challengeInvoiced(invoice(2, root, 42), 2 * K, content, leaves);
+    }
+
+    /// A root is over no more leaves than a window has items, and an item is at one of them.
+    function test_an_invoiced_item_is_of_a_window() public {
+        session.dataset = rootOf(dataset());
+        bytes32 content = keccak256("the last");
+        bytes32[] memory leaves = leavesOf(K + 1);
+        leaves[K - 1] = opened(2 * K, content).leaf;
+        refused(Challenges.InvalidProof.selector);
+        challengeInvoiced(invoice(2, rootOf(leaves), 42), 2 * K, content, leaves);
+        // A single leaf is its root, and stands at the first place.
+        Evidence.Opened memory one = Evidence.Opened(2 * K, LEAF_SALT, content, 1);
+        (Evidence.Word memory key_, Evidence.Invoice memory of_) =
+            (key(), invoice(2, leaves[K - 1], 42));
+        refused(Challenges.InvalidProof.selector);
+        vm.prank(buyer);
+        bonds.challengeInvoiced{value: STAKE}(bond, session, key_, of_, one, new bytes32[](0));
+        leaves = leavesOf(K);
+        leaves[K - 1] = opened(2 * K, content).leaf;
+        challengeInvoiced(invoice(2, rootOf(leaves), 42), 2 * K, content, leaves);
     }
 
     /// An honest seller shows the row and has the stake.
     function test_an_invoiced_item_that_is_in_the_dataset() public {
         bytes32[] memory rows = dataset();
         session.dataset = rootOf(rows);
-        bytes32 content = keccak256(abi.encode("item", 3));
-        require(row(content) == rows[3], "the fourth row");
+        bytes32 content = ofRow(3);
         bytes32[] memory leaves = leavesOf(3);
         leaves[2] = opened(3, content).leaf;
         challengeInvoiced(invoice(1, rootOf(leaves), 42), 3, content, leaves);
-        SdppBonds.Challenge memory asked =
-            SdppBonds.Challenge(rows[3], session.dataset, ANYWHERE, ANYWHERE);
+        Challenges.Challenge memory asked =
+            Challenges.Challenge(rows[3], session.dataset, ANYWHERE, ANYWHERE);
         show(asked, 3, uint32(rows.length), pathOf(rows, 3));
         assertCredits(0, STAKE, 0);
     }
 
     function challengeInvoiced(
-        SdppBonds.Invoice memory of_,
+        Evidence.Invoice memory of_,
         uint64 seq,
         bytes32 content,
         bytes32[] memory leaves
     ) private {
-        SdppBonds.Word memory key_ = key();
+        Evidence.Word memory key_ = key();
         uint32 count = uint32(leaves.length);
         uint256 place = (seq - 1) % session.granularity;
-        SdppBonds.Opened memory opened_ = SdppBonds.Opened(seq, LEAF_SALT, content, count);
+        Evidence.Opened memory opened_ = Evidence.Opened(seq, LEAF_SALT, content, count);
         vm.prank(buyer);
         bonds.challengeInvoiced{value: STAKE}(
             bond, session, key_, of_, opened_, pathOf(leaves, place)
         );
     }
 
-    function dataset() private pure returns (bytes32[] memory rows) {
-        rows = new bytes32[](5);
-        for (uint256 i = 0; i < 5; ++i) {
-            rows[i] = row(keccak256(abi.encode("item", i)));
-        }
-    }
-
-    function row(bytes32 content) private pure returns (bytes32) {
-        return keccak256(abi.encodePacked(bytes1(0), content));
-    }
-
-    bytes32 private constant LEAF_SALT = keccak256("leaf's salt");
-
-    /// An item whose leaf is that of the content.
-    function opened(uint64 seq, bytes32 content) private view returns (SdppBonds.Item memory) {
-        return item(seq, keccak256(bytes.concat(bytes1(0), name, bytes8(seq), LEAF_SALT, content)));
-    }
-
-    function challengeItem(SdppBonds.Item memory one, bytes32 content) private {
-        SdppBonds.Word memory key_ = key();
+    function challengeItem(Evidence.Item memory one, bytes32 content) private {
+        Evidence.Word memory key_ = key();
         vm.prank(buyer);
         bonds.challengeItem{value: STAKE}(bond, session, key_, one, LEAF_SALT, content);
     }
@@ -644,25 +645,25 @@ contract ComplaintTest is BondBase {
     function test_the_leaf_is_opened_to_the_item() public {
         bytes32 content = keccak256("made up");
         session.dataset = rootOf(dataset());
-        bytes4 why = SdppBonds.NoContradiction.selector;
-        SdppBonds.Item memory good = opened(3, content);
+        bytes4 why = Evidence.NoContradiction.selector;
+        Evidence.Item memory good = opened(3, content);
         refused(why);
         challengeItem(good, keccak256("another"));
-        SdppBonds.Item memory wrong = good;
+        Evidence.Item memory wrong = good;
         wrong.leaf = keccak256("another");
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         challengeItem(wrong, content);
         refused(why);
         challengeItem(item(4, opened(3, content).leaf), content);
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         challengeItem(itemBy(SIGNER_KEY, name, 3, opened(3, content).leaf), content);
     }
 
     /// Where nothing was committed to, nothing is asked.
     function test_without_a_dataset_no_item_is_asked_for() public {
         bytes32 content = keccak256("made up");
-        SdppBonds.Item memory made = opened(3, content);
-        refused(SdppBonds.NoDataset.selector);
+        Evidence.Item memory made = opened(3, content);
+        refused(Challenges.NoDataset.selector);
         challengeItem(made, content);
     }
 
@@ -671,7 +672,7 @@ contract ComplaintTest is BondBase {
     function test_a_complaint_in_tokens() public {
         agree(address(token));
         pledgeBoth();
-        SdppBonds.Word memory key_ = key();
+        Evidence.Word memory key_ = key();
         vm.prank(buyer);
         bonds.challengeRoot(bond, session, key_, item(4, ONE), invoice(1, OTHER, 42));
         assertSum(STAKE);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {SdppBonds} from "../src/SdppBonds.sol";
+import {Complaints} from "../src/bonds/Complaints.sol";
+import {Demands} from "../src/bonds/Demands.sol";
+import {Evidence} from "../src/bonds/Evidence.sol";
+import {Money} from "../src/bonds/Money.sol";
+import {Pledges} from "../src/bonds/Pledges.sol";
 import {BondBase} from "./BondBase.sol";
 
 /// What a seller asks a buyer for in public, and what the buyer answers.
@@ -17,8 +21,8 @@ contract DemandTest is BondBase {
         pledgeBoth();
     }
 
-    function asked() private view returns (SdppBonds.Demand memory) {
-        return SdppBonds.Demand(name, TOTAL, session.base + TOTAL, 2 * K + W * K, 2 + W);
+    function asked() private view returns (Demands.Demand memory) {
+        return Demands.Demand(name, TOTAL, session.base + TOTAL, 2 * K + W * K, 2 + W);
     }
 
     /// Demands invoice 2, all of whose items were acknowledged.
@@ -26,17 +30,17 @@ contract DemandTest is BondBase {
         demand(ack(8), invoice(2, "root", TOTAL));
     }
 
-    function demand(SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) private {
-        SdppBonds.Word memory order_ = order();
+    function demand(Evidence.Ack memory ack_, Evidence.Invoice memory of_) private {
+        Evidence.Word memory order_ = order();
         uint256 value = coin(STAKE);
         vm.prank(seller);
         bonds.demand{value: value}(bond, session, order_, ack_, of_);
     }
 
-    function notDemanded(bytes4 why, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+    function notDemanded(bytes4 why, Evidence.Ack memory ack_, Evidence.Invoice memory of_)
         private
     {
-        SdppBonds.Word memory order_ = order();
+        Evidence.Word memory order_ = order();
         refused(why);
         vm.prank(seller);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
@@ -47,7 +51,7 @@ contract DemandTest is BondBase {
     }
 
     function pay(uint128 amount, bytes memory signature, uint256 value) private {
-        SdppBonds.Demand memory asked_ = asked();
+        Demands.Demand memory asked_ = asked();
         vm.prank(buyer);
         bonds.pay{value: value}(bond, asked_, amount, signature, most);
     }
@@ -58,7 +62,7 @@ contract DemandTest is BondBase {
     }
 
     function conclude(address by) private {
-        SdppBonds.Demand memory asked_ = asked();
+        Demands.Demand memory asked_ = asked();
         vm.prank(by);
         bonds.concludeDemand(bond, asked_);
     }
@@ -68,20 +72,20 @@ contract DemandTest is BondBase {
     /// The story: the buyer acknowledges, is asked in public and stays silent.
     function test_a_silent_buyer_loses_its_bond() public {
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Demanded(id, asked(), START + PERIOD);
+        emit Demands.Demanded(id, asked(), START + PERIOD);
         demand();
         assertEq(bonds.pendingUntil(id, true), START + PERIOD);
         assertSum(STAKE);
         pass(PERIOD - 1);
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         conclude(seller);
         pass(1);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Lost(id, false, BUYERS, BUYERS / 2);
+        emit Complaints.Lost(id, false, BUYERS, BUYERS / 2);
         conclude(seller);
         assertCredits(0, BUYERS - BUYERS / 2 + STAKE, BUYERS / 2);
         assertEq(ofSeller(), SELLERS);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(seller);
         pass(PERIOD);
         end(seller);
@@ -92,11 +96,11 @@ contract DemandTest is BondBase {
     function test_only_a_party_concludes_and_only_what_was_asked() public {
         demand();
         pass(PERIOD);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         conclude(stranger);
-        SdppBonds.Demand memory other = asked();
+        Demands.Demand memory other = asked();
         other.voucher -= 1;
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         vm.prank(seller);
         bonds.concludeDemand(bond, other);
         conclude(buyer);
@@ -105,10 +109,10 @@ contract DemandTest is BondBase {
 
     /// A challenge of the buyer's is not ended as if it were the seller's demand.
     function test_complaints_of_the_two_sides_are_apart() public {
-        SdppBonds.Word memory key_ = key();
+        Evidence.Word memory key_ = key();
         vm.prank(buyer);
         bonds.challengeRoot{value: STAKE}(bond, session, key_, item(1, "a"), invoice(1, "b", 42));
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(seller);
         demand();
         assertSum(2 * STAKE);
@@ -130,12 +134,12 @@ contract DemandTest is BondBase {
     /// Both convictions in the other order: a proof against one frees the other of nothing.
     function test_a_convicted_seller_still_has_its_demand() public {
         demand();
-        SdppBonds.Word memory key_ = key();
+        Evidence.Word memory key_ = key();
         vm.prank(buyer);
         bonds.convictOfItems(bond, session, key_, item(1, "a"), item(1, "b"));
         assertSum(STAKE);
         pass(PERIOD);
-        refused(SdppBonds.ComplaintPending.selector);
+        refused(Pledges.ComplaintPending.selector);
         end(buyer);
         conclude(seller);
         assertEq(ofBuyer(), 0);
@@ -145,7 +149,7 @@ contract DemandTest is BondBase {
     // ----------------------------------------------------------------- what can be demanded
 
     function test_nobody_is_asked_for_more_than_was_acknowledged() public {
-        bytes4 why = SdppBonds.NotOwed.selector;
+        bytes4 why = Demands.NotOwed.selector;
         // What the window before cost is not this one's to ask for.
         notDemanded(why, ack(8), invoice(2, "root", 42));
         notDemanded(why, ack(8), invoice(3, "root", TOTAL));
@@ -159,13 +163,13 @@ contract DemandTest is BondBase {
         demandsOnly(TOTAL, ack(100), invoice(2, "root", TOTAL + 1));
     }
 
-    function demandsOnly(uint128 total, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+    function demandsOnly(uint128 total, Evidence.Ack memory ack_, Evidence.Invoice memory of_)
         private
     {
-        SdppBonds.Demand memory asked_ = asked();
+        Demands.Demand memory asked_ = asked();
         (asked_.amountTotal, asked_.voucher) = (total, BASE + total);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Demanded(id, asked_, START + PERIOD);
+        emit Demands.Demanded(id, asked_, START + PERIOD);
         demand(ack_, of_);
         retract(seller);
     }
@@ -175,9 +179,9 @@ contract DemandTest is BondBase {
         demandsOnly(TOTAL, paymentAck(2, TOTAL), invoice(2, "root", TOTAL));
         demandsOnly(TOTAL, paymentAck(3, 126), invoice(2, "root", TOTAL));
         demandsOnly(80, paymentAck(2, 80), invoice(2, "root", TOTAL));
-        notDemanded(SdppBonds.NotOwed.selector, paymentAck(1, TOTAL), invoice(2, "root", TOTAL));
-        bytes4 why = SdppBonds.InvalidSignature.selector;
-        SdppBonds.Ack memory wrong = paymentAck(1, 42);
+        notDemanded(Demands.NotOwed.selector, paymentAck(1, TOTAL), invoice(2, "root", TOTAL));
+        bytes4 why = Evidence.InvalidSignature.selector;
+        Evidence.Ack memory wrong = paymentAck(1, 42);
         wrong.number = 2;
         notDemanded(why, wrong, invoice(2, "root", TOTAL));
         wrong = paymentAck(2, 42);
@@ -200,7 +204,7 @@ contract DemandTest is BondBase {
         demand();
         settleAs(BASE + TOTAL);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        emit Demands.Paid(id, BASE + TOTAL, "");
         refuteByItem(item(2 * K + W * K, "leaf"));
         assertCredits(0, STAKE, 0);
         assertEq(ofSeller(), SELLERS);
@@ -231,28 +235,28 @@ contract DemandTest is BondBase {
         assertCredits(0, STAKE, 0);
         assertEq(ofBuyer(), BUYERS);
         assertEq(bonds.pendingUntil(id, true), 0);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         refuteByItem(item(100, "leaf"));
     }
 
     /// Before it takes money beside the channel, a seller takes its demand back.
     function test_the_seller_takes_its_demand_back() public {
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         retract(seller);
         demand();
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         retract(buyer);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         retract(stranger);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Retracted(id);
+        emit Demands.Retracted(id);
         retract(seller);
         assertCredits(0, STAKE, 0);
         assertSum(0);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         refuteByItem(item(100, "leaf"));
         pass(PERIOD);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(seller);
         assertEq(ofBuyer(), BUYERS);
         demand();
@@ -267,12 +271,12 @@ contract DemandTest is BondBase {
 
     /// Two bonds for one channel, and one debt: it is paid once.
     function test_a_debt_is_paid_once_under_two_bonds() public {
-        SdppBonds.Bond memory first = bond;
+        Evidence.Bond memory first = bond;
         bond.salt = "second";
         id = bonds.bondId(bond);
         pledgeBoth();
         demand();
-        SdppBonds.Bond memory second = bond;
+        Evidence.Bond memory second = bond;
         bond = first;
         id = bonds.bondId(bond);
         demand();
@@ -281,12 +285,46 @@ contract DemandTest is BondBase {
         pay(0, "", BASE + TOTAL);
         assertEq(bonds.paidHere(channel), BASE + TOTAL);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
         bond = second;
         id = bonds.bondId(bond);
         pay(0, "", 0);
         assertEq(ofBuyer(), BUYERS);
         assertCredits(0, 2 * STAKE + FEE + BASE + TOTAL, 0);
+    }
+
+    /// Of what is paid here bit by bit all is counted.
+    function test_what_is_paid_here_adds_up() public {
+        waitAndWithdraw(channel);
+        vm.prank(buyer);
+        bonds.payAhead{value: BASE + 42}(bond, BASE + 42, "", 0);
+        vm.prank(buyer);
+        bonds.payAhead{value: 42}(bond, BASE + TOTAL, "", 0);
+        assertEq(bonds.paidHere(channel), BASE + TOTAL);
+        assertCredits(0, BASE + TOTAL, 0);
+    }
+
+    function test_what_was_paid_under_one_bond_is_not_asked_for_under_another() public {
+        Evidence.Bond memory first = bond;
+        bond.salt = "second";
+        pledgeBoth();
+        Evidence.Bond memory second = bond;
+        waitAndWithdraw(channel);
+        vm.prank(buyer);
+        bonds.payAhead{value: BASE + TOTAL}(first, BASE + TOTAL, "", 0);
+        (bond, id) = (second, bonds.bondId(second));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        demand(ack(12), invoice(3, "root", 126));
+    }
+
+    /// A smaller payment does not make it forget the larger voucher.
+    function test_the_largest_voucher_is_kept_in_mind() public {
+        demand();
+        bonds.payAhead(bond, BASE + 126, voucher(BASE + 126), 0);
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
+        pay(0, "", BASE + TOTAL);
+        assertEq(bonds.getBond(id).answered, BASE + 126);
     }
 
     /// A buyer that ends its channel still owes.
@@ -296,11 +334,10 @@ contract DemandTest is BondBase {
         demand();
         pay(0, "", BASE + TOTAL - 50);
         assertCredits(0, STAKE + FEE + BASE + TOTAL - 50, 0);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
         demand(ack(12), invoice(3, "root", 126));
         pass(PERIOD);
-        SdppBonds.Demand memory asked_ =
-            SdppBonds.Demand(name, 126, BASE + 126, 3 * K + W * K, 3 + W);
+        Demands.Demand memory asked_ = Demands.Demand(name, 126, BASE + 126, 3 * K + W * K, 3 + W);
         vm.prank(seller);
         bonds.concludeDemand(bond, asked_);
         assertEq(ofBuyer(), 0);
@@ -324,9 +361,9 @@ contract DemandTest is BondBase {
         most = 0;
         vm.prank(seller);
         escrow.close(channel, 0, "");
-        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        notPaid(Money.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
         most = BASE + TOTAL - 1;
-        notPaid(SdppBonds.WrongValue.selector, 0, "", 0);
+        notPaid(Money.WrongValue.selector, 0, "", 0);
         most = BASE + TOTAL;
         pay(0, "", 0);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
@@ -336,7 +373,7 @@ contract DemandTest is BondBase {
     function test_nobody_is_silent_on_a_fork() public {
         demand();
         vm.chainId(99);
-        refused(SdppBonds.TooEarly.selector);
+        refused(Pledges.TooEarly.selector);
         conclude(seller);
         pass(PERIOD);
         conclude(seller);
@@ -351,16 +388,16 @@ contract DemandTest is BondBase {
     function test_a_buyer_pays_ahead_without_a_fee() public {
         bytes memory signature = voucher(BASE + TOTAL);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, signature);
+        emit Demands.Paid(id, BASE + TOTAL, signature);
         vm.prank(stranger);
         bonds.payAhead(bond, BASE + TOTAL, signature, 0);
         assertEq(bonds.getBond(id).answered, BASE + TOTAL);
         assertEq(ofBuyer(), BUYERS);
         assertCredits(0, 0, 0);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
-        refused(SdppBonds.AlreadyPaid.selector);
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        refused(Demands.AlreadyPaid.selector);
         bonds.payAhead(bond, BASE + TOTAL, signature, 0);
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         bonds.payAhead(bond, BASE + TOTAL + 1, signature, 0);
         demand(ack(12), invoice(3, "root", 126));
     }
@@ -380,23 +417,23 @@ contract DemandTest is BondBase {
         vm.prank(buyer);
         bonds.payAhead{value: BASE + TOTAL}(bond, BASE + TOTAL, "", 0);
         assertCredits(0, BASE + TOTAL, 0);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
         assertSum(0);
         bond.salt = "nobody's";
-        refused(SdppBonds.NotInForce.selector);
+        refused(Pledges.NotInForce.selector);
         bonds.payAhead(bond, BASE + 200, "", 0);
     }
 
     function test_the_channels_deposit_bounds_a_demand() public {
         session.base = DEPOSIT - TOTAL + 1;
-        notDemanded(SdppBonds.AmountExceedsDeposit.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AmountExceedsDeposit.selector, ack(8), invoice(2, "root", TOTAL));
         session.base = DEPOSIT - TOTAL;
         demand();
     }
 
     function test_what_was_redeemed_is_not_demanded() public {
         settleAs(BASE + TOTAL);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
     }
 
     function settleAs(uint128 amount) private {
@@ -412,11 +449,11 @@ contract DemandTest is BondBase {
 
     /// Each word is of who must have signed it, for this session, bond and kind.
     function test_only_signed_words_make_a_demand() public {
-        bytes4 why = SdppBonds.InvalidSignature.selector;
-        SdppBonds.Invoice memory good = invoice(2, "root", TOTAL);
+        bytes4 why = Evidence.InvalidSignature.selector;
+        Evidence.Invoice memory good = invoice(2, "root", TOTAL);
         notDemanded(why, ackBy(SELLER_KEY, name, 8), good);
         notDemanded(why, ackBy(SIGNER_KEY, id, 8), good);
-        SdppBonds.Ack memory ack_ = ack(8);
+        Evidence.Ack memory ack_ = ack(8);
         ack_.number = 9;
         notDemanded(why, ack_, good);
         ack_ = ack(8);
@@ -438,33 +475,33 @@ contract DemandTest is BondBase {
         notOrdered(word(SIGNER_KEY, 0, ORDER, 0, terms(session), 0, keccak256("another")));
     }
 
-    function notOrdered(SdppBonds.Word memory order_) private {
-        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
+    function notOrdered(Evidence.Word memory order_) private {
+        (Evidence.Ack memory ack_, Evidence.Invoice memory of_) =
             (ack(8), invoice(2, "root", TOTAL));
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         vm.prank(seller);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
     }
 
     /// The buyer's order says what it agreed to: a seller cannot make the price.
     function test_the_seller_cannot_change_the_terms() public {
-        SdppBonds.Word memory order_ = order();
+        Evidence.Word memory order_ = order();
         session.price += 1;
         notOrdered(order_);
     }
 
     function test_only_the_seller_demands() public {
-        SdppBonds.Word memory order_ = order();
-        (SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_) =
+        Evidence.Word memory order_ = order();
+        (Evidence.Ack memory ack_, Evidence.Invoice memory of_) =
             (ack(8), invoice(2, "root", TOTAL));
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         vm.prank(buyer);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
         vm.deal(stranger, 1 ether);
-        refused(SdppBonds.NotParty.selector);
+        refused(Pledges.NotParty.selector);
         vm.prank(stranger);
         bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
-        refused(SdppBonds.WrongValue.selector);
+        refused(Money.WrongValue.selector);
         vm.prank(seller);
         bonds.demand(bond, session, order_, ack_, of_);
     }
@@ -476,8 +513,7 @@ contract DemandTest is BondBase {
         (bond.channel, bond.buyerKey) = (channel, buyer);
         id = bonds.bondId(bond);
         pledgeBoth();
-        SdppBonds.Word memory order_ =
-            word(BUYER_KEY, 0, ORDER, 0, terms(session), 0, session.order);
+        Evidence.Word memory order_ = word(BUYER_KEY, 0, ORDER, 0, terms(session), 0, session.order);
         vm.prank(seller);
         bonds.demand{value: STAKE}(
             bond, session, order_, ackBy(BUYER_KEY, name, 8), invoice(2, "root", TOTAL)
@@ -487,23 +523,23 @@ contract DemandTest is BondBase {
 
     function test_one_demand_at_a_time_while_there_is_a_bond() public {
         demand();
-        notDemanded(SdppBonds.ComplaintPending.selector, ack(12), invoice(3, "root", 126));
+        notDemanded(Pledges.ComplaintPending.selector, ack(12), invoice(3, "root", 126));
         pass(PERIOD);
         conclude(seller);
-        notDemanded(SdppBonds.NothingPledged.selector, ack(12), invoice(3, "root", 126));
+        notDemanded(Pledges.NothingPledged.selector, ack(12), invoice(3, "root", 126));
     }
 
     function test_demands_end_with_the_time_for_complaints() public {
         requestEnd(buyer);
         pass(PERIOD);
-        notDemanded(SdppBonds.ComplaintsOver.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Complaints.ComplaintsOver.selector, ack(8), invoice(2, "root", TOTAL));
     }
 
     function test_nothing_is_demanded_before_both_are_in() public {
         bond.salt = "offered";
         id = bonds.bondId(bond);
         pledge(buyer, BUYERS);
-        notDemanded(SdppBonds.NotInForce.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Pledges.NotInForce.selector, ack(8), invoice(2, "root", TOTAL));
     }
 
     // ----------------------------------------------------------------------------- paying
@@ -514,35 +550,35 @@ contract DemandTest is BondBase {
         pass(PERIOD - 1);
         bytes memory signature = voucher(BASE + TOTAL);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, signature);
+        emit Demands.Paid(id, BASE + TOTAL, signature);
         pay(BASE + TOTAL, signature, 0);
         assertEq(ofBuyer(), BUYERS - FEE);
         assertCredits(0, STAKE + FEE, 0);
         assertSum(0);
         settleAs(BASE + TOTAL);
         pass(1);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(seller);
         // It is asked for once.
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
+        notDemanded(Demands.AlreadyPaid.selector, ack(8), invoice(2, "root", TOTAL));
     }
 
     function test_what_was_given_in_public_is_not_asked_for_again() public {
         demand();
         pay(BASE + 126, voucher(BASE + 126), 0);
         assertEq(bonds.getBond(id).answered, BASE + 126);
-        notDemanded(SdppBonds.AlreadyPaid.selector, ack(12), invoice(3, "root", 126));
+        notDemanded(Demands.AlreadyPaid.selector, ack(12), invoice(3, "root", 126));
         demand(ack(16), invoice(4, "root", 127));
     }
 
     function test_a_voucher_must_be_good() public {
         demand();
-        bytes4 why = SdppBonds.VoucherNotGood.selector;
+        bytes4 why = Demands.VoucherNotGood.selector;
         notPaid(why, BASE + TOTAL - 1, voucher(BASE + TOTAL - 1), 0);
         notPaid(why, DEPOSIT + 1, voucher(DEPOSIT + 1), 0);
         notPaid(why, BASE + TOTAL, "", 0);
         notPaid(why, BASE + TOTAL, bytes.concat(voucher(BASE + TOTAL), hex"00"), 0);
-        why = SdppBonds.InvalidSignature.selector;
+        why = Evidence.InvalidSignature.selector;
         notPaid(why, BASE + TOTAL, voucher(BASE + TOTAL + 1), 0);
         notPaid(why, BASE + TOTAL, sign(SELLER_KEY, channel, BASE + TOTAL), 0);
         notPaid(why, BASE + TOTAL, sign(SIGNER_KEY, id, BASE + TOTAL), 0);
@@ -556,7 +592,7 @@ contract DemandTest is BondBase {
     function test_who_is_closing_takes_that_back_first() public {
         demand();
         requestClose(channel);
-        notPaid(SdppBonds.VoucherNotGood.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        notPaid(Demands.VoucherNotGood.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
         topUp(channel, 1);
         pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
     }
@@ -567,11 +603,11 @@ contract DemandTest is BondBase {
         demand();
         waitAndWithdraw(channel);
         uint256 due = BASE + TOTAL - 50;
-        notPaid(SdppBonds.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
-        notPaid(SdppBonds.WrongValue.selector, 0, "", due - 1);
+        notPaid(Money.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        notPaid(Money.WrongValue.selector, 0, "", due - 1);
         // What is told is what was checked.
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        emit Demands.Paid(id, BASE + TOTAL, "");
         pay(BASE + TOTAL + 9, "no signature", due + 1);
         assertCredits(1, STAKE + FEE + due, 0);
         assertEq(bonds.getBond(id).answered, BASE + TOTAL);
@@ -593,7 +629,7 @@ contract DemandTest is BondBase {
         demand();
         vm.prank(seller);
         escrow.close(channel, 0, "");
-        notPaid(SdppBonds.WrongValue.selector, 0, "", 1);
+        notPaid(Money.WrongValue.selector, 0, "", 1);
         pay(0, "", 0);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
         assertSum(0);
@@ -604,7 +640,7 @@ contract DemandTest is BondBase {
         demand();
         settleAs(BASE + TOTAL);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        emit Demands.Paid(id, BASE + TOTAL, "");
         pay(0, "", 0);
         assertCredits(0, STAKE, 0);
         assertEq(ofBuyer(), BUYERS);
@@ -617,7 +653,7 @@ contract DemandTest is BondBase {
         settleAs(BASE + TOTAL);
         pass(PERIOD);
         vm.expectEmit(address(bonds));
-        emit SdppBonds.Paid(id, BASE + TOTAL, "");
+        emit Demands.Paid(id, BASE + TOTAL, "");
         conclude(seller);
         assertCredits(0, STAKE, 0);
         assertEq(ofBuyer(), BUYERS);
@@ -638,13 +674,13 @@ contract DemandTest is BondBase {
     function test_anybody_pays_what_was_asked_in_time() public {
         demand();
         bytes memory signature = voucher(BASE + TOTAL);
-        SdppBonds.Demand memory asked_ = asked();
+        Demands.Demand memory asked_ = asked();
         asked_.voucher = 1;
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         vm.prank(buyer);
         bonds.pay(bond, asked_, BASE + TOTAL, signature, 0);
         pass(PERIOD);
-        notPaid(SdppBonds.TooLate.selector, BASE + TOTAL, signature, 0);
+        notPaid(Complaints.TooLate.selector, BASE + TOTAL, signature, 0);
         vm.warp(START + PERIOD - 1);
         asked_.voucher = BASE + TOTAL;
         vm.deal(stranger, 5);
@@ -655,7 +691,7 @@ contract DemandTest is BondBase {
     }
 
     function test_nothing_is_paid_that_was_not_asked_for() public {
-        notPaid(SdppBonds.NoComplaint.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
+        notPaid(Complaints.NoComplaint.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
     }
 
     /// A fee above what is left takes what is left; what fees have eaten is filled up again.
@@ -665,22 +701,22 @@ contract DemandTest is BondBase {
         pledge(buyer, FEE + 1);
         pledge(seller, SELLERS);
         demandWith(FEE, ack(4), invoice(1, "root", 42));
-        SdppBonds.Demand memory asked_ = SdppBonds.Demand(name, 42, BASE + 42, 12, 1 + W);
+        Demands.Demand memory asked_ = Demands.Demand(name, 42, BASE + 42, 12, 1 + W);
         bonds.pay(bond, asked_, BASE + 42, voucher(BASE + 42), 0);
         demandWith(FEE, ack(8), invoice(2, "root", TOTAL));
         pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
         assertCredits(0, 2 * FEE + FEE + 1, 0);
         assertEq(ofBuyer(), 0);
-        notDemanded(SdppBonds.NothingPledged.selector, ack(12), invoice(3, "root", 126));
+        notDemanded(Pledges.NothingPledged.selector, ack(12), invoice(3, "root", 126));
         vm.prank(buyer);
         bonds.add{value: FEE}(bond, FEE);
         demandWith(FEE, ack(12), invoice(3, "root", 126));
     }
 
-    function demandWith(uint256 stake, SdppBonds.Ack memory ack_, SdppBonds.Invoice memory of_)
+    function demandWith(uint256 stake, Evidence.Ack memory ack_, Evidence.Invoice memory of_)
         private
     {
-        SdppBonds.Word memory order_ = order();
+        Evidence.Word memory order_ = order();
         vm.prank(seller);
         bonds.demand{value: stake}(bond, session, order_, ack_, of_);
     }
@@ -690,7 +726,7 @@ contract DemandTest is BondBase {
         bonds.release(bond, false, goodbye(SELLER_KEY, id));
         assertCredits(BUYERS, STAKE, 0);
         pass(PERIOD);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         conclude(seller);
         assertSum(0);
     }
@@ -709,20 +745,20 @@ contract DemandTest is BondBase {
         end(buyer);
     }
 
-    function refuteByExit(SdppBonds.Receipt memory receipt_) private {
-        SdppBonds.Demand memory asked_ = asked();
+    function refuteByExit(Evidence.Receipt memory receipt_) private {
+        Demands.Demand memory asked_ = asked();
         vm.prank(buyer);
         bonds.refuteByExit(bond, asked_, receipt_);
     }
 
-    function refuteByItem(SdppBonds.Item memory one) private {
-        SdppBonds.Demand memory asked_ = asked();
+    function refuteByItem(Evidence.Item memory one) private {
+        Demands.Demand memory asked_ = asked();
         vm.prank(buyer);
         bonds.refuteByItem(bond, asked_, one);
     }
 
-    function refuteByInvoice(SdppBonds.Invoice memory of_) private {
-        SdppBonds.Demand memory asked_ = asked();
+    function refuteByInvoice(Evidence.Invoice memory of_) private {
+        Demands.Demand memory asked_ = asked();
         (asked_.voucher, asked_.session) = (session.base + TOTAL, name);
         vm.prank(buyer);
         bonds.refuteByInvoice(bond, asked_, of_);
@@ -731,11 +767,11 @@ contract DemandTest is BondBase {
     /// Nor an invoice more than two after one that is not paid.
     function test_a_demand_for_what_a_later_invoice_receipts() public {
         demand();
-        refused(SdppBonds.NotReceipted.selector);
+        refused(Demands.NotReceipted.selector);
         refuteByInvoice(invoice(2 + W, "root", 200));
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         refuteByInvoice(invoiceBy(SIGNER_KEY, name, 3 + W, "root", 200, "data"));
-        refused(SdppBonds.InvalidSignature.selector);
+        refused(Evidence.InvalidSignature.selector);
         refuteByInvoice(invoiceBy(SELLER_KEY, id, 3 + W, "root", 200, "data"));
         refuteByInvoice(invoice(3 + W, "root", 200));
         assertCredits(SELLERS - SELLERS / 2 + STAKE, 0, SELLERS / 2);
@@ -764,21 +800,21 @@ contract DemandTest is BondBase {
 
     function test_a_receipt_is_for_as_much_as_is_demanded() public {
         demand();
-        refused(SdppBonds.NotReceipted.selector);
+        refused(Demands.NotReceipted.selector);
         refuteByExit(receipt(TOTAL, TOTAL - 1));
-        refused(SdppBonds.NotReceipted.selector);
+        refused(Demands.NotReceipted.selector);
         refuteByItem(item(2 * K + W * K - 1, "leaf"));
         assertEq(ofSeller(), SELLERS);
     }
 
     function test_a_receipt_is_the_sellers_of_this_session() public {
         demand();
-        bytes4 why = SdppBonds.InvalidSignature.selector;
+        bytes4 why = Evidence.InvalidSignature.selector;
         refused(why);
         refuteByExit(receiptBy(SIGNER_KEY, name, TOTAL, TOTAL));
         refused(why);
         refuteByExit(receiptBy(SELLER_KEY, id, TOTAL, TOTAL));
-        SdppBonds.Receipt memory wrong = receipt(TOTAL, TOTAL - 1);
+        Evidence.Receipt memory wrong = receipt(TOTAL, TOTAL - 1);
         wrong.paidTotal = TOTAL;
         refused(why);
         refuteByExit(wrong);
@@ -797,19 +833,19 @@ contract DemandTest is BondBase {
     }
 
     function test_anybody_refutes_what_waits_and_in_time() public {
-        SdppBonds.Receipt memory receipt_ = receipt(TOTAL, TOTAL);
-        SdppBonds.Demand memory asked_ = asked();
-        refused(SdppBonds.NoComplaint.selector);
+        Evidence.Receipt memory receipt_ = receipt(TOTAL, TOTAL);
+        Demands.Demand memory asked_ = asked();
+        refused(Complaints.NoComplaint.selector);
         refuteByExit(receipt_);
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         refuteByItem(item(100, "leaf"));
         demand();
         asked_.amountTotal = 1;
-        refused(SdppBonds.NoComplaint.selector);
+        refused(Complaints.NoComplaint.selector);
         vm.prank(buyer);
         bonds.refuteByExit(bond, asked_, receipt_);
         pass(PERIOD);
-        refused(SdppBonds.TooLate.selector);
+        refused(Complaints.TooLate.selector);
         refuteByExit(receipt_);
         vm.warp(START + PERIOD - 1);
         asked_ = asked();
@@ -848,7 +884,7 @@ contract DemandTest is BondBase {
         if (total % 3 == 1) total = before < type(uint88).max ? uint88(before + 1) : total;
         if (total > owed) total = uint88(owed);
         if (total <= before) {
-            notDemanded(SdppBonds.NotOwed.selector, ack(acked), invoice(number, "root", total));
+            notDemanded(Demands.NotOwed.selector, ack(acked), invoice(number, "root", total));
         } else {
             demand(ack(acked), invoice(number, "root", total));
         }

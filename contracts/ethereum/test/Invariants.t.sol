@@ -5,6 +5,7 @@ import {SdppEscrow} from "../src/SdppEscrow.sol";
 import {Meddler, Party} from "./Accounts.sol";
 import {Base} from "./Base.sol";
 import {PlainToken} from "./Tokens.sol";
+import {Walk} from "./Walk.sol";
 
 /// Does what parties may do, and much that they may not, in any order: amounts and keys are as
 /// often wrong as right, and who receives coin may refuse it.
@@ -194,7 +195,7 @@ contract Handler is Base {
 }
 
 /// What must hold whatever is called in whatever order.
-contract InvariantsTest is Base {
+contract InvariantsTest is Base, Walk {
     Handler private handler;
 
     function setUp() public override {
@@ -202,30 +203,18 @@ contract InvariantsTest is Base {
         (escrow, token) = (handler.target(), handler.asset());
     }
 
-    function targetContracts() external view returns (address[] memory targets) {
-        targets = new address[](1);
-        targets[0] = address(handler);
-    }
-
-    /// What forge may call of the handler: all but what it inherits.
-    struct FuzzSelector {
-        address addr;
-        bytes4[] selectors;
-    }
-
-    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](9);
-        selectors[0] = Handler.openOne.selector;
-        selectors[1] = Handler.topUpOne.selector;
-        selectors[2] = Handler.redeemOne.selector;
-        selectors[3] = Handler.redeemMany.selector;
-        selectors[4] = Handler.requestCloseOne.selector;
-        selectors[5] = Handler.withdrawOne.selector;
-        selectors[6] = Handler.passTime.selector;
-        selectors[7] = Handler.changeMood.selector;
-        selectors[8] = Handler.takeCredit.selector;
-        targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(handler), selectors);
+    function steps() internal view override returns (address, bytes4[] memory calls) {
+        calls = new bytes4[](9);
+        calls[0] = Handler.openOne.selector;
+        calls[1] = Handler.topUpOne.selector;
+        calls[2] = Handler.redeemOne.selector;
+        calls[3] = Handler.redeemMany.selector;
+        calls[4] = Handler.requestCloseOne.selector;
+        calls[5] = Handler.withdrawOne.selector;
+        calls[6] = Handler.passTime.selector;
+        calls[7] = Handler.changeMood.selector;
+        calls[8] = Handler.takeCredit.selector;
+        return (address(handler), calls);
     }
 
     /// Deposits less what was settled, and what is credited, are what the contract holds.

@@ -6,20 +6,32 @@ import {TestToken} from "../src/TestToken.sol";
 /// A token that does what the standard says, of which there is none yet.
 contract PlainToken is TestToken("Test", "T", 18, address(1), 0) {}
 
-/// Keeps one percent of each transfer.
+/// Keeps one percent of each transfer, but where it is told not to.
 contract FeeToken is PlainToken {
+    bool private free;
+
+    function beFree(bool yes) external {
+        free = yes;
+    }
+
     function _update(address from, address to, uint256 amount) internal override {
-        uint256 fee = from == address(0) ? 0 : amount / 100;
+        uint256 fee = from == address(0) || free ? 0 : amount / 100;
         super._update(from, to, amount - fee);
         if (fee != 0) super._update(from, address(0xfee), fee);
     }
 }
 
-/// Pays one percent on top of each transfer, out of nothing.
+/// Pays one percent on top of each transfer, out of nothing, but where it is told not to.
 contract BonusToken is PlainToken {
+    bool private free;
+
+    function beFree(bool yes) external {
+        free = yes;
+    }
+
     function _update(address from, address to, uint256 amount) internal override {
         super._update(from, to, amount);
-        if (from != address(0)) super._update(address(0), to, amount / 100);
+        if (from != address(0) && !free) super._update(address(0), to, amount / 100);
     }
 }
 
