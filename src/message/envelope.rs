@@ -257,8 +257,8 @@ impl Draft {
 
     /// Puts it under a MAC: the frame to send.
     pub fn tag(&self, mac: &MacKey) -> Vec<u8> {
-        let tag = mac.tag(&self.layout(""));
-        self.frame(&format!("0x{}", hex::encode(tag)), "")
+        let tag = Digest(mac.tag(&self.layout("")));
+        self.frame(&tag.to_string(), "")
     }
 
     /// Sends it unproven: only an `error`.

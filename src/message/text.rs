@@ -31,7 +31,8 @@ pub struct Base64(pub Vec<u8>);
 
 impl Serialize for Base64 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&base64::display::Base64Display::new(&self.0, &STANDARD))
+        // At once: each item is written so, and a formatter would take it in small pieces.
+        serializer.serialize_str(&STANDARD.encode(&self.0))
     }
 }
 

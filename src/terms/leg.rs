@@ -147,8 +147,10 @@ impl Leg {
         let carried = self.carried.0;
         let whole = self.price.units().checked_mul(items.into())?.checked_add(carried >> 64)?;
         let scaled = whole.checked_mul(numerator)?;
-        let (amount, rest) = (scaled.checked_div(denominator)?, scaled.checked_rem(denominator)?);
-        if !self.currency.rate.is_plain() {
+        let amount = scaled.checked_div(denominator)?;
+        let rest = scaled - amount * denominator;
+        // Each item is priced several times, and a division of 128 bits is slow: most leave nothing over.
+        if rest == 0 && carried as u64 == 0 || !self.currency.rate.is_plain() {
             return Some((Amount::new(amount), Carried::default()));
         }
         // Below 2^127 both: the rest is below the denominator, the part below 2^64.

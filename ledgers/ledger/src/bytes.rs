@@ -16,14 +16,34 @@ pub struct ParseBytesError {
 /// Reads `0x` and exactly `2 * N` lower-case hex digits.
 pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], ParseBytesError> {
     let error = || ParseBytesError { expected: 2 * N, got: format!("{} characters", text.len()) };
-    let digits = text.strip_prefix("0x").ok_or_else(error)?;
-    if digits.bytes().any(|b| b.is_ascii_uppercase()) {
+    let (pairs, odd) = text.strip_prefix("0x").ok_or_else(error)?.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !odd.is_empty() {
         return Err(error());
     }
-    let mut bytes = [0; N];
-    hex::decode_to_slice(digits, &mut bytes).map_err(|_| error())?;
-    Ok(bytes)
+    let (mut bytes, mut all) = ([0; N], 0);
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let (high, low) = (DIGIT[usize::from(*high)], DIGIT[usize::from(*low)]);
+        *byte = high << 4 | low & 15;
+        all |= high | low;
+    }
+    if all & NO_DIGIT == 0 { Ok(bytes) } else { Err(error()) }
 }
+
+/// In [`DIGIT`]: of what is no lower-case hex digit.
+const NO_DIGIT: u8 = 0x80;
+
+/// What each byte is as a digit: several are read for each item.
+const DIGIT: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[DIGITS[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    digits
+};
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// `0x` and lower-case hex, made where it is needed: several are written for each item.
 pub(crate) struct HexText {
@@ -37,7 +57,6 @@ impl HexText {
 
     /// The text of so many bytes, 65 at the most.
     pub(crate) fn of(bytes: &[u8]) -> HexText {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'0'; HexText::LENGTH_MAX];
         text[1] = b'x';
         for (pair, byte) in text[2..].chunks_exact_mut(2).zip(bytes) {
