@@ -189,19 +189,19 @@ fn papers(records: &[Record]) -> BTreeMap<String, MessageKind> {
 #[derive(Debug, Clone)]
 pub struct Chance {
     pub escrow: bool,
-    signed: bool,
-    before: bool,
-    records: bool,
-    granularity: u32,
-    credit_windows: u32,
+    pub signed: bool,
+    pub before: bool,
+    pub records: bool,
+    pub granularity: u32,
+    pub credit_windows: u32,
     pub quantity: u64,
-    read_max: usize,
+    pub read_max: usize,
     /// A seller that is killed has a live source, and loses what left.
     pub live: bool,
     /// At which step what happens: the line breaks for both, for one side first, once more while the
     /// buyer is on its way back; items are credited, complained of, a pace changes, the ledger goes or
     /// comes, or the seller is killed.
-    events: Vec<(usize, u8)>,
+    pub events: Vec<(usize, u8)>,
 }
 
 /// With events of so many kinds.

@@ -1,7 +1,7 @@
 //! Sellers that are killed and started again: what is not in their journal is gone, and the session goes
 //! on all the same.
 
-use crate::cuts::{both_have_the_same, chances, run};
+use crate::cuts::{Chance, both_have_the_same, chances, run};
 use crate::line::*;
 use proptest::prelude::*;
 
@@ -55,6 +55,25 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
             }
         }
     }
+}
+
+/// Its source gives what left before in two parts, and its buyer has acknowledged both by then.
+#[test]
+fn a_seller_that_is_killed_takes_an_ack_when_all_of_it_is_read_again() {
+    let chance = Chance {
+        escrow: false,
+        signed: true,
+        before: false,
+        records: true,
+        granularity: 1,
+        credit_windows: 1,
+        quantity: 18,
+        read_max: 1_000,
+        live: false,
+        // The line breaks, the seller is killed, the ledger is away, K and W grow, and it is killed again.
+        events: vec![(15, 0), (56, 8), (58, 7), (70, 6), (149, 8)],
+    };
+    both_have_the_same(&run(&chance), &chance).unwrap();
 }
 
 proptest! {

@@ -261,7 +261,13 @@ impl Stream {
             Event::Items(items) => {
                 items.iter().try_for_each(|item| self.take_again(item, now_ms, out))?;
                 self.see_to_again(out);
-                if let Some((ack, message)) = self.again.as_mut().and_then(|one| one.early.take()) {
+                // A source may give less at once than its buyer has acknowledged.
+                let items = self.windows.items();
+                let again = self.again.as_mut().filter(|again| {
+                    let early = again.early.as_ref();
+                    !again.is_reading() || early.is_some_and(|(ack, _)| ack.seq <= items)
+                });
+                if let Some((ack, message)) = again.and_then(|again| again.early.take()) {
                     self.take_ack(ack, message, now_ms, out)?;
                 }
                 Ok(None)
