@@ -148,6 +148,14 @@ impl Core for Seller {
         Seller::poll(self)
     }
 
+    fn peek(&self) -> Option<&Output> {
+        Seller::peek(self)
+    }
+
+    fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        Seller::poll_record(self, may_go)
+    }
+
     fn poll_timeout(&self) -> Option<u64> {
         Seller::poll_timeout(self)
     }
@@ -240,30 +248,14 @@ impl Side for Selling {
         self.last_words.note(session, record);
     }
 
+    fn meanwhile(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        bring(actor, ctx);
+    }
+
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         tell(actor);
         trusting::begin(actor, ctx);
-        if !may_send(actor, ctx) {
-            return;
-        }
-        let wants = actor.core.wants().min(ITEMS_AT_ONCE);
-        let Some(side) = actor.side.as_mut() else { return };
-        // Small items count by what is around them on the wire.
-        let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
-        let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
-        let Some(wants) = NonZeroUsize::new(wants) else { return };
-        match std::mem::replace(&mut side.source, Feed::Asked) {
-            Feed::Open(source) => ask(actor, source, wants, ctx),
-            Feed::Closed => match open(actor) {
-                Ok(source) => ask(actor, Box::new(source), wants, ctx),
-                Err(error) => {
-                    // The buyer is told, and what runs here is not its business.
-                    tracing::error!(error, "the source cannot be opened");
-                    actor.fail("the source cannot be opened".to_owned(), ctx);
-                }
-            },
-            busy_or_over => side.source = busy_or_over,
-        }
+        bring(actor, ctx);
     }
 
     fn ended(mut self, ended: Ended) {
@@ -290,6 +282,31 @@ pub(super) fn tell(actor: &mut Actor) {
     }
 }
 
+/// Brings items from the source while the core has room for them.
+fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
+    if !may_send(actor, ctx) {
+        return;
+    }
+    let wants = actor.core.wants().min(ITEMS_AT_ONCE);
+    let Some(side) = actor.side.as_mut() else { return };
+    // Small items count by what is around them on the wire.
+    let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
+    let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
+    let Some(wants) = NonZeroUsize::new(wants) else { return };
+    match std::mem::replace(&mut side.source, Feed::Asked) {
+        Feed::Open(source) => ask(actor, source, wants, ctx),
+        Feed::Closed => match open(actor) {
+            Ok(source) => ask(actor, Box::new(source), wants, ctx),
+            Err(error) => {
+                // The buyer is told, and what runs here is not its business.
+                tracing::error!(error, "the source cannot be opened");
+                actor.fail("the source cannot be opened".to_owned(), ctx);
+            }
+        },
+        busy_or_over => side.source = busy_or_over,
+    }
+}
+
 fn open(actor: &Actor) -> Result<Source, String> {
     let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let (topic, side) = ordered.zip(actor.side.as_ref()).ok_or("nothing was ordered")?;
@@ -303,11 +320,13 @@ fn ask(actor: &Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ct
     let of = rewinds(actor);
     let bytes = actor.side.as_ref().map_or(0, |side| side.backlog.at_once());
     let items = async move {
+        // What was sealed before leaves meanwhile, and others have their turn.
+        tokio::task::yield_now().await;
         let batch = source.next(wants, bytes).await;
         (source, batch)
     };
     ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {
-        if rewinds(actor) == of {
+        if rewinds(actor) == of && !actor.core.is_rewinding() {
             feed(actor, source, batch, ctx);
         }
     }));
@@ -352,7 +371,7 @@ fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
     if !may && !std::mem::replace(&mut side.is_paused, true) {
         ctx.run_later(LOOK_AGAIN, |actor, ctx| {
             actor.side.iter_mut().for_each(|side| side.is_paused = false);
-            Selling::idle(actor, ctx);
+            actor.drive(ctx);
         });
     }
     may

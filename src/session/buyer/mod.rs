@@ -129,6 +129,17 @@ impl Buyer {
         self.out.pop()
     }
 
+    /// What [`Buyer::poll`] gives next.
+    pub fn peek(&self) -> Option<&Output> {
+        self.out.peek()
+    }
+
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it and it may go: it
+    /// may be written before they leave.
+    pub fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        self.out.pop_record(may_go)
+    }
+
     /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {

@@ -1,0 +1,133 @@
+//! A session's records on their way to the disk: what is asked of the journal, and what it answers. While
+//! some are on their way nothing else is asked of the core, and that is all there is to the write-ahead
+//! rule: what is behind a record is still in the core.
+
+use super::{Core, Ctx, SessionActor, Side};
+use crate::actors::journal::{Commit, Committed, JournalActor};
+use crate::actors::now_ms;
+use crate::journal::{JournalError, Write, WriteError};
+use crate::record::Record;
+use crate::session::{Input, Output};
+use crate::terms::SessionId;
+use actix::prelude::*;
+use sdpp_ledger::Reference;
+use std::time::Duration;
+
+/// How long to wait before the last words of a session are written again.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+
+impl<S: Side> SessionActor<S> {
+    /// Makes a record durable, and with it those that follow it: a record may be on the disk before bytes
+    /// in front of it leave, never after those behind it. Until then nothing else is asked of the core.
+    pub(super) fn commit(&mut self, session: SessionId, record: Box<Record>, ctx: &mut Ctx<S>) {
+        let mut records = Vec::new();
+        self.note(session, record, &mut records, ctx);
+        loop {
+            let side = &self.side;
+            let may_go = |next: &Output| side.as_ref().is_none_or(|side| !side.waits(next));
+            let next = self.core.poll_record(&may_go);
+            let Some(Output::Record { session, record }) = next else { break };
+            self.note(session, record, &mut records, ctx);
+        }
+        self.write(records, ctx);
+    }
+
+    fn write(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
+        let claims: Vec<_> = records.iter().map(claim_in).collect();
+        let committed = self.journal.send(Commit(records.clone())).into_actor(self);
+        self.is_writing = true;
+        ctx.spawn(committed.map(move |committed, actor, ctx| {
+            actor.is_writing = false;
+            let unwritten = if let Ok(Ok(_)) = &committed { Vec::new() } else { records };
+            let committed = committed.map_err(|error| error.to_string());
+            match committed.and_then(|committed| all_written(committed, &claims)) {
+                Ok(refused) => {
+                    refused.into_iter().for_each(|input| actor.core.handle(input, now_ms()));
+                    actor.drive(ctx);
+                }
+                // The core's last words on a journal that fails cannot be written either: they wait
+                // until it can.
+                Err(_) if actor.failed => {
+                    actix::spawn(write_later(actor.journal.clone(), unwritten));
+                    actor.drive(ctx);
+                }
+                Err(error) => {
+                    // The peer is told, and what is wrong with our disk is not its business.
+                    tracing::error!(error, "the journal did not take a record");
+                    let why = "the journal did not take a record".to_owned();
+                    actor.fail_with(unwritten, why, ctx);
+                }
+            }
+        }));
+    }
+
+    /// A record is to be written, with what stands beside it.
+    fn note(
+        &mut self,
+        session: SessionId,
+        record: Box<Record>,
+        records: &mut Vec<Write>,
+        ctx: &mut Ctx<S>,
+    ) {
+        self.begin(session, ctx);
+        let beside = self.side.as_ref().and_then(|side| side.beside(&record));
+        self.side.iter_mut().for_each(|side| side.noted(session, &record));
+        tell_void(session, &record);
+        let session = Some(session);
+        let all = [record].into_iter().chain(beside.map(Box::new));
+        records.extend(all.map(|record| Write::Append { session, record }));
+    }
+}
+
+/// Has the last words of a session written when the journal's disk has room again. Where this process
+/// ends before, the next one ends the session.
+pub(super) async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
+    while journal.connected() && !words.is_empty() {
+        tokio::time::sleep(WRITE_AGAIN).await;
+        let committed = journal.send(Commit(words.clone())).await;
+        let waits = |error: &JournalError| {
+            matches!(error, JournalError::Stopped { .. } | JournalError::Io { .. })
+        };
+        if !matches!(committed, Ok(Err(error)) if waits(&error)) {
+            return;
+        }
+    }
+}
+
+/// Says what a seller lost with its process: both sides' people want to know.
+fn tell_void(session: SessionId, record: &Record) {
+    if let Record::Void { from_seq, to_seq, .. } = record {
+        tracing::warn!(
+            %session,
+            "void: items {from_seq} to {to_seq} (the seller was started anew; not billed)"
+        );
+    }
+}
+
+/// What a write claims to be paid by a transaction that the peer names.
+fn claim_in(write: &Write) -> Option<Reference> {
+    let Write::Append { record, .. } = write else { return None };
+    let Record::Payment { owed, .. } = record.as_ref() else { return None };
+    owed.as_ref().map(|owed| owed.reference)
+}
+
+/// The claims that were refused because their transactions have paid something else: that is a lie of the
+/// peer's, and no fault of our journal. Else the first write that was refused, as a sentence.
+fn all_written(
+    committed: Committed,
+    claims: &[Option<Reference>],
+) -> Result<Vec<Input<'static>>, String> {
+    let answers = committed.map_err(|error| error.to_string())?;
+    let mut refused = Vec::new();
+    for (answer, claim) in answers.into_iter().zip(claims) {
+        match (answer, *claim) {
+            (Ok(_), _) => {}
+            (Err(WriteError::TxUsed { tx, .. }), Some(reference)) => {
+                let why = format!("transaction {tx} has paid something else already");
+                refused.push(Input::Refused { reference, why });
+            }
+            (Err(error), _) => return Err(format!("the journal refused a record: {error}")),
+        }
+    }
+    Ok(refused)
+}
