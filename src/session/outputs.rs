@@ -71,13 +71,12 @@ impl Outputs {
         self.queue.front()
     }
 
-    /// The next record, where nothing but bytes that are to leave stand before it and it may go.
+    /// The next record, where nothing but bytes that are to leave stand before it, and these and it may go.
     pub(super) fn pop_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
         let is_bytes = |output: &&Output| matches!(output, Output::Send(_));
         let at = self.queue.iter().take_while(is_bytes).count();
-        let next = self.queue.get(at).filter(|next| matches!(next, Output::Record { .. }));
-        next.filter(|next| may_go(next))?;
-        self.queue.remove(at)
+        self.queue.get(at).filter(|next| matches!(next, Output::Record { .. }))?;
+        self.queue.iter().take(at + 1).all(may_go).then(|| self.queue.remove(at)).flatten()
     }
 
     /// The source is to be opened anew: what comes from it before that is for nobody.
@@ -103,7 +102,8 @@ mod tests {
         out.leave(vec![2]);
         out.push(Output::Deliver { seq: 1, item: Vec::new() });
         out.record(Record::Reserved { to_seq: 2 });
-        assert!(out.pop_record(&|_| false).is_none(), "it may not go");
+        assert!(out.pop_record(&|output| !is_record(output)).is_none(), "it may not go");
+        assert!(out.pop_record(&is_record).is_none(), "what stands before it waits");
         assert!(out.pop_record(&|_| true).as_ref().is_some_and(is_record));
         assert!(out.pop_record(&|_| true).is_none(), "an item that was delivered stands before it");
         assert!(matches!(out.peek(), Some(Output::Send(bytes)) if *bytes == [1]));

@@ -134,8 +134,8 @@ impl Buyer {
         self.out.peek()
     }
 
-    /// Takes out the next record, where nothing but bytes that are to leave stand before it and it may go: it
-    /// may be written before they leave.
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it, and these and it
+    /// may go: it may be written before they leave.
     pub fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
         self.out.pop_record(may_go)
     }
