@@ -125,17 +125,27 @@ pub(super) struct Resume {
 /// Why it does not, and the connection back.
 type Resumed = Result<(), (NotResumed, Wire)>;
 
+/// A connection that comes back while records are on their way to the disk, and who waits for the answer.
+type Waits = (Resume, oneshot::Sender<Resumed>);
+
+fn busy() -> NotResumed {
+    let why = "this seller cannot take another connection just now".to_owned();
+    NotResumed { code: Code::Busy, why }
+}
+
 impl Handler<Resume> for SessionActor<Selling> {
     type Result = ResponseFuture<Resumed>;
 
     /// The journal may be asked what was said before: nothing is on its way there then.
     fn handle(&mut self, resume: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
         let (sender, receiver) = oneshot::channel();
-        let answer = |actor: &mut Self, ctx: &mut Ctx<Selling>| {
+        let answer = |actor: &mut Self, (resume, sender): Waits, ctx: &mut Ctx<Selling>| {
             // Who brought the connection may be gone, and its place with it.
             let _ = sender.send(take_up(actor, resume, ctx));
         };
-        self.when_idle(answer, ctx);
+        if let Some((Resume { wire, .. }, _)) = self.when_idle((resume, sender), answer, ctx) {
+            return Box::pin(async move { Err((busy(), wire)) });
+        }
         // A session that ends just now takes the connection with it.
         Box::pin(async move { receiver.await.unwrap_or(Ok(())) })
     }
@@ -163,8 +173,7 @@ fn go_on(
     wire: &mut Wire,
     ctx: &mut Ctx<Selling>,
 ) -> Result<(), NotResumed> {
-    let why = || "this seller cannot take another connection just now".to_owned();
-    wire.bring_here().map_err(|_| NotResumed { code: Code::Busy, why: why() })?;
+    wire.bring_here().map_err(|_| busy())?;
     let resumed = actor.core.resume(claim, now_ms());
     resumed.or_else(|refused| resume_anew(actor, claim, refused, ctx))
 }

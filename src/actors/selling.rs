@@ -118,10 +118,23 @@ impl Drop for Place {
         self.node.addr().do_send(Gone { id: self.id });
         let Some(session) = self.session else { return };
         tracing::error!(%session, "a session broke: it is ended, and what is owed goes on");
-        match interrupted::end(&self.reader, &self.ledgers, session) {
-            Ok(ends) => self.journal.do_send(Commit(ends)),
-            Err(error) => tracing::error!(%error, %session, "it is ended at the next start"),
+        let (reader, ledgers) = (self.reader.clone(), self.ledgers.clone());
+        let journal = self.journal.clone();
+        // Where no arbiter is left, the process ends.
+        if let Some(arbiter) = Arbiter::try_current() {
+            arbiter.spawn(end(reader, ledgers, journal, session));
         }
+    }
+}
+
+/// Ends a session that broke, once its records that were on their way to the disk are there: one may be
+/// its best voucher.
+async fn end(reader: Reader, ledgers: Ledgers, journal: Addr<JournalActor>, session: SessionId) {
+    // Where the journal is gone, what it has is all there is.
+    let _ = journal.send(Commit(Vec::new())).await;
+    match interrupted::end(&reader, &ledgers, session) {
+        Ok(ends) => journal.do_send(Commit(ends)),
+        Err(error) => tracing::error!(%error, %session, "it is ended at the next start"),
     }
 }
 
@@ -249,6 +262,8 @@ impl Side for Selling {
     }
 
     fn meanwhile(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        tell_node(actor);
+        trusting::begin(actor, ctx);
         bring(actor, ctx);
     }
 
@@ -270,10 +285,16 @@ impl Side for Selling {
     }
 }
 
-/// Tells who waits for it what is new: the node, and people who credit.
+/// Tells who waits for it what is new: the node, and people who credit, to whom a note is what is durable.
 pub(super) fn tell(actor: &mut Actor) {
+    tell_node(actor);
+    let has_begun = actor.core.session().is_some();
+    let side = actor.side.as_mut().filter(|_| has_begun);
+    side.into_iter().for_each(|side| side.notes.tell(|number| actor.core.note(number)));
+}
+
+fn tell_node(actor: &mut Actor) {
     let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
-    side.notes.tell(|number| actor.core.note(number));
     side.place.session = Some(session);
     let asked = Asked { id: side.place.id, session, asks: actor.core.asks() };
     if side.asked.as_ref() != Some(&asked) {

@@ -35,6 +35,9 @@ use writing::write_later;
 /// The most bytes that wait for a peer that does not read.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
 
+/// How much may wait until a session has nothing else to do.
+const WHEN_IDLE_MAX: usize = 4;
+
 /// A core of either side.
 pub trait Core: Unpin + 'static {
     /// Takes in what happened.
@@ -43,7 +46,8 @@ pub trait Core: Unpin + 'static {
     fn poll(&mut self) -> Option<Output>;
     /// The same, and it stays there.
     fn peek(&self) -> Option<&Output>;
-    /// Takes out the next record, where nothing but bytes that are to leave stand before it and it may go.
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it, and these and
+    /// it may go.
     fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output>;
     /// When the core wants to be told of the time.
     fn poll_timeout(&self) -> Option<u64>;
@@ -174,6 +178,8 @@ pub struct SessionActor<S: Side> {
     silence: Silence,
     /// The journal or the peer failed: the core was told, and is not told again.
     failed: bool,
+    /// The last records of a session that failed, that the disk did not take.
+    unwritten: Vec<Write>,
 }
 
 impl<S: Side> SessionActor<S> {
@@ -222,6 +228,7 @@ impl<S: Side> SessionActor<S> {
             timer: None,
             silence: Silence::new(silence_max),
             failed: false,
+            unwritten: Vec::new(),
         }
     }
 
@@ -238,76 +245,68 @@ impl<S: Side> SessionActor<S> {
         answer
     }
 
-    /// This side cannot go on: what the core still wanted is dropped, and it is told.
+    /// This side cannot go on: what the core still wanted is dropped, and it is told. Where records are on
+    /// their way to the disk, what stands behind them is done first.
     pub fn fail(&mut self, why: String, ctx: &mut Ctx<S>) {
-        self.fail_with(Vec::new(), why, ctx);
+        match self.is_writing {
+            true => self.when_idle.push_back(Box::new(move |actor, ctx| actor.fail(why, ctx))),
+            false => self.fail_with(Vec::new(), why, ctx),
+        }
     }
 
-    /// The same, after the journal did not take some records.
-    fn fail_with(&mut self, mut unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
-        if self.failed {
-            return;
-        }
-        let session = self.session.map(tracing::field::display);
-        tracing::error!(session, why, "the session cannot go on");
-        self.failed = true;
-        while let Some(dropped) = self.core.poll() {
-            match dropped {
-                Output::Record { session, record } => {
-                    unwritten.push(Write::Append { session: Some(session), record });
-                }
-                // A core that was closing already has no more to say than these.
-                Output::Close { end, why, progress, again } => {
-                    actix::spawn(write_later(self.journal.clone(), unwritten));
-                    let session = self.session;
-                    return self.close(Ended { session, end, why, progress, again }, ctx);
-                }
-                _ => {}
-            }
-        }
-        self.tell(Input::Failed(why), ctx);
-    }
-
-    /// Does what the core wants, in order. What is behind a record stays in the core until that is
-    /// durable.
+    /// Does what the core wants, in order, and then what was put off until all that is done. What is
+    /// behind a record stays in the core until that is durable.
     pub fn drive(&mut self, ctx: &mut Ctx<S>) {
         // Something is waited for, and drives on when it has happened. What was read is told to us all the
         // same where a message of the mailbox began the wait: actix polls one item more before it waits.
-        if ctx.waiting() {
-            return;
-        }
-        if self.is_writing {
-            return self.go_on_meanwhile(ctx);
-        }
-        while let Some(next) = self.core.peek() {
-            if self.waits(next) {
-                return self.wait_before(ctx);
+        while !ctx.waiting() {
+            if self.is_writing || !self.carry_all_out(ctx) {
+                break;
             }
-            match self.core.poll() {
-                Some(Output::Record { session, record }) => {
-                    self.commit(session, record, ctx);
-                    return self.go_on_meanwhile(ctx);
-                }
-                Some(Output::Send(bytes)) => self.writer.send(bytes),
-                Some(Output::Close { end, why, progress, again }) => {
-                    let session = self.session;
-                    return self.close(Ended { session, end, why, progress, again }, ctx);
-                }
-                output => {
-                    let done = output.map_or(Ok(()), |output| S::carry_out(self, output, ctx));
-                    if let Err(why) = done {
-                        return self.fail(why, ctx);
-                    }
-                }
-            }
+            let Some(next) = self.when_idle.pop_front() else { return self.rest(ctx) };
+            next(self, ctx);
         }
-        self.rest(ctx);
+        if self.is_writing && !ctx.waiting() {
+            self.set_timer(ctx);
+            S::meanwhile(self, ctx);
+        }
     }
 
-    /// While records are on their way to the disk: others may follow them for long.
-    fn go_on_meanwhile(&mut self, ctx: &mut Ctx<S>) {
-        self.set_timer(ctx);
-        S::meanwhile(self, ctx);
+    /// Whether all that the core wants is done: not where something is to happen first.
+    fn carry_all_out(&mut self, ctx: &mut Ctx<S>) -> bool {
+        while let Some(next) = self.core.peek() {
+            if self.waits(next) {
+                self.wait_before(ctx);
+                return false;
+            }
+            let done = match self.core.poll() {
+                Some(Output::Record { session, record }) => {
+                    self.commit(session, record, ctx);
+                    if self.is_writing {
+                        return false;
+                    }
+                    Ok(())
+                }
+                Some(Output::Close { end, why, progress, again }) => {
+                    let session = self.session;
+                    self.close(Ended { session, end, why, progress, again }, ctx);
+                    return false;
+                }
+                Some(Output::Send(bytes)) => self.send(bytes),
+                output => output.map_or(Ok(()), |output| S::carry_out(self, output, ctx)),
+            };
+            if let Err(why) = done {
+                self.fail(why, ctx);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        self.writer.send(bytes);
+        let is_read = self.failed || self.writer.unsent() <= UNSENT_BYTES_MAX;
+        is_read.then_some(()).ok_or_else(|| "the peer does not read what is sent".to_owned())
     }
 
     fn waits(&self, output: &Output) -> bool {
@@ -316,27 +315,25 @@ impl<S: Side> SessionActor<S> {
 
     /// Everything that the core wanted is done.
     fn rest(&mut self, ctx: &mut Ctx<S>) {
-        if self.writer.unsent() > UNSENT_BYTES_MAX {
-            return self.fail("the peer does not read what is sent".to_owned(), ctx);
-        }
         self.read_on(ctx);
-        if let Some(next) = self.when_idle.pop_front() {
-            next(self, ctx);
-            return self.drive(ctx);
-        }
         S::idle(self, ctx);
         self.set_timer(ctx);
     }
 
     /// Does something once nothing of this session is on its way to the disk: what it reads there is all
-    /// that the core has said.
-    pub(super) fn when_idle(
+    /// that the core has said. Where much waits for that already it is given back.
+    pub(super) fn when_idle<T: 'static>(
         &mut self,
-        what: impl FnOnce(&mut Self, &mut Ctx<S>) + 'static,
+        given: T,
+        what: impl FnOnce(&mut Self, T, &mut Ctx<S>) + 'static,
         ctx: &mut Ctx<S>,
-    ) {
-        self.when_idle.push_back(Box::new(what));
+    ) -> Option<T> {
+        if self.when_idle.len() >= WHEN_IDLE_MAX {
+            return Some(given);
+        }
+        self.when_idle.push_back(Box::new(|actor, ctx| what(actor, given, ctx)));
         self.drive(ctx);
+        None
     }
 
     /// Has happen what the next output waits for; until then the whole actor waits.
@@ -375,6 +372,8 @@ impl<S: Side> SessionActor<S> {
     }
 
     fn close(&mut self, ended: Ended, ctx: &mut Ctx<S>) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        actix::spawn(write_later(self.journal.clone(), unwritten));
         let left = self.writer.finish().into_actor(self);
         ctx.wait(left.map(|(), actor, ctx| {
             if let Some(side) = actor.side.take() {

@@ -32,6 +32,7 @@ impl<S: Side> SessionActor<S> {
         self.ahead = 0;
         if let (Some(line), None) = (&self.line, &self.reading) {
             let read = ReaderStream::with_capacity(line.clone(), READ_BYTES);
+            self.listen_again();
             self.reading = Some(ctx.add_stream(read));
         }
     }
@@ -53,7 +54,8 @@ impl<S: Side> SessionActor<S> {
             ctx.cancel_future(reading);
         }
         std::mem::replace(&mut self.writer, Writer::idle()).abort();
-        self.line = None;
+        // actix polls a cancelled stream once more: the end of this connection is not that of the next.
+        drop(self.line.take().and_then(|line| line.take()));
     }
 
     /// The connection is about to be another session's: nothing is read from it here any more, nor

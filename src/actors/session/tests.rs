@@ -26,6 +26,8 @@ struct Recorder {
     reader: Reader,
     /// What it wants when it is told to stop, instead of all that.
     on_stop: Vec<Output>,
+    /// What it wants when its connection breaks.
+    on_hangup: Vec<Output>,
     wants: VecDeque<Output>,
     owes: u8,
     has_read: Rc<RefCell<usize>>,
@@ -54,6 +56,10 @@ impl Core for Recorder {
                     self.want();
                 }
             }
+            Input::Hangup => {
+                self.log.borrow_mut().push("hangup".to_owned());
+                self.wants.extend(self.on_hangup.drain(..));
+            }
             Input::Stop(_) if !self.on_stop.is_empty() => self.wants.extend(self.on_stop.drain(..)),
             _ => {
                 self.log.borrow_mut().push("told".to_owned());
@@ -66,7 +72,7 @@ impl Core for Recorder {
         let next = self.wants.pop_front();
         let told = next.as_ref().map(|output| match output {
             Output::Record { .. } => "record".to_owned(),
-            _ => format!("sends after {}", self.reader.head().unwrap().seq),
+            _ => format!("sends after {}", self.reader.head().map_or(0, |head| head.seq)),
         });
         self.log.borrow_mut().extend(told);
         next
@@ -167,8 +173,8 @@ impl Held {
 
     fn recorder(&self) -> Recorder {
         let (log, wants, has_read) = (Log::default(), VecDeque::new(), Rc::default());
-        let (reader, on_stop) = (self.reader.clone(), Vec::new());
-        Recorder { log, reader, on_stop, wants, owes: 0, has_read }
+        let (on_stop, on_hangup) = (Vec::new(), Vec::new());
+        Recorder { log, reader: self.reader.clone(), on_stop, on_hangup, wants, owes: 0, has_read }
     }
 
     /// Whether session 1 has its end in the journal, or gets it in a while.
@@ -181,6 +187,13 @@ impl Held {
 }
 
 const SILENCE: SilenceMax = SilenceMax { first: None, idle: Duration::MAX };
+
+async fn connection() -> (Wire, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let line = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (wire, _) = listener.accept().await.unwrap();
+    (Wire::Plain(wire), line)
+}
 
 async fn until(is_so: impl Fn() -> bool) {
     while !is_so() {
@@ -240,14 +253,12 @@ async fn nothing_leaves_before_what_it_waits_for_has_happened() {
 async fn a_peer_is_not_read_without_an_end_while_the_disk_is_slow() {
     const SAYS: usize = 8 * AHEAD_BYTES_MAX;
     let mut held = Held::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut line = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (wire, _) = listener.accept().await.unwrap();
+    let (wire, mut line) = connection().await;
     let core = held.recorder();
     let (log, has_read) = (core.log.clone(), core.has_read.clone());
     let peer = Peer { speaks: Rc::default(), waits_for: None };
     let session =
-        SessionActor::start_on(Wire::Plain(wire), core, peer, held.journal.clone(), SILENCE);
+        SessionActor::start_on(wire, core, peer, held.journal.clone(), SILENCE);
     session.do_send(Stop::from(Reason::Stopped));
     until(|| count(&log, "record") == 1).await;
     let says = actix::spawn(async move {
@@ -296,4 +307,55 @@ async fn the_end_of_a_session_is_written_when_the_disk_is_no_longer_full() {
     let exit = Output::Send(b"an exit".to_vec());
     let behind = vec![reserved, exit, end(), closes()];
     assert!(ended_on_a_full_disk(behind).await, "it is behind what the disk refused");
+}
+
+/// The same where it is over because its connection broke, which the core hears while a record is on its
+/// way to the disk that the disk then does not take.
+#[actix::test]
+async fn the_end_of_a_session_is_written_that_came_while_the_disk_was_asked() {
+    let mut held = Held::new();
+    let (wire, line) = connection().await;
+    let on_stop = vec![recorded(session(1), Record::Reserved { to_seq: 1 })];
+    let on_hangup = vec![recorded(session(1), ended("over")), closes()];
+    let core = Recorder { on_stop, on_hangup, ..held.recorder() };
+    let log = core.log.clone();
+    let peer = Peer { speaks: Rc::default(), waits_for: None };
+    let actor = SessionActor::start_on(wire, core, peer, held.journal.clone(), SILENCE);
+    held.reader.refuse_next_write();
+    actor.do_send(Stop::from(Reason::Stopped));
+    until(|| count(&log, "record") == 1).await;
+    drop(line);
+    until(|| count(&log, "hangup") == 1).await;
+    drop(held.release.take());
+    until(|| !actor.connected()).await;
+    assert!(held.has_ended().await, "{:?}", log.borrow());
+    held.arbiter.stop();
+}
+
+/// A side that cannot go on while a record is on its way to the disk: what stands behind that leaves first.
+#[actix::test]
+async fn a_session_that_fails_while_the_disk_is_asked_says_first_what_it_had_to_say() {
+    let mut held = Held::new();
+    let (core, speaks) = (held.recorder(), Rc::new(Notify::new()));
+    let log = core.log.clone();
+    let peer = Peer { speaks: speaks.clone(), waits_for: None };
+    let fails = |actor: &mut SessionActor<Peer>, ctx: &mut Ctx<Peer>| {
+        let Some(Peer { speaks, .. }) = &actor.side else { return };
+        let (speaks, log) = (speaks.clone(), actor.core.log.clone());
+        let spoken = async move { speaks.notified().await }.into_actor(actor);
+        ctx.spawn(spoken.map(move |(), actor, ctx| {
+            actor.fail("no source".to_owned(), ctx);
+            log.borrow_mut().push("failed".to_owned());
+        }));
+    };
+    let session = SessionActor::start_without(core, peer, held.journal.clone(), SILENCE, fails);
+    session.do_send(Stop::from(Reason::Stopped));
+    until(|| count(&log, "record") == 1).await;
+    speaks.notify_one();
+    until(|| count(&log, "failed") == 1).await;
+    assert_eq!(*log.borrow(), ["told", "record", "failed"]);
+    drop(held.release.take());
+    until(|| count(&log, "sends") == 2).await;
+    assert_eq!(log.borrow()[3..], ["sends after 2", "told", "record", "sends after 3"]);
+    held.arbiter.stop();
 }

@@ -2,7 +2,7 @@
 //! some are on their way nothing else is asked of the core, and that is all there is to the write-ahead
 //! rule: what is behind a record is still in the core.
 
-use super::{Core, Ctx, SessionActor, Side};
+use super::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::journal::{Commit, Committed, JournalActor};
 use crate::actors::now_ms;
 use crate::journal::{JournalError, Write, WriteError};
@@ -32,7 +32,36 @@ impl<S: Side> SessionActor<S> {
         self.write(records, ctx);
     }
 
+    /// This side cannot go on, after the journal did not take some records or for another reason.
+    pub(super) fn fail_with(&mut self, mut unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
+        if self.failed {
+            return;
+        }
+        let session = self.session.map(tracing::field::display);
+        tracing::error!(session, why, "the session cannot go on");
+        self.failed = true;
+        while let Some(dropped) = self.core.poll() {
+            match dropped {
+                Output::Record { session, record } => {
+                    unwritten.push(Write::Append { session: Some(session), record });
+                }
+                // A core that was closing already has no more to say than these.
+                Output::Close { end, why, progress, again } => {
+                    self.unwritten = unwritten;
+                    let session = self.session;
+                    return self.close(Ended { session, end, why, progress, again }, ctx);
+                }
+                _ => {}
+            }
+        }
+        self.tell(Input::Failed(why), ctx);
+    }
+
     fn write(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
+        // Behind what the disk did not take nothing is written before that.
+        if !self.unwritten.is_empty() {
+            return self.unwritten.extend(records);
+        }
         let claims: Vec<_> = records.iter().map(claim_in).collect();
         let committed = self.journal.send(Commit(records.clone())).into_actor(self);
         self.is_writing = true;
@@ -48,7 +77,7 @@ impl<S: Side> SessionActor<S> {
                 // The core's last words on a journal that fails cannot be written either: they wait
                 // until it can.
                 Err(_) if actor.failed => {
-                    actix::spawn(write_later(actor.journal.clone(), unwritten));
+                    actor.unwritten.extend(unwritten);
                     actor.drive(ctx);
                 }
                 Err(error) => {
