@@ -531,8 +531,8 @@ impl Pair {
             Role::Buyer => self.buyer.poll(),
         };
         let Some(output) = output else { return false };
-        let is_asked = self.feeds_early
-            && matches!((role, &output), (Role::Seller, Output::Record { .. }));
+        let is_asked =
+            self.feeds_early && matches!((role, &output), (Role::Seller, Output::Record { .. }));
         self.take(role, output);
         if is_asked {
             self.feed();

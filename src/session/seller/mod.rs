@@ -142,6 +142,8 @@ impl Seller {
     /// When [`Seller::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            // Nothing is left to wake up for, also where a connection was waited for.
+            State::Closed => None,
             _ if self.out.cut_until_ms().is_some() => self.wakes_while_cut_ms(),
             State::ExpectSession(_, deadline_ms) => Some(*deadline_ms),
             // The buyer may be anchoring its order or opening a channel.
@@ -158,7 +160,6 @@ impl Seller {
                 Some(stream.wakes_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
-            State::Closed => None,
         }
     }
 
