@@ -115,14 +115,17 @@ pub struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.node.addr().do_send(Gone { id: self.id });
-        let Some(session) = self.session else { return };
+        let (id, node) = (self.id, self.node.clone());
+        let gone = move || node.addr().do_send(Gone { id });
+        let Some(session) = self.session else { return gone() };
         tracing::error!(%session, "a session broke: it is ended, and what is owed goes on");
-        let (reader, ledgers) = (self.reader.clone(), self.ledgers.clone());
-        let journal = self.journal.clone();
+        let ended = end(self.reader.clone(), self.ledgers.clone(), self.journal.clone(), session);
         // Where no arbiter is left, the process ends.
         if let Some(arbiter) = Arbiter::try_current() {
-            arbiter.spawn(end(reader, ledgers, journal, session));
+            arbiter.spawn(async move {
+                ended.await;
+                gone();
+            });
         }
     }
 }
