@@ -74,7 +74,7 @@ pub trait Side: Sized + Unpin + 'static {
         ctx: &mut Ctx<Self>,
     ) -> Result<(), String>;
 
-    /// A fact is about to be written.
+    /// A fact is on the disk.
     fn noted(&mut self, _: SessionId, _: &Record) {}
 
     /// What is to be written with a fact, that the core knows nothing of.

@@ -32,29 +32,38 @@ impl<S: Side> SessionActor<S> {
         self.write(records, ctx);
     }
 
-    /// This side cannot go on, after the journal did not take some records or for another reason.
-    pub(super) fn fail_with(&mut self, mut unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
+    /// This side cannot go on, after the journal did not take some records or for another reason. Records
+    /// are written that the core still wanted: what they say has happened.
+    pub(super) fn fail_with(&mut self, unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
         if self.failed {
             return;
         }
         let session = self.session.map(tracing::field::display);
         tracing::error!(session, why, "the session cannot go on");
-        self.failed = true;
+        (self.failed, self.unwritten) = (true, unwritten);
+        let (mut records, mut ended) = (Vec::new(), None);
         while let Some(dropped) = self.core.poll() {
             match dropped {
                 Output::Record { session, record } => {
-                    unwritten.push(Write::Append { session: Some(session), record });
+                    self.note(session, record, &mut records, ctx);
                 }
-                // A core that was closing already has no more to say than these.
                 Output::Close { end, why, progress, again } => {
-                    self.unwritten = unwritten;
-                    let session = self.session;
-                    return self.close(Ended { session, end, why, progress, again }, ctx);
+                    ended = Some(Ended { session: self.session, end, why, progress, again });
                 }
                 _ => {}
             }
         }
-        self.tell(Input::Failed(why), ctx);
+        if !records.is_empty() {
+            self.write(records, ctx);
+        }
+        match ended {
+            // A core that was closing already has no more to say than these.
+            Some(ended) => {
+                self.when_idle.push_front(Box::new(move |actor, ctx| actor.close(ended, ctx)));
+                self.drive(ctx);
+            }
+            None => self.tell(Input::Failed(why), ctx),
+        }
     }
 
     fn write(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
@@ -67,27 +76,38 @@ impl<S: Side> SessionActor<S> {
         self.is_writing = true;
         ctx.spawn(committed.map(move |committed, actor, ctx| {
             actor.is_writing = false;
-            let unwritten = if let Ok(Ok(_)) = &committed { Vec::new() } else { records };
+            let is_taken = matches!(&committed, Ok(Ok(_)));
             let committed = committed.map_err(|error| error.to_string());
             match committed.and_then(|committed| all_written(committed, &claims)) {
                 Ok(refused) => {
+                    actor.written(&records);
                     refused.into_iter().for_each(|input| actor.core.handle(input, now_ms()));
                     actor.drive(ctx);
                 }
                 // The core's last words on a journal that fails cannot be written either: they wait
                 // until it can.
                 Err(_) if actor.failed => {
-                    actor.unwritten.extend(unwritten);
+                    actor.unwritten.extend(records.into_iter().filter(|_| !is_taken));
                     actor.drive(ctx);
                 }
                 Err(error) => {
                     // The peer is told, and what is wrong with our disk is not its business.
                     tracing::error!(error, "the journal did not take a record");
                     let why = "the journal did not take a record".to_owned();
+                    let unwritten = if is_taken { Vec::new() } else { records };
                     actor.fail_with(unwritten, why, ctx);
                 }
             }
         }));
+    }
+
+    fn written(&mut self, records: &[Write]) {
+        let Some(side) = &mut self.side else { return };
+        for write in records {
+            if let Write::Append { session: Some(session), record } = write {
+                side.noted(*session, record);
+            }
+        }
     }
 
     /// A record is to be written, with what stands beside it.
@@ -100,7 +120,6 @@ impl<S: Side> SessionActor<S> {
     ) {
         self.begin(session, ctx);
         let beside = self.side.as_ref().and_then(|side| side.beside(&record));
-        self.side.iter_mut().for_each(|side| side.noted(session, &record));
         tell_void(session, &record);
         let session = Some(session);
         let all = [record].into_iter().chain(beside.map(Box::new));
