@@ -14,7 +14,7 @@ pub(super) const READ_BYTES: usize = 64 * 1024;
 
 /// After how much no more is read while records are on their way to the disk, in bytes: what it makes the
 /// core want waits in memory. Up to 16 reads more come before actix stops reading.
-pub(super) const AHEAD_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 impl<S: Side> SessionActor<S> {
     /// From here on this connection carries the session, and no other.
