@@ -71,11 +71,15 @@ impl Outputs {
         self.queue.front()
     }
 
-    /// The next record, where nothing but bytes that are to leave stand before it, and these and it may go.
+    /// The next record, where nothing but bytes that are to leave stand before it, and these and it may go. A
+    /// session's end overtakes nothing: its last words can be asked for until it is written.
     pub(super) fn pop_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
         let is_bytes = |output: &&Output| matches!(output, Output::Send(_));
         let at = self.queue.iter().take_while(is_bytes).count();
-        self.queue.get(at).filter(|next| matches!(next, Output::Record { .. }))?;
+        let Output::Record { record, .. } = self.queue.get(at)? else { return None };
+        if at > 0 && matches!(**record, Record::Ended { .. }) {
+            return None;
+        }
         self.queue.iter().take(at + 1).all(may_go).then(|| self.queue.remove(at)).flatten()
     }
 
@@ -92,6 +96,18 @@ impl Outputs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::End;
+
+    #[test]
+    fn the_end_of_a_session_overtakes_no_last_word() {
+        let mut out = Outputs::new();
+        let (end, why) = (End::Complete, String::new());
+        out.leave(vec![1]);
+        out.record(Record::Ended { end, why, evidence: Vec::new(), owed: None });
+        assert!(out.pop_record(&|_| true).is_none());
+        assert!(matches!(out.pop(), Some(Output::Send(_))));
+        assert!(out.pop_record(&|_| true).is_some());
+    }
 
     #[test]
     fn a_record_overtakes_bytes_and_nothing_else() {
