@@ -167,7 +167,7 @@ caught! {
     catches_a_source_that_is_read_again: RewindSource from 0 => FileIsWhole;
     catches_an_ack_before_the_item_is_kept: AckBeforeKept from 0 => KeptBeforeAck;
     catches_a_transaction_that_nothing_remembers: SubmitBeforePrepared from 0 => BytesAreDurable;
-    catches_a_number_that_is_given_up: SignAgainWhenUnavailable from 2 => MetOnce;
+    catches_a_number_that_is_given_up: SignAgainWhenUnavailable from 14 => MetOnce;
     catches_a_retry_under_another_reference: OtherReferenceOnRetry from 14 => BooksAgree;
     catches_what_a_ledger_takes_back: BelieveInclusion from 1 => MetOnce;
     catches_a_claim_that_nobody_looked_at: BelieveClaims from 0 => WithinCredit;
