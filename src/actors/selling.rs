@@ -1,21 +1,23 @@
 //! The seller's side of a session's actor: brings items from the source while the core has room
 //! for them, and looks at channels.
 
+mod place;
+
+pub use place::Place;
+
 use crate::actors::admission::{Admission, Seat};
 use crate::actors::amending::Waiting;
 use crate::actors::asking::{Asking, Asks, Settles};
 use crate::actors::backlog::Part;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
-use crate::actors::journal::{Commit, JournalActor};
-use crate::actors::keeper::Kept;
-use crate::actors::node::{Asked, Gone, Leave, Node};
+use crate::actors::node::{Asked, Leave};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
-use crate::actors::{Ledgers, interrupted, now_ms};
+use crate::actors::{Ledgers, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
@@ -93,52 +95,6 @@ pub struct Selling {
     pub backlog: Part,
     /// The source waits until others have less of that out.
     pub is_paused: bool,
-}
-
-/// A connection's place at the node, given back when it is dropped. A session that broke in its
-/// midst, which is never told that it ended, is ended here as one that a kill has left: what its
-/// buyer vouched is redeemed, and the next order finds no session of its own in the way.
-pub struct Place {
-    /// Names the connection at the node.
-    pub id: u64,
-    /// The node.
-    pub node: Kept<Node>,
-    /// Our ledgers.
-    pub ledgers: Ledgers,
-    /// The journal, to read.
-    pub reader: Reader,
-    /// The journal.
-    pub journal: Addr<JournalActor>,
-    /// The session, while it has not ended.
-    pub session: Option<SessionId>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let (id, node) = (self.id, self.node.clone());
-        let gone = move || node.addr().do_send(Gone { id });
-        let Some(session) = self.session else { return gone() };
-        tracing::error!(%session, "a session broke: it is ended, and what is owed goes on");
-        let ended = end(self.reader.clone(), self.ledgers.clone(), self.journal.clone(), session);
-        // Where no arbiter is left, the process ends.
-        if let Some(arbiter) = Arbiter::try_current() {
-            arbiter.spawn(async move {
-                ended.await;
-                gone();
-            });
-        }
-    }
-}
-
-/// Ends a session that broke, once its records that were on their way to the disk are there: one may be
-/// its best voucher.
-async fn end(reader: Reader, ledgers: Ledgers, journal: Addr<JournalActor>, session: SessionId) {
-    // Where the journal is gone, what it has is all there is.
-    let _ = journal.send(Commit(Vec::new())).await;
-    match interrupted::end(&reader, &ledgers, session) {
-        Ok(ends) => journal.do_send(Commit(ends)),
-        Err(error) => tracing::error!(%error, %session, "it is ended at the next start"),
-    }
 }
 
 /// Where the source is.
@@ -529,9 +485,10 @@ mod tests {
     use crate::actors::admission::Crowding;
     use crate::actors::backlog::Backlog;
     use crate::actors::fees::Fees;
+    use crate::actors::journal::JournalActor;
     use crate::actors::keeper::Keeper;
     use crate::actors::lag::Lag;
-    use crate::actors::node::Room;
+    use crate::actors::node::{Node, Room};
     use crate::actors::session::{Over, Stop};
     use crate::gate::PerMinute;
     use crate::journal::Journal;
