@@ -9,7 +9,7 @@
 //!   covers. sled does so from 128 KiB a page on, so values are cut into pieces of 4 KiB.
 //! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
 
-use super::doom::Nth;
+use super::doom::Doom;
 use super::folder;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -259,21 +259,21 @@ impl Store {
         if self.watch.refuse_next_write.swap(false, std::sync::atomic::Ordering::SeqCst) {
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
-        let nth = Nth::next();
+        let doom = Doom::of(batch);
         let mut pieces = sled::Batch::default();
         for ((tree, key), value) in batch {
             self.cut(&mut pieces, *tree, key, value.as_deref())?;
         }
-        nth.reaches("before");
+        doom.reaches("before");
         self.with(|files| {
             files.db.apply_batch(pieces)?;
-            nth.reaches("applied");
+            doom.reaches("applied");
             files.db.flush()?;
             Ok(())
         })?;
-        nth.reaches("flushed");
+        doom.reaches("flushed");
         self.sync()?;
-        nth.reaches("synced");
+        doom.reaches("synced");
         Ok(())
     }
 
