@@ -112,6 +112,14 @@ impl Core for Buyer {
         Buyer::poll(self)
     }
 
+    fn peek(&self) -> Option<&Output> {
+        Buyer::peek(self)
+    }
+
+    fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        Buyer::poll_record(self, may_go)
+    }
+
     fn poll_timeout(&self) -> Option<u64> {
         Buyer::poll_timeout(self)
     }

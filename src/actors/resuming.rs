@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How long to wait before the first connection after one that broke.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -114,28 +115,55 @@ fn tell_unreached(address: &str, unreached: &Unreached) {
 
 /// A buyer's word that a session is to go on over this connection, for the actor of that session.
 #[derive(Message)]
-#[rtype(result = "Result<(), (NotResumed, Wire)>")]
+#[rtype(result = "Resumed")]
 pub(super) struct Resume {
     claim: Claim,
     wire: Wire,
     from: IpAddr,
 }
 
-impl Handler<Resume> for SessionActor<Selling> {
-    type Result = MessageResult<Resume>;
+/// Why it does not, and the connection back.
+type Resumed = Result<(), (NotResumed, Wire)>;
 
+/// A connection that comes back while records are on their way to the disk, and who waits for the answer.
+type Waits = (Resume, oneshot::Sender<Resumed>);
+
+fn busy() -> NotResumed {
+    let why = "this seller cannot take another connection just now".to_owned();
+    NotResumed { code: Code::Busy, why }
+}
+
+impl Handler<Resume> for SessionActor<Selling> {
+    type Result = ResponseFuture<Resumed>;
+
+    /// The journal may be asked what was said before: nothing is on its way there then.
     fn handle(&mut self, resume: Resume, ctx: &mut Ctx<Selling>) -> Self::Result {
-        let Resume { claim, mut wire, from } = resume;
-        if let Err(refused) = go_on(self, &claim, &mut wire, ctx) {
-            return MessageResult(Err((refused, wire)));
+        let (sender, receiver) = oneshot::channel();
+        let answer = |actor: &mut Self, (resume, sender): Waits, ctx: &mut Ctx<Selling>| {
+            // Who brought the connection may be gone, and its place with it.
+            let _ = sender.send(take_up(actor, resume, ctx));
+        };
+        if let Some((Resume { wire, .. }, _)) = self.when_idle((resume, sender), answer, ctx) {
+            return Box::pin(async move { Err((busy(), wire)) });
         }
-        tracing::info!(session = %claim.session, "the session goes on over another connection");
-        let seat = self.side.as_mut().and_then(|side| side.seat.as_mut());
-        seat.into_iter().for_each(|seat| seat.is_from(from));
-        self.take_line(wire, ctx);
-        self.drive(ctx);
-        MessageResult(Ok(()))
+        // A session that ends just now takes the connection with it.
+        Box::pin(async move { receiver.await.unwrap_or(Ok(())) })
     }
+}
+
+fn take_up(
+    actor: &mut SessionActor<Selling>,
+    Resume { claim, mut wire, from }: Resume,
+    ctx: &mut Ctx<Selling>,
+) -> Resumed {
+    if let Err(refused) = go_on(actor, &claim, &mut wire, ctx) {
+        return Err((refused, wire));
+    }
+    tracing::info!(session = %claim.session, "the session goes on over another connection");
+    let seat = actor.side.as_mut().and_then(|side| side.seat.as_mut());
+    seat.into_iter().for_each(|seat| seat.is_from(from));
+    actor.take_line(wire, ctx);
+    Ok(())
 }
 
 /// Whether it does, in its core.
@@ -145,8 +173,7 @@ fn go_on(
     wire: &mut Wire,
     ctx: &mut Ctx<Selling>,
 ) -> Result<(), NotResumed> {
-    let why = || "this seller cannot take another connection just now".to_owned();
-    wire.bring_here().map_err(|_| NotResumed { code: Code::Busy, why: why() })?;
+    wire.bring_here().map_err(|_| busy())?;
     let resumed = actor.core.resume(claim, now_ms());
     resumed.or_else(|refused| resume_anew(actor, claim, refused, ctx))
 }

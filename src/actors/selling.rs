@@ -2,6 +2,9 @@
 //! for them, and looks at channels.
 
 mod feeding;
+mod place;
+
+pub use place::Place;
 
 use crate::actors::admission::{Admission, Seat};
 use crate::actors::amending::Waiting;
@@ -9,16 +12,14 @@ use crate::actors::asking::{Asking, Asks, Settles};
 use crate::actors::backlog::Part;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
-use crate::actors::journal::{Commit, JournalActor};
-use crate::actors::keeper::Kept;
-use crate::actors::node::{Asked, Gone, Leave, Node};
+use crate::actors::node::{Asked, Leave};
 use crate::actors::offering::Offering;
 use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::shown::{Shown, ask_for};
 use crate::actors::sight::Sight;
 use crate::actors::trusting::{self, Trusting};
-use crate::actors::{Ledgers, interrupted, now_ms};
+use crate::actors::{Ledgers, now_ms};
 use crate::journal::Reader;
 use crate::message::Voucher;
 use crate::record::{End, Record};
@@ -30,15 +31,8 @@ use actix::prelude::*;
 use sdpp_ledger::{Account, Amount, BondId, Call, ChannelId, LedgerError, LedgerId, PublicKey};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The most items that are taken from a source at once.
-const ITEMS_AT_ONCE: u64 = 1024;
-
-/// What a message with an item has beside the item, in bytes, more or less.
-const MESSAGE_BYTES: usize = 512;
 
 /// How long to wait before a ledger is asked for a channel again, or whether more may be sent.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -98,36 +92,6 @@ pub struct Selling {
     pub is_paused: bool,
 }
 
-/// A connection's place at the node, given back when it is dropped. A session that broke in its
-/// midst, which is never told that it ended, is ended here as one that a kill has left: what its
-/// buyer vouched is redeemed, and the next order finds no session of its own in the way.
-pub struct Place {
-    /// Names the connection at the node.
-    pub id: u64,
-    /// The node.
-    pub node: Kept<Node>,
-    /// Our ledgers.
-    pub ledgers: Ledgers,
-    /// The journal, to read.
-    pub reader: Reader,
-    /// The journal.
-    pub journal: Addr<JournalActor>,
-    /// The session, while it has not ended.
-    pub session: Option<SessionId>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.node.addr().do_send(Gone { id: self.id });
-        let Some(session) = self.session else { return };
-        tracing::error!(%session, "a session broke: it is ended, and what is owed goes on");
-        match interrupted::end(&self.reader, &self.ledgers, session) {
-            Ok(ends) => self.journal.do_send(Commit(ends)),
-            Err(error) => tracing::error!(%error, %session, "it is ended at the next start"),
-        }
-    }
-}
-
 /// Where the source is.
 #[derive(Debug, Default)]
 pub enum Feed {
@@ -149,6 +113,14 @@ impl Core for Seller {
 
     fn poll(&mut self) -> Option<Output> {
         Seller::poll(self)
+    }
+
+    fn peek(&self) -> Option<&Output> {
+        Seller::peek(self)
+    }
+
+    fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        Seller::poll_record(self, may_go)
     }
 
     fn poll_timeout(&self) -> Option<u64> {
@@ -245,23 +217,16 @@ impl Side for Selling {
         self.last_words.note(session, record);
     }
 
+    fn meanwhile(actor: &mut Actor, ctx: &mut Ctx<Self>) {
+        tell_node(actor);
+        trusting::begin(actor, ctx);
+        feeding::bring(actor, ctx);
+    }
+
     fn idle(actor: &mut Actor, ctx: &mut Ctx<Self>) {
         tell(actor);
         trusting::begin(actor, ctx);
-        if !may_send(actor, ctx) {
-            return;
-        }
-        let wants = actor.core.wants().min(ITEMS_AT_ONCE);
-        let Some(side) = actor.side.as_mut() else { return };
-        // Small items count by what is around them on the wire.
-        let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
-        let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
-        let Some(wants) = NonZeroUsize::new(wants) else { return };
-        match std::mem::replace(&mut side.source, Feed::Asked) {
-            Feed::Open(source) => feeding::ask(actor, source, wants, ctx),
-            Feed::Closed => feeding::open(actor, wants, ctx),
-            busy_or_over => side.source = busy_or_over,
-        }
+        feeding::bring(actor, ctx);
     }
 
     fn ended(mut self, ended: Ended) {
@@ -276,10 +241,16 @@ impl Side for Selling {
     }
 }
 
-/// Tells who waits for it what is new: the node, and people who credit.
+/// Tells who waits for it what is new: the node, and people who credit, to whom a note is what is durable.
 pub(super) fn tell(actor: &mut Actor) {
+    tell_node(actor);
+    let has_begun = actor.core.session().is_some();
+    let side = actor.side.as_mut().filter(|_| has_begun);
+    side.into_iter().for_each(|side| side.notes.tell(|number| actor.core.note(number)));
+}
+
+fn tell_node(actor: &mut Actor) {
     let Some((session, side)) = actor.core.session().zip(actor.side.as_mut()) else { return };
-    side.notes.tell(|number| actor.core.note(number));
     side.place.session = Some(session);
     let asked = Asked { id: side.place.id, session, asks: actor.core.asks() };
     if side.asked.as_ref() != Some(&asked) {
@@ -296,20 +267,6 @@ fn admit(side: &mut Selling, buyer: &PublicKey) -> Result<Result<Standing, Strin
         Err(busy) => return Ok(Err(busy)),
     }
     side.reader.standing(buyer).map(Ok).map_err(|error| error.to_string())
-}
-
-/// Whether more may be sent, by what all sessions have out; where not, it is looked at again later.
-fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
-    let bytes = actor.core.unacknowledged_bytes();
-    let Some(side) = actor.side.as_mut() else { return false };
-    let may = side.backlog.may_send(bytes);
-    if !may && !std::mem::replace(&mut side.is_paused, true) {
-        ctx.run_later(LOOK_AGAIN, |actor, ctx| {
-            actor.side.iter_mut().for_each(|side| side.is_paused = false);
-            Selling::idle(actor, ctx);
-        });
-    }
-    may
 }
 
 /// Lets the buyer have so much out in this session.
@@ -428,9 +385,10 @@ mod tests {
     use crate::actors::admission::Crowding;
     use crate::actors::backlog::Backlog;
     use crate::actors::fees::Fees;
+    use crate::actors::journal::JournalActor;
     use crate::actors::keeper::Keeper;
     use crate::actors::lag::Lag;
-    use crate::actors::node::Room;
+    use crate::actors::node::{Node, Room};
     use crate::actors::session::{Over, Stop};
     use crate::gate::PerMinute;
     use crate::journal::Journal;

@@ -1,25 +1,25 @@
 //! A session's actor: one connection, carried. It serves the core, seller's or buyer's alike:
 //! gives it what was read and when, and does what it wants, in order.
 //!
-//! While a record is on its way to the disk the whole actor waits, its stream included, so nothing
-//! overtakes it. Mailbox: actix's default of 16, which only the journal, the node and
-//! the ledgers' actors write to.
+//! While records are on their way to the disk the core is told on, and nothing is asked of it: what it
+//! wants stays with it in its order, so nothing overtakes a record. Mailbox: actix's default of 16, which
+//! only the journal, the node and the ledgers' actors write to.
 
 mod connection;
 mod silence;
 #[cfg(test)]
 mod tests;
-mod written;
+mod writing;
 
 pub use silence::SilenceMax;
 
-use crate::actors::journal::{Commit, JournalActor, Listen, Told};
+use crate::actors::journal::{JournalActor, Listen, Told};
 use crate::actors::ledger::Ailing;
 use crate::actors::now_ms;
 use crate::actors::wire::{Line, Wire};
 use crate::actors::writer::Writer;
 use crate::journal::outbox::Ailment;
-use crate::journal::{JournalError, NewsKind, Reader, Write};
+use crate::journal::{NewsKind, Reader, Write};
 use crate::message::{LegReason, Reason};
 use crate::record::{End, Record};
 use crate::session::{Input, Output, Progress, Wish};
@@ -27,15 +27,16 @@ use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::{ChannelId, Reference};
 use silence::Silence;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
-use written::{all_written, claim_in};
+use writing::write_later;
 
 /// The most bytes that wait for a peer that does not read.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
 
-/// How long to wait before the last words of a session are written again.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// How much may wait until a session has nothing else to do.
+const WHEN_IDLE_MAX: usize = 4;
 
 /// A core of either side.
 pub trait Core: Unpin + 'static {
@@ -43,6 +44,11 @@ pub trait Core: Unpin + 'static {
     fn handle(&mut self, input: Input<'_>, now_ms: u64);
     /// The next thing to be done.
     fn poll(&mut self) -> Option<Output>;
+    /// The same, and it stays there.
+    fn peek(&self) -> Option<&Output>;
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it, and these and
+    /// it may go.
+    fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output>;
     /// When the core wants to be told of the time.
     fn poll_timeout(&self) -> Option<u64>;
     /// That time has come.
@@ -68,7 +74,7 @@ pub trait Side: Sized + Unpin + 'static {
         ctx: &mut Ctx<Self>,
     ) -> Result<(), String>;
 
-    /// A fact is about to be written.
+    /// A fact is on the disk.
     fn noted(&mut self, _: SessionId, _: &Record) {}
 
     /// What is to be written with a fact, that the core knows nothing of.
@@ -86,6 +92,9 @@ pub trait Side: Sized + Unpin + 'static {
         Box::pin(async {})
     }
 
+    /// Records are on their way to the disk, and what may go on meanwhile does.
+    fn meanwhile(_: &mut SessionActor<Self>, _: &mut Ctx<Self>) {}
+
     /// Everything that the core wanted is done for now.
     fn idle(actor: &mut SessionActor<Self>, ctx: &mut Ctx<Self>);
 
@@ -95,6 +104,9 @@ pub trait Side: Sized + Unpin + 'static {
 
 /// What a session waits for.
 pub type Before = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What is done when a session has nothing else to do.
+type WhenIdle<S> = Box<dyn FnOnce(&mut SessionActor<S>, &mut Ctx<S>)>;
 
 /// A session actor's context.
 pub type Ctx<S> = Context<SessionActor<S>>;
@@ -149,8 +161,10 @@ pub struct SessionActor<S: Side> {
     /// The journal.
     pub journal: Addr<JournalActor>,
     session: Option<SessionId>,
-    /// An output that waits for the records before it.
-    held: Option<Output>,
+    /// Records are on their way to the disk: until they are there nothing is asked of the core.
+    is_writing: bool,
+    /// What is to be done when nothing is, and all that the core wanted is done.
+    when_idle: VecDeque<WhenIdle<S>>,
     writer: Writer,
     /// The connection, until the actor has started.
     wire: Option<Wire>,
@@ -158,10 +172,14 @@ pub struct SessionActor<S: Side> {
     line: Option<Line>,
     /// It is read until this is cancelled.
     reading: Option<SpawnHandle>,
+    /// How many bytes were read since records are on their way to the disk.
+    ahead: usize,
     timer: Option<(u64, SpawnHandle)>,
     silence: Silence,
     /// The journal or the peer failed: the core was told, and is not told again.
     failed: bool,
+    /// The last records of a session that failed, that the disk did not take.
+    unwritten: Vec<Write>,
 }
 
 impl<S: Side> SessionActor<S> {
@@ -200,14 +218,17 @@ impl<S: Side> SessionActor<S> {
             side: Some(side),
             journal,
             session: None,
-            held: None,
+            is_writing: false,
+            when_idle: VecDeque::new(),
             writer: Writer::idle(),
             wire: None,
             line: None,
             reading: None,
+            ahead: 0,
             timer: None,
             silence: Silence::new(silence_max),
             failed: false,
+            unwritten: Vec::new(),
         }
     }
 
@@ -224,119 +245,102 @@ impl<S: Side> SessionActor<S> {
         answer
     }
 
-    /// This side cannot go on: what the core still wanted is dropped, and it is told.
+    /// This side cannot go on: what the core still wanted is dropped, and it is told. Where records are on
+    /// their way to the disk, what stands behind them is done first.
     pub fn fail(&mut self, why: String, ctx: &mut Ctx<S>) {
-        self.fail_with(Vec::new(), why, ctx);
+        match self.is_writing {
+            true => self.when_idle.push_back(Box::new(move |actor, ctx| actor.fail(why, ctx))),
+            false => self.fail_with(Vec::new(), why, ctx),
+        }
     }
 
-    /// The same, after the journal did not take some records.
-    fn fail_with(&mut self, mut unwritten: Vec<Write>, why: String, ctx: &mut Ctx<S>) {
-        if self.failed {
-            return;
-        }
-        let session = self.session.map(tracing::field::display);
-        tracing::error!(session, why, "the session cannot go on");
-        self.failed = true;
-        while let Some(dropped) = self.held.take().or_else(|| self.core.poll()) {
-            match dropped {
-                Output::Record { session, record } => {
-                    unwritten.push(Write::Append { session: Some(session), record });
-                }
-                // A core that was closing already has no more to say than these.
-                Output::Close { end, why, progress, again } => {
-                    actix::spawn(write_later(self.journal.clone(), unwritten));
-                    let session = self.session;
-                    return self.close(Ended { session, end, why, progress, again }, ctx);
-                }
-                _ => {}
-            }
-        }
-        self.tell(Input::Failed(why), ctx);
-    }
-
-    /// Does what the core wants, in order. Records that follow one another share a commit.
+    /// Does what the core wants, in order, and then what was put off until all that is done. What is
+    /// behind a record stays in the core until that is durable.
     pub fn drive(&mut self, ctx: &mut Ctx<S>) {
         // Something is waited for, and drives on when it has happened. What was read is told to us all the
         // same where a message of the mailbox began the wait: actix polls one item more before it waits.
-        if ctx.waiting() {
-            return;
-        }
-        let mut records = Vec::new();
-        while let Some(output) = self.held.take().or_else(|| self.core.poll()) {
-            let waits = self.side.as_ref().is_some_and(|side| side.waits(&output));
-            if waits && records.is_empty() {
-                return self.wait_before(output, ctx);
+        while !ctx.waiting() {
+            if self.is_writing || !self.carry_all_out(ctx) {
+                break;
             }
-            match output {
-                Output::Record { session, record } if !waits => {
-                    self.begin(session, ctx);
-                    let beside = self.side.as_ref().and_then(|side| side.beside(&record));
-                    self.side.iter_mut().for_each(|side| side.noted(session, &record));
-                    tell_void(session, &record);
-                    let session = Some(session);
-                    records.push(Write::Append { session, record });
-                    let beside = beside.map(Box::new);
-                    records.extend(beside.map(|record| Write::Append { session, record }));
-                }
-                output if !records.is_empty() => {
-                    self.held = Some(output);
-                    break;
-                }
-                Output::Send(bytes) => self.writer.send(bytes),
-                Output::Close { end, why, progress, again } => {
-                    let session = self.session;
-                    return self.close(Ended { session, end, why, progress, again }, ctx);
-                }
-                output => {
-                    if let Err(why) = S::carry_out(self, output, ctx) {
-                        return self.fail(why, ctx);
+            let Some(next) = self.when_idle.pop_front() else { return self.rest(ctx) };
+            next(self, ctx);
+        }
+        if self.is_writing && !ctx.waiting() {
+            self.set_timer(ctx);
+            S::meanwhile(self, ctx);
+        }
+    }
+
+    /// Whether all that the core wants is done: not where something is to happen first.
+    fn carry_all_out(&mut self, ctx: &mut Ctx<S>) -> bool {
+        while let Some(next) = self.core.peek() {
+            if self.waits(next) {
+                self.wait_before(ctx);
+                return false;
+            }
+            let done = match self.core.poll() {
+                Some(Output::Record { session, record }) => {
+                    self.commit(session, record, ctx);
+                    if self.is_writing {
+                        return false;
                     }
+                    Ok(())
                 }
+                Some(Output::Close { end, why, progress, again }) => {
+                    let session = self.session;
+                    self.close(Ended { session, end, why, progress, again }, ctx);
+                    return false;
+                }
+                Some(Output::Send(bytes)) => self.send(bytes),
+                output => output.map_or(Ok(()), |output| S::carry_out(self, output, ctx)),
+            };
+            if let Err(why) = done {
+                self.fail(why, ctx);
+                return false;
             }
         }
-        if !records.is_empty() {
-            return self.commit(records, ctx);
-        }
-        if self.writer.unsent() > UNSENT_BYTES_MAX {
-            return self.fail("the peer does not read what is sent".to_owned(), ctx);
-        }
+        true
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        self.writer.send(bytes);
+        let is_read = self.failed || self.writer.unsent() <= UNSENT_BYTES_MAX;
+        is_read.then_some(()).ok_or_else(|| "the peer does not read what is sent".to_owned())
+    }
+
+    fn waits(&self, output: &Output) -> bool {
+        self.side.as_ref().is_some_and(|side| side.waits(output))
+    }
+
+    /// Everything that the core wanted is done.
+    fn rest(&mut self, ctx: &mut Ctx<S>) {
+        self.read_on(ctx);
         S::idle(self, ctx);
         self.set_timer(ctx);
     }
 
-    /// Has happen what an output waits for; until then the whole actor waits.
-    fn wait_before(&mut self, output: Output, ctx: &mut Ctx<S>) {
-        let Some(side) = self.side.as_mut() else { return };
-        let before = side.before(&output).into_actor(self);
-        self.held = Some(output);
-        ctx.wait(before.map(|(), actor, ctx| actor.drive(ctx)));
+    /// Does something once nothing of this session is on its way to the disk: what it reads there is all
+    /// that the core has said. Where much waits for that already it is given back.
+    pub(super) fn when_idle<T: 'static>(
+        &mut self,
+        given: T,
+        what: impl FnOnce(&mut Self, T, &mut Ctx<S>) + 'static,
+        ctx: &mut Ctx<S>,
+    ) -> Option<T> {
+        if self.when_idle.len() >= WHEN_IDLE_MAX {
+            return Some(given);
+        }
+        self.when_idle.push_back(Box::new(|actor, ctx| what(actor, given, ctx)));
+        self.drive(ctx);
+        None
     }
 
-    /// Makes records durable; until then the whole actor waits.
-    fn commit(&mut self, records: Vec<Write>, ctx: &mut Ctx<S>) {
-        let kept = records.clone();
-        let claims: Vec<_> = records.iter().map(claim_in).collect();
-        let committed = self.journal.send(Commit(records)).into_actor(self);
-        ctx.wait(committed.map(move |committed, actor, ctx| {
-            let committed = committed.map_err(|error| error.to_string());
-            match committed.and_then(|committed| all_written(committed, &claims)) {
-                Ok(refused) => {
-                    refused.into_iter().for_each(|input| actor.core.handle(input, now_ms()));
-                    actor.drive(ctx);
-                }
-                // The core's last words on a journal that fails cannot be written either: they wait
-                // until it can.
-                Err(_) if actor.failed => {
-                    actix::spawn(write_later(actor.journal.clone(), kept));
-                    actor.drive(ctx);
-                }
-                Err(error) => {
-                    // The peer is told, and what is wrong with our disk is not its business.
-                    tracing::error!(error, "the journal did not take a record");
-                    actor.fail_with(kept, "the journal did not take a record".to_owned(), ctx);
-                }
-            }
-        }));
+    /// Has happen what the next output waits for; until then the whole actor waits.
+    fn wait_before(&mut self, ctx: &mut Ctx<S>) {
+        let Some((side, next)) = self.side.as_mut().zip(self.core.peek()) else { return };
+        let before = side.before(next).into_actor(self);
+        ctx.wait(before.map(|(), actor, ctx| actor.drive(ctx)));
     }
 
     /// From the first record on, the journal tells us what becomes of what we owe.
@@ -368,6 +372,8 @@ impl<S: Side> SessionActor<S> {
     }
 
     fn close(&mut self, ended: Ended, ctx: &mut Ctx<S>) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        actix::spawn(write_later(self.journal.clone(), unwritten));
         let left = self.writer.finish().into_actor(self);
         ctx.wait(left.map(|(), actor, ctx| {
             if let Some(side) = actor.side.take() {
@@ -375,21 +381,6 @@ impl<S: Side> SessionActor<S> {
             }
             ctx.stop();
         }));
-    }
-}
-
-/// Has the last words of a session written when the journal's disk has room again. Where this process
-/// ends before, the next one ends the session.
-async fn write_later(journal: Addr<JournalActor>, words: Vec<Write>) {
-    while !words.is_empty() && journal.connected() {
-        tokio::time::sleep(WRITE_AGAIN).await;
-        let committed = journal.send(Commit(words.clone())).await;
-        let waits = |error: &JournalError| {
-            matches!(error, JournalError::Stopped { .. } | JournalError::Io { .. })
-        };
-        if !matches!(committed, Ok(Err(error)) if waits(&error)) {
-            return;
-        }
     }
 }
 
@@ -467,16 +458,6 @@ impl<S: Side> SessionActor<S> {
                 Err(error) => tracing::error!(%reference, %error, "what is owed cannot be read"),
             }
         }
-    }
-}
-
-/// Says what a seller lost with its process: both sides' people want to know.
-fn tell_void(session: SessionId, record: &Record) {
-    if let Record::Void { from_seq, to_seq, .. } = record {
-        tracing::warn!(
-            %session,
-            "void: items {from_seq} to {to_seq} (the seller was started anew; not billed)"
-        );
     }
 }
 

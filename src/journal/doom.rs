@@ -2,36 +2,47 @@
 //!
 //! A debug build that is started with `SDPP_DIES_AT=N:MOMENT` kills itself by SIGKILL as the N-th
 //! write of its process reaches that moment: `before` anything of it is there, `applied` in memory,
-//! `flushed` to the file and not synced, or `synced` and not answered. Optimised builds have nothing
-//! of this: to them the variable is nothing.
+//! `flushed` to the file and not synced, or `synced` and not answered. With the name of a record in
+//! place of N, it is the first write that has one. Optimised builds have nothing of this: to them
+//! the variable is nothing.
 
+use super::tree::Batch;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Which write of its process one is, from 1.
-pub(super) struct Nth(u64);
+/// The moment of a write at which the process dies.
+pub(super) struct Doom(Option<&'static str>);
 
-impl Nth {
-    /// The next one.
-    pub(super) fn next() -> Nth {
+impl Doom {
+    /// Of the next write.
+    pub(super) fn of(batch: &Batch) -> Doom {
         static WRITES: AtomicU64 = AtomicU64::new(0);
-        match cfg!(debug_assertions) {
-            true => Nth(WRITES.fetch_add(1, Ordering::SeqCst) + 1),
-            false => Nth(0),
-        }
-    }
-
-    /// It has come so far.
-    pub(super) fn reaches(&self, moment: &str) {
         static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
         if !cfg!(debug_assertions) {
-            return;
+            return Doom(None);
         }
+        let nth = WRITES.fetch_add(1, Ordering::SeqCst) + 1;
         let chosen = CHOSEN.get_or_init(|| std::env::var("SDPP_DIES_AT").ok());
-        if chosen.as_ref().is_some_and(|chosen| *chosen == format!("{}:{moment}", self.0)) {
+        let chosen = chosen.as_ref().and_then(|chosen| chosen.split_once(':'));
+        let chosen = chosen.filter(|(write, _)| match write.parse::<u64>() {
+            Ok(number) => number == nth,
+            Err(_) => has_record(batch, write),
+        });
+        Doom(chosen.map(|(_, moment)| moment))
+    }
+
+    /// Its write has come so far.
+    pub(super) fn reaches(&self, moment: &str) {
+        if self.0 == Some(moment) {
             die();
         }
     }
+}
+
+fn has_record(batch: &Batch, name: &str) -> bool {
+    let tag = format!("\"record\":\"{name}\"");
+    let mut values = batch.values().flatten();
+    values.any(|value| value.windows(tag.len()).any(|bytes| bytes == tag.as_bytes()))
 }
 
 #[cfg(unix)]

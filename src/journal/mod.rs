@@ -47,7 +47,7 @@ pub use query::{Answer, PAGE_MAX, Placed, Query};
 pub use reader::{Counts, Reader, Unsettled};
 pub use reclaim::{Doing, Reclaim, Remainder};
 pub use settle::{Means, Settle};
-pub use tree::bare_batches;
+pub use tree::{Pair, bare_batches};
 pub use unjust::Unjust;
 pub use walk::{Pruned, Raw, Unlinked, Walk, Walked};
 pub use watch::{Home, OpenChannel, Watch, Watched};

@@ -9,7 +9,7 @@
 //!   covers. sled does so from 128 KiB a page on, so values are cut into pieces of 4 KiB.
 //! - sled panics on some damage. Each call is caught and becomes [`TreeError::Damaged`].
 
-use super::doom::Nth;
+use super::doom::Doom;
 use super::folder;
 use crate::record::SHOWN_BYTES_MAX;
 use std::cell::Cell;
@@ -112,7 +112,7 @@ pub(super) type Place = (Tree, Vec<u8>);
 pub(super) type Batch = BTreeMap<Place, Option<Vec<u8>>>;
 
 /// A key and its value, as read.
-pub(super) type Pair = (Vec<u8>, Vec<u8>);
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// What can go wrong on disk.
 #[derive(Debug, thiserror::Error)]
@@ -261,21 +261,21 @@ impl Store {
         if self.watch.refuse_next_write.swap(false, std::sync::atomic::Ordering::SeqCst) {
             return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
-        let nth = Nth::next();
+        let doom = Doom::of(batch);
         let mut pieces = sled::Batch::default();
         for ((tree, key), value) in batch {
             self.cut(&mut pieces, *tree, key, value.as_deref())?;
         }
-        nth.reaches("before");
+        doom.reaches("before");
         self.with(|files| {
             files.db.apply_batch(pieces)?;
-            nth.reaches("applied");
+            doom.reaches("applied");
             files.db.flush()?;
             Ok(())
         })?;
-        nth.reaches("flushed");
+        doom.reaches("flushed");
         self.sync()?;
-        nth.reaches("synced");
+        doom.reaches("synced");
         Ok(())
     }
 
@@ -327,25 +327,22 @@ impl Store {
     }
 }
 
-/// How long the trees take by themselves for so many batches of so many values, each batch durable
-/// before the next: what no journal upon them can pass, and what the bench compares ours with.
+/// How long the trees take by themselves for so many batches of rows, each batch durable before the
+/// next: what no journal upon them can pass, and what the bench compares ours with.
 ///
 /// # Errors
 /// As a journal's.
 pub fn bare_batches(
     dir: &Path,
     batches: u64,
-    values: u64,
-    value_bytes: usize,
+    rows: impl Fn(u64) -> Vec<Pair>,
 ) -> Result<Duration, super::JournalError> {
     let timed = || -> Result<Duration, TreeError> {
         let files = Files::open(dir, super::CACHE_BYTES)?;
         let began = Instant::now();
-        for first in (0..batches).map(|batch| batch * values) {
+        for number in 0..batches {
             let mut batch = sled::Batch::default();
-            for number in first..first + values {
-                batch.insert(&number.to_be_bytes(), vec![7; value_bytes]);
-            }
+            rows(number).into_iter().for_each(|(key, value)| batch.insert(key, value));
             files.db.apply_batch(batch)?;
             files.db.flush()?;
             files.file.sync_data()?;

@@ -67,7 +67,65 @@ impl Outputs {
         records.into_iter().for_each(|record| self.record(record));
     }
 
+    pub(super) fn peek(&self) -> Option<&Output> {
+        self.queue.front()
+    }
+
+    /// The next record, where nothing but bytes that are to leave stand before it, and these and it may go. A
+    /// session's end overtakes nothing: its last words can be asked for until it is written.
+    pub(super) fn pop_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        let is_bytes = |output: &&Output| matches!(output, Output::Send(_));
+        let at = self.queue.iter().take_while(is_bytes).count();
+        let Output::Record { record, .. } = self.queue.get(at)? else { return None };
+        if at > 0 && matches!(**record, Record::Ended { .. }) {
+            return None;
+        }
+        self.queue.iter().take(at + 1).all(may_go).then(|| self.queue.remove(at)).flatten()
+    }
+
+    /// The source is to be opened anew: what comes from it before that is for nobody.
+    pub(super) fn has_rewind(&self) -> bool {
+        self.queue.iter().any(|output| matches!(output, Output::Rewind { .. }))
+    }
+
     pub(super) fn pop(&mut self) -> Option<Output> {
         self.queue.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::End;
+
+    #[test]
+    fn the_end_of_a_session_overtakes_no_last_word() {
+        let mut out = Outputs::new();
+        let (end, why) = (End::Complete, String::new());
+        out.leave(vec![1]);
+        out.record(Record::Ended { end, why, evidence: Vec::new(), owed: None });
+        assert!(out.pop_record(&|_| true).is_none());
+        assert!(matches!(out.pop(), Some(Output::Send(_))));
+        assert!(out.pop_record(&|_| true).is_some());
+    }
+
+    #[test]
+    fn a_record_overtakes_bytes_and_nothing_else() {
+        let mut out = Outputs::new();
+        let is_record = |output: &Output| matches!(output, Output::Record { .. });
+        out.leave(vec![1]);
+        out.record(Record::Reserved { to_seq: 1 });
+        out.leave(vec![2]);
+        out.push(Output::Deliver { seq: 1, item: Vec::new() });
+        out.record(Record::Reserved { to_seq: 2 });
+        assert!(out.pop_record(&|output| !is_record(output)).is_none(), "it may not go");
+        assert!(out.pop_record(&is_record).is_none(), "what stands before it waits");
+        assert!(out.pop_record(&|_| true).as_ref().is_some_and(is_record));
+        assert!(out.pop_record(&|_| true).is_none(), "an item that was delivered stands before it");
+        assert!(matches!(out.peek(), Some(Output::Send(bytes)) if *bytes == [1]));
+        assert!(matches!(out.pop(), Some(Output::Send(bytes)) if bytes == [1]));
+        assert!(matches!(out.pop(), Some(Output::Send(bytes)) if bytes == [2]));
+        assert!(matches!(out.pop(), Some(Output::Deliver { .. })));
+        assert!(out.pop_record(&|_| true).is_some());
     }
 }

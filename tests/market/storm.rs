@@ -139,8 +139,9 @@ impl Storm {
 
     /// Kills a side.
     fn kill(&mut self, side: &'static str) {
-        self.stage.signal(side, "KILL");
         loop {
+            // One that had ended before the signal came is begun again, and is to be killed too.
+            self.stage.signal(side, "KILL");
             let gone = self.stage.next_gone(PATIENCE).expect("it ends");
             if gone.side == side && gone.was_killed() {
                 return;

@@ -49,10 +49,30 @@ fn a_seller_whose_buyer_does_not_come_back_ends_in_its_own_time() {
     let at_ms = wire.pair.now_ms;
     while wire.pair.s.closed.is_none() {
         wire.pair.pass_time();
-        wire.pair.drain_outputs(Role::Seller);
+        while wire.pair.drain_outputs(Role::Seller) {}
     }
     assert_eq!(wire.pair.s.end(), End::Broken);
     assert_eq!(wire.pair.now_ms, at_ms + RESUME_MS);
+}
+
+/// A session may be over for its core long before its last records are on the disk.
+#[test]
+fn a_side_whose_peer_does_not_come_back_wakes_up_until_it_is_over_and_then_no_more() {
+    let mut wire = Wire::new(Setting::default().order("co2", Some(10)));
+    wire.run_to(2);
+    wire.cut();
+    let Pair { seller, buyer, .. } = &mut wire.pair;
+    let (mut sellers, mut buyers) = (0, 0);
+    while let (Some(at_ms), true) = (seller.poll_timeout(), sellers < 9) {
+        seller.handle_timeout(at_ms);
+        sellers += 1;
+    }
+    while let (Some(at_ms), true) = (buyer.poll_timeout(), buyers < 9) {
+        buyer.handle_timeout(at_ms);
+        buyers += 1;
+    }
+    assert!(buyer.is_over() && buyers < 9, "{buyers}");
+    assert!((1..9).contains(&sellers), "{sellers}");
 }
 
 /// A hello of the story's buyer, signed by somebody, for a connection.
@@ -126,7 +146,7 @@ fn a_session_that_is_not_there_does_not_go_on() {
     wire.hang_up(Role::Seller);
     while wire.pair.s.closed.is_none() {
         wire.pair.pass_time();
-        wire.pair.drain_outputs(Role::Seller);
+        while wire.pair.drain_outputs(Role::Seller) {}
     }
     wire.hang_up(Role::Buyer);
     wire.finish();

@@ -338,6 +338,9 @@ pub struct Pair {
     pub produced: u64,
     /// The source has no past: it goes on, whatever it is opened behind.
     pub is_live: bool,
+    /// The source is asked while a record of the seller's is on its way to the disk, before anything behind
+    /// that is done.
+    pub feeds_early: bool,
     pub deposit: Amount,
     pub base: Amount,
     /// The most that the buyer may have vouched.
@@ -406,6 +409,7 @@ impl Pair {
             dataset,
             produced: 0,
             is_live: false,
+            feeds_early: false,
             deposit: setting.deposit,
             base: setting.base,
             ceiling: setting.base,
@@ -551,7 +555,12 @@ impl Pair {
             Role::Buyer => self.buyer.poll(),
         };
         let Some(output) = output else { return false };
+        let is_asked =
+            self.feeds_early && matches!((role, &output), (Role::Seller, Output::Record { .. }));
         self.take(role, output);
+        if is_asked {
+            self.feed();
+        }
         true
     }
 

@@ -10,12 +10,12 @@ fn steps(wire: &mut Wire, count: usize) -> bool {
     (0..count).all(|_| wire.step())
 }
 
-#[test]
-fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
+fn killed_after_any_step(feeds_early: bool) {
     for (what, setting) in SETTINGS {
         let mut killed = 0;
         for at in 0..400 {
             let mut wire = Wire::new(setting());
+            wire.pair.feeds_early = feeds_early;
             if !steps(&mut wire, at) {
                 break;
             }
@@ -31,6 +31,18 @@ fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
         }
         assert!(killed > 20, "{what}: {killed}");
     }
+}
+
+#[test]
+fn a_seller_that_is_killed_after_any_step_goes_on_from_its_journal() {
+    killed_after_any_step(false);
+}
+
+/// Its source is asked while records are on their way to the disk, and never at the place where it stood
+/// before it is to be opened anew.
+#[test]
+fn a_seller_that_goes_on_sells_nothing_before_its_source_is_where_it_is_to_be() {
+    killed_after_any_step(true);
 }
 
 /// Killed at one step and killed again some steps later, and the line breaks for one side between.

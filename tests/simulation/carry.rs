@@ -18,36 +18,87 @@ use sdpp_ledger::{Amount, Ledger, PublicKey, Reference};
 use std::collections::BTreeSet;
 
 impl World {
-    /// Does what a core wants, in order.
+    /// Does what a core wants, in order, until records are on their way to the disk.
     pub fn drive(&mut self, peer: u64) {
         let mut records = Vec::new();
-        while let Some(one) = self.peers.get_mut(&peer) {
+        while let Some(one) = self.peers.get_mut(&peer).filter(|one| !one.is_writing) {
             let node = one.node;
+            let is_early = self.plant == Plant::SendBeforeRecord;
+            let may_go = match one.core.peek() {
+                Some(Output::Record { .. }) => true,
+                next => records.is_empty() || is_early && matches!(next, Some(Output::Send(_))),
+            };
+            if !may_go {
+                self.pull(peer, &mut records);
+                if !self.write(peer, &mut records) {
+                    return;
+                }
+                self.wait_for_disk(peer);
+                continue;
+            }
             let Some(output) = one.core.poll() else { break };
             match output {
                 Output::Record { session, record } => {
-                    one.session = Some(session);
-                    let beside = one.beside(&record);
-                    if matches!(*record, Record::Invoice { .. }) {
-                        self.keep_all(node);
-                    }
-                    records.push((session, record));
-                    records.extend(beside.map(|record| (session, record)));
+                    self.take_note(peer, session, record, &mut records);
                 }
-                Output::Send(bytes) if self.plant == Plant::SendBeforeRecord => {
-                    self.leave(peer, &bytes);
-                }
+                Output::Send(bytes) if is_early => self.leave(peer, &bytes),
                 output => {
-                    let is_up = self.write(peer, &mut records) && !self.burns(node);
-                    if !is_up {
+                    if self.burns(node) {
                         return;
                     }
                     self.carry_out(peer, output);
                 }
             }
         }
-        if self.write(peer, &mut records) {
-            self.idle(peer);
+        self.idle(peer);
+    }
+
+    fn take_note(
+        &mut self,
+        peer: u64,
+        session: SessionId,
+        record: Box<Record>,
+        records: &mut Vec<(SessionId, Box<Record>)>,
+    ) {
+        let Some(one) = self.peers.get_mut(&peer) else { return };
+        one.session = Some(session);
+        let (node, beside) = (one.node, one.beside(&record));
+        if matches!(*record, Record::Invoice { .. }) {
+            self.keep_all(node);
+        }
+        records.push((session, record));
+        records.extend(beside.map(|record| (session, record)));
+    }
+
+    /// Some records behind bytes go with those in front of these. What says that items have come, or counts
+    /// them, waits until they are kept.
+    fn pull(&mut self, peer: u64, records: &mut Vec<(SessionId, Box<Record>)>) {
+        while self.dice.one_in(2)
+            && let Some(one) = self.peers.get_mut(&peer)
+            && self.nodes[one.node].memory.unkept.is_empty()
+            && let Some(Output::Record { session, record }) = one.core.poll_record()
+        {
+            self.take_note(peer, session, record, records);
+        }
+    }
+
+    /// The disk answers at once, or after a while in which the core hears more.
+    fn wait_for_disk(&mut self, peer: u64) {
+        if self.dice.one_in(3)
+            && let Some(one) = self.peers.get_mut(&peer)
+        {
+            one.is_writing = true;
+            let wait_ms = self.dice.below(80);
+            self.after(wait_ms, Event::Written { peer });
+        }
+    }
+
+    /// The records that a core waits for are durable.
+    pub fn disk_answers(&mut self, peer: u64) {
+        if let Some(one) = self.peers.get_mut(&peer)
+            && std::mem::take(&mut one.is_writing)
+        {
+            self.drive(peer);
         }
     }
 
@@ -282,6 +333,12 @@ impl World {
         let now_ms = self.now_ms;
         let is_its = |peer: &crate::peer::Peer| peer.node == 0 && peer.session == Some(session);
         let of = self.peers.iter().find(|(_, peer)| is_its(peer)).map(|(id, _)| *id);
+        // A session takes a connection when nothing of it is on its way to the disk.
+        while let Some(of) = of
+            && self.peers.get(&of).is_some_and(|one| one.is_writing)
+        {
+            self.disk_answers(of);
+        }
         let claim = match self.peers.get(&door).map(|one| &one.core) {
             Some(Core::Seller(seller)) => seller.claim().cloned(),
             _ => None,
@@ -323,10 +380,10 @@ impl World {
         }
     }
 
-    /// All that a core wanted is done for now.
+    /// All that a core wanted is done for now, or waits for the disk.
     fn idle(&mut self, peer: u64) {
         let Some(one) = self.peers.get_mut(&peer) else { return };
-        let node = one.node;
+        let (node, is_writing) = (one.node, one.is_writing);
         let wants = one.seller().map_or(0, |seller| seller.wants());
         let is_fed = wants == 0 || std::mem::replace(&mut one.is_fed, true);
         let wakes_ms = one.core.poll_timeout();
@@ -342,7 +399,9 @@ impl World {
             let wait_ms = self.dice.below(60);
             self.after(wait_ms, Event::Feed { peer });
         }
-        self.keep_all(node);
+        if !is_writing {
+            self.keep_all(node);
+        }
     }
 }
 

@@ -27,7 +27,7 @@
 //! | what stands in a block counts as final | met once | `catches_what_a_ledger_takes_back` |
 //! | a claim is believed | within credit | `catches_a_claim_that_nobody_looked_at` |
 //! | a refused payment counts as made | books, audit | `catches_a_refused_payment_that_counts` |
-//! | a resumed session forgets what is unpaid | within credit | `catches_a_resume_that_forgets_a_debt` |
+//! | a resumed session forgets what is unpaid | within credit, audit | `catches_a_resume_that_forgets_a_debt` |
 //! | a debtor is served on credit | within credit | `catches_a_debtor_that_is_forgotten` |
 //! | what a kill left open stays open | ends | `catches_a_session_that_a_kill_left_open` |
 //! | a buyer goes on and does not read its file | file is whole | `catches_a_buyer_that_forgets_its_file` |
@@ -58,7 +58,7 @@ use std::collections::BTreeMap;
 use world::World;
 
 /// How many worlds there are where nobody says.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 80;
 
 /// How many of them have a trace that is told twice.
 const REPLAYED: u64 = 3;
@@ -162,19 +162,19 @@ caught! {
     catches_what_leaves_before_its_record: SendBeforeRecord from 0 => RecordBeforeAct;
     catches_an_epoch_that_is_not_written: EpochInMemory from 0 => RecordBeforeAct;
     catches_a_voucher_above_its_ceiling: CeilingInMemory from 1 => WithinCeiling;
-    catches_a_channel_that_two_sessions_share: ShareChannels from 19 => OneSessionAChannel;
+    catches_a_channel_that_two_sessions_share: ShareChannels from 38 => OneSessionAChannel;
     catches_a_key_that_is_drawn_again: SameKeysAgain from 0 => KeyOnce;
     catches_a_source_that_is_read_again: RewindSource from 0 => FileIsWhole;
     catches_an_ack_before_the_item_is_kept: AckBeforeKept from 0 => KeptBeforeAck;
     catches_a_transaction_that_nothing_remembers: SubmitBeforePrepared from 0 => BytesAreDurable;
-    catches_a_number_that_is_given_up: SignAgainWhenUnavailable from 2 => MetOnce;
+    catches_a_number_that_is_given_up: SignAgainWhenUnavailable from 14 => MetOnce;
     catches_a_retry_under_another_reference: OtherReferenceOnRetry from 14 => BooksAgree;
     catches_what_a_ledger_takes_back: BelieveInclusion from 1 => MetOnce;
     catches_a_claim_that_nobody_looked_at: BelieveClaims from 0 => WithinCredit;
-    catches_a_refused_payment_that_counts: CountRefusedAsPaid from 10 => AuditClean | BooksAgree;
-    catches_a_resume_that_forgets_a_debt: ForgetDebtOnResume from 91 => WithinCredit;
-    catches_a_debtor_that_is_forgotten: ForgetDebtors from 78 => WithinCredit;
+    catches_a_refused_payment_that_counts: CountRefusedAsPaid from 32 => AuditClean | BooksAgree;
+    catches_a_resume_that_forgets_a_debt: ForgetDebtOnResume from 149 => WithinCredit | AuditClean;
+    catches_a_debtor_that_is_forgotten: ForgetDebtors from 113 => WithinCredit;
     catches_a_session_that_a_kill_left_open: LeaveInterrupted from 6 => Ends;
-    catches_a_buyer_that_forgets_its_file: ForgetFile from 45 => FileIsWhole;
+    catches_a_buyer_that_forgets_its_file: ForgetFile from 102 => FileIsWhole;
     catches_a_buyer_that_forgets_what_it_paid: ForgetInvoices from 6 => GoesOn | AuditClean;
 }

@@ -18,6 +18,8 @@ pub struct Peer {
     /// How many items its source gave.
     pub given: u64,
     pub is_fed: bool,
+    /// Records are on their way to the disk: its core is told on, and nothing is asked of it.
+    pub is_writing: bool,
     /// What its present epoch's key was drawn as.
     pub drawn: [u8; 32],
 }
@@ -50,6 +52,20 @@ impl Core {
         }
     }
 
+    pub fn peek(&self) -> Option<&Output> {
+        match self {
+            Core::Seller(seller) => seller.peek(),
+            Core::Buyer(buyer) => buyer.peek(),
+        }
+    }
+
+    pub fn poll_record(&mut self) -> Option<Output> {
+        match self {
+            Core::Seller(seller) => seller.poll_record(&|_| true),
+            Core::Buyer(buyer) => buyer.poll_record(&|_| true),
+        }
+    }
+
     pub fn poll_timeout(&self) -> Option<u64> {
         match self {
             Core::Seller(seller) => seller.poll_timeout(),
@@ -76,6 +92,7 @@ impl Peer {
             timer_ms: None,
             given: 0,
             is_fed: false,
+            is_writing: false,
             drawn: [0; 32],
         }
     }

@@ -32,6 +32,8 @@ pub enum Event {
     Timer { peer: u64, at_ms: u64 },
     /// A seller's source has items.
     Feed { peer: u64 },
+    /// Records are on the disk that a core waits for.
+    Written { peer: u64 },
     /// A core is told what its shell found out.
     Tell { peer: u64, input: Box<Input<'static>> },
     /// A buyer's shell makes another connection.
@@ -219,6 +221,7 @@ impl World {
             Event::Arrive { line, from } => self.arrive(line, from),
             Event::Timer { peer, at_ms } => self.ring(peer, at_ms),
             Event::Feed { peer } => self.feed(peer),
+            Event::Written { peer } => self.disk_answers(peer),
             Event::Tell { peer, input } => self.tell(peer, *input),
             Event::Dial { peer } => self.dial(peer),
             Event::Fund { peer } => self.fund(peer),

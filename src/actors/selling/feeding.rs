@@ -1,14 +1,52 @@
 //! A session's source: opened when items are wanted first, and asked for as many as there is credit for.
 
-use super::{Actor, Ctx, Feed, Selling};
+use super::{Actor, Ctx, Feed, LOOK_AGAIN, Selling};
 use crate::session::{Input, Row};
 use crate::source::{Batch, Item, Origin, Source, SourceError};
 use crate::terms::Dataset;
 use actix::prelude::*;
 use std::num::NonZeroUsize;
 
+/// The most items that are taken from a source at once.
+const ITEMS_AT_ONCE: u64 = 1024;
+
+/// What a message with an item has beside the item, in bytes, more or less.
+const MESSAGE_BYTES: usize = 512;
+
+/// Brings items from the source while the core has room for them.
+pub(super) fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
+    if !may_send(actor, ctx) {
+        return;
+    }
+    let wants = actor.core.wants().min(ITEMS_AT_ONCE);
+    let Some(side) = actor.side.as_mut() else { return };
+    // Small items count by what is around them on the wire.
+    let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
+    let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
+    let Some(wants) = NonZeroUsize::new(wants) else { return };
+    match std::mem::replace(&mut side.source, Feed::Asked) {
+        Feed::Open(source) => ask(actor, source, wants, ctx),
+        Feed::Closed => open(actor, wants, ctx),
+        busy_or_over => side.source = busy_or_over,
+    }
+}
+
+/// Whether more may be sent, by what all sessions have out; where not, it is looked at again later.
+fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
+    let bytes = actor.core.unacknowledged_bytes();
+    let Some(side) = actor.side.as_mut() else { return false };
+    let may = side.backlog.may_send(bytes);
+    if !may && !std::mem::replace(&mut side.is_paused, true) {
+        ctx.run_later(LOOK_AGAIN, |actor, ctx| {
+            actor.side.iter_mut().for_each(|side| side.is_paused = false);
+            actor.drive(ctx);
+        });
+    }
+    may
+}
+
 /// Opens the source, and asks it.
-pub(super) fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let promised = actor.core.dataset();
     let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let Some(side) = actor.side.as_ref() else { return };
@@ -36,7 +74,7 @@ fn commit_again(
     let (of, max) = (rewinds(actor), actor.side.as_ref().map_or(0, |side| side.item_bytes_max));
     let read = tokio::task::spawn_blocking(move || origin.committed_to(promised, max));
     ctx.spawn(read.into_actor(actor).map(move |read, actor, ctx| {
-        let again = rewinds(actor) == of;
+        let again = is_where(actor, of);
         let Some(side) = actor.side.as_mut() else { return };
         match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(told)) {
             Ok(origin) => {
@@ -70,21 +108,23 @@ fn rewinds(actor: &Actor) -> Option<u64> {
     actor.side.as_ref().map(|side| side.rewinds)
 }
 
+/// Whether the source is where it was then, and stays there.
+fn is_where(actor: &Actor, of: Option<u64>) -> bool {
+    rewinds(actor) == of && !actor.core.is_rewinding()
+}
+
 /// Asks the source for items. While it has none, the session goes on with everything else.
-pub(super) fn ask(
-    actor: &mut Actor,
-    mut source: Box<Source>,
-    wants: NonZeroUsize,
-    ctx: &mut Ctx<Selling>,
-) {
+fn ask(actor: &mut Actor, mut source: Box<Source>, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let of = rewinds(actor);
     let bytes = actor.side.as_ref().map_or(0, |side| side.backlog.at_once());
     let items = async move {
+        // What was sealed before leaves meanwhile, and others have their turn.
+        tokio::task::yield_now().await;
         let batch = source.next(wants, bytes).await;
         (source, batch)
     };
     ctx.spawn(items.into_actor(actor).map(move |(source, batch), actor, ctx| {
-        if rewinds(actor) == of {
+        if is_where(actor, of) {
             feed(actor, source, batch, ctx);
         }
     }));

@@ -53,7 +53,7 @@ impl<S: Side> SessionActor<S> {
 
     /// A connection was taken.
     pub(super) fn watch_silence(&mut self, ctx: &mut Ctx<S>) {
-        self.silence.heard = Instant::now();
+        self.listen_again();
         self.look_in(self.silence.max.idle, ctx);
     }
 
@@ -73,6 +73,11 @@ impl<S: Side> SessionActor<S> {
         }
     }
 
+    /// While we did not read, nothing could be heard.
+    pub(super) fn listen_again(&mut self) {
+        self.silence.heard = Instant::now();
+    }
+
     fn cancel_first(&mut self, ctx: &mut Ctx<S>) {
         if let Some(first) = self.silence.first.take() {
             ctx.cancel_future(first);
@@ -81,6 +86,9 @@ impl<S: Side> SessionActor<S> {
 
     fn look_in(&mut self, wait: Duration, ctx: &mut Ctx<S>) {
         self.silence.watch = Some(ctx.run_later(wait, |actor, ctx| {
+            if actor.reading.is_none() {
+                actor.listen_again();
+            }
             let Silence { max, heard, .. } = actor.silence;
             let left = max.idle.saturating_sub(heard.elapsed());
             match left.is_zero() {

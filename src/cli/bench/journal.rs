@@ -10,11 +10,12 @@ use crate::actors::journal::{Commit, JournalActor};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::note;
 use crate::cli::running::in_system;
-use crate::journal::{Journal, Write, bare_batches};
+use crate::journal::{Journal, Pair, Write, bare_batches};
 use crate::record::Record;
 use crate::terms::{Method, SessionId};
 use actix::prelude::*;
 use clap::Args;
+use sdpp_ledger::keccak;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -27,6 +28,9 @@ use std::time::{Duration, Instant};
 const APPENDERS: u64 = 64;
 const VALUE_BYTES: usize = 256;
 
+/// How long the row of such a session is, in bytes.
+const SESSION_BYTES: usize = 128;
+
 /// A window's invoice, and what a sync of this disk brings to it, in bytes.
 const GRANULARITY: u32 = 10;
 const SYNC_BYTES: usize = 4096;
@@ -35,8 +39,9 @@ const SYNC_BYTES: usize = 4096;
 ///
 /// What is appended is the shortest record that a seller writes, some 256 bytes as it stands on disk,
 /// with all that the journal keeps beside it. In the same run as many values of 256 bytes go to the
-/// trees beneath by themselves, each batch with one sync. A window's added latency is what a relay sees
-/// between the item before an invoice and that invoice.
+/// trees beneath by themselves, each batch with one sync; and once more with as many rows as the journal
+/// has for each. A window's added latency is what a relay sees between the item before an invoice and
+/// that invoice; beside it is a sync of a page that its file had, and of one that makes its file longer.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sdpp bench journal --runs 5")]
 pub(super) struct JournalFigures {
@@ -64,35 +69,74 @@ impl JournalFigures {
 
     /// Measures it.
     pub(super) fn measure(&self) -> Outcome<Report> {
-        let (mut appends, mut middle, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut appends, mut by_rows) = (Vec::new(), Vec::new());
+        let (mut middle, mut late, mut longer) = (Vec::new(), Vec::new(), Vec::new());
         for number in 1..=self.runs {
             let dir = folder_in(self.dir.as_deref())?;
             let ours = appended(&dir.path().join("journal"), self.records)?;
-            let batches = self.records.div_ceil(APPENDERS);
-            let trees = dir.path().join("trees");
-            let took = bare_batches(&trees, batches, APPENDERS, VALUE_BYTES)?;
-            let bare = self.records as f64 / took.as_secs_f64();
+            let bare = self.bare(&dir.path().join("trees"), value_alone)?;
+            let rows = self.bare(&dir.path().join("rows"), with_rows)?;
             let [p50, p99] = added(self.windows)?;
-            let sync = sync(dir.path(), self.windows)?;
+            let [over, grown] = syncs(dir.path(), self.windows)?;
             note(format_args!(
-                "run {number}: {ours:.0} appends/s, the trees {bare:.0}/s; a window {p50:.3} ms, a sync \
-                 {sync:.3} ms"
+                "run {number}: {ours:.0} appends/s, the trees {bare:.0}/s, with all rows {rows:.0}/s; \
+                 a window {p50:.3} ms, a sync {over:.3} ms, of a file that grows {grown:.3} ms"
             ));
             appends.push((ours, bare));
-            middle.push((p50, sync));
-            late.push((p99, sync));
+            by_rows.push((ours, rows));
+            middle.push((p50, over));
+            late.push((p99, over));
+            longer.push((p50, grown));
         }
         let of_sync = "one sync of this disk, the middle of as many";
         let what = "durable appends/s, 64 appenders, 256 bytes";
+        let latency = "added latency of a window, p50";
         let figures = vec![
             Figure::beside(what, "/s", &appends, "sled's own batch of 64 with one sync")
                 .wants(Target::LeastOfBound(0.7)),
-            Figure::beside("added latency of a window, p50", "ms", &middle, of_sync)
-                .wants(Target::MostOfBound(2.0)),
+            Figure::beside(
+                "durable appends/s, by their rows",
+                "/s",
+                &by_rows,
+                "the same of as many rows",
+            ),
+            Figure::beside(latency, "ms", &middle, of_sync).wants(Target::MostOfBound(2.0)),
             Figure::beside("added latency of a window, p99", "ms", &late, of_sync),
+            Figure::beside(
+                "added latency of a window, p50, by a growing file",
+                "ms",
+                &longer,
+                "one sync that makes its file longer",
+            ),
         ];
         Ok(Report { setting: Setting::here(), figures, notes: Vec::new() })
     }
+
+    /// Appends in a second of the trees by themselves.
+    fn bare(&self, dir: &Path, rows: impl Fn(u64) -> Vec<Pair>) -> Outcome<f64> {
+        let batches = self.records.div_ceil(APPENDERS);
+        let in_batch =
+            |batch| (batch * APPENDERS..(batch + 1) * APPENDERS).flat_map(&rows).collect();
+        let took = bare_batches(dir, batches, in_batch)?;
+        Ok(self.records as f64 / took.as_secs_f64())
+    }
+}
+
+/// A value, and nothing beside it.
+fn value_alone(number: u64) -> Vec<Pair> {
+    vec![(number.to_be_bytes().to_vec(), vec![7; VALUE_BYTES])]
+}
+
+/// The rows that an append has in a journal: an entry, its session, and that it is the session's.
+fn with_rows(number: u64) -> Vec<Pair> {
+    let session = keccak(&[&(number % APPENDERS).to_be_bytes()]).0;
+    let key = |tree: u8, parts: [&[u8]; 2]| [&[tree], parts[0], parts[1]].concat();
+    let number = number.to_be_bytes();
+    vec![
+        (key(0, [&number, &[]]), vec![7; VALUE_BYTES]),
+        (key(1, [&session, &[]]), vec![7; SESSION_BYTES]),
+        (key(2, [&session, &number]), number.to_vec()),
+    ]
 }
 
 /// Records that became durable in a second.
@@ -171,26 +215,29 @@ pub(super) fn part(sorted: &[Duration], percent: usize) -> f64 {
     sorted.get(at).map_or(0.0, |took| took.as_secs_f64() * 1_000.0)
 }
 
-/// Milliseconds for a page that is written over and synced, in a file that has its length already:
-/// the least that a sync can take.
-fn sync(dir: &Path, times: u64) -> Outcome<f64> {
+/// Milliseconds for a page that is written and synced, the middle of as many: over one that its file has
+/// already, which is the least that a sync can take, and at the end of the file.
+fn syncs(dir: &Path, times: u64) -> Outcome<[f64; 2]> {
     let path = dir.join("synced");
     let page = [7_u8; SYNC_BYTES];
-    let timed = || -> io::Result<Vec<Duration>> {
+    let timed = || -> io::Result<[Vec<Duration>; 2]> {
         let mut file = File::create(&path)?;
         (0..times).try_for_each(|_| file.write_all(&page))?;
         file.sync_all()?;
-        let over = |number: u64| {
+        let at = |number: u64| {
             let began = Instant::now();
             file.write_all_at(&page, number * SYNC_BYTES as u64)?;
             file.sync_data()?;
             Ok(began.elapsed())
         };
-        (0..times).map(over).collect()
+        let over = (0..times).map(at).collect::<io::Result<_>>()?;
+        Ok([over, (times..2 * times).map(at).collect::<io::Result<_>>()?])
     };
-    let mut all = timed().map_err(Failure::io("sync", &path))?;
-    all.sort_unstable();
-    Ok(part(&all, 50))
+    let all = timed().map_err(Failure::io("sync", &path))?;
+    Ok(all.map(|mut each| {
+        each.sort_unstable();
+        part(&each, 50)
+    }))
 }
 
 fn failed(error: impl Display) -> Failure {

@@ -130,9 +130,22 @@ impl Buyer {
         self.out.pop()
     }
 
+    /// What [`Buyer::poll`] gives next.
+    pub fn peek(&self) -> Option<&Output> {
+        self.out.peek()
+    }
+
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it, and these and it
+    /// may go: it may be written before they leave.
+    pub fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        self.out.pop_record(may_go)
+    }
+
     /// When [`Buyer::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            // Nothing is left to wake up for, also where a connection was waited for.
+            State::Closed => None,
             _ if self.out.cut_until_ms().is_some() => self.out.cut_until_ms(),
             State::ExpectMenu { deadline_ms, .. }
             | State::Anchoring(_, _, deadline_ms)
@@ -148,7 +161,6 @@ impl Buyer {
                 let leaves_ms = short_ms.map(|since_ms| since_ms + self.policy.patience_ms / 2);
                 [leaves_ms, stream.turns_at_ms(), stream.owes_at_ms()].into_iter().flatten().min()
             }
-            State::Closed => None,
         }
     }
 

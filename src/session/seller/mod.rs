@@ -131,9 +131,22 @@ impl Seller {
         self.out.pop()
     }
 
+    /// What [`Seller::poll`] gives next.
+    pub fn peek(&self) -> Option<&Output> {
+        self.out.peek()
+    }
+
+    /// Takes out the next record, where nothing but bytes that are to leave stand before it, and these and it
+    /// may go: it may be written before they leave.
+    pub fn poll_record(&mut self, may_go: &dyn Fn(&Output) -> bool) -> Option<Output> {
+        self.out.pop_record(may_go)
+    }
+
     /// When [`Seller::handle_timeout`] is to be called, in milliseconds since 1970 UTC.
     pub fn poll_timeout(&self) -> Option<u64> {
         match &self.state {
+            // Nothing is left to wake up for, also where a connection was waited for.
+            State::Closed => None,
             _ if self.out.cut_until_ms().is_some() => self.wakes_while_cut_ms(),
             State::ExpectSession(_, deadline_ms) => Some(*deadline_ms),
             // The buyer may be anchoring its order or opening a channel.
@@ -150,7 +163,6 @@ impl Seller {
                 Some(stream.wakes_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),
-            State::Closed => None,
         }
     }
 
@@ -164,7 +176,7 @@ impl Seller {
     /// How many items the session can take from its source just now: zero while no credit is
     /// left, the buyer is slow, or an invoice waits for its anchor.
     pub fn wants(&self) -> u64 {
-        if self.out.cut_until_ms().is_some() {
+        if self.out.cut_until_ms().is_some() || self.is_rewinding() {
             return 0;
         }
         match &self.state {
@@ -173,6 +185,11 @@ impl Seller {
                 self.stream().and_then(|stream| stream.again.as_ref()).map_or(0, |one| one.wants())
             }
         }
+    }
+
+    /// Whether the source is to be opened anew: what it gives before that is for nobody.
+    pub fn is_rewinding(&self) -> bool {
+        self.out.has_rewind()
     }
 
     /// How many bytes of messages with items are sent and not acknowledged.
