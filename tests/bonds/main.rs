@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod court;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
 mod settle;
