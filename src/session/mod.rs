@@ -17,7 +17,7 @@ pub use buyer::{
 };
 pub use seller::{
     Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,
-    SellerRandomness,
+    SellerRandomness, check_period,
 };
 
 use crate::message::{
@@ -350,6 +350,8 @@ pub struct BondView {
     pub bond: Bond,
     /// How it stands.
     pub held: Held,
+    /// How long an answer to a complaint may take, in milliseconds.
+    pub period_ms: u64,
 }
 
 /// What a buyer pays in, for people.

@@ -55,7 +55,7 @@ fn setting() -> Setting {
 /// A pair whose ledger shows a bond as it is told.
 fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
     let mut pair = setting.start();
-    pair.bond = Some(Box::new(BondView { bond, held }));
+    pair.bond = Some(Box::new(BondView { bond, held, period_ms: 86_400_000 }));
     pair
 }
 
@@ -107,6 +107,16 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     let mut unknown = setting().start();
     unknown.run();
     assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
+}
+
+/// A seller that may be away for longer than it has to answer would lose its bond to a shutdown.
+#[test]
+fn a_seller_serves_under_no_bond_that_it_could_not_answer_for() {
+    let mut pair = shown(setting(), bond(), in_force());
+    pair.bond.iter_mut().for_each(|view| view.period_ms = 600_000 - 1);
+    pair.run();
+    assert_eq!(pair.b.end(), End::Refused);
+    assert!(pair.b.why().contains("are answered within 599 s"), "{}", pair.b.why());
 }
 
 #[test]
