@@ -95,6 +95,15 @@ fn padded(bytes: &[u8]) -> [u8; 32] {
 impl Chain {
     /// `None`, said aloud, where there is no Anvil.
     pub async fn with_bond() -> Option<Chain> {
+        let chain = Chain::with_channel().await?;
+        let pledged = [chain.bond()];
+        chain.buyer("pledge", &pledged, chain.bonds.buyer.units()).await.unwrap();
+        chain.seller("pledge", &pledged, chain.bonds.seller.units()).await.unwrap();
+        Some(chain)
+    }
+
+    /// The same before anybody has pledged.
+    pub async fn with_channel() -> Option<Chain> {
         let anvil = Anvil::start(&[]).await?;
         let escrow = rig::with_escrow(&anvil, 1).await.escrow.unwrap();
         let artifact: Value = serde_json::from_str(BONDS).unwrap();
@@ -146,7 +155,7 @@ impl Chain {
         let [menu, order] = [keccak(&[b"the menu"]), keccak(&[b"the order"])];
         let domain = Domain { chain_id: CHAIN_ID, contract: escrow };
         let session = SessionId::of(&menu, &order);
-        let chain = Chain {
+        Some(Chain {
             anvil,
             domain,
             contract,
@@ -160,11 +169,7 @@ impl Chain {
             menu,
             order,
             session,
-        };
-        let pledged = [chain.bond()];
-        chain.buyer("pledge", &pledged, chain.bonds.buyer.units()).await.unwrap();
-        chain.seller("pledge", &pledged, chain.bonds.seller.units()).await.unwrap();
-        Some(chain)
+        })
     }
 
     pub fn stake(&self) -> u128 {

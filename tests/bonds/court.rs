@@ -105,7 +105,15 @@ fn order(chain: &Chain, menu_digest: Digest) -> Order {
 
 impl Court {
     pub async fn opens() -> Option<Court> {
-        let chain = Chain::with_bond().await?;
+        Some(Court::on(Chain::with_bond().await?))
+    }
+
+    /// Where nobody has pledged yet.
+    pub async fn without_bond() -> Option<Court> {
+        Some(Court::on(Chain::with_channel().await?))
+    }
+
+    fn on(chain: Chain) -> Court {
         let menu = menu(&chain);
         let (signed_menu, _) = Draft::new(SessionId::NONE, &menu).sign(&chain.sellers_key, "");
         let order = order(&chain, signed_menu.data_digest).under(&menu, chain.id);
@@ -116,7 +124,20 @@ impl Court {
         for (side, account) in ["buyer", "seller"].into_iter().zip(ACCOUNTS) {
             court.write_config(side, account);
         }
-        Some(court)
+        court
+    }
+
+    /// What the seller's config says when it sells.
+    pub fn seller_sells(&self) {
+        let mut config = fs::read_to_string(self.path("seller.toml")).unwrap();
+        let at = config.find("[buyer]").unwrap();
+        config.truncate(at);
+        fs::write(self.path("items"), "1\n2\n").unwrap();
+        config += "[seller]\nlisten = \"127.0.0.1:0\"\noutage_s = 60\n\
+                   [seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n\
+                   [topics.gas]\nprice = \"7\"\nunits = \"\"\n\
+                   source = { kind = \"file\", path = \"items\", format = \"lines\" }\n";
+        fs::write(self.path("seller.toml"), config).unwrap();
     }
 
     fn write_config(&self, side: &str, account: &str) {

@@ -5,6 +5,7 @@
 
 mod contract;
 mod court;
+mod pledge;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
 mod settle;

@@ -8,7 +8,6 @@ use sdpp::record::{End, Record};
 use sdpp::terms::Role;
 use sdpp_ledger::{Amount, keccak};
 use serde_json::json;
-use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
@@ -97,15 +96,7 @@ async fn a_seller_that_was_down_answers_when_it_sells_again() {
     court.seller_cheats();
     court.seller_remembers_what_it_invoiced();
     assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
-    let mut config = fs::read_to_string(court.path("seller.toml")).unwrap();
-    let at = config.find("[buyer]").unwrap();
-    config.truncate(at);
-    fs::write(court.path("items"), "1\n2\n").unwrap();
-    config += "[seller]\nlisten = \"127.0.0.1:0\"\noutage_s = 60\n\
-               [seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n\
-               [topics.gas]\nprice = \"7\"\nunits = \"\"\n\
-               source = { kind = \"file\", path = \"items\", format = \"lines\" }\n";
-    fs::write(court.path("seller.toml"), config).unwrap();
+    court.seller_sells();
     let mut sell = court.command("seller", &["sell"]);
     let mut seller = sell.stdout(Stdio::null()).spawn().unwrap();
     let shown = keccak(&[b"Shown(bytes32)"]).to_string();

@@ -1,5 +1,6 @@
 //! `sdpp ledger bond open | join | show | add | revoke | release | end`: a bond of ours, by our own wallet.
 
+use super::pledged::{Part, Wants};
 use crate::cli::bonding::{OnLedger, bonds_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
@@ -95,6 +96,8 @@ pub(super) struct Join {
     /// The most that we pledge.
     #[arg(long, value_name = "AMOUNT")]
     at_most: Amount,
+    #[command(flatten)]
+    wants: Wants,
 }
 
 #[derive(Args)]
@@ -127,7 +130,7 @@ impl Pledge {
         let ledger = ledger(&running, place.ledger.as_deref())?;
         let mut signals = Signals::listen()?;
         tokio::select! {
-            done = self.on(&running, ledger, place) => done,
+            done = self.on((&config, &running), ledger, place) => done,
             () = signals.next() => {
                 let why = "ended before it was final: what is owed goes on at the next start";
                 Err(Failure::new(Exit::Failed, why))
@@ -135,7 +138,12 @@ impl Pledge {
         }
     }
 
-    async fn on(&self, running: &Running, ledger: Arc<dyn Ledger>, place: &Place) -> Outcome {
+    async fn on(
+        &self,
+        (config, running): (&Config, &Running),
+        ledger: Arc<dyn Ledger>,
+        place: &Place,
+    ) -> Outcome {
         let on = match self {
             Pledge::Open(open) => open.on(ledger).await?,
             Pledge::Show(which) | Pledge::Revoke(which) | Pledge::Release(which) => {
@@ -145,19 +153,32 @@ impl Pledge {
             | Pledge::Join(Join { which, .. })
             | Pledge::Add(Add { which, .. }) => OnLedger::find(ledger, which.id).await?,
         };
+        self.check(&on, config, running).await?;
         let mut steps: Vec<Value> = on.under_way(running).await?.into_iter().collect();
         for act in self.acts(&on).await? {
             steps.push(on.done(running, act).await?);
         }
         let held = on.held().await?;
         if place.json {
-            let Bond { channel, buyer_amount, seller_amount, .. } = &on.bond;
+            let Bond { channel, buyer_key, seller_key, .. } = &on.bond;
+            let Bond { buyer_amount, seller_amount, stake, fee, .. } = &on.bond;
             return out::json(&json!({
-                "bond": on.id, "channel": channel, "buyer": buyer_amount, "seller": seller_amount,
-                "stake": on.bond.stake, "fee": on.bond.fee, "steps": steps, "held": held,
+                "bond": on.id, "channel": channel, "buyer_key": buyer_key, "seller_key": seller_key,
+                "buyer": buyer_amount, "seller": seller_amount, "stake": stake, "fee": fee,
+                "steps": steps, "held": held,
             }));
         }
         out::line(line(&on, &held))
+    }
+
+    /// Whether our part may be pledged: nothing else that is done about a bond puts more at risk.
+    async fn check(&self, on: &OnLedger, config: &Config, running: &Running) -> Outcome {
+        let joined = match self {
+            Pledge::Open(_) => None,
+            Pledge::Join(join) => Some((&join.wants, join.at_most)),
+            _ => return Ok(()),
+        };
+        Part::of(on, config, running).await?.check(joined)
     }
 
     /// What is to be done, in order; nothing that is done already.
@@ -176,16 +197,8 @@ impl Pledge {
         });
         Ok(match self {
             Pledge::Open(_) | Pledge::Join(_) if is_in => Vec::new(),
-            Pledge::Open(_) => vec![BondAct::Pledge],
+            Pledge::Open(_) | Pledge::Join(_) => vec![BondAct::Pledge],
             Pledge::Show(_) => Vec::new(),
-            Pledge::Join(join) => {
-                let takes = BondAct::Pledge.takes(&on.bond, own);
-                if takes > join.at_most {
-                    let why = format!("bond {} takes {takes} of us, above --at-most", on.id);
-                    return Err(Failure::usage(why));
-                }
-                vec![BondAct::Pledge]
-            }
             Pledge::Add(Add { amount, .. }) => vec![BondAct::Add { amount: *amount }],
             Pledge::Revoke(_) => vec![BondAct::Revoke, BondAct::Withdraw],
             Pledge::Release(_) => vec![BondAct::Release],
@@ -265,8 +278,10 @@ fn line(on: &OnLedger, held: &Held) -> String {
         (_, None, true) if *is_good => "in force".to_owned(),
         (_, None, true) => "in force, and no session may begin under it".to_owned(),
     };
+    let Bond { channel, buyer_key, seller_key, buyer_amount, seller_amount, stake, fee, .. } = bond;
     format!(
-        "{id}\nfor channel {}: {of_buyer} of the buyer's and {of_seller} of the seller's, {state}",
-        bond.channel
+        "{id}\nfor channel {channel}: {of_buyer} of the buyer's and {of_seller} of the seller's, {state}\n\
+         agreed: {buyer_amount} of the buyer's, whose key is {buyer_key}, and {seller_amount} of the \
+         seller's, whose key is {seller_key}; a complaint's stake {stake}, the fee for a demand {fee}"
     )
 }
