@@ -109,6 +109,24 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
 }
 
+/// What a contract may ask for is kept for small windows, and for what is of no dataset.
+#[test]
+fn nothing_is_ordered_under_a_bond_that_could_not_be_answered_for() {
+    let mut large = setting();
+    large.menu.payment_granularity = 257;
+    let mut pair = large.start();
+    pair.run();
+    assert!(pair.b.why().contains("K is at most 256"), "{}", pair.b.why());
+    let mut named = setting();
+    for (topic, count) in &mut named.menu.available_data {
+        named.menu.datasets.insert(topic.clone(), Digest([7; 32]));
+        count.get_or_insert(100);
+    }
+    let mut pair = named.start();
+    pair.run();
+    assert!(pair.b.why().contains("of a dataset yet"), "{}", pair.b.why());
+}
+
 /// A seller that may be away for longer than it has to answer would lose its bond to a shutdown.
 #[test]
 fn a_seller_serves_under_no_bond_that_it_could_not_answer_for() {

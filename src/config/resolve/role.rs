@@ -7,6 +7,7 @@ use super::policy;
 use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::door::UnknownBuyer;
+use crate::record::EVIDENCE_MAX;
 use crate::terms::Method;
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
@@ -89,7 +90,7 @@ pub(super) fn seller(
         allow: allow(written.allow, &written.deny, peers)?,
         deny: all_known("deny", written.deny, peers)?,
         trust,
-        bonds: bonds(written.bonds, currencies, is_signed)?,
+        bonds: bonds(written.bonds, currencies, is_signed, granularity)?,
         tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
 }
@@ -99,8 +100,15 @@ fn bonds(
     written: BTreeMap<String, BondFile>,
     currencies: &BTreeMap<String, CurrencyConfig>,
     is_signed: bool,
+    granularity: u32,
 ) -> Outcome<BTreeMap<String, BondAmounts>> {
     let mut bonds = BTreeMap::new();
+    if !written.is_empty() && u64::from(granularity) > EVIDENCE_MAX as u64 {
+        let what = format!(
+            "with [seller.bonds] it is at most {EVIDENCE_MAX}: what a bond answers for is kept then"
+        );
+        return Err(wrong(&["seller", "granularity"], what));
+    }
     for (name, BondFile { buyer, seller, stake, fee }) in written {
         let at = ["seller", "bonds", name.as_str()];
         let by_escrow = currencies.get(&name).map(|one| one.methods.contains(&Method::Escrow));
