@@ -7,8 +7,8 @@ use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::terms::{Rate, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, Bond, BondId, ChannelId, Digest, Domain, Key, Signature, keccak,
-    merkle::Proof,
+    Account, Amount, Asset, Bond, BondId, ChannelId, Digest, Domain, Key, Signature, Voucher,
+    keccak, merkle::Proof,
 };
 use serde_json::{Value, json};
 
@@ -57,7 +57,8 @@ fn selector(function: &str) -> String {
         "concludeDemand" => format!("{BOND},{DEMAND}"),
         "credited" => "address,address".to_owned(),
         "open" => "address,address,uint128,bytes32,address".to_owned(),
-        "settle" => "bytes32,uint128,bytes".to_owned(),
+        "settle" | "close" => "bytes32,uint128,bytes".to_owned(),
+        "requestClose" => "bytes32".to_owned(),
         other => panic!("no function {other}"),
     };
     hex::encode(&keccak(&[format!("{function}({arguments})").as_bytes()]).0[..4])
@@ -71,7 +72,7 @@ pub struct Chain {
     pub channel: ChannelId,
     pub buyers_key: Key,
     pub sellers_key: Key,
-    bond: Bond,
+    pub bond: Bond,
     pub id: BondId,
     pub bonds: Bonds,
     pub terms: BondTerms,
@@ -306,6 +307,23 @@ impl Chain {
         let words = [head, tail(signature)];
         let escrow = self.domain.contract.as_str();
         self.call(rig::account(1).as_str(), escrow, "settle", &words, 0).await
+    }
+
+    /// The seller closes the channel with a voucher.
+    pub async fn close(&self, amount: Amount) {
+        let signature =
+            Voucher { channel: self.channel, amount }.sign(&self.domain, &self.buyers_key);
+        let head = vec![self.channel.0, number(amount.units()), number(96)];
+        let words = [head, tail(&signature)];
+        let escrow = self.domain.contract.as_str();
+        self.call(rig::account(1).as_str(), escrow, "close", &words, 0).await.unwrap();
+    }
+
+    /// The buyer asks for its channel to be closed.
+    pub async fn request_close(&self) {
+        let escrow = self.domain.contract.as_str();
+        let words = [vec![self.channel.0]];
+        self.call(rig::account(0).as_str(), escrow, "requestClose", &words, 0).await.unwrap();
     }
 
     pub async fn buyer(&self, function: &str, args: &[Words], value: u128) -> Result<(), String> {

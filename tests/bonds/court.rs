@@ -241,6 +241,14 @@ impl Court {
         }
     }
 
+    /// What a side has on disk that is no session's.
+    pub fn knows(&self, role: Role, record: Record) {
+        let dir = self.path(&format!("{role}-journal"));
+        let mut journal = Journal::open(&dir, self.key(role).public()).unwrap();
+        let write = Write::Append { session: None, record: Box::new(record) };
+        journal.commit(AT_MS, vec![write]).unwrap().remove(0).unwrap();
+    }
+
     /// The buyer was sent items, and an invoice that is not for them.
     pub fn seller_cheats(&self) {
         let mut leaves = self.leaves();
@@ -251,20 +259,39 @@ impl Court {
         self.remembers(Role::Buyer, vec![ended(End::Misconduct, why, evidence)]);
     }
 
+    /// The buyer's word that so many items have come.
+    pub fn ack(&self, seq: u64) -> Record {
+        let leaves = self.leaves();
+        let digest = leaves[..seq as usize]
+            .iter()
+            .fold(self.terms.session.0, |so_far, leaf| running_digest(&so_far, leaf));
+        Record::Ack { message: self.sign(Role::Buyer, &Ack { seq, digest, voucher: None }) }
+    }
+
     /// The seller's buyer has acknowledged a whole window, and is gone.
     pub fn buyer_is_gone(&self) {
+        self.buyer_is_gone_after(5, Vec::new());
+    }
+
+    /// The same after so many items of it, with what else the seller knows.
+    pub fn buyer_is_gone_after(&self, seq: u64, more: Vec<Record>) {
         let leaves = self.leaves();
         let digest =
             leaves.iter().fold(self.terms.session.0, |so_far, leaf| running_digest(&so_far, leaf));
-        let ack = self.sign(Role::Buyer, &Ack { seq: 5, digest, voucher: None });
         let message = self.invoice(merkle::root(&leaves));
         let (from_seq, to_seq, leaves) = (1, 5, Leaves::of(leaves));
         let mut records = vec![
             Record::Invoice { message, from_seq, to_seq, digest, leaves, owed: None },
-            Record::Ack { message: ack },
+            self.ack(seq),
         ];
-        records.push(ended(End::Broken, "the line broke".to_owned(), Vec::new()));
+        records.extend(more);
+        records.push(broken());
         self.remembers(Role::Seller, records);
+    }
+
+    /// The buyer has acknowledged so many items, and the line broke.
+    pub fn buyer_has_acknowledged(&self, seq: u64) {
+        self.remembers(Role::Buyer, vec![self.ack(seq), broken()]);
     }
 
     pub fn seller_remembers_what_it_invoiced(&self) {
@@ -274,8 +301,7 @@ impl Court {
         let (digest, leaves) = (self.terms.session.0, Leaves::of(leaves));
         let invoice =
             Record::Invoice { message, from_seq: 1, to_seq: 5, digest, leaves, owed: None };
-        let broken = ended(End::Broken, "the line broke".to_owned(), Vec::new());
-        self.remembers(Role::Seller, vec![invoice, broken]);
+        self.remembers(Role::Seller, vec![invoice, broken()]);
     }
 
     pub fn command(&self, side: &str, verb: &[&str]) -> Command {
@@ -292,9 +318,23 @@ impl Court {
     }
 
     pub async fn settle(&self, side: &str) -> Value {
+        told(&self.settles(side, &[]).await)["bond"].clone()
+    }
+
+    pub async fn settles(&self, side: &str, more: &[&str]) -> Output {
         let session = self.terms.session.to_string();
-        let output = self.run(self.command(side, &["dispute", "settle", &session, "--json"])).await;
-        told(&output)["bond"].clone()
+        let verb = [&["dispute", "settle", &session, "--json"], more].concat();
+        self.run(self.command(side, &verb)).await
+    }
+
+    /// Waits until some contract has told of something.
+    pub async fn tells(&self, topic: &str) -> Result<(), tokio::time::error::Elapsed> {
+        let filter = json!([{ "fromBlock": "0x0", "topics": [topic] }]);
+        let ask = async || {
+            let told = self.chain.anvil.ask("eth_getLogs", filter.clone()).await;
+            (!told.as_array().unwrap().is_empty()).then_some(())
+        };
+        tokio::time::timeout(rig::PATIENCE, rig::until("it is told", ask)).await
     }
 
     /// What the contract of the bonds holds, in wei.
@@ -305,7 +345,11 @@ impl Court {
     }
 }
 
-pub fn ended(end: End, why: String, evidence: Vec<SignedMessage>) -> Record {
+fn broken() -> Record {
+    ended(End::Broken, "the line broke".to_owned(), Vec::new())
+}
+
+fn ended(end: End, why: String, evidence: Vec<SignedMessage>) -> Record {
     Record::Ended { end, why, evidence, owed: None }
 }
 

@@ -1,8 +1,12 @@
 //! `sdpp ledger bond`, with the real binary of both sides: what is pledged, and what never is.
 
 use crate::court::{Court, acts, told};
-use sdpp_ledger::Key;
+use crate::rig;
+use sdpp::record::{Act, Owed, Record};
+use sdpp::terms::{Purpose, Role, SessionId};
+use sdpp_ledger::{Amount, Asset, Call, Digest, Key, Open};
 use serde_json::Value;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 
 /// What a buyer types to open a bond: the amounts that the seller's config asks for.
@@ -111,4 +115,73 @@ async fn a_buyer_says_what_it_takes_of_a_bond_that_its_seller_wrote() {
     refused(&court.bond("buyer", &says("301", "20", "9")).await, "its fee is 10");
     let joined = told(&court.bond("buyer", &says("301", "20", "10")).await);
     assert_eq!(acts(&joined), ["pledge"], "{joined}");
+}
+
+impl Court {
+    /// The same, killed at one of its writes. Whether it was.
+    async fn is_killed_at(&self, write: u32, side: &str, verb: &[&str]) -> bool {
+        let mut command = self.command(side, &[&["ledger", "bond"], verb, &["--json"]].concat());
+        command.env("SDPP_DIES_AT", format!("{write}:synced"));
+        let output = self.run(command).await;
+        let is_killed = output.status.signal().is_some();
+        assert!(is_killed || output.status.success(), "{output:?}");
+        is_killed
+    }
+}
+
+/// Wherever it is killed, the same command goes on: what was pledged comes back whole.
+#[tokio::test]
+async fn a_pledge_is_taken_back_wherever_the_command_is_killed() {
+    let Some(court) = Court::without_bond().await else { return };
+    let bond = id(&court.opened(&court.chain.sellers_key, &AMOUNTS).await);
+    let mut write = 1;
+    while court.is_killed_at(write, "buyer", &["revoke", &bond]).await {
+        write += 1;
+        assert!(write < 40, "it never ends");
+    }
+    assert!(write > 2, "it died on its way");
+    assert_eq!((court.held().await, court.chain.credits().await), (0, [0, 0]));
+    let again = told(&court.bond("buyer", &["revoke", &bond]).await);
+    assert_eq!(acts(&again), [""; 0], "{again}");
+}
+
+#[tokio::test]
+async fn what_was_being_added_when_the_command_was_killed_is_added_once() {
+    for write in 1..=3 {
+        let Some(court) = Court::opens().await else { return };
+        let bond = court.chain.id.to_string();
+        let add = ["add", &bond, "--amount", "5"];
+        assert!(court.is_killed_at(write, "buyer", &add).await, "write {write}");
+        let added = told(&court.bond("buyer", &add).await);
+        assert_eq!(added["held"]["of_buyer"], "405", "write {write}: {added}");
+    }
+}
+
+/// What answers a demand is paid from the channel: it stays open until the bond was had back.
+#[tokio::test]
+async fn a_channel_is_not_closed_under_a_bond() {
+    let Some(court) = Court::without_bond().await else { return };
+    let (channel, payee, asset) = (court.chain.channel, rig::account(1), Asset::coin());
+    let signer = Some(court.chain.buyers_key.public().account());
+    let (deposit, salt) = (Amount::new(crate::contract::DEPOSIT), Digest([9; 32]));
+    let open = Open { payee: payee.clone(), asset: asset.clone(), deposit, salt, signer };
+    let owed = Owed {
+        reference: SessionId(Digest(channel.0)).reference(Purpose::Open, 0),
+        purpose: Purpose::Open,
+        ledger: "eip155:31337".parse().unwrap(),
+        act: Act::Do(Call::Open(open)),
+        held: false,
+    };
+    court.knows(Role::Buyer, Record::Funding { channel, payee, asset, owed });
+    let bond = id(&court.opened(&court.chain.sellers_key, &AMOUNTS).await);
+    let name = channel.to_string();
+    let close =
+        |verb: &[&str]| court.run(court.command("buyer", &[&["ledger", "close"], verb].concat()));
+    refused(&close(&[&name]).await, "`sdpp ledger bond end` has that back first");
+    let all = close(&["--all"]).await;
+    assert!(String::from_utf8_lossy(&all.stderr).contains("stays open"), "{all:?}");
+    told(&court.bond("buyer", &["revoke", &bond]).await);
+    let closed = close(&[&name]).await;
+    let said = String::from_utf8_lossy(&closed.stdout);
+    assert!(said.contains("can be withdrawn from"), "{closed:?}");
 }

@@ -2,10 +2,7 @@
 //! complaint, and with the second command the bonds are where they belong.
 
 use crate::contract::DAY;
-use crate::court::{Court, acts, ended, told};
-use crate::rig;
-use sdpp::record::{End, Record};
-use sdpp::terms::Role;
+use crate::court::{Court, acts, told};
 use sdpp_ledger::{Amount, keccak};
 use serde_json::json;
 use std::os::unix::process::ExitStatusExt;
@@ -70,25 +67,6 @@ async fn a_seller_shows_what_it_can_and_loses_its_bond_to_the_rest() {
     assert_eq!(acts(&last), ["conclude_challenge", "withdraw"], "{last}");
 }
 
-/// The seller has the voucher from the contract's event alone, and redeems it.
-#[tokio::test]
-async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
-    let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone();
-    let (channel, amount) = (court.chain.channel, Amount::new(73));
-    let broken = ended(End::Broken, "the line broke".to_owned(), Vec::new());
-    court.remembers(Role::Buyer, vec![Record::Ceiling { channel, amount }, broken]);
-    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
-    let paid = court.settle("buyer").await;
-    assert_eq!(acts(&paid), ["pay"], "{paid}");
-    let bonds = &court.chain.bonds;
-    let rest = bonds.buyer.saturating_sub(bonds.fee);
-    assert_eq!(paid["of_buyer"], rest.to_string(), "it pays the fee, and nothing else");
-    let had = court.settle("seller").await;
-    assert_eq!(acts(&had), ["redeem", "withdraw"], "{had}");
-    assert_eq!(acts(&court.settle("seller").await), [""; 0]);
-}
-
 /// Nobody was there when it was complained of: a seller that is started again answers by itself.
 #[tokio::test]
 async fn a_seller_that_was_down_answers_when_it_sells_again() {
@@ -99,13 +77,7 @@ async fn a_seller_that_was_down_answers_when_it_sells_again() {
     court.seller_sells();
     let mut sell = court.command("seller", &["sell"]);
     let mut seller = sell.stdout(Stdio::null()).spawn().unwrap();
-    let shown = keccak(&[b"Shown(bytes32)"]).to_string();
-    let filter = json!([{ "fromBlock": "0x0", "topics": [shown] }]);
-    let ask = async || {
-        let told = court.chain.anvil.ask("eth_getLogs", filter.clone()).await;
-        (!told.as_array().unwrap().is_empty()).then_some(())
-    };
-    let answered = tokio::time::timeout(rig::PATIENCE, rig::until("it is shown", ask)).await;
+    let answered = court.tells(&keccak(&[b"Shown(bytes32)"]).to_string()).await;
     let (kept, _) = (seller.kill(), seller.wait());
     kept.unwrap();
     answered.unwrap();

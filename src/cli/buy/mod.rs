@@ -147,18 +147,33 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let mut running = Running::start(&config, key, &opened)?;
-    Guard::new(&running)?.answer(&running).await;
-    let mut left = going_on::left(&ask, &mut running).await?;
+    let mut guard = Guard::default();
+    guard.answered(&running, Duration::from_millis(buyer.patience_ms)).await;
+    let left = going_on::left(&ask, &mut running).await?;
+    let bought = bought(&ask, (&config, buyer), (&running, left), (seller, spending));
+    tokio::select! {
+        bought = bought => bought,
+        never = guard.keep(&running) => match never {},
+    }
+}
+
+/// Orders, and follows what comes of it to its end.
+async fn bought(
+    ask: &Buy,
+    (config, buyer): (&Config, &BuyerConfig),
+    (running, mut left): (&Running, Option<Waits>),
+    (seller, spending): (Option<PublicKey>, Vec<&Spending>),
+) -> Outcome {
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);
-    let policy = running.reclaim_policy(&config, buyer);
-    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
+    let policy = running.reclaim_policy(config, buyer);
+    let teller = Teller { config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
     let is_left = left.is_some();
-    let begun = begin(&ask, &config, spending, seller, (&running, left.as_mut())).await;
+    let begun = begin(ask, config, spending, seller, (running, left.as_mut())).await;
     let (session, items) = match begun {
         Ok(begun) => begun,
-        Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
+        Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
     };
     desk.serve(session.actor.clone());
     let bar = || Bar::new(ask.quantity.0);
@@ -168,25 +183,25 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         tracing::warn!(why = ended.why, "ordering again");
         let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
         let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
-        let session = match order(&ask.address, &config, *wish, &running, delivering).await {
+        let session = match order(&ask.address, config, *wish, running, delivering).await {
             Ok(session) => session,
-            Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
+            Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
         };
         desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest).await?;
     }
     let mut signals = Signals::listen()?;
     let left = tokio::select! {
-        left = settle(&running, &policy, buyer, (ended.end, began_ms)) => left?,
+        left = settle(running, &policy, buyer, (ended.end, began_ms)) => left?,
         // The session has ended in good order before.
         () = signals.next() => return Err(at_once()),
     };
     let money = items.money().cloned();
     let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
     if is_left {
-        going_on::tell(&ask, &ended);
+        going_on::tell(ask, &ended);
     }
-    report(&ask, told, &teller, &left)?;
+    report(ask, told, &teller, &left)?;
     items.close()?;
     running.check_claims()
 }
