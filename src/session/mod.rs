@@ -284,6 +284,8 @@ pub enum Output {
         payee: Account,
         /// What is deposited.
         asset: Asset,
+        /// This channel and no other, which a bond is for.
+        only: Option<ChannelId>,
     },
     /// Buyer: add to the deposit, and answer with [`Input::ToppedUp`] or [`Input::NotToppedUp`].
     TopUp {

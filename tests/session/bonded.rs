@@ -3,9 +3,9 @@
 
 use crate::pair::{self, *};
 use sdpp::crypto::layout::MessageKind;
-use sdpp::message::{BondOffer, reread_terms};
+use sdpp::message::{BondOffer, Draft, Exit, Reason, reread_terms};
 use sdpp::record::{End, Record};
-use sdpp::session::{BondView, Grant, UnderBond};
+use sdpp::session::{BondView, Grant, Input, Output, UnderBond};
 use sdpp::terms::{BondTerms, Role};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
@@ -151,11 +151,60 @@ fn a_buyer_orders_under_no_bond_that_is_not_for_its_channel_and_seller() {
     let mut pair = anothers.start();
     pair.run();
     assert!(pair.b.why().contains("other keys"), "{}", pair.b.why());
+    let funds = |output: &Output| matches!(output, Output::Fund { .. });
+    assert!(!pair.b.log.iter().any(funds), "nothing is deposited for an order that is not made");
     let mut unoffered = setting();
     unoffered.menu.currencies_accepted.iter_mut().for_each(|offer| offer.bond = None);
     let mut pair = unoffered.start();
     pair.run();
     assert!(pair.b.why().contains("offers no bond"), "{}", pair.b.why());
+}
+
+/// A channel that is opened for the order is not the bond's.
+#[test]
+fn no_other_channel_is_funded_for_an_order_under_a_bond() {
+    let mut pair = shown(setting(), bond(), in_force());
+    pair.run_to(1);
+    let only = |output: &Output| match output {
+        Output::Fund { only, .. } => Some(*only),
+        _ => None,
+    };
+    assert_eq!(pair.b.log.iter().find_map(only), Some(Some(bond().channel)));
+}
+
+/// What the buyer paid in public is the next session's base, as any voucher.
+#[test]
+fn a_session_begins_where_what_was_paid_in_public_ends() {
+    let paid = Held { answered: Amount::new(1), ..in_force() };
+    let mut pair = shown(setting(), bond(), paid);
+    pair.run();
+    assert_eq!(pair.b.end(), End::Refused);
+    assert!(pair.b.why().contains("paid when it was asked for in public"), "{}", pair.b.why());
+}
+
+/// By its layout an exit is a receipt: it must be one under a bond, and must not be one elsewhere.
+#[test]
+fn an_exit_is_a_receipt_under_a_bond_and_nowhere_else() {
+    let elsewhere = Setting::default().by_escrow().no_records().anchored_after();
+    for (setting, bonded) in [(setting(), false), (elsewhere, true)] {
+        let mut pair = shown(setting.order("gas", Some(40)), bond(), in_force());
+        pair.run_to(5);
+        let exit = Exit {
+            reason: Reason::Stopped,
+            items: 5,
+            amount_total: Amount::ZERO,
+            paid_total: Amount::ZERO,
+            anchored: Vec::new(),
+            channel: None,
+            legs: Vec::new(),
+            bonded,
+        };
+        let session = pair.b.session.unwrap();
+        let (_, frame) = Draft::new(session, &exit).sign(&key(1), "");
+        pair.tell(pair::Role::Buyer, Input::Read(&frame));
+        while pair.drain_outputs(pair::Role::Buyer) {}
+        assert!(pair.b.why().contains("receipt for a bond's contract"), "{}", pair.b.why());
+    }
 }
 
 /// The contract is shown what was ordered, and would hold either to that.

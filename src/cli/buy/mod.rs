@@ -257,8 +257,9 @@ async fn begin(
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
     let bond = match &ask.bond {
-        Some(id) => Some(bonded::under(*id, running).await?),
-        None => None,
+        // What goes on is under what it was ordered under, whatever became of that since.
+        Some(id) if left.is_none() => Some(bonded::under(*id, running).await?),
+        _ => None,
     };
     let wish = Wish {
         topic: ask.topic.clone(),

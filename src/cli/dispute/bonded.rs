@@ -150,14 +150,25 @@ impl Suit {
         if let Call::Bond(bonding) = &call
             && let BondAct::Pay { amount, .. } = bonding.act
         {
-            // What we sign a voucher for is on disk before it.
-            let channel = self.on.bond.channel;
-            let known = running.reader.channel(&channel)?.and_then(|facts| facts.ceiling);
-            if known.is_none_or(|ceiling| ceiling < amount) {
-                append(running, Record::Ceiling { channel, amount }).await?;
-            }
+            self.vouched(running, amount).await?;
         }
         self.on.begin(running, call).await.map(Some)
+    }
+
+    /// What we sign a voucher for is on disk before it, and the next session begins there.
+    async fn vouched(&self, running: &Running, amount: Amount) -> Outcome {
+        let channel = self.on.bond.channel;
+        let known = running.reader.channel(&channel)?.unwrap_or_default();
+        if known.ceiling.is_some_and(|ceiling| ceiling > amount) {
+            return Ok(());
+        }
+        if known.ceiling != Some(amount) {
+            append(running, Record::Ceiling { channel, amount }).await?;
+        }
+        if known.spent.is_some_and(|spent| spent < amount) {
+            append(running, Record::Spent { channel, amount, kept: true }).await?;
+        }
+        Ok(())
     }
 
     /// What answers a complaint of the other side's about this session, or comes before that, where one

@@ -1,8 +1,10 @@
 //! What a journal knows of the bonds that it has part in.
 
+use super::node::Node;
 use super::*;
 use crate::journal::bonds::{KnownBonds, bond_reference};
 use crate::journal::delivery::Event;
+use crate::journal::outbox::Step;
 use crate::journal::prune::{Kept, Place};
 use crate::message::{BondChoice, Order};
 use crate::record::{Act, Owed};
@@ -29,15 +31,14 @@ fn bond() -> Bond {
 }
 
 /// What is done about it from here, in order.
-fn bonding(number: u64, act: BondAct) -> Write {
+fn doing(number: u64, act: BondAct) -> Owed {
     let call = Call::Bond(Box::new(Bonding { bond: bond(), act }));
-    let owed = Owed {
-        reference: bond_reference(&ID, number),
-        purpose: Purpose::Bond,
-        ledger: ledger_id(),
-        act: Act::Do(call),
-        held: false,
-    };
+    let (reference, ledger) = (bond_reference(&ID, number), ledger_id());
+    Owed { reference, purpose: Purpose::Bond, ledger, act: Act::Do(call), held: false }
+}
+
+fn bonding(number: u64, act: BondAct) -> Write {
+    let owed = doing(number, act);
     Write::Append { session: None, record: Box::new(Record::Bonding { bond: ID, owed }) }
 }
 
@@ -127,4 +128,18 @@ fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     assert_eq!(known.channels(&reader).unwrap().len(), 1);
     meet(&mut journal, 2);
     assert!(known.channels(&reader).unwrap().is_empty());
+}
+
+/// Somebody may wait for it in vain: it goes before what was owed earlier.
+#[test]
+fn what_is_about_a_bond_goes_first() {
+    let mut node = Node::new(1);
+    node.owe(1, payment(session(1), 1));
+    node.owe(2, anchor(session(1), 2, false));
+    node.owe(3, doing(1, BondAct::ConcludeChallenge));
+    let first = node.plan().into_iter().find_map(|step| match step {
+        Step::Prepare { call, .. } => Some(call),
+        _ => None,
+    });
+    assert!(matches!(first, Some(Call::Bond(_))), "{first:?}");
 }

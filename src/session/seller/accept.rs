@@ -164,8 +164,10 @@ impl Accepted {
                 |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
             let bond = view.bond.as_deref();
             self.check_bond(bond).map_err(refused)?;
-            let period_ms = bond.map_or(0, |bond| bond.period_ms);
+            let (period_ms, answered) =
+                bond.map_or_else(Default::default, |bond| (bond.period_ms, bond.held.answered));
             check_period(period_ms, policy.outage_ms, view.lag_ms).map_err(refused)?;
+            check_answered(&self.terms, answered, view.best.as_deref()).map_err(refused)?;
         }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
         Ok(())
@@ -254,6 +256,19 @@ fn check_grace(grace_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String>
     Err(format!(
         "its grace period is {grace_s} s, we may be away for {outage_s} s and hear of a request to \
          close {lag_s} s late"
+    ))
+}
+
+/// What was paid in public is vouched too, also where its voucher did not come to us yet.
+fn check_answered(terms: &Terms, answered: Amount, best: Option<&Voucher>) -> Result<(), String> {
+    let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
+    // A larger voucher that is shown says it better.
+    let is_shown = best.is_some_and(|best| best.cumulative_amount > base);
+    if base >= answered || is_shown {
+        return Ok(());
+    }
+    Err(format!(
+        "the order's base is {base}, and {answered} was paid when it was asked for in public"
     ))
 }
 
