@@ -135,6 +135,11 @@ impl OnLedger {
         let Some(escrow) = self.ledger.escrow().filter(|_| held.answered > best) else {
             return Ok(());
         };
+        // Of a channel that is over it was paid in money, and what is settled needs no voucher.
+        let shown = escrow.channel(&channel).await?;
+        if shown.is_none_or(|shown| shown.finalized || shown.settled >= held.answered) {
+            return Ok(());
+        }
         let domain = escrow.domain().clone();
         let is_good = |amount, signature: &sdpp_ledger::Signature| {
             let signer = signature.recover(&Voucher { channel, amount }.digest(&domain));

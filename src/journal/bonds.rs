@@ -1,6 +1,7 @@
 //! The bonds that a journal has part in: those that were pledged from it, and those that its sessions are
 //! under. What was done about one stands under references of its own, in order.
 
+use super::entry::Entry;
 use super::obligation::{Obligation, State};
 use super::reader::Reader;
 use super::{JournalError, PAGE_MAX};
@@ -22,6 +23,8 @@ struct Known {
     ids: BTreeSet<BondId>,
     /// The channels of those that we pledged.
     pledged: BTreeMap<BondId, ChannelId>,
+    /// The last session under each: a channel serves one at a time.
+    last: BTreeMap<BondId, SessionId>,
 }
 
 impl KnownBonds {
@@ -30,6 +33,14 @@ impl KnownBonds {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.read_on(reader)?;
         Ok(known.ids.clone())
+    }
+
+    /// Whether a session is under one that has not ended.
+    pub fn is_used(&self, reader: &Reader, id: &BondId) -> Result<bool, JournalError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.read_on(reader)?;
+        let Some(last) = known.last.get(id) else { return Ok(false) };
+        Ok(reader.session(last)?.is_some_and(|session| session.ended.is_none()))
     }
 
     /// The channels of those that we pledged and have not had back: there our answers are paid from.
@@ -52,12 +63,12 @@ impl Known {
             let entries = reader.entries(self.after, PAGE_MAX)?;
             let Some(last) = entries.last() else { return Ok(()) };
             self.after = last.seq;
-            entries.iter().for_each(|entry| self.take(&entry.record));
+            entries.iter().for_each(|entry| self.take(entry));
         }
     }
 
-    fn take(&mut self, record: &Record) {
-        match record {
+    fn take(&mut self, entry: &Entry) {
+        match &entry.record {
             Record::Bonding { bond, owed } => {
                 self.ids.insert(*bond);
                 if let Act::Do(Call::Bond(bonding)) = &owed.act
@@ -66,7 +77,11 @@ impl Known {
                     self.pledged.insert(*bond, bonding.bond.channel);
                 }
             }
-            Record::Order { order, .. } => self.ids.extend(bond_of(order)),
+            Record::Order { order, .. } => {
+                let Some(bond) = bond_of(order) else { return };
+                self.ids.insert(bond);
+                self.last.extend(entry.session.map(|session| (bond, session)));
+            }
             _ => {}
         }
     }

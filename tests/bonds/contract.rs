@@ -38,7 +38,7 @@ fn selector(function: &str) -> String {
     let (item, invoice) =
         (format!("(uint64,bytes32,{WORD})"), format!("(uint64,bytes32,uint128,{WORD})"));
     let arguments = match function {
-        "pledge" | "bondId" | "concludeChallenge" | "retract" => BOND.to_owned(),
+        "pledge" | "bondId" | "concludeChallenge" | "retract" | "requestEnd" => BOND.to_owned(),
         "termsOf" => format!("bytes32,{SESSION}"),
         "release" => format!("{BOND},bool,{WORD}"),
         "convictOfItems" => format!("{BOND},{SESSION},{WORD},{item},{item}"),
@@ -365,6 +365,18 @@ impl Chain {
             *credit = u128::from_be_bytes(word[16..].try_into().unwrap());
         }
         credits
+    }
+
+    /// The buyer asks for the end of the last bond that was pledged in a contract.
+    pub async fn request_end(&self, contract: &str) {
+        let pledged = keccak(&[format!("Pledged(bytes32,address,{BOND})").as_bytes()]).to_string();
+        let filter = json!([{ "fromBlock": "0x0", "address": contract, "topics": [pledged] }]);
+        let told = self.anvil.ask("eth_getLogs", filter).await;
+        let data = told.as_array().unwrap().last().unwrap()["data"].as_str().unwrap().to_owned();
+        let bytes = hex::decode(&data[2..]).unwrap();
+        let words: Words = bytes.as_chunks().0.to_vec();
+        let from = rig::account(0);
+        self.call(from.as_str(), contract, "requestEnd", &[words], 0).await.unwrap();
     }
 
     pub async fn pass(&self, seconds: u64) {

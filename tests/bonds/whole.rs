@@ -2,6 +2,7 @@
 //! with the real binary: both sides as processes of their own on one Anvil.
 
 use crate::court::{Court, acts, told};
+use crate::rig;
 use sdpp_ledger::keccak;
 use serde_json::{Value, json};
 use std::fs;
@@ -57,9 +58,9 @@ impl Court {
     }
 }
 
-#[tokio::test]
-async fn what_is_deployed_and_pledged_is_bought_under_and_comes_back() {
-    let Some(court) = Court::without_bond().await else { return };
+/// Both sides, the contract, and a bond for the channel that a first session has left open.
+async fn pledged() -> Option<(Court, String, String)> {
+    let court = Court::without_bond().await?;
     let config = fs::read_to_string(court.path("buyer.toml")).unwrap();
     let config = config.replace("deposit = \"1000\"", "deposit = \"1000\", keep_channel = true");
     fs::write(court.path("buyer.toml"), config).unwrap();
@@ -83,7 +84,12 @@ async fn what_is_deployed_and_pledged_is_bought_under_and_comes_back() {
     let bond = court.bonding("buyer", &open).await["bond"].as_str().unwrap().to_owned();
     let joined = court.bonding("seller", &["join", &bond, "--at-most", "301"]).await;
     assert_eq!(joined["held"]["is_good"], true, "{joined}");
+    Some((court, contract, bond))
+}
 
+#[tokio::test]
+async fn what_is_deployed_and_pledged_is_bought_under_and_comes_back() {
+    let Some((court, contract, bond)) = pledged().await else { return };
     let seller = court.sell();
     let under = court.buy(&seller, &["--bond", &bond]).await;
     assert_eq!(under["end"], "complete", "{under}");
@@ -107,4 +113,26 @@ async fn what_is_deployed_and_pledged_is_bought_under_and_comes_back() {
     }
     let left = court.chain.anvil.ask("eth_getBalance", json!([contract, "latest"])).await;
     assert_eq!(left, "0x0", "nobody's bond stays behind");
+}
+
+/// A period later nobody answers for what is signed: it goes no further under that bond.
+#[tokio::test]
+async fn a_session_ends_when_the_end_of_its_bond_is_asked_for() {
+    let Some((court, contract, bond)) = pledged().await else { return };
+    let config = fs::read_to_string(court.path("seller.toml")).unwrap();
+    let source = "source = { kind = \"host\", sensor = \"cpu_load\", interval_ms = 300 }";
+    let file = "source = { kind = \"file\", path = \"items\", format = \"lines\" }";
+    assert!(config.contains(file));
+    fs::write(court.path("seller.toml"), config.replace(file, source)).unwrap();
+    let seller = court.sell();
+    let verb = ["buy", &seller.address, "gas", "100", "--trust-on-first-use", "--json"];
+    let verb = [&verb[..], &["--output", "stream", "--bond", &bond]].concat();
+    let mut buy = court.command("buyer", &verb);
+    let bought = tokio::task::spawn_blocking(move || buy.output().unwrap());
+    let path = court.path("stream");
+    let flows = async || fs::metadata(&path).ok().filter(|file| file.len() > 0).map(drop);
+    rig::until("items come", flows).await;
+    court.chain.request_end(&contract).await;
+    let output = tokio::time::timeout(rig::PATIENCE, bought).await.expect("it ends").unwrap();
+    assert_eq!(told(&output)["why"], "stopped", "{output:?}");
 }

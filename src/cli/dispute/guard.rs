@@ -10,6 +10,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::journal::obligation::State;
 use crate::journal::{Obligation, PAGE_MAX, Reader};
+use crate::message::Reason;
 use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
@@ -102,6 +103,11 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
         }
     }
     let held = on.held().await?;
+    // Nothing that is signed later than a period from then is answered for.
+    let is_leaving = held.ends_ms.is_some() && running.bonds.is_used(&running.reader, &on.id)?;
+    if is_leaving && running.busy.stop(&on.bond.channel, Reason::Stopped) {
+        tracing::warn!(bond = %on.id, "its end was asked for: the session under it is ended");
+    }
     if on.is_sellers() {
         on.keep_voucher(running, &held).await?;
     }

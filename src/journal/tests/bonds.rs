@@ -120,6 +120,9 @@ fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     assert!(known.ids(&reader).unwrap().is_empty());
     done(&mut journal, append(session(1), order_under_it()));
     assert_eq!(known.ids(&reader).unwrap(), [ID].into(), "what came since is read too");
+    assert!(known.is_used(&reader, &ID).unwrap());
+    done(&mut journal, append(session(1), ended("all is paid")));
+    assert!(!known.is_used(&reader, &ID).unwrap());
     assert!(known.channels(&reader).unwrap().is_empty(), "another pledged it");
     done(&mut journal, bonding(1, BondAct::Pledge));
     assert_eq!(known.channels(&reader).unwrap(), [bond().channel].into());
