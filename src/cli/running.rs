@@ -170,9 +170,8 @@ impl Running {
             Waits { session, holds }
         });
         let waiting = waiting.collect();
-        let pace = pace(config);
         let (sight, watches) =
-            WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
+            WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace(config));
         let running = Running {
             keeper,
             busy,

@@ -5,10 +5,10 @@ use super::entry::Entry;
 use super::obligation::{Obligation, State};
 use super::reader::Reader;
 use super::{JournalError, PAGE_MAX};
-use crate::message::{Order, reread};
 use crate::record::{Act, Record, SignedMessage};
 use crate::terms::{Purpose, SessionId};
 use sdpp_ledger::{BondAct, BondId, Call, ChannelId, Digest, Reference};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -87,9 +87,21 @@ impl Known {
     }
 }
 
+/// What is read of an order here.
+#[derive(Deserialize)]
+struct Ordered {
+    bond: Option<Under>,
+}
+
+#[derive(Deserialize)]
+struct Under {
+    id: BondId,
+}
+
 /// The bond that an order is under.
 pub(super) fn bond_of(order: &SignedMessage) -> Option<BondId> {
-    Some(reread::<Order>(order).ok()?.bond?.id)
+    let said: Ordered = serde_json::from_str(order.data.as_deref()?).ok()?;
+    Some(said.bond?.id)
 }
 
 /// The reference of what was done about a bond; the first has number 1.

@@ -145,9 +145,10 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
             "no session under a bond is of a dataset yet: its seller could not show that an item is there",
         );
     }
-    if u64::from(terms.granularity) > EVIDENCE_MAX as u64 {
-        let why =
-            format!("under a bond K is at most {EVIDENCE_MAX}: what must be shown is kept then");
+    const _: () = assert!(BondTerms::GRANULARITY_MAX as usize <= EVIDENCE_MAX);
+    if terms.granularity > BondTerms::GRANULARITY_MAX {
+        let most = BondTerms::GRANULARITY_MAX;
+        let why = format!("under a bond K is at most {most}: what must be shown is kept then");
         return refused(&why);
     }
     let dataset = terms.dataset.map_or(Digest::ZERO, |dataset| dataset.root);

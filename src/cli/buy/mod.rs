@@ -1,5 +1,6 @@
 //! `sdpp buy`: buys items from a seller.
 
+mod after;
 mod bill;
 mod bonded;
 mod going_on;
@@ -19,7 +20,6 @@ use crate::actors::asking::Asking;
 use crate::actors::busy::Taken;
 use crate::actors::buying::{Buying, Delivering, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
-use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
 use crate::actors::session::{Ended, SessionActor, SilenceMax, Stop};
 use crate::actors::wire::Wire;
@@ -31,6 +31,7 @@ use crate::message::Reason;
 use crate::record::End;
 use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
+use after::{at_once, away, settle};
 use clap::Args;
 use sdpp_ledger::{Amount, BondId, LedgerId, PublicKey};
 use serde_json::json;
@@ -204,43 +205,6 @@ async fn bought(
     report(ask, told, &teller, &left)?;
     items.close()?;
     running.check_claims()
-}
-
-/// Has what a session left owed settled, as long as our patience lasts. What is left in channels then.
-async fn settle(
-    running: &Running,
-    policy: &reclaim::Policy,
-    buyer: &BuyerConfig,
-    (end, began_ms): (End, u64),
-) -> Outcome<Vec<Remainder>> {
-    running.take_back(policy).await?;
-    for unsettled in running.settle(Duration::from_millis(buyer.patience_ms)).await? {
-        let (count, ledger) = (unsettled.count, unsettled.ledger);
-        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
-    }
-    match end {
-        End::Complete => running.left_since(began_ms).await,
-        _ => running.left().await,
-    }
-}
-
-fn at_once() -> Failure {
-    Failure::new(Exit::Failed, "ended at once: what is owed goes on at the next start")
-}
-
-/// A seller that is gone closes no channel either: what is time for is done. Gives the failure back.
-async fn away(
-    failure: Failure,
-    running: &Running,
-    policy: &reclaim::Policy,
-    teller: &Teller<'_>,
-) -> Outcome<Failure> {
-    if running.take_back(policy).await? > 0 {
-        let patience_ms = teller.config.buyer.as_ref().map_or(0, |buyer| buyer.patience_ms);
-        running.settle(Duration::from_millis(patience_ms)).await?;
-        tell_left(teller, &running.left().await?);
-    }
-    Ok(failure)
 }
 
 /// Says what may be paid with, and connects, for what a kill left or for another session.

@@ -7,8 +7,7 @@ use super::policy;
 use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::door::UnknownBuyer;
-use crate::record::EVIDENCE_MAX;
-use crate::terms::Method;
+use crate::terms::{BondTerms, Method};
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -103,9 +102,10 @@ fn bonds(
     granularity: u32,
 ) -> Outcome<BTreeMap<String, BondAmounts>> {
     let mut bonds = BTreeMap::new();
-    if !written.is_empty() && u64::from(granularity) > EVIDENCE_MAX as u64 {
+    if !written.is_empty() && granularity > BondTerms::GRANULARITY_MAX {
         let what = format!(
-            "with [seller.bonds] it is at most {EVIDENCE_MAX}: what a bond answers for is kept then"
+            "with [seller.bonds] it is at most {}: what a bond answers for is kept then",
+            BondTerms::GRANULARITY_MAX
         );
         return Err(wrong(&["seller", "granularity"], what));
     }
