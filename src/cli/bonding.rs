@@ -225,11 +225,6 @@ pub(super) async fn append(running: &Running, record: Record) -> Outcome {
     answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
 }
 
-/// What an obligation does about a bond.
-pub(super) fn act_of(row: &Obligation) -> Option<&BondAct> {
-    bond_act(&row.owed.act)
-}
-
 /// What is done about a bond, where that is it.
 pub(super) fn bond_act(act: &Act) -> Option<&BondAct> {
     match act {

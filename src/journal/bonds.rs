@@ -49,7 +49,7 @@ impl KnownBonds {
         known.read_on(reader)?;
         let mut channels = BTreeSet::new();
         for (id, channel) in &known.pledged {
-            if !reader.is_bond_over(id)? {
+            if reader.is_pledged(id)? && !reader.is_bond_over(id)? {
                 channels.insert(*channel);
             }
         }
@@ -104,6 +104,14 @@ pub(super) fn bond_of(order: &SignedMessage) -> Option<BondId> {
     Some(said.bond?.id)
 }
 
+/// What an obligation does about a bond.
+pub fn act_of(row: &Obligation) -> Option<&BondAct> {
+    match &row.owed.act {
+        Act::Do(Call::Bond(bonding)) => Some(&bonding.act),
+        _ => None,
+    }
+}
+
 /// The reference of what was done about a bond; the first has number 1.
 pub fn bond_reference(id: &BondId, number: u64) -> Reference {
     SessionId(Digest(id.0)).reference(Purpose::Bond, number)
@@ -119,12 +127,19 @@ impl Reader {
         Ok(rows)
     }
 
+    /// Whether our part of a bond is pledged, or is on its way: a pledge that was refused is none.
+    fn is_pledged(&self, id: &BondId) -> Result<bool, JournalError> {
+        let is_pledge = |row: &Obligation| {
+            act_of(row) == Some(&BondAct::Pledge) && !matches!(row.state, State::Refused { .. })
+        };
+        Ok(self.bond_rows(id)?.iter().any(is_pledge))
+    }
+
     /// Whether we have had a bond back, so that nothing that was signed under it can be complained of
     /// any more. Of one that another pledged for us, or ended, nobody here knows.
     pub fn is_bond_over(&self, id: &BondId) -> Result<bool, JournalError> {
         let is_end = |row: &Obligation| {
-            let Act::Do(Call::Bond(bonding)) = &row.owed.act else { return false };
-            matches!(bonding.act, BondAct::End | BondAct::Revoke)
+            matches!(act_of(row), Some(BondAct::End | BondAct::Revoke))
                 && matches!(row.state, State::Met { .. })
         };
         Ok(self.bond_rows(id)?.iter().any(is_end))

@@ -95,6 +95,12 @@ async fn a_demand_is_concluded_as_it_was_made() {
     let last = court.settle("seller").await;
     assert_eq!(acts(&last)[..1], ["conclude_demand"], "{last}");
     assert_eq!(last["of_buyer"], "0");
+    // Nothing comes of its end for who has lost all, and that is no failure.
+    court.chain.pass(DAY).await;
+    let bond = court.chain.id.to_string();
+    let end = ["ledger", "bond", "end", &bond, "--json"];
+    let ended = told(&court.run(court.command("buyer", &end)).await);
+    assert_eq!(acts(&ended), ["end"], "{ended}");
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 
 use super::case::Case;
 use crate::actors::Ledgers;
-use crate::cli::bonding::{OnLedger, act_of, append, bond_act, is_met, name};
+use crate::cli::bonding::{OnLedger, append, bond_act, is_met, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
 use crate::journal::Reader;
+use crate::journal::bonds::act_of;
 use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};

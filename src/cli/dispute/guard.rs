@@ -5,9 +5,10 @@
 use super::bonded::{Chamber, Suit};
 use super::case::Case;
 use crate::actors::now_ms;
-use crate::cli::bonding::{OnLedger, act_of, is_met, name};
+use crate::cli::bonding::{OnLedger, is_met, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
+use crate::journal::bonds::act_of;
 use crate::journal::obligation::State;
 use crate::journal::{Obligation, PAGE_MAX, Reader};
 use crate::message::Reason;

@@ -44,7 +44,8 @@ const UNOWED_AT_MOST: Duration = Duration::from_secs(60);
 /// who owes whom what, by which signed papers. It waits until all is final, and says so where there
 /// is nothing to do. Of a session under a bond the other side's misconduct, or its silence about
 /// what it acknowledged, first becomes a complaint to the bond's contract; run again when the time to
-/// answer is over, the command takes what the other side has lost. While the node runs that has the journal open, that node does it.
+/// answer is over, the command takes what the other side has lost. While the node runs that has the
+/// journal open, that node does it; about a session under a bond it only answers, and is stopped first.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
 pub(super) struct Settle {

@@ -184,6 +184,9 @@ impl Pledge {
         for act in self.acts((&on, running), was.as_ref()).await? {
             steps.push(on.done(running, act).await?);
         }
+        if self.takes_out() && on.credited().await? > Amount::ZERO {
+            steps.push(on.done(running, BondAct::Withdraw).await?);
+        }
         let held = on.held().await?;
         if place.json {
             let Bond { channel, buyer_key, seller_key, .. } = &on.bond;
@@ -242,15 +245,15 @@ impl Pledge {
         };
         // It was on its way when the command was killed that is typed again.
         acts.retain(|act| Some(act) != was);
-        let brings = matches!(acts[..], [BondAct::Revoke | BondAct::Retract | BondAct::End]);
-        let takes_out = matches!(
+        Ok(acts)
+    }
+
+    /// Whether what is credited to us then is taken out.
+    fn takes_out(&self) -> bool {
+        matches!(
             self,
             Pledge::Revoke(_) | Pledge::End(_) | Pledge::Retract(_) | Pledge::Withdraw(_)
-        );
-        if brings || (takes_out && acts.is_empty() && on.credited().await? > Amount::ZERO) {
-            acts.push(BondAct::Withdraw);
-        }
-        Ok(acts)
+        )
     }
 }
 

@@ -125,11 +125,15 @@ fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     assert!(!known.is_used(&reader, &ID).unwrap());
     assert!(known.channels(&reader).unwrap().is_empty(), "another pledged it");
     done(&mut journal, bonding(1, BondAct::Pledge));
+    let event = obligation::Event::Refused { why: "we have too little".to_owned() };
+    done(&mut journal, Write::Obligation { reference: bond_reference(&ID, 1), event });
+    assert!(known.channels(&reader).unwrap().is_empty(), "it was refused");
+    done(&mut journal, bonding(2, BondAct::Pledge));
     assert_eq!(known.channels(&reader).unwrap(), [bond().channel].into());
-    meet(&mut journal, 1);
-    done(&mut journal, bonding(2, BondAct::End));
-    assert_eq!(known.channels(&reader).unwrap().len(), 1);
     meet(&mut journal, 2);
+    done(&mut journal, bonding(3, BondAct::End));
+    assert_eq!(known.channels(&reader).unwrap().len(), 1);
+    meet(&mut journal, 3);
     assert!(known.channels(&reader).unwrap().is_empty());
 }
 
