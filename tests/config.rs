@@ -1043,6 +1043,37 @@ mod on_a_chain {
         assert_eq!(chain(&meant).escrow, None, "transfers alone need no contract");
     }
 
+    const BONDS: &str = "[seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n\
+                         [topics.cpu_load]";
+
+    #[test]
+    fn bonds_are_offered_where_they_can_be_pledged_and_answered_for() {
+        let whole = |ledger: &str, granularity: &str, bonds: &str| {
+            let text = ON_CHAIN.replacen(ESCROW, &format!("{ESCROW}\n{ledger}"), 1);
+            text.replacen("granularity = 10", granularity, 1).replacen(
+                "[topics.cpu_load]",
+                bonds,
+                1,
+            )
+        };
+        let holds = "bonds = \"0xe7f1725e7734ce288f8367e1bb143e90bb3f0512\"";
+        let config = parse(&whole(holds, "granularity = 256", BONDS)).unwrap();
+        assert_eq!(config.seller.as_ref().unwrap().bonds["ETH"].buyer, Amount::new(400));
+        assert_eq!(parse(&config.show()), Ok(config.clone()));
+        let on_usdx = BONDS.replace("bonds.ETH", "bonds.USDX");
+        let dear = BONDS.replace("\"20\"", "\"302\"");
+        for (ledger, granularity, bonds, key, says) in [
+            ("", "granularity = 10", BONDS, "seller.bonds.ETH", "holds no bonds"),
+            (holds, "granularity = 257", BONDS, "seller.granularity", "at most 256"),
+            (holds, "granularity = 10", &on_usdx, "seller.bonds.USDX", "add \"escrow\""),
+            (holds, "granularity = 10", &dear, "seller.bonds.ETH", "the stake is"),
+        ] {
+            let error = parse(&whole(ledger, granularity, bonds)).unwrap_err();
+            assert_eq!(error.key, key, "{error}");
+            assert!(error.what.contains(says), "{error}");
+        }
+    }
+
     #[test]
     fn an_embedded_ledger_has_no_key_of_a_chain() {
         let keys = [

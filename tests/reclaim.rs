@@ -10,6 +10,7 @@ use sdpp::actors::keeper::Keeper;
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::actors::reclaim::{self, Policy, ReclaimActor, Reclaiming};
 use sdpp::actors::watch::{self, WatchActor};
+use sdpp::journal::bonds::KnownBonds;
 use sdpp::journal::obligation::State;
 use sdpp::journal::{Doing, Journal, Write, outbox};
 use sdpp::record::{Act, Owed, Record};
@@ -104,7 +105,8 @@ impl Place {
                 let pace = watch::Pace { every, at_most, outage };
                 WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
             }
-            let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy };
+            let bonds = KnownBonds::default();
+            let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy, bonds };
             story(self, &Process { journal, reclaiming }).await
         });
         arbiter.stop();

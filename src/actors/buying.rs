@@ -210,10 +210,11 @@ impl Side for Buying {
                 }
             }
             Output::Redial => return resuming::dial(actor, ctx),
-            Output::Fund { least, ample, ledger, payee, asset } => {
+            Output::Fund { least, ample, ledger, payee, asset, only } => {
                 let Some(side) = actor.side.as_ref() else { return Ok(()) };
                 let signer = side.signer.clone();
-                return fund(actor, &ledger, Wanted { least, ample, payee, asset, signer }, ctx);
+                let wanted = Wanted { least, ample, payee, asset, signer, only };
+                return fund(actor, &ledger, wanted, ctx);
             }
             Output::TopUp { ledger, channel, amount } => {
                 return top_up(actor, &ledger, channel, amount, ctx);

@@ -31,6 +31,8 @@ pub(super) struct Wanted {
     pub(super) asset: Asset,
     /// Whose vouchers count.
     pub(super) signer: Account,
+    /// This channel and no other.
+    pub(super) only: Option<ChannelId>,
 }
 
 /// A channel that is open, and this session's alone.
@@ -62,14 +64,20 @@ impl Funding {
     /// # Errors
     /// Why there is none, for people.
     pub(super) async fn find_or_open(&self, wanted: &Wanted) -> Result<Funded, String> {
-        for channel in self.candidates(wanted)? {
+        let is_meant = |id: &ChannelId| wanted.only.is_none_or(|only| only == *id);
+        for channel in self.candidates(wanted)?.into_iter().filter(is_meant) {
             let Some(taken) = self.busy.take(channel, self.serving()) else { continue };
             if let Some((base, ceiling, deposit)) = self.reused(&channel, wanted).await? {
                 let domain = self.escrow()?.domain().clone();
                 return Ok(Funded { channel, domain, base, ceiling, deposit, taken });
             }
         }
-        self.open(wanted).await
+        match wanted.only {
+            None => self.open(wanted).await,
+            Some(only) => Err(format!(
+                "the bond is for channel {only}, which is not ours, not open, or serves another session"
+            )),
+        }
     }
 
     /// Adds to a channel's deposit, and gives the deposit when the ledger shows it.

@@ -8,11 +8,12 @@ use crate::actors::busy::{Busy, Taken};
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::keeper::Keeper;
 use crate::actors::{Ledgers, now_ms};
+use crate::journal::bonds::KnownBonds;
 use crate::journal::watch::Wish;
 use crate::journal::{Reader, Reclaim, Remainder, Write};
 use actix::prelude::*;
-use sdpp_ledger::{Asset, LedgerId};
-use std::collections::BTreeMap;
+use sdpp_ledger::{Asset, ChannelId, LedgerId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// When a channel is one that nobody needs any more.
@@ -44,6 +45,8 @@ pub struct Reclaiming {
     pub journal: Addr<JournalActor>,
     /// Channels in use: those are left alone.
     pub busy: Busy,
+    /// Our bonds: what answers a demand under one is paid from its channel, so that is left alone too.
+    pub bonds: KnownBonds,
 }
 
 /// Reclaims at intervals.
@@ -79,6 +82,9 @@ impl Reclaiming {
     }
 
     async fn wished(&self, wished: Vec<(Remainder, Wish)>) -> Result<Vec<Reclaim>, String> {
+        let bonded = self.bonded()?;
+        let wished = wished.into_iter().filter(|(one, _)| !bonded.contains(&one.channel));
+        let wished: Vec<_> = wished.collect();
         let clocks = self.clocks(wished.iter().map(|(one, _)| one)).await;
         let (mut due, mut held) = (Vec::new(), Vec::new());
         for (Remainder { channel, ledger, .. }, wish) in wished {
@@ -98,6 +104,17 @@ impl Reclaiming {
             self.commit(&due, held).await?;
         }
         Ok(due)
+    }
+
+    /// The channels of bonds that we have not had back.
+    ///
+    /// # Errors
+    /// Why the journal could not be read.
+    pub fn bonded(&self) -> Result<BTreeSet<ChannelId>, String> {
+        if self.ledgers.values().all(|ledger| ledger.bonds().is_none()) {
+            return Ok(BTreeSet::new());
+        }
+        self.bonds.channels(&self.reader).map_err(|error| error.to_string())
     }
 
     /// Our ledgers' clocks, by their newest blocks; asked only where a grace period runs.

@@ -50,5 +50,6 @@ async fn bond_of(
     let (Some(bonds), Some(id)) = (ledger.bonds(), id) else { return Ok(None) };
     let Some(bond) = bonds.pledged(id).await? else { return Ok(None) };
     let held = bonds.held(&bond).await?;
-    Ok(held.map(|held| Box::new(BondView { bond, held })))
+    let period_ms = u64::try_from(bonds.period().as_millis()).unwrap_or(u64::MAX);
+    Ok(held.map(|held| Box::new(BondView { bond, held, period_ms })))
 }

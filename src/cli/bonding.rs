@@ -4,16 +4,20 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
 use crate::actors::journal::{Await, Commit};
+use crate::journal::bonds::bond_reference;
 use crate::journal::obligation::State;
 use crate::journal::{NewsKind, Obligation, Reader, Write};
 use crate::record::{Act, Owed, Record};
-use crate::terms::{Purpose, SessionId};
+use crate::terms::Purpose;
 use sdpp_ledger::bond::{BondChangeKind, Held};
 use sdpp_ledger::{
-    Amount, Bond, BondAct, BondId, Bonding, Bonds, Call, Digest, Evidence, Ledger, TxId,
+    Amount, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, TxId, Voucher,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// How many blocks are read at once, backwards.
+const BLOCKS_AT_ONCE: u64 = 1_000;
 
 /// A bond on its ledger.
 pub(super) struct OnLedger {
@@ -35,12 +39,33 @@ pub(super) fn bonds_of(ledger: &dyn Ledger) -> Outcome<&dyn Bonds> {
 }
 
 impl OnLedger {
-    /// A bond that somebody has pledged.
-    pub(super) async fn find(ledger: Arc<dyn Ledger>, id: BondId) -> Outcome<OnLedger> {
-        let found = bonds_of(ledger.as_ref())?.pledged(&id).await?;
-        let none = || Failure::usage(format!("ledger {} has no bond {id}", ledger.id()));
-        let bond = found.ok_or_else(none)?;
-        Ok(OnLedger { ledger, id, bond })
+    /// A bond by our own journal's words or, where it has none, by its ledger's events.
+    pub(super) async fn look(
+        reader: &Reader,
+        ledger: Arc<dyn Ledger>,
+        id: BondId,
+    ) -> Outcome<Option<OnLedger>> {
+        let bonds = bonds_of(ledger.as_ref())?;
+        let first = reader.obligation(&bond_reference(&id, 1))?;
+        let own = first.and_then(|row| match row.owed.act {
+            Act::Do(Call::Bond(bonding)) => Some(bonding.bond),
+            _ => None,
+        });
+        let bond = match own.filter(|bond| bond.id(bonds.domain()) == id) {
+            Some(bond) => Some(bond),
+            None => bonds.pledged(&id).await?,
+        };
+        Ok(bond.map(|bond| OnLedger { ledger, id, bond }))
+    }
+
+    /// The same, where there must be one.
+    pub(super) async fn find(
+        reader: &Reader,
+        ledger: Arc<dyn Ledger>,
+        id: BondId,
+    ) -> Outcome<OnLedger> {
+        let none = Failure::usage(format!("ledger {} has no bond {id}", ledger.id()));
+        OnLedger::look(reader, ledger, id).await?.ok_or(none)
     }
 
     /// How it stands; an error where nobody has pledged it.
@@ -55,87 +80,131 @@ impl OnLedger {
         Ok(bonds_of(self.ledger.as_ref())?.credited(&self.bond.asset).await?)
     }
 
-    /// All that was ever to be done about it from this journal, the first first.
-    pub(super) fn rows(&self, reader: &Reader) -> Outcome<Vec<Obligation>> {
-        let mut rows = Vec::new();
-        while let Some(row) = reader.obligation(&self.reference(rows.len()))? {
-            rows.push(row);
-        }
-        Ok(rows)
+    /// Whether we are its seller.
+    pub(super) fn is_sellers(&self) -> bool {
+        *self.ledger.account() == self.bond.seller
     }
 
-    /// The last thing of a kind that happened to it, by final blocks from our own pledge on.
+    /// The last thing of a kind that happened to it, by final blocks. They are read backwards, as what
+    /// waits is young, and no further than to a pledge.
     pub(super) async fn last<T>(
         &self,
-        reader: &Reader,
         of: impl Fn(BondChangeKind) -> Option<T>,
     ) -> Outcome<Option<T>> {
+        let mut to = self.ledger.status().await?.height.saturating_add(1);
+        while to > 0 {
+            let from = to.saturating_sub(BLOCKS_AT_ONCE);
+            let (found, is_first) = self.last_in(from, to, &of).await?;
+            if found.is_some() || is_first {
+                return Ok(found);
+            }
+            to = from;
+        }
+        Ok(None)
+    }
+
+    /// The last in a range of blocks, and whether it was pledged there.
+    async fn last_in<T>(
+        &self,
+        mut from: u64,
+        to: u64,
+        of: impl Fn(BondChangeKind) -> Option<T>,
+    ) -> Outcome<(Option<T>, bool)> {
         let bonds = bonds_of(self.ledger.as_ref())?;
-        let pledged = |row: Obligation| match row.state {
-            State::Met { evidence } => Some(evidence.height),
-            _ => None,
-        };
-        let mut from = self.rows(reader)?.into_iter().find_map(pledged).unwrap_or_default();
-        let (head, mut last) = (self.ledger.status().await?.height, None);
-        while from <= head {
+        let (mut found, mut is_first) = (None, false);
+        while from < to {
             let changes = bonds.bond_changes(&[self.id], from).await?;
-            last = changes.list.into_iter().filter_map(|change| of(change.kind)).last().or(last);
+            for change in changes.list.into_iter().filter(|change| change.height < to) {
+                is_first |= matches!(change.kind, BondChangeKind::Pledged { .. });
+                found = of(change.kind).or(found);
+            }
             if changes.next <= from {
                 break;
             }
             from = changes.next;
         }
-        Ok(last)
+        Ok((found, is_first))
+    }
+
+    /// Seller: keeps the voucher that the buyer answered with in public, where it is better than what
+    /// we have. From then on it is as any other.
+    pub(super) async fn keep_voucher(&self, running: &Running, held: &Held) -> Outcome {
+        let channel = self.bond.channel;
+        let known = running.reader.channel(&channel)?.and_then(|facts| facts.voucher);
+        let best = known.map_or(Amount::ZERO, |(best, _)| best);
+        let Some(escrow) = self.ledger.escrow().filter(|_| held.answered > best) else {
+            return Ok(());
+        };
+        // Of a channel that is over it was paid in money, and what is settled needs no voucher.
+        let shown = escrow.channel(&channel).await?;
+        if shown.is_none_or(|shown| shown.finalized || shown.settled >= held.answered) {
+            return Ok(());
+        }
+        let domain = escrow.domain().clone();
+        let is_good = |amount, signature: &sdpp_ledger::Signature| {
+            let signer = signature.recover(&Voucher { channel, amount }.digest(&domain));
+            amount > best && signer.as_ref() == Some(&self.bond.buyer_key)
+        };
+        let paid = |kind| match kind {
+            BondChangeKind::Paid { amount, signature } => {
+                signature.filter(|signature| is_good(amount, signature)).map(|one| (amount, one))
+            }
+            _ => None,
+        };
+        let Some((amount, signature)) = self.last(paid).await? else { return Ok(()) };
+        append(running, Record::Voucher { channel, domain, amount, signature }).await
     }
 
     /// Waits for what is on its way, if anything is, and tells what that was.
-    pub(super) async fn under_way(&self, running: &Running) -> Outcome<Option<Value>> {
-        match self.rows(&running.reader)?.pop() {
+    pub(super) async fn under_way(&self, running: &Running) -> Outcome<Option<(Act, Value)>> {
+        match running.reader.bond_rows(&self.id)?.pop() {
             Some(row) if !row.state.is_settled() => {
-                let evidence = self.wait(running, &row.owed).await?;
-                Ok(Some(step(&row.owed.act, &evidence.tx)))
+                let step = self.wait(running, &row.owed).await?;
+                Ok(Some((row.owed.act, step)))
             }
             _ => Ok(None),
         }
     }
 
-    /// Does something, with leave for a token's contract before it where that is missing, and waits
-    /// until it is final.
-    pub(super) async fn done(&self, running: &Running, act: BondAct) -> Outcome<Value> {
+    /// The leave for a token's contract that something needs first, where that is missing.
+    pub(super) async fn leave(&self, act: &BondAct) -> Outcome<Option<Call>> {
         let takes = act.takes(&self.bond, self.ledger.account());
-        let bonds = bonds_of(self.ledger.as_ref())?;
-        if bonds.needs_leave(&self.bond.asset, takes).await? {
-            self.owe(running, self.call(BondAct::Allow)).await?;
-        }
-        self.owe(running, self.call(act)).await
+        let needs = bonds_of(self.ledger.as_ref())?.needs_leave(&self.bond.asset, takes).await?;
+        Ok(needs.then(|| self.call(BondAct::Allow)))
     }
 
-    fn call(&self, act: BondAct) -> Call {
+    /// Does something, with leave before it where that is missing, and waits until it is final.
+    pub(super) async fn done(&self, running: &Running, act: BondAct) -> Outcome<Value> {
+        if let Some(leave) = self.leave(&act).await? {
+            let owed = self.begin(running, leave).await?;
+            self.wait(running, &owed).await?;
+        }
+        let owed = self.begin(running, self.call(act)).await?;
+        self.wait(running, &owed).await
+    }
+
+    /// What does something.
+    pub(super) fn call(&self, act: BondAct) -> Call {
         Call::Bond(Box::new(Bonding { bond: self.bond.clone(), act }))
     }
 
-    /// Has a call owed that is about the bond, and waits until it is final.
-    pub(super) async fn owe(&self, running: &Running, call: Call) -> Outcome<Value> {
-        let reference = self.reference(self.rows(&running.reader)?.len());
-        let act = Act::Do(call);
+    /// Has a call owed that is about the bond.
+    pub(super) async fn begin(&self, running: &Running, call: Call) -> Outcome<Owed> {
+        let number = running.reader.bond_rows(&self.id)?.len() as u64 + 1;
+        let (reference, act) = (bond_reference(&self.id, number), Act::Do(call));
         let (purpose, ledger) = (Purpose::Bond, self.ledger.id().clone());
         let owed = Owed { reference, purpose, ledger, act, held: false };
-        let record = Box::new(Record::Bonding { bond: self.id, owed: owed.clone() });
-        let write = Write::Append { session: None, record };
-        let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
-        let committed = running.journal.send(Commit(vec![write])).await;
-        let answers = committed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))?;
-        let evidence = self.wait(running, &owed).await?;
-        Ok(step(&owed.act, &evidence.tx))
+        append(running, Record::Bonding { bond: self.id, owed: owed.clone() }).await?;
+        Ok(owed)
     }
 
-    async fn wait(&self, running: &Running, owed: &Owed) -> Outcome<Evidence> {
+    /// Waits until something owed is final.
+    pub(super) async fn wait(&self, running: &Running, owed: &Owed) -> Outcome<Value> {
         let stopped = || Failure::new(Exit::Failed, "the journal stopped");
         loop {
             let news = running.journal.send(Await(owed.reference)).await.map_err(|_| stopped())?;
             match news.ok_or_else(stopped)? {
-                NewsKind::Met(evidence) => return Ok(evidence),
+                NewsKind::Met(Evidence { tx, .. }) => return Ok(step(&owed.act, &tx)),
                 NewsKind::Refused(why) => {
                     let name = name(&owed.act);
                     let why = format!("bond {}: {name} was refused: {why}", self.id);
@@ -145,28 +214,35 @@ impl OnLedger {
             }
         }
     }
-
-    fn reference(&self, number: usize) -> sdpp_ledger::Reference {
-        SessionId(Digest(self.id.0)).reference(Purpose::Bond, number as u64 + 1)
-    }
 }
 
-/// What an obligation does about a bond.
-pub(super) fn act_of(row: &Obligation) -> Option<&BondAct> {
-    match &row.owed.act {
+/// Writes what is no session's.
+pub(super) async fn append(running: &Running, record: Record) -> Outcome {
+    let write = Write::Append { session: None, record: Box::new(record) };
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
+    let committed = running.journal.send(Commit(vec![write])).await;
+    let answers = committed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
+}
+
+/// What is done about a bond, where that is it.
+pub(super) fn bond_act(act: &Act) -> Option<&BondAct> {
+    match act {
         Act::Do(Call::Bond(bonding)) => Some(&bonding.act),
         _ => None,
     }
 }
 
+/// Whether something was done, for good.
+pub(super) fn is_met(row: &Obligation) -> bool {
+    matches!(row.state, State::Met { .. })
+}
+
 /// An act's name, for people and programs.
-fn name(act: &Act) -> String {
-    let named = match act {
-        Act::Do(Call::Bond(bonding)) => serde_json::to_value(&bonding.act).ok(),
-        Act::Do(_) | Act::Check(_) => None,
-    };
+pub(super) fn name(act: &Act) -> String {
+    let named = bond_act(act).and_then(|act| serde_json::to_value(act).ok());
     let name = named.as_ref().and_then(|value| value["act"].as_str());
-    name.unwrap_or("redeem").to_owned()
+    name.unwrap_or("top_up").to_owned()
 }
 
 /// Something that was done, for programs.

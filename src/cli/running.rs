@@ -13,6 +13,7 @@ use crate::actors::watch::{Look, Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms, reclaim, restarting};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
+use crate::journal::bonds::KnownBonds;
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
 use crate::message::Moment;
@@ -78,6 +79,8 @@ pub(super) struct Running {
     pub(super) sight: Sight,
     /// How long the journal takes.
     pub(super) lag: Lag,
+    /// The bonds that the journal has part in.
+    pub(super) bonds: KnownBonds,
     /// Buyer: sessions that a kill left and that their own command may go on with.
     pub(super) waiting: Vec<Waits>,
     watches: Vec<Kept<WatchActor>>,
@@ -167,14 +170,14 @@ impl Running {
             Waits { session, holds }
         });
         let waiting = waiting.collect();
-        let pace = pace(config);
         let (sight, watches) =
-            WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
+            WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace(config));
         let running = Running {
             keeper,
             busy,
             sight,
             lag,
+            bonds: KnownBonds::default(),
             key,
             journal,
             reader,
@@ -218,7 +221,8 @@ impl Running {
     /// What it takes to get back what is left in channels.
     pub(super) fn reclaiming(&self) -> Reclaiming {
         let (ledgers, reader) = (self.ledgers.clone(), self.reader.clone());
-        Reclaiming { ledgers, reader, journal: self.journal.clone(), busy: self.busy.clone() }
+        let (journal, busy, bonds) = (self.journal.clone(), self.busy.clone(), self.bonds.clone());
+        Reclaiming { ledgers, reader, journal, busy, bonds }
     }
 
     /// Has owed what it is time for to get back what is left in channels that nobody needs. How

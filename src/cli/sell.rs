@@ -83,10 +83,9 @@ async fn sell(config: Config) -> Outcome {
     answering::answer(&config, &running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
-    let guard = Guard::new(&running)?;
     tokio::select! {
         () = signals.next() => {}
-        () = guard.keep(&running) => {}
+        never = Guard::default().keep(&running) => match never {},
         failure = running.stopped() => return Err(failure),
     }
     let at_most = Duration::from_secs(seller_of(&config)?.drain_s);

@@ -310,7 +310,7 @@ pub struct Seller {
     pub deny: Vec<String>,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
-    /// The bonds that orders by escrow may be under, by the currency's name.
+    /// The bonds that orders by escrow may be under, by the currency's name; with any, K is at most 256.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bonds: BTreeMap<String, BondAmounts>,
     /// How it speaks TLS; in the clear where this is `None`.

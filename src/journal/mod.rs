@@ -9,6 +9,7 @@
 //! nobody. [`outbox`] says what to ask of a ledger next; asking is its caller's work.
 
 pub mod backup;
+pub mod bonds;
 mod copying;
 pub mod delivery;
 mod doom;

@@ -7,7 +7,7 @@ use crate::message::menu::Menu;
 use crate::message::price::Priced;
 use crate::message::strict::left_out;
 use crate::message::text::legible;
-use crate::record::SignedMessage;
+use crate::record::{EVIDENCE_MAX, SignedMessage};
 use crate::terms::{BondTerms, Bonded, Dataset, InEscrow, Method, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, BondId, ChannelId, Digest, PublicKey};
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,17 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
     }
     if !terms.signed_items {
         return refused("a session under a bond has its items and acks signed");
+    }
+    if terms.dataset.is_some() {
+        return refused(
+            "no session under a bond is of a dataset yet: its seller could not show that an item is there",
+        );
+    }
+    const _: () = assert!(BondTerms::GRANULARITY_MAX as usize <= EVIDENCE_MAX);
+    if terms.granularity > BondTerms::GRANULARITY_MAX {
+        let most = BondTerms::GRANULARITY_MAX;
+        let why = format!("under a bond K is at most {most}: what must be shown is kept then");
+        return refused(&why);
     }
     let dataset = terms.dataset.map_or(Digest::ZERO, |dataset| dataset.root);
     if under.digest() != choice.terms || choice.dataset != dataset {

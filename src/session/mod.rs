@@ -17,7 +17,7 @@ pub use buyer::{
 };
 pub use seller::{
     Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,
-    SellerRandomness,
+    SellerRandomness, check_period,
 };
 
 use crate::message::{
@@ -284,6 +284,8 @@ pub enum Output {
         payee: Account,
         /// What is deposited.
         asset: Asset,
+        /// This channel and no other, which a bond is for.
+        only: Option<ChannelId>,
     },
     /// Buyer: add to the deposit, and answer with [`Input::ToppedUp`] or [`Input::NotToppedUp`].
     TopUp {
@@ -350,6 +352,8 @@ pub struct BondView {
     pub bond: Bond,
     /// How it stands.
     pub held: Held,
+    /// How long an answer to a complaint may take, in milliseconds.
+    pub period_ms: u64,
 }
 
 /// What a buyer pays in, for people.

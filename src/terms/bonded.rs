@@ -32,6 +32,9 @@ pub struct BondTerms {
 }
 
 impl BondTerms {
+    /// The largest K: so many items of a window are kept as evidence.
+    pub const GRANULARITY_MAX: u32 = 256;
+
     /// Those of a session, where it is under a bond.
     pub fn of(terms: &Terms) -> Option<BondTerms> {
         let Bonded { id, dataset } = terms.bond?;

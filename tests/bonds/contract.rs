@@ -7,8 +7,8 @@ use sdpp::crypto::dataset_leaf;
 use sdpp::crypto::layout::{Layout, MessageKind};
 use sdpp::terms::{Rate, SessionId};
 use sdpp_ledger::{
-    Account, Amount, Asset, Bond, BondId, ChannelId, Digest, Domain, Key, Signature, keccak,
-    merkle::Proof,
+    Account, Amount, Asset, Bond, BondId, ChannelId, Digest, Domain, Key, Signature, Voucher,
+    keccak, merkle::Proof,
 };
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn selector(function: &str) -> String {
     let (item, invoice) =
         (format!("(uint64,bytes32,{WORD})"), format!("(uint64,bytes32,uint128,{WORD})"));
     let arguments = match function {
-        "pledge" | "bondId" | "concludeChallenge" | "retract" => BOND.to_owned(),
+        "pledge" | "bondId" | "concludeChallenge" | "retract" | "requestEnd" => BOND.to_owned(),
         "termsOf" => format!("bytes32,{SESSION}"),
         "release" => format!("{BOND},bool,{WORD}"),
         "convictOfItems" => format!("{BOND},{SESSION},{WORD},{item},{item}"),
@@ -57,7 +57,8 @@ fn selector(function: &str) -> String {
         "concludeDemand" => format!("{BOND},{DEMAND}"),
         "credited" => "address,address".to_owned(),
         "open" => "address,address,uint128,bytes32,address".to_owned(),
-        "settle" => "bytes32,uint128,bytes".to_owned(),
+        "settle" | "close" => "bytes32,uint128,bytes".to_owned(),
+        "requestClose" => "bytes32".to_owned(),
         other => panic!("no function {other}"),
     };
     hex::encode(&keccak(&[format!("{function}({arguments})").as_bytes()]).0[..4])
@@ -71,7 +72,7 @@ pub struct Chain {
     pub channel: ChannelId,
     pub buyers_key: Key,
     pub sellers_key: Key,
-    bond: Bond,
+    pub bond: Bond,
     pub id: BondId,
     pub bonds: Bonds,
     pub terms: BondTerms,
@@ -95,6 +96,15 @@ fn padded(bytes: &[u8]) -> [u8; 32] {
 impl Chain {
     /// `None`, said aloud, where there is no Anvil.
     pub async fn with_bond() -> Option<Chain> {
+        let chain = Chain::with_channel().await?;
+        let pledged = [chain.bond()];
+        chain.buyer("pledge", &pledged, chain.bonds.buyer.units()).await.unwrap();
+        chain.seller("pledge", &pledged, chain.bonds.seller.units()).await.unwrap();
+        Some(chain)
+    }
+
+    /// The same before anybody has pledged.
+    pub async fn with_channel() -> Option<Chain> {
         let anvil = Anvil::start(&[]).await?;
         let escrow = rig::with_escrow(&anvil, 1).await.escrow.unwrap();
         let artifact: Value = serde_json::from_str(BONDS).unwrap();
@@ -146,7 +156,7 @@ impl Chain {
         let [menu, order] = [keccak(&[b"the menu"]), keccak(&[b"the order"])];
         let domain = Domain { chain_id: CHAIN_ID, contract: escrow };
         let session = SessionId::of(&menu, &order);
-        let chain = Chain {
+        Some(Chain {
             anvil,
             domain,
             contract,
@@ -160,11 +170,7 @@ impl Chain {
             menu,
             order,
             session,
-        };
-        let pledged = [chain.bond()];
-        chain.buyer("pledge", &pledged, chain.bonds.buyer.units()).await.unwrap();
-        chain.seller("pledge", &pledged, chain.bonds.seller.units()).await.unwrap();
-        Some(chain)
+        })
     }
 
     pub fn stake(&self) -> u128 {
@@ -303,6 +309,23 @@ impl Chain {
         self.call(rig::account(1).as_str(), escrow, "settle", &words, 0).await
     }
 
+    /// The seller closes the channel with a voucher.
+    pub async fn close(&self, amount: Amount) {
+        let signature =
+            Voucher { channel: self.channel, amount }.sign(&self.domain, &self.buyers_key);
+        let head = vec![self.channel.0, number(amount.units()), number(96)];
+        let words = [head, tail(&signature)];
+        let escrow = self.domain.contract.as_str();
+        self.call(rig::account(1).as_str(), escrow, "close", &words, 0).await.unwrap();
+    }
+
+    /// The buyer asks for its channel to be closed.
+    pub async fn request_close(&self) {
+        let escrow = self.domain.contract.as_str();
+        let words = [vec![self.channel.0]];
+        self.call(rig::account(0).as_str(), escrow, "requestClose", &words, 0).await.unwrap();
+    }
+
     pub async fn buyer(&self, function: &str, args: &[Words], value: u128) -> Result<(), String> {
         self.call(rig::account(0).as_str(), &self.contract, function, args, value).await
     }
@@ -342,6 +365,18 @@ impl Chain {
             *credit = u128::from_be_bytes(word[16..].try_into().unwrap());
         }
         credits
+    }
+
+    /// The buyer asks for the end of the last bond that was pledged in a contract.
+    pub async fn request_end(&self, contract: &str) {
+        let pledged = keccak(&[format!("Pledged(bytes32,address,{BOND})").as_bytes()]).to_string();
+        let filter = json!([{ "fromBlock": "0x0", "address": contract, "topics": [pledged] }]);
+        let told = self.anvil.ask("eth_getLogs", filter).await;
+        let data = told.as_array().unwrap().last().unwrap()["data"].as_str().unwrap().to_owned();
+        let bytes = hex::decode(&data[2..]).unwrap();
+        let words: Words = bytes.as_chunks().0.to_vec();
+        let from = rig::account(0);
+        self.call(from.as_str(), contract, "requestEnd", &[words], 0).await.unwrap();
     }
 
     pub async fn pass(&self, seconds: u64) {

@@ -3,10 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod answers;
 mod contract;
+mod court;
+mod pledge;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
 mod settle;
+mod whole;
 
 use contract::{Chain, DAY, DEPOSIT};
 use sdpp::crypto::dataset_leaf;

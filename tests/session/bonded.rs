@@ -3,9 +3,9 @@
 
 use crate::pair::{self, *};
 use sdpp::crypto::layout::MessageKind;
-use sdpp::message::{BondOffer, reread_terms};
+use sdpp::message::{BondOffer, Draft, Exit, Reason, reread_terms};
 use sdpp::record::{End, Record};
-use sdpp::session::{BondView, Grant, UnderBond};
+use sdpp::session::{BondView, Grant, Input, Output, UnderBond};
 use sdpp::terms::{BondTerms, Role};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
@@ -55,7 +55,7 @@ fn setting() -> Setting {
 /// A pair whose ledger shows a bond as it is told.
 fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
     let mut pair = setting.start();
-    pair.bond = Some(Box::new(BondView { bond, held }));
+    pair.bond = Some(Box::new(BondView { bond, held, period_ms: 86_400_000 }));
     pair
 }
 
@@ -109,6 +109,34 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
 }
 
+/// What a contract may ask for is kept for small windows, and for what is of no dataset.
+#[test]
+fn nothing_is_ordered_under_a_bond_that_could_not_be_answered_for() {
+    let mut large = setting();
+    large.menu.payment_granularity = 257;
+    let mut pair = large.start();
+    pair.run();
+    assert!(pair.b.why().contains("K is at most 256"), "{}", pair.b.why());
+    let mut named = setting();
+    for (topic, count) in &mut named.menu.available_data {
+        named.menu.datasets.insert(topic.clone(), Digest([7; 32]));
+        count.get_or_insert(100);
+    }
+    let mut pair = named.start();
+    pair.run();
+    assert!(pair.b.why().contains("of a dataset yet"), "{}", pair.b.why());
+}
+
+/// A seller that may be away for longer than it has to answer would lose its bond to a shutdown.
+#[test]
+fn a_seller_serves_under_no_bond_that_it_could_not_answer_for() {
+    let mut pair = shown(setting(), bond(), in_force());
+    pair.bond.iter_mut().for_each(|view| view.period_ms = 600_000 - 1);
+    pair.run();
+    assert_eq!(pair.b.end(), End::Refused);
+    assert!(pair.b.why().contains("are answered within 599 s"), "{}", pair.b.why());
+}
+
 #[test]
 fn a_buyer_orders_under_no_bond_that_is_not_for_its_channel_and_seller() {
     let mut elsewhere = setting();
@@ -123,11 +151,60 @@ fn a_buyer_orders_under_no_bond_that_is_not_for_its_channel_and_seller() {
     let mut pair = anothers.start();
     pair.run();
     assert!(pair.b.why().contains("other keys"), "{}", pair.b.why());
+    let funds = |output: &Output| matches!(output, Output::Fund { .. });
+    assert!(!pair.b.log.iter().any(funds), "nothing is deposited for an order that is not made");
     let mut unoffered = setting();
     unoffered.menu.currencies_accepted.iter_mut().for_each(|offer| offer.bond = None);
     let mut pair = unoffered.start();
     pair.run();
     assert!(pair.b.why().contains("offers no bond"), "{}", pair.b.why());
+}
+
+/// A channel that is opened for the order is not the bond's.
+#[test]
+fn no_other_channel_is_funded_for_an_order_under_a_bond() {
+    let mut pair = shown(setting(), bond(), in_force());
+    pair.run_to(1);
+    let only = |output: &Output| match output {
+        Output::Fund { only, .. } => Some(*only),
+        _ => None,
+    };
+    assert_eq!(pair.b.log.iter().find_map(only), Some(Some(bond().channel)));
+}
+
+/// What the buyer paid in public is the next session's base, as any voucher.
+#[test]
+fn a_session_begins_where_what_was_paid_in_public_ends() {
+    let paid = Held { answered: Amount::new(1), ..in_force() };
+    let mut pair = shown(setting(), bond(), paid);
+    pair.run();
+    assert_eq!(pair.b.end(), End::Refused);
+    assert!(pair.b.why().contains("paid when it was asked for in public"), "{}", pair.b.why());
+}
+
+/// By its layout an exit is a receipt: it must be one under a bond, and must not be one elsewhere.
+#[test]
+fn an_exit_is_a_receipt_under_a_bond_and_nowhere_else() {
+    let elsewhere = Setting::default().by_escrow().no_records().anchored_after();
+    for (setting, bonded) in [(setting(), false), (elsewhere, true)] {
+        let mut pair = shown(setting.order("gas", Some(40)), bond(), in_force());
+        pair.run_to(5);
+        let exit = Exit {
+            reason: Reason::Stopped,
+            items: 5,
+            amount_total: Amount::ZERO,
+            paid_total: Amount::ZERO,
+            anchored: Vec::new(),
+            channel: None,
+            legs: Vec::new(),
+            bonded,
+        };
+        let session = pair.b.session.unwrap();
+        let (_, frame) = Draft::new(session, &exit).sign(&key(1), "");
+        pair.tell(pair::Role::Buyer, Input::Read(&frame));
+        while pair.drain_outputs(pair::Role::Buyer) {}
+        assert!(pair.b.why().contains("receipt for a bond's contract"), "{}", pair.b.why());
+    }
 }
 
 /// The contract is shown what was ordered, and would hold either to that.

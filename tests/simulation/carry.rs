@@ -282,7 +282,7 @@ impl World {
                     },
                 );
             }
-            Output::Fund { least, ample, ledger, payee, asset } => {
+            Output::Fund { least, ample, ledger, payee, asset, .. } => {
                 let Some(one) = self.peers.get(&peer) else { return };
                 let node = one.node;
                 let (ledger, passed) = (self.nodes[node].ledger(&ledger), BTreeSet::new());

@@ -152,6 +152,9 @@ pub enum BondAct {
         amount: Amount,
         /// The voucher's signature.
         signature: Signature,
+        /// The money that goes along, so that it pays where the channel is over by then. What is not
+        /// due of it is credited to us.
+        most: Amount,
     },
     /// Buyer: the seller demands what it has receipted, by an item that it signed.
     RefuteByItem {
@@ -188,6 +191,7 @@ impl BondAct {
             BondAct::Pledge if *by == bond.seller => bond.seller_amount,
             BondAct::Pledge => bond.buyer_amount,
             BondAct::Add { amount } => *amount,
+            BondAct::Pay { most, .. } => *most,
             BondAct::ChallengeRoot { .. } | BondAct::Demand { .. } => bond.stake,
             _ => Amount::ZERO,
         }

@@ -9,9 +9,10 @@ use sdpp_ledger::BondId;
 /// A bond that one of our ledgers has in force.
 pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
     for ledger in running.ledgers.values() {
-        let Some(bonds) = ledger.bonds() else { continue };
-        let Some(bond) = bonds.pledged(&id).await? else { continue };
-        let on = OnLedger { ledger: ledger.clone(), id, bond };
+        if ledger.bonds().is_none() {
+            continue;
+        }
+        let Some(on) = OnLedger::look(&running.reader, ledger.clone(), id).await? else { continue };
         let held = on.held().await?;
         let waits = held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some();
         if !held.is_good || waits {

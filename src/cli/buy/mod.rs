@@ -1,5 +1,6 @@
 //! `sdpp buy`: buys items from a seller.
 
+mod after;
 mod bill;
 mod bonded;
 mod going_on;
@@ -19,7 +20,6 @@ use crate::actors::asking::Asking;
 use crate::actors::busy::Taken;
 use crate::actors::buying::{Buying, Delivering, Event, ITEMS_WAITING};
 use crate::actors::ledger::TellHealth;
-use crate::actors::reclaim;
 use crate::actors::resuming::Dialing;
 use crate::actors::session::{Ended, SessionActor, SilenceMax, Stop};
 use crate::actors::wire::Wire;
@@ -31,6 +31,7 @@ use crate::message::Reason;
 use crate::record::End;
 use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
+use after::{at_once, away, settle};
 use clap::Args;
 use sdpp_ledger::{Amount, BondId, Digest, LedgerId, PublicKey};
 use serde_json::json;
@@ -150,18 +151,33 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let mut running = Running::start(&config, key, &opened)?;
-    Guard::new(&running)?.answer(&running).await;
-    let mut left = going_on::left(&ask, &mut running).await?;
+    let mut guard = Guard::default();
+    guard.answered(&running, Duration::from_millis(buyer.patience_ms)).await;
+    let left = going_on::left(&ask, &mut running).await?;
+    let bought = bought(&ask, (&config, buyer), (&running, left), (seller, spending));
+    tokio::select! {
+        bought = bought => bought,
+        never = guard.keep(&running) => match never {},
+    }
+}
+
+/// Orders, and follows what comes of it to its end.
+async fn bought(
+    ask: &Buy,
+    (config, buyer): (&Config, &BuyerConfig),
+    (running, mut left): (&Running, Option<Waits>),
+    (seller, spending): (Option<PublicKey>, Vec<&Spending>),
+) -> Outcome {
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
     let desk = BuyersDesk::open(&config.journal.dir, desk);
-    let policy = running.reclaim_policy(&config, buyer);
-    let teller = Teller { config: &config, ids: &running.ids, policy: Some(&policy) };
+    let policy = running.reclaim_policy(config, buyer);
+    let teller = Teller { config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
     let is_left = left.is_some();
-    let begun = begin(&ask, &config, spending, seller, (&running, left.as_mut())).await;
+    let begun = begin(ask, config, spending, seller, (running, left.as_mut())).await;
     let (session, items) = match begun {
         Ok(begun) => begun,
-        Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
+        Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
     };
     desk.serve(session.actor.clone());
     let bar = || Bar::new(ask.quantity.0);
@@ -171,64 +187,27 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
         tracing::warn!(why = ended.why, "ordering again");
         let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
         let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
-        let session = match order(&ask.address, &config, *wish, &running, delivering).await {
+        let session = match order(&ask.address, config, *wish, running, delivering).await {
             Ok(session) => session,
-            Err(failure) => return Err(away(failure, &running, &policy, &teller).await?),
+            Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
         };
         desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest).await?;
     }
     let mut signals = Signals::listen()?;
     let left = tokio::select! {
-        left = settle(&running, &policy, buyer, (ended.end, began_ms)) => left?,
+        left = settle(running, &policy, buyer, (ended.end, began_ms)) => left?,
         // The session has ended in good order before.
         () = signals.next() => return Err(at_once()),
     };
     let money = items.money().cloned();
     let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
     if is_left {
-        going_on::tell(&ask, &ended);
+        going_on::tell(ask, &ended);
     }
-    report(&ask, told, &teller, &left)?;
+    report(ask, told, &teller, &left)?;
     items.close()?;
     running.check_claims()
-}
-
-/// Has what a session left owed settled, as long as our patience lasts. What is left in channels then.
-async fn settle(
-    running: &Running,
-    policy: &reclaim::Policy,
-    buyer: &BuyerConfig,
-    (end, began_ms): (End, u64),
-) -> Outcome<Vec<Remainder>> {
-    running.take_back(policy).await?;
-    for unsettled in running.settle(Duration::from_millis(buyer.patience_ms)).await? {
-        let (count, ledger) = (unsettled.count, unsettled.ledger);
-        tracing::warn!(count, %ledger, "still owed: the next start goes on with it");
-    }
-    match end {
-        End::Complete => running.left_since(began_ms).await,
-        _ => running.left().await,
-    }
-}
-
-fn at_once() -> Failure {
-    Failure::new(Exit::Failed, "ended at once: what is owed goes on at the next start")
-}
-
-/// A seller that is gone closes no channel either: what is time for is done. Gives the failure back.
-async fn away(
-    failure: Failure,
-    running: &Running,
-    policy: &reclaim::Policy,
-    teller: &Teller<'_>,
-) -> Outcome<Failure> {
-    if running.take_back(policy).await? > 0 {
-        let patience_ms = teller.config.buyer.as_ref().map_or(0, |buyer| buyer.patience_ms);
-        running.settle(Duration::from_millis(patience_ms)).await?;
-        tell_left(teller, &running.left().await?);
-    }
-    Ok(failure)
 }
 
 /// Says what may be paid with, and connects, for what a kill left or for another session.
@@ -245,8 +224,9 @@ async fn begin(
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
     let bond = match &ask.bond {
-        Some(id) => Some(bonded::under(*id, running).await?),
-        None => None,
+        // What goes on is under what it was ordered under, whatever became of that since.
+        Some(id) if left.is_none() => Some(bonded::under(*id, running).await?),
+        _ => None,
     };
     let wish = Wish {
         topic: ask.topic.clone(),

@@ -2,18 +2,32 @@
 //! a complaint of ours, and what comes of that is seen through, a step each time that the command is run.
 
 use super::case::Case;
-use crate::cli::bonding::{OnLedger, act_of};
+use crate::actors::Ledgers;
+use crate::cli::bonding::{OnLedger, append, bond_act, is_met, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
 use crate::journal::Reader;
-use crate::journal::obligation::State;
+use crate::journal::bonds::act_of;
 use crate::message::Moment;
-use crate::record::{Record, SignedMessage};
+use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
-use sdpp_ledger::{Amount, BondAct, Call, Digest, Redeem, Voucher};
+use sdpp_ledger::{Amount, BondAct, Call, Channel, Digest, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
+
+/// The most answers to one complaint: taking back our request to close, leave for a token, and the answer.
+const ANSWERS_AT_MOST: usize = 4;
+
+/// Where everything is that a suit is made from.
+pub(super) struct Chamber<'a> {
+    /// The journal, to read.
+    pub(super) reader: &'a Reader,
+    /// Our ledgers.
+    pub(super) ledgers: &'a Ledgers,
+    /// The key that signs messages.
+    pub(super) key: &'a Key,
+}
 
 /// A session's bond, and what is to be held against the other side.
 pub(super) struct Suit {
@@ -21,8 +35,12 @@ pub(super) struct Suit {
     role: Role,
     /// What can be complained of, the best first.
     complaints: Vec<BondAct>,
+    /// Why the other side's conduct could not be judged.
+    unjudged: Option<String>,
     /// What the demand among them asks for.
     asked: Option<Demand>,
+    /// Buyer: all that a voucher may be asked for, by what we have acknowledged.
+    owes: Amount,
     /// What answers the other side.
     body: Body,
     /// The leaves of our windows, as far as they are kept.
@@ -39,10 +57,16 @@ enum Next {
     Nothing,
 }
 
+impl<'a> Chamber<'a> {
+    pub(super) fn of(running: &'a Running) -> Chamber<'a> {
+        Chamber { reader: &running.reader, ledgers: &running.ledgers, key: &running.key }
+    }
+}
+
 impl Suit {
     /// Of a session that is under a bond.
     pub(super) async fn find(
-        running: &Running,
+        Chamber { reader, ledgers, key: own }: &Chamber<'_>,
         case: &Case,
         session: &SessionId,
     ) -> Outcome<Option<Suit>> {
@@ -50,34 +74,46 @@ impl Suit {
         let ledger = &case.terms.currency.ledger;
         let lacks =
             || Failure::usage(format!("the session is on {ledger}, which the config lacks"));
-        let ledger = running.ledgers.get(ledger).cloned().ok_or_else(lacks)?;
-        let on = OnLedger::find(ledger, under.id).await?;
-        let Evidence { body, key, windows } = evidence(&running.reader, session)?;
+        let ledger = ledgers.get(ledger).cloned().ok_or_else(lacks)?;
+        let on = OnLedger::find(reader, ledger, under.id).await?;
+        let Evidence { body, key, windows } = evidence(reader, session)?;
         let none = || Failure::new(Exit::Wrong, "the session's terms make no bond's");
         let bonded = Bonded::open(&body, key.as_ref()).ok_or_else(none)?;
-        let (complaints, asked) = match case.role {
-            Role::Buyer => {
-                let verdict = judge_own(&body, &Keys::of(case.role, running.key.public()));
-                let verdict = verdict.map_err(|error| Failure::new(Exit::Wrong, error))?;
-                (bonded.complaints(&verdict), None)
-            }
-            // What the buyer acknowledged and no voucher pays.
-            Role::Seller => {
+        let (mut complaints, mut asked, mut unjudged) = (Vec::new(), None, None);
+        match case.role {
+            Role::Buyer => match judge_own(&body, &Keys::of(case.role, own.public())) {
+                Ok(verdict) => complaints = bonded.complaints(&verdict),
+                // What we are asked for is answered all the same.
+                Err(error) => unjudged = Some(error.to_string()),
+            },
+            // What the buyer acknowledged and no voucher pays, once nothing is signed any more that could
+            // refute a demand.
+            Role::Seller if reader.session(session)?.is_some_and(|one| one.ended.is_some()) => {
                 let vouched = body.voucher.as_ref().map_or(Amount::ZERO, |held| held.amount);
-                let unpaid = bonded.demand().filter(|(_, asked)| vouched < asked.voucher);
-                unpaid.map_or((Vec::new(), None), |(act, asked)| (vec![act], Some(asked)))
+                if let Some((act, demand)) =
+                    bonded.demand().filter(|(_, due)| vouched < due.voucher)
+                {
+                    (complaints, asked) = (vec![act], Some(demand));
+                }
             }
-        };
-        Ok(Some(Suit { on, role: case.role, complaints, asked, body, windows }))
+            Role::Seller => {}
+        }
+        let owes = bonded.owes();
+        let role = case.role;
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, owes, body, windows }))
     }
 
     /// Does all that it is time for, and tells what was done and what is waited for.
     pub(super) async fn pursue(&self, running: &Running) -> Outcome<Value> {
         let mut until_ms = None;
-        let mut steps: Vec<Value> = self.on.under_way(running).await?.into_iter().collect();
-        steps.extend(self.answered(running).await?);
-        if let Some(redeem) = self.voucher(&running.reader).await? {
-            steps.push(self.on.owe(running, Call::Settle(redeem)).await?);
+        let under_way = self.on.under_way(running).await?;
+        let mut steps: Vec<Value> = under_way.into_iter().map(|(_, step)| step).collect();
+        for _ in 0..ANSWERS_AT_MOST {
+            let Some(owed) = self.answered(running).await? else { break };
+            steps.push(self.on.wait(running, &owed).await?);
+        }
+        if self.role == Role::Seller {
+            self.on.keep_voucher(running, &self.on.held().await?).await?;
         }
         loop {
             match self.next(&running.reader).await? {
@@ -92,119 +128,175 @@ impl Suit {
         Ok(self.told(&steps, until_ms, &self.on.held().await?))
     }
 
-    /// Answers what the other side complains of, if it does.
-    pub(super) async fn answered(&self, running: &Running) -> Outcome<Option<Value>> {
-        match self.answer(running).await? {
-            Some(act) => self.on.done(running, act).await.map(Some),
-            None => Ok(None),
-        }
+    /// What would be done next, and what that takes; nothing is.
+    pub(super) async fn planned(&self, chamber: &Chamber<'_>) -> Outcome<Value> {
+        let next = match self.answer(chamber).await? {
+            Some(call) => Some(Act::Do(call)),
+            None => match self.next(chamber.reader).await? {
+                Next::Do(act) => Some(Act::Do(self.on.call(*act))),
+                Next::Wait(_) | Next::Nothing => None,
+            },
+        };
+        let takes =
+            |act| bond_act(act).map(|act| act.takes(&self.on.bond, self.on.ledger.account()));
+        let mut told = self.told(&[], None, &self.on.held().await?);
+        told["next"] = json!(next.as_ref().map(name));
+        told["takes"] = json!(next.as_ref().and_then(takes));
+        Ok(told)
     }
 
-    /// What answers a complaint of the other side's about this session, where one waits and there is
-    /// such an answer.
-    async fn answer(&self, running: &Running) -> Outcome<Option<BondAct>> {
+    /// Has the next thing owed that answers the other side, where it complains.
+    pub(super) async fn answered(&self, running: &Running) -> Outcome<Option<Owed>> {
+        let Some(call) = self.answer(&Chamber::of(running)).await? else { return Ok(None) };
+        if let Call::Bond(bonding) = &call
+            && let BondAct::Pay { amount, .. } = bonding.act
+        {
+            self.vouched(running, amount).await?;
+        }
+        self.on.begin(running, call).await.map(Some)
+    }
+
+    /// What we sign a voucher for is on disk before it, and the next session begins there.
+    async fn vouched(&self, running: &Running, amount: Amount) -> Outcome {
+        let channel = self.on.bond.channel;
+        let known = running.reader.channel(&channel)?.unwrap_or_default();
+        if known.ceiling.is_some_and(|ceiling| ceiling > amount) {
+            return Ok(());
+        }
+        if known.ceiling != Some(amount) {
+            append(running, Record::Ceiling { channel, amount }).await?;
+        }
+        if known.spent.is_some_and(|spent| spent < amount) {
+            append(running, Record::Spent { channel, amount, kept: true }).await?;
+        }
+        Ok(())
+    }
+
+    /// What answers a complaint of the other side's about this session, or comes before that, where one
+    /// waits, there is time, and there is such an answer.
+    async fn answer(&self, chamber: &Chamber<'_>) -> Outcome<Option<Call>> {
         let held = self.on.held().await?;
-        match self.role {
-            Role::Seller if held.challenged_until_ms.is_some() => {
+        let until_ms = match self.role {
+            Role::Seller => held.challenged_until_ms,
+            Role::Buyer => held.demanded_until_ms,
+        };
+        let now_ms = self.on.ledger.status().await?.at_ms;
+        if until_ms.is_none_or(|until_ms| now_ms >= until_ms) {
+            return Ok(None);
+        }
+        let act = match self.role {
+            Role::Seller => {
                 let challenges = |kind| match kind {
                     BondChangeKind::Challenged { challenge, .. } => Some(challenge),
                     _ => None,
                 };
-                let asked = self.on.last(&running.reader, challenges).await?;
-                let shows = |asked| self.windows.iter().find_map(|leaves| showing(&asked, leaves));
-                Ok(asked.and_then(shows))
+                let asked = self.on.last(challenges).await?;
+                asked.and_then(|asked| self.windows.iter().find_map(|one| showing(&asked, one)))
             }
-            Role::Buyer if held.demanded_until_ms.is_some() => {
-                let demands = |kind| match kind {
-                    BondChangeKind::Demanded { demand, .. } => Some(demand),
-                    _ => None,
+            Role::Buyer => {
+                let asked = self.demanded().await?;
+                let Some(asked) = asked.filter(|asked| asked.session == self.body.session.0) else {
+                    return Ok(None);
                 };
-                let asked = self.on.last(&running.reader, demands).await?;
-                let asked = asked.filter(|asked| asked.session == self.body.session.0);
-                asked.map(|asked| self.refute_or_pay(running, asked)).transpose()
+                match Bonded::open(&self.body, None).and_then(|one| one.refutation(&asked)) {
+                    Some(act) => Some(act),
+                    None => match self.payment(chamber, asked).await? {
+                        Call::Bond(bonding) => Some(bonding.act),
+                        before => return Ok(Some(before)),
+                    },
+                }
             }
-            _ => Ok(None),
-        }
+        };
+        let Some(act) = act else { return Ok(None) };
+        let leave = self.on.leave(&act).await?;
+        Ok(Some(leave.unwrap_or_else(|| self.on.call(act))))
     }
 
-    /// Seller: the voucher that the buyer answered with, where it brings anything.
-    async fn voucher(&self, reader: &Reader) -> Outcome<Option<Redeem>> {
-        if self.role == Role::Buyer || self.on.held().await?.answered == Amount::ZERO {
-            return Ok(None);
-        }
-        let paid = |kind| match kind {
-            BondChangeKind::Paid { amount, signature } => Some((amount, signature?)),
+    /// What the seller asks for, as the contract has it.
+    async fn demanded(&self) -> Outcome<Option<Demand>> {
+        let demands = |kind| match kind {
+            BondChangeKind::Demanded { demand, .. } => Some(demand),
             _ => None,
         };
-        let channel = self.on.bond.channel;
-        let Some((amount, signature)) = self.on.last(reader, paid).await? else { return Ok(None) };
-        let Some(escrow) = self.on.ledger.escrow() else { return Ok(None) };
-        let open = escrow.channel(&channel).await?.filter(|one| !one.finalized);
-        let is_more = open.is_some_and(|one| one.settled < amount);
-        Ok(is_more.then_some(Redeem { channel, amount, signature }))
+        self.on.last(demands).await
     }
 
-    /// A receipt, where there is one; else a voucher, within what was ever to be vouched.
-    fn refute_or_pay(&self, running: &Running, asked: Demand) -> Outcome<BondAct> {
-        if let Some(act) = Bonded::open(&self.body, None).and_then(|one| one.refutation(&asked)) {
-            return Ok(act);
-        }
-        let (channel, amount) = (self.on.bond.channel, asked.voucher);
-        let ceiling = running.reader.channel(&channel)?.and_then(|facts| facts.ceiling);
-        if ceiling.is_none_or(|ceiling| amount > ceiling) {
-            let ceiling = ceiling.unwrap_or_default();
+    /// A voucher, within what we have acknowledged, and beside it the money, so that no close in front
+    /// of it is in its way. A request of ours to close is taken back before.
+    async fn payment(&self, chamber: &Chamber<'_>, asked: Demand) -> Outcome<Call> {
+        let (channel, amount, owes) = (self.on.bond.channel, asked.voucher, self.owes);
+        if amount > owes {
             let why = format!(
-                "bond {}: the seller asks for a voucher of {amount}, above the {ceiling} that was \
-                 ever to be vouched on channel {channel}: it is not answered",
+                "bond {}: the seller asks for a voucher of {amount} on channel {channel}, and by what we \
+                 have acknowledged it is due {owes} in all: it is not answered",
                 self.on.id
             );
             return Err(Failure::new(Exit::Failed, why));
         }
         let no_escrow = || Failure::usage(format!("ledger {} has no escrow", self.on.ledger.id()));
-        let domain = self.on.ledger.escrow().ok_or_else(no_escrow)?.domain();
-        let signature = Voucher { channel, amount }.sign(domain, &running.key);
-        Ok(BondAct::Pay { asked, amount, signature })
+        let escrow = self.on.ledger.escrow().ok_or_else(no_escrow)?;
+        let gone = || Failure::new(Exit::Ledger, format!("its ledger shows no channel {channel}"));
+        let shown = escrow.channel(&channel).await?.ok_or_else(gone)?;
+        if shown.close_requested_ms.is_some() && !shown.finalized {
+            return Ok(Call::TopUp(TopUp { channel, amount: Amount::new(1) }));
+        }
+        let most = self.most(&shown, amount).await?;
+        let signature = Voucher { channel, amount }.sign(escrow.domain(), chamber.key);
+        Ok(self.on.call(BondAct::Pay { asked, amount, signature, most }))
+    }
+
+    /// The money that goes along with a voucher: all that the channel has not paid of it. Where we have
+    /// less the voucher goes alone, as long as the channel is open.
+    async fn most(&self, shown: &Channel, amount: Amount) -> Result<Amount, LedgerError> {
+        let due = amount.saturating_sub(shown.settled);
+        if shown.finalized || self.on.ledger.spendable(&self.on.bond.asset).await? >= due {
+            return Ok(due);
+        }
+        tracing::warn!(bond = %self.on.id, %due, "we have less than that to send beside a voucher");
+        Ok(Amount::ZERO)
     }
 
     async fn next(&self, reader: &Reader) -> Outcome<Next> {
         let held = self.on.held().await?;
         let now_ms = self.on.ledger.status().await?.at_ms;
-        let waits = match self.role {
-            Role::Buyer => held.challenged_until_ms,
-            Role::Seller => held.demanded_until_ms,
-        };
-        let rows = self.on.rows(reader)?;
-        if let Some(until_ms) = waits {
-            if now_ms < until_ms {
-                return Ok(Next::Wait(until_ms));
+        let over = |act| Ok(Next::Do(Box::new(act)));
+        match (self.role, held.challenged_until_ms, held.demanded_until_ms) {
+            (Role::Buyer, Some(until_ms), _) if now_ms >= until_ms => {
+                return over(BondAct::ConcludeChallenge);
             }
-            return Ok(match self.role {
-                Role::Buyer => Next::Do(Box::new(BondAct::ConcludeChallenge)),
-                Role::Seller => match &self.asked {
-                    Some(asked) => {
-                        let asked = asked.clone();
-                        Next::Do(Box::new(BondAct::ConcludeDemand { asked }))
-                    }
-                    None => Next::Nothing,
-                },
-            });
+            (Role::Buyer, Some(until_ms), _) => return Ok(Next::Wait(until_ms)),
+            (Role::Seller, _, Some(until_ms)) => {
+                let lost =
+                    || Failure::new(Exit::Ledger, "its ledger does not show what was demanded");
+                let asked = self.demanded().await?.ok_or_else(lost)?;
+                return match now_ms >= until_ms || self.is_paid(&asked).await? {
+                    true => over(BondAct::ConcludeDemand { asked }),
+                    false => Ok(Next::Wait(until_ms)),
+                };
+            }
+            _ => {}
         }
+        let rows = reader.bond_rows(&self.on.id)?;
         // A complaint that was answered is not made a second time.
-        let was_made = |act: &BondAct| {
-            let is_it = |row: &_| act_of(row) == Some(act);
-            rows.iter().any(|row| is_it(row) && matches!(row.state, State::Met { .. }))
-        };
-        if let Some(act) = self.complaints.iter().find(|act| !was_made(act))
+        let made = |act: &BondAct| rows.iter().any(|row| act_of(row) == Some(act) && is_met(row));
+        if let Some(act) = self.complaints.iter().find(|act| !made(act))
             && self.is_open(&held)
+            && self.is_worth(act, self.complaints.iter().filter(|act| made(act)).count())
         {
-            return Ok(Next::Do(Box::new(act.clone())));
+            return over(act.clone());
         }
         let credited = self.on.credited().await?;
-        Ok(if credited > Amount::ZERO {
-            Next::Do(Box::new(BondAct::Withdraw))
-        } else {
-            Next::Nothing
-        })
+        if credited > Amount::ZERO {
+            return over(BondAct::Withdraw);
+        }
+        Ok(Next::Nothing)
+    }
+
+    /// Whether the channel has paid what is asked for.
+    async fn is_paid(&self, asked: &Demand) -> Outcome<bool> {
+        let Some(escrow) = self.on.ledger.escrow() else { return Ok(false) };
+        let shown = escrow.channel(&self.on.bond.channel).await?;
+        Ok(shown.is_some_and(|channel| channel.settled >= asked.voucher))
     }
 
     /// Whether there is a bond to lose, that a complaint of this side can still be about.
@@ -220,9 +312,18 @@ impl Suit {
             }
     }
 
+    /// Which item a root leaves out is not known, and each that is shown costs its stake: no more is
+    /// staked than would be won.
+    fn is_worth(&self, act: &BondAct, made: usize) -> bool {
+        let won = self.on.bond.seller_amount.units().div_ceil(2);
+        let staked = self.on.bond.stake.units().saturating_mul(made as u128 + 1);
+        !matches!(act, BondAct::ChallengeRoot { .. }) || made == 0 || staked <= won
+    }
+
     fn told(&self, steps: &[Value], until_ms: Option<u64>, held: &Held) -> Value {
         json!({
-            "bond": self.on.id, "role": self.role, "complaints": self.complaints.len(), "steps": steps, "until_ms": until_ms,
+            "bond": self.on.id, "role": self.role, "complaints": self.complaints.len(),
+            "steps": steps, "until_ms": until_ms, "why": self.unjudged,
             "of_buyer": held.of_buyer, "of_seller": held.of_seller,
         })
     }
@@ -233,8 +334,21 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
     let (id, buyers, sellers) =
         (text(&told["bond"]), text(&told["of_buyer"]), text(&told["of_seller"]));
+    if told["of_buyer"].is_null() && told["failed"].is_null() {
+        return vec![format!(
+            "bond {id}: the node that runs answers for it, and does nothing more"
+        )];
+    }
+    if let Some(failed) = told["failed"].as_str() {
+        return vec![format!("the session is under a bond, of which nothing was done: {failed}")];
+    }
     let mut lines =
         vec![format!("bond {id}: {buyers} of the buyer's and {sellers} of the seller's")];
+    lines.extend(told["why"].as_str().map(|why| format!("no complaint is made: {why}")));
+    if let Some(next) = told["next"].as_str() {
+        let (next, takes) = (next.replace('_', " "), text(&told["takes"]));
+        lines.push(format!("to do about the bond: {next}, which takes {takes} of us"));
+    }
     let steps = told["steps"].as_array().into_iter().flatten();
     lines.extend(steps.map(|step| {
         let act = text(&step["act"]).replace('_', " ");

@@ -1,141 +1,190 @@
-//! Complaints against us, answered by whoever runs: a seller while it sells, a buyer before it buys. How a
+//! Complaints against us, answered by whoever runs: a seller while it sells, a buyer while it buys. How a
 //! bond stands is asked again and again, so a complaint that came while nobody was there is seen too.
+//! Nothing is waited for: what is owed goes on by itself, and no bond keeps another waiting.
 
-use super::bonded::Suit;
+use super::bonded::{Chamber, Suit};
 use super::case::Case;
-use crate::cli::bonding::OnLedger;
-use crate::cli::exit::Outcome;
+use crate::actors::now_ms;
+use crate::cli::bonding::{OnLedger, is_met, name};
+use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
-use crate::journal::Reader;
-use crate::message::{Order, reread};
-use crate::record::{Act, Record};
+use crate::journal::bonds::act_of;
+use crate::journal::obligation::State;
+use crate::journal::{Obligation, PAGE_MAX, Reader};
+use crate::message::Reason;
+use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
-use sdpp_ledger::{BondId, Call, Digest};
-use std::collections::BTreeSet;
-use std::time::Duration;
+use sdpp_ledger::{Amount, BondAct, BondId, Digest};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 /// How often it is asked how bonds stand: no contract has a period of less than ten minutes.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 
-/// How many entries are read at once.
-const ENTRIES: usize = 256;
+/// The same while answers are waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long what was refused is not tried again, in milliseconds.
+const AGAIN_MS: u64 = 60_000;
 
 /// The bonds that we have part in, as far as their ledgers are reached.
+#[derive(Default)]
 pub(in crate::cli) struct Guard {
-    bonds: Vec<OnLedger>,
-    /// Those that no ledger has told of yet.
-    unseen: BTreeSet<BondId>,
+    bonds: BTreeMap<BondId, OnLedger>,
 }
 
 impl Guard {
-    /// Of all bonds that the journal knows. It is not read where no ledger holds any.
-    pub(in crate::cli) fn new(running: &Running) -> Outcome<Guard> {
-        let is_able = running.ledgers.values().any(|ledger| ledger.bonds().is_some());
-        let mut unseen = BTreeSet::new();
-        if is_able {
-            each(&running.reader, |_, record| {
-                unseen.extend(bond_of(record));
-                None::<()>
-            })?;
-        }
-        Ok(Guard { bonds: Vec::new(), unseen })
-    }
-
     /// Answers for ever.
-    pub(in crate::cli) async fn keep(mut self, running: &Running) {
-        if self.unseen.is_empty() {
-            return std::future::pending().await;
-        }
+    pub(in crate::cli) async fn keep(mut self, running: &Running) -> Infallible {
         loop {
             self.answer(running).await;
             tokio::time::sleep(ASK_EVERY).await;
         }
     }
 
-    /// Answers what waits now. What cannot be answered is said, and looked at again the next time.
-    pub(in crate::cli) async fn answer(&mut self, running: &Running) {
-        self.see(running).await;
-        for on in &self.bonds {
-            if let Err(failure) = answer(on, running).await {
-                tracing::warn!(bond = %on.id, %failure, "a complaint against us is not answered");
-            }
+    /// Answers what waits now, until all that is final or so much time has passed.
+    pub(in crate::cli) async fn answered(&mut self, running: &Running, at_most: Duration) {
+        let began = Instant::now();
+        while self.answer(running).await && began.elapsed() < at_most {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Asks for the words of those that were not told yet.
-    async fn see(&mut self, running: &Running) {
-        for id in self.unseen.clone() {
-            for ledger in running.ledgers.values() {
-                if let Ok(on) = OnLedger::find(ledger.clone(), id).await {
-                    self.unseen.remove(&id);
-                    self.bonds.push(on);
+    /// Has owed what answers a complaint, of each bond once. Whether anything is under way. What cannot
+    /// be answered is said, and looked at again the next time.
+    async fn answer(&mut self, running: &Running) -> bool {
+        if let Err(failure) = self.see(running).await {
+            tracing::warn!(%failure, "the journal does not tell which bonds there are");
+        }
+        let mut is_under_way = false;
+        for on in self.bonds.values() {
+            match answer(on, running).await {
+                Ok(is_owed) => is_under_way |= is_owed,
+                Err(failure) => {
+                    tracing::warn!(bond = %on.id, %failure, "a complaint against us is not answered");
                 }
             }
         }
+        is_under_way
+    }
+
+    /// Looks for bonds that the journal names since. It is not read where no ledger holds any.
+    async fn see(&mut self, running: &Running) -> Outcome {
+        let able: Vec<_> =
+            running.ledgers.values().filter(|ledger| ledger.bonds().is_some()).collect();
+        if able.is_empty() {
+            return Ok(());
+        }
+        for id in running.bonds.ids(&running.reader)? {
+            for ledger in &able {
+                if self.bonds.contains_key(&id) {
+                    break;
+                }
+                let looked = OnLedger::look(&running.reader, (*ledger).clone(), id).await;
+                if let Ok(Some(on)) = looked {
+                    self.bonds.insert(id, on);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-async fn answer(on: &OnLedger, running: &Running) -> Outcome {
-    let held = on.held().await?;
-    let is_seller = *on.ledger.account() == on.bond.seller;
-    let waits = if is_seller { held.challenged_until_ms } else { held.demanded_until_ms };
-    if waits.is_none() {
-        return Ok(());
-    }
-    let asked = |kind| match kind {
-        BondChangeKind::Challenged { challenge, .. } if is_seller => Some((None, challenge.root)),
-        BondChangeKind::Demanded { demand, .. } if !is_seller => {
-            Some((Some(SessionId(demand.session)), Digest::ZERO))
+/// Has the next thing owed that one bond asks of us. Whether anything is under way.
+async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
+    let last = running.reader.bond_rows(&on.id)?.pop();
+    if let Some(last) = &last {
+        if !last.state.is_settled() {
+            return Ok(true);
         }
+        if was_refused(last) {
+            return Ok(false);
+        }
+    }
+    let held = on.held().await?;
+    // Nothing that is signed later than a period from then is answered for.
+    let is_leaving = held.ends_ms.is_some() && running.bonds.is_used(&running.reader, &on.id)?;
+    if is_leaving && running.busy.stop(&on.bond.channel, Reason::Stopped) {
+        tracing::warn!(bond = %on.id, "its end was asked for: the session under it is ended");
+    }
+    if on.is_sellers() {
+        on.keep_voucher(running, &held).await?;
+    }
+    let until_ms = if on.is_sellers() { held.challenged_until_ms } else { held.demanded_until_ms };
+    let Some(until_ms) = until_ms else { return take_back(on, running, last.as_ref()).await };
+    if on.ledger.status().await?.at_ms >= until_ms {
+        let why = "it is too late: the time to answer is over";
+        return Err(Failure::new(Exit::Ledger, why));
+    }
+    let Some(session) = complained(on, running).await? else {
+        let why = "no session of this journal is the one that it is about";
+        return Err(Failure::new(Exit::Failed, why));
+    };
+    let case = Case::find(&running.reader, &session, None)?;
+    let suit = Suit::find(&Chamber::of(running), &case, &session).await?;
+    let owed = match suit {
+        Some(suit) => suit.answered(running).await?,
+        None => None,
+    };
+    let Some(owed) = owed else {
+        let why = format!("nothing in this journal answers it, of session {session}");
+        return Err(Failure::new(Exit::Failed, why));
+    };
+    tracing::info!(bond = %on.id, %session, act = name(&owed.act), "a complaint is answered");
+    Ok(true)
+}
+
+/// A ledger that has refused something refuses it again a moment later.
+fn was_refused(last: &Obligation) -> bool {
+    matches!(last.state, State::Refused { .. }) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
+}
+
+/// What went along with a voucher and was not due is ours again.
+async fn take_back(on: &OnLedger, running: &Running, last: Option<&Obligation>) -> Outcome<bool> {
+    let has_paid = last.is_some_and(|row| {
+        is_met(row)
+            && matches!(act_of(row), Some(BondAct::Pay { most, .. }) if *most > Amount::ZERO)
+    });
+    if !has_paid || on.credited().await? == Amount::ZERO {
+        return Ok(false);
+    }
+    on.begin(running, on.call(BondAct::Withdraw)).await?;
+    Ok(true)
+}
+
+/// The session that the other side complains of.
+async fn complained(on: &OnLedger, running: &Running) -> Outcome<Option<SessionId>> {
+    if !on.is_sellers() {
+        let demanded = |kind| match kind {
+            BondChangeKind::Demanded { demand, .. } => Some(SessionId(demand.session)),
+            _ => None,
+        };
+        return on.last(demanded).await;
+    }
+    let challenged = |kind| match kind {
+        BondChangeKind::Challenged { challenge, .. } => Some(challenge.root),
         _ => None,
     };
-    let Some((named, root)) = on.last(&running.reader, asked).await? else { return Ok(()) };
-    let session = match named {
-        Some(session) => Some(session),
-        None => session_of(&running.reader, &root)?,
-    };
-    let Some(session) = session else { return Ok(()) };
-    let case = Case::find(&running.reader, &session, None)?;
-    if let Some(suit) = Suit::find(running, &case, &session).await?
-        && let Some(step) = suit.answered(running).await?
-    {
-        tracing::info!(bond = %on.id, %session, %step, "a complaint against us is answered");
+    match on.last(challenged).await? {
+        Some(root) => session_of(&running.reader, &root),
+        None => Ok(None),
     }
-    Ok(())
 }
 
 /// The session in which we invoiced a window with this root.
 fn session_of(reader: &Reader, root: &Digest) -> Outcome<Option<SessionId>> {
-    each(reader, |session, record| match record {
-        Record::Invoice { message, .. } if message.commitment == *root => session,
-        _ => None,
-    })
-}
-
-/// The bond that a record is about: one that we pledged, or that a session of ours is under.
-fn bond_of(record: &Record) -> Option<BondId> {
-    match record {
-        Record::Bonding { bond, owed } => {
-            matches!(owed.act, Act::Do(Call::Bond(_))).then_some(*bond)
-        }
-        Record::Order { order, .. } => Some(reread::<Order>(order).ok()?.bond?.id),
-        _ => None,
-    }
-}
-
-/// Reads the journal from its first entry on, until something is found.
-fn each<T>(
-    reader: &Reader,
-    mut found: impl FnMut(Option<SessionId>, &Record) -> Option<T>,
-) -> Outcome<Option<T>> {
     let mut after = 0;
     loop {
-        let entries = reader.entries(after, ENTRIES)?;
+        let entries = reader.entries(after, PAGE_MAX)?;
         let Some(last) = entries.last() else { return Ok(None) };
         after = last.seq;
-        if let Some(it) = entries.iter().find_map(|entry| found(entry.session, &entry.record)) {
-            return Ok(Some(it));
+        let mut invoices = entries.iter().filter(|entry| {
+            matches!(&entry.record, Record::Invoice { message, .. } if message.commitment == *root)
+        });
+        if let Some(found) = invoices.next() {
+            return Ok(found.session);
         }
     }
 }

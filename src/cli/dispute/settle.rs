@@ -1,6 +1,6 @@
 //! `sdpp dispute settle`: carries what a session left behind to the ledger that holds the money.
 
-use super::bonded::{self, Suit};
+use super::bonded::{self, Chamber, Suit};
 use super::case::Case;
 use super::claim::Claim;
 use super::settling::{self, Ground};
@@ -14,9 +14,10 @@ use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
+use crate::journal::bonds::KnownBonds;
 use crate::journal::{Journal, JournalError, Write};
 use crate::message::Moment;
-use crate::terms::{Method, SessionId};
+use crate::terms::{Method, Role, SessionId};
 use clap::Args;
 use sdpp_ledger::{Amount, Key};
 use serde_json::{Value, json};
@@ -43,7 +44,8 @@ const UNOWED_AT_MOST: Duration = Duration::from_secs(60);
 /// who owes whom what, by which signed papers. It waits until all is final, and says so where there
 /// is nothing to do. Of a session under a bond the other side's misconduct, or its silence about
 /// what it acknowledged, first becomes a complaint to the bond's contract; run again when the time to
-/// answer is over, the command takes what the other side has lost. While the node runs that has the journal open, that node does it.
+/// answer is over, the command takes what the other side has lost. While the node runs that has the
+/// journal open, that node does it; about a session under a bond it only answers, and is stopped first.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
 pub(super) struct Settle {
@@ -106,10 +108,14 @@ impl Settle {
         let Book::Ours(mut journal) = book else { return Err(misfit()) };
         let known = opened.iter().map(|(_, opened)| opened.ledger().clone());
         let ledgers: Known = Arc::new(known.map(|one| (one.id().clone(), one)).collect());
-        let (ground, busy) = (Ground { reader: &reader, ledgers: &ledgers }, Busy::default());
+        let (bonds, busy) = (KnownBonds::default(), Busy::default());
+        let ground = Ground { reader: &reader, ledgers: &ledgers, bonds: &bonds };
         let mut plan = settling::plan(&ground, &busy, &ask).await?;
         if ask.dry_run {
-            return self.show(plan.told(&ask.session), claim);
+            let mut told = plan.told(&ask.session);
+            let chamber = Chamber { reader: &reader, ledgers: &ledgers, key: &key };
+            told["bond"] = self.bond(&chamber, None).await.unwrap_or_else(|why| failed(&why));
+            return self.show(told, claim);
         }
         // Before anything else runs: a watch, or the end of a session that was killed, would owe
         // the same in another way.
@@ -123,11 +129,14 @@ impl Settle {
         let reclaiming = running.reclaiming();
         let mut signals = Signals::listen()?;
         let settled = async {
-            let bond = self.bond(&running).await?;
+            // Trouble with it keeps nobody from what the channel owes.
+            let bond = self.bond(&Chamber::of(&running), Some(&running)).await;
+            let bond = bond.unwrap_or_else(|why| failed(&why));
+            let case = Case::find(&running.reader, &self.session, self.leg)?;
             // A buyer that has a complaint is about that: what is left in its channel comes back by
             // itself, or with `sdpp ledger close`.
             let has_acted = bond["complaints"] != 0 || bond["steps"] != json!([]);
-            let is_about_bond = bond["role"] == "buyer" && has_acted;
+            let is_about_bond = case.role == Role::Buyer && !bond.is_null() && has_acted;
             let ask = Settling { dry_run: is_about_bond, ..ask.clone() };
             let mut told = match is_about_bond {
                 true => settling::answer(&reclaiming, &ask).await?,
@@ -150,19 +159,29 @@ impl Settle {
         self.show(told, claim)
     }
 
-    /// Under a bond, what was done about that: first, as its answers take their time.
-    async fn bond(&self, running: &Running) -> Outcome<Value> {
-        let case = Case::find(&running.reader, &self.session, self.leg)?;
-        match Suit::find(running, &case, &self.session).await? {
-            Some(suit) => suit.pursue(running).await,
-            None => Ok(Value::Null),
+    /// Under a bond, what was done about that: first, as its answers take their time. Where nothing runs,
+    /// what would be.
+    async fn bond(&self, chamber: &Chamber<'_>, running: Option<&Running>) -> Outcome<Value> {
+        let case = Case::find(chamber.reader, &self.session, self.leg)?;
+        match (Suit::find(chamber, &case, &self.session).await?, running) {
+            (Some(suit), Some(running)) => suit.pursue(running).await,
+            (Some(suit), None) => suit.planned(chamber).await,
+            (None, _) => Ok(Value::Null),
         }
     }
 
     /// Through the node that has the journal open.
     async fn nodes(self, config: &Config, node: Client) -> Outcome {
         let mut book = Book::Nodes(node);
-        let method = book.settle(Settling { dry_run: true, ..self.asks() })?["method"].take();
+        let mut shown = book.settle(Settling { dry_run: true, ..self.asks() })?;
+        if let (Some(bond), false) = (shown["bond"]["bond"].as_str(), self.dry_run) {
+            let why = format!(
+                "the session is under bond {bond}, about which a node that runs does nothing but answer: \
+                 stop the node that has this journal open, and type it again"
+            );
+            return Err(Failure::usage(why));
+        }
+        let method = shown["method"].take();
         let method = serde_json::from_value(method).map_err(|_| misfit())?;
         // Only who signs the evidence needs the key.
         let (ask, claim) = match method {
@@ -222,6 +241,11 @@ impl Settle {
         }
         outcome(&told, self.dry_run)
     }
+}
+
+/// What is told of a bond that nothing could be done about.
+fn failed(why: &Failure) -> Value {
+    json!({ "failed": why.to_string() })
 }
 
 /// A claim, and the file that its bundle stands in; none in a dry run.
@@ -360,7 +384,10 @@ fn outcome(told: &Value, is_dry: bool) -> Outcome {
             let why = format!("the channel is over and pays nothing any more: {lost} is lost");
             Err(Failure::new(Exit::Failed, why))
         }
-        _ => Ok(()),
+        _ => match told["bond"]["failed"].as_str() {
+            Some(why) => Err(Failure::new(Exit::Ledger, why)),
+            None => Ok(()),
+        },
     }
 }
 

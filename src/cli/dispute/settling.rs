@@ -9,6 +9,7 @@ use crate::actors::journal::Commit;
 use crate::actors::reclaim::Reclaiming;
 use crate::admin::Settling;
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::journal::bonds::KnownBonds;
 use crate::journal::obligation::State;
 use crate::journal::settle::Means;
 use crate::journal::watch::{View, Wish};
@@ -28,6 +29,8 @@ pub(in crate::cli) struct Ground<'a> {
     pub(in crate::cli) reader: &'a Reader,
     /// Our ledgers.
     pub(in crate::cli) ledgers: &'a Ledgers,
+    /// Our bonds.
+    pub(in crate::cli) bonds: &'a KnownBonds,
 }
 
 /// What is to be done, and what is being done or was.
@@ -69,8 +72,8 @@ enum Far {
 
 /// Answers one that asks, after it had done what is missing, unless it only asks.
 pub(in crate::cli) async fn answer(reclaiming: &Reclaiming, ask: &Settling) -> Outcome<Value> {
-    let Reclaiming { reader, ledgers, busy, .. } = reclaiming;
-    let ground = Ground { reader, ledgers };
+    let Reclaiming { reader, ledgers, busy, bonds, .. } = reclaiming;
+    let ground = Ground { reader, ledgers, bonds };
     let mut plan = plan(&ground, busy, ask).await?;
     if let Some(write) = plan.write.take().filter(|_| !ask.dry_run) {
         carry_out(reclaiming, write).await?;
@@ -191,9 +194,14 @@ async fn taking_back(ground: &Ground<'_>, busy: &Busy, case: Case) -> Outcome<Pl
         let brings = if let Call::Withdraw(_) = call { left } else { Amount::ZERO };
         calls.push(Doing { call, brings, far: Far::Written(Box::new(row)) });
     }
+    let is_bonded =
+        ledger.bonds().is_some() && ground.bonds.channels(ground.reader)?.contains(&channel.id);
     let open = view.filter(|view| !view.is_over && left > Amount::ZERO && !is_under_way);
     if busy.is_taken(&channel.id) {
         held = Some("a session is going on in the channel: it is not closed under it");
+    } else if is_bonded && open.is_some() {
+        held =
+            Some("a bond of ours is for its channel: `sdpp ledger bond end` has that back first");
     } else if let Some(view) = open {
         let ledger_ms = ledger.status().await?.at_ms;
         let at = InChannel { channel: channel.id };
@@ -289,6 +297,7 @@ impl Plan {
             "channel": self.channel.as_ref().map(OnLedger::told),
             "calls": self.calls.iter().map(Doing::told).collect::<Vec<_>>(),
             "held": self.held,
+            "bond": terms.bond.map(|under| json!({ "bond": under.id })),
         })
     }
 }

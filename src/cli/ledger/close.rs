@@ -3,9 +3,9 @@
 use crate::actors::journal::Await;
 use crate::actors::reclaim::Reclaiming;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::out;
 use crate::cli::remainders::Teller;
 use crate::cli::running::{Running, Signals, in_system};
+use crate::cli::{note, out};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::journal::{Doing, NewsKind, PAGE_MAX, Remainder, Watched};
@@ -119,7 +119,20 @@ async fn close(ask: Close, config: Config) -> Outcome {
 
 fn choose(ask: &Close, running: &Running) -> Outcome<Vec<Chosen>> {
     let mut chosen = Vec::new();
+    let bonded = running.reclaiming().bonded();
+    let bonded = bonded.map_err(|error| Failure::new(Exit::Failed, error))?;
     for channel in if ask.all { open(running)? } else { ask.channels.clone() } {
+        if bonded.contains(&channel) {
+            let why = format!(
+                "channel {channel} stays open: what answers a demand under its bond is paid from it, so \
+                 `sdpp ledger bond end` has that back first"
+            );
+            if !ask.all {
+                return Err(Failure::usage(why));
+            }
+            note(why);
+            continue;
+        }
         let watched = running.reader.watched(&channel)?;
         let place = watched.map(|watched| running.reader.paid_into(&watched)).transpose()?;
         let unknown = format!("this config's journal pays into no channel {channel}");

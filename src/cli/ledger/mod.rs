@@ -5,6 +5,7 @@ mod close;
 mod deploy;
 mod open;
 mod pledge;
+mod pledged;
 mod policy;
 mod serve;
 mod shown;

@@ -116,12 +116,27 @@ fn check_roles(config: &Config) -> Outcome<()> {
     if config.topics.is_empty() {
         return Err(wrong(&["seller"], "it has nothing to sell: add [topics.NAME]"));
     }
+    check_bonds(config, seller)?;
     for (name, topic) in &config.topics {
         for (currency, of) in &config.currencies {
             // What sources tell is seen when they do.
             if let Some(rate) = of.rate.fixed() {
                 check_windows(name, topic, (currency, rate), seller)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Bonds are offered where their ledger holds some: nobody could pledge one elsewhere.
+fn check_bonds(config: &Config, seller: &Seller) -> Outcome<()> {
+    for name in seller.bonds.keys() {
+        let ledger = config.currencies.get(name).map(|currency| &currency.ledger);
+        let at = ledger.and_then(|ledger| config.ledgers.get(ledger)).map(|ledger| &ledger.at);
+        if !matches!(at, Some(LedgerAt::Ethereum(Ethereum { bonds: Some(_), .. }))) {
+            let ledger = ledger.map_or("", String::as_str);
+            let what = format!("[ledgers.{ledger}] holds no bonds: write bonds = \"0x...\" there");
+            return Err(wrong(&["seller", "bonds", name], what));
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::policy;
 use super::tls;
 use super::value::{PATIENCE_MS, at_least_one, host_port, known, within, wrong};
 use crate::door::UnknownBuyer;
-use crate::terms::Method;
+use crate::terms::{BondTerms, Method};
 use sdpp_ledger::{Amount, PublicKey};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -89,7 +89,7 @@ pub(super) fn seller(
         allow: allow(written.allow, &written.deny, peers)?,
         deny: all_known("deny", written.deny, peers)?,
         trust,
-        bonds: bonds(written.bonds, currencies, is_signed)?,
+        bonds: bonds(written.bonds, currencies, is_signed, granularity)?,
         tls: written.tls.map(|written| tls::seller(written, base)).transpose()?,
     })
 }
@@ -99,8 +99,16 @@ fn bonds(
     written: BTreeMap<String, BondFile>,
     currencies: &BTreeMap<String, CurrencyConfig>,
     is_signed: bool,
+    granularity: u32,
 ) -> Outcome<BTreeMap<String, BondAmounts>> {
     let mut bonds = BTreeMap::new();
+    if !written.is_empty() && granularity > BondTerms::GRANULARITY_MAX {
+        let what = format!(
+            "with [seller.bonds] it is at most {}: what a bond answers for is kept then",
+            BondTerms::GRANULARITY_MAX
+        );
+        return Err(wrong(&["seller", "granularity"], what));
+    }
     for (name, BondFile { buyer, seller, stake, fee }) in written {
         let at = ["seller", "bonds", name.as_str()];
         let by_escrow = currencies.get(&name).map(|one| one.methods.contains(&Method::Escrow));

@@ -101,8 +101,8 @@ impl Outbox {
         batch
     }
 
-    /// What is due, as far as is looked at: first what redeems from channels that their payers may
-    /// empty soon, then what is due first.
+    /// What is due, as far as is looked at: first what is about bonds and what redeems from channels
+    /// that their payers may empty soon, then what is due first.
     fn by_urgency(
         &self,
         journal: &Reader,
@@ -137,8 +137,12 @@ impl Outbox {
     }
 }
 
-/// From when on the payer may take what this redeems; at the end of time where it did not ask to.
+/// From when on the payer may take what this redeems; at the end of time where it did not ask to. What
+/// is about a bond is as if it might at once: it may be an answer that somebody waits for in vain.
 fn ready_ms(journal: &Reader, row: &Obligation) -> Result<u64, JournalError> {
+    if row.owed.purpose == Purpose::Bond {
+        return Ok(0);
+    }
     let Some((redeem, _)) = redeem_in(&row.owed) else { return Ok(u64::MAX) };
     let watched = journal.watched(&redeem.channel)?;
     Ok(watched.and_then(|watched| watched.ready_ms).unwrap_or(u64::MAX))

@@ -20,6 +20,8 @@ pub struct SessionFacts {
     pub paid_seq: u64,
     /// A voucher of it is on a channel that is not over.
     pub is_on_open_channel: bool,
+    /// It is under a bond that was not had back.
+    pub is_under_bond: bool,
 }
 
 /// Why a session keeps its payload. The first reason that holds is told.
@@ -40,6 +42,8 @@ pub enum Kept {
     Unpaid,
     /// A channel that it drew on is not over.
     Channel,
+    /// A bond that it is under was not had back: what was signed in it may be asked for.
+    Bond,
     /// It ended not long enough ago.
     Recent,
 }
@@ -55,6 +59,7 @@ impl Kept {
             Kept::Refused => "refused something by a ledger",
             Kept::Unpaid => "not paid in full",
             Kept::Channel => "on a channel that is open",
+            Kept::Bond => "under a bond that was not had back",
             Kept::Recent => "too recent",
         }
     }
@@ -75,6 +80,7 @@ pub fn kept(facts: &SessionFacts, before_ms: u64) -> Option<Kept> {
         (Kept::Refused, facts.is_refused),
         (Kept::Unpaid, facts.due_seq > facts.paid_seq),
         (Kept::Channel, facts.is_on_open_channel),
+        (Kept::Bond, facts.is_under_bond),
         (Kept::Recent, !is_old),
     ];
     reasons.into_iter().find(|(_, holds)| *holds).map(|(reason, _)| reason)

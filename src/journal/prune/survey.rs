@@ -1,6 +1,7 @@
 //! How a session stands, by its entries and by what became of what it owes.
 
 use super::rule::SessionFacts;
+use crate::journal::bonds::bond_of;
 use crate::journal::entry::Entry;
 use crate::journal::obligation::State;
 use crate::journal::query::PAGE_MAX;
@@ -8,7 +9,7 @@ use crate::journal::reader::Reader;
 use crate::journal::{JournalError, damaged};
 use crate::record::{Owed, Record};
 use crate::terms::SessionId;
-use sdpp_ledger::{Amount, ChannelId, Reference};
+use sdpp_ledger::{Amount, BondId, ChannelId, Reference};
 use std::collections::{BTreeMap, HashSet};
 
 /// A session, looked at.
@@ -42,6 +43,9 @@ pub(super) fn survey(reader: &Reader, session: &SessionId) -> Result<Surveyed, J
         let is_over = reader.watched(channel)?.is_some_and(|watched| watched.is_over);
         look.found.facts.is_on_open_channel |= !is_over;
     }
+    if let Some(bond) = &look.bond {
+        look.found.facts.is_under_bond = !reader.is_bond_over(bond)?;
+    }
     Ok(look.found)
 }
 
@@ -50,6 +54,8 @@ struct Look {
     found: Surveyed,
     owed: HashSet<Reference>,
     channels: HashSet<ChannelId>,
+    /// The bond that it is under.
+    bond: Option<BondId>,
     /// The first and the last item of each window that is not paid yet, by number.
     windows: BTreeMap<u64, (u64, u64)>,
     /// What the last invoice asked for in all.
@@ -66,6 +72,7 @@ impl Look {
         self.owed.extend(owed.map(|Owed { reference, .. }| *reference));
         let facts = &mut self.found.facts;
         match &entry.record {
+            Record::Order { order, .. } => self.bond = bond_of(order),
             Record::Invoice { message, from_seq, to_seq, .. } => {
                 facts.due_seq = facts.due_seq.max(*to_seq);
                 let is_free = message.amount_total == self.billed;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod batches;
+mod bonds;
 mod claims;
 mod commit;
 mod entries;

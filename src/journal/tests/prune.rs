@@ -155,6 +155,7 @@ fn each_reason_to_keep_a_session_holds_alone() {
         (SessionFacts { is_refused: true, ..free }, Kept::Refused),
         (SessionFacts { due_seq: 10, ..free }, Kept::Unpaid),
         (SessionFacts { is_on_open_channel: true, ..free }, Kept::Channel),
+        (SessionFacts { is_under_bond: true, ..free }, Kept::Bond),
     ];
     for (standing, reason) in reasons {
         assert_eq!(kept(&standing, NOW + 1), Some(reason), "{standing:?}");

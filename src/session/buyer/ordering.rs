@@ -147,10 +147,12 @@ impl Buyer {
         state: &mut State,
         choice: Choice,
     ) -> Result<Option<(Choice, Fault)>, Fault> {
-        // Any channel will do to see what the session would cost.
-        let escrow = EscrowChoice { channel: Default::default(), base: Default::default() };
+        // Any channel will do to see what the session would cost, but for a bond's.
+        let only = self.wish.bond.as_ref().map(|under| under.bond.channel);
+        let escrow = EscrowChoice { channel: only.unwrap_or_default(), base: Default::default() };
         let by_escrow = choice.ours.method == Method::Escrow;
         let order = self.order_from(&choice, by_escrow.then_some(escrow));
+        let order = self.under_bond(&choice.heard.menu, order)?;
         let ceiling = self.wish.ceiling(&choice.ours);
         let terms = match wish::check_order(&choice.heard.menu, &order, ceiling, None) {
             Ok(terms) => terms,
@@ -163,7 +165,7 @@ impl Buyer {
         let Currency { ledger, payee, asset, .. } = terms.currency;
         self.out.push(if by_escrow {
             let ample = least.max(choice.ours.channels.deposit);
-            Output::Fund { least, ample, ledger, payee, asset }
+            Output::Fund { least, ample, ledger, payee, asset, only }
         } else {
             Output::Afford { ledger, asset, amount: least }
         });
@@ -223,13 +225,8 @@ impl Buyer {
             return Ok(());
         };
         let escrow = purse.as_ref().map(|p| EscrowChoice { channel: p.channel, base: p.base });
-        let mut order = self.order_from(choice, escrow);
-        if let Some(under) = &self.wish.bond {
-            if let Some(why) = under.refuse(&choice.heard.menu, &order) {
-                return Err(Fault::ours(why));
-            }
-            order = order.under(&choice.heard.menu, under.id);
-        }
+        let order = self.order_from(choice, escrow);
+        let order = self.under_bond(&choice.heard.menu, order)?;
         let room = purse.as_ref().map(Purse::room);
         let ceiling = self.wish.ceiling(&choice.ours);
         match wish::check_order(&choice.heard.menu, &order, ceiling, room) {
@@ -336,6 +333,16 @@ impl Buyer {
                 self.policy.rate_slack_permille,
                 self.wish.currencies.clone(),
             ),
+        }
+    }
+
+    /// An order under the bond that is wanted, where one is and answers for it.
+    fn under_bond(&self, menu: &Menu, order: Order) -> Result<Order, Fault> {
+        let Some(under) = &self.wish.bond else { return Ok(order) };
+        match under.refuse(menu, &order) {
+            Some(why) if order.escrow.is_some() => Err(Fault::ours(why)),
+            // Another currency may be by escrow: that a bond is for a channel is said with the terms.
+            _ => Ok(order.under(menu, under.id)),
         }
     }
 

@@ -213,7 +213,12 @@ impl Stream {
     ) -> Result<(End, Reason), Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.seller, self.terms.session)?;
         let (end, reason) = (end_of(&exit.body), exit.body.reason);
-        let Exit { items, amount_total, paid_total, legs, .. } = exit.body;
+        let Exit { items, amount_total, paid_total, legs, bonded, .. } = exit.body;
+        if bonded != self.terms.bond.is_some() {
+            let why = "the seller's exit is a receipt for a bond's contract where there is a bond, and there \
+                       alone";
+            return Err(Fault::theirs(Code::Malformed, why));
+        }
         let ours = (self.windows.items(), self.last_tab().invoiced);
         let costs = |legs: &[ExitLeg]| {
             legs.iter().map(|leg| (leg.from_seq, leg.amount_total)).collect::<Vec<_>>()

@@ -159,7 +159,7 @@ impl Stream {
                 Method::Escrow => {
                     let deposit = self.turning.currencies.get(to).map(|ours| ours.channels.deposit);
                     let ample = least.max(deposit.unwrap_or_default());
-                    Output::Fund { least, ample, ledger, payee, asset }
+                    Output::Fund { least, ample, ledger, payee, asset, only: None }
                 }
             });
             self.turning.stage = Stage::Funding { to, why };

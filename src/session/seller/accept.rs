@@ -162,7 +162,12 @@ impl Accepted {
         if let Some(bonded) = self.terms.bond {
             let refused =
                 |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
-            self.check_bond(view.bond.as_deref()).map_err(refused)?;
+            let bond = view.bond.as_deref();
+            self.check_bond(bond).map_err(refused)?;
+            let (period_ms, answered) =
+                bond.map_or_else(Default::default, |bond| (bond.period_ms, bond.held.answered));
+            check_period(period_ms, policy.outage_ms, view.lag_ms).map_err(refused)?;
+            check_answered(&self.terms, answered, view.best.as_deref()).map_err(refused)?;
         }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
         Ok(())
@@ -170,7 +175,7 @@ impl Accepted {
 
     /// Whether the bond is in force, for this channel and both keys, and no less than is asked for.
     fn check_bond(&self, view: Option<&BondView>) -> Result<(), String> {
-        let Some(BondView { bond, held }) = view else {
+        let Some(BondView { bond, held, .. }) = view else {
             return Err("its ledger has no such bond, or not final yet".to_owned());
         };
         let (terms, currency) = (&self.terms, &self.terms.currency);
@@ -251,6 +256,36 @@ fn check_grace(grace_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String>
     Err(format!(
         "its grace period is {grace_s} s, we may be away for {outage_s} s and hear of a request to \
          close {lag_s} s late"
+    ))
+}
+
+/// What was paid in public is vouched too, also where its voucher did not come to us yet.
+fn check_answered(terms: &Terms, answered: Amount, best: Option<&Voucher>) -> Result<(), String> {
+    let base = terms.escrow.map_or(Amount::ZERO, |escrow| escrow.base);
+    // A larger voucher that is shown says it better.
+    let is_shown = best.is_some_and(|best| best.cumulative_amount > base);
+    if base >= answered || is_shown {
+        return Ok(());
+    }
+    Err(format!(
+        "the order's base is {base}, and {answered} was paid when it was asked for in public"
+    ))
+}
+
+/// Whether a complaint that comes while we are away can still be answered, in as much of the time for
+/// answers as [`check_grace`] leaves of a grace period.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn check_period(period_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
+    if period_ms >= outage_ms.saturating_add(lag_ms).saturating_mul(2) {
+        return Ok(());
+    }
+    let (period_s, outage_s) = (period_ms / 1_000, outage_ms / 1_000);
+    let lag_s = lag_ms.div_ceil(1_000);
+    Err(format!(
+        "its complaints are answered within {period_s} s, we may be away for {outage_s} s and hear of \
+         one {lag_s} s late"
     ))
 }
 

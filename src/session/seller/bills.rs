@@ -113,6 +113,9 @@ impl Stream {
         out: &mut Outputs,
     ) -> Result<Exit, Fault> {
         let exit = envelope.signed_by::<Exit>(&self.terms.buyer, self.terms.session)?;
+        if exit.body.bonded {
+            return Err(Fault::theirs(Code::Malformed, "the buyer's exit is no receipt"));
+        }
         let arrived_to = self.again.as_ref().map_or(0, |again| again.arrived_to());
         if exit.body.items > self.windows.items().max(arrived_to) {
             let fault = Fault::theirs(Code::BadItem, "the buyer's exit names items never sent");

@@ -30,6 +30,8 @@ use crate::record::{End, SignedMessage};
 use crate::session::line::is_paper;
 use crate::session::{Fault, Input, Output, Outputs, Progress, Row, unexpected};
 use crate::terms::{Dataset, Role, SessionId};
+pub use accept::check_period;
+
 use accept::Accepted;
 use sdpp_ledger::{Call, LedgerId, PublicKey};
 use std::sync::Arc;

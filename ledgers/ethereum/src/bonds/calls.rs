@@ -50,9 +50,10 @@ pub(super) fn data(bonding: &Bonding, own: Address) -> Result<Vec<u8>, LedgerErr
             ("demand", vec![its, signed, word, ack(said), invoice(of)])
         }
         BondAct::Retract => ("retract", vec![its]),
-        BondAct::Pay { asked, amount, signature } => {
+        BondAct::Pay { asked, amount, signature, most } => {
             let signature = Word::Bytes(signature.0.to_vec());
-            ("pay", vec![its, demand(asked), uint(amount.units()), signature, uint(0_u128)])
+            let (amount, most) = (uint(amount.units()), uint(most.units()));
+            ("pay", vec![its, demand(asked), amount, signature, most])
         }
         BondAct::RefuteByItem { asked, item: one } => {
             ("refuteByItem", vec![its, demand(asked), item(one)])

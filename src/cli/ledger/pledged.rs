@@ -1,0 +1,153 @@
+//! Whether our part of a bond may be pledged: it answers for what our own key signs, and is what was agreed
+//! on. Whoever opened it wrote the rest.
+
+use crate::cli::bonding::{OnLedger, bonds_of};
+use crate::cli::exit::{Failure, Outcome};
+use crate::cli::running::Running;
+use crate::config::{BondAmounts, Config};
+use crate::session::check_period;
+use crate::terms::Method;
+use clap::Args;
+use sdpp_ledger::{Account, Amount, Bond, BondAct};
+use std::time::Duration;
+
+/// What a buyer takes of a bond that its seller has opened. A seller's config says what it asks for.
+#[derive(Args)]
+pub(super) struct Wants {
+    /// Buyer: the least that the seller pledges.
+    #[arg(long, value_name = "AMOUNT")]
+    seller_at_least: Option<Amount>,
+    /// Buyer: the most that a complaint of ours may take.
+    #[arg(long, value_name = "AMOUNT")]
+    stake_at_most: Option<Amount>,
+    /// Buyer: the most that paying only when asked in public may cost us.
+    #[arg(long, value_name = "AMOUNT")]
+    fee_at_most: Option<Amount>,
+}
+
+/// Our part of a bond.
+pub(super) struct Part<'a> {
+    on: &'a OnLedger,
+    /// Our key's account.
+    key: Account,
+    /// What our config asks for, where we sell in this currency: one for each of its names.
+    asked: Vec<BondAmounts>,
+    /// How long an answer may take, how long we may be away, and how late we hear of something: a
+    /// seller's, in milliseconds.
+    times_ms: [u64; 3],
+}
+
+impl<'a> Part<'a> {
+    pub(super) async fn of(
+        on: &'a OnLedger,
+        config: &Config,
+        running: &Running,
+    ) -> Outcome<Part<'a>> {
+        let is_it = |name: &&String| {
+            let Some(currency) = config.currencies.get(*name) else { return false };
+            let ledger = running.ledger(&currency.ledger);
+            currency.asset == on.bond.asset
+                && currency.methods.contains(&Method::Escrow)
+                && ledger.is_some_and(|ledger| ledger.id() == on.ledger.id())
+        };
+        let seller = config.seller.as_ref();
+        let bonds = seller.into_iter().flat_map(|seller| &seller.bonds);
+        let asked = bonds.filter(|(name, _)| is_it(name)).map(|(_, amounts)| *amounts).collect();
+        let outage = seller.map_or(Duration::ZERO, |seller| Duration::from_secs(seller.outage_s));
+        let lag = match on.ledger.escrow() {
+            Some(escrow) => escrow.lag().await?,
+            None => Duration::ZERO,
+        };
+        let period = bonds_of(on.ledger.as_ref())?.period();
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let times_ms = [period, outage, lag].map(ms);
+        Ok(Part { on, key: running.key.public().account(), asked, times_ms })
+    }
+
+    /// Whether it may be pledged. `joined` is what was said beside the id of a bond that the other side
+    /// has opened, and the most that it may take.
+    pub(super) fn check(&self, joined: Option<(&Wants, Amount)>) -> Outcome {
+        let OnLedger { bond, id, ledger } = self.on;
+        let refused = |why: String| Failure::usage(format!("bond {id}: {why}"));
+        let (own, takes) = (ledger.account(), BondAct::Pledge.takes(bond, ledger.account()));
+        let is_seller = *own == bond.seller;
+        let (key, theirs) = match is_seller {
+            true => (&bond.seller_key, &bond.buyer_key),
+            false => (&bond.buyer_key, &bond.seller_key),
+        };
+        if *key != self.key || *theirs == self.key {
+            let why = format!(
+                "our part would answer for what {key} signs, and this config's key is {}: whoever \
+                 has that key could take what we pledge",
+                self.key
+            );
+            return Err(refused(why));
+        }
+        if let Some((_, at_most)) = joined.filter(|(_, at_most)| takes > *at_most) {
+            return Err(refused(format!(
+                "it takes {takes} of us, above the {at_most} of --at-most"
+            )));
+        }
+        match (is_seller, joined) {
+            (true, _) => self.check_sellers(bond).map_err(refused),
+            (false, Some((wants, _))) => wants.check(bond).map_err(refused),
+            (false, None) => Ok(()),
+        }
+    }
+
+    /// A seller's bond is one that its own sessions may be under.
+    fn check_sellers(&self, bond: &Bond) -> Result<(), String> {
+        let fits = |asked: &&BondAmounts| {
+            bond.buyer_amount >= asked.buyer
+                && bond.seller_amount >= asked.seller
+                && (bond.stake, bond.fee) == (asked.stake, asked.fee)
+        };
+        if !self.asked.iter().any(|asked| fits(&asked)) {
+            return Err(match self.asked.first() {
+                Some(BondAmounts { buyer, seller, stake, fee }) => format!(
+                    "[seller.bonds] asks for {buyer} of the buyer's, {seller} of ours, a stake of \
+                     {stake} and a fee of {fee}: no session would be taken under this one"
+                ),
+                None => "no session of ours could be under it: write its amounts as [seller.bonds.NAME], \
+                         NAME being the currency"
+                    .to_owned(),
+            });
+        }
+        let [period_ms, outage_ms, lag_ms] = self.times_ms;
+        check_period(period_ms, outage_ms, lag_ms)
+    }
+}
+
+impl Wants {
+    fn check(&self, bond: &Bond) -> Result<(), String> {
+        let Wants {
+            seller_at_least: Some(seller),
+            stake_at_most: Some(stake),
+            fee_at_most: Some(fee),
+        } = self
+        else {
+            return Err(format!(
+                "the seller wrote its amounts: say with --seller-at-least, --stake-at-most and \
+                 --fee-at-most what you take. It has {} of the seller's, a stake of {} and a fee of {}",
+                bond.seller_amount, bond.stake, bond.fee
+            ));
+        };
+        let of = [
+            (
+                bond.seller_amount < *seller,
+                "the seller pledges",
+                bond.seller_amount,
+                "at least",
+                seller,
+            ),
+            (bond.stake > *stake, "its stake is", bond.stake, "at most", stake),
+            (bond.fee > *fee, "its fee is", bond.fee, "at most", fee),
+        ];
+        match of.into_iter().find(|(is_bad, ..)| *is_bad) {
+            Some((_, what, is, how, bound)) => {
+                Err(format!("{what} {is}, and {bound} was asked for {how}"))
+            }
+            None => Ok(()),
+        }
+    }
+}

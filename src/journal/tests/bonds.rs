@@ -1,0 +1,152 @@
+//! What a journal knows of the bonds that it has part in.
+
+use super::node::Node;
+use super::*;
+use crate::journal::bonds::{KnownBonds, bond_reference};
+use crate::journal::delivery::Event;
+use crate::journal::outbox::Step;
+use crate::journal::prune::{Kept, Place};
+use crate::message::{BondChoice, Order};
+use crate::record::{Act, Owed};
+use crate::terms::Method;
+use sdpp_ledger::{Asset, Bond, BondAct, BondId, Bonding, Call, Evidence};
+
+const ID: BondId = BondId([8; 32]);
+
+fn bond() -> Bond {
+    let account = |n| key(n).public().account();
+    Bond {
+        buyer: account(2),
+        seller: account(3),
+        buyer_key: account(2),
+        seller_key: account(3),
+        asset: Asset::coin(),
+        channel: ChannelId([5; 32]),
+        buyer_amount: Amount::new(400),
+        seller_amount: Amount::new(301),
+        stake: Amount::new(20),
+        fee: Amount::new(10),
+        salt: Digest::ZERO,
+    }
+}
+
+/// What is done about it from here, in order.
+fn doing(number: u64, act: BondAct) -> Owed {
+    let call = Call::Bond(Box::new(Bonding { bond: bond(), act }));
+    let (reference, ledger) = (bond_reference(&ID, number), ledger_id());
+    Owed { reference, purpose: Purpose::Bond, ledger, act: Act::Do(call), held: false }
+}
+
+fn bonding(number: u64, act: BondAct) -> Write {
+    let owed = doing(number, act);
+    Write::Append { session: None, record: Box::new(Record::Bonding { bond: ID, owed }) }
+}
+
+/// What is owed about it under a number is done, for good.
+fn meet(journal: &mut Journal, number: u64) {
+    let reference = bond_reference(&ID, number);
+    let row = journal.reader().obligation(&reference).unwrap().unwrap();
+    let Act::Do(call) = row.owed.act else { panic!("it is to be done") };
+    let us = account(1);
+    let next = journal.reader().numbers(&ledger_id(), &us).unwrap().next;
+    let id = DeliveryId { ledger: ledger_id(), account: us.clone(), number: next };
+    let tx = tx(&format!("0xee{next:04}"));
+    let (raw, fee) = (vec![1], Amount::ZERO);
+    let signed = sdpp_ledger::Signed { number: next, tx: Some(tx.clone()), raw, fee };
+    let (ledger, references) = (ledger_id(), vec![reference]);
+    let prepare = Prepare { ledger, account: us, call, references, head: None, signed };
+    done(journal, Write::Prepare(Box::new(prepare)));
+    let sent = Event::Sent { tx: tx.clone() };
+    done(journal, Write::Delivery { id: id.clone(), event: sent, due_ms: NOW });
+    let evidence = Evidence { fee, ..Evidence::new(tx, 3, "0xb3", NOW) };
+    done(journal, Write::Delivery { id, event: Event::Final { evidence }, due_ms: NOW });
+}
+
+fn order_under_it() -> Record {
+    let said = Order {
+        version: "SDPP/1".to_owned(),
+        encoding: "json".to_owned(),
+        data_type: "gas".to_owned(),
+        order_quantity: Some(1),
+        price: None,
+        currency_type: "SDP".to_owned(),
+        method: Method::Escrow,
+        address: key(2).public().account(),
+        public_key_signature: key(2).public(),
+        public_key_encryption: key(4).public(),
+        menu_digest: Digest::ZERO,
+        nonce: Digest::ZERO,
+        escrow: None,
+        resumes: false,
+        bond: Some(BondChoice { id: ID, dataset: Digest::ZERO, terms: Digest([9; 32]) }),
+    };
+    let signed = SignedMessage {
+        commitment: Digest([9; 32]),
+        amount_total: Amount::ZERO,
+        data: Some(serde_json::to_string(&said).unwrap()),
+        ..message(MessageKind::Order, 0)
+    };
+    let Record::Order { role, peer, menu, owed, .. } = order() else { unreachable!() };
+    Record::Order { role, peer, menu, order: Box::new(signed), owed }
+}
+
+fn kept(journal: &mut Journal) -> Vec<Kept> {
+    let mut sweep = Sweep::new(NOW + 1_000, Place::Sessions(None));
+    while sweep.rehearse(&journal.reader()).unwrap() {}
+    sweep.tally().kept.keys().copied().collect()
+}
+
+/// Its leaves and what the other side signed may have to be shown for as long.
+#[test]
+fn a_session_keeps_its_payload_until_its_bond_was_had_back() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    done(&mut journal, append(session(1), order_under_it()));
+    done(&mut journal, append(session(1), ended("all is paid")));
+    assert_eq!(kept(&mut journal), [Kept::Bond]);
+    done(&mut journal, bonding(1, BondAct::Pledge));
+    meet(&mut journal, 1);
+    done(&mut journal, bonding(2, BondAct::End));
+    assert_eq!(kept(&mut journal), [Kept::Bond], "not while it is on its way");
+    meet(&mut journal, 2);
+    assert_eq!(kept(&mut journal), []);
+}
+
+#[test]
+fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let (known, reader) = (KnownBonds::default(), journal.reader());
+    assert!(known.ids(&reader).unwrap().is_empty());
+    done(&mut journal, append(session(1), order_under_it()));
+    assert_eq!(known.ids(&reader).unwrap(), [ID].into(), "what came since is read too");
+    assert!(known.is_used(&reader, &ID).unwrap());
+    done(&mut journal, append(session(1), ended("all is paid")));
+    assert!(!known.is_used(&reader, &ID).unwrap());
+    assert!(known.channels(&reader).unwrap().is_empty(), "another pledged it");
+    done(&mut journal, bonding(1, BondAct::Pledge));
+    let event = obligation::Event::Refused { why: "we have too little".to_owned() };
+    done(&mut journal, Write::Obligation { reference: bond_reference(&ID, 1), event });
+    assert!(known.channels(&reader).unwrap().is_empty(), "it was refused");
+    done(&mut journal, bonding(2, BondAct::Pledge));
+    assert_eq!(known.channels(&reader).unwrap(), [bond().channel].into());
+    meet(&mut journal, 2);
+    done(&mut journal, bonding(3, BondAct::End));
+    assert_eq!(known.channels(&reader).unwrap().len(), 1);
+    meet(&mut journal, 3);
+    assert!(known.channels(&reader).unwrap().is_empty());
+}
+
+/// Somebody may wait for it in vain: it goes before what was owed earlier.
+#[test]
+fn what_is_about_a_bond_goes_first() {
+    let mut node = Node::new(1);
+    node.owe(1, payment(session(1), 1));
+    node.owe(2, anchor(session(1), 2, false));
+    node.owe(3, doing(1, BondAct::ConcludeChallenge));
+    let first = node.plan().into_iter().find_map(|step| match step {
+        Step::Prepare { call, .. } => Some(call),
+        _ => None,
+    });
+    assert!(matches!(first, Some(Call::Bond(_))), "{first:?}");
+}

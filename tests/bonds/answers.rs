@@ -1,0 +1,192 @@
+//! What a buyer answers a demand with, and what a seller makes of it, with the real binary.
+
+use crate::contract::DAY;
+use crate::court::{Court, acts, told};
+use sdpp::record::Record;
+use sdpp_ledger::{Amount, Voucher, keccak};
+use serde_json::{Value, json};
+use std::fs;
+use std::process::Stdio;
+
+/// What the voucher is for that pays the first window: what was vouched before, and its price.
+const DUE: Amount = Amount::new(38);
+
+fn calls(told: &Value) -> Vec<(&str, &str)> {
+    let calls = told["calls"].as_array().unwrap().iter();
+    calls.map(|call| (call["call"].as_str().unwrap(), call["state"].as_str().unwrap())).collect()
+}
+
+/// The seller has the voucher from the contract's event alone, and redeems it as any other.
+#[tokio::test]
+async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_acknowledged(5);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let paid = court.settle("buyer").await;
+    assert_eq!(
+        acts(&paid),
+        ["pay", "withdraw"],
+        "what it sent beside the voucher is its own: {paid}"
+    );
+    let bonds = &court.chain.bonds;
+    let rest = bonds.buyer.saturating_sub(bonds.fee);
+    assert_eq!(paid["of_buyer"], rest.to_string(), "it pays the fee, and nothing else");
+    let had = told(&court.settles("seller", &[]).await);
+    assert_eq!(acts(&had["bond"]), ["withdraw"], "{had}");
+    assert_eq!(calls(&had), [("settle", "done")]);
+    assert_eq!(acts(&court.settle("seller").await), [""; 0]);
+    let audit = court.run(court.command("seller", &["audit", "--json"])).await;
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stderr));
+}
+
+/// It is no answer for as long as the channel may be emptied by who gives it.
+#[tokio::test]
+async fn a_buyer_takes_its_request_to_close_back_before_it_answers() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_acknowledged(5);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.request_close().await;
+    let paid = court.settle("buyer").await;
+    assert_eq!(acts(&paid), ["top_up", "pay", "withdraw"], "{paid}");
+    assert_eq!(calls(&told(&court.settles("seller", &[]).await)), [("settle", "done")]);
+}
+
+/// The seller closes with an older voucher: the newer is worth nothing then, and the money beside it pays.
+#[tokio::test]
+async fn a_buyer_pays_in_money_where_its_channel_is_over() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_acknowledged(5);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.close(Amount::new(3)).await;
+    let paid = court.settle("buyer").await;
+    assert_eq!(acts(&paid), ["pay"], "nothing of it comes back: {paid}");
+    let bonds = &court.chain.bonds;
+    let had = DUE.units() - 3 + bonds.fee.units() + bonds.stake.units();
+    assert_eq!(court.chain.credits().await, [0, had]);
+}
+
+/// A voucher is for what was acknowledged, whatever the seller makes of it.
+#[tokio::test]
+async fn a_buyer_pays_for_no_more_than_it_has_acknowledged() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_acknowledged(4);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let output = court.settles("buyer", &[]).await;
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let why = shown["bond"]["failed"].as_str().unwrap();
+    assert!(why.contains("a voucher of 38") && why.contains("it is due 31"), "{why}");
+    assert!(!output.status.success());
+    assert_eq!(court.chain.credits().await, [0, 0]);
+}
+
+/// The contract knows one demand: the one that was made, and not what would be asked for now.
+#[tokio::test]
+async fn a_demand_is_concluded_as_it_was_made() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone_after(3, Vec::new());
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    fs::remove_dir_all(court.path("seller-journal")).unwrap();
+    court.buyer_is_gone();
+    court.chain.pass(DAY).await;
+    let last = court.settle("seller").await;
+    assert_eq!(acts(&last)[..1], ["conclude_demand"], "{last}");
+    assert_eq!(last["of_buyer"], "0");
+    // Nothing comes of its end for who has lost all, and that is no failure.
+    court.chain.pass(DAY).await;
+    let bond = court.chain.id.to_string();
+    let end = ["ledger", "bond", "end", &bond, "--json"];
+    let ended = told(&court.run(court.command("buyer", &end)).await);
+    assert_eq!(acts(&ended), ["end"], "{ended}");
+}
+
+#[tokio::test]
+async fn a_demand_is_over_at_once_where_the_channel_has_paid() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let chain = &court.chain;
+    let voucher = Voucher { channel: chain.channel, amount: DUE };
+    chain.settle(DUE, &voucher.sign(&chain.domain, &chain.buyers_key)).await.unwrap();
+    let last = court.settle("seller").await;
+    assert_eq!(acts(&last), ["conclude_demand", "withdraw"], "{last}");
+    assert_eq!(last["of_buyer"], "400");
+}
+
+#[tokio::test]
+async fn a_seller_takes_a_demand_back_with_its_stake() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    let held = court.held().await;
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let bond = court.chain.id.to_string();
+    let retract = ["ledger", "bond", "retract", &bond, "--json"];
+    let taken_back = told(&court.run(court.command("seller", &retract)).await);
+    assert_eq!(acts(&taken_back), ["retract", "withdraw"], "{taken_back}");
+    let again = told(&court.run(court.command("seller", &retract)).await);
+    assert_eq!(acts(&again), [""; 0], "{again}");
+    assert_eq!(court.held().await, held);
+}
+
+/// The voucher that answered is the seller's best from then on, and the watch redeems it in time when the
+/// buyer would empty the channel.
+#[tokio::test]
+async fn a_seller_redeems_the_voucher_that_answered_before_the_buyer_has_its_deposit_back() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_acknowledged(5);
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    assert_eq!(acts(&court.settle("buyer").await)[..1], ["pay"]);
+    court.chain.request_close().await;
+    court.seller_sells();
+    let mut seller = court.command("seller", &["sell"]).stdout(Stdio::null()).spawn().unwrap();
+    let redeemed = court.tells(&keccak(&[b"Settled(bytes32,uint256)"]).to_string()).await;
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    redeemed.unwrap();
+}
+
+#[tokio::test]
+async fn trouble_with_a_bond_keeps_nobody_from_what_its_channel_owes() {
+    let Some(court) = Court::opens().await else { return };
+    let chain = &court.chain;
+    let (channel, domain, amount) = (chain.channel, chain.domain.clone(), Amount::new(10));
+    let signature = Voucher { channel, amount }.sign(&domain, &chain.buyers_key);
+    let voucher = Record::Voucher { channel, domain, amount, signature };
+    court.buyer_is_gone_after(5, vec![voucher]);
+    let config = fs::read_to_string(court.path("seller.toml")).unwrap();
+    let lines = config.lines().filter(|line| !line.starts_with("bonds ="));
+    fs::write(court.path("seller.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let output = court.settles("seller", &[]).await;
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(calls(&shown), [("settle", "done")], "{shown}");
+    assert!(shown["bond"]["failed"].as_str().unwrap().contains("holds no bonds"), "{shown}");
+    assert!(!output.status.success(), "it is said");
+}
+
+/// A node that runs does not complain: who asks it to is told so, and what it would take.
+#[tokio::test]
+async fn what_a_complaint_takes_is_shown_first_and_a_running_node_makes_none() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    let planned = told(&court.settles("seller", &["--dry-run"]).await)["bond"].clone();
+    assert_eq!(
+        (&planned["next"], &planned["takes"]),
+        (&json!("demand"), &json!("20")),
+        "{planned}"
+    );
+    court.seller_sells();
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(seller.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    let output = court.settles("seller", &[]).await;
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("stop the node"), "{errors}");
+    assert_eq!(acts(&court.settle("seller").await), ["demand"], "then it is made");
+}
