@@ -249,8 +249,7 @@ fn quote(case: &Case<'_>) -> Option<Quote> {
 /// Before that the seller had the answer.
 fn gap(amends: &[&Signed<'_>], answers: &Answers<'_, '_>) -> Option<u64> {
     let last = amends.last()?.message.number;
-    let is_whole =
-        |amend: &&&Signed<'_>| answers.counts(amend).is_some() || amend.message.number == last;
+    let is_whole = |amend: &&&Signed<'_>| answers.is_told(amend) || amend.message.number == last;
     let whole: BTreeSet<u64> =
         amends.iter().filter(is_whole).map(|amend| amend.message.number).collect();
     (1..=last).find(|number| !whole.contains(number))
@@ -275,6 +274,8 @@ fn twice(amends: &[&Signed<'_>]) -> Vec<Misdeed> {
 
 /// What the buyer said to the changes that the seller proposed.
 struct Answers<'p, 'a> {
+    /// The seller was heard, and would have brought what the buyer agreed to.
+    is_seller_heard: bool,
     /// The very words that the seller has proposed, under the buyer's own signature; by digest.
     agreed: BTreeMap<Digest, &'p Signed<'a>>,
     /// By the change's number.
@@ -290,7 +291,7 @@ impl<'p, 'a> Answers<'p, 'a> {
                 refused.insert(answer.message.number, answer);
             }
         }
-        Answers { agreed, refused }
+        Answers { is_seller_heard: case.hears(Role::Seller), agreed, refused }
     }
 
     fn agreed(&self, amend: &Signed<'_>) -> Option<&'p Signed<'a>> {
@@ -302,17 +303,26 @@ impl<'p, 'a> Answers<'p, 'a> {
     }
 
     /// Whether the buyer took a change; `None` where that is not known. Of a buyer that has said both,
-    /// the seller heard what its own bundle has.
+    /// the seller heard what its own bundle has; and of one that brings its refusal while the seller is not
+    /// heard, nobody knows whether it has said both.
     fn counts(&self, amend: &Signed<'_>) -> Option<bool> {
         let heard = |one: &Signed<'_>| one.held.has(Role::Seller);
         match (self.agreed(amend), self.refused(amend)) {
             (None, None) => None,
             (Some(_), None) => Some(true),
-            (None, Some(_)) => Some(false),
+            (None, Some(_)) => self.is_seller_heard.then_some(false),
             (Some(answer), Some(refusal)) => {
                 (heard(answer) != heard(refusal)).then(|| heard(answer))
             }
         }
+    }
+
+    /// Whether it is known what the buyer took, if it took a change: of one without its words nobody knows
+    /// what holds since, but of a credit note, which signs its amount.
+    fn is_told(&self, amend: &Signed<'_>) -> bool {
+        let has_words = |one: &Signed<'_>| one.message.data.is_some();
+        let both = || has_words(amend) && self.agreed(amend).is_some_and(has_words);
+        self.counts(amend).is_some_and(|is_taken| !is_taken || is_credit(amend) || both())
     }
 
     /// What the seller has proposed, in its order. Of some with one number, the one that the buyer has

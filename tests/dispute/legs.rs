@@ -90,9 +90,10 @@ fn a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
     }
 }
 
-/// What a leg rounds off the next asks for, so a leg whose answer is left out changes what that costs.
+/// What a leg rounds off the next asks for, so a leg of which a buyer does not say what it answered, or
+/// says that it refused it, or does not show the words, changes what that costs.
 #[test]
-fn an_answer_to_a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
+fn an_answer_to_a_leg_that_a_buyer_hides_makes_no_liar_of_the_seller() {
     let mut told = Told::order("SDP", Method::Transfer);
     told.window(Paid::Final);
     assert!(told.begin_leg("FAR", Method::Transfer, 8));
@@ -100,15 +101,29 @@ fn an_answer_to_a_leg_that_a_buyer_leaves_out_makes_no_liar_of_the_seller() {
     assert!(told.begin_leg("SDP", Method::Transfer, 1));
     told.window(Paid::Final);
     let [seller, buyer] = both(&told);
-    let is_answer = |one: &SignedMessage| {
-        one.kind == MessageKind::Amend && one.number == 1 && *one == Told::answer(one)
-    };
+    let is_first = |one: &SignedMessage| one.kind == MessageKind::Amend && one.number == 1;
+    let is_answer = |one: &SignedMessage| is_first(one) && *one == Told::answer(one);
     let without = lie(&buyer, |body| body.messages.retain(|one| !is_answer(one)));
     assert!(without.body().messages.len() < buyer.body().messages.len());
-    let alone = verdict(std::slice::from_ref(&without));
-    assert_eq!(offences(&alone), [], "{alone}");
-    let found = verdict(&[seller, without]);
-    assert_eq!(offences(&found), [], "{found}");
+    let (by, change) = (Role::Seller, Change::Refused(Refused { why: String::new() }));
+    let refusal = Amend { number: 1, by, from_seq: 5, change };
+    let refused = lie(&without, |body| {
+        body.messages.push(Draft::new(told.session, &refusal).sign(&key(2), "").0);
+    });
+    let wordless = |is_it: &dyn Fn(&SignedMessage) -> bool| {
+        lie(&buyer, |body| {
+            let found = body.messages.iter_mut().filter(|one| is_it(one));
+            found.for_each(|one| one.data = None);
+        })
+    };
+    let lies =
+        [without, refused, wordless(&is_answer), wordless(&|one| is_first(one) && !is_answer(one))];
+    for lied in lies {
+        let alone = verdict(std::slice::from_ref(&lied));
+        assert_eq!(offences(&alone), [], "{alone}");
+        let found = verdict(&[seller.clone(), lied]);
+        assert!(offences(&found).iter().all(|(by, _)| *by == Role::Buyer), "{found}");
+    }
 }
 
 #[test]
