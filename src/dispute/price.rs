@@ -303,14 +303,14 @@ impl<'p, 'a> Answers<'p, 'a> {
     }
 
     /// Whether the buyer took a change; `None` where that is not known. Of a buyer that has said both,
-    /// the seller heard what its own bundle has; and of one that brings its refusal while the seller is not
-    /// heard, nobody knows whether it has said both.
+    /// the seller heard what its own bundle has; and of one that brings its refusal of a leg or a void
+    /// while the seller is not heard, nobody knows whether it has said both.
     fn counts(&self, amend: &Signed<'_>) -> Option<bool> {
         let heard = |one: &Signed<'_>| one.held.has(Role::Seller);
         match (self.agreed(amend), self.refused(amend)) {
             (None, None) => None,
             (Some(_), None) => Some(true),
-            (None, Some(_)) => self.is_seller_heard.then_some(false),
+            (None, Some(_)) => (self.is_seller_heard || !may_change_sums(amend)).then_some(false),
             (Some(answer), Some(refusal)) => {
                 (heard(answer) != heard(refusal)).then(|| heard(answer))
             }
@@ -359,6 +359,12 @@ fn is_refusal(one: &Signed<'_>) -> bool {
     }
     let body = reread::<Amend>(message);
     body.is_ok_and(|body| body.by == Role::Seller && matches!(body.change, Change::Refused(_)))
+}
+
+/// Whether it changes what items behind it cost, where it is taken.
+fn may_change_sums(one: &Signed<'_>) -> bool {
+    let body = reread::<Amend>(one.message);
+    body.map_or(true, |body| matches!(body.change, Change::Leg(_) | Change::Void(_)))
 }
 
 fn blame(one: &Signed<'_>, is_credit: bool, why: &str) -> Misdeed {

@@ -7,7 +7,8 @@ use sdpp::journal::Entry;
 use sdpp::message::{
     Ack, Agreement, Amend, Body, Change, Complaint, CreditNote, Cumulative, CurrencyOffer,
     DataInvoice, Draft, EscrowChoice, Exit, ExitLeg, Invoice, LegChange, LegReason, Menu, Moment,
-    Order, PaceChange, PaceReason, PaymentAck, Quote, Quoted, Reason, Voucher, Word, terms,
+    Order, PaceChange, PaceReason, PaymentAck, Quote, Quoted, Reason, Refused, Voucher, Word,
+    terms,
 };
 use sdpp::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use sdpp::terms::{Leg, Method, Pace, Purpose, Rate, Role, SessionId};
@@ -314,6 +315,18 @@ impl Told {
         self.both(Record::Amend { by: Role::Seller, message });
         self.both(Record::Amend { by: Role::Buyer, message: answer });
         true
+    }
+
+    /// The seller proposes a change, and the buyer does not take it.
+    pub fn refuse(&mut self, change: Change) {
+        let message = self.proposal(change);
+        let (number, by, from_seq) = (self.amends, Role::Seller, self.items + 1);
+        let change = Change::Refused(Refused { why: "no".to_owned() });
+        let refusal = self.sign(2, &Amend { number, by, from_seq, change }, "");
+        for (by, message) in [(Role::Seller, message), (Role::Buyer, refusal)] {
+            self.agreement.take(by, &message).unwrap();
+            self.both(Record::Amend { by, message });
+        }
     }
 
     /// So much is credited.

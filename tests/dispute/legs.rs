@@ -8,9 +8,9 @@ use crate::{key_of, lie, nth, offences, sign_again, verdict};
 use proptest::prelude::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::dispute::{Body, Bundle, Condition, Offence, Verdict, export};
-use sdpp::message::{Amend, Change, Draft, Moment, Refused};
+use sdpp::message::{Amend, Change, Draft, Moment, PaceChange, PaceReason, Refused};
 use sdpp::record::{Record, SignedMessage};
-use sdpp::terms::{Method, Role};
+use sdpp::terms::{Method, Pace, Role};
 use sdpp_ledger::{Amount, ChannelId, Digest};
 use serde_json::json;
 
@@ -123,6 +123,23 @@ fn an_answer_to_a_leg_that_a_buyer_hides_makes_no_liar_of_the_seller() {
         assert_eq!(offences(&alone), [], "{alone}");
         let found = verdict(&[seller.clone(), lied]);
         assert!(offences(&found).iter().all(|(by, _)| *by == Role::Buyer), "{found}");
+    }
+}
+
+/// A pace that a buyer refused moves no price: what was credited behind it counts, and what was invoiced.
+#[test]
+fn what_is_behind_a_pace_that_was_refused_counts_though_the_buyer_is_heard_alone() {
+    let mut told = Told::order("SDP", Method::Transfer);
+    told.window(Paid::Final);
+    let pace = Pace { granularity: 4_000, credit_windows: 2 };
+    told.refuse(Change::Pace(PaceChange { pace, why: PaceReason::Earned }));
+    assert!(told.credit(5) && told.pace(2, 1));
+    told.window_with(Paid::Never, |invoice| invoice.amount_total = Amount::new(1_000));
+    let [seller, buyer] = both(&told);
+    for bundles in [vec![buyer.clone()], vec![seller, buyer]] {
+        let found = verdict(&bundles);
+        assert_eq!(found.legs[0].credited.units(), 5, "{found}");
+        assert_eq!(offences(&found), [(Role::Seller, Offence::WrongInvoice)], "{found}");
     }
 }
 

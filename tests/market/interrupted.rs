@@ -2,9 +2,6 @@
 //! end, everything is paid once, and it is one session.
 
 use crate::place::*;
-use sdpp::journal::{Entry, Journal};
-use sdpp::record::Record;
-use sdpp::terms::Role;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -135,21 +132,15 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     is_whole(&place.items("ann"));
 }
 
-/// Whether the last session in Ann's journal lacks nothing but its end: both have said `exit`.
+/// Whether Ann's only session lacks nothing but its end: both have said `exit`.
 fn has_parted(place: &Place) -> bool {
-    let reader = Journal::open_existing(&place.journal("ann")).unwrap().reader();
-    let open = reader.open_sessions().unwrap();
-    let has_both = |session| {
-        let mut exits = Vec::new();
-        let note = |entry: Entry| {
-            if let Record::Exit { by, .. } = entry.record {
-                exits.push(by);
-            }
-        };
-        reader.each_session_entry(session, note).unwrap();
-        exits.contains(&Role::Buyer) && exits.contains(&Role::Seller)
-    };
-    open.iter().any(|(session, _)| has_both(session))
+    let mut list = sdpp();
+    list.args(["journal", "list", "entries", "--json", "--journal"]).arg(place.journal("ann"));
+    let output = list.output().unwrap();
+    assert_done(&output);
+    let entries = statements(&output.stdout);
+    let count = |name| entries.iter().filter(|entry| entry["record"]["record"] == name).count();
+    (count("exit"), count("ended")) == (2, 0)
 }
 
 /// A buyer that dies when both sides have said all, before its last write, needs its seller no more.
