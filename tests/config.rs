@@ -1075,6 +1075,42 @@ mod on_a_chain {
     }
 
     #[test]
+    fn a_buyer_wants_bonds_where_they_can_be_pledged_and_their_channel_is_kept() {
+        const BUYER: &str = include_str!("../config/buyer-ethereum.toml");
+        const DEPOSIT: &str = "deposit = \"2000000000000000\"";
+        const WANTS: &str =
+            "bond = { buyer = \"400\", seller = \"301\", stake = \"20\", fee = \"10\" }";
+        let holds = "bonds = \"0xe7f1725e7734ce288f8367e1bb143e90bb3f0512\"";
+        let whole = |ledger: &str, more: &str| {
+            let text = BUYER.replacen(ESCROW, &format!("{ESCROW}\n{ledger}"), 1);
+            assert!(text.contains(DEPOSIT));
+            text.replacen(DEPOSIT, more, 1)
+        };
+        let kept = format!("deposit = \"5\"\nkeep_channel = true\n{WANTS}");
+        let config = parse(&whole(holds, &kept)).unwrap();
+        assert_eq!(
+            config.buyer.as_ref().unwrap().currencies[0].bond.unwrap().seller,
+            Amount::new(301)
+        );
+        assert_eq!(parse(&config.show()), Ok(config.clone()));
+        let dear = kept.replace("\"20\"", "\"302\"");
+        for (ledger, more, key, says) in [
+            ("", kept.as_str(), "buyer.currencies.0.bond", "holds no bonds"),
+            (
+                holds,
+                &kept.replace("keep_channel = true\n", ""),
+                "buyer.currencies.0.bond",
+                "keep_channel",
+            ),
+            (holds, &dear, "buyer.currencies.0.bond", "the stake is"),
+        ] {
+            let error = parse(&whole(ledger, more)).unwrap_err();
+            assert_eq!(error.key, key, "{error}");
+            assert!(error.what.contains(says), "{error}");
+        }
+    }
+
+    #[test]
     fn an_embedded_ledger_has_no_key_of_a_chain() {
         let keys = [
             "chain_id = 1",

@@ -273,6 +273,44 @@ impl Funding {
     }
 }
 
+/// Our channel to somebody, where one is open that serves nobody; else a new one. It is for a bond, which is
+/// pledged before any session is.
+///
+/// # Errors
+/// Why there is none, for people.
+pub async fn channel_to(
+    payee: Account,
+    (asset, deposit): (Asset, Amount),
+    (ledger, signer): (Arc<dyn Ledger>, Account),
+    (journal, reader): (Addr<JournalActor>, Reader),
+) -> Result<ChannelId, String> {
+    let nobody = Nobody.start();
+    let session = (nobody.clone().recipient(), nobody.recipient());
+    let funding = Funding { ledger, journal, reader, busy: Busy::default(), session };
+    let (least, only) = (Amount::ZERO, None);
+    let wanted = Wanted { least, ample: deposit, payee, asset, signer, only };
+    Ok(funding.find_or_open(&wanted).await?.channel)
+}
+
+/// Whom a channel serves that serves no session.
+struct Nobody;
+
+impl Actor for Nobody {
+    type Context = Context<Self>;
+}
+
+impl Handler<Stop> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, _: &mut Context<Self>) {}
+}
+
+impl Handler<Over> for Nobody {
+    type Result = ();
+
+    fn handle(&mut self, _: Over, _: &mut Context<Self>) {}
+}
+
 /// A channel is no session, and has its references all the same.
 fn reference(channel: &ChannelId, purpose: Purpose, number: u64) -> Reference {
     SessionId(Digest(channel.0)).reference(purpose, number)

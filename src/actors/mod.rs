@@ -16,7 +16,7 @@ pub mod busy;
 pub mod buying;
 pub mod credit;
 pub mod fees;
-mod funding;
+pub mod funding;
 pub mod funds;
 pub mod interrupted;
 pub mod journal;

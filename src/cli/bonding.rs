@@ -4,6 +4,7 @@
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
 use crate::actors::journal::{Await, Commit};
+use crate::config::{BondAmounts, Config, Spending};
 use crate::journal::bonds::bond_reference;
 use crate::journal::obligation::State;
 use crate::journal::{NewsKind, Obligation, Reader, Write};
@@ -11,7 +12,8 @@ use crate::record::{Act, Owed, Record};
 use crate::terms::Purpose;
 use sdpp_ledger::bond::{BondChangeKind, Held};
 use sdpp_ledger::{
-    Amount, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, TxId, Voucher,
+    Amount, Asset, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, LedgerId, TxId,
+    Voucher,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,6 +38,40 @@ pub(super) fn bonds_of(ledger: &dyn Ledger) -> Outcome<&dyn Bonds> {
         Failure::usage(why)
     };
     ledger.bonds().ok_or_else(none)
+}
+
+/// How we spend what is on a ledger, where our config buys in it.
+pub(super) fn spending_of<'a>(
+    config: &'a Config,
+    running: &Running,
+    (ledger, asset): (&LedgerId, &Asset),
+) -> Option<&'a Spending> {
+    let is_it = |of: &&Spending| {
+        config.currencies.get(&of.currency).is_some_and(|currency| {
+            let on = running.ids.get(&currency.ledger);
+            currency.asset == *asset && on == Some(ledger)
+        })
+    };
+    config.buyer.as_ref()?.currencies.iter().find(is_it)
+}
+
+/// Whether a buyer takes a bond: of the seller's part no less than it wants, and of its own, the stake and
+/// the fee no more.
+pub(super) fn check_wanted(wanted: &BondAmounts, bond: &Bond) -> Result<(), String> {
+    let BondAmounts { buyer, seller, stake, fee } = wanted;
+    let Bond { buyer_amount, seller_amount, .. } = bond;
+    let of = [
+        (buyer_amount > buyer, "the buyer pledges", *buyer_amount, "at most", buyer),
+        (seller_amount < seller, "the seller pledges", *seller_amount, "at least", seller),
+        (bond.stake > *stake, "its stake is", bond.stake, "at most", stake),
+        (bond.fee > *fee, "its fee is", bond.fee, "at most", fee),
+    ];
+    match of.into_iter().find(|(is_bad, ..)| *is_bad) {
+        Some((_, what, is, how, bound)) => {
+            Err(format!("{what} {is}, and {bound} was asked for {how}"))
+        }
+        None => Ok(()),
+    }
 }
 
 impl OnLedger {

@@ -357,6 +357,7 @@ pub(super) struct SpendingFile {
     pub deposit: Option<Units>,
     pub top_up_below: Option<Units>,
     pub keep_channel: Option<bool>,
+    pub bond: Option<BondFile>,
 }
 
 /// An amount: a decimal string as everywhere, or a plain integer, which TOML can hold up to 2^63.

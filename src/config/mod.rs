@@ -310,7 +310,8 @@ pub struct Seller {
     pub deny: Vec<String>,
     /// How much faster it goes with a buyer that has paid.
     pub trust: Trust,
-    /// The bonds that orders by escrow may be under, by the currency's name; with any, K is at most 256.
+    /// The bonds that orders by escrow may be under, by the currency's name, and no smaller part will do;
+    /// with any, K is at most 256.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bonds: BTreeMap<String, BondAmounts>,
     /// How it speaks TLS; in the clear where this is `None`.
@@ -318,7 +319,7 @@ pub struct Seller {
     pub tls: Option<SellerTls>,
 }
 
-/// What a seller pledges and asks to be pledged, in the currency's smallest unit: no less will do.
+/// What both sides of a channel pledge, in the currency's smallest unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct BondAmounts {
     /// The buyer's part.
@@ -392,6 +393,10 @@ pub struct Spending {
     pub top_up_below: Option<Amount>,
     /// An escrow channel stays open for the next session with the same seller.
     pub keep_channel: bool,
+    /// Nothing is ordered in it but under a bond: of the seller's part no less than this, and of our
+    /// own, the stake and the fee no more. `None` where a bond is not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond: Option<BondAmounts>,
 }
 
 impl Config {

@@ -10,6 +10,7 @@ mod pledge;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
 mod settle;
+mod wanted;
 mod whole;
 
 use contract::{Chain, DAY, DEPOSIT};

@@ -10,9 +10,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 /// A seller that runs.
-struct Node {
+pub struct Node {
     child: Child,
-    address: String,
+    pub address: String,
 }
 
 impl Drop for Node {
@@ -23,7 +23,7 @@ impl Drop for Node {
 }
 
 impl Court {
-    fn sell(&self) -> Node {
+    pub fn sell(&self) -> Node {
         let mut child = self.command("seller", &["sell"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -40,7 +40,7 @@ impl Court {
     }
 
     /// A contract of bonds of their own, which both configs name.
-    async fn deploys(&self) -> String {
+    pub async fn deploys(&self) -> String {
         let verb = ["ledger", "deploy", "chain", "--bonds", "10m", "--json"];
         let made = told(&self.run(self.command("seller", &verb)).await);
         let contract = made["contract"].as_str().unwrap().to_owned();
@@ -52,7 +52,7 @@ impl Court {
         contract
     }
 
-    async fn bonding(&self, side: &str, verb: &[&str]) -> Value {
+    pub async fn bonding(&self, side: &str, verb: &[&str]) -> Value {
         let verb = [&["ledger", "bond"], verb, &["--json"]].concat();
         told(&self.run(self.command(side, &verb)).await)
     }

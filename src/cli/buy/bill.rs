@@ -3,7 +3,7 @@
 //! ledgers are asked and nothing is signed.
 
 use super::spending::{left_today, limit, pinned, spending, spent_today};
-use super::{Buy, policy, seller_key};
+use super::{Buy, bonded, policy, seller_key};
 use crate::actors::funds::lack;
 use crate::actors::now_ms;
 use crate::audit::Spent;
@@ -82,7 +82,8 @@ struct Till<'a> {
 }
 
 pub(super) async fn show(ask: &Buy, config: &Config, buyer: &BuyerConfig) -> Outcome {
-    let (known, spending) = (seller_key(ask, buyer)?, spending(ask, buyer)?);
+    let known = seller_key(ask, buyer)?;
+    let spending = bonded::allowed(spending(ask, buyer)?, ask.bond.as_ref())?;
     let mut keys = Keyring::default();
     let signer = keys.open(&config.identity)?.public();
     let believing = Believing::of(buyer, host_port(&ask.address));

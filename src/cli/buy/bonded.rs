@@ -1,18 +1,24 @@
 //! The bond that an order is to be under: looked at on its ledger before anybody is dialled.
 
-use crate::cli::bonding::OnLedger;
+use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
+use crate::config::{Config, Spending};
 use crate::session::UnderBond;
 use sdpp_ledger::BondId;
 
 /// A bond that one of our ledgers has in force.
-pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
+pub(super) async fn under(id: BondId, config: &Config, running: &Running) -> Outcome<UnderBond> {
     for ledger in running.ledgers.values() {
         if ledger.bonds().is_none() {
             continue;
         }
         let Some(on) = OnLedger::look(&running.reader, ledger.clone(), id).await? else { continue };
+        let spending = spending_of(config, running, (ledger.id(), &on.bond.asset));
+        if let Some(wanted) = spending.and_then(|of| of.bond) {
+            let refused = |why| Failure::usage(format!("bond {id}: {why}"));
+            check_wanted(&wanted, &on.bond).map_err(refused)?;
+        }
         let held = on.held().await?;
         let waits = held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some();
         if !held.is_good || waits {
@@ -25,4 +31,19 @@ pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
         return Ok(UnderBond { id, bond: on.bond });
     }
     Err(Failure::usage(format!("no ledger of this config has bond {id}")))
+}
+
+/// What may be ordered in: nothing that our config wants a bond for, where none is named.
+pub(super) fn allowed<'a>(
+    spending: Vec<&'a Spending>,
+    bond: Option<&BondId>,
+) -> Outcome<Vec<&'a Spending>> {
+    let is_free = |of: &&Spending| bond.is_some() || of.bond.is_none();
+    let allowed: Vec<&Spending> = spending.into_iter().filter(is_free).collect();
+    if allowed.is_empty() {
+        let why = "this config buys under a bond alone: name one with --bond. `sdpp ledger bond open --menu \
+                   FILE` pledges our part of one, and its seller joins it";
+        return Err(Failure::usage(why));
+    }
+    Ok(allowed)
 }

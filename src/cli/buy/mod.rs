@@ -218,6 +218,10 @@ async fn begin(
     seller: Option<PublicKey>,
     (running, left): (&Running, Option<&mut Waits>),
 ) -> Outcome<(Session, Items)> {
+    let spending = match left {
+        None => bonded::allowed(spending, ask.bond.as_ref())?,
+        Some(_) => spending,
+    };
     let but = left.as_ref().map(|left| left.session.session);
     let answer = |query: &_| Ok(running.reader.answer(query)?);
     let spent = spending::spent_today(&spending, but, answer)?;
@@ -225,7 +229,7 @@ async fn begin(
     spending::limit(&mut currencies, &spending, &spent);
     let bond = match &ask.bond {
         // What goes on is under what it was ordered under, whatever became of that since.
-        Some(id) if left.is_none() => Some(bonded::under(*id, running).await?),
+        Some(id) if left.is_none() => Some(bonded::under(*id, config, running).await?),
         _ => None,
     };
     let wish = Wish {

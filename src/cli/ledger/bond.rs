@@ -158,9 +158,7 @@ impl Suggest {
     }
 
     fn on_menu(&self, path: &Path) -> Outcome<Sold> {
-        let text = std::fs::read(path).map_err(Failure::io("read", path))?;
-        let menu: Menu = serde_json::from_slice(&text)
-            .map_err(|error| Failure::usage(format!("{} is no menu: {error}", path.display())))?;
+        let menu = menu(path)?;
         let (topic, name) = (self.topic.as_deref(), self.currency.as_deref());
         let (topic, name) = (topic.unwrap_or_default(), name.unwrap_or_default());
         let Some(price) = menu.prices.get(topic) else {
@@ -182,6 +180,13 @@ impl Suggest {
             is_token: offer.asset != Asset::coin(),
         })
     }
+}
+
+/// A menu, as `sdpp menu --json` wrote it.
+pub(super) fn menu(path: &Path) -> Outcome<Menu> {
+    let text = std::fs::read(path).map_err(Failure::io("read", path))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::usage(format!("{} is no menu: {error}", path.display())))
 }
 
 impl Sold {

@@ -4,6 +4,7 @@ mod bond;
 mod close;
 mod deploy;
 mod open;
+mod opening;
 mod pledge;
 mod pledged;
 mod policy;

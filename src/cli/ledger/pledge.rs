@@ -1,6 +1,7 @@
 //! `sdpp ledger bond open | join | show | add | revoke | release | end | retract | withdraw`: a bond of ours, by
 //! our own wallet.
 
+use super::opening::Open;
 use super::pledged::{Part, Wants};
 use crate::cli::bonding::{OnLedger, bond_act, bonds_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -11,9 +12,7 @@ use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::message::Moment;
 use clap::{Args, Subcommand};
 use sdpp_ledger::bond::Held;
-use sdpp_ledger::{
-    Account, Amount, Bond, BondAct, BondId, ChannelId, Digest, Ledger, PublicKey, keccak,
-};
+use sdpp_ledger::{Amount, Bond, BondAct, BondId, Ledger};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ pub(super) enum Pledge {
     /// Typed twice it pledges once. The amounts are in the channel's currency, in its smallest unit; see
     /// `sdpp ledger bond suggest`.
     #[command(
-        after_help = "Example:\n  sdpp ledger bond open 0xCHANNEL --seller-key KEY --buyer 400 --seller 301 --stake 20 --fee 10 --config buyer.toml"
+        after_help = "Examples:\n  sdpp menu 127.0.0.1:9620 --json > menu.json\n  sdpp ledger bond open --menu menu.json --currency ETH --config buyer.toml\n  sdpp ledger bond open 0xCHANNEL --seller-key KEY --buyer 400 --seller 301 --stake 20 --fee 10 --config buyer.toml"
     )]
     Open(Open),
     /// Pledge our part of a bond that the other side has opened.
@@ -71,7 +70,7 @@ pub(super) struct Which {
 
 /// Where.
 #[derive(Args)]
-struct Place {
+pub(super) struct Place {
     /// The config whose wallet pledges.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -81,32 +80,6 @@ struct Place {
     /// Answer with JSON, one object.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args)]
-pub(super) struct Open {
-    /// The channel, which is on its ledger and open.
-    channel: ChannelId,
-    /// The key that signs for the seller.
-    #[arg(long, value_name = "KEY")]
-    seller_key: PublicKey,
-    /// What the buyer pledges.
-    #[arg(long, value_name = "AMOUNT")]
-    buyer: Amount,
-    /// What the seller pledges.
-    #[arg(long, value_name = "AMOUNT")]
-    seller: Amount,
-    /// What a complaint is made with.
-    #[arg(long, value_name = "AMOUNT")]
-    stake: Amount,
-    /// What paying only when asked in public costs the buyer.
-    #[arg(long, value_name = "AMOUNT")]
-    fee: Amount,
-    /// Tells this bond of the channel from others of the same amounts.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    number: u64,
-    #[command(flatten)]
-    place: Place,
 }
 
 #[derive(Args)]
@@ -174,7 +147,7 @@ impl Pledge {
     ) -> Outcome {
         let on = match self.which() {
             Ok(which) => OnLedger::find(&running.reader, ledger, which.id).await?,
-            Err(open) => open.on(ledger).await?,
+            Err(open) => open.on(ledger, config, running).await?,
         };
         self.check(&on, config, running).await?;
         let (was, mut steps) = match on.under_way(running).await? {
@@ -254,36 +227,6 @@ impl Pledge {
             self,
             Pledge::Revoke(_) | Pledge::End(_) | Pledge::Retract(_) | Pledge::Withdraw(_)
         )
-    }
-}
-
-impl Open {
-    /// The bond of a channel as its ledger has that: parties, asset and the buyer's key are the
-    /// channel's own.
-    async fn on(&self, ledger: Arc<dyn Ledger>) -> Outcome<OnLedger> {
-        let bonds = bonds_of(ledger.as_ref())?;
-        let none =
-            || Failure::usage(format!("ledger {} has no channel {}", ledger.id(), self.channel));
-        let escrow = ledger.escrow().ok_or_else(none)?;
-        let channel = escrow.channel(&self.channel).await?.ok_or_else(none)?;
-        let number = self.number.to_be_bytes();
-        let salt: Digest = keccak(&[b"SDPP/1 bond's number", &self.channel.0, &number]);
-        let seller_key: Account = self.seller_key.account();
-        let bond = Bond {
-            buyer: channel.payer,
-            seller: channel.payee,
-            buyer_key: channel.signer,
-            seller_key,
-            asset: channel.asset,
-            channel: self.channel,
-            buyer_amount: self.buyer,
-            seller_amount: self.seller,
-            stake: self.stake,
-            fee: self.fee,
-            salt,
-        };
-        let id = bond.id(bonds.domain());
-        Ok(OnLedger { ledger, id, bond })
     }
 }
 

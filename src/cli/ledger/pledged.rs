@@ -1,7 +1,7 @@
 //! Whether our part of a bond may be pledged: it answers for what our own key signs, and is what was agreed
 //! on. Whoever opened it wrote the rest.
 
-use crate::cli::bonding::{OnLedger, bonds_of};
+use crate::cli::bonding::{OnLedger, bonds_of, check_wanted, spending_of};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::running::Running;
 use crate::config::{BondAmounts, Config};
@@ -32,6 +32,8 @@ pub(super) struct Part<'a> {
     key: Account,
     /// What our config asks for, where we sell in this currency: one for each of its names.
     asked: Vec<BondAmounts>,
+    /// The same, where we buy in it.
+    wanted: Option<BondAmounts>,
     /// How long an answer may take, how long we may be away, and how late we hear of something: a
     /// seller's, in milliseconds.
     times_ms: [u64; 3],
@@ -53,6 +55,8 @@ impl<'a> Part<'a> {
         let seller = config.seller.as_ref();
         let bonds = seller.into_iter().flat_map(|seller| &seller.bonds);
         let asked = bonds.filter(|(name, _)| is_it(name)).map(|(_, amounts)| *amounts).collect();
+        let spending = spending_of(config, running, (on.ledger.id(), &on.bond.asset));
+        let wanted = spending.and_then(|of| of.bond);
         let outage = seller.map_or(Duration::ZERO, |seller| Duration::from_secs(seller.outage_s));
         let lag = match on.ledger.escrow() {
             Some(escrow) => escrow.lag().await?,
@@ -61,7 +65,7 @@ impl<'a> Part<'a> {
         let period = bonds_of(on.ledger.as_ref())?.period();
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let times_ms = [period, outage, lag].map(ms);
-        Ok(Part { on, key: running.key.public().account(), asked, times_ms })
+        Ok(Part { on, key: running.key.public().account(), asked, wanted, times_ms })
     }
 
     /// Whether it may be pledged. `joined` is what was said beside the id of a bond that the other side
@@ -90,8 +94,10 @@ impl<'a> Part<'a> {
         }
         match (is_seller, joined) {
             (true, _) => self.check_sellers(bond).map_err(refused),
-            (false, Some((wants, _))) => wants.check(bond).map_err(refused),
-            (false, None) => Ok(()),
+            (false, Some((wants, _))) => wants.check(self.wanted, bond).map_err(refused),
+            (false, None) => {
+                self.wanted.map_or(Ok(()), |wanted| check_wanted(&wanted, bond)).map_err(refused)
+            }
         }
     }
 
@@ -119,35 +125,20 @@ impl<'a> Part<'a> {
 }
 
 impl Wants {
-    fn check(&self, bond: &Bond) -> Result<(), String> {
-        let Wants {
-            seller_at_least: Some(seller),
-            stake_at_most: Some(stake),
-            fee_at_most: Some(fee),
-        } = self
-        else {
+    /// What was said, and else what the config has.
+    fn check(&self, wanted: Option<BondAmounts>, bond: &Bond) -> Result<(), String> {
+        let said = |said: Option<Amount>, of: fn(BondAmounts) -> Amount| said.or(wanted.map(of));
+        let (Some(seller), Some(stake), Some(fee)) = (
+            said(self.seller_at_least, |of| of.seller),
+            said(self.stake_at_most, |of| of.stake),
+            said(self.fee_at_most, |of| of.fee),
+        ) else {
             return Err(format!(
                 "the seller wrote its amounts: say with --seller-at-least, --stake-at-most and \
                  --fee-at-most what you take. It has {} of the seller's, a stake of {} and a fee of {}",
                 bond.seller_amount, bond.stake, bond.fee
             ));
         };
-        let of = [
-            (
-                bond.seller_amount < *seller,
-                "the seller pledges",
-                bond.seller_amount,
-                "at least",
-                seller,
-            ),
-            (bond.stake > *stake, "its stake is", bond.stake, "at most", stake),
-            (bond.fee > *fee, "its fee is", bond.fee, "at most", fee),
-        ];
-        match of.into_iter().find(|(is_bad, ..)| *is_bad) {
-            Some((_, what, is, how, bound)) => {
-                Err(format!("{what} {is}, and {bound} was asked for {how}"))
-            }
-            None => Ok(()),
-        }
+        check_wanted(&BondAmounts { buyer: bond.buyer_amount, seller, stake, fee }, bond)
     }
 }

@@ -103,6 +103,7 @@ fn records(written: RecordsFile, ledgers: &BTreeMap<String, LedgerConfig>) -> Ou
 
 /// What only the whole config shows.
 fn check_roles(config: &Config) -> Outcome<()> {
+    check_bonds(config)?;
     let Some(seller) = &config.seller else {
         if let Some(topic) = config.topics.keys().next() {
             return Err(wrong(&["topics", topic], "only a seller has topics: add [seller]"));
@@ -116,7 +117,6 @@ fn check_roles(config: &Config) -> Outcome<()> {
     if config.topics.is_empty() {
         return Err(wrong(&["seller"], "it has nothing to sell: add [topics.NAME]"));
     }
-    check_bonds(config, seller)?;
     for (name, topic) in &config.topics {
         for (currency, of) in &config.currencies {
             // What sources tell is seen when they do.
@@ -128,18 +128,29 @@ fn check_roles(config: &Config) -> Outcome<()> {
     Ok(())
 }
 
-/// Bonds are offered where their ledger holds some: nobody could pledge one elsewhere.
-fn check_bonds(config: &Config, seller: &Seller) -> Outcome<()> {
-    for name in seller.bonds.keys() {
-        let ledger = config.currencies.get(name).map(|currency| &currency.ledger);
-        let at = ledger.and_then(|ledger| config.ledgers.get(ledger)).map(|ledger| &ledger.at);
-        if !matches!(at, Some(LedgerAt::Ethereum(Ethereum { bonds: Some(_), .. }))) {
-            let ledger = ledger.map_or("", String::as_str);
-            let what = format!("[ledgers.{ledger}] holds no bonds: write bonds = \"0x...\" there");
-            return Err(wrong(&["seller", "bonds", name], what));
-        }
+/// Bonds are offered and wanted where their ledger holds some: nobody could pledge one elsewhere.
+fn check_bonds(config: &Config) -> Outcome<()> {
+    for name in config.seller.iter().flat_map(|seller| seller.bonds.keys()) {
+        check_holds(config, name, &["seller", "bonds", name])?;
+    }
+    let buyers = config.buyer.iter().flat_map(|buyer| &buyer.currencies);
+    for (index, spending) in buyers.enumerate().filter(|(_, spending)| spending.bond.is_some()) {
+        let at = ["buyer", "currencies", &index.to_string(), "bond"];
+        check_holds(config, &spending.currency, &at)?;
     }
     Ok(())
+}
+
+/// Whether a currency is on a ledger that holds bonds.
+fn check_holds(config: &Config, currency: &str, at: &[&str]) -> Outcome<()> {
+    let ledger = config.currencies.get(currency).map(|currency| &currency.ledger);
+    let on = ledger.and_then(|ledger| config.ledgers.get(ledger)).map(|ledger| &ledger.at);
+    if matches!(on, Some(LedgerAt::Ethereum(Ethereum { bonds: Some(_), .. }))) {
+        return Ok(());
+    }
+    let ledger = ledger.map_or("", String::as_str);
+    let what = format!("[ledgers.{ledger}] holds no bonds: write bonds = \"0x...\" there");
+    Err(wrong(at, what))
 }
 
 /// At the topic's price, and at those that hold for some orders in this currency.

@@ -109,7 +109,7 @@ fn bonds(
         );
         return Err(wrong(&["seller", "granularity"], what));
     }
-    for (name, BondFile { buyer, seller, stake, fee }) in written {
+    for (name, one) in written {
         let at = ["seller", "bonds", name.as_str()];
         let by_escrow = currencies.get(&name).map(|one| one.methods.contains(&Method::Escrow));
         match by_escrow {
@@ -124,15 +124,22 @@ fn bonds(
             }
             Some(true) => {}
         }
-        let [buyer, seller, stake, fee] = [buyer, seller, stake, fee].map(|units| units.0);
-        if stake == Amount::ZERO || stake > buyer || stake > seller || fee > buyer {
-            let what = "the stake is at least 1 and no more than either part, the fee no more than \
-                        the buyer's: `sdpp ledger bond suggest` proposes all four";
-            return Err(wrong(&at, what));
-        }
-        bonds.insert(name, BondAmounts { buyer, seller, stake, fee });
+        let amounts = amounts(&at, one)?;
+        bonds.insert(name, amounts);
     }
     Ok(bonds)
+}
+
+/// What the contract takes.
+fn amounts(at: &[&str], written: BondFile) -> Outcome<BondAmounts> {
+    let BondFile { buyer, seller, stake, fee } = written;
+    let [buyer, seller, stake, fee] = [buyer, seller, stake, fee].map(|units| units.0);
+    if stake == Amount::ZERO || stake > buyer || stake > seller || fee > buyer {
+        let what = "the stake is at least 1 and no more than either part, the fee no more than \
+                    the buyer's: `sdpp ledger bond suggest` proposes all four";
+        return Err(wrong(at, what));
+    }
+    Ok(BondAmounts { buyer, seller, stake, fee })
 }
 
 /// Somebody new must be able to buy in some way.
@@ -300,7 +307,16 @@ fn spending(
         }
     }
     let keep_channel = written.keep_channel.unwrap_or(false);
-    Ok(Spending { currency, max_total, max_per_day, deposit, top_up_below, keep_channel })
+    if written.bond.is_some() && !escrow {
+        let what = "a bond is for a channel: add \"escrow\" to the currency's methods";
+        return Err(wrong(&at("bond"), what));
+    }
+    if written.bond.is_some() && !keep_channel {
+        let what = "a bond is for one channel, which is kept: write keep_channel = true";
+        return Err(wrong(&at("bond"), what));
+    }
+    let bond = written.bond.map(|one| amounts(&at("bond"), one)).transpose()?;
+    Ok(Spending { currency, max_total, max_per_day, deposit, top_up_below, keep_channel, bond })
 }
 
 fn sellers(written: BTreeMap<String, String>) -> Outcome<BTreeMap<String, PublicKey>> {

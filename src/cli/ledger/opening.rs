@@ -1,0 +1,149 @@
+//! What a bond is to be: for a channel that is there, or for the one that is found or opened to whom a menu
+//! says is paid.
+
+use super::pledge::Place;
+use crate::actors::funding::channel_to;
+use crate::cli::bonding::{OnLedger, bonds_of, spending_of};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::running::Running;
+use crate::config::{BondAmounts, Config};
+use crate::message::{BondOffer, CurrencyOffer, Menu};
+use crate::terms::Method;
+use clap::Args;
+use sdpp_ledger::{Account, Amount, Bond, ChannelId, Digest, Ledger, PublicKey, keccak};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(super) struct Open {
+    /// The channel, which is on its ledger and open.
+    #[arg(required_unless_present = "menu", conflicts_with = "menu")]
+    channel: Option<ChannelId>,
+    /// Buyer: the seller's menu, as `sdpp menu --json` prints it: its key, the amounts that it offers, and
+    /// whom our channel is to, which is opened where there is none.
+    #[arg(long, value_name = "FILE", requires = "currency")]
+    menu: Option<PathBuf>,
+    /// The currency, as the menu names it.
+    #[arg(long, requires = "menu")]
+    currency: Option<String>,
+    /// The key that signs for the seller.
+    #[arg(long, value_name = "KEY", required_unless_present = "menu", conflicts_with = "menu")]
+    seller_key: Option<PublicKey>,
+    /// What the buyer pledges.
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "menu")]
+    buyer: Option<Amount>,
+    /// What the seller pledges.
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "menu")]
+    seller: Option<Amount>,
+    /// What a complaint is made with.
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "menu")]
+    stake: Option<Amount>,
+    /// What paying only when asked in public costs the buyer.
+    #[arg(long, value_name = "AMOUNT", required_unless_present = "menu")]
+    fee: Option<Amount>,
+    /// Tells this bond of the channel from others of the same amounts.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    number: u64,
+    #[command(flatten)]
+    pub(super) place: Place,
+}
+
+impl Open {
+    /// The bond of a channel as its ledger has that: parties, asset and the buyer's key are the
+    /// channel's own.
+    pub(super) async fn on(
+        &self,
+        ledger: Arc<dyn Ledger>,
+        config: &Config,
+        running: &Running,
+    ) -> Outcome<OnLedger> {
+        let menu = self.menu()?;
+        // The seller wrote the menu: what it offers is taken where our config says what we take.
+        let offered = menu.as_ref().and_then(|(_, offer)| {
+            let spending = spending_of(config, running, (&offer.ledger, &offer.asset));
+            offer.bond.filter(|_| spending.is_some_and(|of| of.bond.is_some()))
+        });
+        let amounts = self.amounts(offered)?;
+        let seller_key = menu.as_ref().map(|(menu, _)| menu.public_key).or(self.seller_key);
+        let seller_key = seller_key.ok_or_else(|| Failure::usage("say --seller-key"))?.account();
+        let id = match (&menu, self.channel) {
+            (Some((_, offer)), _) => channel_of(offer, ledger.clone(), config, running).await?,
+            (None, Some(channel)) => channel,
+            (None, None) => return Err(Failure::usage("name a channel or a menu")),
+        };
+        let bonds = bonds_of(ledger.as_ref())?;
+        let none = || Failure::usage(format!("ledger {} has no channel {id}", ledger.id()));
+        let escrow = ledger.escrow().ok_or_else(none)?;
+        let channel = escrow.channel(&id).await?.ok_or_else(none)?;
+        let number = self.number.to_be_bytes();
+        let salt: Digest = keccak(&[b"SDPP/1 bond's number", &id.0, &number]);
+        let bond = Bond {
+            buyer: channel.payer,
+            seller: channel.payee,
+            buyer_key: channel.signer,
+            seller_key,
+            asset: channel.asset,
+            channel: id,
+            buyer_amount: amounts.buyer,
+            seller_amount: amounts.seller,
+            stake: amounts.stake,
+            fee: amounts.fee,
+            salt,
+        };
+        let id = bond.id(bonds.domain());
+        Ok(OnLedger { ledger, id, bond })
+    }
+
+    fn menu(&self) -> Outcome<Option<(Menu, CurrencyOffer)>> {
+        let (Some(path), Some(name)) = (&self.menu, &self.currency) else { return Ok(None) };
+        let menu = super::bond::menu(path)?;
+        let offer = menu.currency(name, Method::Escrow).cloned().ok_or_else(|| {
+            let why = "bonds are for channels";
+            Failure::usage(format!("the menu has no currency {name:?} by escrow: {why}"))
+        })?;
+        Ok(Some((menu, offer)))
+    }
+
+    /// What was said, and else what is offered.
+    fn amounts(&self, offered: Option<BondOffer>) -> Outcome<BondAmounts> {
+        let one = |said: Option<Amount>, offered: Option<Amount>, flag| {
+            let none = || {
+                format!(
+                    "say {flag}, or what you take of a bond that a menu offers, as bond = {{ ... }} in \
+                     [buyer] currencies"
+                )
+            };
+            said.or(offered).ok_or_else(|| Failure::usage(none()))
+        };
+        Ok(BondAmounts {
+            buyer: one(self.buyer, offered.map(|offer| offer.buyer), "--buyer")?,
+            seller: one(self.seller, offered.map(|offer| offer.seller), "--seller")?,
+            stake: one(self.stake, offered.map(|offer| offer.stake), "--stake")?,
+            fee: one(self.fee, offered.map(|offer| offer.fee), "--fee")?,
+        })
+    }
+}
+
+/// Our channel to whom a menu says is paid: one that is open and serves nobody, or a new one.
+async fn channel_of(
+    offer: &CurrencyOffer,
+    ledger: Arc<dyn Ledger>,
+    config: &Config,
+    running: &Running,
+) -> Outcome<ChannelId> {
+    let CurrencyOffer { payment_address: payee, asset, currency, .. } = offer;
+    if offer.ledger != *ledger.id() {
+        let why = format!("the menu's {currency} is on {}, not on {}", offer.ledger, ledger.id());
+        return Err(Failure::usage(why));
+    }
+    let spending = spending_of(config, running, (ledger.id(), asset));
+    let deposit = spending.and_then(|of| of.deposit.filter(|_| of.keep_channel));
+    let deposit = deposit.ok_or_else(|| {
+        let what = "name it in [buyer] currencies, with a deposit and keep_channel = true";
+        Failure::usage(format!("no channel of this config stays open for {currency}: {what}"))
+    })?;
+    let signer: Account = running.key.public().account();
+    let kept = (running.journal.clone(), running.reader.clone());
+    let channel = channel_to(payee.clone(), (asset.clone(), deposit), (ledger, signer), kept);
+    channel.await.map_err(|why| Failure::new(Exit::Ledger, why))
+}
