@@ -34,12 +34,15 @@ async fn what_a_buyers_config_wants_of_a_bond_is_pledged_and_ordered_under() {
     court.seller_sells();
     let _ = court.deploys().await;
     let seller = court.sell();
-    let menu = court.buyer(&["menu", &seller.address, "--trust-on-first-use", "--json"]).await;
+    let menu = court.buyer(&["menu", &seller.address, "--json"]).await;
     assert!(menu.status.success(), "{menu:?}");
     fs::write(court.path("menu.json"), &menu.stdout).unwrap();
     let open = ["ledger", "bond", "open", "--menu", "menu.json", "--currency", "ETH", "--json"];
+    refused(&court.buyer(&open).await, "no seller of this config");
+    let key = court.chain.sellers_key.public().to_string();
+    let open = [&open[..], &["--seller-key", &key]].concat();
 
-    refused(&court.buyer(&open).await, "no channel of this config stays open for ETH");
+    refused(&court.buyer(&open).await, "as bond = { ... } in [buyer] currencies");
     court.wants("302");
     let buy = ["buy", &seller.address, "gas", "2", "--trust-on-first-use"];
     let buy = [&buy[..], &["--json", "--output", "items"]].concat();

@@ -26,8 +26,8 @@ pub(super) struct Open {
     /// The currency, as the menu names it.
     #[arg(long, requires = "menu")]
     currency: Option<String>,
-    /// The key that signs for the seller.
-    #[arg(long, value_name = "KEY", required_unless_present = "menu", conflicts_with = "menu")]
+    /// The key that signs for the seller; with a menu where [buyer.sellers] does not have it.
+    #[arg(long, value_name = "KEY", required_unless_present = "menu")]
     seller_key: Option<PublicKey>,
     /// What the buyer pledges.
     #[arg(long, value_name = "AMOUNT", required_unless_present = "menu")]
@@ -64,8 +64,7 @@ impl Open {
             offer.bond.filter(|_| spending.is_some_and(|of| of.bond.is_some()))
         });
         let amounts = self.amounts(offered)?;
-        let seller_key = menu.as_ref().map(|(menu, _)| menu.public_key).or(self.seller_key);
-        let seller_key = seller_key.ok_or_else(|| Failure::usage("say --seller-key"))?.account();
+        let seller_key = self.seller_key(menu.as_ref().map(|(menu, _)| menu), config)?.account();
         let id = match (&menu, self.channel) {
             (Some((_, offer)), _) => channel_of(offer, ledger.clone(), config, running).await?,
             (None, Some(channel)) => channel,
@@ -102,6 +101,24 @@ impl Open {
             Failure::usage(format!("the menu has no currency {name:?} by escrow: {why}"))
         })?;
         Ok(Some((menu, offer)))
+    }
+
+    /// Whose bond it is: anybody can sign a menu, so a menu's is one that we know.
+    fn seller_key(&self, menu: Option<&Menu>, config: &Config) -> Outcome<PublicKey> {
+        let Some(Menu { public_key, .. }) = menu else {
+            return self.seller_key.ok_or_else(|| Failure::usage("say --seller-key"));
+        };
+        let mut known = config.buyer.iter().flat_map(|buyer| buyer.sellers.values());
+        match self.seller_key {
+            Some(said) if said != *public_key => {
+                Err(Failure::usage(format!("the menu is {public_key}'s, not {said}'s")))
+            }
+            None if !known.any(|one| one == public_key) => Err(Failure::usage(format!(
+                "the menu is {public_key}'s, and no seller of this config: write it in [buyer.sellers], or \
+                 say --seller-key"
+            ))),
+            _ => Ok(*public_key),
+        }
     }
 
     /// What was said, and else what is offered.
