@@ -45,7 +45,7 @@ async fn what_a_buyers_config_wants_of_a_bond_is_pledged_and_ordered_under() {
     refused(&court.buyer(&open).await, "as bond = { ... } in [buyer] currencies");
     court.wants("302");
     let buy = ["buy", &seller.address, "gas", "2", "--trust-on-first-use"];
-    let buy = [&buy[..], &["--json", "--output", "items"]].concat();
+    let buy = [&buy[..], &["--json", "--output", "bought"]].concat();
     refused(&court.buyer(&buy).await, "this config buys under a bond alone");
     refused(&court.buyer(&[&buy[..5], &["--dry-run"]].concat()).await, "under a bond alone");
     refused(&court.buyer(&open).await, "the seller pledges 301, and 302 was asked for at least");
@@ -62,7 +62,7 @@ async fn what_a_buyers_config_wants_of_a_bond_is_pledged_and_ordered_under() {
 
     let seller = court.sell();
     let buy = ["buy", &seller.address, "gas", "2", "--trust-on-first-use", "--bond", bond];
-    let buy = [&buy[..], &["--json", "--output", "items"]].concat();
+    let buy = [&buy[..], &["--json", "--output", "bought"]].concat();
     court.wants("302");
     refused(&court.buyer(&buy).await, "302 was asked for at least");
     court.wants("301");

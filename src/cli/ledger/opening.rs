@@ -58,13 +58,13 @@ impl Open {
         running: &Running,
     ) -> Outcome<OnLedger> {
         let menu = self.menu()?;
+        let seller_key = self.seller_key(menu.as_ref().map(|(menu, _)| menu), config)?.account();
         // The seller wrote the menu: what it offers is taken where our config says what we take.
         let offered = menu.as_ref().and_then(|(_, offer)| {
             let spending = spending_of(config, running, (&offer.ledger, &offer.asset));
             offer.bond.filter(|_| spending.is_some_and(|of| of.bond.is_some()))
         });
         let amounts = self.amounts(offered)?;
-        let seller_key = self.seller_key(menu.as_ref().map(|(menu, _)| menu), config)?.account();
         let id = match (&menu, self.channel) {
             (Some((_, offer)), _) => channel_of(offer, ledger.clone(), config, running).await?,
             (None, Some(channel)) => channel,
