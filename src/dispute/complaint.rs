@@ -105,20 +105,6 @@ impl<'a> Bonded<'a> {
         Some((BondAct::Demand { session, ack, invoice: invoice(of) }, asked))
     }
 
-    /// All that a voucher can be demanded for in this session: what was vouched before, and the price of
-    /// what the buyer has acknowledged.
-    pub fn owes(&self) -> Amount {
-        let k = u64::from(self.under.granularity);
-        let own = self.body.messages.iter().filter(|message| message.is_by(&self.terms.buyer));
-        let acked = own.map(|message| match message.kind {
-            MessageKind::Ack => message.number,
-            MessageKind::PaymentAck => message.number.saturating_mul(k),
-            _ => 0,
-        });
-        let due = self.under.price_of(acked.max().unwrap_or_default());
-        due.and_then(|due| self.under.base.checked_add(due)).unwrap_or(self.under.base)
-    }
-
     /// As the contract counts it; `None` where nothing that the invoice adds was acknowledged.
     fn asked(&self, acked: u64, ack: &SignedMessage, of: &SignedMessage) -> Option<Demand> {
         let (k, w) = (u64::from(self.under.granularity), u64::from(self.under.credit_windows));

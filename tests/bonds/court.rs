@@ -289,9 +289,9 @@ impl Court {
         self.remembers(Role::Seller, records);
     }
 
-    /// The buyer has acknowledged so many items, and the line broke.
-    pub fn buyer_has_acknowledged(&self, seq: u64) {
-        self.remembers(Role::Buyer, vec![self.ack(seq), broken()]);
+    /// The buyer's line broke before it paid. What it acknowledged it sent, and kept nowhere.
+    pub fn buyer_is_cut_off(&self) {
+        self.remembers(Role::Buyer, vec![broken()]);
     }
 
     pub fn seller_remembers_what_it_invoiced(&self) {

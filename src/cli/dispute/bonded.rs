@@ -39,8 +39,6 @@ pub(super) struct Suit {
     unjudged: Option<String>,
     /// What the demand among them asks for.
     asked: Option<Demand>,
-    /// Buyer: all that a voucher may be asked for, by what we have acknowledged.
-    owes: Amount,
     /// What answers the other side.
     body: Body,
     /// The leaves of our windows, as far as they are kept.
@@ -98,9 +96,8 @@ impl Suit {
             }
             Role::Seller => {}
         }
-        let owes = bonded.owes();
         let role = case.role;
-        Ok(Some(Suit { on, role, complaints, unjudged, asked, owes, body, windows }))
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, body, windows }))
     }
 
     /// Does all that it is time for, and tells what was done and what is waited for.
@@ -221,18 +218,11 @@ impl Suit {
         self.on.last(demands).await
     }
 
-    /// A voucher, within what we have acknowledged, and beside it the money, so that no close in front
-    /// of it is in its way. A request of ours to close is taken back before.
+    /// A voucher for what is asked: the contract takes no demand for more than we have signed for, and our
+    /// journal has no acks of ours to hold against it. Beside it the money, so that no close in front of it
+    /// is in its way. A request of ours to close is taken back before.
     async fn payment(&self, chamber: &Chamber<'_>, asked: Demand) -> Outcome<Call> {
-        let (channel, amount, owes) = (self.on.bond.channel, asked.voucher, self.owes);
-        if amount > owes {
-            let why = format!(
-                "bond {}: the seller asks for a voucher of {amount} on channel {channel}, and by what we \
-                 have acknowledged it is due {owes} in all: it is not answered",
-                self.on.id
-            );
-            return Err(Failure::new(Exit::Failed, why));
-        }
+        let (channel, amount) = (self.on.bond.channel, asked.voucher);
         let no_escrow = || Failure::usage(format!("ledger {} has no escrow", self.on.ledger.id()));
         let escrow = self.on.ledger.escrow().ok_or_else(no_escrow)?;
         let gone = || Failure::new(Exit::Ledger, format!("its ledger shows no channel {channel}"));
