@@ -238,6 +238,11 @@ pub(super) fn is_met(row: &Obligation) -> bool {
     matches!(row.state, State::Met { .. })
 }
 
+/// Whether the ledger has refused something.
+pub(super) fn is_refused(row: &Obligation) -> bool {
+    matches!(row.state, State::Refused { .. })
+}
+
 /// An act's name, for people and programs.
 pub(super) fn name(act: &Act) -> String {
     let named = bond_act(act).and_then(|act| serde_json::to_value(act).ok());

@@ -3,7 +3,9 @@
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
 use sdpp::record::Record;
-use sdpp_ledger::{Amount, Voucher, keccak};
+use sdpp::terms::Role;
+use sdpp_ledger::bond::{Demand, Receipt, Word};
+use sdpp_ledger::{Amount, BondAct, Voucher, keccak};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Stdio;
@@ -79,6 +81,28 @@ async fn a_buyer_pays_for_the_part_of_a_window_that_it_acknowledged() {
     assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
     let had = told(&court.settles("seller", &[]).await);
     assert_eq!((&had["channel"]["settled"], calls(&had)[0].1), (&json!("31"), "done"), "{had}");
+}
+
+/// What would refute a demand is no answer where it is refused: the buyer keeps its bond by a payment.
+#[tokio::test]
+async fn a_buyer_whose_refutation_is_refused_pays() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_a_receipt();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let (paid, exit) = (Amount::new(35), court.exit());
+    let asked = Demand {
+        session: court.terms.session.0,
+        amount_total: paid,
+        voucher: DUE,
+        paid_before: 15,
+        last_unpaid: 3,
+    };
+    let (data, verification) = (exit.data_digest, keccak(&[b""]));
+    let word = Word { data, verification, signature: exit.signature };
+    let receipt = Receipt { amount_total: paid, paid_total: paid, word };
+    court.was_refused(Role::Buyer, BondAct::RefuteByExit { asked, receipt });
+    assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
 }
 
 /// The contract knows one demand: the one that was made, and not what would be asked for now.

@@ -47,6 +47,30 @@ async fn the_buyer_acknowledges_is_asked_in_public_and_stays_silent() {
     assert_eq!(court.held().await, left(bonds.seller, bonds.buyer));
 }
 
+/// A session's sides do not look at v, and the contract recovers by it: the submitter writes it.
+#[tokio::test]
+async fn what_is_signed_with_the_other_v_counts_all_the_same() {
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.seller_cheats();
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    court.buyer_is_gone();
+    assert_eq!(acts(&court.settle("seller").await)[0], "demand");
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.seller_signs_twice();
+    assert_eq!(acts(&court.settle("buyer").await), ["convict_of_items", "withdraw"]);
+}
+
+#[tokio::test]
+async fn a_seller_demands_what_it_receipted_and_loses_its_bond() {
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_a_receipt();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let refuted = court.settle("buyer").await;
+    assert_eq!(acts(&refuted), ["refute_by_exit", "withdraw"], "{refuted}");
+    assert_eq!(refuted["of_seller"], "0");
+}
+
 /// A root has no leaves that the buyer could point at: it asks for one item after the other, and the
 /// seller shows those that are there.
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use crate::actors::Ledgers;
-use crate::cli::bonding::{OnLedger, append, bond_act, is_met, name};
+use crate::cli::bonding::{OnLedger, append, bond_act, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
@@ -195,9 +195,11 @@ impl Suit {
                 let Some(asked) = asked.filter(|asked| asked.session == self.body.session.0) else {
                     return Ok(None);
                 };
-                match Bonded::open(&self.body, None).and_then(|one| one.refutation(&asked)) {
-                    Some(act) => Some(act),
-                    None => match self.payment(chamber, asked).await? {
+                let bonded = Bonded::open(&self.body, None);
+                match bonded.and_then(|one| one.refutation(&asked)) {
+                    Some(act) if !self.was_refused(chamber.reader, &act)? => Some(act),
+                    // What was refused is no answer: to pay is, and costs a fee.
+                    _ => match self.payment(chamber, asked).await? {
                         Call::Bond(bonding) => Some(bonding.act),
                         before => return Ok(Some(before)),
                     },
@@ -207,6 +209,12 @@ impl Suit {
         let Some(act) = act else { return Ok(None) };
         let leave = self.on.leave(&act).await?;
         Ok(Some(leave.unwrap_or_else(|| self.on.call(act))))
+    }
+
+    /// Whether the ledger has refused this very thing.
+    fn was_refused(&self, reader: &Reader, act: &BondAct) -> Outcome<bool> {
+        let rows = reader.bond_rows(&self.on.id)?;
+        Ok(rows.iter().any(|row| act_of(row) == Some(act) && is_refused(row)))
     }
 
     /// What the seller asks for, as the contract has it.

@@ -5,11 +5,10 @@
 use super::bonded::{Chamber, Suit};
 use super::case::Case;
 use crate::actors::now_ms;
-use crate::cli::bonding::{OnLedger, is_met, name};
+use crate::cli::bonding::{OnLedger, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::journal::bonds::act_of;
-use crate::journal::obligation::State;
 use crate::journal::{Obligation, PAGE_MAX, Reader};
 use crate::message::Reason;
 use crate::record::Record;
@@ -138,7 +137,7 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
 
 /// A ledger that has refused something refuses it again a moment later.
 fn was_refused(last: &Obligation) -> bool {
-    matches!(last.state, State::Refused { .. }) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
+    is_refused(last) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
 }
 
 /// What went along with a voucher and was not due is ours again.
