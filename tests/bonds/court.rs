@@ -168,6 +168,14 @@ impl Court {
         fs::write(self.path(&format!("{side}.toml")), config).unwrap();
     }
 
+    /// What happens is final for a side nine hours later.
+    pub async fn hears_late(&self, side: &str) {
+        let path = self.path(&format!("{side}.toml"));
+        let config = fs::read_to_string(&path).unwrap();
+        fs::write(&path, config.replace("depth = 1", "depth = 10")).unwrap();
+        self.chain.anvil.ask("anvil_mine", json!(["0x14", "0xe10"])).await;
+    }
+
     fn write_secret(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();

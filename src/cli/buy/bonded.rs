@@ -5,6 +5,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::session::UnderBond;
 use sdpp_ledger::BondId;
+use std::time::Duration;
 
 /// A bond that one of our ledgers has in force.
 pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
@@ -22,6 +23,7 @@ pub(super) async fn under(id: BondId, running: &Running) -> Outcome<UnderBond> {
             );
             return Err(Failure::new(Exit::Ledger, why));
         }
+        on.check_period(Duration::ZERO).await?;
         return Ok(UnderBond { id, bond: on.bond });
     }
     Err(Failure::usage(format!("no ledger of this config has bond {id}")))
