@@ -261,9 +261,14 @@ pub(super) fn is_refused(row: &Obligation) -> bool {
 
 /// An act's name, for people and programs.
 pub(super) fn name(act: &Act) -> String {
-    let named = bond_act(act).and_then(|act| serde_json::to_value(act).ok());
-    let name = named.as_ref().and_then(|value| value["act"].as_str());
-    name.unwrap_or("top_up").to_owned()
+    let named = match act {
+        Act::Do(Call::Bond(bonding)) => serde_json::to_value(&bonding.act),
+        Act::Do(call) => serde_json::to_value(call),
+        Act::Check(_) => Ok(Value::Null),
+    };
+    let named = named.unwrap_or_default();
+    let name = ["act", "call"].into_iter().find_map(|tag| named[tag].as_str());
+    name.unwrap_or_default().to_owned()
 }
 
 /// Something that was done, for programs.

@@ -18,6 +18,19 @@ fn calls(told: &Value) -> Vec<(&str, &str)> {
     calls.map(|call| (call["call"].as_str().unwrap(), call["state"].as_str().unwrap())).collect()
 }
 
+impl Court {
+    /// The demand for the first window.
+    fn asked(&self) -> Demand {
+        Demand {
+            session: self.terms.session.0,
+            amount_total: Amount::new(35),
+            voucher: DUE,
+            paid_before: 15,
+            last_unpaid: 3,
+        }
+    }
+}
+
 /// The seller has the voucher from the contract's event alone, and redeems it as any other.
 #[tokio::test]
 async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
@@ -55,6 +68,44 @@ async fn a_buyer_takes_its_request_to_close_back_before_it_answers() {
     assert_eq!(calls(&told(&court.settles("seller", &[]).await)), [("settle", "done")]);
 }
 
+/// What takes the request back is a deposit, and the escrow must have leave for it.
+#[tokio::test]
+async fn a_buyer_gives_leave_for_what_it_answers_with() {
+    let Some(court) = Court::opens_in_token().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.takes_leave_back().await;
+    court.chain.request_close().await;
+    let paid = court.settle("buyer").await;
+    assert_eq!(acts(&paid), ["approve", "top_up", "pay", "withdraw"], "{paid}");
+}
+
+/// The money beside it saves it from a close; where that cannot be brought a voucher is better than nothing.
+#[tokio::test]
+async fn a_voucher_goes_alone_where_the_money_beside_it_was_refused() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let (chain, asked) = (&court.chain, court.asked());
+    let voucher = Voucher { channel: chain.channel, amount: DUE };
+    let signature = voucher.sign(&chain.domain, &chain.buyers_key);
+    court.was_refused(Role::Buyer, BondAct::Pay { asked, amount: DUE, signature, most: DUE });
+    assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
+}
+
+/// Its account has what is due, and not the fee for bringing it too.
+#[tokio::test]
+async fn a_voucher_goes_alone_where_the_buyer_has_too_little() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.impoverish_buyer().await;
+    assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
+}
+
 /// The seller closes with an older voucher: the newer is worth nothing then, and the money beside it pays.
 #[tokio::test]
 async fn a_buyer_pays_in_money_where_its_channel_is_over() {
@@ -90,14 +141,7 @@ async fn a_buyer_whose_refutation_is_refused_pays() {
     court.buyer_is_gone();
     court.buyer_has_a_receipt();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
-    let (paid, exit) = (Amount::new(35), court.exit());
-    let asked = Demand {
-        session: court.terms.session.0,
-        amount_total: paid,
-        voucher: DUE,
-        paid_before: 15,
-        last_unpaid: 3,
-    };
+    let (paid, exit, asked) = (Amount::new(35), court.exit(), court.asked());
     let (data, verification) = (exit.data_digest, keccak(&[b""]));
     let word = Word { data, verification, signature: exit.signature };
     let receipt = Receipt { amount_total: paid, paid_total: paid, word };

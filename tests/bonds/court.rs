@@ -12,7 +12,7 @@ use sdpp::message::{
 };
 use sdpp::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use sdpp::terms::{Method, Purpose, Rate, Role, SessionId, Terms};
-use sdpp_ledger::{Amount, Asset, BondAct, Bonding, Call, Digest, Key, keccak, merkle};
+use sdpp_ledger::{Amount, BondAct, Bonding, Call, Digest, Key, keccak, merkle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,7 +50,7 @@ fn offer(chain: &Chain) -> CurrencyOffer {
         symbol: "ETH".to_owned(),
         decimals: 18,
         ledger: "eip155:31337".parse().unwrap(),
-        asset: Asset::coin(),
+        asset: chain.bond.asset.clone(),
         method: Method::Escrow,
         payment_address: rig::account(1),
         rate: Rate::ONE,
@@ -112,6 +112,11 @@ impl Court {
         Some(Court::on(Chain::with_bond().await?))
     }
 
+    /// In a token.
+    pub async fn opens_in_token() -> Option<Court> {
+        Some(Court::on(Chain::with_bond_in_token().await?))
+    }
+
     /// Where both sign with the v that the other side's session does not look at.
     pub async fn opens_with_other_vs() -> Option<Court> {
         Some(Court { flips: true, ..Court::opens().await? })
@@ -156,12 +161,13 @@ impl Court {
         self.write_secret(&format!("{side}-account.key"), account);
         let (url, escrow, bonds) =
             (self.chain.anvil.url(), &self.chain.domain.contract, &self.chain.contract);
+        let asset = &self.chain.bond.asset;
         let config = format!(
             "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n\
              [ledgers.chain]\nkind = \"ethereum\"\nchain_id = 31337\nendpoints = [\"{url}\"]\n\
              escrow = \"{escrow}\"\nbonds = \"{bonds}\"\ndepth = 1\npoll_ms = 20\n\
              key = \"file:{side}-account.key\"\n\
-             [currencies.ETH]\nledger = \"chain\"\nasset = \"coin\"\nsymbol = \"ETH\"\n\
+             [currencies.ETH]\nledger = \"chain\"\nasset = \"{asset}\"\nsymbol = \"ETH\"\n\
              decimals = 18\nmethods = [\"escrow\"]\n\
              [buyer]\ncurrencies = [{{ currency = \"ETH\", max_total = \"1000\", deposit = \"1000\" }}]\n"
         );

@@ -3,6 +3,7 @@
 
 use super::case::Case;
 use crate::actors::Ledgers;
+use crate::actors::funds::lack;
 use crate::cli::bonding::{OnLedger, append, bond_act, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
@@ -13,10 +14,13 @@ use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
-use sdpp_ledger::{Amount, BondAct, Call, Channel, Digest, Key, LedgerError, TopUp, Voucher};
+use sdpp_ledger::{
+    Amount, Approve, BondAct, Call, Digest, Key, LedgerError, TopUp, Voucher,
+};
 use serde_json::{Value, json};
 
-/// The most answers to one complaint: taking back our request to close, leave for a token, and the answer.
+/// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
+/// the answer.
 const ANSWERS_AT_MOST: usize = 4;
 
 /// Where everything is that a suit is made from.
@@ -236,22 +240,28 @@ impl Suit {
         let gone = || Failure::new(Exit::Ledger, format!("its ledger shows no channel {channel}"));
         let shown = escrow.channel(&channel).await?.ok_or_else(gone)?;
         if shown.close_requested_ms.is_some() && !shown.finalized {
-            return Ok(Call::TopUp(TopUp { channel, amount: Amount::new(1) }));
+            let (asset, least) = (shown.asset, Amount::new(1));
+            return Ok(match escrow.needs_approval(&asset, least).await? {
+                true => Call::Approve(Approve { asset }),
+                false => Call::TopUp(TopUp { channel, amount: least }),
+            });
         }
-        let most = self.most(&shown, amount).await?;
         let signature = Voucher { channel, amount }.sign(escrow.domain(), chamber.key);
-        Ok(self.on.call(BondAct::Pay { asked, amount, signature, most }))
+        let pay = |most| BondAct::Pay { asked: asked.clone(), amount, signature, most };
+        let due = amount.saturating_sub(shown.settled);
+        let goes_alone = !shown.finalized
+            && (self.lacks(due).await? || self.was_refused(chamber.reader, &pay(due))?);
+        Ok(self.on.call(pay(if goes_alone { Amount::ZERO } else { due })))
     }
 
-    /// The money that goes along with a voucher: all that the channel has not paid of it. Where we have
-    /// less the voucher goes alone, as long as the channel is open.
-    async fn most(&self, shown: &Channel, amount: Amount) -> Result<Amount, LedgerError> {
-        let due = amount.saturating_sub(shown.settled);
-        if shown.finalized || self.on.ledger.spendable(&self.on.bond.asset).await? >= due {
-            return Ok(due);
+    /// Whether we have too little to send so much beside a voucher. A voucher alone is good for as long as its
+    /// channel is open.
+    async fn lacks(&self, due: Amount) -> Result<bool, LedgerError> {
+        let lack = lack(self.on.ledger.as_ref(), &self.on.bond.asset, due).await?;
+        if let Some(lack) = &lack {
+            tracing::warn!(bond = %self.on.id, "the voucher goes without money beside it: {lack}");
         }
-        tracing::warn!(bond = %self.on.id, %due, "we have less than that to send beside a voucher");
-        Ok(Amount::ZERO)
+        Ok(lack.is_some())
     }
 
     async fn next(&self, reader: &Reader) -> Outcome<Next> {
