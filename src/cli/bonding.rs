@@ -84,8 +84,8 @@ impl OnLedger {
             None => Duration::ZERO,
         };
         let period = bonds_of(self.ledger.as_ref())?.period();
-        let [period_ms, outage_ms, lag_ms] = [period, outage, lag]
-            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let [period_ms, outage_ms, lag_ms] =
+            [period, outage, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let role = if self.is_sellers() { Role::Seller } else { Role::Buyer };
         check_period(role, period_ms, outage_ms, lag_ms)
             .map_err(|why| Failure::usage(format!("bond {}: {why}", self.id)))

@@ -134,6 +134,28 @@ async fn a_buyer_pays_for_the_part_of_a_window_that_it_acknowledged() {
     assert_eq!((&had["channel"]["settled"], calls(&had)[0].1), (&json!("31"), "done"), "{had}");
 }
 
+/// Its request to close is not final for it yet, and its voucher is refused for that.
+#[tokio::test]
+async fn a_buyer_that_cannot_answer_complains_all_the_same() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.seller_cheats();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.changes("buyer", "depth = 1", "depth = 2");
+    court.chain.request_close().await;
+    let complains = async {
+        court.tells(&keccak(&[CHALLENGED]).to_string()).await.unwrap();
+        court.chain.anvil.mine(1).await;
+    };
+    let (output, ()) = tokio::join!(court.settles("buyer", &[]), complains);
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(acts(&shown["bond"]), ["challenge_root"], "{shown}");
+    let failed = shown["bond"]["failed"].as_str().unwrap();
+    assert!(failed.contains("pay was refused") && !output.status.success(), "{failed}");
+}
+
+const CHALLENGED: &[u8] = b"Challenged(bytes32,(bytes32,bytes32,uint32,uint32),uint256)";
+
 /// What would refute a demand is no answer where it is refused: the buyer keeps its bond by a payment.
 #[tokio::test]
 async fn a_buyer_whose_refutation_is_refused_pays() {

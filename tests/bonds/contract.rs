@@ -114,7 +114,10 @@ impl Chain {
         for pledges in [rig::account(0), rig::account(1)] {
             let leave = vec![padded(&address(&bonds)), number(DEPOSIT)];
             chain.call(pledges.as_str(), token, "approve", &[leave], 0).await.unwrap();
-            chain.call(pledges.as_str(), &chain.contract, "pledge", &[chain.bond()], 0).await.unwrap();
+            chain
+                .call(pledges.as_str(), &chain.contract, "pledge", &[chain.bond()], 0)
+                .await
+                .unwrap();
         }
         Some(chain)
     }

@@ -176,10 +176,16 @@ impl Court {
 
     /// What happens is final for a side nine hours later.
     pub async fn hears_late(&self, side: &str) {
+        self.changes(side, "depth = 1", "depth = 10");
+        self.chain.anvil.ask("anvil_mine", json!(["0x14", "0xe10"])).await;
+    }
+
+    /// Something else in a side's config.
+    pub fn changes(&self, side: &str, from: &str, to: &str) {
         let path = self.path(&format!("{side}.toml"));
         let config = fs::read_to_string(&path).unwrap();
-        fs::write(&path, config.replace("depth = 1", "depth = 10")).unwrap();
-        self.chain.anvil.ask("anvil_mine", json!(["0x14", "0xe10"])).await;
+        assert!(config.contains(from), "{config}");
+        fs::write(&path, config.replace(from, to)).unwrap();
     }
 
     fn write_secret(&self, name: &str, text: &str) {

@@ -14,9 +14,7 @@ use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
-use sdpp_ledger::{
-    Amount, Approve, BondAct, Call, Digest, Key, LedgerError, TopUp, Voucher,
-};
+use sdpp_ledger::{Amount, Approve, BondAct, Call, Digest, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
 
 /// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
@@ -106,13 +104,9 @@ impl Suit {
 
     /// Does all that it is time for, and tells what was done and what is waited for.
     pub(super) async fn pursue(&self, running: &Running) -> Outcome<Value> {
-        let mut until_ms = None;
-        let under_way = self.on.under_way(running).await?;
-        let mut steps: Vec<Value> = under_way.into_iter().map(|(_, step)| step).collect();
-        for _ in 0..ANSWERS_AT_MOST {
-            let Some(owed) = self.answered(running).await? else { break };
-            steps.push(self.on.wait(running, &owed).await?);
-        }
+        let (mut until_ms, mut steps) = (None, Vec::new());
+        // Trouble with an answer keeps nobody from a complaint of its own.
+        let failed = self.answer_all(running, &mut steps).await.err();
         if self.role == Role::Seller {
             self.on.keep_voucher(running, &self.on.held().await?).await?;
         }
@@ -126,7 +120,19 @@ impl Suit {
                 Next::Nothing => break,
             }
         }
-        Ok(self.told(&steps, until_ms, &self.on.held().await?))
+        let mut told = self.told(&steps, until_ms, &self.on.held().await?);
+        told["failed"] = json!(failed.map(|failure| failure.to_string()));
+        Ok(told)
+    }
+
+    /// Goes on with what is under way, and answers what the other side complains of.
+    async fn answer_all(&self, running: &Running, steps: &mut Vec<Value>) -> Outcome {
+        steps.extend(self.on.under_way(running).await?.map(|(_, step)| step));
+        for _ in 0..ANSWERS_AT_MOST {
+            let Some(owed) = self.answered(running).await? else { break };
+            steps.push(self.on.wait(running, &owed).await?);
+        }
+        Ok(())
     }
 
     /// What would be done next, and what that takes; nothing is.
@@ -347,11 +353,13 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
             "bond {id}: the node that runs answers for it, and does nothing more"
         )];
     }
-    if let Some(failed) = told["failed"].as_str() {
+    if let (Some(failed), true) = (told["failed"].as_str(), told["of_buyer"].is_null()) {
         return vec![format!("the session is under a bond, of which nothing was done: {failed}")];
     }
     let mut lines =
         vec![format!("bond {id}: {buyers} of the buyer's and {sellers} of the seller's")];
+    let failed = told["failed"].as_str();
+    lines.extend(failed.map(|why| format!("what the other side asks for is not answered: {why}")));
     lines.extend(told["why"].as_str().map(|why| format!("no complaint is made: {why}")));
     if let Some(next) = told["next"].as_str() {
         let (next, takes) = (next.replace('_', " "), text(&told["takes"]));

@@ -279,12 +279,7 @@ fn check_answered(terms: &Terms, answered: Amount, best: Option<&Voucher>) -> Re
 ///
 /// # Errors
 /// Why not, as a sentence.
-pub fn check_period(
-    role: Role,
-    period_ms: u64,
-    outage_ms: u64,
-    lag_ms: u64,
-) -> Result<(), String> {
+pub fn check_period(role: Role, period_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
     let (late_ms, waits) = match role {
         Role::Seller => (lag_ms, ""),
         Role::Buyer => (lag_ms.saturating_mul(2), ", and what goes before an answer takes as long"),
