@@ -5,6 +5,8 @@ use crate::contract::DAY;
 use crate::court::{Court, acts, told};
 use sdpp_ledger::{Amount, keccak};
 use serde_json::json;
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
@@ -105,6 +107,28 @@ async fn a_seller_that_was_down_answers_when_it_sells_again() {
     let (kept, _) = (seller.kill(), seller.wait());
     kept.unwrap();
     answered.unwrap();
+}
+
+/// A file that is promised is read to its end first, which takes the longer the larger it is.
+#[tokio::test]
+async fn a_seller_answers_before_it_listens() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_cheats();
+    court.seller_remembers_what_it_invoiced();
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    court.seller_sells();
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    fs::write(court.path("items"), "1\n".repeat(8_000_000)).unwrap();
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(seller.stdout.take().unwrap());
+    let listens = tokio::task::spawn_blocking(move || said.read_line(&mut String::new()));
+    let answered = court.tells(&keccak(&[b"Shown(bytes32)"]).to_string()).await;
+    let is_first = !listens.is_finished();
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    answered.unwrap();
+    assert!(is_first, "it listened before");
 }
 
 /// Wherever it is killed, the same command goes on: there is one demand, and one stake.
