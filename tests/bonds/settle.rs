@@ -3,6 +3,8 @@
 
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
+use crate::rig::PATIENCE;
+use crate::rig::proxy::{Fault, Proxy};
 use sdpp_ledger::{Amount, keccak};
 use serde_json::json;
 use std::fs;
@@ -129,6 +131,28 @@ async fn a_seller_answers_before_it_listens() {
     kept.unwrap();
     answered.unwrap();
     assert!(is_first, "it listened before");
+}
+
+/// It was pledged from elsewhere, and its words are in an event that the endpoint does not keep.
+#[tokio::test]
+async fn a_seller_says_which_bond_it_cannot_look_up() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_remembers_what_it_invoiced();
+    court.seller_sells();
+    let proxy = Proxy::start(court.chain.anvil.port).await;
+    court.changes("seller", &court.chain.anvil.url(), &proxy.url());
+    let gone = || Fault::Error("old events are not kept here".to_owned());
+    proxy.rule(move |method, _| (method == "eth_getLogs").then(gone));
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(seller.stderr.take().unwrap());
+    let is_it = |line: &String| line.contains("a bond cannot be looked up");
+    let looks = tokio::task::spawn_blocking(move || said.lines().map(Result::unwrap).find(is_it));
+    let told = tokio::time::timeout(PATIENCE, looks).await;
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    let line = told.expect("it is said").unwrap().unwrap();
+    assert!(line.contains(&court.chain.id.to_string()), "{line}");
 }
 
 /// Wherever it is killed, the same command goes on: there is one demand, and one stake.

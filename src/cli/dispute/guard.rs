@@ -32,6 +32,8 @@ const AGAIN_MS: u64 = 60_000;
 #[derive(Default)]
 pub(in crate::cli) struct Guard {
     bonds: BTreeMap<BondId, OnLedger>,
+    /// What was said last of those with which there is trouble: it is said once.
+    said: BTreeMap<BondId, String>,
 }
 
 impl Guard {
@@ -60,9 +62,12 @@ impl Guard {
         let mut is_under_way = false;
         for on in self.bonds.values() {
             match answer(on, running).await {
-                Ok(is_owed) => is_under_way |= is_owed,
+                Ok(is_owed) => {
+                    is_under_way |= is_owed;
+                    self.said.remove(&on.id);
+                }
                 Err(failure) => {
-                    tracing::warn!(bond = %on.id, %failure, "a complaint against us is not answered");
+                    say(&mut self.said, on.id, &failure, "a complaint against us is not answered");
                 }
             }
         }
@@ -81,13 +86,25 @@ impl Guard {
                 if self.bonds.contains_key(&id) {
                     break;
                 }
-                let looked = OnLedger::look(&running.reader, (*ledger).clone(), id).await;
-                if let Ok(Some(on)) = looked {
-                    self.bonds.insert(id, on);
+                match OnLedger::look(&running.reader, (*ledger).clone(), id).await {
+                    Ok(on) => self.bonds.extend(on.map(|on| (id, on))),
+                    Err(failure) => {
+                        let what = "a bond cannot be looked up: complaints about it are not answered";
+                        say(&mut self.said, id, &failure, what);
+                    }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Says that there is trouble with a bond, where that was not the last that was said of it.
+fn say(said: &mut BTreeMap<BondId, String>, bond: BondId, failure: &Failure, what: &str) {
+    let why = failure.to_string();
+    if said.get(&bond) != Some(&why) {
+        tracing::warn!(%bond, %failure, "{what}");
+        said.insert(bond, why);
     }
 }
 
