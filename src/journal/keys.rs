@@ -7,6 +7,10 @@ use sdpp_ledger::{Account, Change, ChangeKind, ChannelId, LedgerId, Reference, T
 
 /// In [`due`]: an obligation that is to be prepared.
 pub(super) const OPEN: u8 = b'o';
+/// In [`due`]: the same about a bond. However many others wait, it is looked at.
+pub(super) const BOND: u8 = b'b';
+/// In [`due`]: all that is to be prepared.
+pub(super) const TO_PREPARE: [u8; 2] = [BOND, OPEN];
 /// In [`due`]: a claim that is to be checked.
 pub(super) const WATCHING: u8 = b'w';
 /// In [`due`]: a delivery that may still happen.
