@@ -171,6 +171,17 @@ async fn a_buyer_whose_refutation_is_refused_pays() {
     assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
 }
 
+/// A voucher is for all that its channel pays, whichever session it came in.
+#[tokio::test]
+async fn nothing_is_demanded_that_a_later_voucher_pays() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    let (channel, domain, amount) = (court.chain.channel, court.chain.domain.clone(), DUE);
+    let signature = Voucher { channel, amount }.sign(&domain, &court.chain.buyers_key);
+    court.knows(Role::Seller, Record::Voucher { channel, domain, amount, signature });
+    assert_eq!(acts(&court.settle("seller").await), [""; 0]);
+}
+
 /// The contract knows one demand: the one that was made, and not what would be asked for now.
 #[tokio::test]
 async fn a_demand_is_concluded_as_it_was_made() {

@@ -89,7 +89,9 @@ impl Suit {
             // What the buyer acknowledged and no voucher pays, once nothing is signed any more that could
             // refute a demand.
             Role::Seller if reader.session(session)?.is_some_and(|one| one.ended.is_some()) => {
-                let vouched = body.voucher.as_ref().map_or(Amount::ZERO, |held| held.amount);
+                // A later session's voucher pays for this one too, and so does one that answered in public.
+                let best = reader.channel(&on.bond.channel)?.and_then(|facts| facts.voucher);
+                let vouched = best.map_or(Amount::ZERO, |(amount, _)| amount);
                 if let Some((act, demand)) =
                     bonded.demand().filter(|(_, due)| vouched < due.voucher)
                 {
