@@ -110,8 +110,8 @@ fn say(said: &mut BTreeMap<BondId, String>, bond: BondId, failure: &Failure, wha
 
 /// Has the next thing owed that one bond asks of us. Whether anything is under way.
 async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
-    let last = running.reader.bond_rows(&on.id)?.pop();
-    if let Some(last) = &last {
+    let rows = running.reader.bond_rows(&on.id)?;
+    if let Some(last) = rows.last() {
         if !last.state.is_settled() {
             return Ok(true);
         }
@@ -129,7 +129,7 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
         on.keep_voucher(running, &held).await?;
     }
     let until_ms = if on.is_sellers() { held.challenged_until_ms } else { held.demanded_until_ms };
-    let Some(until_ms) = until_ms else { return take_back(on, running, last.as_ref()).await };
+    let Some(until_ms) = until_ms else { return take_back(on, running, &rows).await };
     if on.ledger.status().await?.at_ms >= until_ms {
         let why = "it is too late: the time to answer is over";
         return Err(Failure::new(Exit::Ledger, why));
@@ -157,9 +157,10 @@ fn was_refused(last: &Obligation) -> bool {
     is_refused(last) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
 }
 
-/// What went along with a voucher and was not due is ours again.
-async fn take_back(on: &OnLedger, running: &Running, last: Option<&Obligation>) -> Outcome<bool> {
-    let has_paid = last.is_some_and(|row| {
+/// What went along with a voucher and was not due is ours again, also where it was not given at first.
+async fn take_back(on: &OnLedger, running: &Running, rows: &[Obligation]) -> Outcome<bool> {
+    let was_kept = |row: &&Obligation| is_refused(row) && act_of(row) == Some(&BondAct::Withdraw);
+    let has_paid = rows.iter().rev().find(|row| !was_kept(row)).is_some_and(|row| {
         is_met(row)
             && matches!(act_of(row), Some(BondAct::Pay { most, .. }) if *most > Amount::ZERO)
     });
