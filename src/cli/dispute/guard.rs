@@ -14,7 +14,7 @@ use crate::message::Reason;
 use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
-use sdpp_ledger::{Amount, BondAct, BondId, Digest};
+use sdpp_ledger::{Amount, BondAct, BondId, Digest, LedgerId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -54,13 +54,23 @@ impl Guard {
     }
 
     /// Has owed what answers a complaint, of each bond once. Whether anything is under way. What cannot
-    /// be answered is said, and looked at again the next time.
+    /// be answered is said, and looked at again the next time. A ledger that is away is waited for once.
     async fn answer(&mut self, running: &Running) -> bool {
-        if let Err(failure) = self.see(running).await {
+        let mut away = BTreeMap::new();
+        for (id, ledger) in running.ledgers.iter().filter(|(_, ledger)| ledger.bonds().is_some()) {
+            if let Err(error) = ledger.status().await {
+                away.insert(id.clone(), Failure::from(error));
+            }
+        }
+        if let Err(failure) = self.see(running, &away).await {
             tracing::warn!(%failure, "the journal does not tell which bonds there are");
         }
         let mut is_under_way = false;
         for on in self.bonds.values() {
+            if let Some(failure) = away.get(on.ledger.id()) {
+                say(&mut self.said, on.id, failure, "complaints against us are not heard of");
+                continue;
+            }
             match answer(on, running).await {
                 Ok(is_owed) => {
                     is_under_way |= is_owed;
@@ -74,15 +84,20 @@ impl Guard {
         is_under_way
     }
 
-    /// Looks for bonds that the journal names since. It is not read where no ledger holds any.
-    async fn see(&mut self, running: &Running) -> Outcome {
+    /// Looks for bonds that the journal names since, and forgets those that we have had back. It is not
+    /// read where no ledger holds any.
+    async fn see(&mut self, running: &Running, away: &BTreeMap<LedgerId, Failure>) -> Outcome {
         let able: Vec<_> =
             running.ledgers.values().filter(|ledger| ledger.bonds().is_some()).collect();
         if able.is_empty() {
             return Ok(());
         }
         for id in running.bonds.ids(&running.reader)? {
-            for ledger in &able {
+            if running.reader.is_bond_over(&id)? {
+                self.bonds.remove(&id);
+                continue;
+            }
+            for ledger in able.iter().filter(|ledger| !away.contains_key(ledger.id())) {
                 if self.bonds.contains_key(&id) {
                     break;
                 }
