@@ -14,7 +14,7 @@ use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
-use sdpp_ledger::{Amount, Approve, BondAct, Call, Digest, Key, LedgerError, TopUp, Voucher};
+use sdpp_ledger::{Amount, Approve, BondAct, Call, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
 
 /// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
@@ -43,8 +43,6 @@ pub(super) struct Suit {
     asked: Option<Demand>,
     /// What answers the other side.
     body: Body,
-    /// The leaves of our windows, as far as they are kept.
-    windows: Vec<Vec<Digest>>,
 }
 
 /// What comes next.
@@ -76,7 +74,8 @@ impl Suit {
             || Failure::usage(format!("the session is on {ledger}, which the config lacks"));
         let ledger = ledgers.get(ledger).cloned().ok_or_else(lacks)?;
         let on = OnLedger::find(reader, ledger, under.id).await?;
-        let Evidence { body, key, windows } = evidence(reader, session)?;
+        let (journal, id) = (Reader::clone(reader), *session);
+        let (body, key) = aside(move || evidence(&journal, &id)).await?;
         let none = || Failure::new(Exit::Wrong, "the session's terms make no bond's");
         let bonded = Bonded::open(&body, key.as_ref()).ok_or_else(none)?;
         let (mut complaints, mut asked, mut unjudged) = (Vec::new(), None, None);
@@ -101,7 +100,7 @@ impl Suit {
             Role::Seller => {}
         }
         let role = case.role;
-        Ok(Some(Suit { on, role, complaints, unjudged, asked, body, windows }))
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, body }))
     }
 
     /// Does all that it is time for, and tells what was done and what is waited for.
@@ -199,8 +198,11 @@ impl Suit {
                     BondChangeKind::Challenged { challenge, .. } => Some(challenge),
                     _ => None,
                 };
-                let asked = self.on.last(challenges).await?;
-                asked.and_then(|asked| self.windows.iter().find_map(|one| showing(&asked, one)))
+                let Some(asked) = self.on.last(challenges).await? else { return Ok(None) };
+                let (reader, session, root) =
+                    (chamber.reader.clone(), self.body.session, asked.root);
+                let window = aside(move || Ok(reader.window(&session, &root)?)).await?;
+                window.and_then(|leaves| showing(&asked, &leaves))
             }
             Role::Buyer => {
                 let asked = self.demanded().await?;
@@ -379,28 +381,23 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
     lines
 }
 
-/// What the journal has of a session under a bond.
-struct Evidence {
-    body: Body,
-    /// The seller's `session_key`.
-    key: Option<SignedMessage>,
-    /// The leaves of each window.
-    windows: Vec<Vec<Digest>>,
-}
-
-fn evidence(reader: &Reader, session: &SessionId) -> Outcome<Evidence> {
-    let (mut gather, mut key, mut windows) = (Gather::new(*session), None, Vec::new());
+/// What the journal has of a session under a bond, and the seller's `session_key`.
+fn evidence(reader: &Reader, session: &SessionId) -> Outcome<(Body, Option<SignedMessage>)> {
+    let (mut gather, mut key) = (Gather::new(*session), None);
     reader.each_session_entry(session, |entry| {
-        match &entry.record {
-            Record::Epoch { key: Some(message), .. } => {
-                key.get_or_insert_with(|| message.as_ref().clone());
-            }
-            Record::Invoice { leaves, .. } => windows.push(leaves.as_slice().to_vec()),
-            _ => {}
+        if let Record::Epoch { key: Some(message), .. } = &entry.record {
+            key.get_or_insert_with(|| message.as_ref().clone());
         }
         gather.take(&entry);
     })?;
     let body = gather.body(Moment(0), &[]);
-    let body = body.map_err(|error| Failure::new(Exit::Wrong, error))?;
-    Ok(Evidence { body, key, windows })
+    Ok((body.map_err(|error| Failure::new(Exit::Wrong, error))?, key))
+}
+
+/// Reads what may take long, while all else of this thread goes on.
+pub(super) async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Failure::new(Exit::Failed, error))?
 }

@@ -2,16 +2,15 @@
 //! bond stands is asked again and again, so a complaint that came while nobody was there is seen too.
 //! Nothing is waited for: what is owed goes on by itself, and no bond keeps another waiting.
 
-use super::bonded::{Chamber, Suit};
+use super::bonded::{Chamber, Suit, aside};
 use super::case::Case;
 use crate::actors::now_ms;
 use crate::cli::bonding::{OnLedger, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::journal::bonds::act_of;
-use crate::journal::{Obligation, PAGE_MAX, Reader};
+use crate::journal::{Obligation, Reader};
 use crate::message::Reason;
-use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
 use sdpp_ledger::{Amount, BondAct, BondId, Digest, LedgerId};
@@ -92,7 +91,7 @@ impl Guard {
         if able.is_empty() {
             return Ok(());
         }
-        for id in running.bonds.ids(&running.reader)? {
+        for id in running.reader.bonds()? {
             if running.reader.is_bond_over(&id)? {
                 self.bonds.remove(&id);
                 continue;
@@ -104,7 +103,8 @@ impl Guard {
                 match OnLedger::look(&running.reader, (*ledger).clone(), id).await {
                     Ok(on) => self.bonds.extend(on.map(|on| (id, on))),
                     Err(failure) => {
-                        let what = "a bond cannot be looked up: complaints about it are not answered";
+                        let what =
+                            "a bond cannot be looked up: complaints about it are not answered";
                         say(&mut self.said, id, &failure, what);
                     }
                 }
@@ -136,7 +136,7 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
     }
     let held = on.held().await?;
     // Nothing that is signed later than a period from then is answered for.
-    let is_leaving = held.ends_ms.is_some() && running.bonds.is_used(&running.reader, &on.id)?;
+    let is_leaving = held.ends_ms.is_some() && running.reader.is_bond_used(&on.id)?;
     if is_leaving && running.busy.stop(&on.bond.channel, Reason::Stopped) {
         tracing::warn!(bond = %on.id, "its end was asked for: the session under it is ended");
     }
@@ -200,23 +200,20 @@ async fn complained(on: &OnLedger, running: &Running) -> Outcome<Option<SessionI
         _ => None,
     };
     match on.last(challenged).await? {
-        Some(root) => session_of(&running.reader, &root),
+        Some(root) => {
+            let (reader, id) = (running.reader.clone(), on.id);
+            aside(move || session_of(&reader, &id, &root)).await
+        }
         None => Ok(None),
     }
 }
 
-/// The session in which we invoiced a window with this root.
-fn session_of(reader: &Reader, root: &Digest) -> Outcome<Option<SessionId>> {
-    let mut after = 0;
-    loop {
-        let entries = reader.entries(after, PAGE_MAX)?;
-        let Some(last) = entries.last() else { return Ok(None) };
-        after = last.seq;
-        let mut invoices = entries.iter().filter(|entry| {
-            matches!(&entry.record, Record::Invoice { message, .. } if message.commitment == *root)
-        });
-        if let Some(found) = invoices.next() {
-            return Ok(found.session);
+/// The session under a bond in which we invoiced a window with this root.
+fn session_of(reader: &Reader, bond: &BondId, root: &Digest) -> Outcome<Option<SessionId>> {
+    for session in reader.sessions_under(bond)? {
+        if reader.window(&session, root)?.is_some() {
+            return Ok(Some(session));
         }
     }
+    Ok(None)
 }

@@ -14,7 +14,6 @@ use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
-use crate::journal::bonds::KnownBonds;
 use crate::journal::{Journal, JournalError, Write};
 use crate::message::Moment;
 use crate::terms::{Method, Role, SessionId};
@@ -108,9 +107,8 @@ impl Settle {
         let Book::Ours(mut journal) = book else { return Err(misfit()) };
         let known = opened.iter().map(|(_, opened)| opened.ledger().clone());
         let ledgers: Known = Arc::new(known.map(|one| (one.id().clone(), one)).collect());
-        let (bonds, busy) = (KnownBonds::default(), Busy::default());
-        let ground = Ground { reader: &reader, ledgers: &ledgers, bonds: &bonds };
-        let mut plan = settling::plan(&ground, &busy, &ask).await?;
+        let ground = Ground { reader: &reader, ledgers: &ledgers };
+        let mut plan = settling::plan(&ground, &Busy::default(), &ask).await?;
         if ask.dry_run {
             let mut told = plan.told(&ask.session);
             let chamber = Chamber { reader: &reader, ledgers: &ledgers, key: &key };

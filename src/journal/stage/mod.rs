@@ -3,6 +3,7 @@
 //! Nothing here touches the disk but to read. What a write changed is taken back when it is
 //! refused; the rest becomes one batch.
 
+mod bonds;
 mod claims;
 mod deliveries;
 mod prune;
@@ -284,6 +285,7 @@ impl<'a> Stage<'a> {
                 self.put_row("a channel", Tree::Channels, key.to_vec(), &known)?;
             }
         }
+        self.learn_bond(session, record)?;
         self.begin_watch(record)
     }
 
