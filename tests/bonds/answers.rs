@@ -29,6 +29,13 @@ impl Court {
             last_unpaid: 3,
         }
     }
+
+    /// A voucher that the seller has.
+    fn voucher(&self, amount: Amount) -> Record {
+        let (channel, domain) = (self.chain.channel, self.chain.domain.clone());
+        let signature = Voucher { channel, amount }.sign(&domain, &self.chain.buyers_key);
+        Record::Voucher { channel, domain, amount, signature }
+    }
 }
 
 /// The seller has the voucher from the contract's event alone, and redeems it as any other.
@@ -176,9 +183,7 @@ async fn a_buyer_whose_refutation_is_refused_pays() {
 async fn nothing_is_demanded_that_a_later_voucher_pays() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    let (channel, domain, amount) = (court.chain.channel, court.chain.domain.clone(), DUE);
-    let signature = Voucher { channel, amount }.sign(&domain, &court.chain.buyers_key);
-    court.knows(Role::Seller, Record::Voucher { channel, domain, amount, signature });
+    court.knows(Role::Seller, court.voucher(DUE));
     assert_eq!(acts(&court.settle("seller").await), [""; 0]);
 }
 
@@ -251,11 +256,7 @@ async fn a_seller_redeems_the_voucher_that_answered_before_the_buyer_has_its_dep
 #[tokio::test]
 async fn trouble_with_a_bond_keeps_nobody_from_what_its_channel_owes() {
     let Some(court) = Court::opens().await else { return };
-    let chain = &court.chain;
-    let (channel, domain, amount) = (chain.channel, chain.domain.clone(), Amount::new(10));
-    let signature = Voucher { channel, amount }.sign(&domain, &chain.buyers_key);
-    let voucher = Record::Voucher { channel, domain, amount, signature };
-    court.buyer_is_gone_after(5, vec![voucher]);
+    court.buyer_is_gone_after(5, vec![court.voucher(Amount::new(10))]);
     let config = fs::read_to_string(court.path("seller.toml")).unwrap();
     let lines = config.lines().filter(|line| !line.starts_with("bonds ="));
     fs::write(court.path("seller.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
@@ -266,11 +267,11 @@ async fn trouble_with_a_bond_keeps_nobody_from_what_its_channel_owes() {
     assert!(!output.status.success(), "it is said");
 }
 
-/// A node that runs does not complain: who asks it to is told so, and what it would take.
+/// A node that runs redeems and does not complain: who asks it to is told so, and what it would take.
 #[tokio::test]
 async fn what_a_complaint_takes_is_shown_first_and_a_running_node_makes_none() {
     let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone();
+    court.buyer_is_gone_after(5, vec![court.voucher(Amount::new(10))]);
     let planned = told(&court.settles("seller", &["--dry-run"]).await)["bond"].clone();
     assert_eq!(
         (&planned["next"], &planned["takes"]),
@@ -287,5 +288,7 @@ async fn what_a_complaint_takes_is_shown_first_and_a_running_node_makes_none() {
     kept.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("stop the node"), "{errors}");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(calls(&shown), [("settle", "done")], "{shown}");
     assert_eq!(acts(&court.settle("seller").await), ["demand"], "then it is made");
 }
