@@ -275,10 +275,7 @@ impl<'a> Stage<'a> {
                 self.put_row("a session", Tree::Sessions, key.to_vec(), &known)?;
             }
         }
-        if let Record::Ceiling { channel, .. }
-        | Record::Voucher { channel, .. }
-        | Record::Spent { channel, .. } = record
-        {
+        if let Some(channel) = Channel::named(record) {
             let key = &channel.0;
             let mut known: Channel = self.row(Tree::Channels, key)?.unwrap_or_default();
             if known.learn(record)? {

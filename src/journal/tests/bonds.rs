@@ -9,6 +9,7 @@ use crate::journal::prune::{Kept, Place};
 use crate::message::{BondChoice, Order};
 use crate::record::{Act, Owed};
 use crate::terms::Method;
+use sdpp_ledger::bond::Demand;
 use sdpp_ledger::{Asset, Bond, BondAct, BondId, Bonding, Call, Evidence};
 
 const ID: BondId = BondId([8; 32]);
@@ -39,7 +40,7 @@ fn doing(number: u64, act: BondAct) -> Owed {
 
 fn bonding(number: u64, act: BondAct) -> Write {
     let owed = doing(number, act);
-    Write::Append { session: None, record: Box::new(Record::Bonding { bond: ID, owed }) }
+    of_none(Record::Bonding { bond: ID, owed })
 }
 
 /// What is owed about it under a number is done, for good.
@@ -136,6 +137,35 @@ fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     assert_eq!(reader.bonded_channels().unwrap().len(), 1);
     meet(&mut journal, 3);
     assert!(reader.bonded_channels().unwrap().is_empty());
+}
+
+fn of_none(record: Record) -> Write {
+    Write::Append { session: None, record: Box::new(record) }
+}
+
+/// A session that goes on beside it knows of its own vouchers alone.
+#[test]
+fn what_answered_a_demand_was_vouched_whatever_a_session_says_at_its_end() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let (channel, [less, amount]) = (bond().channel, [10, 38].map(Amount::new));
+    let vouched = |journal: &mut Journal| {
+        let facts = journal.reader().channel(&channel).unwrap().unwrap();
+        (facts.ceiling, facts.spent)
+    };
+    let asked = Demand {
+        session: Digest::ZERO,
+        amount_total: amount,
+        voucher: amount,
+        paid_before: 15,
+        last_unpaid: 3,
+    };
+    let signature = key(2).sign(&Digest::ZERO);
+    done(&mut journal, of_none(Record::Ceiling { channel, amount }));
+    done(&mut journal, bonding(1, BondAct::Pay { asked, amount, signature, most: Amount::ZERO }));
+    let spent = Record::Spent { channel, amount: less, kept: true };
+    done(&mut journal, of_none(spent));
+    assert_eq!(vouched(&mut journal), (Some(amount), Some(amount)));
 }
 
 /// What must be shown is one leaf of one window, however many there are.
