@@ -156,7 +156,8 @@ impl Chain {
         let data = format!("0x{}{}", selector("open"), hex::encode(open.concat()));
         let (from, to) = (rig::account(0), Some(escrow.as_str()));
         let opened = send(&anvil, from.as_str(), to, &data, value).await.unwrap();
-        let channel: ChannelId = opened["logs"][0]["topics"][1].as_str().unwrap().parse().unwrap();
+        let told = opened["logs"].as_array().unwrap().last().unwrap();
+        let channel: ChannelId = told["topics"][1].as_str().unwrap().parse().unwrap();
         let [buyer, seller, stake, fee, least_debt] = [400, 301, 20, 10, 1].map(Amount::new);
         let bonds = Bonds { buyer, seller, stake, fee, least_debt };
         let bond = Bond {
