@@ -260,7 +260,7 @@ pub enum Record {
         /// not held back to be paid with others.
         owed: Option<Owed>,
     },
-    /// Items arrived: the buyer's signed word (seller), or ours as sent (buyer).
+    /// Seller: items arrived, by the buyer's signed word. A buyer keeps none of its own.
     Ack {
         /// The message as the buyer signed it.
         message: SignedMessage,

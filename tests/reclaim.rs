@@ -10,7 +10,6 @@ use sdpp::actors::keeper::Keeper;
 use sdpp::actors::ledger::LedgerActor;
 use sdpp::actors::reclaim::{self, Policy, ReclaimActor, Reclaiming};
 use sdpp::actors::watch::{self, WatchActor};
-use sdpp::journal::bonds::KnownBonds;
 use sdpp::journal::obligation::State;
 use sdpp::journal::{Doing, Journal, Write, outbox};
 use sdpp::record::{Act, Owed, Record};
@@ -105,8 +104,7 @@ impl Place {
                 let pace = watch::Pace { every, at_most, outage };
                 WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace);
             }
-            let bonds = KnownBonds::default();
-            let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy, bonds };
+            let reclaiming = Reclaiming { ledgers, reader, journal: journal.clone(), busy };
             story(self, &Process { journal, reclaiming }).await
         });
         arbiter.stop();

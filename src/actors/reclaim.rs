@@ -8,7 +8,6 @@ use crate::actors::busy::{Busy, Taken};
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::keeper::Keeper;
 use crate::actors::{Ledgers, now_ms};
-use crate::journal::bonds::KnownBonds;
 use crate::journal::watch::Wish;
 use crate::journal::{Reader, Reclaim, Remainder, Write};
 use actix::prelude::*;
@@ -45,8 +44,6 @@ pub struct Reclaiming {
     pub journal: Addr<JournalActor>,
     /// Channels in use: those are left alone.
     pub busy: Busy,
-    /// Our bonds: what answers a demand under one is paid from its channel, so that is left alone too.
-    pub bonds: KnownBonds,
 }
 
 /// Reclaims at intervals.
@@ -106,7 +103,8 @@ impl Reclaiming {
         Ok(due)
     }
 
-    /// The channels of bonds that we have not had back.
+    /// The channels of bonds that we have not had back: what answers a demand is paid from there, so they are
+    /// left alone too.
     ///
     /// # Errors
     /// Why the journal could not be read.
@@ -114,7 +112,7 @@ impl Reclaiming {
         if self.ledgers.values().all(|ledger| ledger.bonds().is_none()) {
             return Ok(BTreeSet::new());
         }
-        self.bonds.channels(&self.reader).map_err(|error| error.to_string())
+        self.reader.bonded_channels().map_err(|error| error.to_string())
     }
 
     /// Our ledgers' clocks, by their newest blocks; asked only where a grace period runs.

@@ -9,7 +9,8 @@ use crate::journal::bonds::bond_reference;
 use crate::journal::obligation::State;
 use crate::journal::{NewsKind, Obligation, Reader, Write};
 use crate::record::{Act, Owed, Record};
-use crate::terms::Purpose;
+use crate::session::check_period;
+use crate::terms::{Purpose, Role};
 use sdpp_ledger::bond::{BondChangeKind, Held};
 use sdpp_ledger::{
     Amount, Asset, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, LedgerId, TxId,
@@ -17,6 +18,7 @@ use sdpp_ledger::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many blocks are read at once, backwards.
 const BLOCKS_AT_ONCE: u64 = 1_000;
@@ -109,6 +111,20 @@ impl OnLedger {
         let none =
             || Failure::usage(format!("ledger {} has no bond {}", self.ledger.id(), self.id));
         bonds_of(self.ledger.as_ref())?.held(&self.bond).await?.ok_or_else(none)
+    }
+
+    /// Whether there is time for our answers, with an outage of ours as long as that.
+    pub(super) async fn check_period(&self, outage: Duration) -> Outcome {
+        let lag = match self.ledger.escrow() {
+            Some(escrow) => escrow.lag().await?,
+            None => Duration::ZERO,
+        };
+        let period = bonds_of(self.ledger.as_ref())?.period();
+        let [period_ms, outage_ms, lag_ms] =
+            [period, outage, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let role = if self.is_sellers() { Role::Seller } else { Role::Buyer };
+        check_period(role, period_ms, outage_ms, lag_ms)
+            .map_err(|why| Failure::usage(format!("bond {}: {why}", self.id)))
     }
 
     /// What our account can take out of the bond's asset.
@@ -274,11 +290,21 @@ pub(super) fn is_met(row: &Obligation) -> bool {
     matches!(row.state, State::Met { .. })
 }
 
+/// Whether the ledger has refused something.
+pub(super) fn is_refused(row: &Obligation) -> bool {
+    matches!(row.state, State::Refused { .. })
+}
+
 /// An act's name, for people and programs.
 pub(super) fn name(act: &Act) -> String {
-    let named = bond_act(act).and_then(|act| serde_json::to_value(act).ok());
-    let name = named.as_ref().and_then(|value| value["act"].as_str());
-    name.unwrap_or("top_up").to_owned()
+    let named = match act {
+        Act::Do(Call::Bond(bonding)) => serde_json::to_value(&bonding.act),
+        Act::Do(call) => serde_json::to_value(call),
+        Act::Check(_) => Ok(Value::Null),
+    };
+    let named = named.unwrap_or_default();
+    let name = ["act", "call"].into_iter().find_map(|tag| named[tag].as_str());
+    name.unwrap_or_default().to_owned()
 }
 
 /// Something that was done, for programs.

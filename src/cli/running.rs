@@ -13,7 +13,6 @@ use crate::actors::watch::{Look, Pace, WatchActor};
 use crate::actors::{Ledgers, interrupted, now_ms, reclaim, restarting};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
-use crate::journal::bonds::KnownBonds;
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
 use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
 use crate::message::Moment;
@@ -79,8 +78,6 @@ pub(super) struct Running {
     pub(super) sight: Sight,
     /// How long the journal takes.
     pub(super) lag: Lag,
-    /// The bonds that the journal has part in.
-    pub(super) bonds: KnownBonds,
     /// Buyer: sessions that a kill left and that their own command may go on with.
     pub(super) waiting: Vec<Waits>,
     watches: Vec<Kept<WatchActor>>,
@@ -177,7 +174,6 @@ impl Running {
             busy,
             sight,
             lag,
-            bonds: KnownBonds::default(),
             key,
             journal,
             reader,
@@ -221,8 +217,8 @@ impl Running {
     /// What it takes to get back what is left in channels.
     pub(super) fn reclaiming(&self) -> Reclaiming {
         let (ledgers, reader) = (self.ledgers.clone(), self.reader.clone());
-        let (journal, busy, bonds) = (self.journal.clone(), self.busy.clone(), self.bonds.clone());
-        Reclaiming { ledgers, reader, journal, busy, bonds }
+        let (journal, busy) = (self.journal.clone(), self.busy.clone());
+        Reclaiming { ledgers, reader, journal, busy }
     }
 
     /// Has owed what it is time for to get back what is left in channels that nobody needs. How

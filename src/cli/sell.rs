@@ -79,18 +79,26 @@ async fn sell(config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
-    let selling = Selling::start(&config, &running).await?;
-    answering::answer(&config, &running, &selling).await?;
+    // Also while files are read to their ends, and while sessions end.
+    tokio::select! {
+        sold = sold(&config, &running) => sold,
+        never = Guard::default().keep(&running) => match never {},
+    }
+}
+
+/// Sells until a signal, and ends in good order.
+async fn sold(config: &Config, running: &Running) -> Outcome {
+    let selling = Selling::start(config, running).await?;
+    answering::answer(config, running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
     tokio::select! {
         () = signals.next() => {}
-        never = Guard::default().keep(&running) => match never {},
         failure = running.stopped() => return Err(failure),
     }
-    let at_most = Duration::from_secs(seller_of(&config)?.drain_s);
+    let at_most = Duration::from_secs(seller_of(config)?.drain_s);
     let ended = tokio::select! {
-        ended = selling.end(&running, at_most) => ended,
+        ended = selling.end(running, at_most) => ended,
         () = signals.next() => {
             let why = "ended at once: what is open goes on at the next start";
             return Err(Failure::new(Exit::Failed, why));

@@ -10,7 +10,7 @@ use crate::terms::{BondTerms, Role, Terms};
 use sdpp_ledger::bond::{
     Challenge, Demand, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word,
 };
-use sdpp_ledger::{Amount, BondAct, Digest, keccak, merkle};
+use sdpp_ledger::{Amount, BondAct, Digest, PublicKey, Signature, keccak, merkle};
 
 /// A session under a bond, and what was signed in it.
 pub struct Bonded<'a> {
@@ -33,7 +33,8 @@ impl<'a> Bonded<'a> {
     /// The buyer's complaints, by what the verdict holds against the seller: those that need no answer
     /// first.
     pub fn complaints(&self, verdict: &Verdict) -> Vec<BondAct> {
-        let Some(session) = self.key.map(|key| Box::new(self.signed(key))) else {
+        let seller = &self.terms.seller;
+        let Some(session) = self.key.map(|key| Box::new(self.signed(key, seller))) else {
             return Vec::new();
         };
         let of_seller = verdict.misconduct.iter().filter(|misdeed| misdeed.by == Role::Seller);
@@ -54,20 +55,22 @@ impl<'a> Bonded<'a> {
         let (items, invoices) = (of(MessageKind::Data), of(MessageKind::DataInvoice));
         match misdeed.what {
             Offence::DoubleInvoice => {
-                let invoices: Vec<_> = invoices.map(invoice).collect();
+                let invoices: Vec<_> = invoices.map(|one| self.invoice(one)).collect();
                 let [one, other, ..] = &invoices[..] else { return Vec::new() };
                 let (one, other) = (one.clone(), other.clone());
                 vec![BondAct::ConvictOfInvoices { session: session(), one, other }]
             }
             Offence::OtherItem => {
-                let items: Vec<_> = items.map(item).collect();
+                let items: Vec<_> = items.map(|one| self.item(one)).collect();
                 if let [one, other] = &items[..]
                     && one.seq == other.seq
                 {
                     let (one, other) = (one.clone(), other.clone());
                     return vec![BondAct::ConvictOfItems { session: session(), one, other }];
                 }
-                let Some(invoice) = invoices.map(invoice).next() else { return Vec::new() };
+                let Some(invoice) = invoices.map(|one| self.invoice(one)).next() else {
+                    return Vec::new();
+                };
                 let asks = |item| BondAct::ChallengeRoot {
                     session: session(),
                     item,
@@ -82,7 +85,8 @@ impl<'a> Bonded<'a> {
     /// The seller's demand for what the buyer acknowledged, as far as the last invoice goes that it
     /// did so of, and what the contract then asks for.
     pub fn demand(&self) -> Option<(BondAct, Demand)> {
-        let session = Box::new(self.signed(&self.body.order));
+        let buyer = &self.terms.buyer;
+        let session = Box::new(self.signed(&self.body.order, buyer));
         let of = |kind| self.body.messages.iter().filter(move |message| message.kind == kind);
         let k = u64::from(self.under.granularity);
         let acks = of(MessageKind::Ack).chain(of(MessageKind::PaymentAck));
@@ -100,23 +104,9 @@ impl<'a> Bonded<'a> {
             number: ack.number,
             digest: ack.commitment,
             amount_total: ack.amount_total,
-            word: word(ack),
+            word: word(ack, buyer),
         };
-        Some((BondAct::Demand { session, ack, invoice: invoice(of) }, asked))
-    }
-
-    /// All that a voucher can be demanded for in this session: what was vouched before, and the price of
-    /// what the buyer has acknowledged.
-    pub fn owes(&self) -> Amount {
-        let k = u64::from(self.under.granularity);
-        let own = self.body.messages.iter().filter(|message| message.is_by(&self.terms.buyer));
-        let acked = own.map(|message| match message.kind {
-            MessageKind::Ack => message.number,
-            MessageKind::PaymentAck => message.number.saturating_mul(k),
-            _ => 0,
-        });
-        let due = self.under.price_of(acked.max().unwrap_or_default());
-        due.and_then(|due| self.under.base.checked_add(due)).unwrap_or(self.under.base)
+        Some((BondAct::Demand { session, ack, invoice: self.invoice(of) }, asked))
     }
 
     /// As the contract counts it; `None` where nothing that the invoice adds was acknowledged.
@@ -151,15 +141,16 @@ impl<'a> Bonded<'a> {
                 MessageKind::Exit => {
                     let paid_total = paid_by(message)?;
                     let amount_total = message.amount_total;
-                    let receipt = Receipt { amount_total, paid_total, word: word(message) };
+                    let word = word(message, &self.terms.seller);
+                    let receipt = Receipt { amount_total, paid_total, word };
                     (paid_total >= asked.amount_total)
                         .then_some(BondAct::RefuteByExit { asked, receipt })
                 }
                 MessageKind::Data if number >= asked.paid_before => {
-                    Some(BondAct::RefuteByItem { asked, item: item(message) })
+                    Some(BondAct::RefuteByItem { asked, item: self.item(message) })
                 }
                 MessageKind::DataInvoice if number > asked.last_unpaid => {
-                    Some(BondAct::RefuteByInvoice { asked, invoice: invoice(message) })
+                    Some(BondAct::RefuteByInvoice { asked, invoice: self.invoice(message) })
                 }
                 _ => None,
             }
@@ -169,7 +160,7 @@ impl<'a> Bonded<'a> {
     }
 
     /// The terms by who signed them: the buyer its order, the seller its `session_key`.
-    fn signed(&self, by: &SignedMessage) -> SignedTerms {
+    fn signed(&self, by: &SignedMessage, signer: &PublicKey) -> SignedTerms {
         let BondTerms { base, price, rate, granularity, credit_windows, dataset, .. } = self.under;
         SignedTerms {
             menu: self.body.menu.data_digest,
@@ -181,7 +172,21 @@ impl<'a> Bonded<'a> {
             granularity,
             windows: credit_windows,
             dataset,
-            word: word(by),
+            word: word(by, signer),
+        }
+    }
+
+    fn item(&self, message: &SignedMessage) -> SignedItem {
+        let word = word(message, &self.terms.seller);
+        SignedItem { seq: message.number, leaf: message.commitment, word }
+    }
+
+    fn invoice(&self, message: &SignedMessage) -> SignedInvoice {
+        SignedInvoice {
+            number: message.number,
+            root: message.commitment,
+            amount_total: message.amount_total,
+            word: word(message, &self.terms.seller),
         }
     }
 }
@@ -207,23 +212,19 @@ fn paid_by(exit: &SignedMessage) -> Option<Amount> {
     zeros.iter().all(|byte| *byte == 0).then_some(Amount::new(paid))
 }
 
-fn item(message: &SignedMessage) -> SignedItem {
-    SignedItem { seq: message.number, leaf: message.commitment, word: word(message) }
-}
-
-fn invoice(message: &SignedMessage) -> SignedInvoice {
-    SignedInvoice {
-        number: message.number,
-        root: message.commitment,
-        amount_total: message.amount_total,
-        word: word(message),
-    }
-}
-
-fn word(message: &SignedMessage) -> Word {
+/// What a contract takes of a message. It recovers the signer by v, which nobody verifies in a message: so
+/// it is written here, as the signer's key gives it.
+fn word(message: &SignedMessage, signer: &PublicKey) -> Word {
+    let (digest, account) = (message.digest(), signer.account());
+    let with = |v| {
+        let mut signature = message.signature;
+        signature.0[64] = v;
+        signature
+    };
+    let gives = |one: &Signature| one.recover(&digest).as_ref() == Some(&account);
     Word {
         data: message.data_digest,
         verification: keccak(&[message.verification.as_bytes()]),
-        signature: message.signature,
+        signature: [27, 28].map(with).into_iter().find(gives).unwrap_or(message.signature),
     }
 }

@@ -1,89 +1,44 @@
 //! The bonds that a journal has part in: those that were pledged from it, and those that its sessions are
 //! under. What was done about one stands under references of its own, in order.
 
-use super::entry::Entry;
 use super::obligation::{Obligation, State};
 use super::reader::Reader;
-use super::{JournalError, PAGE_MAX};
+use super::tree::{Pair, Tree};
+use super::{JournalError, PAGE_MAX, damaged, keys};
 use crate::record::{Act, Record, SignedMessage};
 use crate::terms::{Purpose, SessionId};
 use sdpp_ledger::{BondAct, BondId, Call, ChannelId, Digest, Reference};
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-/// The bonds that a journal names. Read on as it grows, and shared by all who ask in one process.
-#[derive(Debug, Clone, Default)]
-pub struct KnownBonds(Arc<Mutex<Known>>);
-
-#[derive(Debug, Default)]
-struct Known {
-    /// The last entry that was read.
-    after: u64,
-    ids: BTreeSet<BondId>,
-    /// The channels of those that we pledged.
-    pledged: BTreeMap<BondId, ChannelId>,
-    /// The last session under each: a channel serves one at a time.
-    last: BTreeMap<BondId, SessionId>,
-}
-
-impl KnownBonds {
-    /// All of them.
-    pub fn ids(&self, reader: &Reader) -> Result<BTreeSet<BondId>, JournalError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.read_on(reader)?;
-        Ok(known.ids.clone())
-    }
-
-    /// Whether a session is under one that has not ended.
-    pub fn is_used(&self, reader: &Reader, id: &BondId) -> Result<bool, JournalError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.read_on(reader)?;
-        let Some(last) = known.last.get(id) else { return Ok(false) };
-        Ok(reader.session(last)?.is_some_and(|session| session.ended.is_none()))
-    }
-
-    /// The channels of those that we pledged and have not had back: there our answers are paid from.
-    pub fn channels(&self, reader: &Reader) -> Result<BTreeSet<ChannelId>, JournalError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.read_on(reader)?;
-        let mut channels = BTreeSet::new();
-        for (id, channel) in &known.pledged {
-            if reader.is_pledged(id)? && !reader.is_bond_over(id)? {
-                channels.insert(*channel);
-            }
-        }
-        Ok(channels)
-    }
+/// What the journal knows of a bond without reading entries again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    /// Its channel, where we pledged our part.
+    pledged: Option<ChannelId>,
+    /// The last session under it: a channel serves one at a time.
+    last: Option<SessionId>,
 }
 
 impl Known {
-    fn read_on(&mut self, reader: &Reader) -> Result<(), JournalError> {
-        loop {
-            let entries = reader.entries(self.after, PAGE_MAX)?;
-            let Some(last) = entries.last() else { return Ok(()) };
-            self.after = last.seq;
-            entries.iter().for_each(|entry| self.take(entry));
+    /// The bond that a record names, if it does.
+    pub(super) fn named(record: &Record) -> Option<BondId> {
+        match record {
+            Record::Bonding { bond, .. } => Some(*bond),
+            Record::Order { order, .. } => bond_of(order),
+            _ => None,
         }
     }
 
-    fn take(&mut self, entry: &Entry) {
-        match &entry.record {
-            Record::Bonding { bond, owed } => {
-                self.ids.insert(*bond);
-                if let Act::Do(Call::Bond(bonding)) = &owed.act
-                    && bonding.act == BondAct::Pledge
-                {
-                    self.pledged.insert(*bond, bonding.bond.channel);
-                }
-            }
-            Record::Order { order, .. } => {
-                let Some(bond) = bond_of(order) else { return };
-                self.ids.insert(bond);
-                self.last.extend(entry.session.map(|session| (bond, session)));
-            }
-            _ => {}
+    /// Takes in a record that names it.
+    pub(super) fn learn(&mut self, session: Option<SessionId>, record: &Record) {
+        if let Record::Bonding { owed, .. } = record
+            && let Act::Do(Call::Bond(bonding)) = &owed.act
+            && bonding.act == BondAct::Pledge
+        {
+            self.pledged = Some(bonding.bond.channel);
         }
+        self.last = session.or(self.last);
     }
 }
 
@@ -100,6 +55,10 @@ struct Under {
 
 /// The bond that an order is under.
 pub(super) fn bond_of(order: &SignedMessage) -> Option<BondId> {
+    // Every other order commits to nothing.
+    if order.commitment == Digest::ZERO {
+        return None;
+    }
     let said: Ordered = serde_json::from_str(order.data.as_deref()?).ok()?;
     Some(said.bond?.id)
 }
@@ -118,6 +77,71 @@ pub fn bond_reference(id: &BondId, number: u64) -> Reference {
 }
 
 impl Reader {
+    /// The bonds that this journal names.
+    pub fn bonds(&self) -> Result<Vec<BondId>, JournalError> {
+        let rows = self.meta(keys::BONDS)?;
+        rows.iter().map(|(key, _)| last_of(key).map(BondId)).collect()
+    }
+
+    /// The sessions under a bond.
+    pub fn sessions_under(&self, id: &BondId) -> Result<Vec<SessionId>, JournalError> {
+        let rows = self.meta(&keys::under(id))?;
+        rows.iter().map(|(key, _)| Ok(SessionId(Digest(last_of(key)?)))).collect()
+    }
+
+    /// Whether a session is under one that has not ended.
+    pub fn is_bond_used(&self, id: &BondId) -> Result<bool, JournalError> {
+        let known: Option<Known> = self.row(Tree::Meta, &keys::bond(id))?;
+        let Some(last) = known.and_then(|known| known.last) else { return Ok(false) };
+        Ok(self.session(&last)?.is_some_and(|session| session.ended.is_none()))
+    }
+
+    /// The channels of those that we pledged and have not had back: there our answers are paid from.
+    pub fn bonded_channels(&self) -> Result<BTreeSet<ChannelId>, JournalError> {
+        let mut channels = BTreeSet::new();
+        for id in self.bonds()? {
+            let known: Option<Known> = self.row(Tree::Meta, &keys::bond(&id))?;
+            let Some(channel) = known.and_then(|known| known.pledged) else { continue };
+            if self.is_pledged(&id)? && !self.is_bond_over(&id)? {
+                channels.insert(channel);
+            }
+        }
+        Ok(channels)
+    }
+
+    /// The leaves of the window that a session invoiced under a root, where it did and they are kept.
+    pub fn window(
+        &self,
+        session: &SessionId,
+        root: &Digest,
+    ) -> Result<Option<Vec<Digest>>, JournalError> {
+        let mut after = 0;
+        loop {
+            let page = self.session_bodies(session, after, PAGE_MAX)?;
+            let Some(last) = page.last() else { return Ok(None) };
+            after = last.seq;
+            let is_it = |record: &Record| matches!(record, Record::Invoice { message, .. } if message.commitment == *root);
+            let Some(found) = page.iter().find(|entry| is_it(&entry.record)) else { continue };
+            return Ok(match self.entry(found.seq)?.map(|entry| entry.record) {
+                Some(Record::Invoice { leaves, .. }) => Some(leaves.as_slice().to_vec()),
+                _ => None,
+            });
+        }
+    }
+
+    /// All single values whose keys begin so.
+    fn meta(&self, prefix: &[u8]) -> Result<Vec<Pair>, JournalError> {
+        let mut rows: Vec<Pair> = Vec::new();
+        loop {
+            let after = rows.last().map(|(key, _)| key.clone());
+            let page = self.page(Tree::Meta, prefix, after.as_deref(), PAGE_MAX)?;
+            if page.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(page);
+        }
+    }
+
     /// All that was ever to be done about a bond from here, the first first.
     pub fn bond_rows(&self, id: &BondId) -> Result<Vec<Obligation>, JournalError> {
         let mut rows = Vec::new();
@@ -144,4 +168,9 @@ impl Reader {
         };
         Ok(self.bond_rows(id)?.iter().any(is_end))
     }
+}
+
+/// The name at the end of a key.
+fn last_of(key: &[u8]) -> Result<[u8; 32], JournalError> {
+    key.last_chunk().copied().ok_or_else(|| damaged("a bond's row"))
 }

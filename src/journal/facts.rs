@@ -1,9 +1,9 @@
 //! What the journal knows of a session and of a channel without reading their entries again.
 
-use crate::record::{End, INTERRUPTED, Record};
+use crate::record::{Act, End, INTERRUPTED, Record};
 use crate::standing::Tally;
 use crate::terms::Role;
-use sdpp_ledger::{Amount, Signature};
+use sdpp_ledger::{Amount, BondAct, Call, ChannelId, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::write::WriteError;
@@ -40,6 +40,9 @@ pub struct Channel {
     pub spent: Option<Amount>,
     /// The voucher with the largest amount: alone it is enough to redeem.
     pub voucher: Option<(Amount, Signature)>,
+    /// The most that was vouched on it to answer a demand, of which no session knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Amount>,
 }
 
 impl Session {
@@ -95,6 +98,16 @@ fn is_break(end: End) -> bool {
 }
 
 impl Channel {
+    /// The channel that a record says something of.
+    pub(super) fn named(record: &Record) -> Option<ChannelId> {
+        match record {
+            Record::Ceiling { channel, .. }
+            | Record::Voucher { channel, .. }
+            | Record::Spent { channel, .. } => Some(*channel),
+            record => answer_in(record).map(|(channel, _)| channel),
+        }
+    }
+
     /// Whether `record` changes what is known here.
     pub(super) fn learn(&mut self, record: &Record) -> Result<bool, WriteError> {
         match record {
@@ -106,8 +119,9 @@ impl Channel {
             }
             // What lies above it never left, so it is nobody's: the next voucher may begin here.
             Record::Spent { amount, .. } => {
+                let amount = self.answered.unwrap_or_default().max(*amount);
                 let before = self.ceiling.unwrap_or_default();
-                let after = (Some(before.min(*amount)), Some(*amount));
+                let after = (Some(before.min(amount)), Some(amount));
                 let is_new = (self.ceiling, self.spent) != after;
                 (self.ceiling, self.spent) = after;
                 Ok(is_new)
@@ -119,8 +133,23 @@ impl Channel {
                 }
                 Ok(is_best)
             }
-            _ => Ok(false),
+            record => {
+                let answered = answer_in(record).map(|(_, amount)| amount);
+                let is_more = answered > self.answered;
+                self.answered = self.answered.max(answered);
+                Ok(is_more)
+            }
         }
+    }
+}
+
+/// The voucher that answers a demand, and its channel.
+fn answer_in(record: &Record) -> Option<(ChannelId, Amount)> {
+    let Record::Bonding { owed, .. } = record else { return None };
+    let Act::Do(Call::Bond(bonding)) = &owed.act else { return None };
+    match &bonding.act {
+        BondAct::Pay { amount, .. } => Some((bonding.bond.channel, *amount)),
+        _ => None,
     }
 }
 

@@ -3,10 +3,14 @@
 //! Names of ledgers and accounts are visible ASCII, so a zero byte ends them.
 
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, Change, ChangeKind, ChannelId, LedgerId, Reference, TxId};
+use sdpp_ledger::{Account, BondId, Change, ChangeKind, ChannelId, LedgerId, Reference, TxId};
 
 /// In [`due`]: an obligation that is to be prepared.
 pub(super) const OPEN: u8 = b'o';
+/// In [`due`]: the same about a bond. However many others wait, it is looked at.
+pub(super) const BOND: u8 = b'b';
+/// In [`due`]: all that is to be prepared.
+pub(super) const TO_PREPARE: [u8; 2] = [BOND, OPEN];
 /// In [`due`]: a claim that is to be checked.
 pub(super) const WATCHING: u8 = b'w';
 /// In [`due`]: a delivery that may still happen.
@@ -80,6 +84,18 @@ pub(super) const UNJUST: &[u8] = b"unjust ";
 
 pub(super) fn unjust(channel: &ChannelId) -> Vec<u8> {
     [UNJUST, &channel.0].concat()
+}
+
+/// In the tree of single values: how the keys of bonds begin.
+pub(super) const BONDS: &[u8] = b"bond ";
+
+pub(super) fn bond(id: &BondId) -> Vec<u8> {
+    [BONDS, &id.0].concat()
+}
+
+/// In the tree of single values: how the keys of the sessions under a bond begin.
+pub(super) fn under(id: &BondId) -> Vec<u8> {
+    [b"under ", &id.0[..]].concat()
 }
 
 /// In the tree of single values: the last rate of one currency in another.

@@ -6,7 +6,7 @@ use super::delivery::DeliveryId;
 use super::keys;
 use super::tree::Tree;
 use crate::record::{Act, Owed};
-use crate::terms::SessionId;
+use crate::terms::{Purpose, SessionId};
 use sdpp_ledger::{Anchor, Call, Claim, Digest, Evidence, Redeem, TxId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -193,7 +193,9 @@ impl Obligation {
                 rows.push((Tree::Held, keys::held(&session, reference), Vec::new()));
             }
             (State::Open { .. }, _) => {
-                let key = keys::due(ledger, keys::OPEN, self.due_ms, reference);
+                let is_bond = self.owed.purpose == Purpose::Bond;
+                let kind = if is_bond { keys::BOND } else { keys::OPEN };
+                let key = keys::due(ledger, kind, self.due_ms, reference);
                 rows.push((Tree::Due, key, Vec::new()));
             }
             (State::Watching, _) => {

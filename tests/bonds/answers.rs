@@ -3,7 +3,9 @@
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
 use sdpp::record::Record;
-use sdpp_ledger::{Amount, Voucher, keccak};
+use sdpp::terms::Role;
+use sdpp_ledger::bond::{Demand, Receipt, Word};
+use sdpp_ledger::{Amount, BondAct, Voucher, keccak};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Stdio;
@@ -16,12 +18,32 @@ fn calls(told: &Value) -> Vec<(&str, &str)> {
     calls.map(|call| (call["call"].as_str().unwrap(), call["state"].as_str().unwrap())).collect()
 }
 
+impl Court {
+    /// The demand for the first window.
+    fn asked(&self) -> Demand {
+        Demand {
+            session: self.terms.session.0,
+            amount_total: Amount::new(35),
+            voucher: DUE,
+            paid_before: 15,
+            last_unpaid: 3,
+        }
+    }
+
+    /// A voucher that the seller has.
+    fn voucher(&self, amount: Amount) -> Record {
+        let (channel, domain) = (self.chain.channel, self.chain.domain.clone());
+        let signature = Voucher { channel, amount }.sign(&domain, &self.chain.buyers_key);
+        Record::Voucher { channel, domain, amount, signature }
+    }
+}
+
 /// The seller has the voucher from the contract's event alone, and redeems it as any other.
 #[tokio::test]
 async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    court.buyer_has_acknowledged(5);
+    court.buyer_is_cut_off();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
     let paid = court.settle("buyer").await;
     assert_eq!(
@@ -45,7 +67,7 @@ async fn a_buyer_that_is_asked_pays_and_keeps_its_bond() {
 async fn a_buyer_takes_its_request_to_close_back_before_it_answers() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    court.buyer_has_acknowledged(5);
+    court.buyer_is_cut_off();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
     court.chain.request_close().await;
     let paid = court.settle("buyer").await;
@@ -53,12 +75,50 @@ async fn a_buyer_takes_its_request_to_close_back_before_it_answers() {
     assert_eq!(calls(&told(&court.settles("seller", &[]).await)), [("settle", "done")]);
 }
 
+/// What takes the request back is a deposit, and the escrow must have leave for it.
+#[tokio::test]
+async fn a_buyer_gives_leave_for_what_it_answers_with() {
+    let Some(court) = Court::opens_in_token().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.takes_leave_back().await;
+    court.chain.request_close().await;
+    let paid = court.settle("buyer").await;
+    assert_eq!(acts(&paid), ["approve", "top_up", "pay"], "of a token no more is taken: {paid}");
+}
+
+/// The money beside it saves it from a close; where that cannot be brought a voucher is better than nothing.
+#[tokio::test]
+async fn a_voucher_goes_alone_where_the_money_beside_it_was_refused() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let (chain, asked) = (&court.chain, court.asked());
+    let voucher = Voucher { channel: chain.channel, amount: DUE };
+    let signature = voucher.sign(&chain.domain, &chain.buyers_key);
+    court.was_refused(Role::Buyer, BondAct::Pay { asked, amount: DUE, signature, most: DUE });
+    assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
+}
+
+/// Its account has what is due, and not the fee for bringing it too.
+#[tokio::test]
+async fn a_voucher_goes_alone_where_the_buyer_has_too_little() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    court.chain.impoverish_buyer().await;
+    assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
+}
+
 /// The seller closes with an older voucher: the newer is worth nothing then, and the money beside it pays.
 #[tokio::test]
 async fn a_buyer_pays_in_money_where_its_channel_is_over() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    court.buyer_has_acknowledged(5);
+    court.buyer_is_cut_off();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
     court.chain.close(Amount::new(3)).await;
     let paid = court.settle("buyer").await;
@@ -68,19 +128,63 @@ async fn a_buyer_pays_in_money_where_its_channel_is_over() {
     assert_eq!(court.chain.credits().await, [0, had]);
 }
 
-/// A voucher is for what was acknowledged, whatever the seller makes of it.
+/// In the middle of a window as at its end: what a buyer acknowledged stands in no journal of its own, and
+/// the contract has looked at it.
 #[tokio::test]
-async fn a_buyer_pays_for_no_more_than_it_has_acknowledged() {
+async fn a_buyer_pays_for_the_part_of_a_window_that_it_acknowledged() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone_after(4, Vec::new());
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
+    let had = told(&court.settles("seller", &[]).await);
+    assert_eq!((&had["channel"]["settled"], calls(&had)[0].1), (&json!("31"), "done"), "{had}");
+}
+
+/// Its request to close is not final for it yet, and its voucher is refused for that.
+#[tokio::test]
+async fn a_buyer_that_cannot_answer_complains_all_the_same() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    court.buyer_has_acknowledged(4);
+    court.seller_cheats();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
-    let output = court.settles("buyer", &[]).await;
+    court.changes("buyer", "depth = 1", "depth = 2");
+    court.chain.request_close().await;
+    let complains = async {
+        court.tells(&keccak(&[CHALLENGED]).to_string()).await.unwrap();
+        court.chain.anvil.mine(1).await;
+    };
+    let (output, ()) = tokio::join!(court.settles("buyer", &[]), complains);
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let why = shown["bond"]["failed"].as_str().unwrap();
-    assert!(why.contains("a voucher of 38") && why.contains("it is due 31"), "{why}");
-    assert!(!output.status.success());
-    assert_eq!(court.chain.credits().await, [0, 0]);
+    assert_eq!(acts(&shown["bond"]), ["challenge_root"], "{shown}");
+    let failed = shown["bond"]["failed"].as_str().unwrap();
+    assert!(failed.contains("pay was refused") && !output.status.success(), "{failed}");
+}
+
+const CHALLENGED: &[u8] = b"Challenged(bytes32,(bytes32,bytes32,uint32,uint32),uint256)";
+
+/// What would refute a demand is no answer where it is refused: the buyer keeps its bond by a payment.
+#[tokio::test]
+async fn a_buyer_whose_refutation_is_refused_pays() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_a_receipt();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let (paid, exit, asked) = (Amount::new(35), court.exit(), court.asked());
+    let (data, verification) = (exit.data_digest, keccak(&[b""]));
+    let word = Word { data, verification, signature: exit.signature };
+    let receipt = Receipt { amount_total: paid, paid_total: paid, word };
+    court.was_refused(Role::Buyer, BondAct::RefuteByExit { asked, receipt });
+    assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
+}
+
+/// A voucher is for all that its channel pays, whichever session it came in.
+#[tokio::test]
+async fn nothing_is_demanded_that_a_later_voucher_pays() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.knows(Role::Seller, court.voucher(DUE));
+    assert_eq!(acts(&court.settle("seller").await), [""; 0]);
 }
 
 /// The contract knows one demand: the one that was made, and not what would be asked for now.
@@ -137,7 +241,7 @@ async fn a_seller_takes_a_demand_back_with_its_stake() {
 async fn a_seller_redeems_the_voucher_that_answered_before_the_buyer_has_its_deposit_back() {
     let Some(court) = Court::opens().await else { return };
     court.buyer_is_gone();
-    court.buyer_has_acknowledged(5);
+    court.buyer_is_cut_off();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
     assert_eq!(acts(&court.settle("buyer").await)[..1], ["pay"]);
     court.chain.request_close().await;
@@ -152,11 +256,7 @@ async fn a_seller_redeems_the_voucher_that_answered_before_the_buyer_has_its_dep
 #[tokio::test]
 async fn trouble_with_a_bond_keeps_nobody_from_what_its_channel_owes() {
     let Some(court) = Court::opens().await else { return };
-    let chain = &court.chain;
-    let (channel, domain, amount) = (chain.channel, chain.domain.clone(), Amount::new(10));
-    let signature = Voucher { channel, amount }.sign(&domain, &chain.buyers_key);
-    let voucher = Record::Voucher { channel, domain, amount, signature };
-    court.buyer_is_gone_after(5, vec![voucher]);
+    court.buyer_is_gone_after(5, vec![court.voucher(Amount::new(10))]);
     let config = fs::read_to_string(court.path("seller.toml")).unwrap();
     let lines = config.lines().filter(|line| !line.starts_with("bonds ="));
     fs::write(court.path("seller.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
@@ -167,11 +267,11 @@ async fn trouble_with_a_bond_keeps_nobody_from_what_its_channel_owes() {
     assert!(!output.status.success(), "it is said");
 }
 
-/// A node that runs does not complain: who asks it to is told so, and what it would take.
+/// A node that runs redeems and does not complain: who asks it to is told so, and what it would take.
 #[tokio::test]
 async fn what_a_complaint_takes_is_shown_first_and_a_running_node_makes_none() {
     let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone();
+    court.buyer_is_gone_after(5, vec![court.voucher(Amount::new(10))]);
     let planned = told(&court.settles("seller", &["--dry-run"]).await)["bond"].clone();
     assert_eq!(
         (&planned["next"], &planned["takes"]),
@@ -188,5 +288,7 @@ async fn what_a_complaint_takes_is_shown_first_and_a_running_node_makes_none() {
     kept.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("stop the node"), "{errors}");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(calls(&shown), [("settle", "done")], "{shown}");
     assert_eq!(acts(&court.settle("seller").await), ["demand"], "then it is made");
 }

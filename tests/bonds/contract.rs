@@ -57,6 +57,7 @@ fn selector(function: &str) -> String {
         "concludeDemand" => format!("{BOND},{DEMAND}"),
         "credited" => "address,address".to_owned(),
         "open" => "address,address,uint128,bytes32,address".to_owned(),
+        "approve" | "transfer" => "address,uint256".to_owned(),
         "settle" | "close" => "bytes32,uint128,bytes".to_owned(),
         "requestClose" => "bytes32".to_owned(),
         other => panic!("no function {other}"),
@@ -103,10 +104,41 @@ impl Chain {
         Some(chain)
     }
 
+    /// The same in a token, which asks for leave.
+    pub async fn with_bond_in_token() -> Option<Chain> {
+        let chain = Chain::with_channel_in(true).await?;
+        let (token, bonds) = (chain.bond.asset.as_str(), chain.contract.parse().unwrap());
+        let payee = &chain.bond.seller;
+        let given = vec![padded(&address(payee)), number(DEPOSIT)];
+        chain.call(rig::account(0).as_str(), token, "transfer", &[given], 0).await.unwrap();
+        for pledges in [rig::account(0), rig::account(1)] {
+            let leave = vec![padded(&address(&bonds)), number(DEPOSIT)];
+            chain.call(pledges.as_str(), token, "approve", &[leave], 0).await.unwrap();
+            chain
+                .call(pledges.as_str(), &chain.contract, "pledge", &[chain.bond()], 0)
+                .await
+                .unwrap();
+        }
+        Some(chain)
+    }
+
     /// The same before anybody has pledged.
     pub async fn with_channel() -> Option<Chain> {
+        Chain::with_channel_in(false).await
+    }
+
+    async fn with_channel_in(is_token: bool) -> Option<Chain> {
         let anvil = Anvil::start(&[]).await?;
-        let escrow = rig::with_escrow(&anvil, 1).await.escrow.unwrap();
+        let settings = rig::with_escrow(&anvil, 1).await;
+        let (asset, token, value) = match is_token {
+            true => {
+                let asset = rig::with_token(&anvil, &settings).await;
+                let token = padded(&address(&asset.as_str().parse().unwrap()));
+                (asset, token, 0)
+            }
+            false => (Asset::coin(), number(0), DEPOSIT),
+        };
+        let escrow = settings.escrow.unwrap();
         let artifact: Value = serde_json::from_str(BONDS).unwrap();
         let arguments = [padded(&address(&escrow)), number(DAY.into())].concat();
         let code = format!("{}{}", artifact["bytecode"].as_str().unwrap(), hex::encode(arguments));
@@ -116,15 +148,16 @@ impl Chain {
         let (payer, payee) = (rig::account(0), rig::account(1));
         let open: Words = vec![
             padded(&address(&payee)),
-            number(0),
+            token,
             number(DEPOSIT),
             [9; 32],
             padded(&address(&buyers_key.public().account())),
         ];
         let data = format!("0x{}{}", selector("open"), hex::encode(open.concat()));
         let (from, to) = (rig::account(0), Some(escrow.as_str()));
-        let opened = send(&anvil, from.as_str(), to, &data, DEPOSIT).await.unwrap();
-        let channel: ChannelId = opened["logs"][0]["topics"][1].as_str().unwrap().parse().unwrap();
+        let opened = send(&anvil, from.as_str(), to, &data, value).await.unwrap();
+        let told = opened["logs"].as_array().unwrap().last().unwrap();
+        let channel: ChannelId = told["topics"][1].as_str().unwrap().parse().unwrap();
         let [buyer, seller, stake, fee, least_debt] = [400, 301, 20, 10, 1].map(Amount::new);
         let bonds = Bonds { buyer, seller, stake, fee, least_debt };
         let bond = Bond {
@@ -132,7 +165,7 @@ impl Chain {
             seller: payee,
             buyer_key: buyers_key.public().account(),
             seller_key: sellers_key.public().account(),
-            asset: Asset::coin(),
+            asset,
             channel,
             buyer_amount: buyer,
             seller_amount: seller,
@@ -324,6 +357,21 @@ impl Chain {
         let escrow = self.domain.contract.as_str();
         let words = [vec![self.channel.0]];
         self.call(rig::account(0).as_str(), escrow, "requestClose", &words, 0).await.unwrap();
+    }
+
+    /// The buyer takes back the leave that the escrow had to take its token.
+    pub async fn takes_leave_back(&self) {
+        let (token, escrow) = (self.bond.asset.as_str(), &self.domain.contract);
+        let words = [vec![padded(&address(escrow)), number(0)]];
+        self.call(rig::account(0).as_str(), token, "approve", &words, 0).await.unwrap();
+    }
+
+    /// The buyer has the coin for a call, and not for all that a session may take.
+    pub async fn impoverish_buyer(&self) {
+        let price = self.anvil.ask("eth_gasPrice", json!([])).await;
+        let price = u128::from_str_radix(&price.as_str().unwrap()[2..], 16).unwrap();
+        let left = format!("{:#x}", 400_000 * price);
+        self.anvil.ask("anvil_setBalance", json!([self.bond.buyer.as_str(), left])).await;
     }
 
     pub async fn buyer(&self, function: &str, args: &[Words], value: u128) -> Result<(), String> {

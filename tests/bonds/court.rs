@@ -3,14 +3,16 @@
 use crate::contract::Chain;
 use crate::rig;
 use sdpp::crypto::{SaltSecret, Wrapped, leaf, running_digest, salt};
+use sdpp::journal::bonds::bond_reference;
+use sdpp::journal::obligation::Event;
 use sdpp::journal::{Journal, Write};
 use sdpp::message::{
-    Ack, Base64, Body, BondOffer, CurrencyOffer, Data, DataInvoice, Draft, EscrowChoice, Invoice,
-    Menu, Moment, Order, OrderLimits, SessionKey, terms,
+    Ack, Base64, Body, BondOffer, CurrencyOffer, Data, DataInvoice, Draft, EscrowChoice, Exit,
+    Invoice, Menu, Moment, Order, OrderLimits, Reason, SessionKey, terms,
 };
-use sdpp::record::{End, Leaves, Record, SignedMessage};
+use sdpp::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use sdpp::terms::{Method, Purpose, Rate, Role, SessionId, Terms};
-use sdpp_ledger::{Amount, Asset, Digest, Key, keccak, merkle};
+use sdpp_ledger::{Amount, BondAct, Bonding, Call, Digest, Key, keccak, merkle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,6 +38,8 @@ pub struct Court {
     menu: SignedMessage,
     order: SignedMessage,
     pub terms: Terms,
+    /// Whatever both sign of messages has the other v.
+    flips: bool,
 }
 
 fn offer(chain: &Chain) -> CurrencyOffer {
@@ -46,7 +50,7 @@ fn offer(chain: &Chain) -> CurrencyOffer {
         symbol: "ETH".to_owned(),
         decimals: 18,
         ledger: "eip155:31337".parse().unwrap(),
-        asset: Asset::coin(),
+        asset: chain.bond.asset.clone(),
         method: Method::Escrow,
         payment_address: rig::account(1),
         rate: Rate::ONE,
@@ -108,6 +112,16 @@ impl Court {
         Some(Court::on(Chain::with_bond().await?))
     }
 
+    /// In a token.
+    pub async fn opens_in_token() -> Option<Court> {
+        Some(Court::on(Chain::with_bond_in_token().await?))
+    }
+
+    /// Where both sign with the v that the other side's session does not look at.
+    pub async fn opens_with_other_vs() -> Option<Court> {
+        Some(Court { flips: true, ..Court::opens().await? })
+    }
+
     /// Where nobody has pledged yet.
     pub async fn without_bond() -> Option<Court> {
         Some(Court::on(Chain::with_channel().await?))
@@ -120,7 +134,8 @@ impl Court {
         let (signed, _) = Draft::new(SessionId::NONE, &order).sign(&chain.buyers_key, "");
         let terms = terms(&menu, &order, &signed.data_digest).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let court = Court { chain, dir, menu: signed_menu, order: signed, terms };
+        let (menu, order, flips) = (signed_menu, signed, false);
+        let court = Court { chain, dir, menu, order, terms, flips };
         for (side, account) in ["buyer", "seller"].into_iter().zip(ACCOUNTS) {
             court.write_config(side, account);
         }
@@ -146,16 +161,31 @@ impl Court {
         self.write_secret(&format!("{side}-account.key"), account);
         let (url, escrow, bonds) =
             (self.chain.anvil.url(), &self.chain.domain.contract, &self.chain.contract);
+        let asset = &self.chain.bond.asset;
         let config = format!(
             "[identity]\nkey = \"file:{side}.key\"\n[journal]\ndir = \"{side}-journal\"\n\
              [ledgers.chain]\nkind = \"ethereum\"\nchain_id = 31337\nendpoints = [\"{url}\"]\n\
              escrow = \"{escrow}\"\nbonds = \"{bonds}\"\ndepth = 1\npoll_ms = 20\n\
              key = \"file:{side}-account.key\"\n\
-             [currencies.ETH]\nledger = \"chain\"\nasset = \"coin\"\nsymbol = \"ETH\"\n\
+             [currencies.ETH]\nledger = \"chain\"\nasset = \"{asset}\"\nsymbol = \"ETH\"\n\
              decimals = 18\nmethods = [\"escrow\"]\n\
              [buyer]\ncurrencies = [{{ currency = \"ETH\", max_total = \"1000\", deposit = \"1000\" }}]\n"
         );
         fs::write(self.path(&format!("{side}.toml")), config).unwrap();
+    }
+
+    /// What happens is final for a side nine hours later.
+    pub async fn hears_late(&self, side: &str) {
+        self.changes(side, "depth = 1", "depth = 10");
+        self.chain.anvil.ask("anvil_mine", json!(["0x14", "0xe10"])).await;
+    }
+
+    /// Something else in a side's config.
+    pub fn changes(&self, side: &str, from: &str, to: &str) {
+        let path = self.path(&format!("{side}.toml"));
+        let config = fs::read_to_string(&path).unwrap();
+        assert!(config.contains(from), "{config}");
+        fs::write(&path, config.replace(from, to)).unwrap();
     }
 
     fn write_secret(&self, name: &str, text: &str) {
@@ -172,7 +202,13 @@ impl Court {
     }
 
     pub fn sign<T: Body>(&self, by: Role, body: &T) -> SignedMessage {
-        Draft::new(self.terms.session, body).sign(self.key(by), "").0
+        self.flipped(Draft::new(self.terms.session, body).sign(self.key(by), "").0)
+    }
+
+    fn flipped(&self, mut message: SignedMessage) -> SignedMessage {
+        let v = &mut message.signature.0[64];
+        *v = if self.flips { 27 + 28 - *v } else { *v };
+        message
     }
 
     pub fn leaves(&self) -> Vec<Digest> {
@@ -219,7 +255,8 @@ impl Court {
     pub fn remembers(&self, role: Role, records: Vec<Record>) {
         let peer = if role == Role::Seller { Role::Buyer } else { Role::Seller };
         let peer = self.key(peer).public();
-        let (menu, order) = (Box::new(self.menu.clone()), Box::new(self.order.clone()));
+        let signed = |message: &SignedMessage| Box::new(self.flipped(message.clone()));
+        let (menu, order) = (signed(&self.menu), signed(&self.order));
         let wrapped = Wrapped {
             ephemeral: Key::from_bytes(&[5; 32]).unwrap().public(),
             nonce: [0; 12],
@@ -243,10 +280,24 @@ impl Court {
 
     /// What a side has on disk that is no session's.
     pub fn knows(&self, role: Role, record: Record) {
+        self.writes(role, Write::Append { session: None, record: Box::new(record) });
+    }
+
+    fn writes(&self, role: Role, write: Write) {
         let dir = self.path(&format!("{role}-journal"));
         let mut journal = Journal::open(&dir, self.key(role).public()).unwrap();
-        let write = Write::Append { session: None, record: Box::new(record) };
         journal.commit(AT_MS, vec![write]).unwrap().remove(0).unwrap();
+    }
+
+    /// What a side did first about the bond, and its ledger refused.
+    pub fn was_refused(&self, role: Role, act: BondAct) {
+        let (bond, reference) = (self.chain.id, bond_reference(&self.chain.id, 1));
+        let call = Call::Bond(Box::new(Bonding { bond: self.chain.bond.clone(), act }));
+        let (purpose, ledger) = (Purpose::Bond, "eip155:31337".parse().unwrap());
+        let owed = Owed { reference, purpose, ledger, act: Act::Do(call), held: false };
+        self.knows(role, Record::Bonding { bond, owed });
+        let event = Event::Refused { why: "it was there before something else".to_owned() };
+        self.writes(role, Write::Obligation { reference, event });
     }
 
     /// The buyer was sent items, and an invoice that is not for them.
@@ -289,9 +340,40 @@ impl Court {
         self.remembers(Role::Seller, records);
     }
 
-    /// The buyer has acknowledged so many items, and the line broke.
-    pub fn buyer_has_acknowledged(&self, seq: u64) {
-        self.remembers(Role::Buyer, vec![self.ack(seq), broken()]);
+    /// The buyer's line broke before it paid. What it acknowledged it sent, and kept nowhere.
+    pub fn buyer_is_cut_off(&self) {
+        self.remembers(Role::Buyer, vec![broken()]);
+    }
+
+    /// The buyer was sent two items with one number.
+    pub fn seller_signs_twice(&self) {
+        let leaf = leaf(&self.terms.session, 3, &salt(&SECRET, 3), b"another reading");
+        let other = Data { seq: 3, body: Base64(vec![1, 2, 3]), leaf, path: None };
+        let evidence = vec![self.item(3), self.sign(Role::Seller, &other)];
+        let why = "two items have one number".to_owned();
+        self.remembers(Role::Buyer, vec![ended(End::Misconduct, why, evidence)]);
+    }
+
+    /// The seller has said that all is paid.
+    pub fn exit(&self) -> SignedMessage {
+        let paid = Amount::new(35);
+        let exit = Exit {
+            reason: Reason::Stopped,
+            items: 5,
+            amount_total: paid,
+            paid_total: paid,
+            anchored: Vec::new(),
+            channel: None,
+            legs: Vec::new(),
+            bonded: true,
+        };
+        self.sign(Role::Seller, &exit)
+    }
+
+    /// The buyer has it.
+    pub fn buyer_has_a_receipt(&self) {
+        let exit = Record::Exit { by: Role::Seller, message: self.exit(), owed: None };
+        self.remembers(Role::Buyer, vec![exit, broken()]);
     }
 
     pub fn seller_remembers_what_it_invoiced(&self) {

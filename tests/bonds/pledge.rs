@@ -117,6 +117,19 @@ async fn a_buyer_says_what_it_takes_of_a_bond_that_its_seller_wrote() {
     assert_eq!(acts(&joined), ["pledge"], "{joined}");
 }
 
+/// A demand is heard of when it is final, and what goes before its answer must be so too.
+#[tokio::test]
+async fn a_buyer_has_no_part_in_a_bond_that_is_lost_before_it_can_answer() {
+    let Some(court) = Court::opens().await else { return };
+    court.hears_late("buyer").await;
+    let (channel, id) = (court.chain.channel.to_string(), court.chain.id.to_string());
+    let key = court.chain.sellers_key.public().to_string();
+    let open = [&["open", &channel, "--seller-key", &key], &AMOUNTS[..]].concat();
+    refused(&court.bond("buyer", &open).await, "hear of one 32400 s late");
+    let buy = ["buy", "127.0.0.1:1", "gas", "2", "--trust-on-first-use", "--bond", &id];
+    refused(&court.run(court.command("buyer", &buy)).await, "hear of one 32400 s late");
+}
+
 impl Court {
     /// The same, killed at one of its writes. Whether it was.
     async fn is_killed_at(&self, write: u32, side: &str, verb: &[&str]) -> bool {

@@ -3,8 +3,12 @@
 
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
+use crate::rig::PATIENCE;
+use crate::rig::proxy::{Fault, Proxy};
 use sdpp_ledger::{Amount, keccak};
 use serde_json::json;
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
@@ -47,6 +51,30 @@ async fn the_buyer_acknowledges_is_asked_in_public_and_stays_silent() {
     assert_eq!(court.held().await, left(bonds.seller, bonds.buyer));
 }
 
+/// A session's sides do not look at v, and the contract recovers by it: the submitter writes it.
+#[tokio::test]
+async fn what_is_signed_with_the_other_v_counts_all_the_same() {
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.seller_cheats();
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    court.buyer_is_gone();
+    assert_eq!(acts(&court.settle("seller").await)[0], "demand");
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.seller_signs_twice();
+    assert_eq!(acts(&court.settle("buyer").await), ["convict_of_items", "withdraw"]);
+}
+
+#[tokio::test]
+async fn a_seller_demands_what_it_receipted_and_loses_its_bond() {
+    let Some(court) = Court::opens_with_other_vs().await else { return };
+    court.buyer_is_gone();
+    court.buyer_has_a_receipt();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let refuted = court.settle("buyer").await;
+    assert_eq!(acts(&refuted), ["refute_by_exit", "withdraw"], "{refuted}");
+    assert_eq!(refuted["of_seller"], "0");
+}
+
 /// A root has no leaves that the buyer could point at: it asks for one item after the other, and the
 /// seller shows those that are there.
 #[tokio::test]
@@ -81,6 +109,50 @@ async fn a_seller_that_was_down_answers_when_it_sells_again() {
     let (kept, _) = (seller.kill(), seller.wait());
     kept.unwrap();
     answered.unwrap();
+}
+
+/// A file that is promised is read to its end first, which takes the longer the larger it is.
+#[tokio::test]
+async fn a_seller_answers_before_it_listens() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_cheats();
+    court.seller_remembers_what_it_invoiced();
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
+    court.seller_sells();
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    fs::write(court.path("items"), "1\n".repeat(8_000_000)).unwrap();
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(seller.stdout.take().unwrap());
+    let listens = tokio::task::spawn_blocking(move || said.read_line(&mut String::new()));
+    let answered = court.tells(&keccak(&[b"Shown(bytes32)"]).to_string()).await;
+    let is_first = !listens.is_finished();
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    answered.unwrap();
+    assert!(is_first, "it listened before");
+}
+
+/// It was pledged from elsewhere, and its words are in an event that the endpoint does not keep.
+#[tokio::test]
+async fn a_seller_says_which_bond_it_cannot_look_up() {
+    let Some(court) = Court::opens().await else { return };
+    court.seller_remembers_what_it_invoiced();
+    court.seller_sells();
+    let proxy = Proxy::start(court.chain.anvil.port).await;
+    court.changes("seller", &court.chain.anvil.url(), &proxy.url());
+    let gone = || Fault::Error("old events are not kept here".to_owned());
+    proxy.rule(move |method, _| (method == "eth_getLogs").then(gone));
+    let mut sell = court.command("seller", &["sell"]);
+    let mut seller = sell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = BufReader::new(seller.stderr.take().unwrap());
+    let is_it = |line: &String| line.contains("a bond cannot be looked up");
+    let looks = tokio::task::spawn_blocking(move || said.lines().map(Result::unwrap).find(is_it));
+    let told = tokio::time::timeout(PATIENCE, looks).await;
+    let (kept, _) = (seller.kill(), seller.wait());
+    kept.unwrap();
+    let line = told.expect("it is said").unwrap().unwrap();
+    assert!(line.contains(&court.chain.id.to_string()), "{line}");
 }
 
 /// Wherever it is killed, the same command goes on: there is one demand, and one stake.

@@ -1,6 +1,7 @@
 //! Sessions under a bond: what both sign commits to it, it is looked at before anybody is served, and
 //! nothing is changed by the way.
 
+use crate::line::Wire;
 use crate::pair::{self, *};
 use sdpp::crypto::layout::MessageKind;
 use sdpp::message::{BondOffer, Draft, Exit, Reason, reread_terms};
@@ -220,4 +221,16 @@ fn nothing_is_changed_under_a_bond() {
     };
     let refused = pair.seller.credit(grant, pair.now_ms);
     assert!(refused.is_err_and(|why| why.contains("under a bond")));
+}
+
+/// Its source is a file that another has written anew: read again, an item would have two leaves.
+#[test]
+fn a_seller_that_is_started_anew_signs_no_item_twice_under_a_bond() {
+    let mut wire = Wire::new(setting().order("gas", Some(40)).windows(5, 2));
+    wire.pair.bond =
+        Some(Box::new(BondView { bond: bond(), held: in_force(), period_ms: 86_400_000 }));
+    wire.run_to(7);
+    assert_eq!(wire.pair.b.delivered.len(), 7, "{}", wire.pair.b.why());
+    let why = wire.restart(true).unwrap_err();
+    assert!(why.contains("no item is signed twice"), "{why}");
 }

@@ -6,6 +6,7 @@ use crate::cli::running::Running;
 use crate::config::{Config, Spending};
 use crate::session::UnderBond;
 use sdpp_ledger::BondId;
+use std::time::Duration;
 
 /// A bond that one of our ledgers has in force.
 pub(super) async fn under(id: BondId, config: &Config, running: &Running) -> Outcome<UnderBond> {
@@ -28,6 +29,7 @@ pub(super) async fn under(id: BondId, config: &Config, running: &Running) -> Out
             );
             return Err(Failure::new(Exit::Ledger, why));
         }
+        on.check_period(Duration::ZERO).await?;
         return Ok(UnderBond { id, bond: on.bond });
     }
     Err(Failure::usage(format!("no ledger of this config has bond {id}")))

@@ -3,7 +3,8 @@
 
 use super::case::Case;
 use crate::actors::Ledgers;
-use crate::cli::bonding::{OnLedger, append, bond_act, is_met, name};
+use crate::actors::funds::lack;
+use crate::cli::bonding::{OnLedger, append, bond_act, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
@@ -13,10 +14,11 @@ use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
-use sdpp_ledger::{Amount, BondAct, Call, Channel, Digest, Key, LedgerError, TopUp, Voucher};
+use sdpp_ledger::{Amount, Approve, BondAct, Call, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
 
-/// The most answers to one complaint: taking back our request to close, leave for a token, and the answer.
+/// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
+/// the answer.
 const ANSWERS_AT_MOST: usize = 4;
 
 /// Where everything is that a suit is made from.
@@ -39,12 +41,8 @@ pub(super) struct Suit {
     unjudged: Option<String>,
     /// What the demand among them asks for.
     asked: Option<Demand>,
-    /// Buyer: all that a voucher may be asked for, by what we have acknowledged.
-    owes: Amount,
     /// What answers the other side.
     body: Body,
-    /// The leaves of our windows, as far as they are kept.
-    windows: Vec<Vec<Digest>>,
 }
 
 /// What comes next.
@@ -76,7 +74,8 @@ impl Suit {
             || Failure::usage(format!("the session is on {ledger}, which the config lacks"));
         let ledger = ledgers.get(ledger).cloned().ok_or_else(lacks)?;
         let on = OnLedger::find(reader, ledger, under.id).await?;
-        let Evidence { body, key, windows } = evidence(reader, session)?;
+        let (journal, id) = (Reader::clone(reader), *session);
+        let (body, key) = aside(move || evidence(&journal, &id)).await?;
         let none = || Failure::new(Exit::Wrong, "the session's terms make no bond's");
         let bonded = Bonded::open(&body, key.as_ref()).ok_or_else(none)?;
         let (mut complaints, mut asked, mut unjudged) = (Vec::new(), None, None);
@@ -89,7 +88,9 @@ impl Suit {
             // What the buyer acknowledged and no voucher pays, once nothing is signed any more that could
             // refute a demand.
             Role::Seller if reader.session(session)?.is_some_and(|one| one.ended.is_some()) => {
-                let vouched = body.voucher.as_ref().map_or(Amount::ZERO, |held| held.amount);
+                // A later session's voucher pays for this one too, and so does one that answered in public.
+                let best = reader.channel(&on.bond.channel)?.and_then(|facts| facts.voucher);
+                let vouched = best.map_or(Amount::ZERO, |(amount, _)| amount);
                 if let Some((act, demand)) =
                     bonded.demand().filter(|(_, due)| vouched < due.voucher)
                 {
@@ -98,20 +99,15 @@ impl Suit {
             }
             Role::Seller => {}
         }
-        let owes = bonded.owes();
         let role = case.role;
-        Ok(Some(Suit { on, role, complaints, unjudged, asked, owes, body, windows }))
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, body }))
     }
 
     /// Does all that it is time for, and tells what was done and what is waited for.
     pub(super) async fn pursue(&self, running: &Running) -> Outcome<Value> {
-        let mut until_ms = None;
-        let under_way = self.on.under_way(running).await?;
-        let mut steps: Vec<Value> = under_way.into_iter().map(|(_, step)| step).collect();
-        for _ in 0..ANSWERS_AT_MOST {
-            let Some(owed) = self.answered(running).await? else { break };
-            steps.push(self.on.wait(running, &owed).await?);
-        }
+        let (mut until_ms, mut steps) = (None, Vec::new());
+        // Trouble with an answer keeps nobody from a complaint of its own.
+        let failed = self.answer_all(running, &mut steps).await.err();
         if self.role == Role::Seller {
             self.on.keep_voucher(running, &self.on.held().await?).await?;
         }
@@ -125,7 +121,19 @@ impl Suit {
                 Next::Nothing => break,
             }
         }
-        Ok(self.told(&steps, until_ms, &self.on.held().await?))
+        let mut told = self.told(&steps, until_ms, &self.on.held().await?);
+        told["failed"] = json!(failed.map(|failure| failure.to_string()));
+        Ok(told)
+    }
+
+    /// Goes on with what is under way, and answers what the other side complains of.
+    async fn answer_all(&self, running: &Running, steps: &mut Vec<Value>) -> Outcome {
+        steps.extend(self.on.under_way(running).await?.map(|(_, step)| step));
+        for _ in 0..ANSWERS_AT_MOST {
+            let Some(owed) = self.answered(running).await? else { break };
+            steps.push(self.on.wait(running, &owed).await?);
+        }
+        Ok(())
     }
 
     /// What would be done next, and what that takes; nothing is.
@@ -190,17 +198,22 @@ impl Suit {
                     BondChangeKind::Challenged { challenge, .. } => Some(challenge),
                     _ => None,
                 };
-                let asked = self.on.last(challenges).await?;
-                asked.and_then(|asked| self.windows.iter().find_map(|one| showing(&asked, one)))
+                let Some(asked) = self.on.last(challenges).await? else { return Ok(None) };
+                let (reader, session, root) =
+                    (chamber.reader.clone(), self.body.session, asked.root);
+                let window = aside(move || Ok(reader.window(&session, &root)?)).await?;
+                window.and_then(|leaves| showing(&asked, &leaves))
             }
             Role::Buyer => {
                 let asked = self.demanded().await?;
                 let Some(asked) = asked.filter(|asked| asked.session == self.body.session.0) else {
                     return Ok(None);
                 };
-                match Bonded::open(&self.body, None).and_then(|one| one.refutation(&asked)) {
-                    Some(act) => Some(act),
-                    None => match self.payment(chamber, asked).await? {
+                let bonded = Bonded::open(&self.body, None);
+                match bonded.and_then(|one| one.refutation(&asked)) {
+                    Some(act) if !self.was_refused(chamber.reader, &act)? => Some(act),
+                    // What was refused is no answer: to pay is, and costs a fee.
+                    _ => match self.payment(chamber, asked).await? {
                         Call::Bond(bonding) => Some(bonding.act),
                         before => return Ok(Some(before)),
                     },
@@ -212,6 +225,12 @@ impl Suit {
         Ok(Some(leave.unwrap_or_else(|| self.on.call(act))))
     }
 
+    /// Whether the ledger has refused this very thing.
+    fn was_refused(&self, reader: &Reader, act: &BondAct) -> Outcome<bool> {
+        let rows = reader.bond_rows(&self.on.id)?;
+        Ok(rows.iter().any(|row| act_of(row) == Some(act) && is_refused(row)))
+    }
+
     /// What the seller asks for, as the contract has it.
     async fn demanded(&self) -> Outcome<Option<Demand>> {
         let demands = |kind| match kind {
@@ -221,39 +240,38 @@ impl Suit {
         self.on.last(demands).await
     }
 
-    /// A voucher, within what we have acknowledged, and beside it the money, so that no close in front
-    /// of it is in its way. A request of ours to close is taken back before.
+    /// A voucher for what is asked: the contract takes no demand for more than we have signed for, and our
+    /// journal has no acks of ours to hold against it. Beside it the money, so that no close in front of it
+    /// is in its way. A request of ours to close is taken back before.
     async fn payment(&self, chamber: &Chamber<'_>, asked: Demand) -> Outcome<Call> {
-        let (channel, amount, owes) = (self.on.bond.channel, asked.voucher, self.owes);
-        if amount > owes {
-            let why = format!(
-                "bond {}: the seller asks for a voucher of {amount} on channel {channel}, and by what we \
-                 have acknowledged it is due {owes} in all: it is not answered",
-                self.on.id
-            );
-            return Err(Failure::new(Exit::Failed, why));
-        }
+        let (channel, amount) = (self.on.bond.channel, asked.voucher);
         let no_escrow = || Failure::usage(format!("ledger {} has no escrow", self.on.ledger.id()));
         let escrow = self.on.ledger.escrow().ok_or_else(no_escrow)?;
         let gone = || Failure::new(Exit::Ledger, format!("its ledger shows no channel {channel}"));
         let shown = escrow.channel(&channel).await?.ok_or_else(gone)?;
         if shown.close_requested_ms.is_some() && !shown.finalized {
-            return Ok(Call::TopUp(TopUp { channel, amount: Amount::new(1) }));
+            let (asset, least) = (shown.asset, Amount::new(1));
+            return Ok(match escrow.needs_approval(&asset, least).await? {
+                true => Call::Approve(Approve { asset }),
+                false => Call::TopUp(TopUp { channel, amount: least }),
+            });
         }
-        let most = self.most(&shown, amount).await?;
         let signature = Voucher { channel, amount }.sign(escrow.domain(), chamber.key);
-        Ok(self.on.call(BondAct::Pay { asked, amount, signature, most }))
+        let pay = |most| BondAct::Pay { asked: asked.clone(), amount, signature, most };
+        let due = amount.saturating_sub(shown.settled);
+        let goes_alone = !shown.finalized
+            && (self.lacks(due).await? || self.was_refused(chamber.reader, &pay(due))?);
+        Ok(self.on.call(pay(if goes_alone { Amount::ZERO } else { due })))
     }
 
-    /// The money that goes along with a voucher: all that the channel has not paid of it. Where we have
-    /// less the voucher goes alone, as long as the channel is open.
-    async fn most(&self, shown: &Channel, amount: Amount) -> Result<Amount, LedgerError> {
-        let due = amount.saturating_sub(shown.settled);
-        if shown.finalized || self.on.ledger.spendable(&self.on.bond.asset).await? >= due {
-            return Ok(due);
+    /// Whether we have too little to send so much beside a voucher. A voucher alone is good for as long as its
+    /// channel is open.
+    async fn lacks(&self, due: Amount) -> Result<bool, LedgerError> {
+        let lack = lack(self.on.ledger.as_ref(), &self.on.bond.asset, due).await?;
+        if let Some(lack) = &lack {
+            tracing::warn!(bond = %self.on.id, "the voucher goes without money beside it: {lack}");
         }
-        tracing::warn!(bond = %self.on.id, %due, "we have less than that to send beside a voucher");
-        Ok(Amount::ZERO)
+        Ok(lack.is_some())
     }
 
     async fn next(&self, reader: &Reader) -> Outcome<Next> {
@@ -339,11 +357,13 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
             "bond {id}: the node that runs answers for it, and does nothing more"
         )];
     }
-    if let Some(failed) = told["failed"].as_str() {
+    if let (Some(failed), true) = (told["failed"].as_str(), told["of_buyer"].is_null()) {
         return vec![format!("the session is under a bond, of which nothing was done: {failed}")];
     }
     let mut lines =
         vec![format!("bond {id}: {buyers} of the buyer's and {sellers} of the seller's")];
+    let failed = told["failed"].as_str();
+    lines.extend(failed.map(|why| format!("what the other side asks for is not answered: {why}")));
     lines.extend(told["why"].as_str().map(|why| format!("no complaint is made: {why}")));
     if let Some(next) = told["next"].as_str() {
         let (next, takes) = (next.replace('_', " "), text(&told["takes"]));
@@ -361,28 +381,23 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
     lines
 }
 
-/// What the journal has of a session under a bond.
-struct Evidence {
-    body: Body,
-    /// The seller's `session_key`.
-    key: Option<SignedMessage>,
-    /// The leaves of each window.
-    windows: Vec<Vec<Digest>>,
-}
-
-fn evidence(reader: &Reader, session: &SessionId) -> Outcome<Evidence> {
-    let (mut gather, mut key, mut windows) = (Gather::new(*session), None, Vec::new());
+/// What the journal has of a session under a bond, and the seller's `session_key`.
+fn evidence(reader: &Reader, session: &SessionId) -> Outcome<(Body, Option<SignedMessage>)> {
+    let (mut gather, mut key) = (Gather::new(*session), None);
     reader.each_session_entry(session, |entry| {
-        match &entry.record {
-            Record::Epoch { key: Some(message), .. } => {
-                key.get_or_insert_with(|| message.as_ref().clone());
-            }
-            Record::Invoice { leaves, .. } => windows.push(leaves.as_slice().to_vec()),
-            _ => {}
+        if let Record::Epoch { key: Some(message), .. } = &entry.record {
+            key.get_or_insert_with(|| message.as_ref().clone());
         }
         gather.take(&entry);
     })?;
     let body = gather.body(Moment(0), &[]);
-    let body = body.map_err(|error| Failure::new(Exit::Wrong, error))?;
-    Ok(Evidence { body, key, windows })
+    Ok((body.map_err(|error| Failure::new(Exit::Wrong, error))?, key))
+}
+
+/// Reads what may take long, while all else of this thread goes on.
+pub(super) async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Failure::new(Exit::Failed, error))?
 }

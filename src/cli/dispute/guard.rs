@@ -2,20 +2,18 @@
 //! bond stands is asked again and again, so a complaint that came while nobody was there is seen too.
 //! Nothing is waited for: what is owed goes on by itself, and no bond keeps another waiting.
 
-use super::bonded::{Chamber, Suit};
+use super::bonded::{Chamber, Suit, aside};
 use super::case::Case;
 use crate::actors::now_ms;
-use crate::cli::bonding::{OnLedger, is_met, name};
+use crate::cli::bonding::{OnLedger, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::journal::bonds::act_of;
-use crate::journal::obligation::State;
-use crate::journal::{Obligation, PAGE_MAX, Reader};
+use crate::journal::{Obligation, Reader};
 use crate::message::Reason;
-use crate::record::Record;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
-use sdpp_ledger::{Amount, BondAct, BondId, Digest};
+use sdpp_ledger::{Amount, BondAct, BondId, Digest, LedgerId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -33,6 +31,8 @@ const AGAIN_MS: u64 = 60_000;
 #[derive(Default)]
 pub(in crate::cli) struct Guard {
     bonds: BTreeMap<BondId, OnLedger>,
+    /// What was said last of those with which there is trouble: it is said once.
+    said: BTreeMap<BondId, String>,
 }
 
 impl Guard {
@@ -53,38 +53,60 @@ impl Guard {
     }
 
     /// Has owed what answers a complaint, of each bond once. Whether anything is under way. What cannot
-    /// be answered is said, and looked at again the next time.
+    /// be answered is said, and looked at again the next time. A ledger that is away is waited for once.
     async fn answer(&mut self, running: &Running) -> bool {
-        if let Err(failure) = self.see(running).await {
+        let mut away = BTreeMap::new();
+        for (id, ledger) in running.ledgers.iter().filter(|(_, ledger)| ledger.bonds().is_some()) {
+            if let Err(error) = ledger.status().await {
+                away.insert(id.clone(), Failure::from(error));
+            }
+        }
+        if let Err(failure) = self.see(running, &away).await {
             tracing::warn!(%failure, "the journal does not tell which bonds there are");
         }
         let mut is_under_way = false;
         for on in self.bonds.values() {
+            if let Some(failure) = away.get(on.ledger.id()) {
+                say(&mut self.said, on.id, failure, "complaints against us are not heard of");
+                continue;
+            }
             match answer(on, running).await {
-                Ok(is_owed) => is_under_way |= is_owed,
+                Ok(is_owed) => {
+                    is_under_way |= is_owed;
+                    self.said.remove(&on.id);
+                }
                 Err(failure) => {
-                    tracing::warn!(bond = %on.id, %failure, "a complaint against us is not answered");
+                    say(&mut self.said, on.id, &failure, "a complaint against us is not answered");
                 }
             }
         }
         is_under_way
     }
 
-    /// Looks for bonds that the journal names since. It is not read where no ledger holds any.
-    async fn see(&mut self, running: &Running) -> Outcome {
+    /// Looks for bonds that the journal names since, and forgets those that we have had back. It is not
+    /// read where no ledger holds any.
+    async fn see(&mut self, running: &Running, away: &BTreeMap<LedgerId, Failure>) -> Outcome {
         let able: Vec<_> =
             running.ledgers.values().filter(|ledger| ledger.bonds().is_some()).collect();
         if able.is_empty() {
             return Ok(());
         }
-        for id in running.bonds.ids(&running.reader)? {
-            for ledger in &able {
+        for id in running.reader.bonds()? {
+            if running.reader.is_bond_over(&id)? {
+                self.bonds.remove(&id);
+                continue;
+            }
+            for ledger in able.iter().filter(|ledger| !away.contains_key(ledger.id())) {
                 if self.bonds.contains_key(&id) {
                     break;
                 }
-                let looked = OnLedger::look(&running.reader, (*ledger).clone(), id).await;
-                if let Ok(Some(on)) = looked {
-                    self.bonds.insert(id, on);
+                match OnLedger::look(&running.reader, (*ledger).clone(), id).await {
+                    Ok(on) => self.bonds.extend(on.map(|on| (id, on))),
+                    Err(failure) => {
+                        let what =
+                            "a bond cannot be looked up: complaints about it are not answered";
+                        say(&mut self.said, id, &failure, what);
+                    }
                 }
             }
         }
@@ -92,10 +114,19 @@ impl Guard {
     }
 }
 
+/// Says that there is trouble with a bond, where that was not the last that was said of it.
+fn say(said: &mut BTreeMap<BondId, String>, bond: BondId, failure: &Failure, what: &str) {
+    let why = failure.to_string();
+    if said.get(&bond) != Some(&why) {
+        tracing::warn!(%bond, %failure, "{what}");
+        said.insert(bond, why);
+    }
+}
+
 /// Has the next thing owed that one bond asks of us. Whether anything is under way.
 async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
-    let last = running.reader.bond_rows(&on.id)?.pop();
-    if let Some(last) = &last {
+    let rows = running.reader.bond_rows(&on.id)?;
+    if let Some(last) = rows.last() {
         if !last.state.is_settled() {
             return Ok(true);
         }
@@ -105,7 +136,7 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
     }
     let held = on.held().await?;
     // Nothing that is signed later than a period from then is answered for.
-    let is_leaving = held.ends_ms.is_some() && running.bonds.is_used(&running.reader, &on.id)?;
+    let is_leaving = held.ends_ms.is_some() && running.reader.is_bond_used(&on.id)?;
     if is_leaving && running.busy.stop(&on.bond.channel, Reason::Stopped) {
         tracing::warn!(bond = %on.id, "its end was asked for: the session under it is ended");
     }
@@ -113,7 +144,7 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
         on.keep_voucher(running, &held).await?;
     }
     let until_ms = if on.is_sellers() { held.challenged_until_ms } else { held.demanded_until_ms };
-    let Some(until_ms) = until_ms else { return take_back(on, running, last.as_ref()).await };
+    let Some(until_ms) = until_ms else { return take_back(on, running, &rows).await };
     if on.ledger.status().await?.at_ms >= until_ms {
         let why = "it is too late: the time to answer is over";
         return Err(Failure::new(Exit::Ledger, why));
@@ -138,12 +169,13 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
 
 /// A ledger that has refused something refuses it again a moment later.
 fn was_refused(last: &Obligation) -> bool {
-    matches!(last.state, State::Refused { .. }) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
+    is_refused(last) && now_ms().saturating_sub(last.due_ms) < AGAIN_MS
 }
 
-/// What went along with a voucher and was not due is ours again.
-async fn take_back(on: &OnLedger, running: &Running, last: Option<&Obligation>) -> Outcome<bool> {
-    let has_paid = last.is_some_and(|row| {
+/// What went along with a voucher and was not due is ours again, also where it was not given at first.
+async fn take_back(on: &OnLedger, running: &Running, rows: &[Obligation]) -> Outcome<bool> {
+    let was_kept = |row: &&Obligation| is_refused(row) && act_of(row) == Some(&BondAct::Withdraw);
+    let has_paid = rows.iter().rev().find(|row| !was_kept(row)).is_some_and(|row| {
         is_met(row)
             && matches!(act_of(row), Some(BondAct::Pay { most, .. }) if *most > Amount::ZERO)
     });
@@ -168,23 +200,20 @@ async fn complained(on: &OnLedger, running: &Running) -> Outcome<Option<SessionI
         _ => None,
     };
     match on.last(challenged).await? {
-        Some(root) => session_of(&running.reader, &root),
+        Some(root) => {
+            let (reader, id) = (running.reader.clone(), on.id);
+            aside(move || session_of(&reader, &id, &root)).await
+        }
         None => Ok(None),
     }
 }
 
-/// The session in which we invoiced a window with this root.
-fn session_of(reader: &Reader, root: &Digest) -> Outcome<Option<SessionId>> {
-    let mut after = 0;
-    loop {
-        let entries = reader.entries(after, PAGE_MAX)?;
-        let Some(last) = entries.last() else { return Ok(None) };
-        after = last.seq;
-        let mut invoices = entries.iter().filter(|entry| {
-            matches!(&entry.record, Record::Invoice { message, .. } if message.commitment == *root)
-        });
-        if let Some(found) = invoices.next() {
-            return Ok(found.session);
+/// The session under a bond in which we invoiced a window with this root.
+fn session_of(reader: &Reader, bond: &BondId, root: &Digest) -> Outcome<Option<SessionId>> {
+    for session in reader.sessions_under(bond)? {
+        if reader.window(&session, root)?.is_some() {
+            return Ok(Some(session));
         }
     }
+    Ok(None)
 }

@@ -14,7 +14,6 @@ use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
-use crate::journal::bonds::KnownBonds;
 use crate::journal::{Journal, JournalError, Write};
 use crate::message::Moment;
 use crate::terms::{Method, Role, SessionId};
@@ -45,7 +44,7 @@ const UNOWED_AT_MOST: Duration = Duration::from_secs(60);
 /// is nothing to do. Of a session under a bond the other side's misconduct, or its silence about
 /// what it acknowledged, first becomes a complaint to the bond's contract; run again when the time to
 /// answer is over, the command takes what the other side has lost. While the node runs that has the
-/// journal open, that node does it; about a session under a bond it only answers, and is stopped first.
+/// journal open, that node does it; but about a bond it only answers, and is stopped for a complaint.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp dispute settle 0xSESSION --config seller.toml --dry-run")]
 pub(super) struct Settle {
@@ -108,9 +107,8 @@ impl Settle {
         let Book::Ours(mut journal) = book else { return Err(misfit()) };
         let known = opened.iter().map(|(_, opened)| opened.ledger().clone());
         let ledgers: Known = Arc::new(known.map(|one| (one.id().clone(), one)).collect());
-        let (bonds, busy) = (KnownBonds::default(), Busy::default());
-        let ground = Ground { reader: &reader, ledgers: &ledgers, bonds: &bonds };
-        let mut plan = settling::plan(&ground, &busy, &ask).await?;
+        let ground = Ground { reader: &reader, ledgers: &ledgers };
+        let mut plan = settling::plan(&ground, &Busy::default(), &ask).await?;
         if ask.dry_run {
             let mut told = plan.told(&ask.session);
             let chamber = Chamber { reader: &reader, ledgers: &ledgers, key: &key };
@@ -174,13 +172,13 @@ impl Settle {
     async fn nodes(self, config: &Config, node: Client) -> Outcome {
         let mut book = Book::Nodes(node);
         let mut shown = book.settle(Settling { dry_run: true, ..self.asks() })?;
-        if let (Some(bond), false) = (shown["bond"]["bond"].as_str(), self.dry_run) {
-            let why = format!(
+        let bond = shown["bond"]["bond"].as_str().filter(|_| !self.dry_run);
+        let unpursued = bond.map(|bond| {
+            format!(
                 "the session is under bond {bond}, about which a node that runs does nothing but answer: \
                  stop the node that has this journal open, and type it again"
-            );
-            return Err(Failure::usage(why));
-        }
+            )
+        });
         let method = shown["method"].take();
         let method = serde_json::from_value(method).map_err(|_| misfit())?;
         // Only who signs the evidence needs the key.
@@ -191,10 +189,13 @@ impl Settle {
                 self.claims(method, &mut book, &key)?
             }
         };
-        let told = match ask.dry_run {
+        let mut told = match ask.dry_run {
             true => book.settle(ask)?,
             false => until_done(&ask, async |ask| book.settle(ask)).await?,
         };
+        if let Some(why) = unpursued {
+            told["bond"]["failed"] = json!(why);
+        }
         self.show(told, claim)
     }
 

@@ -9,7 +9,6 @@ use crate::actors::journal::Commit;
 use crate::actors::reclaim::Reclaiming;
 use crate::admin::Settling;
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::journal::bonds::KnownBonds;
 use crate::journal::obligation::State;
 use crate::journal::settle::Means;
 use crate::journal::watch::{View, Wish};
@@ -29,8 +28,6 @@ pub(in crate::cli) struct Ground<'a> {
     pub(in crate::cli) reader: &'a Reader,
     /// Our ledgers.
     pub(in crate::cli) ledgers: &'a Ledgers,
-    /// Our bonds.
-    pub(in crate::cli) bonds: &'a KnownBonds,
 }
 
 /// What is to be done, and what is being done or was.
@@ -72,8 +69,8 @@ enum Far {
 
 /// Answers one that asks, after it had done what is missing, unless it only asks.
 pub(in crate::cli) async fn answer(reclaiming: &Reclaiming, ask: &Settling) -> Outcome<Value> {
-    let Reclaiming { reader, ledgers, busy, bonds, .. } = reclaiming;
-    let ground = Ground { reader, ledgers, bonds };
+    let Reclaiming { reader, ledgers, busy, .. } = reclaiming;
+    let ground = Ground { reader, ledgers };
     let mut plan = plan(&ground, busy, ask).await?;
     if let Some(write) = plan.write.take().filter(|_| !ask.dry_run) {
         carry_out(reclaiming, write).await?;
@@ -195,7 +192,7 @@ async fn taking_back(ground: &Ground<'_>, busy: &Busy, case: Case) -> Outcome<Pl
         calls.push(Doing { call, brings, far: Far::Written(Box::new(row)) });
     }
     let is_bonded =
-        ledger.bonds().is_some() && ground.bonds.channels(ground.reader)?.contains(&channel.id);
+        ledger.bonds().is_some() && ground.reader.bonded_channels()?.contains(&channel.id);
     let open = view.filter(|view| !view.is_over && left > Amount::ZERO && !is_under_way);
     if busy.is_taken(&channel.id) {
         held = Some("a session is going on in the channel: it is not closed under it");

@@ -180,7 +180,7 @@ impl Pledge {
             Pledge::Join(join) => Some((&join.wants, join.at_most)),
             _ => return Ok(()),
         };
-        Part::of(on, config, running).await?.check(joined)
+        Part::of(on, config, running).check(joined).await
     }
 
     /// What is to be done, in order; nothing that is done already. `was` is what this command, or one

@@ -1,11 +1,10 @@
 //! Whether our part of a bond may be pledged: it answers for what our own key signs, and is what was agreed
 //! on. Whoever opened it wrote the rest.
 
-use crate::cli::bonding::{OnLedger, bonds_of, check_wanted, spending_of};
+use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::running::Running;
 use crate::config::{BondAmounts, Config};
-use crate::session::check_period;
 use crate::terms::Method;
 use clap::Args;
 use sdpp_ledger::{Account, Amount, Bond, BondAct};
@@ -34,17 +33,12 @@ pub(super) struct Part<'a> {
     asked: Vec<BondAmounts>,
     /// The same, where we buy in it.
     wanted: Option<BondAmounts>,
-    /// How long an answer may take, how long we may be away, and how late we hear of something: a
-    /// seller's, in milliseconds.
-    times_ms: [u64; 3],
+    /// How long we may be away: a seller's.
+    outage: Duration,
 }
 
 impl<'a> Part<'a> {
-    pub(super) async fn of(
-        on: &'a OnLedger,
-        config: &Config,
-        running: &Running,
-    ) -> Outcome<Part<'a>> {
+    pub(super) fn of(on: &'a OnLedger, config: &Config, running: &Running) -> Part<'a> {
         let is_it = |name: &&String| {
             let Some(currency) = config.currencies.get(*name) else { return false };
             let ledger = running.ledger(&currency.ledger);
@@ -58,19 +52,12 @@ impl<'a> Part<'a> {
         let spending = spending_of(config, running, (on.ledger.id(), &on.bond.asset));
         let wanted = spending.and_then(|of| of.bond);
         let outage = seller.map_or(Duration::ZERO, |seller| Duration::from_secs(seller.outage_s));
-        let lag = match on.ledger.escrow() {
-            Some(escrow) => escrow.lag().await?,
-            None => Duration::ZERO,
-        };
-        let period = bonds_of(on.ledger.as_ref())?.period();
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let times_ms = [period, outage, lag].map(ms);
-        Ok(Part { on, key: running.key.public().account(), asked, wanted, times_ms })
+        Part { on, key: running.key.public().account(), asked, wanted, outage }
     }
 
     /// Whether it may be pledged. `joined` is what was said beside the id of a bond that the other side
     /// has opened, and the most that it may take.
-    pub(super) fn check(&self, joined: Option<(&Wants, Amount)>) -> Outcome {
+    pub(super) async fn check(&self, joined: Option<(&Wants, Amount)>) -> Outcome {
         let OnLedger { bond, id, ledger } = self.on;
         let refused = |why: String| Failure::usage(format!("bond {id}: {why}"));
         let (own, takes) = (ledger.account(), BondAct::Pledge.takes(bond, ledger.account()));
@@ -98,7 +85,9 @@ impl<'a> Part<'a> {
             (false, None) => {
                 self.wanted.map_or(Ok(()), |wanted| check_wanted(&wanted, bond)).map_err(refused)
             }
-        }
+        }?;
+        let outage = if is_seller { self.outage } else { Duration::ZERO };
+        self.on.check_period(outage).await
     }
 
     /// A seller's bond is one that its own sessions may be under.
@@ -119,8 +108,7 @@ impl<'a> Part<'a> {
                     .to_owned(),
             });
         }
-        let [period_ms, outage_ms, lag_ms] = self.times_ms;
-        check_period(period_ms, outage_ms, lag_ms)
+        Ok(())
     }
 }
 

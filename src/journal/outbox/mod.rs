@@ -159,8 +159,10 @@ impl Outbox {
         let idle = live.iter().filter(|(_, number)| is_idle(number));
         let mut due: Vec<u64> = idle.map(|(due_ms, _)| *due_ms).collect();
         if self.gap.is_some() || self.room(journal, &live)? > 0 {
-            let first = journal.due(&self.ledger, keys::OPEN, 1)?;
-            due.extend(first.into_iter().map(|(due_ms, _)| due_ms));
+            for kind in keys::TO_PREPARE {
+                let first = journal.due(&self.ledger, kind, 1)?;
+                due.extend(first.into_iter().map(|(due_ms, _)| due_ms));
+            }
         }
         if self.checks_at_most(0) > 0 {
             due.extend(self.watching(journal, 1)?.first().map(|(due_ms, _)| *due_ms));

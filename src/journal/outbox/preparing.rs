@@ -111,10 +111,12 @@ impl Outbox {
     ) -> Result<Vec<Obligation>, JournalError> {
         let look_at = room + 2 * self.at_most(Share::Root).max(self.at_most(Share::Settle));
         let mut rows = Vec::new();
-        for (due_ms, key) in journal.due(&self.ledger, keys::OPEN, look_at)? {
-            if is_due(due_ms, now_ms) {
-                let row = obligation(journal, key)?;
-                rows.push((ready_ms(journal, &row)?, row));
+        for kind in keys::TO_PREPARE {
+            for (due_ms, key) in journal.due(&self.ledger, kind, look_at)? {
+                if is_due(due_ms, now_ms) {
+                    let row = obligation(journal, key)?;
+                    rows.push((ready_ms(journal, &row)?, row));
+                }
             }
         }
         rows.sort_by_key(|(ready_ms, _)| *ready_ms);

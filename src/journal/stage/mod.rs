@@ -3,6 +3,7 @@
 //! Nothing here touches the disk but to read. What a write changed is taken back when it is
 //! refused; the rest becomes one batch.
 
+mod bonds;
 mod claims;
 mod deliveries;
 mod prune;
@@ -274,16 +275,14 @@ impl<'a> Stage<'a> {
                 self.put_row("a session", Tree::Sessions, key.to_vec(), &known)?;
             }
         }
-        if let Record::Ceiling { channel, .. }
-        | Record::Voucher { channel, .. }
-        | Record::Spent { channel, .. } = record
-        {
+        if let Some(channel) = Channel::named(record) {
             let key = &channel.0;
             let mut known: Channel = self.row(Tree::Channels, key)?.unwrap_or_default();
             if known.learn(record)? {
                 self.put_row("a channel", Tree::Channels, key.to_vec(), &known)?;
             }
         }
+        self.learn_bond(session, record)?;
         self.begin_watch(record)
     }
 

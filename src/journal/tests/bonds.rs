@@ -2,13 +2,14 @@
 
 use super::node::Node;
 use super::*;
-use crate::journal::bonds::{KnownBonds, bond_reference};
+use crate::journal::bonds::bond_reference;
 use crate::journal::delivery::Event;
 use crate::journal::outbox::Step;
 use crate::journal::prune::{Kept, Place};
 use crate::message::{BondChoice, Order};
 use crate::record::{Act, Owed};
 use crate::terms::Method;
+use sdpp_ledger::bond::Demand;
 use sdpp_ledger::{Asset, Bond, BondAct, BondId, Bonding, Call, Evidence};
 
 const ID: BondId = BondId([8; 32]);
@@ -39,7 +40,7 @@ fn doing(number: u64, act: BondAct) -> Owed {
 
 fn bonding(number: u64, act: BondAct) -> Write {
     let owed = doing(number, act);
-    Write::Append { session: None, record: Box::new(Record::Bonding { bond: ID, owed }) }
+    of_none(Record::Bonding { bond: ID, owed })
 }
 
 /// What is owed about it under a number is done, for good.
@@ -116,34 +117,95 @@ fn a_session_keeps_its_payload_until_its_bond_was_had_back() {
 fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     let dir = Dir::new();
     let mut journal = dir.open();
-    let (known, reader) = (KnownBonds::default(), journal.reader());
-    assert!(known.ids(&reader).unwrap().is_empty());
+    let reader = journal.reader();
+    assert!(reader.bonds().unwrap().is_empty());
     done(&mut journal, append(session(1), order_under_it()));
-    assert_eq!(known.ids(&reader).unwrap(), [ID].into(), "what came since is read too");
-    assert!(known.is_used(&reader, &ID).unwrap());
+    assert_eq!(reader.bonds().unwrap(), [ID]);
+    assert_eq!(reader.sessions_under(&ID).unwrap(), [session(1)]);
+    assert!(reader.is_bond_used(&ID).unwrap());
     done(&mut journal, append(session(1), ended("all is paid")));
-    assert!(!known.is_used(&reader, &ID).unwrap());
-    assert!(known.channels(&reader).unwrap().is_empty(), "another pledged it");
+    assert!(!reader.is_bond_used(&ID).unwrap());
+    assert!(reader.bonded_channels().unwrap().is_empty(), "another pledged it");
     done(&mut journal, bonding(1, BondAct::Pledge));
     let event = obligation::Event::Refused { why: "we have too little".to_owned() };
     done(&mut journal, Write::Obligation { reference: bond_reference(&ID, 1), event });
-    assert!(known.channels(&reader).unwrap().is_empty(), "it was refused");
+    assert!(reader.bonded_channels().unwrap().is_empty(), "it was refused");
     done(&mut journal, bonding(2, BondAct::Pledge));
-    assert_eq!(known.channels(&reader).unwrap(), [bond().channel].into());
+    assert_eq!(reader.bonded_channels().unwrap(), [bond().channel].into());
     meet(&mut journal, 2);
     done(&mut journal, bonding(3, BondAct::End));
-    assert_eq!(known.channels(&reader).unwrap().len(), 1);
+    assert_eq!(reader.bonded_channels().unwrap().len(), 1);
     meet(&mut journal, 3);
-    assert!(known.channels(&reader).unwrap().is_empty());
+    assert!(reader.bonded_channels().unwrap().is_empty());
 }
 
-/// Somebody may wait for it in vain: it goes before what was owed earlier.
+fn of_none(record: Record) -> Write {
+    Write::Append { session: None, record: Box::new(record) }
+}
+
+/// A session that goes on beside it knows of its own vouchers alone.
+#[test]
+fn what_answered_a_demand_was_vouched_whatever_a_session_says_at_its_end() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let (channel, [less, amount]) = (bond().channel, [10, 38].map(Amount::new));
+    let vouched = |journal: &mut Journal| {
+        let facts = journal.reader().channel(&channel).unwrap().unwrap();
+        (facts.ceiling, facts.spent)
+    };
+    let asked = Demand {
+        session: Digest::ZERO,
+        amount_total: amount,
+        voucher: amount,
+        paid_before: 15,
+        last_unpaid: 3,
+    };
+    let signature = key(2).sign(&Digest::ZERO);
+    done(&mut journal, of_none(Record::Ceiling { channel, amount }));
+    done(&mut journal, bonding(1, BondAct::Pay { asked, amount, signature, most: Amount::ZERO }));
+    let spent = Record::Spent { channel, amount: less, kept: true };
+    done(&mut journal, of_none(spent));
+    assert_eq!(vouched(&mut journal), (Some(amount), Some(amount)));
+}
+
+/// What must be shown is one leaf of one window, however many there are.
+#[test]
+fn a_window_is_found_by_its_root() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let leaves = [Digest([3; 32]), Digest([4; 32])].to_vec();
+    done(&mut journal, append(session(1), order_under_it()));
+    done(&mut journal, append(session(2), order()));
+    for number in 1..4_u8 {
+        let of = SignedMessage {
+            commitment: Digest([number; 32]),
+            ..message(MessageKind::DataInvoice, number.into())
+        };
+        let Record::Invoice { from_seq, to_seq, digest, owed, .. } = invoice(number.into(), None)
+        else {
+            unreachable!()
+        };
+        let leaves = if number == 2 { Leaves::of(leaves.clone()) } else { Leaves::default() };
+        let record = Record::Invoice { message: of, from_seq, to_seq, digest, leaves, owed };
+        done(&mut journal, append(session(1), record));
+    }
+    let reader = journal.reader();
+    assert_eq!(reader.sessions_under(&ID).unwrap(), [session(1)], "no other is looked in");
+    assert_eq!(reader.window(&session(1), &Digest([2; 32])).unwrap(), Some(leaves));
+    assert_eq!(reader.window(&session(1), &Digest([9; 32])).unwrap(), None);
+}
+
+/// Somebody may wait for it in vain: it goes before what was owed earlier, however much that is.
 #[test]
 fn what_is_about_a_bond_goes_first() {
     let mut node = Node::new(1);
     node.owe(1, payment(session(1), 1));
-    node.owe(2, anchor(session(1), 2, false));
-    node.owe(3, doing(1, BondAct::ConcludeChallenge));
+    for number in 2..50 {
+        node.owe(number, anchor(session(1), number, false));
+    }
+    node.now_ms += 1;
+    let owed = bonding(1, BondAct::ConcludeChallenge);
+    node.journal.commit(node.now_ms, vec![owed]).unwrap().remove(0).unwrap();
     let first = node.plan().into_iter().find_map(|step| match step {
         Step::Prepare { call, .. } => Some(call),
         _ => None,

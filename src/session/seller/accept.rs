@@ -9,7 +9,7 @@ use crate::message::{
 use crate::record::SignedMessage;
 use crate::session::{BondView, ChannelView, Fault, Output};
 use crate::standing::Standing;
-use crate::terms::{InEscrow, SessionId, Terms};
+use crate::terms::{InEscrow, Role, SessionId, Terms};
 use sdpp_ledger::{Account, Amount, Channel, PublicKey};
 
 /// An order that fits the menu.
@@ -166,7 +166,8 @@ impl Accepted {
             self.check_bond(bond).map_err(refused)?;
             let (period_ms, answered) =
                 bond.map_or_else(Default::default, |bond| (bond.period_ms, bond.held.answered));
-            check_period(period_ms, policy.outage_ms, view.lag_ms).map_err(refused)?;
+            check_period(Role::Seller, period_ms, policy.outage_ms, view.lag_ms)
+                .map_err(refused)?;
             check_answered(&self.terms, answered, view.best.as_deref()).map_err(refused)?;
         }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
@@ -273,19 +274,24 @@ fn check_answered(terms: &Terms, answered: Amount, best: Option<&Voucher>) -> Re
 }
 
 /// Whether a complaint that comes while we are away can still be answered, in as much of the time for
-/// answers as [`check_grace`] leaves of a grace period.
+/// answers as [`check_grace`] leaves of a grace period. What a buyer answers with may have to wait until
+/// something else is final: its request to close taken back, or leave for a token.
 ///
 /// # Errors
 /// Why not, as a sentence.
-pub fn check_period(period_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
-    if period_ms >= outage_ms.saturating_add(lag_ms).saturating_mul(2) {
+pub fn check_period(role: Role, period_ms: u64, outage_ms: u64, lag_ms: u64) -> Result<(), String> {
+    let (late_ms, waits) = match role {
+        Role::Seller => (lag_ms, ""),
+        Role::Buyer => (lag_ms.saturating_mul(2), ", and what goes before an answer takes as long"),
+    };
+    if period_ms >= outage_ms.saturating_add(late_ms).saturating_mul(2) {
         return Ok(());
     }
     let (period_s, outage_s) = (period_ms / 1_000, outage_ms / 1_000);
     let lag_s = lag_ms.div_ceil(1_000);
     Err(format!(
         "its complaints are answered within {period_s} s, we may be away for {outage_s} s and hear of \
-         one {lag_s} s late"
+         one {lag_s} s late{waits}"
     ))
 }
 

@@ -395,6 +395,10 @@ impl Replay {
                 "its source is live, and items may have left that it cannot give again".into()
             );
         }
+        // A file may have been written anew, and who has signed two leaves for one item has lost its bond.
+        if may_seq > fixed && stream.terms.bond.is_some() {
+            return Err("under a bond no item is signed twice, and some may have left".into());
+        }
         stream.again.iter_mut().for_each(|again| {
             (again.may_seq, again.known) = (may_seq, known);
         });
