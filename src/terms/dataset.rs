@@ -9,7 +9,7 @@ pub const PATH_MAX: usize = 32;
 const TRIED_MAX: usize = 20;
 
 /// What the menu named: item n of each session is the n-th of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dataset {
     /// The Merkle root over its leaves.
     pub root: Digest,

@@ -48,54 +48,50 @@ fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
 /// Opens the source, and asks it.
 fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let promised = actor.core.dataset();
-    let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
+    let topic = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let Some(side) = actor.side.as_ref() else { return };
-    let of_topic = || side.topics.get(&ordered?);
-    let Some(origin) = side.origin.as_ref().or_else(of_topic) else {
+    let of_topic = topic.and_then(|topic| Some((side.topics.get(&topic)?.clone(), topic)));
+    let Some((origin, topic)) = of_topic else {
         return cannot(actor, "the topic has no source", ctx);
     };
     if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {
-        return commit_again(actor, (origin.clone(), promised), wants, ctx);
+        return commit_again(actor, (topic, origin), promised, wants, ctx);
     }
-    match origin.open(side.item_bytes_max, side.skip) {
-        Ok(source) => ask(actor, Box::new(source), wants, ctx),
-        Err(error) => cannot(actor, &error.to_string(), ctx),
-    }
+    open_of(actor, &origin, wants, ctx);
 }
 
 /// The session was begun before this seller was started, when its file was promised: it may have grown
-/// since, or be promised no more. What is in it is read on a thread of its own, once.
+/// since, or be promised no more. What is in it is read on a thread of its own.
 fn commit_again(
     actor: &mut Actor,
-    (origin, promised): (Origin, Dataset),
+    of_topic: (String, Origin),
+    promised: Dataset,
     wants: NonZeroUsize,
     ctx: &mut Ctx<Selling>,
 ) {
-    let (of, max) = (rewinds(actor), actor.side.as_ref().map_or(0, |side| side.item_bytes_max));
-    let read = tokio::task::spawn_blocking(move || origin.committed_to(promised, max));
-    ctx.spawn(read.into_actor(actor).map(move |read, actor, ctx| {
-        let again = is_where(actor, of);
-        let Some(side) = actor.side.as_mut() else { return };
-        match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(told)) {
-            Ok(origin) => {
-                side.origin = Some(origin);
-                if again {
-                    open(actor, wants, ctx);
-                }
-            }
-            Err(error) => {
-                tracing::error!(error, "the source is not what was sold from");
-                // What was sent before is still to be paid. Where it is to be said again, the session
-                // itself knows that it cannot be.
-                side.source = Feed::Ended;
-                actor.tell(Input::SourceEnded, ctx);
-            }
+    let of = rewinds(actor);
+    let Some(side) = actor.side.as_ref() else { return };
+    let (known, max) = (side.promised.clone(), side.item_bytes_max);
+    let found = async move { known.origin(of_topic, promised, max).await };
+    ctx.spawn(found.into_actor(actor).map(move |found, actor, ctx| match found {
+        _ if !is_where(actor, of) => {}
+        Ok(origin) => open_of(actor, &origin, wants, ctx),
+        Err(error) => {
+            tracing::error!(error, "the source is not what was sold from");
+            // What was sent before is still to be paid. Where it is to be said again, the session
+            // itself knows that it cannot be.
+            actor.side.iter_mut().for_each(|side| side.source = Feed::Ended);
+            actor.tell(Input::SourceEnded, ctx);
         }
     }));
 }
 
-fn told(error: SourceError) -> String {
-    error.to_string()
+fn open_of(actor: &mut Actor, origin: &Origin, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+    let Some(side) = actor.side.as_ref() else { return };
+    match origin.open(side.item_bytes_max, side.skip) {
+        Ok(source) => ask(actor, Box::new(source), wants, ctx),
+        Err(error) => cannot(actor, &error.to_string(), ctx),
+    }
 }
 
 /// The buyer is told, and what runs here is not its business.
