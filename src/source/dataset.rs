@@ -3,7 +3,8 @@
 //!
 //! Neither the items nor their leaves are held: of each block of items there is one digest, and the leaves
 //! of a block are read again when its first item is asked for. Where they do not come to what was promised
-//! the file has changed, and nothing of it is given that could not be proven.
+//! the file has changed, and nothing of it is given that could not be proven. It may grow: a last line whose
+//! end is not there is no item yet, as who writes it may be in the middle of it.
 
 use super::file::{self, File};
 use super::{Batch, Item, SourceError};
@@ -50,9 +51,10 @@ impl Committed {
     }
 
     fn to_first(most: u32, file: &File, item_bytes_max: usize) -> Result<Committed, SourceError> {
-        let (mut open, mut roots) = (file.open(item_bytes_max, 0)?, Vec::new());
-        let mut count: u32 = 0;
-        loop {
+        let mut open = file.open(item_bytes_max, 0)?.of_ended_lines();
+        let (mut roots, mut count) = (Vec::new(), 0_u32);
+        // Behind a short block nothing follows: what is written meanwhile is not of it.
+        while count.is_multiple_of(BLOCK) {
             let leaves = open.leaves(BLOCK.min(most - count))?;
             let Some(read) = u32::try_from(leaves.len()).ok().filter(|read| *read > 0) else {
                 break;
@@ -62,7 +64,7 @@ impl Committed {
             roots.push(merkle::root(&leaves));
         }
         if count == 0 {
-            let why = "it has no items: there is nothing to commit to";
+            let why = "it has no items: there is nothing to commit to. A last line without its end is none";
             return Err(SourceError::unfit(file.path.display(), why));
         }
         let blocks = Arc::new(merkle::Tree::over(roots));
@@ -83,8 +85,8 @@ impl Committed {
     /// Opens the file behind its first `skip` items.
     pub(super) fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Open, SourceError> {
         let at = u32::try_from(skip).unwrap_or(u32::MAX).min(self.dataset.count);
-        let ahead = self.file.open(item_bytes_max, (at - at % BLOCK).into())?;
-        let items = self.file.open(item_bytes_max, at.into())?;
+        let open = |at: u32| Ok(self.file.open(item_bytes_max, at.into())?.of_ended_lines());
+        let (ahead, items) = (open(at - at % BLOCK)?, open(at)?);
         Ok(Open { of: self.clone(), ahead, items, at, block: None, broken: None })
     }
 

@@ -139,6 +139,39 @@ fn what_was_promised_before_is_found_in_a_file_that_grew_and_in_no_other() {
     assert!(live.committed_to(dataset, BYTES_MAX).is_err());
 }
 
+/// Who writes the file is in the middle of its last line.
+#[tokio::test]
+async fn a_last_line_without_its_end_is_not_promised() {
+    let texts = [
+        (Format::Lines, "20.9\n21.", "3\n"),
+        (Format::Lines, "20.9\r\n21.3\r", "\n"),
+        (Format::Ndjson, "20.9\n{\"celsius\":", "21.3}\n"),
+        (Format::Ndjson, "20.9\n21", ".3\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n21.", "3,8\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n21.3,8", "5\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n\"21\n", "\",8\n"),
+    ];
+    for (format, text, rest) in texts {
+        println!("{format:?} {text:?}");
+        let (dir, _) = promised("any\n");
+        std::fs::write(path(&dir), text).unwrap();
+        let file = File { path: path(&dir), format, committed: true };
+        let (origin, count) = Origin::File(file.clone()).stock(BYTES_MAX).unwrap();
+        assert_eq!(count, Some(1));
+        std::fs::write(path(&dir), [text, rest].concat()).unwrap();
+        let dataset = origin.dataset().unwrap();
+        let (given, error) = all(&mut origin.open(BYTES_MAX, 0).unwrap(), dataset, 0).await;
+        assert!(given == 1 && error.is_none(), "{given}: {error:?}");
+        let again = Origin::File(file.clone()).committed_to(dataset, BYTES_MAX).unwrap();
+        assert_eq!(again.dataset(), Some(dataset), "it only grew");
+        assert_eq!(Origin::File(file).stock(BYTES_MAX).unwrap().1, Some(2));
+    }
+    let (dir, _) = promised("any\n");
+    std::fs::write(path(&dir), "21.").unwrap();
+    let file = File { path: path(&dir), format: Format::Lines, committed: true };
+    assert!(Origin::File(file).stock(BYTES_MAX).is_err(), "there is no item yet");
+}
+
 #[test]
 fn a_file_with_nothing_in_it_cannot_be_promised() {
     let dir = tempfile::tempdir().unwrap();
