@@ -146,8 +146,22 @@ fn feed(
         }
         Ok(Batch::End) => {}
         // What was sent before is still to be paid, so the session ends in good order.
-        Err(error) => tracing::error!(%error, "the source broke"),
+        Err(error) => {
+            tracing::error!(%error, "the source broke");
+            if matches!(error, SourceError::Changed { .. }) {
+                take_off(actor);
+            }
+        }
     }
+    let Some(side) = actor.side.as_mut() else { return };
     side.source = Feed::Ended;
     actor.tell(Input::SourceEnded, ctx);
+}
+
+/// The menu goes on promising the file as it was, and no more of that is to be ordered. A session that was
+/// begun before this seller was started may be of another promise.
+fn take_off(actor: &Actor) {
+    let (Some((topic, _)), Some(side)) = (actor.core.ordered(), &actor.side) else { return };
+    let is_on_menu = side.topics.get(topic).and_then(Origin::dataset) == actor.core.dataset();
+    side.offering.iter().filter(|_| is_on_menu).for_each(|offering| offering.take_off(topic));
 }
