@@ -11,7 +11,7 @@
 
 use super::doom::Doom;
 use super::folder;
-use crate::record::SHOWN_BYTES_MAX;
+use crate::terms::SHOWN_BYTES_MAX;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -5,6 +5,11 @@ use sdpp_ledger::{Digest, merkle};
 /// The most sisters on the way up to a dataset's root.
 pub const PATH_MAX: usize = 32;
 
+/// The longest raw `data` of the one message that a session ends for, in bytes: as long as any that is
+/// customary, and no item of a dataset comes in a longer one, so that nobody makes its own words too long
+/// to be held against it.
+pub const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+
 /// How many places are tried in all to find where ways up lead: those of a dataset with a million items.
 pub const PLACES_MAX: u64 = 1 << 20;
 

@@ -1,7 +1,8 @@
 //! What a commit takes, what it refuses, and what it leaves behind.
 
 use super::*;
-use crate::record::{EVIDENCE_MAX, SHOWN_BYTES_MAX};
+use crate::record::EVIDENCE_MAX;
+use crate::terms::SHOWN_BYTES_MAX;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn with_session() -> (Dir, Journal) {
