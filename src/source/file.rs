@@ -4,7 +4,7 @@
 use super::item::{self, Line};
 use super::{Batch, Item, SourceError};
 use serde::{Deserialize, Serialize};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -110,6 +110,28 @@ pub(super) struct Open {
 }
 
 impl Open {
+    /// Where the next item is read from, in bytes.
+    pub(super) fn place(&mut self) -> Result<u64, SourceError> {
+        match &mut self.reader {
+            Reader::Csv(csv) => Ok(csv.reader.position().byte()),
+            Reader::Lines { file, .. } => {
+                file.stream_position().map_err(SourceError::io("read", self.path.display()))
+            }
+        }
+    }
+
+    /// Goes on behind a line that ends at such a place. The lines before it are not counted then.
+    pub(super) fn go_to(&mut self, place: u64) -> Result<(), SourceError> {
+        let path = &self.path;
+        match &mut self.reader {
+            Reader::Csv(csv) => csv.go_to(place).map_err(|error| unfit_csv(path, &error)),
+            Reader::Lines { file, .. } => {
+                let to = file.seek(SeekFrom::Start(place));
+                to.map(drop).map_err(SourceError::io("read", path.display()))
+            }
+        }
+    }
+
     /// The same without its last line while the end of that is not there: who writes the file may be in the
     /// middle of it.
     pub(super) fn of_ended_lines(self) -> Open {
@@ -249,6 +271,17 @@ impl Csv {
         Ok(Csv { reader, record: csv::StringRecord::new(), before })
     }
 
+    /// What follows on the header is there already. Else it is begun with the end of the line before: what
+    /// stands at the very beginning of what is read is taken for a mark of its encoding.
+    fn go_to(&mut self, place: u64) -> csv::Result<()> {
+        if self.reader.position().byte() == place {
+            return Ok(());
+        }
+        let mut position = csv::Position::new();
+        position.set_byte(place.saturating_sub(1));
+        self.reader.seek(position)
+    }
+
     fn next(
         &mut self,
         path: &Path,
@@ -301,6 +334,12 @@ impl<R: Read> Read for Metered<R> {
             std::io::Error::other("a record is longer than an item may be; is a quote not closed?")
         })?;
         Ok(got)
+    }
+}
+
+impl<R: Seek> Seek for Metered<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 

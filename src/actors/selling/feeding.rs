@@ -57,7 +57,7 @@ fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {
         return commit_again(actor, (topic, origin), promised, wants, ctx);
     }
-    open_of(actor, &origin, wants, ctx);
+    open_of(actor, origin, wants, ctx);
 }
 
 /// The session was begun before this seller was started, when its file was promised: it may have grown
@@ -75,7 +75,7 @@ fn commit_again(
     let found = async move { known.origin(of_topic, promised, max).await };
     ctx.spawn(found.into_actor(actor).map(move |found, actor, ctx| match found {
         _ if !is_where(actor, of) => {}
-        Ok(origin) => open_of(actor, &origin, wants, ctx),
+        Ok(origin) => open_of(actor, origin, wants, ctx),
         Err(error) => {
             tracing::error!(error, "the source is not what was sold from");
             // What was sent before is still to be paid. Where it is to be said again, the session
@@ -86,12 +86,37 @@ fn commit_again(
     }));
 }
 
-fn open_of(actor: &mut Actor, origin: &Origin, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+/// Opens it behind what was given before. A long way into a file is gone on a thread of its own: other
+/// sessions have this one.
+fn open_of(actor: &mut Actor, origin: Origin, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
     let Some(side) = actor.side.as_ref() else { return };
-    match origin.open(side.item_bytes_max, side.skip) {
-        Ok(source) => ask(actor, Box::new(source), wants, ctx),
-        Err(error) => cannot(actor, &error.to_string(), ctx),
+    let (of, max, skip) = (side.rewinds, side.item_bytes_max, side.skip);
+    if skip == 0 || !origin.is_rereadable() {
+        return opened(actor, origin.open(max, skip).map_err(told), wants, ctx);
     }
+    let source = tokio::task::spawn_blocking(move || origin.open(max, skip));
+    ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| {
+        if is_where(actor, Some(of)) {
+            let source = source.map_err(|error| error.to_string());
+            opened(actor, source.and_then(|source| source.map_err(told)), wants, ctx);
+        }
+    }));
+}
+
+fn opened(
+    actor: &mut Actor,
+    source: Result<Source, String>,
+    wants: NonZeroUsize,
+    ctx: &mut Ctx<Selling>,
+) {
+    match source {
+        Ok(source) => ask(actor, Box::new(source), wants, ctx),
+        Err(error) => cannot(actor, &error, ctx),
+    }
+}
+
+fn told(error: SourceError) -> String {
+    error.to_string()
 }
 
 /// The buyer is told, and what runs here is not its business.

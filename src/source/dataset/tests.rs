@@ -84,6 +84,61 @@ async fn what_changed_since_it_was_promised_is_not_given() {
     assert!(given == 512 && matches!(error, Some(SourceError::Changed { item: 513, .. })));
 }
 
+/// A way into the file is not read: who comes back for its last items keeps nobody waiting.
+#[tokio::test]
+async fn what_stands_before_the_block_of_an_item_is_not_read() {
+    let (dir, origin) = promised(&lines(600));
+    std::fs::write(path(&dir), lines(600).replacen('\n', " ", 2)).unwrap();
+    let mut source = origin.open(BYTES_MAX, 590).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 590).await;
+    assert!(given == 10 && error.is_none(), "{given}: {error:?}");
+    // What cannot be read any more has changed, too.
+    let long = lines(600).replacen("reading 301\n", &"3".repeat(2 * BYTES_MAX), 1);
+    std::fs::write(path(&dir), long).unwrap();
+    let mut source = origin.open(BYTES_MAX, 270).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 270).await;
+    assert!(
+        given == 0 && matches!(error, Some(SourceError::Changed { item: 271, .. })),
+        "{error:?}"
+    );
+}
+
+/// Whatever ends a line, and whatever stands where a block begins.
+#[tokio::test]
+async fn any_kind_of_file_is_opened_at_any_place() {
+    let mark = '\u{feff}';
+    let row = |n: u32| match n {
+        257 => format!("{mark}{n},\"at\n{n}\""),
+        n => format!("{n},\"at\n{n}\""),
+    };
+    let rows: Vec<String> = (1..=600).map(row).collect();
+    let csv = |end: &str| format!("celsius,at{end}{}{end}", rows.join(end));
+    let marked = lines(600).replacen("reading 257", &format!("{mark}257"), 1);
+    let texts = [
+        (Format::Csv, csv("\n")),
+        (Format::Csv, csv("\r\n")),
+        (Format::Csv, csv("\n\n")),
+        (Format::Lines, marked.replace('\n', "\r\n \n")),
+        (Format::Lines, marked),
+        (Format::Ndjson, (1..=600).map(|n| format!("{n}\n")).collect()),
+    ];
+    for (format, text) in texts {
+        let (dir, _) = promised("any\n");
+        std::fs::write(path(&dir), text).unwrap();
+        let file = File { path: path(&dir), format, committed: true };
+        let (origin, count) = Origin::File(file).stock(BYTES_MAX).unwrap();
+        assert_eq!(count, Some(600), "{format:?}");
+        for skip in [0, 1, 255, 256, 257, 511, 512, 513, 599, 600] {
+            let mut source = origin.open(BYTES_MAX, skip).unwrap();
+            let (given, error) = all(&mut source, origin.dataset().unwrap(), skip).await;
+            assert!(
+                given == 600 - skip && error.is_none(),
+                "{format:?}, {skip}: {given}, {error:?}"
+            );
+        }
+    }
+}
+
 /// What leaves is an item and its way up, which may be the larger part.
 #[tokio::test]
 async fn what_is_asked_for_at_once_counts_paths_too() {
