@@ -46,7 +46,7 @@ impl Dataset {
     }
 
     /// How many sisters the longest way up has.
-    fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         (u32::BITS - self.count.saturating_sub(1).leading_zeros()) as usize
     }
 }

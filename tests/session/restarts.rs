@@ -70,7 +70,7 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
 }
 
 /// What left before is read from a file that takes its time. The buyer has answered what it has, and can
-/// answer nothing that it lacks.
+/// answer nothing that it lacks. Where the line breaks meanwhile it comes back once more.
 #[test]
 fn a_buyer_is_not_late_while_its_seller_reads_again_what_left_before() {
     for (what, setting) in SETTINGS {
@@ -91,6 +91,9 @@ fn a_buyer_is_not_late_while_its_seller_reads_again_what_left_before() {
             println!("{what}: killed after step {at}");
             wire.pair.now_ms += 30_000;
             wire.pair.seller.handle_timeout(wire.pair.now_ms);
+            if at % 2 == 0 {
+                wire.cut();
+            }
             wire.finish();
             is_whole(&wire, 10);
             waited += 1;

@@ -10,8 +10,11 @@ use std::num::NonZeroUsize;
 /// The most items that are taken from a source at once.
 const ITEMS_AT_ONCE: u64 = 1024;
 
-/// What a message with an item has beside the item, in bytes, more or less.
+/// What a message with an item has beside the item and its path, in bytes, more or less.
 const MESSAGE_BYTES: usize = 512;
+
+/// What a sister on an item's way up takes there.
+const SISTER_BYTES: usize = 43;
 
 /// Brings items from the source while the core has room for them.
 pub(super) fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
@@ -19,14 +22,16 @@ pub(super) fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
         return;
     }
     let wants = actor.core.wants().min(ITEMS_AT_ONCE);
+    let sisters = actor.core.dataset().map_or(0, |dataset| dataset.depth());
     let Some(side) = actor.side.as_mut() else { return };
     // Small items count by what is around them on the wire.
-    let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
+    let around = MESSAGE_BYTES + SISTER_BYTES * sisters;
+    let fit = (side.backlog.at_once() / around).max(1);
     let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
     let Some(wants) = NonZeroUsize::new(wants) else { return };
     match std::mem::replace(&mut side.source, Feed::Asked) {
         Feed::Open(source) => ask(actor, source, wants, ctx),
-        Feed::Closed => open(actor, wants, ctx),
+        Feed::Closed => open(actor, ctx),
         busy_or_over => side.source = busy_or_over,
     }
 }
@@ -45,8 +50,8 @@ fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
     may
 }
 
-/// Opens the source, and asks it.
-fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+/// Opens the source.
+fn open(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
     let promised = actor.core.dataset();
     let topic = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let Some(side) = actor.side.as_ref() else { return };
@@ -55,9 +60,9 @@ fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
         return cannot(actor, "the topic has no source", ctx);
     };
     if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {
-        return commit_again(actor, (topic, origin), promised, wants, ctx);
+        return commit_again(actor, (topic, origin), promised, ctx);
     }
-    open_of(actor, origin, wants, ctx);
+    open_of(actor, origin, ctx);
 }
 
 /// The session was begun before this seller was started, when its file was promised: it may have grown
@@ -66,7 +71,6 @@ fn commit_again(
     actor: &mut Actor,
     of_topic: (String, Origin),
     promised: Dataset,
-    wants: NonZeroUsize,
     ctx: &mut Ctx<Selling>,
 ) {
     let of = rewinds(actor);
@@ -75,7 +79,7 @@ fn commit_again(
     let found = async move { known.origin(of_topic, promised, max).await };
     ctx.spawn(found.into_actor(actor).map(move |found, actor, ctx| match found {
         _ if !is_where(actor, of) => {}
-        Ok(origin) => open_of(actor, origin, wants, ctx),
+        Ok(origin) => open_of(actor, origin, ctx),
         Err(error) => {
             tracing::error!(error, "the source is not what was sold from");
             // What was sent before is still to be paid. Where it is to be said again, the session
@@ -88,29 +92,29 @@ fn commit_again(
 
 /// Opens it behind what was given before. A long way into a file is gone on a thread of its own: other
 /// sessions have this one.
-fn open_of(actor: &mut Actor, origin: Origin, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+fn open_of(actor: &mut Actor, origin: Origin, ctx: &mut Ctx<Selling>) {
     let Some(side) = actor.side.as_ref() else { return };
     let (of, max, skip) = (side.rewinds, side.item_bytes_max, side.skip);
     if skip == 0 || !origin.is_rereadable() {
-        return opened(actor, origin.open(max, skip).map_err(told), wants, ctx);
+        return opened(actor, origin.open(max, skip).map_err(told), ctx);
     }
     let source = tokio::task::spawn_blocking(move || origin.open(max, skip));
     ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| {
         if is_where(actor, Some(of)) {
             let source = source.map_err(|error| error.to_string());
-            opened(actor, source.and_then(|source| source.map_err(told)), wants, ctx);
+            opened(actor, source.and_then(|source| source.map_err(told)), ctx);
         }
     }));
 }
 
-fn opened(
-    actor: &mut Actor,
-    source: Result<Source, String>,
-    wants: NonZeroUsize,
-    ctx: &mut Ctx<Selling>,
-) {
+/// It is asked for what is wanted by now.
+fn opened(actor: &mut Actor, source: Result<Source, String>, ctx: &mut Ctx<Selling>) {
     match source {
-        Ok(source) => ask(actor, Box::new(source), wants, ctx),
+        Ok(source) => {
+            let Some(side) = actor.side.as_mut() else { return };
+            side.source = Feed::Open(Box::new(source));
+            bring(actor, ctx);
+        }
         Err(error) => cannot(actor, &error, ctx),
     }
 }
