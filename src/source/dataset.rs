@@ -2,9 +2,10 @@
 //! goes out with its way up to that root.
 //!
 //! Neither the items nor their leaves are held: of each block of items there is one digest, and where it
-//! begins in the file, so that nobody reads all that is before it. The leaves of a block are read again when its first item is asked for. Where they do not come to what was promised
-//! the file has changed, and nothing of it is given that could not be proven. It may grow: a last line whose
-//! end is not there is no item yet, as who writes it may be in the middle of it.
+//! begins in the file, so that nobody reads all that is before it. The leaves of a block are read again when
+//! its first item is asked for. Where they do not come to what was promised the file has changed, and nothing
+//! of it is given that could not be proven. It may grow: a last line whose end is not there is no item yet,
+//! as who writes it may be in the middle of it.
 
 use super::file::{self, File};
 use super::{Batch, Item, SourceError};

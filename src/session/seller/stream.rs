@@ -122,6 +122,14 @@ impl Stream {
         buyers.chain(final_ms).chain(self.wakes_ms()).min()
     }
 
+    /// How long a payment is waited for once no more items follow, where one is due.
+    pub(super) fn drains_to_ms(&self) -> Option<u64> {
+        match self.is_reading_again() {
+            true => Some(u64::MAX),
+            false => self.on().next_due_ms(),
+        }
+    }
+
     /// A payment that is late, or a buyer that is silent, ends the session.
     pub(super) fn check_late(&self, now_ms: u64) -> Result<(), Fault> {
         if self.is_reading_again() {
