@@ -8,7 +8,7 @@ mod leaves;
 mod stray;
 
 pub use leaves::Leaves;
-pub use stray::{Invoiced, SHOWN_BYTES_MAX, Stray};
+pub use stray::{Invoiced, Stray};
 
 use crate::crypto::SaltSecret;
 use crate::crypto::layout::{Layout, MessageKind};

@@ -677,6 +677,22 @@ fn everything_wrong_is_named_by_file_line_and_key() {
     }
 }
 
+/// A buyer keeps what brings an item of a dataset as it was signed, and takes nothing that is too long for that.
+#[test]
+fn items_of_a_committed_file_are_short_enough_to_be_held_against_their_seller() {
+    let said = |item_bytes: usize, committed: &str| {
+        let limits = "frame_bytes_max = 1048576\nitem_bytes_max = 65536\n";
+        let larger = format!("frame_bytes_max = 4194304\nitem_bytes_max = {item_bytes}\n");
+        let said =
+            changed(limits, &larger).replacen("_bytes_max = 262144", "_bytes_max = 4194304", 1);
+        parse(&said.replacen("format = \"csv\" }", &format!("format = \"csv\"{committed} }}"), 1))
+    };
+    assert!(said(780_272, ", committed = true").is_ok() && said(780_273, "").is_ok());
+    let wrong = said(780_273, ", committed = true").unwrap_err();
+    assert_eq!(wrong.key, "topics.co2.source.committed", "{wrong}");
+    assert!(wrong.what.contains("at most 780272 bytes"), "{wrong}");
+}
+
 /// A seller's config with a second currency whose rate is this.
 fn rated(rate: &str) -> String {
     let second = format!("[currencies.B]\nledger = \"local\"\ndecimals = 8\n{rate}\n[records]");

@@ -12,6 +12,7 @@ use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::ledger::{LedgerActor, TellHealth};
 use crate::actors::node::{Gone, Join, Node, Started};
 use crate::actors::offering::Offering;
+use crate::actors::promised::Promised;
 use crate::actors::resuming::LastWords;
 use crate::actors::selling::{Feed, Place, Selling};
 use crate::actors::session::{SessionActor, SilenceMax};
@@ -40,6 +41,8 @@ pub struct Shop {
     pub offering: Offering,
     /// Where the items of each topic come from.
     pub topics: Arc<BTreeMap<String, Origin>>,
+    /// Files as they were promised to sessions that were begun before this process was started.
+    pub promised: Promised,
     /// Our ledgers.
     pub ledgers: Ledgers,
     /// The journal.
@@ -238,7 +241,7 @@ impl Shop {
             reader: shop.reader,
             busy: shop.busy,
             sight: shop.sight,
-            origin: None,
+            promised: shop.promised,
             source: Feed::default(),
             skip: 0,
             rewinds: 0,

@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod listener;
 pub mod node;
 pub mod offering;
+pub mod promised;
 mod rating;
 pub mod recalling;
 pub mod reclaim;

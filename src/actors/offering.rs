@@ -1,6 +1,7 @@
 //! What stands on the menu now: a currency in which our account cannot do its part is left out
-//! before anything is promised in it, and so is one whose rate is stale or wild. Ledgers and sources
-//! of rates are asked at the start and at intervals, never for a connection.
+//! before anything is promised in it, and so is one whose rate is stale or wild, and a topic whose file is
+//! not what the menu promises. Ledgers and sources of rates are asked at the start and at intervals, never
+//! for a connection.
 //!
 //! No mailbox is used: one loop asks the ledgers, one for each currency its sources, and one shows
 //! what they heard. They end with whoever shows the menu.
@@ -17,8 +18,8 @@ use crate::rates::source::Ticker;
 use crate::session::Offer;
 use crate::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Asset, Ledger, LedgerError, LedgerId};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -28,14 +29,24 @@ const FIXED_MS: u64 = 60_000;
 /// Longer than anybody looks who looks once.
 const ONCE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Why nothing is offered, for strangers: what our account holds is not their business.
+const UNPAYABLE: &str = "this seller can be paid in no currency just now: its own accounts lack coin, \
+                         or its rates are not known";
+
+/// The same where no topic is left.
+const SOLD_NOTHING: &str = "this seller has nothing to sell just now";
+
 /// The menu as it stands now; its clones show the same.
 #[derive(Debug, Clone)]
-pub struct Offering(Arc<RwLock<Shown>>);
+pub struct Offering {
+    shown: Arc<RwLock<Shown>>,
+    heard: Arc<Heard>,
+}
 
 #[derive(Debug)]
 struct Shown {
-    /// `None` where no currency is left.
-    offer: Option<Arc<Offer>>,
+    /// Or why nothing is left of it.
+    offer: Result<Arc<Offer>, &'static str>,
     left_out: Vec<LeftOut>,
     silent: Silent,
 }
@@ -61,20 +72,22 @@ struct Whole {
 }
 
 /// What those heard who ask.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Heard {
     known: Mutex<Facts>,
     news: Notify,
 }
 
 /// What ledgers and sources answered.
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Facts {
     /// `None` before all ledgers were asked once.
     ledgers: Option<Known>,
     silent: Silent,
     /// What currencies are quoted at.
     pub(super) rated: Rated,
+    /// The topics whose files are not what the menu promises.
+    changed: BTreeSet<String>,
 }
 
 /// What the ledgers answered last; one that is not here did not answer.
@@ -118,8 +131,8 @@ impl Offering {
             }
         };
         let news = whole.look_over(&known, &[], now_ms());
-        let offering = Offering(Arc::new(RwLock::new(news)));
-        let shown = Arc::downgrade(&offering.0);
+        let offering = Offering { shown: Arc::new(RwLock::new(news)), heard: heard.clone() };
+        let shown = Arc::downgrade(&offering.shown);
         keeper.keep("menu", move || Some(whole.clone().watch(heard.clone(), shown.clone(), every)));
         offering
     }
@@ -137,23 +150,39 @@ impl Offering {
     /// What is offered now.
     ///
     /// # Errors
-    /// Why nothing is, for strangers: what our account holds is not their business.
+    /// Why nothing is, for strangers.
     pub fn now(&self) -> Result<Arc<Offer>, String> {
-        let news = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let offer = news.offer.as_ref().and_then(|offer| good(offer, now_ms()));
-        let none = "this seller can be paid in no currency just now: its own accounts lack coin, \
-                    or its rates are not known";
-        offer.ok_or_else(|| none.to_owned())
+        let shown = self.shown();
+        let offer = shown.offer.as_ref().map_err(|why| (*why).to_owned())?;
+        good(offer, now_ms()).ok_or_else(|| UNPAYABLE.to_owned())
+    }
+
+    /// The file of a topic is not what the menu promises: nobody is to order of it any more.
+    pub(super) fn take_off(&self, topic: &str) {
+        self.heard.tell(|facts| {
+            if facts.changed.insert(topic.to_owned()) {
+                tracing::warn!(topic, "not on the menu until this seller is started anew");
+            }
+        });
+    }
+
+    /// The topics that are off the menu, as their files have changed.
+    pub fn changed(&self) -> BTreeSet<String> {
+        self.heard.facts().changed
     }
 
     /// What is left out now, and why.
     pub fn left_out(&self) -> Vec<LeftOut> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).left_out.clone()
+        self.shown().left_out.clone()
     }
 
     /// Since when a ledger does not answer, in milliseconds since 1970 UTC; `None` where it does.
     pub fn silent_since(&self, ledger: &LedgerId) -> Option<u64> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).silent.get(ledger).copied()
+        self.shown().silent.get(ledger).copied()
+    }
+
+    fn shown(&self) -> RwLockReadGuard<'_, Shown> {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -263,11 +292,16 @@ impl Whole {
         for LeftOut { currency, method, .. } in before.iter().filter(|o| !is_in(o, &left_out)) {
             tracing::info!(currency, %method, "on the menu again");
         }
+        facts.changed.iter().for_each(|topic| menu.take_off(topic));
         let Offer { key, policy, .. } = &self.offer;
-        let is_something = !menu.currencies_accepted.is_empty();
+        let nothing = match (menu.available_data.is_empty(), menu.currencies_accepted.is_empty()) {
+            (true, _) => Some(SOLD_NOTHING),
+            (_, true) => Some(UNPAYABLE),
+            _ => None,
+        };
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
         let silent = facts.silent.clone();
-        Shown { offer: is_something.then(|| Arc::new(offer)), left_out, silent }
+        Shown { offer: nothing.map_or_else(|| Ok(Arc::new(offer)), Err), left_out, silent }
     }
 
     /// Puts the newest rate and where it comes from beside a currency.

@@ -14,6 +14,7 @@ use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
 use crate::actors::node::{Asked, Leave};
 use crate::actors::offering::Offering;
+use crate::actors::promised::Promised;
 use crate::actors::resuming::{self, LastWords};
 use crate::actors::session::{Core, Ctx, Ended, SessionActor, Side};
 use crate::actors::shown::{Shown, ask_for};
@@ -56,8 +57,8 @@ pub struct Selling {
     pub busy: Busy,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
-    /// The topic's file as this session was begun with it, where it had to be read for that anew.
-    pub origin: Option<Origin>,
+    /// Files as they were promised to sessions that were begun before this process was started.
+    pub promised: Promised,
     /// The source, while it is open.
     pub source: Feed,
     /// How many of its items it is opened behind.
@@ -100,7 +101,7 @@ pub enum Feed {
     Closed,
     /// Here.
     Open(Box<Source>),
-    /// Being asked for items.
+    /// Being opened, or asked for items.
     Asked,
     /// It has no more.
     Ended,
@@ -486,7 +487,7 @@ mod tests {
             reader: reader.clone(),
             busy: busy.clone(),
             sight: Sight::new(Duration::MAX),
-            origin: None,
+            promised: Promised::default(),
             source: Feed::default(),
             skip: 0,
             rewinds: 0,

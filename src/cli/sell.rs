@@ -153,6 +153,7 @@ impl Selling {
         let shop = Shop {
             offering: offering.clone(),
             topics: Arc::new(topics),
+            promised: Default::default(),
             ledgers: running.ledgers.clone(),
             journal: running.journal.clone(),
             reader: running.reader.clone(),

@@ -123,6 +123,11 @@ fn show(status: &Value) -> Outcome {
         let [currency, method, why] = ["currency", "method", "why"].map(|key| text(&one[key]));
         out::line(format_args!("off menu  {currency} by {method}: {why}"))?;
     }
+    for topic in status["changed"].as_array().into_iter().flatten().map(text) {
+        out::line(format_args!(
+            "off menu  topic {topic}: its file has changed; start the seller anew to sell it as it is"
+        ))?;
+    }
     for ask in status["asks"].as_array().into_iter().flatten() {
         let [session, number, item] = ["session", "ask", "item"].map(|key| text(&ask[key]));
         let [reason, amount] = ["reason", "amount"].map(|key| text(&ask[key]));
@@ -293,6 +298,7 @@ async fn status(asked: &Asked) -> Result<Value, String> {
     });
     Ok(json!({
         "left_out": left_out.collect::<Vec<_>>(),
+        "changed": asked.offering.changed(),
         "ready": why.is_empty(),
         "why": why,
         "sessions": { "connections": crowd.connections, "ended": crowd.ended, "ever": counts.sessions },

@@ -2,6 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What sealing adds to an item, in bytes.
+const SEALED_BYTES: usize = 16;
+
+/// What a message with an item and an invoice has beside the item, in bytes.
+const REST_BYTES: usize = 8 * 1024;
+
 /// What a peer cannot make us exceed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,7 +76,12 @@ impl Limits {
     /// The longest message that an item of the longest kind can need: sealed (16 bytes more), in
     /// base64 (four for three), and the rest of a message with an invoice, 8 KiB with room to spare.
     pub fn frame_bytes_needed(&self) -> usize {
-        let sealed = self.item_bytes_max.saturating_add(16);
-        sealed.div_ceil(3).saturating_mul(4).saturating_add(8 * 1024)
+        let sealed = self.item_bytes_max.saturating_add(SEALED_BYTES);
+        sealed.div_ceil(3).saturating_mul(4).saturating_add(REST_BYTES)
+    }
+
+    /// The longest item that can come in a message of so many bytes.
+    pub fn item_bytes_in(frame_bytes: usize) -> usize {
+        (frame_bytes.saturating_sub(REST_BYTES) / 4 * 3).saturating_sub(SEALED_BYTES)
     }
 }

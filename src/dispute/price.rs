@@ -25,7 +25,7 @@ pub(super) struct Price {
     /// The session outlives its connection: only then places of it may be void.
     resumes: bool,
     /// The number of the first change that is not in evidence and must have been there before one
-    /// that is, where nobody was heard who would have it.
+    /// that is, where nobody was heard who would have it; or of the one that follows on it.
     gap: Option<u64>,
 }
 
@@ -61,6 +61,12 @@ impl Price {
                     misdeeds.push(blame(amend, is_credit(amend), &why));
                 }
                 Ok(Word::Proposed) => price.settle(amend, &answers),
+                // Both have signed it, so what it follows on was left out; and what holds behind it nobody
+                // knows.
+                Err(_) if !is_credit(amend) && answers.counts(amend) == Some(true) => {
+                    let number = amend.message.number;
+                    price.gap = Some(price.gap.map_or(number, |gap| gap.min(number)));
+                }
                 Err(_) | Ok(_) => {}
             }
         }

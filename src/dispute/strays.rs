@@ -11,7 +11,7 @@ use crate::crypto::dataset_leaf;
 use crate::crypto::layout::MessageKind;
 use crate::message::{Data, DataInvoice, Path, reread};
 use crate::record::{SignedMessage, Stray};
-use crate::terms::{Dataset, Role};
+use crate::terms::{Dataset, PLACES_MAX, Role};
 use sdpp_ledger::Digest;
 use std::collections::HashMap;
 
@@ -41,7 +41,8 @@ pub enum Way {
     Elsewhere,
     /// Not to that root, whatever place it began at; or there is none.
     Nowhere,
-    /// Nobody can tell: the words that bring it are not there, or it is longer than is tried.
+    /// Nobody can tell: the words that bring it are not there, or more places than a million would have to be
+    /// tried.
     Unknown,
 }
 
@@ -52,6 +53,7 @@ pub enum Way {
 pub fn stray_evidence<'a>(body: &'a Body) -> Result<Vec<StrayEvidence<'a>>, JudgeError> {
     let case = Case::by(vec![body], &Keys::default())?;
     let Some(dataset) = case.terms.dataset else { return Ok(Vec::new()) };
+    let mut places = PLACES_MAX;
     let evidence = |seen: &Seen<'_, 'a>| {
         let Standing::Signed(signed, brings) = &seen.standing else { return None };
         // What the words of an invoice alone name stands in no layout.
@@ -59,7 +61,7 @@ pub fn stray_evidence<'a>(body: &'a Body) -> Result<Vec<StrayEvidence<'a>>, Judg
         let (stray, message) = (seen.stray, signed.message);
         let way = match brings {
             Brings::Path(path) if has(&dataset, stray, path.as_ref()) => return None,
-            Brings::Path(path) => way(&dataset, stray, path.as_ref()),
+            Brings::Path(path) => way(&dataset, stray, path.as_ref(), &mut places),
             Brings::Another | Brings::Lost => Way::Unknown,
         };
         let is_told = is_item || stray.invoiced.is_some();
@@ -207,10 +209,10 @@ fn has(dataset: &Dataset, stray: &Stray, path: Option<&Path>) -> bool {
     path.is_some_and(|path| dataset.has(stray.seq, &leaf, &path.sisters(&stray.salt)))
 }
 
-fn way(dataset: &Dataset, stray: &Stray, path: Option<&Path>) -> Way {
+fn way(dataset: &Dataset, stray: &Stray, path: Option<&Path>, places: &mut u64) -> Way {
     let sisters = path.map(|path| path.sisters(&stray.salt));
     let leaf = dataset_leaf(&stray.content);
-    match sisters.map(|sisters| dataset.has_anywhere(&leaf, &sisters)) {
+    match sisters.map(|sisters| dataset.has_anywhere(&leaf, &sisters, places)) {
         Some(Some(true)) => Way::Elsewhere,
         Some(None) => Way::Unknown,
         Some(Some(false)) | None => Way::Nowhere,

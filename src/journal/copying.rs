@@ -2,7 +2,9 @@
 //! not read yet is kept as it was before.
 
 use super::query::PAGE_MAX;
-use super::tree::{Batch, Pair, Store, Tree, TreeError, after_in_order, place_in_order};
+use super::tree::{
+    Batch, PAGE_BYTES_MAX, Pair, Store, Tree, TreeError, after_in_order, place_in_order,
+};
 use super::{JournalError, Shared};
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -86,8 +88,8 @@ impl Shared {
         after: Option<&[u8]>,
     ) -> Result<(Vec<Pair>, Option<Vec<u8>>), JournalError> {
         self.read(|store| {
-            let live = store.scan(tree, &[], after, PAGE_MAX)?;
-            let last = live.last().filter(|_| live.len() == PAGE_MAX).map(|(key, _)| key.clone());
+            let (live, is_cut) = store.page(tree, &[], after, (PAGE_MAX, PAGE_BYTES_MAX))?;
+            let last = live.last().filter(|_| is_cut).map(|(key, _)| key.clone());
             let to = last.as_ref().map_or(vec![tree as u8 + 1], |key| after_in_order(tree, key));
             let mut copying = self.copying();
             let Some(copying) = copying.as_mut() else {

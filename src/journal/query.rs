@@ -16,7 +16,7 @@ use crate::terms::SessionId;
 use sdpp_ledger::{Digest, LedgerId, PublicKey, Reference};
 use serde::{Deserialize, Serialize};
 
-/// The most rows that one answer brings.
+/// The most rows that one answer brings; where they are large, fewer.
 pub const PAGE_MAX: usize = 1000;
 
 /// A question to a journal. Pages follow the row that `after` names; `limit` is at most

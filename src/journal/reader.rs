@@ -7,7 +7,7 @@ use super::folder::{self, Mark};
 use super::obligation::Obligation;
 use super::outbox;
 use super::query::PAGE_MAX;
-use super::tree::{Pair, Store, Tree};
+use super::tree::{PAGE_BYTES_MAX, Pair, Store, Tree};
 use super::write::Rated;
 use super::{JournalError, Shared, damaged, keys};
 use crate::crypto::SaltSecret;
@@ -373,17 +373,21 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Pair>, JournalError> {
         let limit = limit.min(PAGE_MAX);
-        self.0.read(|store| Ok(store.scan(tree, prefix, after, limit)?))
+        self.0.read(|store| Ok(store.page(tree, prefix, after, (limit, PAGE_BYTES_MAX))?.0))
     }
 
     /// Up to `limit` entries after entry `after` as they are stored, each with its payload as it
     /// is at the same moment.
     pub(super) fn stored(&self, after: u64, limit: usize) -> Result<Vec<StoredRow>, JournalError> {
         let (after, limit) = (keys::seq(after), limit.min(PAGE_MAX));
-        let (bodies, payloads) = self.0.read(|store| {
-            let page = |tree| store.scan(tree, &[], Some(&after), limit);
+        let ((mut bodies, _), (payloads, is_cut)) = self.0.read(|store| {
+            let page = |tree| store.page(tree, &[], Some(&after), (limit, PAGE_BYTES_MAX));
             Ok((page(Tree::Entries)?, page(Tree::Payloads)?))
         })?;
+        // What stands behind the last payload of a page may have one of its own.
+        if let Some((last, _)) = payloads.last().filter(|_| is_cut) {
+            bodies.retain(|(key, _)| key <= last);
+        }
         let mut payloads = payloads.into_iter().peekable();
         let beside = |(key, body)| {
             // Both are in order; what belongs to no entry is passed over.

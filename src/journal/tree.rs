@@ -11,7 +11,7 @@
 
 use super::doom::Doom;
 use super::folder;
-use crate::record::SHOWN_BYTES_MAX;
+use crate::terms::SHOWN_BYTES_MAX;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// The longest value, in bytes: the words that a session ends for, where each byte of them is escaped by
 /// another, and as much as any other entry needs.
 pub(super) const VALUE_BYTES_MAX: usize = 2 * SHOWN_BYTES_MAX + 256 * 1024;
+
+/// How many bytes a page has at the most beside its last row.
+pub(super) const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// 20 values of this size, the most that sled keeps in one page, stay under its threshold.
 const PIECE_BYTES_MAX: usize = 4 * 1024;
@@ -222,23 +225,36 @@ impl Store {
         after: Option<&[u8]>,
         limit: usize,
     ) -> Result<Vec<Pair>, TreeError> {
+        Ok(self.page(tree, prefix, after, (limit, usize::MAX))?.0)
+    }
+
+    /// The same, and no further pair behind so many bytes; and whether more may follow.
+    pub(super) fn page(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        (limit, bytes_max): (usize, usize),
+    ) -> Result<(Vec<Pair>, bool), TreeError> {
         let start = match after {
             Some(key) => piece_key(tree, key, u16::MAX),
             None => [&[tree as u8], prefix].concat(),
         };
         let whole = [&[tree as u8], prefix].concat();
         self.with(|files| {
-            let mut pairs = Vec::new();
+            let (mut pairs, mut bytes) = (Vec::new(), 0);
             let mut pieces = files.db.range(start..);
-            while pairs.len() < limit {
-                let Some(first) = pieces.next() else { break };
+            while pairs.len() < limit && bytes < bytes_max {
+                let Some(first) = pieces.next() else { return Ok((pairs, false)) };
                 let (key, first) = first?;
                 if !key.starts_with(&whole) {
-                    break;
+                    return Ok((pairs, false));
                 }
-                pairs.push(read_pair(tree, &key, &first, &mut pieces)?);
+                let pair = read_pair(tree, &key, &first, &mut pieces)?;
+                bytes += pair.0.len() + pair.1.len();
+                pairs.push(pair);
             }
-            Ok(pairs)
+            Ok((pairs, true))
         })
     }
 

@@ -7,8 +7,8 @@ use crate::crypto::MacKey;
 use crate::crypto::layout::{Layout, MessageKind};
 use crate::message::strict;
 use crate::message::text::legible;
-use crate::record::{DATA_BYTES_MAX, Leaves, SHOWN_BYTES_MAX, SignedMessage, Unsigned};
-use crate::terms::SessionId;
+use crate::record::{DATA_BYTES_MAX, Leaves, SignedMessage, Unsigned};
+use crate::terms::{SHOWN_BYTES_MAX, SessionId};
 use sdpp_ledger::{Amount, Digest, Key, PublicKey, Signature, keccak};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -148,9 +148,13 @@ impl<'a> Envelope<'a> {
     /// The evidence of this message with its words, also where they are longer than what is kept of
     /// others: what the session ends for.
     pub fn whole(&self, message: &Option<SignedMessage>) -> Option<SignedMessage> {
-        let fits = self.data.len() <= SHOWN_BYTES_MAX;
-        let data = || fits.then(|| self.data.to_owned());
+        let data = || self.can_be_shown().then(|| self.data.to_owned());
         message.clone().map(|message| SignedMessage { data: data(), ..message })
+    }
+
+    /// Whether it is short enough for that.
+    pub fn can_be_shown(&self) -> bool {
+        self.data.len() <= SHOWN_BYTES_MAX
     }
 
     /// A frame of the same message: its `data` is what came, byte for byte.

@@ -138,6 +138,15 @@ impl Menu {
         quotes.map(|quote| quote.expires_at).fold(Moment(expires_at), Moment::min)
     }
 
+    /// Offers a topic no more.
+    pub fn take_off(&mut self, topic: &str) {
+        self.available_data.remove(topic);
+        self.datasets.remove(topic);
+        self.prices.remove(topic);
+        self.special_prices.retain(|special| special.topic != topic);
+        self.units.remove(topic);
+    }
+
     /// The offer of a currency by this name and method.
     pub fn currency(&self, name: &str, method: Method) -> Option<&CurrencyOffer> {
         self.currencies_accepted

@@ -6,10 +6,6 @@ use crate::terms::SessionId;
 use sdpp_ledger::{Digest, merkle};
 use serde::{Deserialize, Serialize};
 
-/// The longest raw `data` of the one message that a session ends for, in bytes: as long as any that is
-/// customary, so that nobody makes its own words too long to be held against it.
-pub const SHOWN_BYTES_MAX: usize = 1024 * 1024;
-
 /// Such an item. With the message that the seller signed it by it shows everybody what was sold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

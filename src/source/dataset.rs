@@ -1,9 +1,11 @@
 //! A file whose content is promised before it is sold: its Merkle root stands on the menu, and each item
 //! goes out with its way up to that root.
 //!
-//! Neither the items nor their leaves are held: of each block of items there is one digest, and the leaves
-//! of a block are read again when its first item is asked for. Where they do not come to what was promised
-//! the file has changed, and nothing of it is given that could not be proven.
+//! Neither the items nor their leaves are held: of each block of items there is one digest, and where it
+//! begins in the file, so that nobody reads all that is before it. The leaves of a block are read again when
+//! its first item is asked for. Where they do not come to what was promised the file has changed, and nothing
+//! of it is given that could not be proven. It may grow: a last line whose end is not there is no item yet,
+//! as who writes it may be in the middle of it.
 
 use super::file::{self, File};
 use super::{Batch, Item, SourceError};
@@ -22,8 +24,16 @@ const BLOCK: u32 = 256;
 pub struct Committed {
     file: File,
     dataset: Dataset,
-    /// The tree above the blocks.
-    blocks: Arc<merkle::Tree>,
+    blocks: Arc<Blocks>,
+}
+
+/// What is held of a file's blocks.
+#[derive(Debug, PartialEq, Eq)]
+struct Blocks {
+    /// The tree above them.
+    tree: merkle::Tree,
+    /// Where each begins, in bytes.
+    places: Vec<u64>,
 }
 
 impl Committed {
@@ -50,9 +60,11 @@ impl Committed {
     }
 
     fn to_first(most: u32, file: &File, item_bytes_max: usize) -> Result<Committed, SourceError> {
-        let (mut open, mut roots) = (file.open(item_bytes_max, 0)?, Vec::new());
-        let mut count: u32 = 0;
-        loop {
+        let mut open = file.open(item_bytes_max, 0)?.of_ended_lines();
+        let (mut roots, mut places, mut count) = (Vec::new(), Vec::new(), 0_u32);
+        // Behind a short block nothing follows: what is written meanwhile is not of it.
+        while count.is_multiple_of(BLOCK) {
+            let place = open.place()?;
             let leaves = open.leaves(BLOCK.min(most - count))?;
             let Some(read) = u32::try_from(leaves.len()).ok().filter(|read| *read > 0) else {
                 break;
@@ -60,14 +72,15 @@ impl Committed {
             let too_many = || SourceError::unfit(file.path.display(), "it has 2^32 items or more");
             count = count.checked_add(read).ok_or_else(too_many)?;
             roots.push(merkle::root(&leaves));
+            places.push(place);
         }
         if count == 0 {
-            let why = "it has no items: there is nothing to commit to";
+            let why = "it has no items: there is nothing to commit to. A last line without its end is none";
             return Err(SourceError::unfit(file.path.display(), why));
         }
-        let blocks = Arc::new(merkle::Tree::over(roots));
-        let dataset = Dataset { root: blocks.root(), count };
-        Ok(Committed { file: file.clone(), dataset, blocks })
+        let blocks = Blocks { tree: merkle::Tree::over(roots), places };
+        let dataset = Dataset { root: blocks.tree.root(), count };
+        Ok(Committed { file: file.clone(), dataset, blocks: Arc::new(blocks) })
     }
 
     /// What is promised.
@@ -80,12 +93,16 @@ impl Committed {
         &self.file
     }
 
-    /// Opens the file behind its first `skip` items.
+    /// Opens the file behind its first `skip` items. Nothing of it is read before it is asked for.
     pub(super) fn open(&self, item_bytes_max: usize, skip: u64) -> Result<Open, SourceError> {
         let at = u32::try_from(skip).unwrap_or(u32::MAX).min(self.dataset.count);
-        let ahead = self.file.open(item_bytes_max, (at - at % BLOCK).into())?;
-        let items = self.file.open(item_bytes_max, at.into())?;
-        Ok(Open { of: self.clone(), ahead, items, at, block: None, broken: None })
+        let place = self.blocks.places.get((at / BLOCK) as usize).copied();
+        let open = || {
+            let mut open = self.file.open(item_bytes_max, 0)?.of_ended_lines();
+            open.go_to(place.unwrap_or_default()).map(|()| open)
+        };
+        let (ahead, items, items_at) = (open()?, open()?, at - at % BLOCK);
+        Ok(Open { of: self.clone(), ahead, items, items_at, at, block: None, broken: None })
     }
 
     /// Why nothing from this item on is given, by its place from 0.
@@ -93,6 +110,14 @@ impl Committed {
         SourceError::Changed {
             place: self.file.path.display().to_string(),
             item: u64::from(at) + 1,
+        }
+    }
+
+    /// The same where it cannot even be read: it could once.
+    fn unfit(&self, at: u32, error: SourceError) -> SourceError {
+        match error {
+            SourceError::Unfit { .. } => self.changed(at),
+            other => other,
         }
     }
 }
@@ -104,7 +129,9 @@ pub(super) struct Open {
     /// Reads the leaves of a block, before its items are given.
     ahead: file::Open,
     items: file::Open,
-    /// The next item's place in the file, from 0.
+    /// The place of the item in the file that it would give next, from 0.
+    items_at: u32,
+    /// The next item's place, which may be further on.
     at: u32,
     /// The leaves of the block that it stands in, once they are what was promised.
     block: Option<Block>,
@@ -157,7 +184,14 @@ impl Open {
             self.block = Some(self.read_ahead(number)?);
         }
         let changed = || self.of.changed(at);
-        let item = self.items.next_item()?.ok_or_else(changed)?;
+        let item = loop {
+            let item = self.items.next_item().map_err(|error| self.of.unfit(at, error))?;
+            let item = item.ok_or_else(changed)?;
+            self.items_at += 1;
+            if self.items_at > at {
+                break item;
+            }
+        };
         let leaf = dataset_leaf(&keccak(&[item.as_str().as_bytes()]));
         let leaves = self.block.as_ref().map(|block| &block.leaves).ok_or_else(changed)?;
         let place = (at % BLOCK) as usize;
@@ -166,7 +200,7 @@ impl Open {
             return Err(changed());
         }
         let within = leaves.prove(place).ok_or_else(changed)?;
-        let above = self.of.blocks.prove(number as usize).ok_or_else(changed)?;
+        let above = self.of.blocks.tree.prove(number as usize).ok_or_else(changed)?;
         self.at += 1;
         Ok(Some((item, [within.path, above.path].concat())))
     }
@@ -175,8 +209,9 @@ impl Open {
     fn read_ahead(&mut self, number: u32) -> Result<Block, SourceError> {
         // What was written behind its end since was never promised.
         let count = self.of.dataset.count.saturating_sub(number * BLOCK).min(BLOCK);
-        let leaves = merkle::Tree::over(self.ahead.leaves(count)?);
-        let promised = self.of.blocks.leaves().get(number as usize);
+        let leaves = self.ahead.leaves(count).map_err(|error| self.of.unfit(self.at, error))?;
+        let leaves = merkle::Tree::over(leaves);
+        let promised = self.of.blocks.tree.leaves().get(number as usize);
         match promised == Some(&leaves.root()) {
             true => Ok(Block { number, leaves }),
             false => Err(self.of.changed(self.at)),

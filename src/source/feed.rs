@@ -1,7 +1,8 @@
 //! Lines from a pipe: a thread reads them, because a pipe blocks, and a bounded queue brings
 //! them to the session. What the thread does while nobody wants lines is [`WhenSlow`].
 
-use super::{Batch, Item, SourceError, WhenSlow, item};
+use super::item::{self, Line};
+use super::{Batch, Item, SourceError, WhenSlow};
 use std::io::{BufReader, Read};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -167,8 +168,8 @@ impl Pump {
                     }
                     continue;
                 }
-                Ok(Some(line)) => {
-                    Item::new(line, self.item_bytes_max, || format!("{} line {number}", self.place))
+                Ok(Some(Line { text, .. })) => {
+                    Item::new(text, self.item_bytes_max, || format!("{} line {number}", self.place))
                 }
                 Err(error) => Err(SourceError::io("read", self.place)(error)),
             };

@@ -1,9 +1,10 @@
 //! Items from a file: CSV, NDJSON or plain lines. Its quantity is known, and it can be read
 //! again from any item, so a session on it can resume after a restart.
 
-use super::{Batch, Item, SourceError, item};
+use super::item::{self, Line};
+use super::{Batch, Item, SourceError};
 use serde::{Deserialize, Serialize};
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -84,6 +85,7 @@ impl File {
             reader: Reader::new(file, self, item_bytes_max)?,
             path: self.path.clone(),
             item_bytes_max,
+            ended_only: false,
             broken: None,
         };
         for _ in 0..skip {
@@ -101,11 +103,41 @@ pub(super) struct Open {
     reader: Reader,
     path: PathBuf,
     item_bytes_max: usize,
+    /// A last line without its end is no item.
+    ended_only: bool,
     /// What was met behind items that had to be given first.
     broken: Option<SourceError>,
 }
 
 impl Open {
+    /// Where the next item is read from, in bytes.
+    pub(super) fn place(&mut self) -> Result<u64, SourceError> {
+        match &mut self.reader {
+            Reader::Csv(csv) => Ok(csv.reader.position().byte()),
+            Reader::Lines { file, .. } => {
+                file.stream_position().map_err(SourceError::io("read", self.path.display()))
+            }
+        }
+    }
+
+    /// Goes on behind a line that ends at such a place. The lines before it are not counted then.
+    pub(super) fn go_to(&mut self, place: u64) -> Result<(), SourceError> {
+        let path = &self.path;
+        match &mut self.reader {
+            Reader::Csv(csv) => csv.go_to(place).map_err(|error| unfit_csv(path, &error)),
+            Reader::Lines { file, .. } => {
+                let to = file.seek(SeekFrom::Start(place));
+                to.map(drop).map_err(SourceError::io("read", path.display()))
+            }
+        }
+    }
+
+    /// The same without its last line while the end of that is not there: who writes the file may be in the
+    /// middle of it.
+    pub(super) fn of_ended_lines(self) -> Open {
+        Open { ended_only: true, ..self }
+    }
+
     /// Blocks for as long as the disk does, which for a local file that is read in order is not
     /// worth a thread.
     pub(super) fn next(
@@ -136,11 +168,28 @@ impl Open {
 
     pub(super) fn next_item(&mut self) -> Result<Option<Item>, SourceError> {
         let (path, bytes_max) = (&self.path, self.item_bytes_max);
-        let Some((line, number)) = self.reader.next(path, bytes_max)? else {
-            return Ok(None);
-        };
-        Item::new(line, bytes_max, || at_line(path, number)).map(Some)
+        match self.reader.next(path, bytes_max, self.ended_only)? {
+            Next::Item(line, number) => {
+                Item::new(line, bytes_max, || at_line(path, number)).map(Some)
+            }
+            Next::Unended(number) => {
+                let (file, line) = (path.display(), number);
+                tracing::warn!(%file, line, "the last line has no end yet: it is left out");
+                Ok(None)
+            }
+            Next::None => Ok(None),
+        }
     }
+}
+
+/// What a reader came to.
+enum Next {
+    /// The next item's bytes and the number of its line.
+    Item(Vec<u8>, u64),
+    /// The last line, by its number, of which the end is not there.
+    Unended(u64),
+    /// There are no more.
+    None,
 }
 
 #[derive(Debug)]
@@ -161,24 +210,28 @@ impl Reader {
         })
     }
 
-    /// The next item's bytes and the number of its line.
     fn next(
         &mut self,
         path: &Path,
         bytes_max: usize,
-    ) -> Result<Option<(Vec<u8>, u64)>, SourceError> {
+        ended_only: bool,
+    ) -> Result<Next, SourceError> {
         match self {
-            Reader::Csv(csv) => csv.next(path, bytes_max),
+            Reader::Csv(csv) => csv.next(path, bytes_max, ended_only),
             Reader::Lines { file, line, json } => {
-                let text = item::next_line(file, bytes_max, line)
+                let read = item::next_line(file, bytes_max, line)
                     .map_err(SourceError::io("read", path.display()))?;
-                let Some(text) = text else { return Ok(None) };
+                let Some(Line { text, is_ended }) = read else { return Ok(Next::None) };
                 // A line that is too long was cut and can be no JSON: its length is the error.
-                if *json && text.len() <= bytes_max {
+                let fits = text.len() <= bytes_max;
+                if ended_only && fits && !is_ended {
+                    return Ok(Next::Unended(*line));
+                }
+                if *json && fits {
                     serde_json::from_slice::<serde::de::IgnoredAny>(&text)
                         .map_err(|e| SourceError::unfit(at_line(path, *line), no_json(&e)))?;
                 }
-                Ok(Some((text, *line)))
+                Ok(Next::Item(text, *line))
             }
         }
     }
@@ -195,7 +248,7 @@ struct Csv {
 
 impl Csv {
     fn new(file: std::fs::File, path: &Path, item_bytes_max: usize) -> Result<Self, SourceError> {
-        let metered = Metered { inner: file, left: allowance(item_bytes_max) };
+        let metered = Metered { inner: file, left: allowance(item_bytes_max), is_at_end: false };
         let mut reader = csv::ReaderBuilder::new().buffer_capacity(READ_BYTES).from_reader(metered);
         let header = reader.headers().map_err(|e| unfit_csv(path, &e))?.clone();
         let mut before: Vec<Vec<u8>> = Vec::new();
@@ -218,15 +271,33 @@ impl Csv {
         Ok(Csv { reader, record: csv::StringRecord::new(), before })
     }
 
+    /// What follows on the header is there already. Else it is begun with the end of the line before: what
+    /// stands at the very beginning of what is read is taken for a mark of its encoding.
+    fn go_to(&mut self, place: u64) -> csv::Result<()> {
+        if self.reader.position().byte() == place {
+            return Ok(());
+        }
+        let mut position = csv::Position::new();
+        position.set_byte(place.saturating_sub(1));
+        self.reader.seek(position)
+    }
+
     fn next(
         &mut self,
         path: &Path,
         bytes_max: usize,
-    ) -> Result<Option<(Vec<u8>, u64)>, SourceError> {
-        self.reader.get_mut().left = allowance(bytes_max);
-        let more = self.reader.read_record(&mut self.record).map_err(|e| unfit_csv(path, &e))?;
-        if !more {
-            return Ok(None);
+        ended_only: bool,
+    ) -> Result<Next, SourceError> {
+        let metered = self.reader.get_mut();
+        (metered.left, metered.is_at_end) = (allowance(bytes_max), false);
+        let more = self.reader.read_record(&mut self.record);
+        let line = self.record.position().map_or(0, csv::Position::line);
+        // Who finds the end of a record reads no further: whatever was made of it, it has none.
+        if ended_only && self.reader.get_ref().is_at_end {
+            return Ok(if matches!(more, Ok(false)) { Next::None } else { Next::Unended(line) });
+        }
+        if !more.map_err(|e| unfit_csv(path, &e))? {
+            return Ok(Next::None);
         }
         // Names, values, and the quotes around each value: one allocation, unless text is escaped.
         let names: usize = self.before.iter().map(|before| before.len() + 2).sum();
@@ -236,8 +307,7 @@ impl Csv {
             push_json(&mut json, value);
         }
         json.push(b'}');
-        let line = self.record.position().map_or(0, csv::Position::line);
-        Ok(Some((json, line)))
+        Ok(Next::Item(json, line))
     }
 }
 
@@ -252,15 +322,24 @@ fn allowance(item_bytes_max: usize) -> u64 {
 struct Metered<R> {
     inner: R,
     left: u64,
+    /// The end of what there is was met.
+    is_at_end: bool,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let got = self.inner.read(into)?;
+        self.is_at_end |= got == 0;
         self.left = self.left.checked_sub(got as u64).ok_or_else(|| {
             std::io::Error::other("a record is longer than an item may be; is a quote not closed?")
         })?;
         Ok(got)
+    }
+}
+
+impl<R: Seek> Seek for Metered<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
     }
 }
 

@@ -48,31 +48,39 @@ impl fmt::Display for Item {
     }
 }
 
-/// The next line of `from` that is not blank, without its line end; `None` at the end. Never
+/// A line, without its line end.
+pub(super) struct Line {
+    pub(super) text: Vec<u8>,
+    /// Its end was there. Where it was not, who writes it may be in the middle of it.
+    pub(super) is_ended: bool,
+}
+
+/// The next line of `from` that is not blank; `None` at the end. Never
 /// holds more of a line than `bytes_max` and a byte, however long the line is. `number` counts
 /// the lines, blank ones too.
 pub(super) fn next_line(
     from: &mut impl BufRead,
     bytes_max: usize,
     number: &mut u64,
-) -> std::io::Result<Option<Vec<u8>>> {
+) -> std::io::Result<Option<Line>> {
     loop {
-        let mut line = Vec::new();
+        let mut text = Vec::new();
         // Room for the longest line, its `\r\n`, and no more.
         let room = bytes_max as u64 + 2;
-        Read::take(&mut *from, room).read_until(b'\n', &mut line)?;
-        if line.is_empty() {
+        Read::take(&mut *from, room).read_until(b'\n', &mut text)?;
+        if text.is_empty() {
             return Ok(None);
         }
         *number += 1;
-        if line.ends_with(b"\n") {
-            line.pop();
+        let is_ended = text.ends_with(b"\n");
+        if is_ended {
+            text.pop();
         }
-        if line.ends_with(b"\r") {
-            line.pop();
+        if text.ends_with(b"\r") {
+            text.pop();
         }
-        if line.iter().any(|b| !b.is_ascii_whitespace()) {
-            return Ok(Some(line));
+        if text.iter().any(|b| !b.is_ascii_whitespace()) {
+            return Ok(Some(Line { text, is_ended }));
         }
     }
 }

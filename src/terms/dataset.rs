@@ -5,11 +5,16 @@ use sdpp_ledger::{Digest, merkle};
 /// The most sisters on the way up to a dataset's root.
 pub const PATH_MAX: usize = 32;
 
-/// The longest way up of which all places are tried: that of a dataset with a million items.
-const TRIED_MAX: usize = 20;
+/// The longest raw `data` of the one message that a session ends for, in bytes: as long as any that is
+/// customary, and no item of a dataset comes in a longer one, so that nobody makes its own words too long
+/// to be held against it.
+pub const SHOWN_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many places are tried in all to find where ways up lead: those of a dataset with a million items.
+pub const PLACES_MAX: u64 = 1 << 20;
 
 /// What the menu named: item n of each session is the n-th of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dataset {
     /// The Merkle root over its leaves.
     pub root: Digest,
@@ -29,10 +34,20 @@ impl Dataset {
         })
     }
 
-    /// Whether the sisters lead from a leaf to the root, whatever place it has; `None` where there are too
-    /// many for all places to be tried.
-    pub fn has_anywhere(&self, leaf: &Digest, path: &[Digest]) -> Option<bool> {
-        (path.len() <= TRIED_MAX).then(|| leads(leaf, path, &self.root))
+    /// Whether the sisters lead from a leaf to the root, whatever place it has; `None` where that takes more
+    /// than `places` to be tried, from which those are taken that are.
+    pub fn has_anywhere(&self, leaf: &Digest, path: &[Digest], places: &mut u64) -> Option<bool> {
+        // More than any way up has, whoever chose so many.
+        if path.len() > self.depth() {
+            return Some(false);
+        }
+        *places = places.checked_sub(1 << path.len())?;
+        Some(leads(leaf, path, &self.root))
+    }
+
+    /// How many sisters the longest way up has.
+    pub fn depth(&self) -> usize {
+        (u32::BITS - self.count.saturating_sub(1).leading_zeros()) as usize
     }
 }
 
@@ -64,10 +79,29 @@ mod tests {
         assert!(!dataset.has(1, &leaves[0], &vec![Digest::ZERO; 1_000]));
         assert!(!dataset.has(u64::MAX, &leaves[0], &path(0)));
         for (at, leaf) in leaves.iter().enumerate() {
-            assert_eq!(dataset.has_anywhere(leaf, &path(at)), Some(true), "{at}");
-            assert_eq!(dataset.has_anywhere(leaf, &path((at + 1) % 5)), Some(false), "{at}");
-            assert_eq!(dataset.has_anywhere(leaf, &[]), Some(false));
+            let anywhere =
+                |path: &[Digest]| dataset.has_anywhere(leaf, path, &mut PLACES_MAX.clone());
+            assert_eq!(anywhere(&path(at)), Some(true), "{at}");
+            assert_eq!(anywhere(&path((at + 1) % 5)), Some(false), "{at}");
+            assert_eq!(anywhere(&[]), Some(false));
         }
-        assert_eq!(dataset.has_anywhere(&leaves[0], &[Digest::ZERO; TRIED_MAX + 1]), None);
+    }
+
+    /// How many sisters a path has its seller chooses: with some more nobody is to be left in doubt.
+    #[test]
+    fn a_path_longer_than_any_of_its_dataset_leads_nowhere() {
+        for (count, depth) in
+            [(1, 0), (2, 1), (5, 3), (8, 3), (9, 4), (1 << 20, 20), (u32::MAX, 32)]
+        {
+            let dataset = Dataset { root: Digest([7; 32]), count };
+            let anywhere = |sisters: usize, mut places: u64| {
+                let path = vec![Digest::ZERO; sisters];
+                dataset.has_anywhere(&Digest::ZERO, &path, &mut places).map(|has| (has, places))
+            };
+            assert_eq!(anywhere(depth + 1, 0), Some((false, 0)), "{count}");
+            assert_eq!(anywhere(depth, (1 << depth) - 1), None, "{count}: so many are not tried");
+            let few = depth.min(4);
+            assert_eq!(anywhere(few, 100), Some((false, 100 - (1 << few))), "{count}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub use agreed::Agreed;
 pub use bonded::{BondTerms, Bonded};
 pub use counts::{CountsWhen, Step};
 pub use credits::Credits;
-pub use dataset::{Dataset, PATH_MAX};
+pub use dataset::{Dataset, PATH_MAX, PLACES_MAX, SHOWN_BYTES_MAX};
 pub use leg::Leg;
 pub use pace::{Pace, PaceFacts, PaceReason};
 pub use voids::Void;

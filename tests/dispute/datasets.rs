@@ -147,6 +147,10 @@ fn an_item_in_anothers_place_convicts_and_a_contract_would_be_shown_it() {
     assert_eq!(stray_evidence(bundle.body()).unwrap()[0].way, Way::Elsewhere);
     let wordless = lie(&bundle, |body| crate::nth(body, MessageKind::Data, 0).data = None);
     assert_eq!(stray_evidence(wordless.body()).unwrap()[0].way, Way::Unknown);
+    // With sisters that none of its dataset has no seller leaves that open.
+    let padded: Gives = |seq| (item(seq + 90), Some(vec![Digest::ZERO; 21]));
+    let padded = crate::bundle(&sells(setting(), padded), Role::Buyer);
+    assert_eq!(stray_evidence(padded.body()).unwrap()[0].way, Way::Nowhere);
     // No path at all leads nowhere.
     let none = crate::bundle(&sells(setting(), |seq| (item(seq), None)), Role::Buyer);
     assert_eq!(stray_evidence(none.body()).unwrap()[0].way, Way::Nowhere);

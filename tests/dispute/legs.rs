@@ -126,6 +126,31 @@ fn an_answer_to_a_leg_that_a_buyer_hides_makes_no_liar_of_the_seller() {
     }
 }
 
+/// Where a pace was taken, and its buyer says that it was refused, a leg behind it begins no window any more.
+#[test]
+fn a_leg_that_follows_on_what_a_buyer_hides_makes_no_liar_of_the_seller() {
+    let mut told = Told::order("SDP", Method::Transfer);
+    told.window(Paid::Final);
+    assert!(told.pace(2, 1));
+    told.window(Paid::Final);
+    assert!(told.begin_leg("FAR", Method::Transfer, 8));
+    told.window(Paid::Final);
+    assert!(told.pace(2, 2) && told.begin_leg("SDP", Method::Transfer, 1));
+    told.window(Paid::Final);
+    let [seller, buyer] = both(&told);
+    let (by, change) = (Role::Seller, Change::Refused(Refused { why: String::new() }));
+    let refusal = Amend { number: 1, by, from_seq: 5, change };
+    let refused = lie(&buyer, |body| {
+        let is_first = |one: &SignedMessage| one.kind == MessageKind::Amend && one.number == 1;
+        body.messages.retain(|one| !(is_first(one) && *one == Told::answer(one)));
+        body.messages.push(Draft::new(told.session, &refusal).sign(&key(2), "").0);
+    });
+    let alone = verdict(std::slice::from_ref(&refused));
+    assert_eq!(offences(&alone), [], "{alone}");
+    let found = verdict(&[seller, refused]);
+    assert!(offences(&found).iter().all(|(by, _)| *by == Role::Buyer), "{found}");
+}
+
 /// A pace that a buyer refused moves no price: what was credited behind it counts, and what was invoiced.
 #[test]
 fn what_is_behind_a_pace_that_was_refused_counts_though_the_buyer_is_heard_alone() {

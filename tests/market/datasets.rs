@@ -59,6 +59,13 @@ fn a_file_that_changes_under_its_seller_is_sold_no_further() {
     assert_done(&place.buy("ann", "readings", "600").output().unwrap());
     let bought = fs::read_to_string(place.items("ann")).unwrap();
     assert_eq!(bought, readings(256, None), "the second block cannot be proven any more");
+    // Nobody is to order, and open a channel for, what is not to be had.
+    let (exit, said) = told(&mut place.buy("ben", "readings", "600"));
+    assert!(exit != 0 && said.contains("readings"), "{said}");
+    let _ = fs::remove_file(place.items("ben"));
+    let (exit, menu) = told(sdpp().arg("menu").arg(&place.address));
+    assert!(exit == 0 && menu.contains("co2") && !menu.contains("readings"), "{menu}");
+    assert_eq!(place.status()["changed"], json!(["readings"]));
     place.close();
     let audited = place.audit("seller");
     assert_eq!((&audited[0]["state"], amount(&audited[0]["settled"])), (&json!("complete"), 512));

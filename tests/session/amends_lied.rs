@@ -6,7 +6,7 @@ use crate::pair::Side as Party;
 use crate::pair::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, leaf, salt};
-use sdpp::message::{Ack, Amend, Ask, Base64, Change, Complaint, DataInvoice, Draft};
+use sdpp::message::{Ack, Amend, Ask, Base64, Body, Change, Complaint, DataInvoice, Draft, Facts};
 use sdpp::record::{End, Record};
 use sdpp::session::Input;
 use sdpp::terms::Role as Side;
@@ -89,6 +89,37 @@ fn a_change_that_nobody_knows_is_refused_and_the_session_goes_on() {
     // The seller, which had proposed something else, sees that it is refused.
     assert_eq!(pair.s.end(), End::Complete, "{}", pair.s.why());
     assert_eq!((pair.b.end(), pair.s.progress().paid), (End::Complete, Amount::new(120)));
+}
+
+/// `amend` as it stands, with whatever a seller writes into it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct RawAmend(Value);
+
+impl Body for RawAmend {
+    const KIND: MessageKind = MessageKind::Amend;
+
+    fn facts(&self) -> Facts {
+        serde_json::from_value::<Amend>(self.0.clone()).unwrap().facts()
+    }
+}
+
+/// What would be refused is kept with its words: by them alone a judge sees that it moved no price.
+#[test]
+fn a_change_that_is_too_long_to_be_kept_is_not_refused_but_ends_the_session() {
+    let changes = [
+        json!({ "granularity": 8 }),
+        json!({ "pace": { "granularity": 1_000_000, "credit_windows": 1, "why": "earned" } }),
+        json!({ "void": { "to_seq": 12 } }),
+    ];
+    for change in changes {
+        println!("{change}");
+        let mut pair = credited();
+        lie_in::<RawAmend>(&mut pair, Role::Seller, |m| {
+            (m["change"], m["pad"]) = (change.clone(), json!("x".repeat(20_000)));
+        });
+        ends_with(&mut pair, Role::Seller, "bad_amend", "it is too long");
+        assert!(!types(&pair.b).contains(&"amend".to_owned()));
+    }
 }
 
 #[test]

@@ -162,6 +162,23 @@ fn words_that_are_made_long_are_kept_all_the_same() {
     assert!(reread::<DataInvoice>(&evidence[0]).is_ok(), "its words are kept");
 }
 
+/// Where a buyer takes frames that are longer than what is kept: nothing is owed for what came in one.
+#[test]
+fn words_too_long_to_be_kept_are_not_taken() {
+    let patient = || {
+        let mut setting = setting();
+        setting.buyer.frame_bytes_max = 4 << 20;
+        setting
+    };
+    let pad = |words: &mut Value| words["pad"] = json!("x".repeat(1 << 20));
+    let of_an_item = lie::<RawData>(patient(), Role::Seller, pad);
+    let of_an_invoice = lie::<RawInvoice>(patient(), Role::Seller, pad);
+    for (mut pair, items) in [(of_an_item, 0), (of_an_invoice, 3)] {
+        ends_with(&mut pair, Role::Seller, "bad_item", "is longer than 1048576 bytes");
+        assert_eq!((pair.b.delivered.len(), spent(&pair)), (items, Amount::ZERO));
+    }
+}
+
 #[test]
 fn a_path_that_is_none_is_malformed() {
     let none = ["AAAA", "no base64", &"AAAA".repeat(11 * 33)];

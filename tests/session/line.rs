@@ -279,6 +279,13 @@ impl Wire {
         self
     }
 
+    /// Runs as far as it goes while the source gives nothing.
+    pub fn run_without_feeding(&mut self) {
+        while self.dial() || self.carry_to_door() || self.pair.step_without_feeding() {
+            self.look();
+        }
+    }
+
     /// Runs to the end; where nothing moves, time does.
     pub fn finish(&mut self) -> &mut Self {
         for _ in 0..100_000 {

@@ -522,7 +522,8 @@ impl Pair {
         while self.drain_outputs(Role::Seller) || self.settle_one() || self.feed() {}
     }
 
-    fn step_without_feeding(&mut self) -> bool {
+    /// As [`Pair::step`], and the source gives nothing.
+    pub fn step_without_feeding(&mut self) -> bool {
         self.drain_outputs(Role::Seller)
             || self.drain_outputs(Role::Buyer)
             || self.settle_one()

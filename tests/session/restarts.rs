@@ -69,6 +69,43 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
     }
 }
 
+/// What left before is read from a file that takes its time. The buyer has answered what it has, and can
+/// answer nothing that it lacks. Where the line breaks meanwhile it comes back once more.
+#[test]
+fn a_buyer_is_not_late_while_its_seller_reads_again_what_left_before() {
+    for (what, setting) in SETTINGS {
+        let mut waited = 0;
+        for at in (0..400).step_by(3) {
+            let mut wire = Wire::new(setting());
+            if !steps(&mut wire, at) {
+                break;
+            }
+            if wire.pair.buyer.terms().is_none() || wire.pair.s.closed.is_some() {
+                continue;
+            }
+            wire.restart(true).unwrap();
+            wire.run_without_feeding();
+            if wire.pair.seller.wants() == 0 || wire.pair.b.closed.is_some() {
+                continue;
+            }
+            println!("{what}: killed after step {at}");
+            for _ in 0..30 {
+                wire.pair.now_ms += 1_000;
+                wire.pair.seller.handle_timeout(wire.pair.now_ms);
+                wire.pair.buyer.handle_timeout(wire.pair.now_ms);
+                wire.run_without_feeding();
+            }
+            if at % 2 == 0 {
+                wire.cut();
+            }
+            wire.finish();
+            is_whole(&wire, 10);
+            waited += 1;
+        }
+        assert!(waited > 10, "{what}: {waited}");
+    }
+}
+
 /// Its source gives what left before in two parts, and its buyer has acknowledged both by then.
 #[test]
 fn a_seller_that_is_killed_takes_an_ack_when_all_of_it_is_read_again() {

@@ -10,8 +10,11 @@ use std::num::NonZeroUsize;
 /// The most items that are taken from a source at once.
 const ITEMS_AT_ONCE: u64 = 1024;
 
-/// What a message with an item has beside the item, in bytes, more or less.
+/// What a message with an item has beside the item and its path, in bytes, more or less.
 const MESSAGE_BYTES: usize = 512;
+
+/// What a sister on an item's way up takes there.
+const SISTER_BYTES: usize = 43;
 
 /// Brings items from the source while the core has room for them.
 pub(super) fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
@@ -19,14 +22,16 @@ pub(super) fn bring(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
         return;
     }
     let wants = actor.core.wants().min(ITEMS_AT_ONCE);
+    let sisters = actor.core.dataset().map_or(0, |dataset| dataset.depth());
     let Some(side) = actor.side.as_mut() else { return };
     // Small items count by what is around them on the wire.
-    let fit = (side.backlog.at_once() / MESSAGE_BYTES).max(1);
+    let around = MESSAGE_BYTES + SISTER_BYTES * sisters;
+    let fit = (side.backlog.at_once() / around).max(1);
     let wants = usize::try_from(wants).unwrap_or(fit).min(fit);
     let Some(wants) = NonZeroUsize::new(wants) else { return };
     match std::mem::replace(&mut side.source, Feed::Asked) {
         Feed::Open(source) => ask(actor, source, wants, ctx),
-        Feed::Closed => open(actor, wants, ctx),
+        Feed::Closed => open(actor, ctx),
         busy_or_over => side.source = busy_or_over,
     }
 }
@@ -45,53 +50,73 @@ fn may_send(actor: &mut Actor, ctx: &mut Ctx<Selling>) -> bool {
     may
 }
 
-/// Opens the source, and asks it.
-fn open(actor: &mut Actor, wants: NonZeroUsize, ctx: &mut Ctx<Selling>) {
+/// Opens the source.
+fn open(actor: &mut Actor, ctx: &mut Ctx<Selling>) {
     let promised = actor.core.dataset();
-    let ordered = actor.core.ordered().map(|(topic, _)| topic.to_owned());
+    let topic = actor.core.ordered().map(|(topic, _)| topic.to_owned());
     let Some(side) = actor.side.as_ref() else { return };
-    let of_topic = || side.topics.get(&ordered?);
-    let Some(origin) = side.origin.as_ref().or_else(of_topic) else {
+    let of_topic = topic.and_then(|topic| Some((side.topics.get(&topic)?.clone(), topic)));
+    let Some((origin, topic)) = of_topic else {
         return cannot(actor, "the topic has no source", ctx);
     };
     if let Some(promised) = promised.filter(|promised| origin.dataset() != Some(*promised)) {
-        return commit_again(actor, (origin.clone(), promised), wants, ctx);
+        return commit_again(actor, (topic, origin), promised, ctx);
     }
-    match origin.open(side.item_bytes_max, side.skip) {
-        Ok(source) => ask(actor, Box::new(source), wants, ctx),
-        Err(error) => cannot(actor, &error.to_string(), ctx),
-    }
+    open_of(actor, origin, ctx);
 }
 
 /// The session was begun before this seller was started, when its file was promised: it may have grown
-/// since, or be promised no more. What is in it is read on a thread of its own, once.
+/// since, or be promised no more. What is in it is read on a thread of its own.
 fn commit_again(
     actor: &mut Actor,
-    (origin, promised): (Origin, Dataset),
-    wants: NonZeroUsize,
+    of_topic: (String, Origin),
+    promised: Dataset,
     ctx: &mut Ctx<Selling>,
 ) {
-    let (of, max) = (rewinds(actor), actor.side.as_ref().map_or(0, |side| side.item_bytes_max));
-    let read = tokio::task::spawn_blocking(move || origin.committed_to(promised, max));
-    ctx.spawn(read.into_actor(actor).map(move |read, actor, ctx| {
-        let again = is_where(actor, of);
-        let Some(side) = actor.side.as_mut() else { return };
-        match read.map_err(|error| error.to_string()).and_then(|read| read.map_err(told)) {
-            Ok(origin) => {
-                side.origin = Some(origin);
-                if again {
-                    open(actor, wants, ctx);
-                }
-            }
-            Err(error) => {
-                tracing::error!(error, "the source is not what was sold from");
-                // What was sent before is still to be paid. Where it is to be said again, the session
-                // itself knows that it cannot be.
-                side.source = Feed::Ended;
-                actor.tell(Input::SourceEnded, ctx);
-            }
+    let of = rewinds(actor);
+    let Some(side) = actor.side.as_ref() else { return };
+    let (known, max) = (side.promised.clone(), side.item_bytes_max);
+    let found = async move { known.origin(of_topic, promised, max).await };
+    ctx.spawn(found.into_actor(actor).map(move |found, actor, ctx| match found {
+        _ if !is_where(actor, of) => {}
+        Ok(origin) => open_of(actor, origin, ctx),
+        Err(error) => {
+            tracing::error!(error, "the source is not what was sold from");
+            // What was sent before is still to be paid. Where it is to be said again, the session
+            // itself knows that it cannot be.
+            actor.side.iter_mut().for_each(|side| side.source = Feed::Ended);
+            actor.tell(Input::SourceEnded, ctx);
         }
     }));
+}
+
+/// Opens it behind what was given before. A long way into a file is gone on a thread of its own: other
+/// sessions have this one.
+fn open_of(actor: &mut Actor, origin: Origin, ctx: &mut Ctx<Selling>) {
+    let Some(side) = actor.side.as_ref() else { return };
+    let (of, max, skip) = (side.rewinds, side.item_bytes_max, side.skip);
+    if skip == 0 || !origin.is_rereadable() {
+        return opened(actor, origin.open(max, skip).map_err(told), ctx);
+    }
+    let source = tokio::task::spawn_blocking(move || origin.open(max, skip));
+    ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| {
+        if is_where(actor, Some(of)) {
+            let source = source.map_err(|error| error.to_string());
+            opened(actor, source.and_then(|source| source.map_err(told)), ctx);
+        }
+    }));
+}
+
+/// It is asked for what is wanted by now.
+fn opened(actor: &mut Actor, source: Result<Source, String>, ctx: &mut Ctx<Selling>) {
+    match source {
+        Ok(source) => {
+            let Some(side) = actor.side.as_mut() else { return };
+            side.source = Feed::Open(Box::new(source));
+            bring(actor, ctx);
+        }
+        Err(error) => cannot(actor, &error, ctx),
+    }
 }
 
 fn told(error: SourceError) -> String {
@@ -150,8 +175,22 @@ fn feed(
         }
         Ok(Batch::End) => {}
         // What was sent before is still to be paid, so the session ends in good order.
-        Err(error) => tracing::error!(%error, "the source broke"),
+        Err(error) => {
+            tracing::error!(%error, "the source broke");
+            if matches!(error, SourceError::Changed { .. }) {
+                take_off(actor);
+            }
+        }
     }
+    let Some(side) = actor.side.as_mut() else { return };
     side.source = Feed::Ended;
     actor.tell(Input::SourceEnded, ctx);
+}
+
+/// The menu goes on promising the file as it was, and no more of that is to be ordered. A session that was
+/// begun before this seller was started may be of another promise.
+fn take_off(actor: &Actor) {
+    let (Some((topic, _)), Some(side)) = (actor.core.ordered(), &actor.side) else { return };
+    let is_on_menu = side.topics.get(topic).and_then(Origin::dataset) == actor.core.dataset();
+    side.offering.iter().filter(|_| is_on_menu).for_each(|offering| offering.take_off(topic));
 }

@@ -1,8 +1,26 @@
 //! What no peer can make us exceed must leave room for something.
 
-use super::super::Limits;
+use super::super::{Limits, Topic};
 use super::Outcome;
 use super::value::{PATIENCE_MS, at_least_one, within, wrong};
+use crate::source::Origin;
+use crate::terms::SHOWN_BYTES_MAX;
+use std::collections::BTreeMap;
+
+/// A buyer keeps what brings an item of a dataset as it was signed, and takes nothing that is too long for that.
+pub(super) fn check_committed(limits: &Limits, topics: &BTreeMap<String, Topic>) -> Outcome<()> {
+    let most = Limits::item_bytes_in(SHOWN_BYTES_MAX);
+    let is_committed =
+        |topic: &Topic| matches!(&topic.source, Origin::File(file) if file.committed);
+    let committed = topics.iter().find(|(_, topic)| is_committed(topic));
+    let Some((name, _)) = committed.filter(|_| limits.item_bytes_max > most) else { return Ok(()) };
+    let what = format!(
+        "the items of a committed file are at most {most} bytes long: write no more in limits.item_bytes_max, \
+         which is {}",
+        limits.item_bytes_max
+    );
+    Err(wrong(&["topics", name, "source", "committed"], what))
+}
 
 pub(super) fn check(limits: &Limits) -> Outcome<()> {
     let at_least = [

@@ -72,6 +72,7 @@ pub(super) fn config(written: FileConfig, base: &Path) -> Outcome<Config> {
         admin: admin::admin(&written.admin)?,
     };
     limits::check(&config.limits)?;
+    limits::check_committed(&config.limits, &config.topics)?;
     check_roles(&config)?;
     fabric::check_ious(&config)?;
     Ok(config)

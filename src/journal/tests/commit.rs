@@ -1,7 +1,9 @@
 //! What a commit takes, what it refuses, and what it leaves behind.
 
 use super::*;
-use crate::record::{EVIDENCE_MAX, SHOWN_BYTES_MAX};
+use crate::journal::tree::PAGE_BYTES_MAX;
+use crate::record::EVIDENCE_MAX;
+use crate::terms::SHOWN_BYTES_MAX;
 use std::sync::atomic::Ordering::SeqCst;
 
 fn with_session() -> (Dir, Journal) {
@@ -218,6 +220,39 @@ fn the_longest_words_that_a_session_ends_for_fit() {
     let reader = dir.open().reader();
     assert_eq!(reader.entry(2).unwrap().unwrap().record, record);
     assert!(reader.verify().unwrap().is_ok());
+}
+
+/// Whoever reads a journal has a page of it in memory, and a peer that ends many sessions chooses how long the
+/// words are that they ended for.
+#[test]
+fn a_page_of_long_words_has_fewer_of_them() {
+    let (dir, mut journal) = with_session();
+    for n in 1..=7 {
+        let mut longest = message(MessageKind::DataInvoice, 1);
+        longest.data = Some("\\".repeat(SHOWN_BYTES_MAX));
+        let Record::Ended { end, why, owed, .. } = ended("it lied") else { unreachable!() };
+        let ended = Record::Ended { end, why, evidence: vec![longest], owed };
+        let writes = [voucher(n, 1), voucher(n, 2), ended, order()];
+        let of = [n, n, n, n + 1].map(session);
+        let writes = of.into_iter().zip(writes).map(|(of, record)| append(of, record));
+        let written = journal.commit(NOW, writes.collect()).unwrap();
+        assert!(written.iter().all(Result::is_ok), "{written:?}");
+    }
+    let (reader, mut after, mut pages) = (journal.reader(), 0, 0);
+    loop {
+        let page = reader.entries(after, PAGE_MAX).unwrap();
+        let Some(last) = page.last() else { break };
+        let long = page.iter().filter(|one| matches!(one.record, Record::Ended { .. })).count();
+        assert!(long <= PAGE_BYTES_MAX.div_ceil(2 * SHOWN_BYTES_MAX), "{long}");
+        for (seq, entry) in (after + 1..).zip(&page) {
+            assert_eq!((entry.seq, Some(entry)), (seq, reader.entry(seq).unwrap().as_ref()));
+        }
+        (after, pages) = (last.seq, pages + 1);
+    }
+    assert_eq!((after, pages), (29, 2));
+    assert!(reader.verify().unwrap().is_ok());
+    let made = reader.back_up(dir.0.path(), NOW).unwrap();
+    assert_eq!(made.rows, super::backup::rows(&journal).len() as u64);
 }
 
 #[test]

@@ -140,6 +140,10 @@ impl Stream {
         let evidence = message.clone();
         let Amend { number, by, from_seq, change } = verified.body;
         match (by, change) {
+            // Without its words nobody could tell later that what we refused moves no price.
+            (Role::Seller, _) if message.data.is_none() => {
+                Err(bad(format!("change {number}: it is too long")))
+            }
             (Role::Seller, change @ (Change::Pace(_) | Change::Leg(_)))
                 if self.lacks_before(from_seq) =>
             {

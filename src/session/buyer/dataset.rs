@@ -2,10 +2,12 @@
 //! is not is neither delivered nor acknowledged, and what proves it is kept.
 
 use super::stream::Stream;
+use crate::crypto::layout::MessageKind;
 use crate::crypto::{dataset_leaf, salt};
-use crate::message::{Base64, Code, Invoice, Path};
+use crate::message::{Base64, Code, Envelope, Invoice, Path};
 use crate::record::{Invoiced, Record, Stray};
 use crate::session::{Fault, Outputs};
+use crate::terms::SHOWN_BYTES_MAX;
 use sdpp_ledger::{Digest, keccak};
 
 /// An item as it came.
@@ -20,6 +22,18 @@ pub(super) struct Brought<'a> {
 }
 
 impl Stream {
+    /// What brings an item of a dataset is not longer than what is kept of it, or its seller could hide from
+    /// a judge what it signed.
+    pub(super) fn can_be_shown(&self, envelope: &Envelope<'_>) -> Result<(), Fault> {
+        let brings_item = matches!(envelope.kind(), MessageKind::Data | MessageKind::DataInvoice);
+        if self.terms.dataset.is_none() || !brings_item || envelope.can_be_shown() {
+            return Ok(());
+        }
+        let what =
+            format!("a {} of a dataset is longer than {SHOWN_BYTES_MAX} bytes", envelope.kind());
+        Err(Fault::theirs(Code::BadItem, what))
+    }
+
     /// The opened item is the one in its place of the dataset, where one was named.
     pub(super) fn is_promised(
         &self,

@@ -219,7 +219,7 @@ impl Buyer {
     /// What was agreed, once the seller has sent the session's key.
     pub fn terms(&self) -> Option<&Terms> {
         match &self.state {
-            State::Streaming(stream) | State::Leaving(stream, _) => Some(stream.terms()),
+            State::Streaming(stream) | State::Leaving(stream, _) => Some(&stream.terms),
             _ => None,
         }
     }

@@ -106,10 +106,6 @@ impl Stream {
         }
     }
 
-    pub(super) fn terms(&self) -> &Terms {
-        &self.terms
-    }
-
     pub(super) fn progress(&self) -> Progress {
         let (places, agreed) = (self.windows.items(), self.agreed());
         Progress {
@@ -144,6 +140,7 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<(), Fault> {
+        self.can_be_shown(envelope)?;
         match envelope.kind() {
             MessageKind::Data => self.hear_data(envelope, out),
             MessageKind::DataInvoice => self.hear_invoice(envelope, now_ms, out),

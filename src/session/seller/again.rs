@@ -252,13 +252,14 @@ impl Stream {
         now_ms: u64,
         out: &mut Outputs,
     ) -> Result<Option<Event<'a>>, Fault> {
-        if !self.again.as_ref().is_some_and(|again| again.is_reading()) {
+        if !self.is_reading_again() {
             return Ok(Some(event));
         }
         match event {
             Event::Items(items) => {
                 items.iter().try_for_each(|item| self.take_again(item, now_ms, out))?;
                 self.see_to_again(out);
+                self.wait_from(now_ms);
                 // A source may give less at once than its buyer has acknowledged.
                 let items = self.windows.items();
                 let again = self.again.as_mut().filter(|again| {

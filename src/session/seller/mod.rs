@@ -161,7 +161,7 @@ impl Seller {
             State::Draining(stream, ending) => {
                 let finality_from_ms = ending.since_ms.max(stream.last_claim_ms());
                 let gives_up_ms = finality_from_ms + self.offer.policy.patience_ms;
-                let ends_ms = stream.on().next_due_ms().unwrap_or(gives_up_ms);
+                let ends_ms = stream.drains_to_ms().unwrap_or(gives_up_ms);
                 Some(stream.wakes_ms().unwrap_or(u64::MAX).min(ends_ms))
             }
             State::ExpectExit(_, ending) => Some(ending.since_ms + self.offer.policy.patience_ms),

@@ -117,12 +117,24 @@ impl Stream {
         let silent_ms = self.acks.silent_since_ms().map(|since| since + policy.patience_ms);
         let final_ms = self.on().claimed_since_ms().map(|since| since + policy.finality_ms);
         let signed_ms = self.amends.unanswered_since_ms().map(|since| since + policy.patience_ms);
-        let all = [self.on().next_due_ms(), silent_ms, final_ms, signed_ms, self.wakes_ms()];
-        all.into_iter().flatten().min()
+        let buyers = [self.on().next_due_ms(), silent_ms, signed_ms];
+        let buyers = buyers.into_iter().flatten().filter(|_| !self.is_reading_again());
+        buyers.chain(final_ms).chain(self.wakes_ms()).min()
+    }
+
+    /// How long a payment is waited for once no more items follow, where one is due.
+    pub(super) fn drains_to_ms(&self) -> Option<u64> {
+        match self.is_reading_again() {
+            true => Some(u64::MAX),
+            false => self.on().next_due_ms(),
+        }
     }
 
     /// A payment that is late, or a buyer that is silent, ends the session.
     pub(super) fn check_late(&self, now_ms: u64) -> Result<(), Fault> {
+        if self.is_reading_again() {
+            return Ok(());
+        }
         if let Some(late) = self.on().late(now_ms) {
             return Err(late);
         }
@@ -137,6 +149,12 @@ impl Stream {
             )));
         }
         Ok(())
+    }
+
+    /// Whether the buyer waits for what our source gives again: it may lack what it is to acknowledge or to
+    /// pay, or has acknowledged it and we cannot tell yet. Its time begins behind that.
+    pub(super) fn is_reading_again(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.is_reading())
     }
 
     /// When the last payment was said, of whichever leg.

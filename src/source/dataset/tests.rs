@@ -84,6 +84,61 @@ async fn what_changed_since_it_was_promised_is_not_given() {
     assert!(given == 512 && matches!(error, Some(SourceError::Changed { item: 513, .. })));
 }
 
+/// A way into the file is not read: who comes back for its last items keeps nobody waiting.
+#[tokio::test]
+async fn what_stands_before_the_block_of_an_item_is_not_read() {
+    let (dir, origin) = promised(&lines(600));
+    std::fs::write(path(&dir), lines(600).replacen('\n', " ", 2)).unwrap();
+    let mut source = origin.open(BYTES_MAX, 590).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 590).await;
+    assert!(given == 10 && error.is_none(), "{given}: {error:?}");
+    // What cannot be read any more has changed, too.
+    let long = lines(600).replacen("reading 301\n", &"3".repeat(2 * BYTES_MAX), 1);
+    std::fs::write(path(&dir), long).unwrap();
+    let mut source = origin.open(BYTES_MAX, 270).unwrap();
+    let (given, error) = all(&mut source, origin.dataset().unwrap(), 270).await;
+    assert!(
+        given == 0 && matches!(error, Some(SourceError::Changed { item: 271, .. })),
+        "{error:?}"
+    );
+}
+
+/// Whatever ends a line, and whatever stands where a block begins.
+#[tokio::test]
+async fn any_kind_of_file_is_opened_at_any_place() {
+    let mark = '\u{feff}';
+    let row = |n: u32| match n {
+        257 => format!("{mark}{n},\"at\n{n}\""),
+        n => format!("{n},\"at\n{n}\""),
+    };
+    let rows: Vec<String> = (1..=600).map(row).collect();
+    let csv = |end: &str| format!("celsius,at{end}{}{end}", rows.join(end));
+    let marked = lines(600).replacen("reading 257", &format!("{mark}257"), 1);
+    let texts = [
+        (Format::Csv, csv("\n")),
+        (Format::Csv, csv("\r\n")),
+        (Format::Csv, csv("\n\n")),
+        (Format::Lines, marked.replace('\n', "\r\n \n")),
+        (Format::Lines, marked),
+        (Format::Ndjson, (1..=600).map(|n| format!("{n}\n")).collect()),
+    ];
+    for (format, text) in texts {
+        let (dir, _) = promised("any\n");
+        std::fs::write(path(&dir), text).unwrap();
+        let file = File { path: path(&dir), format, committed: true };
+        let (origin, count) = Origin::File(file).stock(BYTES_MAX).unwrap();
+        assert_eq!(count, Some(600), "{format:?}");
+        for skip in [0, 1, 255, 256, 257, 511, 512, 513, 599, 600] {
+            let mut source = origin.open(BYTES_MAX, skip).unwrap();
+            let (given, error) = all(&mut source, origin.dataset().unwrap(), skip).await;
+            assert!(
+                given == 600 - skip && error.is_none(),
+                "{format:?}, {skip}: {given}, {error:?}"
+            );
+        }
+    }
+}
+
 /// What leaves is an item and its way up, which may be the larger part.
 #[tokio::test]
 async fn what_is_asked_for_at_once_counts_paths_too() {
@@ -137,6 +192,39 @@ fn what_was_promised_before_is_found_in_a_file_that_grew_and_in_no_other() {
     }
     let live = Origin::Stdin { when_slow: crate::source::WhenSlow::Wait };
     assert!(live.committed_to(dataset, BYTES_MAX).is_err());
+}
+
+/// Who writes the file is in the middle of its last line.
+#[tokio::test]
+async fn a_last_line_without_its_end_is_not_promised() {
+    let texts = [
+        (Format::Lines, "20.9\n21.", "3\n"),
+        (Format::Lines, "20.9\r\n21.3\r", "\n"),
+        (Format::Ndjson, "20.9\n{\"celsius\":", "21.3}\n"),
+        (Format::Ndjson, "20.9\n21", ".3\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n21.", "3,8\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n21.3,8", "5\n"),
+        (Format::Csv, "celsius,at\n20.9,7\n\"21\n", "\",8\n"),
+    ];
+    for (format, text, rest) in texts {
+        println!("{format:?} {text:?}");
+        let (dir, _) = promised("any\n");
+        std::fs::write(path(&dir), text).unwrap();
+        let file = File { path: path(&dir), format, committed: true };
+        let (origin, count) = Origin::File(file.clone()).stock(BYTES_MAX).unwrap();
+        assert_eq!(count, Some(1));
+        std::fs::write(path(&dir), [text, rest].concat()).unwrap();
+        let dataset = origin.dataset().unwrap();
+        let (given, error) = all(&mut origin.open(BYTES_MAX, 0).unwrap(), dataset, 0).await;
+        assert!(given == 1 && error.is_none(), "{given}: {error:?}");
+        let again = Origin::File(file.clone()).committed_to(dataset, BYTES_MAX).unwrap();
+        assert_eq!(again.dataset(), Some(dataset), "it only grew");
+        assert_eq!(Origin::File(file).stock(BYTES_MAX).unwrap().1, Some(2));
+    }
+    let (dir, _) = promised("any\n");
+    std::fs::write(path(&dir), "21.").unwrap();
+    let file = File { path: path(&dir), format: Format::Lines, committed: true };
+    assert!(Origin::File(file).stock(BYTES_MAX).is_err(), "there is no item yet");
 }
 
 #[test]
