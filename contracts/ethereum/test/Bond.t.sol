@@ -472,6 +472,20 @@ contract BondTest is BondBase {
         notReceived();
     }
 
+    /// What told nothing before counts as nothing that was there.
+    function test_a_token_that_speaks_once_it_has_moved_is_taken() public {
+        BareToken bare = new BareToken();
+        bare.mint(buyer, 1 ether);
+        vm.prank(buyer);
+        bare.approve(address(bonds), 1 ether);
+        vm.prank(buyer);
+        bare.approve(address(escrow), 1 ether);
+        agree(address(bare));
+        bare.beShy();
+        pledge(buyer, 0);
+        assertEq(bare.balanceOf(address(bonds)), BUYERS);
+    }
+
     /// A wallet that does three things in one transaction moves a token twice: the lock is of each
     /// movement.
     function test_a_batching_wallet_moves_a_token_twice() public {

@@ -87,6 +87,7 @@ contract BareToken {
     mapping(address account => mapping(address spender => uint256 amount)) private allowances;
     bool public greedy;
     bool public mute;
+    bool public shy;
 
     function mint(address to, uint256 amount) external {
         balances[to] += amount;
@@ -98,6 +99,12 @@ contract BareToken {
 
     function beMute() external {
         mute = true;
+    }
+
+    /// Mute until somebody is moved money.
+    function beShy() external {
+        mute = true;
+        shy = true;
     }
 
     function balanceOf(address account) external view returns (uint256 amount) {
@@ -127,6 +134,7 @@ contract BareToken {
         allowances[from][msg.sender] -= amount;
         balances[from] -= amount;
         balances[to] += amount;
+        if (shy) mute = false;
     }
 }
 
