@@ -123,11 +123,11 @@ async fn a_buyer_has_no_part_in_a_bond_that_is_lost_before_it_can_answer() {
     let Some(court) = Court::opens().await else { return };
     court.hears_late("buyer").await;
     let (channel, id) = (court.chain.channel.to_string(), court.chain.id.to_string());
+    let buy = ["buy", "127.0.0.1:1", "gas", "2", "--trust-on-first-use", "--bond", &id];
+    refused(&court.run(court.command("buyer", &buy)).await, "hear of one 32400 s late");
     let key = court.chain.sellers_key.public().to_string();
     let open = [&["open", &channel, "--seller-key", &key], &AMOUNTS[..]].concat();
     refused(&court.bond("buyer", &open).await, "hear of one 32400 s late");
-    let buy = ["buy", "127.0.0.1:1", "gas", "2", "--trust-on-first-use", "--bond", &id];
-    refused(&court.run(court.command("buyer", &buy)).await, "hear of one 32400 s late");
 }
 
 impl Court {
