@@ -282,11 +282,11 @@ pub async fn channel_to(
     payee: Account,
     (asset, deposit): (Asset, Amount),
     (ledger, signer): (Arc<dyn Ledger>, Account),
-    (journal, reader): (Addr<JournalActor>, Reader),
+    (journal, reader, busy): (Addr<JournalActor>, Reader, Busy),
 ) -> Result<ChannelId, String> {
     let nobody = Nobody.start();
     let session = (nobody.clone().recipient(), nobody.recipient());
-    let funding = Funding { ledger, journal, reader, busy: Busy::default(), session };
+    let funding = Funding { ledger, journal, reader, busy, session };
     let (least, only) = (Amount::ZERO, None);
     let wanted = Wanted { least, ample: deposit, payee, asset, signer, only };
     Ok(funding.find_or_open(&wanted).await?.channel)

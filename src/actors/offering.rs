@@ -33,9 +33,6 @@ const ONCE: Duration = Duration::from_secs(24 * 60 * 60);
 const UNPAYABLE: &str = "this seller can be paid in no currency just now: its own accounts lack coin, \
                          or its rates are not known";
 
-/// The same where no topic is left.
-const SOLD_NOTHING: &str = "this seller has nothing to sell just now";
-
 /// The menu as it stands now; its clones show the same.
 #[derive(Debug, Clone)]
 pub struct Offering {
@@ -294,11 +291,8 @@ impl Whole {
         }
         facts.changed.iter().for_each(|topic| menu.take_off(topic));
         let Offer { key, policy, .. } = &self.offer;
-        let nothing = match (menu.available_data.is_empty(), menu.currencies_accepted.is_empty()) {
-            (true, _) => Some(SOLD_NOTHING),
-            (_, true) => Some(UNPAYABLE),
-            _ => None,
-        };
+        // Without topics it lets in all the same: who comes back has a session to end.
+        let nothing = menu.currencies_accepted.is_empty().then_some(UNPAYABLE);
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
         let silent = facts.silent.clone();
         Shown { offer: nothing.map_or_else(|| Ok(Arc::new(offer)), Err), left_out, silent }

@@ -54,7 +54,10 @@ pub(super) fn spending_of<'a>(
             currency.asset == *asset && on == Some(ledger)
         })
     };
-    config.buyer.as_ref()?.currencies.iter().find(is_it)
+    let mut ours = config.buyer.as_ref()?.currencies.iter().filter(is_it).collect::<Vec<_>>();
+    // Of two names for one asset the one counts that wants a bond.
+    ours.sort_by_key(|of| of.bond.is_none());
+    ours.first().copied()
 }
 
 /// Whether a buyer takes a bond: of the seller's part no less than it wants, and of its own, the stake and

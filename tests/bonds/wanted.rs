@@ -2,6 +2,8 @@
 //! that, and the channel that it is for is opened with it.
 
 use crate::court::{Court, acts, told};
+use sdpp_ledger::keccak;
+use serde_json::json;
 use std::fs;
 use std::process::Output;
 
@@ -15,6 +17,13 @@ impl Court {
             format!("{{ buyer = \"400\", seller = \"{seller}\", stake = \"20\", fee = \"10\" }}");
         let wants = format!("deposit = \"1000\", keep_channel = true, bond = {bond}");
         fs::write(self.path("buyer.toml"), format!("{before}{wants} }}]{after}")).unwrap();
+    }
+
+    /// How many channels were ever opened.
+    async fn channels(&self) -> usize {
+        let opened = b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)";
+        let filter = json!([{ "fromBlock": "0x0", "topics": [keccak(&[opened]).to_string()] }]);
+        self.chain.anvil.ask("eth_getLogs", filter).await.as_array().unwrap().len()
     }
 
     async fn buyer(&self, verb: &[&str]) -> Output {
@@ -48,11 +57,14 @@ async fn what_a_buyers_config_wants_of_a_bond_is_pledged_and_ordered_under() {
     let buy = [&buy[..], &["--json", "--output", "bought"]].concat();
     refused(&court.buyer(&buy).await, "this config buys under a bond alone");
     refused(&court.buyer(&[&buy[..5], &["--dry-run"]].concat()).await, "under a bond alone");
+    let channels = court.channels().await;
     refused(&court.buyer(&open).await, "the seller pledges 301, and 302 was asked for at least");
+    assert_eq!(court.channels().await, channels, "no money is put beside a bond that is not taken");
 
     court.wants("301");
     let opened = told(&court.buyer(&open).await);
     assert_eq!(acts(&opened), ["pledge"], "{opened}");
+    assert_eq!(court.channels().await, channels + 1);
     let again = told(&court.buyer(&open).await);
     assert_eq!((&again["bond"], acts(&again).len()), (&opened["bond"], 0), "{again}");
     let bond = opened["bond"].as_str().unwrap();

@@ -2,6 +2,7 @@
 //! says is paid.
 
 use super::pledge::Place;
+use super::pledged::Part;
 use crate::actors::funding::channel_to;
 use crate::cli::bonding::{OnLedger, bonds_of, spending_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -10,7 +11,7 @@ use crate::config::{BondAmounts, Config};
 use crate::message::{BondOffer, CurrencyOffer, Menu};
 use crate::terms::Method;
 use clap::Args;
-use sdpp_ledger::{Account, Amount, Bond, ChannelId, Digest, Ledger, PublicKey, keccak};
+use sdpp_ledger::{Account, Amount, Bond, Channel, ChannelId, Digest, Ledger, PublicKey, keccak};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,21 +67,37 @@ impl Open {
         });
         let amounts = self.amounts(offered)?;
         let id = match (&menu, self.channel) {
-            (Some((_, offer)), _) => channel_of(offer, ledger.clone(), config, running).await?,
+            (Some((_, offer)), _) => {
+                // No money goes into a channel for a bond that we do not take.
+                let bond = self.bond(amounts, &seller_key, planned(offer, &ledger, running));
+                let on = on_ledger(ledger.clone(), bond)?;
+                Part::of(&on, config, running).check(None).await?;
+                channel_of(offer, ledger.clone(), config, running).await?
+            }
             (None, Some(channel)) => channel,
             (None, None) => return Err(Failure::usage("name a channel or a menu")),
         };
-        let bonds = bonds_of(ledger.as_ref())?;
         let none = || Failure::usage(format!("ledger {} has no channel {id}", ledger.id()));
         let escrow = ledger.escrow().ok_or_else(none)?;
         let channel = escrow.channel(&id).await?.ok_or_else(none)?;
+        let bond = self.bond(amounts, &seller_key, (id, channel));
+        on_ledger(ledger, bond)
+    }
+
+    /// A bond of so much for a channel.
+    fn bond(
+        &self,
+        amounts: BondAmounts,
+        seller_key: &Account,
+        (id, channel): (ChannelId, Channel),
+    ) -> Bond {
         let number = self.number.to_be_bytes();
         let salt: Digest = keccak(&[b"SDPP/1 bond's number", &id.0, &number]);
-        let bond = Bond {
+        Bond {
             buyer: channel.payer,
             seller: channel.payee,
             buyer_key: channel.signer,
-            seller_key,
+            seller_key: seller_key.clone(),
             asset: channel.asset,
             channel: id,
             buyer_amount: amounts.buyer,
@@ -88,9 +105,7 @@ impl Open {
             stake: amounts.stake,
             fee: amounts.fee,
             salt,
-        };
-        let id = bond.id(bonds.domain());
-        Ok(OnLedger { ledger, id, bond })
+        }
     }
 
     fn menu(&self) -> Outcome<Option<(Menu, CurrencyOffer)>> {
@@ -141,6 +156,30 @@ impl Open {
     }
 }
 
+fn on_ledger(ledger: Arc<dyn Ledger>, bond: Bond) -> Outcome<OnLedger> {
+    let id = bond.id(bonds_of(ledger.as_ref())?.domain());
+    Ok(OnLedger { ledger, id, bond })
+}
+
+/// The channel that would be opened.
+fn planned(
+    offer: &CurrencyOffer,
+    ledger: &Arc<dyn Ledger>,
+    running: &Running,
+) -> (ChannelId, Channel) {
+    let channel = Channel {
+        payer: ledger.account().clone(),
+        payee: offer.payment_address.clone(),
+        asset: offer.asset.clone(),
+        signer: running.key.public().account(),
+        deposit: Amount::ZERO,
+        settled: Amount::ZERO,
+        close_requested_ms: None,
+        finalized: false,
+    };
+    (ChannelId(Digest::ZERO.0), channel)
+}
+
 /// Our channel to whom a menu says is paid: one that is open and serves nobody, or a new one.
 async fn channel_of(
     offer: &CurrencyOffer,
@@ -160,7 +199,7 @@ async fn channel_of(
         Failure::usage(format!("no channel of this config stays open for {currency}: {what}"))
     })?;
     let signer: Account = running.key.public().account();
-    let kept = (running.journal.clone(), running.reader.clone());
+    let kept = (running.journal.clone(), running.reader.clone(), running.busy.clone());
     let channel = channel_to(payee.clone(), (asset.clone(), deposit), (ledger, signer), kept);
     channel.await.map_err(|why| Failure::new(Exit::Ledger, why))
 }
