@@ -101,6 +101,7 @@ impl Committed {
             let mut open = self.file.open(item_bytes_max, 0)?.of_ended_lines();
             open.go_to(place.unwrap_or_default()).map(|()| open)
         };
+        let open = || open().map_err(|error| self.unfit(at, error));
         let (ahead, items, items_at) = (open()?, open()?, at - at % BLOCK);
         Ok(Open { of: self.clone(), ahead, items, items_at, at, block: None, broken: None })
     }

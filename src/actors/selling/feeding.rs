@@ -96,31 +96,29 @@ fn open_of(actor: &mut Actor, origin: Origin, ctx: &mut Ctx<Selling>) {
     let Some(side) = actor.side.as_ref() else { return };
     let (of, max, skip) = (side.rewinds, side.item_bytes_max, side.skip);
     if skip == 0 || !origin.is_rereadable() {
-        return opened(actor, origin.open(max, skip).map_err(told), ctx);
+        return opened(actor, origin.open(max, skip), ctx);
     }
     let source = tokio::task::spawn_blocking(move || origin.open(max, skip));
-    ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| {
-        if is_where(actor, Some(of)) {
-            let source = source.map_err(|error| error.to_string());
-            opened(actor, source.and_then(|source| source.map_err(told)), ctx);
-        }
+    ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| match source {
+        _ if !is_where(actor, Some(of)) => {}
+        Ok(source) => opened(actor, source, ctx),
+        Err(error) => cannot(actor, &error.to_string(), ctx),
     }));
 }
 
 /// It is asked for what is wanted by now.
-fn opened(actor: &mut Actor, source: Result<Source, String>, ctx: &mut Ctx<Selling>) {
+fn opened(actor: &mut Actor, source: Result<Source, SourceError>, ctx: &mut Ctx<Selling>) {
     match source {
         Ok(source) => {
             let Some(side) = actor.side.as_mut() else { return };
             side.source = Feed::Open(Box::new(source));
             bring(actor, ctx);
         }
-        Err(error) => cannot(actor, &error, ctx),
+        Err(error) => {
+            look_at(actor, &error);
+            cannot(actor, &error.to_string(), ctx);
+        }
     }
-}
-
-fn told(error: SourceError) -> String {
-    error.to_string()
 }
 
 /// The buyer is told, and what runs here is not its business.
@@ -177,9 +175,7 @@ fn feed(
         // What was sent before is still to be paid, so the session ends in good order.
         Err(error) => {
             tracing::error!(%error, "the source broke");
-            if matches!(error, SourceError::Changed { .. }) {
-                take_off(actor);
-            }
+            look_at(actor, &error);
         }
     }
     let Some(side) = actor.side.as_mut() else { return };
@@ -187,10 +183,11 @@ fn feed(
     actor.tell(Input::SourceEnded, ctx);
 }
 
-/// The menu goes on promising the file as it was, and no more of that is to be ordered. A session that was
-/// begun before this seller was started may be of another promise.
-fn take_off(actor: &Actor) {
+/// Where a file has changed the menu goes on promising it as it was, and no more of that is to be ordered. A
+/// session that was begun before this seller was started may be of another promise.
+fn look_at(actor: &Actor, error: &SourceError) {
     let (Some((topic, _)), Some(side)) = (actor.core.ordered(), &actor.side) else { return };
     let is_on_menu = side.topics.get(topic).and_then(Origin::dataset) == actor.core.dataset();
-    side.offering.iter().filter(|_| is_on_menu).for_each(|offering| offering.take_off(topic));
+    let has_changed = is_on_menu && matches!(error, SourceError::Changed { .. });
+    side.offering.iter().filter(|_| has_changed).for_each(|offering| offering.take_off(topic));
 }

@@ -238,21 +238,50 @@ fn a_page_of_long_words_has_fewer_of_them() {
         let written = journal.commit(NOW, writes.collect()).unwrap();
         assert!(written.iter().all(Result::is_ok), "{written:?}");
     }
-    let (reader, mut after, mut pages) = (journal.reader(), 0, 0);
-    loop {
-        let page = reader.entries(after, PAGE_MAX).unwrap();
-        let Some(last) = page.last() else { break };
-        let long = page.iter().filter(|one| matches!(one.record, Record::Ended { .. })).count();
-        assert!(long <= PAGE_BYTES_MAX.div_ceil(2 * SHOWN_BYTES_MAX), "{long}");
-        for (seq, entry) in (after + 1..).zip(&page) {
-            assert_eq!((entry.seq, Some(entry)), (seq, reader.entry(seq).unwrap().as_ref()));
-        }
-        (after, pages) = (last.seq, pages + 1);
-    }
-    assert_eq!((after, pages), (29, 2));
+    let reader = journal.reader();
+    let pages = pages(&reader);
+    assert_eq!(pages.iter().map(Vec::len).sum::<usize>(), 29);
+    let is_long = |one: &&Entry| matches!(one.record, Record::Ended { .. });
+    let long = pages.iter().map(|page| page.iter().filter(is_long).count());
+    assert_eq!(long.collect::<Vec<_>>(), [PAGE_BYTES_MAX / (2 * SHOWN_BYTES_MAX), 3]);
     assert!(reader.verify().unwrap().is_ok());
     let made = reader.back_up(dir.0.path(), NOW).unwrap();
     assert_eq!(made.rows, super::backup::rows(&journal).len() as u64);
+}
+
+/// All entries, as pages bring them: each in its order, and with all that it has.
+fn pages(reader: &Reader) -> Vec<Vec<Entry>> {
+    let (mut pages, mut seq) = (Vec::new(), 0);
+    loop {
+        let page = reader.entries(seq, PAGE_MAX).unwrap();
+        if page.is_empty() {
+            return pages;
+        }
+        for entry in &page {
+            seq += 1;
+            assert_eq!((entry.seq, Some(entry)), (seq, reader.entry(seq).unwrap().as_ref()));
+        }
+        pages.push(page);
+    }
+}
+
+/// What can be pruned of an entry stands apart, and is the larger part.
+#[test]
+fn a_page_of_long_words_that_can_be_pruned_has_each_with_its_entry() {
+    let (_dir, mut journal) = with_session();
+    for n in 0..6 {
+        let long = |at: u64| {
+            let mut record = invoice(1 + 100 * n + at, None);
+            if let Record::Invoice { message, .. } = &mut record {
+                message.data = Some("x".repeat(16_000));
+            }
+            append(session(1), record)
+        };
+        journal.commit(NOW, (0..100).map(long).collect()).unwrap();
+    }
+    let pages: Vec<usize> = pages(&journal.reader()).iter().map(Vec::len).collect();
+    assert!(pages.len() == 2 && pages.iter().sum::<usize>() == 601, "{pages:?}");
+    assert!(journal.reader().verify().unwrap().is_ok());
 }
 
 #[test]

@@ -139,6 +139,20 @@ async fn any_kind_of_file_is_opened_at_any_place() {
     }
 }
 
+#[tokio::test]
+async fn a_promised_file_that_cannot_even_be_opened_any_more_has_changed() {
+    let (dir, _) = promised("any\n");
+    std::fs::write(path(&dir), "celsius\n20.9\n").unwrap();
+    let file = File { path: path(&dir), format: Format::Csv, committed: true };
+    let (origin, _) = Origin::File(file).stock(BYTES_MAX).unwrap();
+    std::fs::write(path(&dir), "").unwrap();
+    let error = origin.open(BYTES_MAX, 0).unwrap_err();
+    assert!(matches!(error, SourceError::Changed { item: 1, .. }), "{error}");
+    std::fs::remove_file(path(&dir)).unwrap();
+    let error = origin.open(BYTES_MAX, 0).unwrap_err();
+    assert!(matches!(error, SourceError::Io { .. }), "it may come back: {error}");
+}
+
 /// What leaves is an item and its way up, which may be the larger part.
 #[tokio::test]
 async fn what_is_asked_for_at_once_counts_paths_too() {
