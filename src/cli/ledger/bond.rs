@@ -28,7 +28,7 @@ pub(super) struct Bond {
 enum Verb {
     Suggest(Suggest),
     #[command(flatten)]
-    Pledge(Pledge),
+    Pledge(Box<Pledge>),
 }
 
 /// Propose the smallest bonds with which neither side gains by cheating.
