@@ -25,7 +25,7 @@ pub(super) enum Pledge {
     /// Typed twice it pledges once. The amounts are in the channel's currency, in its smallest unit; see
     /// `sdpp ledger bond suggest`.
     #[command(
-        after_help = "Examples:\n  sdpp menu 127.0.0.1:9620 --json > menu.json\n  sdpp ledger bond open --menu menu.json --currency ETH --config buyer.toml\n  sdpp ledger bond open 0xCHANNEL --seller-key KEY --buyer 400 --seller 301 --stake 20 --fee 10 --config buyer.toml"
+        after_help = "Example:\n  sdpp menu 127.0.0.1:9620 --json > menu.json\n  sdpp ledger bond open --menu menu.json --currency ETH --config buyer.toml\n  sdpp ledger bond open 0xCHANNEL --seller-key KEY --buyer 400 --seller 301 --stake 20 --fee 10 --config buyer.toml"
     )]
     Open(Open),
     /// Pledge our part of a bond that the other side has opened.
