@@ -26,8 +26,6 @@ pub struct JournalActor {
     sessions: HashMap<SessionId, Recipient<Told>>,
     ledgers: HashMap<LedgerId, Recipient<Wake>>,
     awaited: HashMap<Reference, Vec<oneshot::Sender<NewsKind>>>,
-    /// It is about to be opened anew.
-    is_mending: bool,
 }
 
 /// Writes, all or each for itself refused; answered when they are durable.
@@ -78,8 +76,8 @@ pub struct Wake;
 #[rtype(result = "Option<NewsKind>")]
 pub struct Await(pub Reference);
 
-/// How long to wait before a journal whose write failed is opened anew, the first time and after
-/// that.
+/// How often a journal that stopped is opened anew. Nobody need write to it for that: nobody orders
+/// from a seller whose journal stopped.
 const MEND_EVERY: Duration = Duration::from_secs(1);
 
 /// What waits goes to disk.
@@ -109,7 +107,6 @@ impl JournalActor {
                 sessions: HashMap::new(),
                 ledgers: HashMap::new(),
                 awaited: HashMap::new(),
-                is_mending: false,
             }
         });
         (addr, reader)
@@ -135,24 +132,18 @@ impl JournalActor {
 
     /// A disk that is full has room again some time. What else is wrong ends this actor, and with it
     /// whoever cannot do without.
-    fn mend_later(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.is_mending, true) {
-            return;
-        }
-        ctx.run_later(MEND_EVERY, |actor, ctx| {
-            actor.is_mending = false;
-            match actor.journal.mend() {
-                Ok(()) => tracing::info!("the journal is written again"),
-                Err(error @ JournalError::Io { .. }) => {
-                    tracing::warn!(%error, "the journal cannot be opened anew yet");
-                    actor.mend_later(ctx);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the journal cannot be opened anew");
-                    ctx.stop();
-                }
+    fn mend(&mut self, ctx: &mut Context<Self>) {
+        match self.journal.mend() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!("the journal is written again"),
+            Err(error @ JournalError::Io { .. }) => {
+                tracing::warn!(%error, "the journal cannot be opened anew yet");
             }
-        });
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be opened anew");
+                ctx.stop();
+            }
+        }
     }
 
     /// What is known of an obligation that nothing more will happen to.
@@ -179,6 +170,10 @@ impl Handler<Break> for JournalActor {
 
 impl Actor for JournalActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(MEND_EVERY, Self::mend);
+    }
 }
 
 impl Handler<Commit> for JournalActor {
@@ -200,7 +195,7 @@ impl Handler<Commit> for JournalActor {
 impl Handler<Flush> for JournalActor {
     type Result = ();
 
-    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: Flush, _: &mut Context<Self>) {
         let waiting = std::mem::take(&mut self.waiting);
         let (writes, senders): (Vec<_>, Vec<_>) = waiting
             .into_iter()
@@ -221,7 +216,6 @@ impl Handler<Flush> for JournalActor {
             }
             Err(error) => {
                 tracing::error!(%error, "the journal cannot write");
-                self.mend_later(ctx);
                 let error = Arc::new(error);
                 for (_, sender) in senders {
                     let _ = sender.send(Err(error.clone()));
@@ -261,5 +255,30 @@ impl Handler<Await> for JournalActor {
         let (sender, receiver) = oneshot::channel();
         self.awaited.entry(reference).or_default().push(sender);
         Box::pin(async move { receiver.await.ok() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use sdpp_ledger::Key;
+
+    #[actix::test]
+    async fn a_journal_that_stopped_as_it_was_read_goes_on_though_nobody_writes_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Key::from_bytes(&[1; 32]).unwrap().public();
+        let journal = Journal::open(&dir.path().join("journal"), identity).unwrap();
+        let arbiter = Arbiter::new();
+        let (_journal, reader) = JournalActor::start_on(&arbiter, journal);
+        reader.refuse_gets();
+        let goes_on = async {
+            while reader.head().is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), goes_on).await.unwrap();
+        arbiter.stop();
     }
 }

@@ -131,8 +131,8 @@ pub enum JournalError {
         /// Why, and what to do.
         why: String,
     },
-    /// An earlier write failed, so nobody knows what is on disk until it is opened anew.
-    #[error("the journal stopped when a write failed: {why}. Mend that, or make room")]
+    /// The disk refused something, so nobody knows what is on it until the journal is opened anew.
+    #[error("the journal stopped when the disk refused: {why}. Mend that, or make room")]
     Stopped {
         /// How the write failed.
         why: String,
@@ -183,7 +183,7 @@ struct Shared {
     folder: Mutex<Folder>,
     identity: PublicKey,
     /// Held for writing from the first byte of a batch until it is durable, so that no reader
-    /// sees what a power cut could still take back. `Some` when a write failed.
+    /// sees what a power cut could still take back. `Some` when the disk refused something.
     gate: RwLock<Option<String>>,
     /// The backup that is being made, if one is.
     copying: Mutex<Option<Copying>>,
@@ -240,8 +240,8 @@ impl Journal {
     ///
     /// # Errors
     /// Nothing is acknowledged. `Damaged` when a row cannot be read; `Io` when the disk refuses
-    /// (it may be full): from then on the journal is `Stopped` for its readers too, until it is
-    /// opened anew.
+    /// (it may be full): from then on the journal is `Stopped` for its readers too, until
+    /// [`Journal::mend`].
     pub fn commit(
         &mut self,
         now_ms: u64,
@@ -252,9 +252,10 @@ impl Journal {
         let identity = &shared.identity;
         let mut stage = Stage::new(&shared.store, identity, self.head, self.quarantine, now_ms);
         let answers = writes.into_iter().map(|write| stage.apply(write));
-        let answers = answers.collect::<Result<Vec<_>, _>>()?;
+        let answers = answers.collect::<Result<Vec<_>, _>>();
+        let answers = answers.map_err(|error| shared.stopped_by(error))?;
         let quarantine = stage.quarantine();
-        let (batch, head) = stage.finish()?;
+        let (batch, head) = stage.finish().map_err(|error| shared.stopped_by(error))?;
         if !batch.is_empty() {
             shared.write(&batch)?;
             shared.mark(&head);
@@ -263,25 +264,25 @@ impl Journal {
         Ok(answers)
     }
 
-    /// Opens the files of a journal anew whose last write failed, and goes on where all is there that
-    /// was acknowledged. What was not may be there too, as after a crash. A journal that did not
-    /// stop stays as it is.
+    /// Opens the files of a journal anew that stopped, and goes on where all is there that was
+    /// acknowledged. What was not may be there too, as after a crash. Gives whether it had stopped: one
+    /// that did not stays as it is.
     ///
     /// # Errors
     /// `Io` while the disk still refuses: it stays `Stopped`, and may be mended later. All else is
     /// for good.
-    pub fn mend(&mut self) -> Result<(), JournalError> {
+    pub fn mend(&mut self) -> Result<bool, JournalError> {
         let shared = &self.shared;
         let mut gate = shared.gate.write().unwrap_or_else(PoisonError::into_inner);
         if gate.is_none() {
-            return Ok(());
+            return Ok(false);
         }
         shared.store.reopen()?;
         let head = reader::checked_head(&shared.store, &shared.identity)?;
         reader::check_mark(&shared.store, &head, Some((self.head.seq, self.head.digest)))?;
         let quarantine = quarantine::of(&shared.store)?;
         (self.head, self.quarantine, *gate) = (head, quarantine, None);
-        Ok(())
+        Ok(true)
     }
 
     /// A reader of this journal, for any thread. The folder stays locked as long as one lives.
@@ -296,10 +297,22 @@ impl Shared {
         look: impl FnOnce(&Store) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
         let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
-        match &*gate {
+        let found = match &*gate {
             Some(why) => Err(JournalError::Stopped { why: why.clone() }),
             None => look(&self.store),
+        };
+        drop(gate);
+        found.map_err(|error| self.stopped_by(error))
+    }
+
+    /// sled writes in its own time too, and tells whoever asks next that it failed: whoever reads may
+    /// be the first to hear of it.
+    fn stopped_by(&self, error: JournalError) -> JournalError {
+        if matches!(error, JournalError::Io { .. }) {
+            let mut gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            gate.get_or_insert_with(|| error.to_string());
         }
+        error
     }
 
     fn write(&self, batch: &Batch) -> Result<(), JournalError> {

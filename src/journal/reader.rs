@@ -22,7 +22,7 @@ use std::sync::{Arc, PoisonError};
 /// Reads a journal while it is written. A clone costs nothing.
 ///
 /// All its methods fail with `Damaged` when a row cannot be read, with `Io` when the disk refuses,
-/// and with `Stopped` after a write failed.
+/// and with `Stopped` after that.
 #[derive(Clone)]
 pub struct Reader(Arc<Shared>);
 
@@ -61,6 +61,13 @@ impl Reader {
     #[cfg(test)]
     pub(crate) fn refuse_next_write(&self) {
         let refuse = &self.0.store.watch.refuse_next_write;
+        refuse.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// The disk refuses whatever is looked up, until the files are opened anew.
+    #[cfg(test)]
+    pub(crate) fn refuse_gets(&self) {
+        let refuse = &self.0.store.watch.refuse_gets;
         refuse.store(true, std::sync::atomic::Ordering::SeqCst);
     }
 

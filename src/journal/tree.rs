@@ -162,6 +162,7 @@ pub(super) struct Watch {
     pub(super) gets: std::sync::atomic::AtomicU64,
     pub(super) fail_next_sync: std::sync::atomic::AtomicBool,
     pub(super) refuse_next_write: std::sync::atomic::AtomicBool,
+    pub(super) refuse_gets: std::sync::atomic::AtomicBool,
 }
 
 impl Store {
@@ -187,6 +188,8 @@ impl Store {
             Ok(())
         })?;
         *files = Some(Files::open(&self.dir, self.cache_bytes)?);
+        #[cfg(test)]
+        self.watch.refuse_gets.store(false, std::sync::atomic::Ordering::SeqCst);
         Ok(())
     }
 
@@ -202,7 +205,13 @@ impl Store {
     /// What a key holds.
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         #[cfg(test)]
-        self.watch.gets.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        {
+            use std::sync::atomic::Ordering::SeqCst;
+            self.watch.gets.fetch_add(1, SeqCst);
+            if self.watch.refuse_gets.load(SeqCst) {
+                return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            }
+        }
         self.with(|files| {
             let Some(first) = files.db.get(piece_key(tree, key, 0))? else {
                 return Ok(None);

@@ -311,6 +311,24 @@ fn nothing_is_acknowledged_when_the_disk_refuses() {
     assert!(journal.reader().verify().unwrap().is_ok());
 }
 
+/// The trees write in their own time too, and tell whoever asks next that they could not.
+#[test]
+fn a_journal_stops_by_whoever_hears_of_the_disk_first_and_goes_on_when_it_is_mended() {
+    let (_dir, mut journal) = with_session();
+    let reader = journal.reader();
+    let write = append(session(1), voucher(1, 1));
+    reader.refuse_gets();
+    assert!(matches!(reader.head(), Err(JournalError::Io { .. })));
+    assert!(matches!(reader.head(), Err(JournalError::Stopped { .. })));
+    assert!(journal.mend().unwrap() && reader.head().is_ok());
+    reader.refuse_gets();
+    assert!(matches!(journal.commit(NOW, vec![write.clone()]), Err(JournalError::Io { .. })));
+    assert!(matches!(reader.head(), Err(JournalError::Stopped { .. })));
+    assert!(journal.mend().unwrap() && !journal.mend().unwrap());
+    done(&mut journal, write);
+    assert!(reader.verify().unwrap().is_ok());
+}
+
 #[test]
 fn readers_see_whole_commits_while_the_journal_writes() {
     let (_dir, mut journal) = with_session();
