@@ -180,6 +180,16 @@ fn who_orders_too_often_or_in_too_many_sessions_is_told_to_come_again() {
     );
 }
 
+/// What strace runs goes on where strace is killed.
+struct Traced(u32);
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        let by = self.0.to_string();
+        let _ = std::process::Command::new("pkill").args(["-KILL", "-P", &by]).status();
+    }
+}
+
 #[test]
 fn while_the_journal_lags_no_order_is_taken_and_the_status_says_so() {
     // A write that takes a tenth of a second and more is too slow here.
@@ -190,6 +200,7 @@ fn while_the_journal_lags_no_order_is_taken_and_the_status_says_so() {
     slow.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e"]);
     slow.args(["inject=fdatasync:delay_exit=2000000", env!("CARGO_BIN_EXE_sdpp"), "sell"]);
     let (seller, address) = listening(slow.arg("--config").arg(place.path("seller.toml")));
+    let _traced = Traced(seller.0.id());
     (place.seller, place.address) = (Some(seller), address);
     // The first order finds a journal of which nothing is known to be slow.
     let mut first = place.buy("buyer", "co2", "20").spawn().unwrap();
