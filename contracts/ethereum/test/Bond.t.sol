@@ -459,28 +459,26 @@ contract BondTest is BondBase {
         pledge(buyer, 0);
     }
 
-    /// What tells no balance is no token, though it moves money.
-    function test_a_token_that_tells_no_balance_is_refused() public {
-        BareToken bare = new BareToken();
+    function bareIn() private returns (BareToken bare) {
+        bare = new BareToken();
         bare.mint(buyer, 1 ether);
         vm.prank(buyer);
         bare.approve(address(bonds), 1 ether);
         vm.prank(buyer);
         bare.approve(address(escrow), 1 ether);
         agree(address(bare));
+    }
+
+    /// What tells no balance is no token, though it moves money.
+    function test_a_token_that_tells_no_balance_is_refused() public {
+        BareToken bare = bareIn();
         bare.beMute();
         notReceived();
     }
 
     /// What told nothing before counts as nothing that was there.
     function test_a_token_that_speaks_once_it_has_moved_is_taken() public {
-        BareToken bare = new BareToken();
-        bare.mint(buyer, 1 ether);
-        vm.prank(buyer);
-        bare.approve(address(bonds), 1 ether);
-        vm.prank(buyer);
-        bare.approve(address(escrow), 1 ether);
-        agree(address(bare));
+        BareToken bare = bareIn();
         bare.beShy();
         pledge(buyer, 0);
         assertEq(bare.balanceOf(address(bonds)), BUYERS);

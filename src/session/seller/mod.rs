@@ -19,6 +19,7 @@ mod stream;
 mod tab;
 mod voiding;
 
+pub use accept::check_period;
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 pub use rebuilt::Restart;
@@ -30,8 +31,6 @@ use crate::record::{End, SignedMessage};
 use crate::session::line::is_paper;
 use crate::session::{Fault, Input, Output, Outputs, Progress, Row, unexpected};
 use crate::terms::{Dataset, Role, SessionId};
-pub use accept::check_period;
-
 use accept::Accepted;
 use sdpp_ledger::{Call, LedgerId, PublicKey};
 use std::sync::Arc;
