@@ -76,6 +76,26 @@ fn a_file_that_changes_under_its_seller_is_sold_no_further() {
     assert_eq!(fs::read_to_string(place.items("ben")).unwrap(), readings(600, Some(300)));
 }
 
+/// Who comes back to pay or to hear the last words is let in, though nothing is left to order.
+#[test]
+fn a_seller_whose_only_file_has_changed_still_shows_its_menu() {
+    let topics = TOPICS.to_owned();
+    let mut place = Place::before_the_seller(Setting { topics, ..Setting::default() });
+    let config = fs::read_to_string(place.path("seller.toml")).unwrap();
+    let (first, its_own) = (config.find("[topics.").unwrap(), config.find(TOPICS).unwrap());
+    fs::write(place.path("seller.toml"), config[..first].to_owned() + &config[its_own..]).unwrap();
+    let file = place.path("readings.txt");
+    fs::write(&file, readings(600, None)).unwrap();
+    place.sell();
+    fs::write(&file, readings(600, Some(300))).unwrap();
+    place.buyer("ann", 1_000_000);
+    assert_done(&place.buy("ann", "readings", "600").output().unwrap());
+    let (exit, menu) = told(sdpp().arg("menu").arg(&place.address).arg("--json"));
+    assert_eq!(exit, 0, "{menu}");
+    let menu: Value = serde_json::from_str(&menu).unwrap();
+    assert_eq!(menu["available_data"], json!({}));
+}
+
 /// The session goes on with what it was begun with, whatever is promised by now; and with nothing else.
 #[test]
 fn a_file_that_grew_is_sold_on_by_a_seller_started_anew_and_one_that_is_another_is_not() {
