@@ -46,6 +46,9 @@ async fn what_a_buyers_config_wants_of_a_bond_is_pledged_and_ordered_under() {
     let menu = court.buyer(&["menu", &seller.address, "--json"]).await;
     assert!(menu.status.success(), "{menu:?}");
     fs::write(court.path("menu.json"), &menu.stdout).unwrap();
+    let shown = court.buyer(&["menu", &seller.address]).await;
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("bonds in") && shown.contains("0.000000000000000301"), "{shown}");
     let open = ["ledger", "bond", "open", "--menu", "menu.json", "--currency", "ETH", "--json"];
     refused(&court.buyer(&open).await, "no seller of this config");
     let key = court.chain.sellers_key.public().to_string();

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Outcome;
 use crate::cli::out;
-use crate::message::{CurrencyOffer, Menu, Priced, SpecialPrice, legible};
+use crate::message::{BondOffer, CurrencyOffer, Menu, Priced, SpecialPrice, legible};
 use crate::rates::FIXED;
 use crate::terms::Rate;
 use sdpp_ledger::{Amount, Digest};
@@ -16,7 +16,8 @@ pub(in crate::cli) fn show(menu: &Menu) -> Outcome {
         out::line(format_args!("{name:<9}{value}"))?;
     }
     let special = special_prices(menu);
-    let tables = [topics(menu), datasets(menu), special, currencies(menu), ledgers(menu)];
+    let tables =
+        [topics(menu), datasets(menu), special, currencies(menu), bonds(menu), ledgers(menu)];
     for table in tables.iter().filter(|table| table.len() > 1) {
         out::line("")?;
         out::table(table)?;
@@ -85,6 +86,17 @@ fn topics(menu: &Menu) -> Table {
 fn datasets(menu: &Menu) -> Table {
     let row = |(topic, root): (&String, &Digest)| vec![legible(topic), root.to_string()];
     std::iter::once(cells(["topic", "dataset"])).chain(menu.datasets.iter().map(row)).collect()
+}
+
+/// What both sides pledge where an order is under a bond.
+fn bonds(menu: &Menu) -> Table {
+    let row = |offer: &CurrencyOffer| {
+        let BondOffer { buyer, seller, stake, fee } = offer.bond?;
+        let amounts = [buyer, seller, stake, fee].map(|amount| amount.to_decimal(offer.decimals));
+        Some([&[legible(&offer.currency)][..], &amounts].concat())
+    };
+    let head = cells(["bonds in", "the buyer's", "the seller's", "a stake", "the fee"]);
+    std::iter::once(head).chain(menu.currencies_accepted.iter().filter_map(row)).collect()
 }
 
 fn special_prices(menu: &Menu) -> Table {
