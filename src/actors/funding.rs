@@ -293,7 +293,7 @@ pub async fn channel_to(
 }
 
 /// Whom a channel serves that serves no session.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Actor for Nobody {
     type Context = Context<Self>;

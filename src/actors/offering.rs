@@ -42,8 +42,8 @@ pub struct Offering {
 
 #[derive(Debug)]
 struct Shown {
-    /// Or why nothing is left of it.
-    offer: Result<Arc<Offer>, &'static str>,
+    /// `None` where no currency is left.
+    offer: Option<Arc<Offer>>,
     left_out: Vec<LeftOut>,
     silent: Silent,
 }
@@ -150,8 +150,8 @@ impl Offering {
     /// Why nothing is, for strangers.
     pub fn now(&self) -> Result<Arc<Offer>, String> {
         let shown = self.shown();
-        let offer = shown.offer.as_ref().map_err(|why| (*why).to_owned())?;
-        good(offer, now_ms()).ok_or_else(|| UNPAYABLE.to_owned())
+        let offer = shown.offer.as_ref().and_then(|offer| good(offer, now_ms()));
+        offer.ok_or_else(|| UNPAYABLE.to_owned())
     }
 
     /// The file of a topic is not what the menu promises: nobody is to order of it any more.
@@ -292,10 +292,10 @@ impl Whole {
         facts.changed.iter().for_each(|topic| menu.take_off(topic));
         let Offer { key, policy, .. } = &self.offer;
         // Without topics it lets in all the same: who comes back has a session to end.
-        let nothing = menu.currencies_accepted.is_empty().then_some(UNPAYABLE);
+        let is_payable = !menu.currencies_accepted.is_empty();
         let offer = Offer { key: key.clone(), menu, policy: policy.clone() };
         let silent = facts.silent.clone();
-        Shown { offer: nothing.map_or_else(|| Ok(Arc::new(offer)), Err), left_out, silent }
+        Shown { offer: is_payable.then(|| Arc::new(offer)), left_out, silent }
     }
 
     /// Puts the newest rate and where it comes from beside a currency.

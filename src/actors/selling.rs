@@ -386,11 +386,11 @@ mod tests {
     use crate::actors::admission::Crowding;
     use crate::actors::backlog::Backlog;
     use crate::actors::fees::Fees;
+    use crate::actors::funding::Nobody;
     use crate::actors::journal::JournalActor;
     use crate::actors::keeper::Keeper;
     use crate::actors::lag::Lag;
     use crate::actors::node::{Node, Room};
-    use crate::actors::session::{Over, Stop};
     use crate::gate::PerMinute;
     use crate::journal::Journal;
     use crate::standing::PacePolicy;
@@ -409,26 +409,9 @@ mod tests {
         "embedded:7377".parse().unwrap()
     }
 
-    /// A session that hears nothing.
-    struct Deaf;
-
-    impl actix::Actor for Deaf {
-        type Context = Context<Self>;
-    }
-
-    impl Handler<Stop> for Deaf {
-        type Result = ();
-        fn handle(&mut self, _: Stop, _: &mut Context<Self>) {}
-    }
-
-    impl Handler<Over> for Deaf {
-        type Result = ();
-        fn handle(&mut self, _: Over, _: &mut Context<Self>) {}
-    }
-
     /// What a seller makes of an order on the channel, whose signer is account 2.
     fn ordered(side: &mut Selling, signer: u8) -> ChannelView {
-        let session = Deaf.start();
+        let session = Nobody.start();
         let (stop, over) = (session.clone().recipient(), session.recipient());
         let (ledger, give_way) = (ledger(), None);
         let serving = Serving { ledger, stop, over, give_way, role: Role::Seller };

@@ -54,10 +54,9 @@ pub(super) fn spending_of<'a>(
             currency.asset == *asset && on == Some(ledger)
         })
     };
-    let mut ours = config.buyer.as_ref()?.currencies.iter().filter(is_it).collect::<Vec<_>>();
+    let ours = config.buyer.as_ref()?.currencies.iter().filter(is_it);
     // Of two names for one asset the one counts that wants a bond.
-    ours.sort_by_key(|of| of.bond.is_none());
-    ours.first().copied()
+    ours.min_by_key(|of| of.bond.is_none())
 }
 
 /// Whether a buyer takes a bond: of the seller's part no less than it wants, and of its own, the stake and
