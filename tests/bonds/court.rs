@@ -419,6 +419,14 @@ impl Court {
         tokio::time::timeout(rig::PATIENCE, rig::until("it is told", ask)).await
     }
 
+    /// All that contracts have told of one event, the oldest first.
+    pub async fn events(&self, event: &str) -> Vec<Value> {
+        let topic = keccak(&[event.as_bytes()]).to_string();
+        let filter = json!([{ "fromBlock": "0x0", "topics": [topic] }]);
+        let told = self.chain.anvil.ask("eth_getLogs", filter).await;
+        told.as_array().unwrap().clone()
+    }
+
     /// What the contract of the bonds holds, in wei.
     pub async fn held(&self) -> u128 {
         let answer =
@@ -442,6 +450,18 @@ pub fn told(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("no JSON: {errors}"))
 }
 
+/// That a command failed, and said so of it.
+#[track_caller]
+pub fn refused(output: &Output, why: &str) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(errors.contains(why), "{errors}");
+}
+
 pub fn acts(bond: &Value) -> Vec<&str> {
     bond["steps"].as_array().unwrap().iter().map(|step| step["act"].as_str().unwrap()).collect()
 }
+
+/// A channel of the escrow was opened.
+pub const CHANNEL_OPENED: &str =
+    "ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)";

@@ -3,8 +3,7 @@
 
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
-use sdpp_ledger::keccak;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::os::unix::process::ExitStatusExt;
 
 impl Court {
@@ -22,15 +21,6 @@ impl Court {
             }
         }
         panic!("it never ends");
-    }
-
-    /// How often the contract of the bonds has told of something.
-    async fn times_told(&self, event: &str) -> usize {
-        let topics = [keccak(&[event.as_bytes()]).to_string()];
-        let filter =
-            [json!({ "fromBlock": "0x0", "address": self.chain.contract, "topics": topics })];
-        let told = self.chain.anvil.ask("eth_getLogs", json!(filter)).await;
-        told.as_array().unwrap().len()
     }
 }
 
@@ -59,7 +49,20 @@ async fn a_complaint_is_answered_once() {
     let held = court.held().await;
     assert_eq!(acts(&court.settle("buyer").await), ["challenge_root"]);
     let _ = court.settles_though_killed("seller").await;
-    assert_eq!(court.times_told("Shown(bytes32)").await, 1);
+    assert_eq!(court.events("Shown(bytes32)").await.len(), 1);
     assert_eq!(court.chain.credits().await, [0, 0], "the stake was fetched");
     assert_eq!(court.held().await, held);
 }
+
+#[tokio::test]
+async fn a_demand_is_made_once() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    let held = court.held().await;
+    let asked = court.settles_though_killed("seller").await;
+    assert!(asked["until_ms"].as_u64().is_some(), "{asked}");
+    assert_eq!(court.held().await, held + court.chain.stake());
+    assert_eq!(court.events(DEMANDED).await.len(), 1);
+}
+
+const DEMANDED: &str = "Demanded(bytes32,(bytes32,uint128,uint128,uint128,uint128),uint256)";

@@ -1,6 +1,6 @@
 //! `sdpp ledger bond`, with the real binary of both sides: what is pledged, and what never is.
 
-use crate::court::{Court, acts, told};
+use crate::court::{Court, acts, refused, told};
 use crate::rig;
 use sdpp::record::{Act, Owed, Record};
 use sdpp::terms::{Purpose, Role, SessionId};
@@ -28,13 +28,6 @@ impl Court {
 
 fn id(bond: &Value) -> String {
     bond["bond"].as_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn refused(output: &Output, why: &str) {
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    assert!(errors.contains(why), "{errors}");
 }
 
 #[tokio::test]

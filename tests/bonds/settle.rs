@@ -2,14 +2,12 @@
 //! complaint, and with the second command the bonds are where they belong.
 
 use crate::contract::DAY;
-use crate::court::{Court, acts, told};
+use crate::court::{Court, acts};
 use crate::rig::PATIENCE;
 use crate::rig::proxy::{Fault, Proxy};
 use sdpp_ledger::{Amount, keccak};
-use serde_json::json;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
 /// Half of a lost bond is burnt, and stays in the contract beside the other side's.
@@ -154,37 +152,3 @@ async fn a_seller_says_which_bond_it_cannot_look_up() {
     let line = told.expect("it is said").unwrap().unwrap();
     assert!(line.contains(&court.chain.id.to_string()), "{line}");
 }
-
-/// Wherever it is killed, the same command goes on: there is one demand, and one stake.
-#[tokio::test]
-async fn a_command_that_is_killed_goes_on_when_it_is_typed_again() {
-    let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone();
-    let session = court.terms.session.to_string();
-    let held = court.held().await;
-    let mut write = 0;
-    loop {
-        write += 1;
-        let mut command = court.command("seller", &["dispute", "settle", &session, "--json"]);
-        command.env("SDPP_DIES_AT", format!("{write}:synced"));
-        let output = court.run(command).await;
-        if output.status.signal().is_none() {
-            let told = told(&output);
-            assert!(told["bond"]["until_ms"].as_u64().is_some(), "{told}");
-            break;
-        }
-        assert!(write < 40, "it never ends");
-    }
-    assert!(write > 2, "it died on its way");
-    assert_eq!(court.held().await, held + court.chain.stake());
-    let told = court.chain.anvil.ask(
-        "eth_getLogs",
-        json!([{
-            "fromBlock": "0x0", "address": court.chain.contract,
-            "topics": [keccak(&[DEMANDED]).to_string()],
-        }]),
-    );
-    assert_eq!(told.await.as_array().unwrap().len(), 1);
-}
-
-const DEMANDED: &[u8] = b"Demanded(bytes32,(bytes32,uint128,uint128,uint128,uint128),uint256)";

@@ -1,9 +1,7 @@
 //! What a buyer's config wants of a bond: nothing is ordered without one, a menu's is pledged as far as it is
 //! that, and the channel that it is for is opened with it.
 
-use crate::court::{Court, acts, told};
-use sdpp_ledger::keccak;
-use serde_json::json;
+use crate::court::{CHANNEL_OPENED, Court, acts, refused, told};
 use std::fs;
 use std::process::Output;
 
@@ -21,20 +19,12 @@ impl Court {
 
     /// How many channels were ever opened.
     async fn channels(&self) -> usize {
-        let opened = b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)";
-        let filter = json!([{ "fromBlock": "0x0", "topics": [keccak(&[opened]).to_string()] }]);
-        self.chain.anvil.ask("eth_getLogs", filter).await.as_array().unwrap().len()
+        self.events(CHANNEL_OPENED).await.len()
     }
 
     async fn buyer(&self, verb: &[&str]) -> Output {
         self.run(self.command("buyer", verb)).await
     }
-}
-
-#[track_caller]
-fn refused(output: &Output, why: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(why), "{said}");
 }
 
 #[tokio::test]

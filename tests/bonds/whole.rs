@@ -1,9 +1,8 @@
 //! From a contract that is deployed to sessions under a bond, and to what a seller holds against a buyer, all
 //! with the real binary: both sides as processes of their own on one Anvil.
 
-use crate::court::{Court, acts, told};
+use crate::court::{CHANNEL_OPENED, Court, acts, told};
 use crate::rig;
-use sdpp_ledger::keccak;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -72,10 +71,8 @@ async fn pledged() -> Option<(Court, String, String)> {
     let first = court.buy(&seller, &[]).await;
     assert_eq!(first["end"], "complete", "{first}");
     drop(seller);
-    let opened = b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)";
-    let filter = json!([{ "fromBlock": "0x0", "topics": [keccak(&[opened]).to_string()] }]);
-    let channels = court.chain.anvil.ask("eth_getLogs", filter).await;
-    let channel = channels.as_array().unwrap().last().unwrap()["topics"][1].as_str().unwrap();
+    let channels = court.events(CHANNEL_OPENED).await;
+    let channel = channels.last().unwrap()["topics"][1].as_str().unwrap();
     assert_ne!(channel, court.chain.channel.to_string());
 
     let key = court.chain.sellers_key.public().to_string();
