@@ -279,14 +279,6 @@ pub(super) async fn append(running: &Running, record: Record) -> Outcome {
     answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
 }
 
-/// What is done about a bond, where that is it.
-pub(super) fn bond_act(act: &Act) -> Option<&BondAct> {
-    match act {
-        Act::Do(Call::Bond(bonding)) => Some(&bonding.act),
-        _ => None,
-    }
-}
-
 /// Whether something was done, for good.
 pub(super) fn is_met(row: &Obligation) -> bool {
     matches!(row.state, State::Met { .. })

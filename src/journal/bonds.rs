@@ -63,12 +63,17 @@ pub(super) fn bond_of(order: &SignedMessage) -> Option<BondId> {
     Some(said.bond?.id)
 }
 
-/// What an obligation does about a bond.
-pub fn act_of(row: &Obligation) -> Option<&BondAct> {
-    match &row.owed.act {
+/// What is done about a bond, where that is it.
+pub fn bond_act(act: &Act) -> Option<&BondAct> {
+    match act {
         Act::Do(Call::Bond(bonding)) => Some(&bonding.act),
         _ => None,
     }
+}
+
+/// What an obligation does about a bond.
+pub fn act_of(row: &Obligation) -> Option<&BondAct> {
+    bond_act(&row.owed.act)
 }
 
 /// The reference of what was done about a bond; the first has number 1.

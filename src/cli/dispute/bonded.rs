@@ -4,12 +4,12 @@
 use super::case::Case;
 use crate::actors::Ledgers;
 use crate::actors::funds::lack;
-use crate::cli::bonding::{OnLedger, append, bond_act, is_met, is_refused, name};
+use crate::cli::bonding::{OnLedger, append, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
 use crate::journal::Reader;
-use crate::journal::bonds::act_of;
+use crate::journal::bonds::{act_of, bond_act};
 use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};

@@ -3,12 +3,13 @@
 
 use super::opening::Open;
 use super::pledged::{Part, Wants};
-use crate::cli::bonding::{OnLedger, bond_act, bonds_of};
+use crate::cli::bonding::{OnLedger, bonds_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
 use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
+use crate::journal::bonds::bond_act;
 use crate::message::Moment;
 use clap::{Args, Subcommand};
 use sdpp_ledger::bond::Held;
