@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 mod evidence;
 
 pub use evidence::{
-    Challenge, Demand, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word,
+    Challenge, Demand, Opened, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word,
 };
 
 /// A bond as both pledge it. Its id is its hash, so it is told whole with each call.
@@ -130,6 +130,26 @@ pub enum BondAct {
         /// The invoice of its window.
         invoice: SignedInvoice,
     },
+    /// Buyer: the seller must show that an item that it signed is in the dataset.
+    ChallengeItem {
+        /// The session, as the seller signed it.
+        session: Box<SignedTerms>,
+        /// The item.
+        item: SignedItem,
+        /// The salt of its leaf.
+        salt: Digest,
+        /// Keccak-256 of the item itself.
+        content: Digest,
+    },
+    /// Buyer: the same of any item of a window whose invoice the seller signed.
+    ChallengeInvoiced {
+        /// The session, as the seller signed it.
+        session: Box<SignedTerms>,
+        /// The invoice of the item's window.
+        invoice: SignedInvoice,
+        /// The item.
+        opened: Opened,
+    },
     /// Seller: what it was asked to show.
     Show {
         /// What was asked.
@@ -198,9 +218,20 @@ impl BondAct {
             BondAct::Pledge => bond.buyer_amount,
             BondAct::Add { amount } => *amount,
             BondAct::Pay { most, .. } => *most,
-            BondAct::ChallengeRoot { .. } | BondAct::Demand { .. } => bond.stake,
+            BondAct::Demand { .. } => bond.stake,
+            act if act.is_challenge() => bond.stake,
             _ => Amount::ZERO,
         }
+    }
+
+    /// Whether the seller is asked to show something: it costs the stake where it can.
+    pub fn is_challenge(&self) -> bool {
+        matches!(
+            self,
+            BondAct::ChallengeRoot { .. }
+                | BondAct::ChallengeItem { .. }
+                | BondAct::ChallengeInvoiced { .. }
+        )
     }
 }
 

@@ -6,7 +6,8 @@ use crate::names;
 use ethers_core::abi::Token as Word;
 use ethers_core::types::Address;
 use sdpp_ledger::bond::{
-    Challenge, Demand, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word as Said,
+    Challenge, Demand, Opened, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms,
+    Word as Said,
 };
 use sdpp_ledger::{Bond, BondAct, Bonding, Digest, LedgerError, Signature, keccak, merkle};
 
@@ -42,6 +43,16 @@ pub(super) fn data(bonding: &Bonding, own: Address) -> Result<Vec<u8>, LedgerErr
         BondAct::ChallengeRoot { session, item: one, invoice: of } => {
             let [signed, word] = terms_and_word(session);
             ("challengeRoot", vec![its, signed, word, item(one), invoice(of)])
+        }
+        BondAct::ChallengeItem { session, item: one, salt, content } => {
+            let [signed, word] = terms_and_word(session);
+            let [salt, content] = [salt, content].map(|digest| bytes32(&digest.0));
+            ("challengeItem", vec![its, signed, word, item(one), salt, content])
+        }
+        BondAct::ChallengeInvoiced { session, invoice: of, opened } => {
+            let [signed, word] = terms_and_word(session);
+            let [opened, path] = opened_and_path(opened);
+            ("challengeInvoiced", vec![its, signed, word, invoice(of), opened, path])
         }
         BondAct::Show { challenge: asked, proof } => ("show", showing(its, asked, proof)),
         BondAct::ConcludeChallenge => ("concludeChallenge", vec![its]),
@@ -161,6 +172,15 @@ fn showing(its: Word, asked: &Challenge, proof: &merkle::Proof) -> Vec<Word> {
     let Challenge { leaf, root, index, most } = asked;
     let (leaf, root) = (bytes32(&leaf.0), bytes32(&root.0));
     let asked = Word::Tuple(vec![leaf, root, uint(*index), uint(*most)]);
-    let path = proof.path.iter().map(|sister| bytes32(&sister.0)).collect();
-    vec![its, asked, uint(proof.index), uint(proof.count), Word::Array(path)]
+    vec![its, asked, uint(proof.index), uint(proof.count), path(proof)]
+}
+
+fn opened_and_path(Opened { seq, salt, content, proof }: &Opened) -> [Word; 2] {
+    let [salt, content] = [salt, content].map(|digest| bytes32(&digest.0));
+    let opened = Word::Tuple(vec![uint(*seq), salt, content, uint(proof.count)]);
+    [opened, path(proof)]
+}
+
+fn path(proof: &merkle::Proof) -> Word {
+    Word::Array(proof.path.iter().map(|sister| bytes32(&sister.0)).collect())
 }

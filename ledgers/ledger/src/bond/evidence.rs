@@ -1,7 +1,7 @@
 //! What is held against a side of a bond, and what it is asked for then: the other's words, in the layouts that
 //! they are signed in.
 
-use crate::{Amount, Digest, Signature};
+use crate::{Amount, Digest, Signature, merkle};
 use serde::{Deserialize, Serialize};
 
 /// What a message is signed with, beside what its layout says.
@@ -64,6 +64,19 @@ pub struct SignedInvoice {
     pub word: Word,
 }
 
+/// An item as the buyer opened it, and its place under its invoice's root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The item's number.
+    pub seq: u64,
+    /// The salt of its leaf.
+    pub salt: Digest,
+    /// Keccak-256 of the item itself.
+    pub content: Digest,
+    /// Its leaf's place, and its sisters up to the root.
+    pub proof: merkle::Proof,
+}
+
 /// The buyer's word for what it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedAck {
@@ -106,6 +119,11 @@ pub struct Challenge {
 impl Challenge {
     /// The index that stands for anywhere.
     pub const ANYWHERE: u32 = u32::MAX;
+
+    /// Whether it asks for an item of a dataset, which may stand anywhere among any number.
+    pub fn is_of_dataset(&self) -> bool {
+        self.index == Challenge::ANYWHERE && self.most == Challenge::ANYWHERE
+    }
 }
 
 /// What a buyer is asked to pay.
