@@ -2,13 +2,14 @@
 //! other side's. Pure: what a ledger says is told.
 
 use super::bundle::Body;
+use super::strays::{StrayEvidence, Way, stray_evidence};
 use super::verdict::{Misdeed, Offence, Verdict};
 use crate::crypto::layout::MessageKind;
 use crate::message::reread_terms;
-use crate::record::SignedMessage;
+use crate::record::{SignedMessage, Stray};
 use crate::terms::{BondTerms, Role, Terms};
 use sdpp_ledger::bond::{
-    Challenge, Demand, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word,
+    Challenge, Demand, Opened, Receipt, SignedAck, SignedInvoice, SignedItem, SignedTerms, Word,
 };
 use sdpp_ledger::{Amount, BondAct, Digest, PublicKey, Signature, keccak, merkle};
 
@@ -31,7 +32,7 @@ impl<'a> Bonded<'a> {
     }
 
     /// The buyer's complaints, by what the verdict holds against the seller: those that need no answer
-    /// first.
+    /// first, and last those of which only one of many items is the right one.
     pub fn complaints(&self, verdict: &Verdict) -> Vec<BondAct> {
         let seller = &self.terms.seller;
         let Some(session) = self.key.map(|key| Box::new(self.signed(key, seller))) else {
@@ -40,7 +41,8 @@ impl<'a> Bonded<'a> {
         let of_seller = verdict.misconduct.iter().filter(|misdeed| misdeed.by == Role::Seller);
         let mut acts: Vec<BondAct> =
             of_seller.flat_map(|misdeed| self.complaint(&session, misdeed)).collect();
-        acts.sort_by_key(|act| matches!(act, BondAct::ChallengeRoot { .. }));
+        acts.extend(self.strays(&session, verdict));
+        acts.sort_by_key(|act| (act.is_challenge(), matches!(act, BondAct::ChallengeRoot { .. })));
         acts
     }
 
@@ -80,6 +82,39 @@ impl<'a> Bonded<'a> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Asks for the items that are not of the dataset. A contract asks whether one is anywhere in it: who
+    /// asks for one that is there, in another's place, loses its stake.
+    fn strays(&self, session: &SignedTerms, verdict: &Verdict) -> Vec<BondAct> {
+        let misdeeds = verdict.misconduct.iter().filter(|one| one.what == Offence::StrayItem);
+        let proven: Vec<Digest> =
+            misdeeds.flat_map(|one| &one.proven_by).map(|paper| paper.digest).collect();
+        if proven.is_empty() {
+            return Vec::new();
+        }
+        let evidence = stray_evidence(self.body).unwrap_or_default();
+        let nowhere = evidence
+            .iter()
+            .filter(|one| one.way == Way::Nowhere && proven.contains(&one.message.digest()));
+        nowhere.filter_map(|one| self.stray(Box::new(session.clone()), one)).collect()
+    }
+
+    /// Asks for one of them, by the message that the seller signed it by.
+    fn stray(&self, session: Box<SignedTerms>, one: &StrayEvidence<'_>) -> Option<BondAct> {
+        let StrayEvidence { stray, message, .. } = one;
+        if message.kind == MessageKind::Data {
+            let (salt, content) = (stray.salt, stray.content);
+            return Some(BondAct::ChallengeItem {
+                session,
+                item: self.item(message),
+                salt,
+                content,
+            });
+        }
+        let Stray { seq, salt, content, invoiced } = (*stray).clone();
+        let opened = Opened { seq, salt, content, proof: invoiced?.proof };
+        Some(BondAct::ChallengeInvoiced { session, invoice: self.invoice(message), opened })
     }
 
     /// The seller's demand for what the buyer acknowledged, as far as the last invoice goes that it
