@@ -1,6 +1,7 @@
 //! The bonds that a journal has part in: those that were pledged from it, and those that its sessions are
 //! under. What was done about one stands under references of its own, in order.
 
+use super::entry::Entry;
 use super::obligation::{Obligation, State};
 use super::reader::Reader;
 use super::tree::{Pair, Tree};
@@ -25,7 +26,7 @@ impl Known {
     pub(super) fn named(record: &Record) -> Option<BondId> {
         match record {
             Record::Bonding { bond, .. } => Some(*bond),
-            Record::Order { order, .. } => bond_of(order),
+            Record::Order { order, .. } => bond_of(order).map(|under| under.id),
             _ => None,
         }
     }
@@ -48,19 +49,22 @@ struct Ordered {
     bond: Option<Under>,
 }
 
+/// The bond that an order is under, and what is ordered under it.
 #[derive(Deserialize)]
-struct Under {
-    id: BondId,
+pub(super) struct Under {
+    pub(super) id: BondId,
+    /// The root of the dataset; zero where that is none.
+    dataset: Digest,
 }
 
 /// The bond that an order is under.
-pub(super) fn bond_of(order: &SignedMessage) -> Option<BondId> {
+pub(super) fn bond_of(order: &SignedMessage) -> Option<Under> {
     // Every other order commits to nothing.
     if order.commitment == Digest::ZERO {
         return None;
     }
     let said: Ordered = serde_json::from_str(order.data.as_deref()?).ok()?;
-    Some(said.bond?.id)
+    said.bond
 }
 
 /// What is done about a bond, where that is it.
@@ -92,6 +96,17 @@ impl Reader {
     pub fn sessions_under(&self, id: &BondId) -> Result<Vec<SessionId>, JournalError> {
         let rows = self.meta(&keys::under(id))?;
         rows.iter().map(|(key, _)| Ok(SessionId(Digest(last_of(key)?)))).collect()
+    }
+
+    /// The dataset that a session under a bond is of.
+    pub(super) fn dataset_of(&self, session: &SessionId) -> Result<Option<Digest>, JournalError> {
+        let Some(known) = self.session(session)? else { return Ok(None) };
+        let founding: Option<Entry> = self.row(Tree::Entries, &keys::seq(known.first_seq))?;
+        let under = founding.and_then(|entry| match entry.record {
+            Record::Order { order, .. } => bond_of(&order),
+            _ => None,
+        });
+        Ok(under.map(|under| under.dataset).filter(|root| *root != Digest::ZERO))
     }
 
     /// Whether a session is under one that has not ended.

@@ -3,7 +3,9 @@
 //! Names of ledgers and accounts are visible ASCII, so a zero byte ends them.
 
 use crate::terms::SessionId;
-use sdpp_ledger::{Account, BondId, Change, ChangeKind, ChannelId, LedgerId, Reference, TxId};
+use sdpp_ledger::{
+    Account, BondId, Change, ChangeKind, ChannelId, Digest, LedgerId, Reference, TxId,
+};
 
 /// In [`due`]: an obligation that is to be prepared.
 pub(super) const OPEN: u8 = b'o';
@@ -96,6 +98,16 @@ pub(super) fn bond(id: &BondId) -> Vec<u8> {
 /// In the tree of single values: how the keys of the sessions under a bond begin.
 pub(super) fn under(id: &BondId) -> Vec<u8> {
     [b"under ", &id.0[..]].concat()
+}
+
+/// In the tree of single values: how many leaves a dataset has, once all of them are kept.
+pub(super) fn dataset(root: &Digest) -> Vec<u8> {
+    [b"dataset ", &root.0[..]].concat()
+}
+
+/// Leaves of a dataset from that place on.
+pub(super) fn stretch(root: &Digest, at: u32) -> Vec<u8> {
+    [&root.0[..], &at.to_be_bytes()].concat()
 }
 
 /// In the tree of single values: the last rate of one currency in another.

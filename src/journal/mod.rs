@@ -11,6 +11,7 @@
 pub mod backup;
 pub mod bonds;
 mod copying;
+pub mod datasets;
 pub mod delivery;
 mod doom;
 pub mod entry;

@@ -77,11 +77,13 @@ pub(super) enum Tree {
     Payloads = 17,
     /// buyer's key as hex -> what it has earned or owes.
     Standings = 18,
+    /// dataset's root, place of the first -> leaves of it that follow each other.
+    Datasets = 19,
 }
 
 impl Tree {
     /// All of them, in the order of their first bytes.
-    pub(super) const ALL: [Tree; 18] = [
+    pub(super) const ALL: [Tree; 19] = [
         Tree::Meta,
         Tree::Entries,
         Tree::Sessions,
@@ -100,6 +102,7 @@ impl Tree {
         Tree::Redeems,
         Tree::Payloads,
         Tree::Standings,
+        Tree::Datasets,
     ];
 
     /// The tree with this first byte.

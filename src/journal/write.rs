@@ -1,5 +1,6 @@
 //! What can be written to the journal, and what comes back.
 
+use super::datasets::Stretch;
 use super::delivery::{self, DeliveryId};
 use super::entry::Head;
 use super::obligation::{self, Illegal};
@@ -108,6 +109,13 @@ pub enum Write {
     Settle(Box<Settle>),
     /// What a currency was quoted at last; see [`super::Reader::rated`].
     Rated(Rated),
+    /// Leaves of a dataset that is to be sold under a bond, from its first on; see [`super::datasets`].
+    Keeping(Box<Stretch>),
+    /// A dataset answers for nothing any more: some of its leaves are dropped, and it is not kept as a whole.
+    Forget {
+        /// Its root.
+        root: Digest,
+    },
     /// The journal was just restored from a backup; see [`super::quarantine`].
     Restore {
         /// When the backup was made, in milliseconds since 1970 UTC.

@@ -72,7 +72,9 @@ impl Look {
         self.owed.extend(owed.map(|Owed { reference, .. }| *reference));
         let facts = &mut self.found.facts;
         match &entry.record {
-            Record::Order { order, .. } => self.bond = bond_of(order),
+            Record::Order { order, .. } => {
+                self.bond = bond_of(order).map(|under| under.id);
+            }
             Record::Invoice { message, from_seq, to_seq, .. } => {
                 facts.due_seq = facts.due_seq.max(*to_seq);
                 let is_free = message.amount_total == self.billed;

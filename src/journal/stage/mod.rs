@@ -5,6 +5,7 @@
 
 mod bonds;
 mod claims;
+mod datasets;
 mod deliveries;
 mod prune;
 mod reclaim;
@@ -165,6 +166,8 @@ impl<'a> Stage<'a> {
             Write::Prune(pruning) => self.prune(&pruning),
             Write::Settle(settle) => self.settle(*settle),
             Write::Rated(rated) => self.rated(&rated),
+            Write::Keeping(stretch) => self.keep_stretch(&stretch),
+            Write::Forget { root } => self.forget(&root),
             Write::Restore { backup_ms } => self.restore(backup_ms),
             Write::Release(release) => self.release_from(*release),
             Write::Learn { session, bundle } => {

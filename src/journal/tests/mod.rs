@@ -5,6 +5,7 @@ mod batches;
 mod bonds;
 mod claims;
 mod commit;
+mod datasets;
 mod entries;
 mod health;
 mod ledger;
