@@ -13,8 +13,8 @@ use sdpp::config::Config;
 use sdpp::config::ledgers::{Keyring, Opened};
 use sdpp::journal::outbox::{Outbox, Policy, perform};
 use sdpp::journal::{Journal, Write, obligation};
-use sdpp_ledger::{Amount, Asset};
-use serde_json::Value;
+use sdpp_ledger::{Amount, Asset, keccak};
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -739,6 +739,22 @@ fn bonds_are_suggested_for_what_a_menu_sells() {
     let told = menu(&["--granularity", "100", "--windows", "2", "--json"]).done().json();
     assert_eq!(amounts(&told[0]), [1203, 603, 1, 0, 2, 300, 600]);
     menu(&[]).done().says("the buyer pledges     27");
+
+    // To show an item of a large dataset costs more, and a complaint's stake pays for that.
+    let stake = || {
+        let args = ["ledger", "bond", "suggest", "--menu", "menu.json", "--topic", "gas"];
+        let more = ["--currency", "SDP", "--million-gas", "1000000", "--json"];
+        amounts(&shop.run(&[&args[..], &more].concat()).done().json()[0])[2]
+    };
+    let of_a_window = stake();
+    let mut large = frame["data"].clone();
+    large["available_data"]["gas"] = json!(1 << 20);
+    large["datasets"] = json!({ "gas": keccak(&[b"a dataset"]) });
+    fs::write(shop.path("menu.json"), large.to_string()).unwrap();
+    assert_eq!(stake(), of_a_window + 12 * 1_020, "it has twelve levels more");
+    large["available_data"]["gas"] = json!((1 << 20) + 1);
+    fs::write(shop.path("menu.json"), large.to_string()).unwrap();
+    menu(&[]).failed(2).says("a dataset of more than 1048576 items");
 
     let figures = |gas: &str, more: &[&str]| {
         let args = ["ledger", "bond", "suggest", "--price", "1000", "--million-gas", gas];

@@ -44,6 +44,18 @@ impl Gas {
     /// What a stake in a token costs more to bring, and a credit in one to take out.
     const TOKEN: u64 = 40_000;
 
+    /// What each level of a way up that is longer than a window's costs more to show.
+    const LEVEL: u64 = 1_020;
+
+    /// The levels above a window of 256.
+    const LEVELS: u64 = 8;
+
+    /// Where items are of a dataset of so many levels.
+    pub const fn of_dataset(self, levels: u64) -> Gas {
+        let more = levels.saturating_sub(Self::LEVELS);
+        Gas { show: self.show + more * Self::LEVEL, ..self }
+    }
+
     /// In a token, whose stakes are transfers.
     pub const fn in_token(self) -> Gas {
         let Gas { demand, complain, conclude, .. } = self;

@@ -22,6 +22,8 @@ fn gas_is_what_the_contract_costs_and_little_more() {
         (Gas::COIN.refute, measured("refuteByItem").max(measured("refuteByExit"))),
         (Gas::COIN.complain, measured("challengeInvoiced, of 256")),
         (Gas::COIN.show, measured("show, of 256")),
+        (Gas::COIN.of_dataset(8).show, measured("show, of 256")),
+        (Gas::COIN.of_dataset(32).show, measured("show, of 2^32")),
         (
             Gas::COIN.conclude,
             measured("concludeDemand").max(measured("concludeChallenge")) + withdraw,

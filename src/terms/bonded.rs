@@ -35,6 +35,10 @@ impl BondTerms {
     /// The largest K: so many items of a window are kept as evidence.
     pub const GRANULARITY_MAX: u32 = 256;
 
+    /// The most items of a dataset: so many of its leaves its seller keeps, and of any way up it can be
+    /// told whether it leads to the root.
+    pub const ITEMS_MAX: u32 = 1 << 20;
+
     /// Those of a session, where it is under a bond.
     pub fn of(terms: &Terms) -> Option<BondTerms> {
         let Bonded { id, dataset } = terms.bond?;

@@ -112,6 +112,17 @@ async fn what_is_deployed_and_pledged_is_bought_under_and_comes_back() {
     assert_eq!(left, "0x0", "nobody's bond stays behind");
 }
 
+/// Its root stands on the menu, and both sign it for the bond's contract.
+#[tokio::test]
+async fn a_promised_file_is_bought_under_a_bond() {
+    let Some((court, _, bond)) = pledged().await else { return };
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    let seller = court.sell();
+    let under = court.buy(&seller, &["--bond", &bond]).await;
+    assert_eq!(under["end"], "complete", "{under}");
+    assert_eq!(fs::read_to_string(court.path("bought")).unwrap(), "1\n2\n");
+}
+
 /// A period later nobody answers for what is signed: it goes no further under that bond.
 #[tokio::test]
 async fn a_session_ends_when_the_end_of_its_bond_is_asked_for() {

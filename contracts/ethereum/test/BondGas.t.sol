@@ -44,6 +44,7 @@ contract BondGasTest is BondBase {
     function test_what_each_call_costs() public {
         coming();
         complaining();
+        showingDeep();
         demanding();
         tokens();
         vm.writeFile("out/gas-bonds.md", table);
@@ -179,6 +180,30 @@ contract BondGasTest is BondBase {
         vm.prank(buyer, buyer);
         bonds.pay{value: 94}(bond, asked, 0, "", 0);
         cost("bonds: pay, where the channel is over");
+    }
+
+    /// The longest way up that a dataset has.
+    function showingDeep() private {
+        bytes32 row = keccak256(abi.encodePacked(bytes1(0), bytes32("content")));
+        bytes32[] memory path = new bytes32[](32);
+        bytes32 root = row;
+        for (uint256 i; i < path.length; ++i) {
+            path[i] = keccak256(abi.encode(i));
+            root = keccak256(abi.encodePacked(bytes1(0x01), root, path[i]));
+        }
+        session.dataset = root;
+        fresh();
+        bytes32 leaf =
+            keccak256(abi.encodePacked(bytes1(0), name, uint64(3), SALT, bytes32("content")));
+        (Evidence.Word memory key_, Evidence.Item memory one) = (key(), item(3, leaf));
+        vm.prank(buyer, buyer);
+        bonds.challengeItem{value: STAKE}(bond, session, key_, one, SALT, "content");
+        uint32 most = type(uint32).max;
+        Challenges.Challenge memory asked = Challenges.Challenge(row, root, most, most);
+        vm.prank(seller, seller);
+        bonds.show(bond, asked, 0, most, path);
+        cost("bonds: show, of 2^32");
+        session.dataset = 0;
     }
 
     function tokens() private {

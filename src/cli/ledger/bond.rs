@@ -5,7 +5,7 @@ use crate::bond::{Bonds, Deal, Gas, GasPrice};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::out;
 use crate::message::Menu;
-use crate::terms::{Method, Rate};
+use crate::terms::{BondTerms, Dataset, Method, Rate};
 use clap::{ArgGroup, Args, Subcommand};
 use sdpp_ledger::{Amount, Asset};
 use serde::Serialize;
@@ -103,6 +103,8 @@ struct Sold {
     granularity: u32,
     windows: u32,
     is_token: bool,
+    /// Where they are of a dataset: how long the way up of its items is.
+    levels: u64,
 }
 
 /// What is answered.
@@ -132,7 +134,8 @@ impl Suggest {
         let (window, credit) = sold.costs().ok_or_else(|| {
             Failure::usage("what W windows of K items cost does not fit 128 bits")
         })?;
-        let gas = if sold.is_token { Gas::COIN.in_token() } else { Gas::COIN };
+        let gas = Gas::COIN.of_dataset(sold.levels);
+        let gas = if sold.is_token { gas.in_token() } else { gas };
         let Span { least, most } = self.million_gas;
         let million_gas = GasPrice { least, most };
         let deal = Deal::new(window, credit, gas, million_gas).map_err(Failure::usage)?;
@@ -150,6 +153,7 @@ impl Suggest {
                 granularity: 0,
                 windows: 0,
                 is_token: self.token,
+                levels: 0,
             },
         };
         sold.granularity = self.granularity.unwrap_or(sold.granularity);
@@ -178,8 +182,23 @@ impl Suggest {
             granularity: menu.payment_granularity,
             windows: menu.credit_windows,
             is_token: offer.asset != Asset::coin(),
+            levels: levels(&menu, topic)?,
         })
     }
+}
+
+/// How long the way up of an item is that the menu promises.
+fn levels(menu: &Menu, topic: &str) -> Outcome<u64> {
+    let Some(root) = menu.datasets.get(topic).copied() else { return Ok(0) };
+    let count = menu.available_data.get(topic).copied().flatten().unwrap_or(u64::MAX);
+    let count = u32::try_from(count).ok().filter(|count| *count <= BondTerms::ITEMS_MAX);
+    let too_many = || {
+        let most = BondTerms::ITEMS_MAX;
+        Failure::usage(format!(
+            "topic {topic:?} is a dataset of more than {most} items: none is sold under a bond"
+        ))
+    };
+    Ok(Dataset { root, count: count.ok_or_else(too_many)? }.depth() as u64)
 }
 
 /// A menu, as `sdpp menu --json` wrote it.
@@ -235,8 +254,14 @@ mod tests {
     #[test]
     fn costs_are_rounded_up_once() {
         let rate = Rate { numerator: Amount::new(1), denominator: Amount::new(3) };
-        let sold =
-            Sold { price: Amount::new(1), rate, granularity: 4, windows: 2, is_token: false };
+        let sold = Sold {
+            price: Amount::new(1),
+            rate,
+            granularity: 4,
+            windows: 2,
+            is_token: false,
+            levels: 0,
+        };
         assert_eq!(sold.costs(), Some((Amount::new(2), Amount::new(3))));
     }
 }
