@@ -3,7 +3,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use super::running::Running;
-use crate::actors::journal::{Await, Commit};
+use crate::actors::journal::Await;
 use crate::config::{BondAmounts, Config, Spending};
 use crate::journal::bonds::bond_reference;
 use crate::journal::obligation::State;
@@ -272,11 +272,7 @@ impl OnLedger {
 
 /// Writes what is no session's.
 pub(super) async fn append(running: &Running, record: Record) -> Outcome {
-    let write = Write::Append { session: None, record: Box::new(record) };
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error);
-    let committed = running.journal.send(Commit(vec![write])).await;
-    let answers = committed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    answers.into_iter().try_for_each(|one| one.map(drop)).map_err(|error| failed(&error))
+    running.commit(vec![Write::Append { session: None, record: Box::new(record) }]).await
 }
 
 /// Whether something was done, for good.

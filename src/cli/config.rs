@@ -6,7 +6,7 @@ use super::offered::{Offered, offered};
 use super::out;
 use super::rating::{self, Answers};
 use super::running::{Means, in_system};
-use super::sell::Stock;
+use super::stock::Stock;
 use crate::actors::funds::lack;
 use crate::config::ledgers::{Keyring, Opened, Token};
 use crate::config::{Config as Meant, CurrencyConfig, LedgerAt};

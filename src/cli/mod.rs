@@ -36,6 +36,7 @@ mod running;
 mod script;
 mod sell;
 mod status;
+mod stock;
 mod tls;
 
 use clap::{ArgAction, Args, Parser, Subcommand};

@@ -2,7 +2,8 @@
 
 use super::exit::Outcome;
 use super::running::Means;
-use super::sell::{self, Stock};
+use super::sell;
+use super::stock::Stock;
 use super::{menu, out, rating};
 use crate::actors::now_ms;
 use crate::actors::offering::{LeftOut, Offering};

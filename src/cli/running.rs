@@ -14,12 +14,13 @@ use crate::actors::{Ledgers, interrupted, now_ms, reclaim, restarting};
 use crate::config::ledgers::Opened;
 use crate::config::{Buyer, Config, LedgerAt, RecordsBatch};
 use crate::journal::outbox::{Policy, RAISE_AFTER_MS};
-use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled};
+use crate::journal::{Journal, Quarantine, Reader, Remainder, Unjust, Unsettled, Write};
 use crate::message::Moment;
 use crate::terms::SessionId;
 use actix::prelude::*;
 use sdpp_ledger::{Amount, Escrow, Key, Ledger, LedgerId};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -303,6 +304,13 @@ impl Running {
         }
     }
 
+    /// Writes what is no session's, or says why the first of it is refused.
+    pub(super) async fn commit(&self, writes: Vec<Write>) -> Outcome {
+        let committed = self.journal.send(Commit(writes)).await.map_err(failed)?;
+        let mut answers = committed.map_err(failed)?.into_iter();
+        answers.try_for_each(|one| one.map(drop)).map_err(failed)
+    }
+
     /// Answers when all that waits for the journal is on disk: what it answered before is already.
     pub(super) async fn written(&self) -> Outcome {
         let written = self.journal.send(Commit(Vec::new()));
@@ -322,6 +330,17 @@ impl Running {
             tracing::error!("the journal's thread ended badly");
         }
     }
+}
+
+fn failed(why: impl Display) -> Failure {
+    Failure::new(Exit::Failed, why)
+}
+
+/// Reads what may take long, while all else of this thread goes on.
+pub(super) async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    tokio::task::spawn_blocking(read).await.map_err(failed)?
 }
 
 /// A file that may not grow is a disk that is full, and not the end of this process.

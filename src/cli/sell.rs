@@ -3,6 +3,7 @@
 use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Means, Running, Signals, in_system};
+use super::stock::{Stock, stocked};
 use super::{answering, out, rating};
 use crate::actors::admission::{Admission, Crowding};
 use crate::actors::backlog::Backlog;
@@ -29,7 +30,7 @@ use crate::message::{
 use crate::record::DATA_BYTES_MAX;
 use crate::session::{Offer, SellerPolicy};
 use crate::source::Origin;
-use crate::terms::{CountsWhen, Dataset, Method, Rate};
+use crate::terms::{CountsWhen, Method, Rate};
 use actix::prelude::*;
 use clap::Args;
 use sdpp_ledger::{Amount, Digest};
@@ -79,16 +80,28 @@ async fn sell(config: Config) -> Outcome {
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
     let running = Running::start(&config, key, &opened)?;
+    let mut guard = Guard::default();
     // Also while files are read to their ends, and while sessions end.
+    let selling = tokio::select! {
+        selling = Selling::start(&config, &running) => selling,
+        never = guard.keep(&running) => match never {},
+    };
+    let selling = match selling {
+        Ok(selling) => selling,
+        Err(failure) => {
+            // Whoever cannot sell can still be asked for what was sold.
+            guard.answered(&running, patience(seller_of(&config)?)).await;
+            return Err(failure);
+        }
+    };
     tokio::select! {
-        sold = sold(&config, &running) => sold,
-        never = Guard::default().keep(&running) => match never {},
+        sold = sold(&config, &running, selling) => sold,
+        never = guard.keep(&running) => match never {},
     }
 }
 
 /// Sells until a signal, and ends in good order.
-async fn sold(config: &Config, running: &Running) -> Outcome {
-    let selling = Selling::start(config, running).await?;
+async fn sold(config: &Config, running: &Running, selling: Selling) -> Outcome {
     answering::answer(config, running, &selling).await?;
     let mut signals = Signals::listen()?;
     out::line(format_args!("listening {}", selling.address))?;
@@ -127,7 +140,7 @@ impl Selling {
     /// Listens, and serves whoever connects.
     pub(super) async fn start(config: &Config, running: &Running) -> Outcome<Selling> {
         let seller = seller_of(config)?;
-        let stock = stocked(config).await?;
+        let stock = stocked(config, running).await?;
         let (offer, topics) = offer(config, seller, &running.means(), stock)?;
         let listener = TcpListener::bind(seller.listen).await.map_err(|error| {
             let (address, hint) = (seller.listen, "stop what uses it, or set another in [seller]");
@@ -176,7 +189,7 @@ impl Selling {
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         restarting::take_up(&shop, &ours, &node, &handles).await?;
         listen(keeper, listener, shop, node.clone(), handles);
-        let patience = Duration::from_millis(seller.patience_ms);
+        let patience = patience(seller);
         Ok(Selling { address, node, offering, admission, patience, arbiters })
     }
 
@@ -223,6 +236,10 @@ impl Selling {
 fn seller_of(config: &Config) -> Outcome<&Seller> {
     let none = "this config has no [seller]: `sdpp init` writes one to start from";
     config.seller.as_ref().ok_or_else(|| Failure::usage(none))
+}
+
+fn patience(seller: &Seller) -> Duration {
+    Duration::from_millis(seller.patience_ms)
 }
 
 /// The menu, and where each topic's items come from.
@@ -323,39 +340,6 @@ fn special_prices(config: &Config, topics: &Stock) -> Outcome<Vec<SpecialPrice>>
         }
     }
     Ok(prices)
-}
-
-/// What can be sold, by topic, and how many items there are.
-pub(super) type Stock = BTreeMap<String, (Origin, Option<u64>)>;
-
-/// The topics that can be sold here and now. One that cannot is left out, and said so. Files are read to
-/// their ends, and may be large: nothing else waits for that.
-async fn stocked(config: &Config) -> Outcome<Stock> {
-    let max = config.limits.item_bytes_max;
-    let mut topics = Stock::new();
-    for (name, topic) in &config.topics {
-        let source = topic.source.clone();
-        if matches!(&source, Origin::File(file) if file.committed) {
-            tracing::info!(topic = name, file = %source, "is read to its end, for its root");
-        }
-        let stock = match source.is_rereadable() {
-            true => tokio::task::spawn_blocking(move || source.stock(max)).await,
-            false => Ok(source.stock(max)),
-        };
-        match stock.map_err(|error| Failure::new(Exit::Failed, error))? {
-            Ok(stock) => {
-                if let Some(Dataset { root, count }) = stock.0.dataset() {
-                    tracing::info!(topic = name, %root, items = count, "its root is on the menu");
-                }
-                topics.insert(name.clone(), stock);
-            }
-            Err(error) => tracing::warn!(topic = name, %error, "not on the menu"),
-        }
-    }
-    if topics.is_empty() {
-        return Err(Failure::new(Exit::Failed, "no topic of this config can be sold here and now"));
-    }
-    Ok(topics)
 }
 
 fn bond_offer(&BondAmounts { buyer, seller, stake, fee }: &BondAmounts) -> BondOffer {

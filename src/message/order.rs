@@ -140,10 +140,13 @@ pub fn terms(menu: &Menu, order: &Order, order_digest: &Digest) -> Result<Terms,
     if !terms.signed_items {
         return refused("a session under a bond has its items and acks signed");
     }
-    if terms.dataset.is_some() {
-        return refused(
-            "no session under a bond is of a dataset yet: its seller could not show that an item is there",
-        );
+    if let Some(Dataset { count, .. }) =
+        terms.dataset.filter(|one| one.count > BondTerms::ITEMS_MAX)
+    {
+        let most = BondTerms::ITEMS_MAX;
+        let why =
+            format!("under a bond a dataset has at most {most} items, and this one has {count}");
+        return refused(&why);
     }
     const _: () = assert!(BondTerms::GRANULARITY_MAX as usize <= EVIDENCE_MAX);
     if terms.granularity > BondTerms::GRANULARITY_MAX {

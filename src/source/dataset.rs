@@ -106,6 +106,19 @@ impl Committed {
         Ok(Open { of: self.clone(), ahead, items, items_at, at, block: None, broken: None })
     }
 
+    /// The leaves of all that is promised, a block each time. Nothing is read before it is asked for.
+    ///
+    /// # Errors
+    /// Why the file cannot be opened; and each block where it is not what was promised any more.
+    pub fn leaves(
+        &self,
+        item_bytes_max: usize,
+    ) -> Result<impl Iterator<Item = Result<Vec<Digest>, SourceError>> + use<>, SourceError> {
+        let mut open = self.open(item_bytes_max, 0)?;
+        let blocks = 0..self.dataset.count.div_ceil(BLOCK);
+        Ok(blocks.map(move |number| Ok(open.read_ahead(number)?.leaves.leaves().to_vec())))
+    }
+
     /// Why nothing from this item on is given, by its place from 0.
     fn changed(&self, at: u32) -> SourceError {
         SourceError::Changed {

@@ -8,7 +8,7 @@ use sdpp::journal::obligation::Event;
 use sdpp::journal::{Journal, Write};
 use sdpp::message::{
     Ack, Base64, Body, BondOffer, CurrencyOffer, Data, DataInvoice, Draft, EscrowChoice, Exit,
-    Invoice, Menu, Moment, Order, OrderLimits, Reason, SessionKey, terms,
+    Invoice, Menu, Moment, Order, OrderLimits, Path, Reason, SessionKey, terms,
 };
 use sdpp::record::{Act, End, Leaves, Owed, Record, SignedMessage};
 use sdpp::terms::{Method, Purpose, Rate, Role, SessionId, Terms};
@@ -23,7 +23,7 @@ use std::process::{Command, Output, Stdio};
 /// The moment at which all was said.
 const AT_MS: u64 = 1_767_225_600_000;
 
-const SECRET: SaltSecret = SaltSecret(Digest([9; 32]));
+pub const SECRET: SaltSecret = SaltSecret(Digest([9; 32]));
 
 /// The secrets of Anvil's first two accounts: the buyer's and the seller's on the chain.
 const ACCOUNTS: [&str; 2] = [
@@ -35,6 +35,7 @@ const ACCOUNTS: [&str; 2] = [
 pub struct Court {
     pub chain: Chain,
     dir: tempfile::TempDir,
+    shown: Menu,
     menu: SignedMessage,
     order: SignedMessage,
     pub terms: Terms,
@@ -87,7 +88,7 @@ fn menu(chain: &Chain) -> Menu {
     }
 }
 
-fn order(chain: &Chain, menu_digest: Digest) -> Order {
+fn order(chain: &Chain, menu_digest: Digest, nonce: Digest) -> Order {
     Order {
         version: "SDPP/1".to_owned(),
         encoding: "json".to_owned(),
@@ -100,21 +101,40 @@ fn order(chain: &Chain, menu_digest: Digest) -> Order {
         public_key_signature: chain.buyers_key.public(),
         public_key_encryption: Key::from_bytes(&[4; 32]).unwrap().public(),
         menu_digest,
-        nonce: keccak(&[b"nonce"]),
+        nonce,
         escrow: Some(EscrowChoice { channel: chain.channel, base: Amount::new(3) }),
         resumes: false,
         bond: None,
     }
 }
 
+/// An order of a menu under the chain's bond, and what is agreed by it.
+fn ordered(
+    chain: &Chain,
+    menu: &Menu,
+    signed: &SignedMessage,
+    nonce: Digest,
+) -> (SignedMessage, Terms) {
+    let order = order(chain, signed.data_digest, nonce).under(menu, chain.id);
+    let (signed, _) = Draft::new(SessionId::NONE, &order).sign(&chain.buyers_key, "");
+    let terms = terms(menu, &order, &signed.data_digest).unwrap();
+    (signed, terms)
+}
+
 impl Court {
     pub async fn opens() -> Option<Court> {
-        Some(Court::on(Chain::with_bond().await?))
+        Some(Court::on(Chain::with_bond().await?, BTreeMap::new()))
+    }
+
+    /// Where the menu names a dataset.
+    pub async fn opens_of(dataset: Digest) -> Option<Court> {
+        let named = BTreeMap::from([("gas".to_owned(), dataset)]);
+        Some(Court::on(Chain::with_bond().await?, named))
     }
 
     /// In a token.
     pub async fn opens_in_token() -> Option<Court> {
-        Some(Court::on(Chain::with_bond_in_token().await?))
+        Some(Court::on(Chain::with_bond_in_token().await?, BTreeMap::new()))
     }
 
     /// Where both sign with the v that the other side's session does not look at.
@@ -124,22 +144,26 @@ impl Court {
 
     /// Where nobody has pledged yet.
     pub async fn without_bond() -> Option<Court> {
-        Some(Court::on(Chain::with_channel().await?))
+        Some(Court::on(Chain::with_channel().await?, BTreeMap::new()))
     }
 
-    fn on(chain: Chain) -> Court {
-        let menu = menu(&chain);
-        let (signed_menu, _) = Draft::new(SessionId::NONE, &menu).sign(&chain.sellers_key, "");
-        let order = order(&chain, signed_menu.data_digest).under(&menu, chain.id);
-        let (signed, _) = Draft::new(SessionId::NONE, &order).sign(&chain.buyers_key, "");
-        let terms = terms(&menu, &order, &signed.data_digest).unwrap();
+    fn on(chain: Chain, datasets: BTreeMap<String, Digest>) -> Court {
+        let menu = Menu { datasets, ..menu(&chain) };
+        let (signed, _) = Draft::new(SessionId::NONE, &menu).sign(&chain.sellers_key, "");
+        let (order, terms) = ordered(&chain, &menu, &signed, keccak(&[b"nonce"]));
         let dir = tempfile::tempdir().unwrap();
-        let (menu, order, flips) = (signed_menu, signed, false);
-        let court = Court { chain, dir, menu, order, terms, flips };
+        let (shown, menu, flips) = (menu, signed, false);
+        let court = Court { chain, dir, shown, menu, order, terms, flips };
         for (side, account) in ["buyer", "seller"].into_iter().zip(ACCOUNTS) {
             court.write_config(side, account);
         }
         court
+    }
+
+    /// Another session under the same bond.
+    pub fn begins_again(&mut self) {
+        let nonce = self.order.data_digest;
+        (self.order, self.terms) = ordered(&self.chain, &self.shown, &self.menu, nonce);
     }
 
     /// What the seller's config says when it sells.
@@ -224,8 +248,17 @@ impl Court {
 
     /// The invoice of the first window, with the last item in it.
     pub fn invoice(&self, root: Digest) -> SignedMessage {
+        self.invoice_over(&self.leaves(), root, None)
+    }
+
+    /// The same over other leaves, with that item's way up in its dataset.
+    pub fn invoice_over(
+        &self,
+        leaves: &[Digest],
+        root: Digest,
+        path: Option<Path>,
+    ) -> SignedMessage {
         let amount = Amount::new(35);
-        let leaves = self.leaves();
         let digest =
             leaves.iter().fold(self.terms.session.0, |so_far, leaf| running_digest(&so_far, leaf));
         let invoice = Invoice {
@@ -247,7 +280,7 @@ impl Court {
         let (body, leaf) = (Some(Base64(vec![1, 2, 3])), Some(leaves[4]));
         self.sign(
             Role::Seller,
-            &DataInvoice { seq: 5, body, leaf, path: None, invoice, anchored: vec![] },
+            &DataInvoice { seq: 5, body, leaf, path, invoice, anchored: vec![] },
         )
     }
 
@@ -435,11 +468,11 @@ impl Court {
     }
 }
 
-fn broken() -> Record {
+pub fn broken() -> Record {
     ended(End::Broken, "the line broke".to_owned(), Vec::new())
 }
 
-fn ended(end: End, why: String, evidence: Vec<SignedMessage>) -> Record {
+pub fn ended(end: End, why: String, evidence: Vec<SignedMessage>) -> Record {
     Record::Ended { end, why, evidence, owed: None }
 }
 

@@ -11,7 +11,7 @@ use sdpp::terms::{BondTerms, Role};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
 
-fn bond() -> Bond {
+pub fn bond() -> Bond {
     Bond {
         buyer: key(2).public().account(),
         seller: key(1).public().account(),
@@ -27,7 +27,7 @@ fn bond() -> Bond {
     }
 }
 
-fn in_force() -> Held {
+pub fn in_force() -> Held {
     Held {
         of_buyer: Amount::new(400),
         of_seller: Amount::new(301),
@@ -42,7 +42,7 @@ fn in_force() -> Held {
     }
 }
 
-fn setting() -> Setting {
+pub fn setting() -> Setting {
     let mut setting = Setting::default().by_escrow().no_records().anchored_after();
     let [buyer, seller, stake, fee] = [400, 301, 20, 10].map(Amount::new);
     for offer in &mut setting.menu.currencies_accepted {
@@ -54,7 +54,7 @@ fn setting() -> Setting {
 }
 
 /// A pair whose ledger shows a bond as it is told.
-fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
+pub fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
     let mut pair = setting.start();
     pair.bond = Some(Box::new(BondView { bond, held, period_ms: 86_400_000 }));
     pair
@@ -110,7 +110,7 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
 }
 
-/// What a contract may ask for is kept for small windows, and for what is of no dataset.
+/// What a contract may ask for is kept for small windows, and for datasets that are not too large.
 #[test]
 fn nothing_is_ordered_under_a_bond_that_could_not_be_answered_for() {
     let mut large = setting();
@@ -118,14 +118,17 @@ fn nothing_is_ordered_under_a_bond_that_could_not_be_answered_for() {
     let mut pair = large.start();
     pair.run();
     assert!(pair.b.why().contains("K is at most 256"), "{}", pair.b.why());
-    let mut named = setting();
-    for (topic, count) in &mut named.menu.available_data {
-        named.menu.datasets.insert(topic.clone(), Digest([7; 32]));
-        count.get_or_insert(100);
+    for (count, is_too_many) in [(BondTerms::ITEMS_MAX, false), (BondTerms::ITEMS_MAX + 1, true)] {
+        let mut named = setting();
+        for (topic, counts) in &mut named.menu.available_data {
+            named.menu.datasets.insert(topic.clone(), Digest([7; 32]));
+            *counts = Some(count.into());
+        }
+        let mut pair = named.start();
+        pair.run();
+        let why = pair.b.why();
+        assert_eq!(why.contains("a dataset has at most 1048576 items"), is_too_many, "{why}");
     }
-    let mut pair = named.start();
-    pair.run();
-    assert!(pair.b.why().contains("of a dataset yet"), "{}", pair.b.why());
 }
 
 /// A seller that may be away for longer than it has to answer would lose its bond to a shutdown.

@@ -1,14 +1,16 @@
 //! Datasets whose root stood on the menu: each item is the one in its place, or nobody takes it.
 
+use crate::bonded;
 use crate::liars::{ends_with, last_error, lie};
 use crate::line::Wire;
 use crate::lying_seller::{LyingSeller, spent};
 use crate::pair::*;
 use sdpp::crypto::layout::MessageKind;
 use sdpp::crypto::{Keys, dataset_leaf, masked, salt};
-use sdpp::message::{Body, Data, DataInvoice, Path, reread};
+use sdpp::message::{Body, Data, DataInvoice, Path, reread, reread_terms};
 use sdpp::record::{End, Record, SignedMessage, Stray};
 use sdpp::session::{Input, Row};
+use sdpp::terms::BondTerms;
 use sdpp_ledger::{Amount, Digest, keccak};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +71,21 @@ fn a_whole_dataset_is_bought_item_by_item() {
             assert_eq!(data.get("path").is_some(), brings, "{message}");
         }
     }
+}
+
+/// What both sign for the bond's contract names it.
+#[test]
+fn a_whole_dataset_is_bought_under_a_bond() {
+    let setting = bonded::setting().order("co2", None).committed(COUNT);
+    let mut pair = bonded::shown(setting, bonded::bond(), bonded::in_force());
+    pair.source = Some(COUNT);
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
+    assert_eq!(pair.b.delivered.len() as u64, COUNT);
+    let Some(Record::Order { menu, order, .. }) = pair.b.records.first() else { panic!("none") };
+    let (.., terms) = reread_terms(menu, order).unwrap();
+    let under = BondTerms::of(&terms).unwrap();
+    assert_eq!((under.dataset, order.commitment), (dataset(COUNT).root(), under.digest()));
 }
 
 /// The first sister of an item is the next one's leaf, which has no salt: whoever read it on the wire could

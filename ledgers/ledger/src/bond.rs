@@ -224,6 +224,18 @@ impl BondAct {
         }
     }
 
+    /// The root of a dataset and the digest of an item, where the seller is asked to show that it is in that:
+    /// the same question by whatever message of whatever session it is put.
+    pub fn sought(&self) -> Option<(Digest, Digest)> {
+        match self {
+            BondAct::ChallengeItem { session, content, .. } => Some((session.dataset, *content)),
+            BondAct::ChallengeInvoiced { session, opened, .. } => {
+                Some((session.dataset, opened.content))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the seller is asked to show something: it costs the stake where it can.
     pub fn is_challenge(&self) -> bool {
         matches!(

@@ -2,14 +2,15 @@
 //! a complaint of ours, and what comes of that is seen through, a step each time that the command is run.
 
 use super::case::Case;
+use super::shown::{challenge, shown};
 use crate::actors::Ledgers;
 use crate::actors::funds::lack;
 use crate::cli::bonding::{OnLedger, append, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::running::Running;
-use crate::dispute::{Body, Bonded, Gather, Keys, judge_own, showing};
-use crate::journal::Reader;
+use crate::cli::running::{Running, aside};
+use crate::dispute::{Body, Bonded, Gather, Keys, judge_own};
 use crate::journal::bonds::{act_of, bond_act};
+use crate::journal::{Obligation, Reader};
 use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
@@ -43,6 +44,8 @@ pub(super) struct Suit {
     asked: Option<Demand>,
     /// What answers the other side.
     body: Body,
+    /// The most that our challenges under this bond may stake in all, where that was said.
+    stake_at_most: Option<Amount>,
 }
 
 /// What comes next.
@@ -74,33 +77,27 @@ impl Suit {
             || Failure::usage(format!("the session is on {ledger}, which the config lacks"));
         let ledger = ledgers.get(ledger).cloned().ok_or_else(lacks)?;
         let on = OnLedger::find(reader, ledger, under.id).await?;
-        let (journal, id) = (Reader::clone(reader), *session);
-        let (body, key) = aside(move || evidence(&journal, &id)).await?;
-        let none = || Failure::new(Exit::Wrong, "the session's terms make no bond's");
-        let bonded = Bonded::open(&body, key.as_ref()).ok_or_else(none)?;
-        let (mut complaints, mut asked, mut unjudged) = (Vec::new(), None, None);
-        match case.role {
-            Role::Buyer => match judge_own(&body, &Keys::of(case.role, own.public())) {
-                Ok(verdict) => complaints = bonded.complaints(&verdict),
-                // What we are asked for is answered all the same.
-                Err(error) => unjudged = Some(error.to_string()),
-            },
-            // What the buyer acknowledged and no voucher pays, once nothing is signed any more that could
-            // refute a demand.
-            Role::Seller if reader.session(session)?.is_some_and(|one| one.ended.is_some()) => {
-                // A later session's voucher pays for this one too, and so does one that answered in public.
-                let best = reader.channel(&on.bond.channel)?.and_then(|facts| facts.voucher);
-                let vouched = best.map_or(Amount::ZERO, |(amount, _)| amount);
-                if let Some((act, demand)) =
-                    bonded.demand().filter(|(_, due)| vouched < due.voucher)
-                {
-                    (complaints, asked) = (vec![act], Some(demand));
-                }
+        let (journal, id, role) = (Reader::clone(reader), *session, case.role);
+        let keys = Keys::of(role, own.public());
+        let gathered = aside(move || gathered(&journal, &id, role, &keys)).await?;
+        let Gathered { body, mut complaints, mut asked, unjudged } = gathered;
+        // What the buyer acknowledged and no voucher pays, once nothing is signed any more that could refute
+        // a demand.
+        if let Some(demand) = &asked {
+            let has_ended = reader.session(session)?.is_some_and(|one| one.ended.is_some());
+            // A later session's voucher pays for this one too, and so does one that answered in public.
+            let best = reader.channel(&on.bond.channel)?.and_then(|facts| facts.voucher);
+            let vouched = best.map_or(Amount::ZERO, |(amount, _)| amount);
+            if !has_ended || vouched >= demand.voucher {
+                (complaints, asked) = (Vec::new(), None);
             }
-            Role::Seller => {}
         }
-        let role = case.role;
-        Ok(Some(Suit { on, role, complaints, unjudged, asked, body }))
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, body, stake_at_most: None }))
+    }
+
+    /// The same, where challenges may stake so much in all.
+    pub(super) fn staking(self, stake_at_most: Option<Amount>) -> Suit {
+        Suit { stake_at_most, ..self }
     }
 
     /// Does all that it is time for, and tells what was done and what is waited for.
@@ -121,7 +118,8 @@ impl Suit {
                 Next::Nothing => break,
             }
         }
-        let mut told = self.told(&steps, until_ms, &self.on.held().await?);
+        let held = self.on.held().await?;
+        let mut told = self.told(&running.reader, &steps, until_ms, &held)?;
         told["failed"] = json!(failed.map(|failure| failure.to_string()));
         Ok(told)
     }
@@ -147,7 +145,7 @@ impl Suit {
         };
         let takes =
             |act| bond_act(act).map(|act| act.takes(&self.on.bond, self.on.ledger.account()));
-        let mut told = self.told(&[], None, &self.on.held().await?);
+        let mut told = self.told(chamber.reader, &[], None, &self.on.held().await?)?;
         told["next"] = json!(next.as_ref().map(name));
         told["takes"] = json!(next.as_ref().and_then(takes));
         Ok(told)
@@ -194,15 +192,9 @@ impl Suit {
         }
         let act = match self.role {
             Role::Seller => {
-                let challenges = |kind| match kind {
-                    BondChangeKind::Challenged { challenge, .. } => Some(challenge),
-                    _ => None,
-                };
-                let Some(asked) = self.on.last(challenges).await? else { return Ok(None) };
-                let (reader, session, root) =
-                    (chamber.reader.clone(), self.body.session, asked.root);
-                let window = aside(move || Ok(reader.window(&session, &root)?)).await?;
-                window.and_then(|leaves| showing(&asked, &leaves))
+                let Some(asked) = self.on.last(challenge).await? else { return Ok(None) };
+                let (reader, bond) = (chamber.reader.clone(), self.on.id);
+                aside(move || shown(&reader, &bond, &asked)).await?
             }
             Role::Buyer => {
                 let asked = self.demanded().await?;
@@ -295,12 +287,7 @@ impl Suit {
             _ => {}
         }
         let rows = reader.bond_rows(&self.on.id)?;
-        // A complaint that was answered is not made a second time.
-        let made = |act: &BondAct| rows.iter().any(|row| act_of(row) == Some(act) && is_met(row));
-        if let Some(act) = self.complaints.iter().find(|act| !made(act))
-            && self.is_open(&held)
-            && self.is_worth(act, self.complaints.iter().filter(|act| made(act)).count())
-        {
+        if let Some((act, None)) = self.complaint(&rows, &held) {
             return over(act.clone());
         }
         let credited = self.on.credited().await?;
@@ -330,20 +317,55 @@ impl Suit {
             }
     }
 
-    /// Which item a root leaves out is not known, and each that is shown costs its stake: no more is
-    /// staked than would be won.
-    fn is_worth(&self, act: &BondAct, made: usize) -> bool {
-        let won = self.on.bond.seller_amount.units().div_ceil(2);
-        let staked = self.on.bond.stake.units().saturating_mul(made as u128 + 1);
-        !matches!(act, BondAct::ChallengeRoot { .. }) || made == 0 || staked <= won
+    /// The next complaint, where it can be made, and why it is kept back. One that was answered is not made a
+    /// second time.
+    fn complaint(&self, rows: &[Obligation], held: &Held) -> Option<(&BondAct, Option<String>)> {
+        let made: Vec<_> = rows.iter().filter(|row| is_met(row)).filter_map(act_of).collect();
+        let is_new = |act: &&BondAct| {
+            let is_it = |made: &&BondAct| {
+                *made == *act || act.sought().is_some_and(|sought| made.sought() == Some(sought))
+            };
+            !made.iter().any(is_it)
+        };
+        let act = self.complaints.iter().filter(|_| self.is_open(held)).find(is_new)?;
+        Some((act, self.costs_too_much(act, &made)))
     }
 
-    fn told(&self, steps: &[Value], until_ms: Option<u64>, held: &Held) -> Value {
-        json!({
-            "bond": self.on.id, "role": self.role, "complaints": self.complaints.len(),
-            "steps": steps, "until_ms": until_ms, "why": self.unjudged,
-            "of_buyer": held.of_buyer, "of_seller": held.of_seller,
+    /// Each challenge that is answered costs its stake. Which item a root leaves out is not known: no more is
+    /// staked than would be won. Whether an item is of its dataset its seller knows, who may have sent it
+    /// without its way so that we ask: that is worth it once under a bond.
+    fn costs_too_much(&self, act: &BondAct, made: &[&BondAct]) -> Option<String> {
+        let challenges = made.iter().filter(|one| one.is_challenge()).count() as u128;
+        let staked = self.on.bond.stake.units().saturating_mul(challenges + 1);
+        let won = self.on.bond.seller_amount.units().div_ceil(2);
+        let is_worth = match self.stake_at_most {
+            Some(most) => staked <= most.units(),
+            None if act.sought().is_some() => !made.iter().any(|one| one.sought().is_some()),
+            None => challenges == 0 || staked <= won,
+        };
+        let is_kept = act.is_challenge() && !is_worth;
+        is_kept.then(|| {
+            format!(
+                "{challenges} complaints under this bond were answered, each for its stake, and another \
+                 would make that {staked} in all, {won} to be won: --stake {staked} makes it"
+            )
         })
+    }
+
+    fn told(
+        &self,
+        reader: &Reader,
+        steps: &[Value],
+        until_ms: Option<u64>,
+        held: &Held,
+    ) -> Outcome<Value> {
+        let rows = reader.bond_rows(&self.on.id)?;
+        let kept_back = self.complaint(&rows, held).and_then(|(_, why)| why);
+        Ok(json!({
+            "bond": self.on.id, "role": self.role, "complaints": self.complaints.len(),
+            "steps": steps, "until_ms": until_ms, "why": self.unjudged.clone().or(kept_back),
+            "of_buyer": held.of_buyer, "of_seller": held.of_seller,
+        }))
     }
 }
 
@@ -381,6 +403,35 @@ pub(super) fn lines(told: &Value) -> Vec<String> {
     lines
 }
 
+/// What a session under a bond left behind.
+struct Gathered {
+    body: Body,
+    complaints: Vec<BondAct>,
+    asked: Option<Demand>,
+    unjudged: Option<String>,
+}
+
+/// What the journal has of a session under a bond, and what that gives against the other side.
+fn gathered(reader: &Reader, session: &SessionId, role: Role, keys: &Keys) -> Outcome<Gathered> {
+    let (body, key) = evidence(reader, session)?;
+    let none = || Failure::new(Exit::Wrong, "the session's terms make no bond's");
+    let bonded = Bonded::open(&body, key.as_ref()).ok_or_else(none)?;
+    let (mut complaints, mut asked, mut unjudged) = (Vec::new(), None, None);
+    match role {
+        Role::Buyer => match judge_own(&body, keys) {
+            Ok(verdict) => complaints = bonded.complaints(&verdict),
+            // What we are asked for is answered all the same.
+            Err(error) => unjudged = Some(error.to_string()),
+        },
+        Role::Seller => {
+            if let Some((act, demand)) = bonded.demand() {
+                (complaints, asked) = (vec![act], Some(demand));
+            }
+        }
+    }
+    Ok(Gathered { body, complaints, asked, unjudged })
+}
+
 /// What the journal has of a session under a bond, and the seller's `session_key`.
 fn evidence(reader: &Reader, session: &SessionId) -> Outcome<(Body, Option<SignedMessage>)> {
     let (mut gather, mut key) = (Gather::new(*session), None);
@@ -392,12 +443,4 @@ fn evidence(reader: &Reader, session: &SessionId) -> Outcome<(Body, Option<Signe
     })?;
     let body = gather.body(Moment(0), &[]);
     Ok((body.map_err(|error| Failure::new(Exit::Wrong, error))?, key))
-}
-
-/// Reads what may take long, while all else of this thread goes on.
-pub(super) async fn aside<T: Send + 'static>(
-    read: impl FnOnce() -> Outcome<T> + Send + 'static,
-) -> Outcome<T> {
-    let read = tokio::task::spawn_blocking(read).await;
-    read.map_err(|error| Failure::new(Exit::Failed, error))?
 }

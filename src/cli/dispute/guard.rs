@@ -2,18 +2,20 @@
 //! bond stands is asked again and again, so a complaint that came while nobody was there is seen too.
 //! Nothing is waited for: what is owed goes on by itself, and no bond keeps another waiting.
 
-use super::bonded::{Chamber, Suit, aside};
+use super::bonded::{Chamber, Suit};
 use super::case::Case;
+use super::shown::{challenge, shown};
 use crate::actors::now_ms;
 use crate::cli::bonding::{OnLedger, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::running::Running;
+use crate::cli::running::{Running, aside};
+use crate::journal::Obligation;
 use crate::journal::bonds::act_of;
-use crate::journal::{Obligation, Reader};
 use crate::message::Reason;
+use crate::record::Owed;
 use crate::terms::SessionId;
 use sdpp_ledger::bond::BondChangeKind;
-use sdpp_ledger::{Amount, BondAct, BondId, Digest, LedgerId};
+use sdpp_ledger::{Amount, BondAct, BondId, LedgerId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ pub(in crate::cli) struct Guard {
 
 impl Guard {
     /// Answers for ever.
-    pub(in crate::cli) async fn keep(mut self, running: &Running) -> Infallible {
+    pub(in crate::cli) async fn keep(&mut self, running: &Running) -> Infallible {
         loop {
             self.answer(running).await;
             tokio::time::sleep(ASK_EVERY).await;
@@ -149,22 +151,43 @@ async fn answer(on: &OnLedger, running: &Running) -> Outcome<bool> {
         let why = "it is too late: the time to answer is over";
         return Err(Failure::new(Exit::Ledger, why));
     }
-    let Some(session) = complained(on, running).await? else {
-        let why = "no session of this journal is the one that it is about";
-        return Err(Failure::new(Exit::Failed, why));
+    let owed = match on.is_sellers() {
+        true => show(on, running).await?,
+        false => pay(on, running).await?,
     };
+    tracing::info!(bond = %on.id, act = name(&owed.act), "a complaint is answered");
+    Ok(true)
+}
+
+/// Has shown what a seller is asked for.
+async fn show(on: &OnLedger, running: &Running) -> Outcome<Owed> {
+    let unknown = || Failure::new(Exit::Ledger, "its ledger does not show what was asked for");
+    let asked = on.last(challenge).await?.ok_or_else(unknown)?;
+    let (reader, bond, root) = (running.reader.clone(), on.id, asked.root);
+    let none = || {
+        let why = format!("nothing in this journal shows such an item under the root {root}");
+        Failure::new(Exit::Failed, why)
+    };
+    let act = aside(move || shown(&reader, &bond, &asked)).await?.ok_or_else(none)?;
+    on.begin(running, on.call(act)).await
+}
+
+/// Has paid what a buyer is asked for, or refuted that it owes it.
+async fn pay(on: &OnLedger, running: &Running) -> Outcome<Owed> {
+    let demanded = |kind| match kind {
+        BondChangeKind::Demanded { demand, .. } => Some(SessionId(demand.session)),
+        _ => None,
+    };
+    let none = |why: String| Failure::new(Exit::Failed, why);
+    let unknown = || none("no session of this journal is the one that it is about".to_owned());
+    let session = on.last(demanded).await?.ok_or_else(unknown)?;
     let case = Case::find(&running.reader, &session, None)?;
     let suit = Suit::find(&Chamber::of(running), &case, &session).await?;
     let owed = match suit {
         Some(suit) => suit.answered(running).await?,
         None => None,
     };
-    let Some(owed) = owed else {
-        let why = format!("nothing in this journal answers it, of session {session}");
-        return Err(Failure::new(Exit::Failed, why));
-    };
-    tracing::info!(bond = %on.id, %session, act = name(&owed.act), "a complaint is answered");
-    Ok(true)
+    owed.ok_or_else(|| none(format!("nothing in this journal answers it, of session {session}")))
 }
 
 /// A ledger that has refused something refuses it again a moment later.
@@ -184,36 +207,4 @@ async fn take_back(on: &OnLedger, running: &Running, rows: &[Obligation]) -> Out
     }
     on.begin(running, on.call(BondAct::Withdraw)).await?;
     Ok(true)
-}
-
-/// The session that the other side complains of.
-async fn complained(on: &OnLedger, running: &Running) -> Outcome<Option<SessionId>> {
-    if !on.is_sellers() {
-        let demanded = |kind| match kind {
-            BondChangeKind::Demanded { demand, .. } => Some(SessionId(demand.session)),
-            _ => None,
-        };
-        return on.last(demanded).await;
-    }
-    let challenged = |kind| match kind {
-        BondChangeKind::Challenged { challenge, .. } => Some(challenge.root),
-        _ => None,
-    };
-    match on.last(challenged).await? {
-        Some(root) => {
-            let (reader, id) = (running.reader.clone(), on.id);
-            aside(move || session_of(&reader, &id, &root)).await
-        }
-        None => Ok(None),
-    }
-}
-
-/// The session under a bond in which we invoiced a window with this root.
-fn session_of(reader: &Reader, bond: &BondId, root: &Digest) -> Outcome<Option<SessionId>> {
-    for session in reader.sessions_under(bond)? {
-        if reader.window(&session, root)?.is_some() {
-            return Ok(Some(session));
-        }
-    }
-    Ok(None)
 }

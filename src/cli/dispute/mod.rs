@@ -14,6 +14,7 @@ mod list;
 pub(super) mod settle;
 pub(super) mod settling;
 mod show;
+mod shown;
 
 use super::book::{Book, misfit};
 use super::exit::{Exit, Failure, Outcome};

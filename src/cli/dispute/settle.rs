@@ -64,6 +64,10 @@ pub(super) struct Settle {
     /// named after the session and the bundle.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Buyer, under a bond: stake up to so much in all on what its seller is asked to show. Without it, as much
+    /// as would be won, and but once on an item of a dataset.
+    #[arg(long, value_name = "AMOUNT")]
+    stake: Option<Amount>,
     /// Show the calls, what they cost and what they bring. Nothing is written.
     #[arg(long)]
     dry_run: bool,
@@ -161,7 +165,8 @@ impl Settle {
     /// what would be.
     async fn bond(&self, chamber: &Chamber<'_>, running: Option<&Running>) -> Outcome<Value> {
         let case = Case::find(chamber.reader, &self.session, self.leg)?;
-        match (Suit::find(chamber, &case, &self.session).await?, running) {
+        let suit = Suit::find(chamber, &case, &self.session).await?;
+        match (suit.map(|suit| suit.staking(self.stake)), running) {
             (Some(suit), Some(running)) => suit.pursue(running).await,
             (Some(suit), None) => suit.planned(chamber).await,
             (None, _) => Ok(Value::Null),

@@ -1,0 +1,278 @@
+//! Items of a dataset under a bond, with the real binary: one that is not there costs the seller its bond, and
+//! one that is there is shown, whatever has become of the file.
+
+use crate::contract::DAY;
+use crate::court::{Court, SECRET, acts, broken, ended, refused, told};
+use sdpp::crypto::{dataset_leaf, leaf, salt};
+use sdpp::journal::Journal;
+use sdpp::message::{Base64, Data, Path};
+use sdpp::record::{End, Invoiced, Record, SignedMessage, Stray};
+use sdpp::terms::Role;
+use sdpp_ledger::{Digest, keccak, merkle};
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+/// The event that an item was shown.
+const SHOWN: &[u8] = b"Shown(bytes32)";
+
+/// How many items the dataset has: no power of two.
+const COUNT: u64 = 100;
+
+/// Not one of its items.
+const MADE_UP: &str = "reading 101";
+
+fn reading(seq: u64) -> String {
+    format!("reading {seq}")
+}
+
+fn lines() -> String {
+    (1..=COUNT).map(|seq| reading(seq) + "\n").collect()
+}
+
+fn tree() -> merkle::Tree {
+    let leaf = |seq| dataset_leaf(&keccak(&[reading(seq).as_bytes()]));
+    merkle::Tree::over((1..=COUNT).map(leaf).collect())
+}
+
+impl Court {
+    /// The seller has promised its file once, and sold of it.
+    async fn of_readings() -> Option<Court> {
+        let court = Court::opens_of(tree().root()).await?;
+        court.seller_sells();
+        court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+        fs::write(court.path("items"), lines()).unwrap();
+        court.promises();
+        court.remembers(Role::Seller, vec![broken()]);
+        Some(court)
+    }
+
+    /// The seller sells, and is killed once it listens.
+    fn promises(&self) {
+        let mut command = self.command("seller", &["sell"]);
+        let mut seller = Selling(command.stdout(Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(seller.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening "), "{line}");
+    }
+
+    /// The datasets that the seller can still show items of.
+    fn kept(&self) -> Vec<Digest> {
+        let journal = Journal::open_existing(&self.path("seller-journal")).unwrap();
+        let mut roots = journal.reader().kept_datasets().unwrap();
+        roots.sort();
+        roots
+    }
+
+    /// The buyer was sent this as the third item, with a way up to somewhere.
+    fn brings(&self, text: &str, path: Option<Path>) {
+        let (seq, item) = (3, text.as_bytes());
+        let salt = salt(&SECRET, seq);
+        let leaf = leaf(&self.terms.session, seq, &salt, item);
+        let data = Data { seq, body: Base64(vec![1, 2, 3]), leaf, path };
+        let stray = Stray { seq, content: keccak(&[item]), salt, invoiced: None };
+        self.strays(stray, self.sign(Role::Seller, &data));
+    }
+
+    /// The same as the last item of its window: nothing that the seller signed has it but the invoice.
+    fn brings_last(&self, text: &str) {
+        let (seq, item) = (5, text.as_bytes());
+        let salt = salt(&SECRET, seq);
+        let mut leaves = self.leaves();
+        leaves[4] = leaf(&self.terms.session, seq, &salt, item);
+        let invoice = self.invoice_over(&leaves, merkle::root(&leaves), None);
+        let proof = merkle::prove(&leaves, 4).unwrap();
+        let invoiced = Some(Invoiced { number: 1, proof });
+        self.strays(Stray { seq, content: keccak(&[item]), salt, invoiced }, invoice);
+    }
+
+    fn strays(&self, stray: Stray, message: SignedMessage) {
+        let why = "it is not that of the dataset on the menu".to_owned();
+        let end = ended(End::Misconduct, why, vec![message]);
+        self.remembers(Role::Buyer, vec![Record::Stray(stray), end]);
+    }
+
+    /// The time to answer is over, and the buyer has what it won.
+    async fn is_convicted(&self) {
+        self.chain.pass(DAY).await;
+        let last = self.settle("buyer").await;
+        assert_eq!(acts(&last), ["conclude_challenge", "withdraw"], "{last}");
+        assert_eq!(last["of_seller"], "0");
+        assert_eq!(self.chain.credits().await, [0, 0]);
+        let (buyer, seller) = (self.chain.bonds.buyer.units(), self.chain.bonds.seller.units());
+        assert_eq!(self.held().await, buyer + seller / 2);
+    }
+
+    /// The stake is the seller's, and so is its bond.
+    async fn is_acquitted(&self) {
+        assert_eq!(self.chain.credits().await, [0, self.chain.stake()]);
+        let again = self.settle("buyer").await;
+        assert_eq!(acts(&again), [""; 0], "what was shown is not asked for again: {again}");
+        assert_eq!(again["of_seller"], self.chain.bonds.seller.to_string());
+    }
+
+    fn sells(&self) -> Selling {
+        let mut command = self.command("seller", &["sell"]);
+        Selling(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    async fn is_shown(&self) {
+        self.tells(&keccak(&[SHOWN]).to_string()).await.unwrap();
+    }
+}
+
+/// A seller that runs.
+struct Selling(Child);
+
+impl Drop for Selling {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_is_not_of_the_dataset_costs_the_seller_its_bond_by_two_commands() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings(MADE_UP, None);
+    let first = court.settle("buyer").await;
+    assert_eq!(acts(&first), ["challenge_item"], "{first}");
+    assert!(first["until_ms"].as_u64().is_some(), "{first}");
+    assert_eq!(acts(&court.settle("seller").await), [""; 0], "there is nothing to show");
+    court.is_convicted().await;
+}
+
+#[tokio::test]
+async fn the_last_item_of_a_window_is_asked_for_by_its_invoice() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings_last(MADE_UP);
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_invoiced"]);
+    assert_eq!(acts(&court.settle("seller").await), [""; 0], "there is nothing to show");
+    court.is_convicted().await;
+}
+
+/// Its seller signed no way up, and has the item all the same: how a complaint ends is known to who has the
+/// whole dataset.
+/// Its seller signed no way up, and has the item all the same: how a complaint ends is known to who has the
+/// whole dataset.
+#[tokio::test]
+async fn an_item_that_is_there_is_shown_by_a_command_though_its_file_is_gone() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings(&reading(77), None);
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_item"]);
+    fs::remove_file(court.path("items")).unwrap();
+    let shown = court.settle("seller").await;
+    assert_eq!(acts(&shown), ["show", "withdraw"], "{shown}");
+    assert_eq!(court.chain.credits().await, [0, 0]);
+    let again = court.settle("buyer").await;
+    assert_eq!(acts(&again), [""; 0], "what was shown is not asked for again: {again}");
+}
+
+#[tokio::test]
+async fn a_seller_that_sells_shows_an_item_though_its_file_is_another() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings(&reading(COUNT), None);
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_item"]);
+    fs::write(court.path("items"), "another\n").unwrap();
+    let seller = court.sells();
+    court.is_shown().await;
+    drop(seller);
+    court.is_acquitted().await;
+}
+
+#[tokio::test]
+async fn a_seller_that_sells_shows_the_last_item_of_a_window() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings_last(&reading(1));
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_invoiced"]);
+    // It promises nothing any more.
+    court.changes("seller", ", committed = true", "");
+    let seller = court.sells();
+    court.is_shown().await;
+    drop(seller);
+    court.is_acquitted().await;
+}
+
+/// It has nothing to sell, and ends; a complaint does not wait until it has.
+#[tokio::test]
+async fn a_seller_that_cannot_start_shows_what_it_is_asked_for() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.brings(&reading(77), None);
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_item"]);
+    fs::remove_file(court.path("items")).unwrap();
+    let ended = court.run(court.command("seller", &["sell"])).await;
+    refused(&ended, "no topic of this config can be sold");
+    court.is_acquitted().await;
+}
+
+/// The contract asks whether it is anywhere in the dataset, and it is: the stake would be lost.
+#[tokio::test]
+async fn nobody_complains_of_an_item_in_anothers_place() {
+    let Some(court) = Court::of_readings().await else { return };
+    let path = tree().prove(76).unwrap().path;
+    court.brings(&reading(77), Some(Path::of(&path, &salt(&SECRET, 3))));
+    let told = told(&court.settles("buyer", &["--dry-run"]).await)["bond"].clone();
+    assert_eq!((&told["complaints"], &told["next"]), (&json!(0), &Value::Null), "{told}");
+}
+
+/// The bait of a seller that sends items without their way: it has one stake by it, whatever it sends and however
+/// often, unless the buyer wants it so.
+#[tokio::test]
+async fn nobody_stakes_by_itself_again_on_an_item_of_a_dataset() {
+    let Some(mut court) = Court::of_readings().await else { return };
+    court.brings(&reading(77), None);
+    assert_eq!(acts(&court.settle("buyer").await), ["challenge_item"]);
+    assert_eq!(acts(&court.settle("seller").await), ["show", "withdraw"]);
+    court.begins_again();
+    court.brings(&reading(77), None);
+    let same = told(&court.settles("buyer", &["--stake", "1000"]).await)["bond"].clone();
+    assert_eq!(acts(&same), [""; 0], "it was shown: {same}");
+    court.begins_again();
+    court.brings(&reading(78), None);
+    let other = court.settle("buyer").await;
+    let why = other["why"].as_str().unwrap_or_default();
+    assert!(acts(&other).is_empty() && why.contains("--stake 40"), "{other}");
+    let less = told(&court.settles("buyer", &["--stake", "39"]).await)["bond"].clone();
+    assert_eq!(acts(&less), [""; 0], "{less}");
+    let staked = told(&court.settles("buyer", &["--stake", "40"]).await)["bond"].clone();
+    assert_eq!(acts(&staked), ["challenge_item"], "{staked}");
+}
+
+/// A file that grows is promised by another root at each start.
+#[tokio::test]
+async fn what_was_sold_under_a_bond_is_kept_and_what_was_only_promised_is_not() {
+    let Some(court) = Court::of_readings().await else { return };
+    let root = |text: &str| {
+        let leaves = text.lines().map(|line| dataset_leaf(&keccak(&[line.as_bytes()])));
+        merkle::root(&leaves.collect::<Vec<_>>())
+    };
+    let promises = |text: String| {
+        fs::write(court.path("items"), &text).unwrap();
+        court.promises();
+        let mut both = vec![tree().root(), root(&text)];
+        both.sort();
+        assert_eq!(court.kept(), both);
+    };
+    assert_eq!(court.kept(), [tree().root()]);
+    promises(lines() + "reading 101\n");
+    promises(lines() + "reading 101\nreading 102\n");
+    court.changes("seller", ", committed = true", "");
+    court.promises();
+    assert_eq!(court.kept(), [tree().root()]);
+}
+
+/// Nobody could ask it for an item.
+#[tokio::test]
+async fn a_seller_without_bonds_keeps_nothing_of_what_it_promises() {
+    let Some(court) = Court::opens_of(tree().root()).await else { return };
+    court.seller_sells();
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    court.changes(
+        "seller",
+        "[seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n",
+        "",
+    );
+    court.promises();
+    assert_eq!(court.kept(), []);
+}
