@@ -3,6 +3,8 @@
 
 use crate::contract::DAY;
 use crate::court::{Court, SECRET, acts, broken, ended, refused, told};
+use crate::relay::{self, Heard, Relay};
+use crate::whole;
 use sdpp::crypto::{dataset_leaf, leaf, salt};
 use sdpp::journal::Journal;
 use sdpp::message::{Base64, Data, Path};
@@ -11,8 +13,6 @@ use sdpp::terms::Role;
 use sdpp_ledger::{Digest, keccak, merkle};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
 
 /// The event that an item was shown.
 const SHOWN: &[u8] = b"Shown(bytes32)";
@@ -43,18 +43,9 @@ impl Court {
         court.seller_sells();
         court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
         fs::write(court.path("items"), lines()).unwrap();
-        court.promises();
+        drop(court.sell());
         court.remembers(Role::Seller, vec![broken()]);
         Some(court)
-    }
-
-    /// The seller sells, and is killed once it listens.
-    fn promises(&self) {
-        let mut command = self.command("seller", &["sell"]);
-        let mut seller = Selling(command.stdout(Stdio::piped()).spawn().unwrap());
-        let mut line = String::new();
-        BufReader::new(seller.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening "), "{line}");
     }
 
     /// The datasets that the seller can still show items of.
@@ -112,23 +103,8 @@ impl Court {
         assert_eq!(again["of_seller"], self.chain.bonds.seller.to_string());
     }
 
-    fn sells(&self) -> Selling {
-        let mut command = self.command("seller", &["sell"]);
-        Selling(command.stdout(Stdio::null()).spawn().unwrap())
-    }
-
     async fn is_shown(&self) {
         self.tells(&keccak(&[SHOWN]).to_string()).await.unwrap();
-    }
-}
-
-/// A seller that runs.
-struct Selling(Child);
-
-impl Drop for Selling {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -175,7 +151,7 @@ async fn a_seller_that_sells_shows_an_item_though_its_file_is_another() {
     court.brings(&reading(COUNT), None);
     assert_eq!(acts(&court.settle("buyer").await), ["challenge_item"]);
     fs::write(court.path("items"), "another\n").unwrap();
-    let seller = court.sells();
+    let seller = court.sell();
     court.is_shown().await;
     drop(seller);
     court.is_acquitted().await;
@@ -188,7 +164,7 @@ async fn a_seller_that_sells_shows_the_last_item_of_a_window() {
     assert_eq!(acts(&court.settle("buyer").await), ["challenge_invoiced"]);
     // It promises nothing any more.
     court.changes("seller", ", committed = true", "");
-    let seller = court.sells();
+    let seller = court.sell();
     court.is_shown().await;
     drop(seller);
     court.is_acquitted().await;
@@ -249,7 +225,7 @@ async fn what_was_sold_under_a_bond_is_kept_and_what_was_only_promised_is_not() 
     };
     let promises = |text: String| {
         fs::write(court.path("items"), &text).unwrap();
-        court.promises();
+        drop(court.sell());
         let mut both = vec![tree().root(), root(&text)];
         both.sort();
         assert_eq!(court.kept(), both);
@@ -258,7 +234,7 @@ async fn what_was_sold_under_a_bond_is_kept_and_what_was_only_promised_is_not() 
     promises(lines() + "reading 101\n");
     promises(lines() + "reading 101\nreading 102\n");
     court.changes("seller", ", committed = true", "");
-    court.promises();
+    drop(court.sell());
     assert_eq!(court.kept(), [tree().root()]);
 }
 
@@ -273,6 +249,30 @@ async fn a_seller_without_bonds_keeps_nothing_of_what_it_promises() {
         "[seller.bonds.ETH]\nbuyer = \"400\"\nseller = \"301\"\nstake = \"20\"\nfee = \"10\"\n",
         "",
     );
-    court.promises();
+    drop(court.sell());
     assert_eq!(court.kept(), []);
+}
+
+/// Its buyer need type nothing for that. Here the item is of the dataset and only its way is not: a bait, which the
+/// seller that runs answers.
+#[tokio::test]
+async fn a_buyer_complains_by_itself_of_an_item_that_is_not_of_the_dataset() {
+    let Some((court, _, bond)) = whole::pledged().await else { return };
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    let seller = court.sell();
+    let key = court.chain.sellers_key.clone();
+    let elsewhere = move |heard: &Heard<'_>| {
+        let path = Path::of(&[Digest([7; 32])], &Digest::ZERO);
+        let lie = |data: &mut Value| data["path"] = json!(path);
+        heard.instead(heard.frame.forged::<Data>((&key, heard.session), lie))
+    };
+    let liar = Relay::to(&seller.address, relay::first(Role::Seller, "data", elsewhere));
+    let verb = ["buy", &liar.address, "gas", "2", "--trust-on-first-use", "--json"];
+    let verb = [&verb[..], &["--output", "stream", "--bond", &bond]].concat();
+    let bought = court.run(court.command("buyer", &verb)).await;
+    assert_eq!(bought.status.code(), Some(4), "{bought:?}");
+    let bought: Value = serde_json::from_slice(&bought.stdout).unwrap();
+    assert_eq!(bought["end"], "misconduct", "{bought}");
+    assert_eq!(acts(&bought["bond"])[0], "challenge_item", "{bought}");
+    court.is_shown().await;
 }

@@ -6,9 +6,15 @@
 mod answers;
 mod contract;
 mod court;
+#[allow(dead_code, reason = "shared with the campaign of liars, who make more of frames")]
+#[path = "../liars/frame.rs"]
+mod frame;
 mod items;
 mod killed;
 mod pledge;
+#[allow(dead_code, reason = "shared with the campaign of liars, who lie in more ways")]
+#[path = "../liars/relay.rs"]
+mod relay;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
 mod rig;
 mod settle;

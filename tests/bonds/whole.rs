@@ -58,7 +58,7 @@ impl Court {
 }
 
 /// Both sides, the contract, and a bond for the channel that a first session has left open.
-async fn pledged() -> Option<(Court, String, String)> {
+pub async fn pledged() -> Option<(Court, String, String)> {
     let court = Court::without_bond().await?;
     let config = fs::read_to_string(court.path("buyer.toml")).unwrap();
     let config = config.replace("deposit = \"1000\"", "deposit = \"1000\", keep_channel = true");

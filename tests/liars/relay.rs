@@ -121,16 +121,6 @@ impl Relay {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.session.expect("an order went by")
     }
-
-    /// A side found the lie, and says so.
-    #[track_caller]
-    pub fn finds(&self, from: Role, code: &str, says: &str) {
-        crate::shop::until("an error", &mut || !self.said(from, "error").is_empty());
-        let error = self.said(from, "error").remove(0);
-        let text = |key: &str| error.data[key].as_str().unwrap().to_owned();
-        assert_eq!(text("code"), code, "{}", text("message"));
-        assert!(text("message").contains(says), "{says:?} is not in {:?}", text("message"));
-    }
 }
 
 /// A connection, both its halves.

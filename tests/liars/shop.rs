@@ -3,6 +3,7 @@
 
 use crate::place::{self, Place, Running, Setting, amount, assert_done, statements, told};
 use crate::relay::{Lie, Relay};
+use sdpp::terms::Role;
 use sdpp_ledger::Key;
 use serde_json::{Value, json};
 use std::fs;
@@ -204,5 +205,17 @@ pub fn until(what: &str, is_so: &mut dyn FnMut() -> bool) {
     while !is_so() {
         assert!(since.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+impl Relay {
+    /// A side found the lie, and says so.
+    #[track_caller]
+    pub fn finds(&self, from: Role, code: &str, says: &str) {
+        until("an error", &mut || !self.said(from, "error").is_empty());
+        let error = self.said(from, "error").remove(0);
+        let text = |key: &str| error.data[key].as_str().unwrap().to_owned();
+        assert_eq!(text("code"), code, "{}", text("message"));
+        assert!(text("message").contains(says), "{says:?} is not in {:?}", text("message"));
     }
 }

@@ -1,11 +1,15 @@
 //! The bond that an order is to be under: looked at on its ledger before anybody is dialled.
 
+use crate::actors::session::Ended;
 use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
+use crate::cli::dispute::bonded::{self, failed};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::Running;
 use crate::config::{Config, Spending};
+use crate::record::End;
 use crate::session::UnderBond;
 use sdpp_ledger::BondId;
+use serde_json::Value;
 use std::time::Duration;
 
 /// A bond that one of our ledgers has in force.
@@ -48,4 +52,18 @@ pub(super) fn allowed<'a>(
         return Err(Failure::usage(why));
     }
     Ok(allowed)
+}
+
+/// Complains of what the seller did in a session under a bond, and tells what came of that. What takes longer
+/// goes on at the next start.
+pub(super) async fn complain(
+    ended: &Ended,
+    running: &Running,
+    patience: Duration,
+) -> Option<Value> {
+    let session = ended.session.filter(|_| ended.end == End::Misconduct)?;
+    match tokio::time::timeout(patience, bonded::complain(running, &session)).await {
+        Ok(told) => told.unwrap_or_else(|failure| Some(failed(&failure))),
+        Err(_) => Some(failed(&"its ledger takes longer: `sdpp dispute settle` sees it through")),
+    }
 }

@@ -9,6 +9,7 @@ mod spending;
 
 use super::desk::{BuyersDesk, Desk};
 use super::dial::{dial, host_port, way};
+use super::dispute;
 use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items, Money};
@@ -34,7 +35,7 @@ use actix::prelude::*;
 use after::{at_once, away, settle};
 use clap::Args;
 use sdpp_ledger::{Amount, BondId, Digest, LedgerId, PublicKey};
-use serde_json::json;
+use serde_json::{Value, json};
 pub(super) use spending::pinned;
 use spending::spending;
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ const ORDERED_AGAIN_MAX: usize = 16;
 const REMAINDERS_TOLD: usize = 5;
 
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
-/// last window paid.
+/// last window paid. Where a seller cheats in a session under a bond, that is complained of at once.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sdpp buy 127.0.0.1:9620 cpu_load 60 --config buyer.toml")]
 pub(super) struct Buy {
@@ -195,13 +196,19 @@ async fn bought(
         (ended, items) = follow(session, items, bar(), rest).await?;
     }
     let mut signals = Signals::listen()?;
-    let left = tokio::select! {
-        left = settle(running, &policy, buyer, (ended.end, began_ms)) => left?,
+    let after = async {
+        let left = settle(running, &policy, buyer, (ended.end, began_ms)).await?;
+        let patience = Duration::from_millis(buyer.patience_ms);
+        Ok::<_, Failure>((left, bonded::complain(&ended, running, patience).await))
+    };
+    let (left, complained) = tokio::select! {
+        done = after => done?,
         // The session has ended in good order before.
         () = signals.next() => return Err(at_once()),
     };
     let money = items.money().cloned();
-    let told = Told { ended: &ended, money: money.as_ref(), took: started.elapsed() };
+    let took = started.elapsed();
+    let told = Told { ended: &ended, money: money.as_ref(), complained, took };
     if is_left {
         going_on::tell(ask, &ended);
     }
@@ -254,6 +261,8 @@ struct Told<'a> {
     ended: &'a Ended,
     /// What was paid in, where something was ordered.
     money: Option<&'a Money>,
+    /// What came of a complaint to its bond's contract, where it is under one.
+    complained: Option<Value>,
     took: Duration,
 }
 
@@ -392,7 +401,7 @@ pub(super) async fn follow(
 }
 
 fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) -> Outcome {
-    let Told { ended: Ended { session, end, why, progress, .. }, money, took } = told;
+    let Told { ended: Ended { session, end, why, progress, .. }, money, complained, took } = told;
     if ask.json {
         out::json(&json!({
             "session": session,
@@ -405,6 +414,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
             "paid": progress.paid,
             "end": end,
             "why": why,
+            "bond": complained,
             "seconds": took.as_secs_f64(),
             "left": left.iter().map(|one| teller.json(one)).collect::<Vec<_>>(),
         }))?;
@@ -418,6 +428,8 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
         let line = format!("{items} items in {windows} windows{lost}, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
+        let complained = complained.iter().flat_map(dispute::bonded::lines);
+        complained.for_each(super::note);
         tell_left(teller, left);
     }
     let exit = match end {

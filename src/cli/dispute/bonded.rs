@@ -17,6 +17,7 @@ use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
 use sdpp_ledger::{Amount, Approve, BondAct, Call, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
+use std::fmt::Display;
 
 /// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
 /// the answer.
@@ -369,8 +370,25 @@ impl Suit {
     }
 }
 
+/// What can be complained of in a session that has just ended is, where it is under a bond.
+pub(in crate::cli) async fn complain(
+    running: &Running,
+    session: &SessionId,
+) -> Outcome<Option<Value>> {
+    let case = Case::find(&running.reader, session, None)?;
+    match Suit::find(&Chamber::of(running), &case, session).await? {
+        Some(suit) => suit.pursue(running).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What is told where nothing could be done.
+pub(in crate::cli) fn failed(why: &impl Display) -> Value {
+    json!({ "failed": why.to_string() })
+}
+
 /// What a person is told of it.
-pub(super) fn lines(told: &Value) -> Vec<String> {
+pub(in crate::cli) fn lines(told: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
     let (id, buyers, sellers) =
         (text(&told["bond"]), text(&told["of_buyer"]), text(&told["of_seller"]));

@@ -3,7 +3,7 @@
 
 mod amend;
 mod ask;
-mod bonded;
+pub(super) mod bonded;
 mod bundle;
 mod case;
 mod claim;

@@ -1,6 +1,6 @@
 //! `sdpp dispute settle`: carries what a session left behind to the ledger that holds the money.
 
-use super::bonded::{self, Chamber, Suit};
+use super::bonded::{self, Chamber, Suit, failed};
 use super::case::Case;
 use super::claim::Claim;
 use super::settling::{self, Ground};
@@ -247,11 +247,6 @@ impl Settle {
         }
         outcome(&told, self.dry_run)
     }
-}
-
-/// What is told of a bond that nothing could be done about.
-fn failed(why: &Failure) -> Value {
-    json!({ "failed": why.to_string() })
 }
 
 /// A claim, and the file that its bundle stands in; none in a dry run.
