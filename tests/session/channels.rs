@@ -2,9 +2,10 @@
 
 use crate::liars::{ends_with, last_error, lie_in};
 use crate::pair::*;
-use sdpp::message::PaymentAck;
+use sdpp::message::{PaceReason, PaymentAck};
 use sdpp::record::{End, Record};
 use sdpp::session::{Input, Output};
+use sdpp::terms::Pace;
 use sdpp_ledger::{Amount, Call};
 use serde_json::json;
 
@@ -37,6 +38,24 @@ pub fn vouchers(pair: &Pair) -> Vec<u128> {
         m["data"]["voucher"]["cumulative_amount"].as_str().map(|text| text.parse().unwrap())
     };
     sent(&pair.b).iter().filter_map(amount).collect()
+}
+
+/// At a larger pace the seller sends more at once: what the channel is to hold for that is not there yet.
+#[test]
+fn a_pace_that_the_deposit_does_not_cover_yet_is_refused() {
+    let mut setting = small().windows(1, 1);
+    setting.deposit = Amount::new(15);
+    let mut pair = setting.start();
+    pair.run_to(1);
+    let larger = Pace { granularity: 3, credit_windows: 1 };
+    pair.seller.change_pace(larger, PaceReason::Earned, pair.now_ms).unwrap();
+    pair.run();
+    let said = sent(&pair.b).into_iter().find(|m| m["message_type"] == "amend").unwrap();
+    assert!(said["data"]["change"]["refused"].is_object(), "{said}");
+    pair.tops_up = true;
+    pair.shown = Some(pair.deposit);
+    pair.run_to(9).stop(Role::Buyer);
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
 }
 
 #[test]

@@ -17,12 +17,13 @@ impl Stream {
         self.cost_ahead(place).is_none_or(|cost| cost > self.reach(place))
     }
 
-    /// Whether we could pay for all that the seller may send at another pace, once so many items came.
+    /// Whether we can pay for all that the seller may send at another pace, once so many items came: it may
+    /// the moment we sign, and waits for no deposit of ours to grow.
     pub(super) fn bears(&self, items: u64, pace: Pace) -> bool {
         let place = self.agreed().leg_place(items.saturating_add(1));
         let ahead = self.credited_to(items, pace);
         let cost = self.agreed().owed_in(place, ahead);
-        cost.is_some_and(|cost| cost <= self.reach(place))
+        cost.is_some_and(|cost| cost <= self.tabs.at(place).limit())
     }
 
     /// The most that a leg may come to cost, where the deposit grows if it can.
