@@ -194,6 +194,7 @@ contract BondHandler is BondBase {
         vm.prank(bySeller ? seller : buyer);
         try bonds.end(bond) {
             did("end");
+            require(answered(false) && answered(true), "ended with a complaint");
             (left[i][false], left[i][true]) = (0, 0);
         } catch {}
     }
@@ -330,23 +331,24 @@ contract BondHandler is BondBase {
         uint128 amount = uint128(vouched[i % PAIRS] + (seed >> 8) % 60);
         uint256 due = owed(i, amount);
         bytes memory signature = sign(SIGNER_KEY, channel, amount);
-        bytes memory data = abi.encodeCall(bonds.payAhead, (bond, amount, signature, due));
-        if (!taken(buyer, data, due)) return;
+        bytes memory data = abi.encodeCall(bonds.payAhead, (bond, amount, signature, amount));
+        if (!taken(buyer, data, amount)) return;
         did("payAhead");
         if (due != 0) did("payAhead here");
         paid(i, due, amount);
     }
 
-    /// A cheating seller has receipted more than it says; what an honest one signed receipts less.
-    /// Where the seller has been paid meanwhile, nobody loses anything.
+    /// A cheating seller has receipted more than it says; what an honest one signed receipts less,
+    /// until it is paid. Where the seller has been paid meanwhile, nobody loses anything.
     function refuteOne(uint256 seed) external {
-        uint256 i = pick(seed);
+        uint256 i = pickAsked(seed);
         uint256 how = (seed >> 8) % 3;
         Demands.Demand memory asked = cases[i].demand;
-        bool lied = sellerCheats(i);
-        uint128 total = lied ? asked.amountTotal : asked.amountTotal / 2;
-        uint64 number = uint64(lied ? asked.lastUnpaid + 1 : asked.lastUnpaid);
-        uint64 seq = uint64(lied ? asked.paidBefore : asked.paidBefore / 2);
+        bool isOver = had[i % PAIRS] >= asked.voucher;
+        bool signed = isOver || sellerCheats(i);
+        uint128 total = signed ? asked.amountTotal : asked.amountTotal / 2;
+        uint64 number = uint64(signed ? asked.lastUnpaid + 1 : asked.lastUnpaid);
+        uint64 seq = uint64(signed ? asked.paidBefore : asked.paidBefore / 2);
         bytes memory data;
         if (how == 0) data = abi.encodeCall(bonds.refuteByItem, (bond, asked, item(seq, "leaf")));
         if (how == 1) {
@@ -356,16 +358,15 @@ contract BondHandler is BondBase {
             Evidence.Receipt memory of_ = receipt(asked.amountTotal, total);
             data = abi.encodeCall(bonds.refuteByExit, (bond, asked, of_));
         }
-        bool isOver = had[i % PAIRS] >= asked.voucher;
         if (!taken(buyer, data, 0)) return;
+        if (isOver) return did("refuted in vain");
         did([bytes32("refuteByItem"), "refuteByInvoice", "refuteByExit"][how]);
-        if (isOver) return;
         give(i, false, STAKE);
         if (left[i][true] != 0) lose(i, true);
     }
 
     function concludeDemandOne(uint256 seed, bool bySeller) external {
-        uint256 i = pick(seed);
+        uint256 i = pickAsked(seed);
         Demands.Demand memory asked = cases[i].demand;
         bool isOver = had[i % PAIRS] >= asked.voucher;
         vm.prank(bySeller ? seller : buyer);
@@ -381,6 +382,7 @@ contract BondHandler is BondBase {
         vm.prank(seller);
         try bonds.retract(bond) {
             did("retract");
+            require(answered(true), "asked for all the same");
         } catch {}
     }
 
@@ -389,8 +391,12 @@ contract BondHandler is BondBase {
     /// The seller redeems what it demanded: it was paid beside the bond.
     function settleOne(uint256 seed) external {
         uint256 i = pick(seed);
+        if ((seed >> 8) % 2 == 1) redeem(i);
+    }
+
+    function redeem(uint256 i) private {
         uint128 amount = cases[i].demand.voucher;
-        if ((seed >> 8) % 2 != 1 || amount == 0) return;
+        if (amount == 0) return;
         bytes memory signature = sign(SIGNER_KEY, channel, amount);
         uint256 before = settled(channel);
         vm.prank(seller);
@@ -417,12 +423,18 @@ contract BondHandler is BondBase {
         }
     }
 
-    /// Time passes, but not before those who are honest have answered.
+    /// Time passes, but not before those who are honest have answered, and were heard.
     function passTime(uint16 seconds_) external {
         for (uint256 i = 0; i < cases.length; ++i) {
             pick(i);
-            if (!sellerCheats(i)) show(i);
-            if (!buyerIsSilent(i)) pay(i);
+            if (!sellerCheats(i)) {
+                show(i);
+                require(answered(false), "a seller is not heard");
+            }
+            if (!buyerIsSilent(i)) {
+                pay(i);
+                require(answered(true), "a buyer is not heard");
+            }
         }
         time += seconds_ % PERIOD;
         vm.warp(time);
@@ -430,11 +442,25 @@ contract BondHandler is BondBase {
 
     // --------------------------------------------------------------------------- helping
 
+    /// Whether no complaint of a side waits.
+    function answered(bool bySeller) private view returns (bool) {
+        return bonds.pendingUntil(id, bySeller) == 0;
+    }
+
     function pick(uint256 seed) private returns (uint256 i) {
         i = seed % cases.length;
         bond = cases[i].bond;
         (buyer, seller, channel) = (bond.buyer, bond.seller, bond.channel);
         id = bonds.bondId(bond);
+    }
+
+    /// The next bond whose demand waits, if there is one. One in four sellers has redeemed by then.
+    function pickAsked(uint256 seed) private returns (uint256 i) {
+        i = pick(seed);
+        for (uint256 n = 1; n < cases.length && answered(true); ++n) {
+            i = pick(i + 1);
+        }
+        if ((seed >> 16) % 4 == 0) redeem(i);
     }
 
     /// Whether a call was taken; what is sent along is coin or not.
@@ -458,7 +484,7 @@ contract BondHandler is BondBase {
 
     function pay(uint256 i) private {
         Demands.Demand memory asked = cases[i].demand;
-        if (bonds.pendingUntil(id, true) == 0) return;
+        if (answered(true)) return;
         if (escrow.getChannel(channel).closeRequestedAt != 0 && !finalized(channel)) {
             topUp(channel, 1);
         }
@@ -466,9 +492,10 @@ contract BondHandler is BondBase {
         if (had[i % PAIRS] >= asked.voucher) fee = 0;
         if (fee > left[i][false]) fee = left[i][false];
         bytes memory signature = sign(SIGNER_KEY, channel, asked.voucher);
-        uint256 value = coin(due);
+        // All that was ever asked for stands beside it: a contract that takes more is found out.
+        uint256 value = coin(asked.voucher);
         vm.prank(buyer);
-        try bonds.pay{value: value}(bond, asked, asked.voucher, signature, due) {
+        try bonds.pay{value: value}(bond, asked, asked.voucher, signature, asked.voucher) {
             did("pay");
             if (due != 0) did("pay here");
             left[i][false] -= fee;

@@ -28,6 +28,7 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function lastCallGas() external view returns (Gas memory);
     function load(address account, bytes32 slot) external view returns (bytes32);
+    function pauseGasMetering() external;
     function prank(address sender) external;
     function prank(address sender, address origin) external;
     function recordLogs() external;
