@@ -142,7 +142,8 @@ const equivalents = {
 
 // Each contract with its faults, and the tests that are run on them. `thorough`: the invariants are
 // run on each fault; else on those that no other test notices, and on those that say so.
-const BOND_TESTS = "^(Bond|Complaint|Demand|BondInvariants)Test$";
+const BOND_TESTS =
+  "^(Bond|BondMoney|Conviction|Challenge|Dataset|Demand|Answer|Receipt|BondInvariants)Test$";
 const contracts = [
   {
     contract: "SdppEscrow",
