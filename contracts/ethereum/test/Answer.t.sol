@@ -107,25 +107,17 @@ contract AnswerTest is DemandBase {
         id = bonds.bondId(bond);
         pledge(buyer, FEE + 1);
         pledge(seller, SELLERS);
-        demandWith(FEE, ack(4), invoice(1, "root", 42));
+        demand(ack(4), invoice(1, "root", 42));
         Demands.Demand memory asked_ = Demands.Demand(name, 42, BASE + 42, 12, 1 + W);
         bonds.pay(bond, asked_, BASE + 42, voucher(BASE + 42), 0);
-        demandWith(FEE, ack(8), invoice(2, "root", TOTAL));
+        demand(ack(8), invoice(2, "root", TOTAL));
         pay(BASE + TOTAL, voucher(BASE + TOTAL), 0);
         assertCredits(0, 2 * FEE + FEE + 1, 0);
         assertEq(ofBuyer(), 0);
         notDemanded(Pledges.NothingPledged.selector, ack(12), invoice(3, "root", 126));
         vm.prank(buyer);
         bonds.add{value: FEE}(bond, FEE);
-        demandWith(FEE, ack(12), invoice(3, "root", 126));
-    }
-
-    function demandWith(uint256 stake, Evidence.Ack memory ack_, Evidence.Invoice memory of_)
-        private
-    {
-        Evidence.Word memory order_ = order();
-        vm.prank(seller);
-        bonds.demand{value: stake}(bond, session, order_, ack_, of_);
+        demand(ack(12), invoice(3, "root", 126));
     }
 
     // ---------------------------------------------------------------- the channel is over
@@ -150,8 +142,7 @@ contract AnswerTest is DemandBase {
     /// A seller that closes the channel under a demand keeps nobody from answering.
     function test_a_seller_that_closes_is_paid_here() public {
         demand();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         pay(0, "", BASE + TOTAL);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
     }
@@ -160,8 +151,7 @@ contract AnswerTest is DemandBase {
         agree(address(token));
         pledgeBoth();
         demand();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         notPaid(Money.WrongValue.selector, 0, "", 1);
         pay(0, "", 0);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);
@@ -187,8 +177,7 @@ contract AnswerTest is DemandBase {
     /// A close in front of the answer does not spoil it: what was sent beside the voucher pays.
     function test_a_close_in_front_of_the_answer_is_in_vain() public {
         demand();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         pay(BASE + TOTAL, voucher(BASE + TOTAL), BASE + TOTAL + 6);
         assertCredits(6, STAKE + FEE + BASE + TOTAL, 0);
         assertSum(0);
@@ -200,8 +189,7 @@ contract AnswerTest is DemandBase {
         pledgeBoth();
         demand();
         most = 0;
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         notPaid(Money.WrongValue.selector, BASE + TOTAL, voucher(BASE + TOTAL), 0);
         most = BASE + TOTAL - 1;
         notPaid(Money.WrongValue.selector, 0, "", 0);
@@ -267,8 +255,7 @@ contract AnswerTest is DemandBase {
     function test_the_largest_voucher_is_kept_in_mind() public {
         demand();
         bonds.payAhead(bond, BASE + 126, voucher(BASE + 126), 0);
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         pay(0, "", BASE + TOTAL);
         assertEq(bonds.getBond(id).answered, BASE + 126);
     }
@@ -278,16 +265,14 @@ contract AnswerTest is DemandBase {
     /// Two bonds for one channel, and one debt: it is paid once.
     function test_a_debt_is_paid_once_under_two_bonds() public {
         Evidence.Bond memory first = bond;
-        bond.salt = "second";
-        id = bonds.bondId(bond);
+        agreeAgain("second");
         pledgeBoth();
         demand();
         Evidence.Bond memory second = bond;
         bond = first;
         id = bonds.bondId(bond);
         demand();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         pay(0, "", BASE + TOTAL);
         assertEq(bonds.paidHere(channel), BASE + TOTAL);
         assertCredits(0, STAKE + FEE + BASE + TOTAL, 0);

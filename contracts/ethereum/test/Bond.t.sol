@@ -102,8 +102,7 @@ contract BondTest is BondBase {
         vm.prank(stranger);
         wrongChannel(escrow.open{value: 9}(seller, COIN, 9, SALT, vm.addr(SIGNER_KEY)));
         bond = good;
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         wrongChannel(channel);
     }
 
@@ -128,8 +127,7 @@ contract BondTest is BondBase {
         require(bonds.isGood(bond), "taken back");
         requestEnd(buyer);
         require(!bonds.isGood(bond), "leaving");
-        bond.salt = "second";
-        id = bonds.bondId(bond);
+        agreeAgain("second");
         pledgeBoth();
         vm.prank(buyer);
         bonds.release(bond, true, nobody());
@@ -142,8 +140,7 @@ contract BondTest is BondBase {
         bonds.release(bond, false, nobody());
         require(!bonds.isGood(bond), "of the seller alone");
         add(buyer, BUYERS);
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         require(!bonds.isGood(bond), "closed");
     }
 
@@ -215,8 +212,7 @@ contract BondTest is BondBase {
         vm.prank(seller);
         bonds.revoke(bond);
         assertCredits(0, SELLERS, 0);
-        bond.salt = keccak256("another");
-        id = bonds.bondId(bond);
+        agreeAgain(keccak256("another"));
         pledgeBoth();
         refused(Pledges.NotInForce.selector);
         vm.prank(seller);
@@ -392,8 +388,7 @@ contract BondTest is BondBase {
     /// Bonds of one channel do not touch the channel, nor the channel them.
     function test_the_channel_goes_its_own_way() public {
         pledgeBoth();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         require(finalized(channel));
         assertEq(ofSeller(), SELLERS);
         refused(Pledges.TooEarly.selector);

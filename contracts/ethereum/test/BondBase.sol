@@ -83,6 +83,12 @@ abstract contract BondBase is Base {
         name = nameOf(session);
     }
 
+    /// Agrees on another bond for the channel.
+    function agreeAgain(bytes32 salt) internal {
+        bond.salt = salt;
+        id = bonds.bondId(bond);
+    }
+
     // ---------------------------------------------------------------------------- doing
 
     /// What a call sends along where the bond is in coin.
@@ -109,6 +115,12 @@ abstract contract BondBase is Base {
     function end(address who) internal {
         vm.prank(who);
         bonds.end(bond);
+    }
+
+    /// The seller ends the channel, of which it has redeemed nothing.
+    function sellerCloses() internal {
+        vm.prank(seller);
+        escrow.close(channel, 0, "");
     }
 
     function pass(uint256 seconds_) internal {

@@ -18,8 +18,7 @@ contract BondGasTest is BondBase {
     }
 
     function fresh() private {
-        bond.salt = bytes32(++salts);
-        id = bonds.bondId(bond);
+        agreeAgain(bytes32(++salts));
         pledgeBoth();
     }
 
@@ -175,8 +174,7 @@ contract BondGasTest is BondBase {
         cost("bonds: payAhead, by voucher");
         fresh();
         demanded();
-        vm.prank(seller);
-        escrow.close(channel, 0, "");
+        sellerCloses();
         vm.prank(buyer, buyer);
         bonds.pay{value: 94}(bond, asked, 0, "", 0);
         cost("bonds: pay, where the channel is over");

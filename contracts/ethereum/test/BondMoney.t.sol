@@ -184,11 +184,9 @@ contract BondMoneyTest is BondBase {
         Party party = wallets(COIN);
         uint256 before = address(party).balance;
         party.act{value: BUYERS}(address(bonds), abi.encodeCall(bonds.pledge, (bond)));
-        bond.salt = keccak256("another's money");
-        id = bonds.bondId(bond);
+        agreeAgain(keccak256("another's money"));
         pledge(seller, SELLERS);
-        bond.salt = SALT;
-        id = bonds.bondId(bond);
+        agreeAgain(SALT);
         party.act(address(bonds), abi.encodeCall(bonds.revoke, (bond)));
         bytes memory again = abi.encodeCall(bonds.withdraw, (COIN, address(party)));
         party.callBack(address(bonds), again);

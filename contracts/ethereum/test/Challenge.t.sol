@@ -201,8 +201,7 @@ contract ChallengeTest is ComplaintBase {
         conclude(seller);
         end(seller);
         assertCredits(SELLERS - SELLERS / 2 + STAKE + BUYERS, 0, SELLERS / 2);
-        bond.salt = keccak256("late");
-        id = bonds.bondId(bond);
+        agreeAgain(keccak256("late"));
         pledgeBoth();
         requestEnd(seller);
         pass(PERIOD);
@@ -245,9 +244,7 @@ contract ChallengeTest is ComplaintBase {
     function test_a_complaint_in_tokens() public {
         agree(address(token));
         pledgeBoth();
-        Evidence.Word memory key_ = key();
-        vm.prank(buyer);
-        bonds.challengeRoot(bond, session, key_, item(4, ONE), invoice(1, OTHER, 42));
+        challengeRoot(item(4, ONE), invoice(1, OTHER, 42));
         assertSum(STAKE);
         pass(PERIOD);
         conclude(buyer);

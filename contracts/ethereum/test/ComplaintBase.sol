@@ -24,8 +24,9 @@ abstract contract ComplaintBase is BondBase {
 
     function challengeRoot(Evidence.Item memory one, Evidence.Invoice memory of_) internal {
         Evidence.Word memory key_ = key();
+        uint256 value = coin(STAKE);
         vm.prank(buyer);
-        bonds.challengeRoot{value: STAKE}(bond, session, key_, one, of_);
+        bonds.challengeRoot{value: value}(bond, session, key_, one, of_);
     }
 
     function conclude(address by) internal {

@@ -126,15 +126,13 @@ contract ConvictionTest is ComplaintBase {
     }
 
     function test_two_invoices_with_one_number_cost_the_seller_its_bond() public {
-        bool first = true;
         Evidence.Invoice memory one = invoice(2, ONE, 70);
         for (uint256 i = 0; i < 3; ++i) {
             Evidence.Invoice memory other = invoice(2, ONE, 70);
             if (i == 0) other = invoice(2, OTHER, 70);
             if (i == 1) other = invoice(2, ONE, 71);
             if (i == 2) other = invoiceBy(SELLER_KEY, name, 2, ONE, 70, keccak256("it says more"));
-            if (!first) renew(i);
-            first = false;
+            if (i != 0) renew(i);
             (one, other) = i == 0 ? (one, other) : (resigned(one), resigned(other));
             vm.expectEmit(address(bonds));
             emit Complaints.Lost(id, true, SELLERS, SELLERS / 2);
@@ -146,8 +144,7 @@ contract ConvictionTest is ComplaintBase {
 
     /// Another bond between the two.
     function renew(uint256 salt) private {
-        bond.salt = bytes32(salt);
-        id = bonds.bondId(bond);
+        agreeAgain(bytes32(salt));
         pledgeBoth();
     }
 
@@ -220,8 +217,7 @@ contract ConvictionTest is ComplaintBase {
     }
 
     function test_nothing_is_complained_of_before_both_are_in() public {
-        bond.salt = keccak256("offered");
-        id = bonds.bondId(bond);
+        agreeAgain(keccak256("offered"));
         pledge(seller, SELLERS);
         notOfItems(Pledges.NotInForce.selector, item(3, ONE), item(3, OTHER));
         refused(Pledges.NotInForce.selector);

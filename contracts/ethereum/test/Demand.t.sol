@@ -282,8 +282,7 @@ contract DemandTest is DemandBase {
     }
 
     function test_nothing_is_demanded_before_both_are_in() public {
-        bond.salt = "offered";
-        id = bonds.bondId(bond);
+        agreeAgain("offered");
         pledge(buyer, BUYERS);
         notDemanded(Pledges.NotInForce.selector, ack(8), invoice(2, "root", TOTAL));
     }

@@ -31,7 +31,7 @@ abstract contract DemandBase is BondBase {
 
     function demand(Evidence.Ack memory ack_, Evidence.Invoice memory of_) internal {
         Evidence.Word memory order_ = order();
-        uint256 value = coin(STAKE);
+        uint256 value = coin(bond.stake);
         vm.prank(seller);
         bonds.demand{value: value}(bond, session, order_, ack_, of_);
     }
@@ -74,10 +74,8 @@ abstract contract DemandBase is BondBase {
     function notDemanded(bytes4 why, Evidence.Ack memory ack_, Evidence.Invoice memory of_)
         internal
     {
-        Evidence.Word memory order_ = order();
         refused(why);
-        vm.prank(seller);
-        bonds.demand{value: STAKE}(bond, session, order_, ack_, of_);
+        demand(ack_, of_);
     }
 
     function notPaid(bytes4 why, uint128 amount, bytes memory signature, uint256 value) internal {

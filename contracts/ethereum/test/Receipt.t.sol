@@ -30,7 +30,6 @@ contract ReceiptTest is DemandBase {
 
     function refuteByInvoice(Evidence.Invoice memory of_) private {
         Demands.Demand memory asked_ = asked();
-        (asked_.voucher, asked_.session) = (session.base + TOTAL, name);
         vm.prank(buyer);
         bonds.refuteByInvoice(bond, asked_, of_);
     }
@@ -136,20 +135,18 @@ contract ReceiptTest is DemandBase {
         refuteByItem(item(2 * K + W * K, "leaf"));
         assertCredits(0, STAKE, 0);
         assertEq(ofSeller(), SELLERS);
-        bond.salt = "exit";
-        againDemanded();
+        againDemanded("exit");
         refuteByExit(receipt(126, TOTAL));
         assertEq(ofSeller(), SELLERS);
-        bond.salt = "invoice";
-        againDemanded();
+        againDemanded("invoice");
         refuteByInvoice(invoice(2 + W + 1, "root", 200));
         assertEq(ofSeller(), SELLERS);
         assertCredits(0, 3 * STAKE, 0);
     }
 
     /// The same under another bond, the channel having paid one unit less until now.
-    function againDemanded() private {
-        id = bonds.bondId(bond);
+    function againDemanded(bytes32 salt) private {
+        agreeAgain(salt);
         session.base += 1;
         pledgeBoth();
         demand();
