@@ -203,7 +203,7 @@ async function test(folder, name, tests) {
   child.stderr.on("data", (data) => (text += data));
   await new Promise((done) => child.on("close", done));
   if (!text.includes("Suite result")) throw new Error(`"${name}" does not compile:\n${text}`);
-  const noticed = [...text.matchAll(/^\[FAIL.*?\] ?(test\w*|invariant\w*)\(/gm)].map((m) => m[1]);
+  const noticed = [...text.matchAll(/^\[FAIL.*?\] ?(test\w*|invariant\w*|setUp)\(/gm)].map((m) => m[1]);
   const sequences = [...text.matchAll(/^ ?(invariant_\w+)\(\) \(runs/gm)].map((m) => m[1]);
   return [...new Set([...noticed, ...sequences])];
 }
@@ -248,7 +248,7 @@ function report({ contract, faults, equivalents, results }) {
   const lines = names.map((name) => {
     const by = results[name];
     const invariants = by.filter((test) => test.startsWith("invariant"));
-    const first = by.find((test) => test.startsWith("test")) ?? "";
+    const first = by.find((test) => !test.startsWith("invariant")) ?? "";
     return `| ${name} | ${first || equivalents[name] || ""} | ${invariants
       .map((test) => test.replace("invariant_", "").replaceAll("_", " "))
       .join("; ")} |`;

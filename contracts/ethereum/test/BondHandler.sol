@@ -44,6 +44,8 @@ contract BondHandler is BondBase {
     mapping(uint256 pair => uint256 amount) public vouched;
     /// How often each call was taken.
     mapping(bytes32 what => uint256 times) public done;
+    /// What was taken or refused that must not be.
+    string public wrong;
 
     constructor() {
         super.setUp();
@@ -194,7 +196,7 @@ contract BondHandler is BondBase {
         vm.prank(bySeller ? seller : buyer);
         try bonds.end(bond) {
             did("end");
-            require(answered(false) && answered(true), "ended with a complaint");
+            must(answered(false) && answered(true), "ended under a complaint");
             (left[i][false], left[i][true]) = (0, 0);
         } catch {}
     }
@@ -208,7 +210,7 @@ contract BondHandler is BondBase {
         vm.prank(stranger);
         try bonds.release(bond, ofSeller, word_) {
             did("release");
-            require(by == (ofSeller ? SIGNER_KEY : SELLER_KEY), "released by another");
+            must(by == (ofSeller ? SIGNER_KEY : SELLER_KEY), "released by another");
             left[i][ofSeller] = 0;
         } catch {}
     }
@@ -382,7 +384,7 @@ contract BondHandler is BondBase {
         vm.prank(seller);
         try bonds.retract(bond) {
             did("retract");
-            require(answered(true), "asked for all the same");
+            must(answered(true), "asked for all the same");
         } catch {}
     }
 
@@ -429,11 +431,11 @@ contract BondHandler is BondBase {
             pick(i);
             if (!sellerCheats(i)) {
                 show(i);
-                require(answered(false), "a seller is not heard");
+                must(answered(false), "a seller is not heard");
             }
             if (!buyerIsSilent(i)) {
                 pay(i);
-                require(answered(true), "a buyer is not heard");
+                must(answered(true), "a buyer is not heard");
             }
         }
         time += seconds_ % PERIOD;
@@ -514,6 +516,10 @@ contract BondHandler is BondBase {
 
     function did(bytes32 what) private {
         ++done[what];
+    }
+
+    function must(bool holds, string memory what) private {
+        if (!holds) wrong = what;
     }
 
     function give(uint256 i, bool toSeller, uint256 amount) private {
