@@ -6,17 +6,13 @@ import {Challenges} from "../src/bonds/Challenges.sol";
 import {Demands} from "../src/bonds/Demands.sol";
 import {Evidence} from "../src/bonds/Evidence.sol";
 import {Pledges} from "../src/bonds/Pledges.sol";
-import {BondBase} from "./BondBase.sol";
+import {BondAccounts} from "./BondAccounts.sol";
 import {PlainToken} from "./Tokens.sol";
 
 /// Four pairs, each with a channel and two bonds at a time, do what they may, and much that they
 /// may not, in any order. Of every other pair the seller cheats, of the last two the buyer does not
 /// answer; who is honest answers before its time is over.
-///
-/// Beside it stands an account of each side: what it has left in each bond and what it has gained
-/// or lost by now, as the rules have it. It is made of what was asked for, not of what the contract
-/// says.
-contract BondHandler is BondBase {
+contract BondHandler is BondAccounts {
     struct Case {
         Evidence.Bond bond;
         /// What was asked for last, and where it stands among its leaves.
@@ -25,27 +21,9 @@ contract BondHandler is BondBase {
         Demands.Demand demand;
     }
 
-    uint256 public constant PAIRS = 4;
-    uint256 public constant BEGAN = 1e24;
-
     Case[] private cases;
     uint256 private renewed = 100;
     uint256 public time = START;
-
-    /// What a side has left in a bond.
-    mapping(uint256 i => mapping(bool ofSeller => uint256 amount)) public left;
-    /// What a side has more than it began with.
-    mapping(uint256 pair => mapping(bool ofSeller => int256 amount)) public gained;
-    /// Whether a side has lost a bond.
-    mapping(uint256 pair => mapping(bool ofSeller => bool)) public hasLost;
-    /// What a seller was paid for its channel, there and beside the bonds.
-    mapping(uint256 pair => uint256 amount) public had;
-    /// The most that a buyer has signed for on its channel.
-    mapping(uint256 pair => uint256 amount) public vouched;
-    /// How often each call was taken.
-    mapping(bytes32 what => uint256 times) public done;
-    /// What was taken or refused that must not be.
-    string public wrong;
 
     constructor() {
         super.setUp();
@@ -510,34 +488,5 @@ contract BondHandler is BondBase {
     function owed(uint256 i, uint256 voucher) private view returns (uint256) {
         uint256 before = had[i % PAIRS];
         return finalized(channel) && voucher > before ? voucher - before : 0;
-    }
-
-    // ----------------------------------------------------------------------- the accounts
-
-    function did(bytes32 what) private {
-        ++done[what];
-    }
-
-    function must(bool holds, string memory what) private {
-        if (!holds) wrong = what;
-    }
-
-    function give(uint256 i, bool toSeller, uint256 amount) private {
-        gained[i % PAIRS][toSeller] += int256(amount);
-        gained[i % PAIRS][!toSeller] -= int256(amount);
-    }
-
-    function lose(uint256 i, bool bySeller) private {
-        uint256 amount = left[i][bySeller];
-        (left[i][bySeller], hasLost[i % PAIRS][bySeller]) = (0, true);
-        give(i, !bySeller, amount - amount / 2);
-        gained[i % PAIRS][bySeller] -= int256(amount / 2);
-    }
-
-    /// A voucher was given, or money in its place.
-    function paid(uint256 i, uint256 due, uint256 voucher) private {
-        give(i, true, due);
-        had[i % PAIRS] += due;
-        if (voucher > vouched[i % PAIRS]) vouched[i % PAIRS] = voucher;
     }
 }
