@@ -117,16 +117,18 @@ impl OnLedger {
 
     /// Whether there is time for our answers, with an outage of ours as long as that.
     pub(super) async fn check_period(&self, outage: Duration) -> Outcome {
-        let lag = match self.ledger.escrow() {
-            Some(escrow) => escrow.lag().await?,
-            None => Duration::ZERO,
-        };
-        let period = bonds_of(self.ledger.as_ref())?.period();
-        let [period_ms, outage_ms, lag_ms] =
-            [period, outage, lag].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let period_ms = ms(bonds_of(self.ledger.as_ref())?.period());
         let role = if self.is_sellers() { Role::Seller } else { Role::Buyer };
-        check_period(role, period_ms, outage_ms, lag_ms)
+        check_period(role, period_ms, ms(outage), self.lag_ms().await?)
             .map_err(|why| Failure::usage(format!("bond {}: {why}", self.id)))
+    }
+
+    /// How late we hear of what has happened to it, in milliseconds.
+    pub(super) async fn lag_ms(&self) -> Outcome<u64> {
+        Ok(match self.ledger.escrow() {
+            Some(escrow) => ms(escrow.lag().await?),
+            None => 0,
+        })
     }
 
     /// What our account can take out of the bond's asset.
@@ -268,6 +270,10 @@ impl OnLedger {
             }
         }
     }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Writes what is no session's.

@@ -2,6 +2,7 @@
 
 use crate::contract::DAY;
 use crate::court::{Court, acts, told};
+use crate::rig;
 use sdpp::record::Record;
 use sdpp::terms::Role;
 use sdpp_ledger::bond::{Demand, Receipt, Word};
@@ -9,6 +10,8 @@ use sdpp_ledger::{Amount, BondAct, Voucher, keccak};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Stdio;
+
+const PAID: &[u8] = b"Paid(bytes32,uint256,bytes)";
 
 /// What the voucher is for that pays the first window: what was vouched before, and its price.
 const DUE: Amount = Amount::new(38);
@@ -35,6 +38,21 @@ impl Court {
         let (channel, domain) = (self.chain.channel, self.chain.domain.clone());
         let signature = Voucher { channel, amount }.sign(&domain, &self.chain.buyers_key);
         Record::Voucher { channel, domain, amount, signature }
+    }
+
+    /// What a buyer did that hears late of what it is asked. Blocks come once it has paid: they would make
+    /// the ledger's lag a short one.
+    async fn pays_late(&self) -> Value {
+        self.hears_late("buyer").await;
+        let (settled, topic) = (self.settle("buyer"), keccak(&[PAID]).to_string());
+        tokio::pin!(settled);
+        let told = tokio::select! {
+            told = self.tells(&topic) => told,
+            settled = &mut settled => panic!("before anything is final: {settled}"),
+        };
+        let settled = rig::mining(&self.chain.anvil, settled).await;
+        assert_eq!(told, Ok(()), "nothing was paid: {settled}");
+        settled
     }
 }
 
@@ -82,7 +100,7 @@ async fn a_buyer_gives_leave_for_what_it_answers_with() {
     court.buyer_is_gone();
     court.buyer_is_cut_off();
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
-    court.chain.takes_leave_back().await;
+    court.chain.takes_leave_back(&court.chain.domain.contract).await;
     court.chain.request_close().await;
     let paid = court.settle("buyer").await;
     assert_eq!(acts(&paid), ["approve", "top_up", "pay"], "of a token no more is taken: {paid}");
@@ -111,6 +129,28 @@ async fn a_voucher_goes_alone_where_the_buyer_has_too_little() {
     assert_eq!(acts(&court.settle("seller").await), ["demand"]);
     court.chain.impoverish_buyer().await;
     assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
+}
+
+/// Leave for a token must be final before anything is done with it.
+#[tokio::test]
+async fn a_voucher_goes_alone_where_leave_for_the_money_comes_too_late() {
+    let Some(court) = Court::opens_in_token().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    let bonds = court.chain.contract.parse().unwrap();
+    court.chain.takes_leave_back(&bonds).await;
+    assert_eq!(acts(&court.pays_late().await), ["pay"], "there is time for one thing");
+}
+
+/// Coin needs no leave.
+#[tokio::test]
+async fn what_goes_along_with_a_voucher_without_leave_is_never_late() {
+    let Some(court) = Court::opens().await else { return };
+    court.buyer_is_gone();
+    court.buyer_is_cut_off();
+    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
+    assert_eq!(acts(&court.pays_late().await), ["pay", "withdraw"]);
 }
 
 /// The seller closes with an older voucher: the newer is worth nothing then, and the money beside it pays.

@@ -359,10 +359,10 @@ impl Chain {
         self.call(rig::account(0).as_str(), escrow, "requestClose", &words, 0).await.unwrap();
     }
 
-    /// The buyer takes back the leave that the escrow had to take its token.
-    pub async fn takes_leave_back(&self) {
-        let (token, escrow) = (self.bond.asset.as_str(), &self.domain.contract);
-        let words = [vec![padded(&address(escrow)), number(0)]];
+    /// The buyer takes back the leave that a contract had to take its token.
+    pub async fn takes_leave_back(&self, from: &Account) {
+        let token = self.bond.asset.as_str();
+        let words = [vec![padded(&address(from)), number(0)]];
         self.call(rig::account(0).as_str(), token, "approve", &words, 0).await.unwrap();
     }
 

@@ -23,6 +23,10 @@ use std::fmt::Display;
 /// the answer.
 const ANSWERS_AT_MOST: usize = 4;
 
+/// The time that leave for a token takes until something can be done with it, by how late a ledger is heard
+/// of: it must be final, and what follows is to be in time yet.
+const LAGS_OF_LEAVE: u64 = 2;
+
 /// Where everything is that a suit is made from.
 pub(super) struct Chamber<'a> {
     /// The journal, to read.
@@ -188,7 +192,8 @@ impl Suit {
             Role::Buyer => held.demanded_until_ms,
         };
         let now_ms = self.on.ledger.status().await?.at_ms;
-        if until_ms.is_none_or(|until_ms| now_ms >= until_ms) {
+        let left_ms = until_ms.unwrap_or_default().saturating_sub(now_ms);
+        if left_ms == 0 {
             return Ok(None);
         }
         let act = match self.role {
@@ -206,7 +211,7 @@ impl Suit {
                 match bonded.and_then(|one| one.refutation(&asked)) {
                     Some(act) if !self.was_refused(chamber.reader, &act)? => Some(act),
                     // What was refused is no answer: to pay is, and costs a fee.
-                    _ => match self.payment(chamber, asked).await? {
+                    _ => match self.payment(chamber, asked, left_ms).await? {
                         Call::Bond(bonding) => Some(bonding.act),
                         before => return Ok(Some(before)),
                     },
@@ -236,7 +241,7 @@ impl Suit {
     /// A voucher for what is asked: the contract takes no demand for more than we have signed for, and our
     /// journal has no acks of ours to hold against it. Beside it the money, so that no close in front of it
     /// is in its way. A request of ours to close is taken back before.
-    async fn payment(&self, chamber: &Chamber<'_>, asked: Demand) -> Outcome<Call> {
+    async fn payment(&self, chamber: &Chamber<'_>, asked: Demand, left_ms: u64) -> Outcome<Call> {
         let (channel, amount) = (self.on.bond.channel, asked.voucher);
         let no_escrow = || Failure::usage(format!("ledger {} has no escrow", self.on.ledger.id()));
         let escrow = self.on.ledger.escrow().ok_or_else(no_escrow)?;
@@ -253,7 +258,9 @@ impl Suit {
         let pay = |most| BondAct::Pay { asked: asked.clone(), amount, signature, most };
         let due = amount.saturating_sub(shown.settled);
         let goes_alone = !shown.finalized
-            && (self.lacks(due).await? || self.was_refused(chamber.reader, &pay(due))?);
+            && (self.lacks(due).await?
+                || self.was_refused(chamber.reader, &pay(due))?
+                || self.is_late(&pay(due), left_ms).await?);
         Ok(self.on.call(pay(if goes_alone { Amount::ZERO } else { due })))
     }
 
@@ -265,6 +272,12 @@ impl Suit {
             tracing::warn!(bond = %self.on.id, "the voucher goes without money beside it: {lack}");
         }
         Ok(lack.is_some())
+    }
+
+    /// Whether leave for what goes along would be final too late: a voucher alone needs none.
+    async fn is_late(&self, act: &BondAct, left_ms: u64) -> Outcome<bool> {
+        let waits_ms = self.on.lag_ms().await?.saturating_mul(LAGS_OF_LEAVE);
+        Ok(left_ms < waits_ms && self.on.leave(act).await?.is_some())
     }
 
     async fn next(&self, reader: &Reader) -> Outcome<Next> {
