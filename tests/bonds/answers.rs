@@ -116,7 +116,8 @@ async fn a_voucher_goes_alone_where_the_money_beside_it_was_refused() {
     let (chain, asked) = (&court.chain, court.asked());
     let voucher = Voucher { channel: chain.channel, amount: DUE };
     let signature = voucher.sign(&chain.domain, &chain.buyers_key);
-    court.was_refused(Role::Buyer, BondAct::Pay { asked, amount: DUE, signature, most: DUE });
+    let pay = BondAct::Pay { asked, amount: DUE, signature, most: DUE };
+    court.was_refused(Role::Buyer, 1, &pay);
     assert_eq!(acts(&court.settle("buyer").await), ["pay"], "nothing comes back");
 }
 
@@ -203,19 +204,44 @@ async fn a_buyer_that_cannot_answer_complains_all_the_same() {
 
 const CHALLENGED: &[u8] = b"Challenged(bytes32,(bytes32,bytes32,uint32,uint32),uint256)";
 
+impl Court {
+    /// A buyer with a receipt is asked for what that is for, and its refutation was refused so often.
+    async fn refutation_was_refused(&self, times: u64) {
+        self.buyer_is_gone();
+        self.buyer_has_a_receipt();
+        assert_eq!(acts(&self.settle("seller").await), ["demand"]);
+        let (paid, exit, asked) = (Amount::new(35), self.exit(), self.asked());
+        let (data, verification) = (exit.data_digest, keccak(&[b""]));
+        let word = Word { data, verification, signature: exit.signature };
+        let receipt = Receipt { amount_total: paid, paid_total: paid, word };
+        self.was_refused(Role::Buyer, times, &BondAct::RefuteByExit { asked, receipt });
+    }
+}
+
+/// Its account was short of gas for a moment, or its endpoint a block behind.
+#[tokio::test]
+async fn a_buyer_whose_refutation_is_refused_once_tries_again() {
+    let Some(court) = Court::opens().await else { return };
+    court.refutation_was_refused(1).await;
+    let refuted = court.settle("buyer").await;
+    assert_eq!(acts(&refuted), ["refute_by_exit", "withdraw"], "{refuted}");
+    assert_eq!(refuted["of_seller"], "0");
+}
+
 /// What would refute a demand is no answer where it is refused: the buyer keeps its bond by a payment.
 #[tokio::test]
-async fn a_buyer_whose_refutation_is_refused_pays() {
+async fn a_buyer_whose_refutation_is_refused_twice_pays() {
     let Some(court) = Court::opens().await else { return };
-    court.buyer_is_gone();
-    court.buyer_has_a_receipt();
-    assert_eq!(acts(&court.settle("seller").await), ["demand"]);
-    let (paid, exit, asked) = (Amount::new(35), court.exit(), court.asked());
-    let (data, verification) = (exit.data_digest, keccak(&[b""]));
-    let word = Word { data, verification, signature: exit.signature };
-    let receipt = Receipt { amount_total: paid, paid_total: paid, word };
-    court.was_refused(Role::Buyer, BondAct::RefuteByExit { asked, receipt });
+    court.refutation_was_refused(2).await;
     assert_eq!(acts(&court.settle("buyer").await), ["pay", "withdraw"]);
+}
+
+/// There would be none for a payment after the second time.
+#[tokio::test]
+async fn a_buyer_whose_refutation_is_refused_pays_where_there_is_no_time_to_try_again() {
+    let Some(court) = Court::opens().await else { return };
+    court.refutation_was_refused(1).await;
+    assert_eq!(acts(&court.pays_late().await), ["pay", "withdraw"]);
 }
 
 /// A voucher is for all that its channel pays, whichever session it came in.

@@ -322,9 +322,13 @@ impl Court {
         journal.commit(AT_MS, vec![write]).unwrap().remove(0).unwrap();
     }
 
-    /// What a side did first about the bond, and its ledger refused.
-    pub fn was_refused(&self, role: Role, act: BondAct) {
-        let (bond, reference) = (self.chain.id, bond_reference(&self.chain.id, 1));
+    /// What a side did first about the bond, so often, and its ledger refused.
+    pub fn was_refused(&self, role: Role, times: u64, act: &BondAct) {
+        (1..=times).for_each(|time| self.was_refused_at(role, time, act.clone()));
+    }
+
+    fn was_refused_at(&self, role: Role, time: u64, act: BondAct) {
+        let (bond, reference) = (self.chain.id, bond_reference(&self.chain.id, time));
         let call = Call::Bond(Box::new(Bonding { bond: self.chain.bond.clone(), act }));
         let (purpose, ledger) = (Purpose::Bond, "eip155:31337".parse().unwrap());
         let owed = Owed { reference, purpose, ledger, act: Act::Do(call), held: false };

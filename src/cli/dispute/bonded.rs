@@ -27,6 +27,12 @@ const ANSWERS_AT_MOST: usize = 4;
 /// of: it must be final, and what follows is to be in time yet.
 const LAGS_OF_LEAVE: u64 = 2;
 
+/// The same of a refutation that is refused at its end, leave, our request to close taken back, and a payment.
+const LAGS_OF_TRY: u64 = 4;
+
+/// What is left for the rounds in which all that is looked at, in milliseconds.
+const ROUNDS_MS: u64 = 180_000;
+
 /// Where everything is that a suit is made from.
 pub(super) struct Chamber<'a> {
     /// The journal, to read.
@@ -209,8 +215,8 @@ impl Suit {
                 };
                 let bonded = Bonded::open(&self.body, None);
                 match bonded.and_then(|one| one.refutation(&asked)) {
-                    Some(act) if !self.was_refused(chamber.reader, &act)? => Some(act),
-                    // What was refused is no answer: to pay is, and costs a fee.
+                    Some(act) if self.is_tried(chamber.reader, &act, left_ms).await? => Some(act),
+                    // What is refused is no answer: to pay is, and costs a fee.
                     _ => match self.payment(chamber, asked, left_ms).await? {
                         Call::Bond(bonding) => Some(bonding.act),
                         before => return Ok(Some(before)),
@@ -223,10 +229,23 @@ impl Suit {
         Ok(Some(leave.unwrap_or_else(|| self.on.call(act))))
     }
 
-    /// Whether the ledger has refused this very thing.
-    fn was_refused(&self, reader: &Reader, act: &BondAct) -> Outcome<bool> {
+    /// Whether what refutes a demand is tried: once more after a refusal, as an account may lack gas for a
+    /// moment and an endpoint be a block behind, where there is time for that and for a payment after it.
+    async fn is_tried(&self, reader: &Reader, act: &BondAct, left_ms: u64) -> Outcome<bool> {
+        Ok(match self.refusals(reader, act)? {
+            0 => true,
+            1 => {
+                let takes_ms = self.on.lag_ms().await?.saturating_mul(LAGS_OF_TRY);
+                left_ms > takes_ms.saturating_add(ROUNDS_MS)
+            }
+            _ => false,
+        })
+    }
+
+    /// How often the ledger has refused this very thing.
+    fn refusals(&self, reader: &Reader, act: &BondAct) -> Outcome<usize> {
         let rows = reader.bond_rows(&self.on.id)?;
-        Ok(rows.iter().any(|row| act_of(row) == Some(act) && is_refused(row)))
+        Ok(rows.iter().filter(|row| act_of(row) == Some(act) && is_refused(row)).count())
     }
 
     /// What the seller asks for, as the contract has it.
@@ -259,7 +278,7 @@ impl Suit {
         let due = amount.saturating_sub(shown.settled);
         let goes_alone = !shown.finalized
             && (self.lacks(due).await?
-                || self.was_refused(chamber.reader, &pay(due))?
+                || self.refusals(chamber.reader, &pay(due))? > 0
                 || self.is_late(&pay(due), left_ms).await?);
         Ok(self.on.call(pay(if goes_alone { Amount::ZERO } else { due })))
     }
