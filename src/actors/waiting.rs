@@ -33,6 +33,8 @@ pub struct Waiting {
     pub quantity: Option<u64>,
     /// The channels that it draws on, or has asked to.
     pub channels: Vec<ChannelId>,
+    /// The currencies that it is paid in, or has asked to be.
+    pub currencies: Vec<String>,
     /// Until when it is left for its command, in milliseconds since 1970 UTC.
     until_ms: u64,
 }
@@ -75,10 +77,11 @@ fn of(session: SessionId, entries: &[Entry]) -> Option<Waiting> {
     let (menu, order, _) = reread_terms(menu, order).ok()?;
     let resume_ms = menu.resume_ms.filter(|_| order.resumes)?;
     let (topic, quantity) = (order.data_type, order.order_quantity);
-    let channels = Buyer::channels_of(entries.iter().map(|entry| &entry.record));
+    let records = || entries.iter().map(|entry| &entry.record);
+    let (channels, currencies) = (Buyer::channels_of(records()), Buyer::currencies_of(records()));
     let last_ms = entries.last().map_or(0, |entry| entry.at_ms);
     let until_ms = last_ms.saturating_add(resume_ms).saturating_add(LEFT_FOR_MS);
-    Some(Waiting { session, address, file, topic, quantity, channels, until_ms })
+    Some(Waiting { session, address, file, topic, quantity, channels, currencies, until_ms })
 }
 
 /// The ledger that a channel of ours is on.

@@ -6,7 +6,7 @@ use crate::liars::{ends_with, lie_in};
 use crate::pair::*;
 use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
 use sdpp::record::{Act, End, Record};
-use sdpp::session::{Input, Output, PinnedCurrency};
+use sdpp::session::{Buyer, Input, Output, PinnedCurrency};
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Call, ChannelId};
 use serde_json::{Value, json};
@@ -274,6 +274,8 @@ fn both_journals_tell_the_same_legs() {
     assert_eq!(ours, theirs);
     let legs: Vec<_> = ours.legs().map(|leg| (leg.from_seq, leg.currency.name.clone())).collect();
     assert_eq!(legs, [(1, "SDP".to_owned()), (5, "OTH".to_owned())]);
+    // A buyer that is killed must have both to spend when it goes on.
+    assert_eq!(Buyer::currencies_of(&pair.b.records), ["SDP", "OTH"]);
 }
 
 #[test]

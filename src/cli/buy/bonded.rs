@@ -54,6 +54,13 @@ pub(super) fn allowed<'a>(
     Ok(allowed)
 }
 
+/// What a session goes on in that was begun before: what it is paid in, whatever our config wants for that by
+/// now, and what needs no bond. It turns into nothing that needs one: it would not be under it.
+pub(super) fn going_on<'a>(spending: Vec<&'a Spending>, its: &[String]) -> Vec<&'a Spending> {
+    let is_free = |of: &&Spending| of.bond.is_none() || its.contains(&of.currency);
+    spending.into_iter().filter(is_free).collect()
+}
+
 /// Complains of what the seller did in a session under a bond, and tells what came of that. What takes longer
 /// goes on at the next start.
 pub(super) async fn complain(
@@ -65,5 +72,44 @@ pub(super) async fn complain(
     match tokio::time::timeout(patience, bonded::complain(running, &session)).await {
         Ok(told) => told.unwrap_or_else(|failure| Some(failed(&failure))),
         Err(_) => Some(failed(&"its ledger takes longer: `sdpp dispute settle` sees it through")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::config::BondAmounts;
+    use sdpp_ledger::Amount;
+
+    fn spending(currency: &str, is_bonded: bool) -> Spending {
+        let amount = Amount::new(400);
+        let bond = BondAmounts { buyer: amount, seller: amount, stake: amount, fee: amount };
+        Spending {
+            currency: currency.to_owned(),
+            max_total: amount,
+            max_per_day: None,
+            deposit: Some(amount),
+            top_up_below: None,
+            keep_channel: is_bonded,
+            bond: is_bonded.then_some(bond),
+        }
+    }
+
+    fn names(spending: &[&Spending]) -> Vec<String> {
+        spending.iter().map(|of| of.currency.clone()).collect()
+    }
+
+    #[test]
+    fn a_session_without_a_bond_is_paid_in_nothing_that_needs_one_also_when_it_goes_on() {
+        let [free, bonded, other] = [("SDP", false), ("ETH", true), ("DAI", true)];
+        let all = [free, bonded, other].map(|(name, is_bonded)| spending(name, is_bonded));
+        let all: Vec<&Spending> = all.iter().collect();
+        assert_eq!(names(&allowed(all.clone(), None).unwrap()), ["SDP"]);
+        let its = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&going_on(all.clone(), &its(&["SDP"]))), ["SDP"]);
+        // The config may want a bond since.
+        assert_eq!(names(&going_on(all, &its(&["ETH"]))), ["SDP", "ETH"]);
     }
 }

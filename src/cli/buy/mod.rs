@@ -225,9 +225,9 @@ async fn begin(
     seller: Option<PublicKey>,
     (running, left): (&Running, Option<&mut Waits>),
 ) -> Outcome<(Session, Items)> {
-    let spending = match left {
+    let spending = match &left {
         None => bonded::allowed(spending, ask.bond.as_ref())?,
-        Some(_) => spending,
+        Some(left) => bonded::going_on(spending, &left.session.currencies),
     };
     let but = left.as_ref().map(|left| left.session.session);
     let answer = |query: &_| Ok(running.reader.answer(query)?);

@@ -65,12 +65,13 @@ impl Buyer {
     /// The channels that a session's records name: what a ledger is to be asked of before the session
     /// is read back.
     pub fn channels_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<ChannelId> {
-        let of = |record: &Record| match record {
-            Record::Order { order, .. } => reread::<Order>(order).ok()?.escrow,
-            Record::Amend { by: Role::Buyer, message } => asked_channel(message),
-            _ => None,
-        };
-        records.into_iter().filter_map(of).map(|choice: EscrowChoice| choice.channel).collect()
+        records.into_iter().filter_map(|one| Some(asked(one)?.1?.channel)).collect()
+    }
+
+    /// The currencies that a session's records name, those of legs that it asked for too: what is to be
+    /// spent for it to go on.
+    pub fn currencies_of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<String> {
+        records.into_iter().filter_map(|one| Some(asked(one)?.0)).collect()
     }
 
     /// A session as its records have it, cut off from its seller. `nobodys` is drawn at random.
@@ -141,10 +142,17 @@ impl Buyer {
 }
 
 /// The channel of a request for another leg.
-fn asked_channel(message: &SignedMessage) -> Option<EscrowChoice> {
+/// What a record asks to be paid in, and from which channel, where it orders or asks for a leg.
+fn asked(record: &Record) -> Option<(String, Option<EscrowChoice>)> {
     use crate::message::{Amend, Change};
-    match reread::<Amend>(message).ok()?.change {
-        Change::AskLeg(ask) => ask.escrow,
+    match record {
+        Record::Order { order, .. } => {
+            reread::<Order>(order).ok().map(|order| (order.currency_type, order.escrow))
+        }
+        Record::Amend { by: Role::Buyer, message } => match reread::<Amend>(message).ok()?.change {
+            Change::AskLeg(ask) => Some((ask.currency, ask.escrow)),
+            _ => None,
+        },
         _ => None,
     }
 }
