@@ -7,6 +7,7 @@ use crate::pair::*;
 use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
 use sdpp::record::{Act, End, Record};
 use sdpp::session::{Buyer, Input, Output, PinnedCurrency};
+use sdpp::settling::Policy;
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Call, ChannelId};
 use serde_json::{Value, json};
@@ -126,6 +127,24 @@ fn a_channel_of_an_earlier_leg_that_is_paid_may_close_and_the_session_goes_on() 
         let redeemed = pair.s.records.iter().filter(redeems).count();
         assert_eq!(redeemed > 0, role == Role::Buyer || reason.is_some(), "{role:?} {reason:?}");
     }
+}
+
+/// Its voucher was to be redeemed by its age, and nobody can redeem it any more.
+#[test]
+fn what_is_vouched_on_a_channel_that_is_over_ends_no_session_with_its_age() {
+    let mut setting = setting(Method::Escrow, Method::Transfer);
+    let by_age = Policy { age_ms: Some(3_000), ..Policy::default() };
+    setting.seller.settling = [("SDP".to_owned(), by_age)].into();
+    let mut pair = turned(setting, 1);
+    pair.run_to(10);
+    pair.run_without_feeding();
+    assert_eq!(pair.seller.progress().legs, 2);
+    pair.tell(Role::Seller, Input::ChannelOver(earlier()));
+    pair.now_ms += 4_000;
+    pair.seller.handle_timeout(pair.now_ms);
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    assert_eq!(pair.s.why(), Reason::Complete.to_string());
 }
 
 #[test]

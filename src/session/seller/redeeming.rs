@@ -216,9 +216,10 @@ impl Stream {
     }
 
     /// When a channel is to be looked at, a voucher of it redeemed, or no longer waited for a look at
-    /// the channel of a leg that was asked for.
+    /// the channel of a leg that was asked for. [`Stream::wake`] does something then, whichever it is.
     pub(super) fn wakes_ms(&self) -> Option<u64> {
-        let redeem_ms = self.purses().filter_map(|purse| purse.redeemed.due_ms()).min();
+        let redeemable = self.purses().filter(|purse| purse.redeem().is_some());
+        let redeem_ms = redeemable.filter_map(|purse| purse.redeemed.due_ms()).min();
         [self.look_at_ms(), redeem_ms, self.leg_gives_up_ms()].into_iter().flatten().min()
     }
 
