@@ -3,6 +3,7 @@
 
 use crate::cuts::{Chance, both_have_the_same, chances, run};
 use crate::line::*;
+use crate::pair::ledger;
 use proptest::prelude::*;
 
 /// Lets so many things happen. Whether there were so many.
@@ -103,6 +104,39 @@ fn a_buyer_is_not_late_while_its_seller_reads_again_what_left_before() {
             waited += 1;
         }
         assert!(waited > 10, "{what}: {waited}");
+    }
+}
+
+/// Its ledger makes nothing final all that while: the session ends when all is read, and until then there is
+/// nothing to wake up for because of that.
+#[test]
+fn a_seller_whose_ledger_is_late_while_it_reads_again_hears_of_that_once() {
+    for (what, setting) in SETTINGS.into_iter().filter(|(what, _)| what.starts_with("transfer")) {
+        let mut waited = 0;
+        for at in (0..400).step_by(3) {
+            let mut wire = Wire::new(setting());
+            wire.pair.stalled.insert(ledger());
+            if !steps(&mut wire, at) {
+                break;
+            }
+            if wire.pair.buyer.terms().is_none() || wire.pair.s.closed.is_some() {
+                continue;
+            }
+            wire.restart(true).unwrap();
+            wire.run_without_feeding();
+            if wire.pair.seller.wants() == 0 || wire.pair.s.closed.is_some() {
+                continue;
+            }
+            println!("{what}: killed after step {at}");
+            wire.pair.now_ms += 150_000;
+            for _ in 0..3 {
+                wire.pair.seller.handle_timeout(wire.pair.now_ms);
+            }
+            let wakes_ms = wire.pair.seller.poll_timeout();
+            assert!(wakes_ms.is_none_or(|wakes_ms| wakes_ms > wire.pair.now_ms), "{wakes_ms:?}");
+            waited += 1;
+        }
+        assert!(waited > 2, "{what}: {waited}");
     }
 }
 

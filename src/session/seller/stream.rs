@@ -116,6 +116,9 @@ impl Stream {
         let policy = &self.offer.policy;
         let silent_ms = self.acks.silent_since_ms().map(|since| since + policy.patience_ms);
         let final_ms = self.on().claimed_since_ms().map(|since| since + policy.finality_ms);
+        // What ends as soon as what left is known again cannot end a second time.
+        let is_ending = self.again.as_ref().is_some_and(|again| again.ending.is_some());
+        let final_ms = final_ms.filter(|_| !is_ending);
         let signed_ms = self.amends.unanswered_since_ms().map(|since| since + policy.patience_ms);
         let buyers = [self.on().next_due_ms(), silent_ms, signed_ms];
         let buyers = buyers.into_iter().flatten().filter(|_| !self.is_reading_again());
