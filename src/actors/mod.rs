@@ -28,6 +28,7 @@ pub mod node;
 pub mod offering;
 pub mod promised;
 mod rating;
+mod readers;
 pub mod recalling;
 pub mod reclaim;
 pub mod restarting;

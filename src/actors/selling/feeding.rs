@@ -90,15 +90,16 @@ fn commit_again(
     }));
 }
 
-/// Opens it behind what was given before. A long way into a file is gone on a thread of its own: other
-/// sessions have this one.
+/// Opens it behind what was given before. A long way into a file is gone on another thread: other sessions
+/// have this one.
 fn open_of(actor: &mut Actor, origin: Origin, ctx: &mut Ctx<Selling>) {
     let Some(side) = actor.side.as_ref() else { return };
     let (of, max, skip) = (side.rewinds, side.item_bytes_max, side.skip);
     if skip == 0 || !origin.is_rereadable() {
         return opened(actor, origin.open(max, skip), ctx);
     }
-    let source = tokio::task::spawn_blocking(move || origin.open(max, skip));
+    let readers = side.promised.readers.clone();
+    let source = async move { readers.read(move || origin.open(max, skip)).await };
     ctx.spawn(source.into_actor(actor).map(move |source, actor, ctx| match source {
         _ if !is_where(actor, Some(of)) => {}
         Ok(source) => opened(actor, source, ctx),
