@@ -344,6 +344,15 @@ pub struct Held {
     pub is_good: bool,
 }
 
+impl Held {
+    /// The seller's part is all that is lacking for it to be in force.
+    pub fn waits_for_seller(&self) -> bool {
+        let is_asked = self.challenged_until_ms.is_some() || self.demanded_until_ms.is_some();
+        let is_leaving = self.revoked || self.ends_ms.is_some() || is_asked;
+        self.buyer_in && !self.seller_in && !is_leaving
+    }
+}
+
 /// What happened to bonds in a range of final blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BondChanges {
