@@ -127,6 +127,11 @@ impl Court {
         Some(Court::on(Chain::with_channel().await?))
     }
 
+    /// The same in a token.
+    pub async fn without_bond_in_token() -> Option<Court> {
+        Some(Court::on(Chain::with_channel_in_token().await?))
+    }
+
     fn on(chain: Chain) -> Court {
         let menu = menu(&chain);
         let (signed_menu, _) = Draft::new(SessionId::NONE, &menu).sign(&chain.sellers_key, "");
@@ -155,8 +160,12 @@ impl Court {
         fs::write(self.path("seller.toml"), config).unwrap();
     }
 
-    fn write_config(&self, side: &str, account: &str) {
-        let byte = if side == "buyer" { "01" } else { "02" };
+    pub fn write_config(&self, side: &str, account: &str) {
+        let byte = match side {
+            "buyer" => "01",
+            "seller" => "02",
+            _ => "03",
+        };
         self.write_secret(&format!("{side}.key"), &byte.repeat(32));
         self.write_secret(&format!("{side}-account.key"), account);
         let (url, escrow, bonds) =

@@ -6,6 +6,7 @@
 mod answers;
 mod contract;
 mod court;
+mod joins;
 mod killed;
 mod pledge;
 #[path = "../../ledgers/ethereum/tests/rig/mod.rs"]
