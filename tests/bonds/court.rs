@@ -396,8 +396,15 @@ impl Court {
     }
 
     pub fn command(&self, side: &str, verb: &[&str]) -> Command {
+        let mut command = self.bare(verb);
+        command.args(["--config", &format!("{side}.toml")]);
+        command
+    }
+
+    /// A command without a config.
+    pub fn bare(&self, verb: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
-        command.args(verb).args(["--config", &format!("{side}.toml")]);
+        command.args(verb);
         command.current_dir(self.dir.path()).env_remove("SDPP_LOG").env("NO_COLOR", "1");
         command.stdin(Stdio::null());
         command

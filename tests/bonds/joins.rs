@@ -85,6 +85,12 @@ async fn a_stranger_opens_a_bond_and_buys_under_it_with_nothing_typed_at_the_sel
     assert_eq!(fs::read_to_string(court.path("buyer")).unwrap(), "1\n2\n");
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
     assert_eq!(court.held().await, BUYERS + SELLERS, "once for all sessions under it");
+    let status = ["status", "--journal", "seller-journal", "--json"];
+    let status = told(&court.run(court.bare(&status)).await);
+    assert_eq!(
+        (&status["bonds"][0]["bond"], &status["bonds"][0]["pledged"]),
+        (&json!(bond), &json!("301"))
+    );
     drop(seller);
     let session = bought["session"].as_str().unwrap();
     let shown = ["dispute", "settle", session, "--dry-run", "--json"];
@@ -184,8 +190,8 @@ async fn a_buyer_that_waited_for_its_sellers_part_in_vain_is_told_and_buys_later
     let seller = court.sell();
     let bond = court.opens_bond("buyer", &seller, &[]).await;
     court.chain.anvil.ask("evm_setAutomine", json!([false])).await;
-    refused(&court.bought_under("buyer", &seller, &bond).await, "lacks its seller's part");
-    refused(&court.bought_under("buyer", &seller, &bond).await, "lacks its seller's part");
+    refused(&court.bought_under("buyer", &seller, &bond).await, "which was not final in time");
+    refused(&court.bought_under("buyer", &seller, &bond).await, "which was not final in time");
     court.chain.anvil.ask("evm_setAutomine", json!([true])).await;
     court.chain.anvil.mine(1).await;
     is_paid(&court.bought_under("buyer", &seller, &bond).await);

@@ -7,6 +7,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::note;
 use crate::cli::running::{Running, Signals};
 use crate::config::{Config, Spending};
+use crate::record::End;
 use crate::session::{UnderBond, Wish};
 use sdpp_ledger::BondId;
 use sdpp_ledger::bond::Held;
@@ -71,11 +72,11 @@ impl Waiting {
         Waiting { at_most, until: None, again_after: AGAIN_AFTER }
     }
 
-    /// What can be ordered again now. `why` is what the seller said.
+    /// What can be ordered again now, after an order that came to this end.
     pub(super) async fn over(
         &mut self,
         mut wish: Wish,
-        why: &str,
+        (end, why): (End, &str),
         running: &Running,
     ) -> Outcome<Wish> {
         let Some(under) = wish.bond.as_mut().filter(|under| !under.is_in_force) else {
@@ -83,7 +84,8 @@ impl Waiting {
         };
         let on = find(under.id, running).await?;
         let (id, until) = (on.id, self.until(&on).await?);
-        let again = Instant::now() + self.again_after;
+        // A seller that would have served has pledged: what is lacking then is that we see it.
+        let again = (end == End::Refused).then(|| Instant::now() + self.again_after);
         self.again_after *= 2;
         let mut signals = Signals::listen()?;
         while Instant::now() < until {
@@ -92,7 +94,7 @@ impl Waiting {
                     under.is_in_force = true;
                     return Ok(wish);
                 }
-                _ if Instant::now() >= again => return Ok(wish),
+                _ if again.is_some_and(|again| Instant::now() >= again) => return Ok(wish),
                 _ => {}
             }
             tokio::select! {

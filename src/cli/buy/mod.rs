@@ -191,7 +191,7 @@ async fn bought(
         tracing::warn!(why = ended.why, "ordering again");
         let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
         let ordered = async {
-            let wish = waiting.over(*wish, &ended.why, running).await?;
+            let wish = waiting.over(*wish, (ended.end, &ended.why), running).await?;
             order(&ask.address, config, wish, running, delivering).await
         };
         let session = match ordered.await {
