@@ -45,7 +45,6 @@ impl Court {
     }
 
     fn buys_under(&self, side: &str, seller: &Node, bond: &str) -> std::process::Command {
-        let _ = fs::remove_file(self.path(side));
         let verb = ["buy", &seller.address, "gas", "2", "--trust-on-first-use", "--bond", bond];
         self.command(side, &[&verb[..], &["--json", "--output", side]].concat())
     }
@@ -83,6 +82,7 @@ async fn a_stranger_opens_a_bond_and_buys_under_it_with_nothing_typed_at_the_sel
     let bought = is_paid(&court.bought_under("buyer", &seller, &bond).await);
     assert_eq!(court.held().await, BUYERS + SELLERS);
     assert_eq!(fs::read_to_string(court.path("buyer")).unwrap(), "1\n2\n");
+    fs::remove_file(court.path("buyer")).unwrap();
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
     assert_eq!(court.held().await, BUYERS + SELLERS, "once for all sessions under it");
     let status = ["status", "--journal", "seller-journal", "--json"];
@@ -159,6 +159,7 @@ async fn a_seller_joins_one_bond_for_a_channel_and_no_larger_one_than_it_offers(
     let dear = court.opens_bond("buyer", &seller, &["--number", "3", "--seller", "302"]).await;
     refused(&court.bought_under("buyer", &seller, &dear).await, "it takes 302 of us");
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
+    fs::remove_file(court.path("buyer")).unwrap();
     refused(&court.bought_under("buyer", &seller, &second).await, "and pledges one alone");
     assert_eq!(court.held().await, 3 * BUYERS + SELLERS);
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
@@ -210,6 +211,7 @@ async fn a_seller_that_is_killed_while_it_joins_pledges_once() {
         let mut command = court.command("seller", &["sell"]);
         command.env("SDPP_DIES_AT", format!("{write}:synced"));
         let Some(mut seller) = court.sells(command) else { continue };
+        let _ = fs::remove_file(court.path("buyer"));
         let mut buy = court.buys_under("buyer", &seller, &bond);
         let mut buyer = buy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let over = async || {

@@ -94,8 +94,8 @@ pub(super) struct Buy {
     /// Believe whoever answers. Its key is said at the end, to be kept.
     #[arg(long)]
     trust_on_first_use: bool,
-    /// Order under this bond, which both sides have pledged for the channel that pays: keep_channel keeps
-    /// that open.
+    /// Order under this bond for the channel that pays, which keep_channel keeps open. Where its seller has not
+    /// pledged and does so by itself, it is waited for.
     #[arg(long, value_name = "BOND")]
     bond: Option<BondId>,
     /// Buy of no other dataset than the one with this root; `sdpp dataset root` computes it of a file.
