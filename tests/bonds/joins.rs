@@ -184,6 +184,25 @@ async fn a_seller_pledges_nothing_that_its_account_does_not_have() {
     assert_eq!(court.held().await, BUYERS + all);
 }
 
+/// Both see it pledged for some blocks more: what the ledger refuses is tried once.
+#[tokio::test]
+async fn a_bond_that_its_buyer_takes_back_meanwhile_is_not_joined() {
+    let Some(court) = Court::joins("pledge_at_most = \"100000\"").await else { return };
+    let seller = court.sell();
+    let bond = court.opens_bond("buyer", &seller, &[]).await;
+    drop(seller);
+    court.chain.anvil.mine(10).await;
+    assert_eq!(acts(&court.bonding("buyer", &["revoke", &bond]).await), ["revoke", "withdraw"]);
+    ["buyer", "seller"].iter().for_each(|side| court.changes(side, "depth = 1", "depth = 10"));
+    let seller = court.sell();
+    for _ in 0..2 {
+        let bought = court.bought_under("buyer", &seller, &bond).await;
+        refused(&bought, "does not pledge its part of it by itself");
+    }
+    drop(seller);
+    assert_eq!((court.held().await, court.sellers_acts(&bond)), (0, vec![BondAct::Pledge]));
+}
+
 #[tokio::test]
 async fn a_buyer_that_waited_for_its_sellers_part_in_vain_is_told_and_buys_later() {
     let Some(court) = Court::joins("pledge_at_most = \"301\"").await else { return };

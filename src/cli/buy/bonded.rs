@@ -45,8 +45,7 @@ async fn find(id: BondId, running: &Running) -> Outcome<OnLedger> {
 
 /// Whether a bond is in force; where not, its seller's part is all that is lacking.
 fn is_in_force(OnLedger { id, .. }: &OnLedger, held: &Held) -> Outcome<bool> {
-    let is_asked = held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some();
-    if held.is_good && !is_asked {
+    if held.is_good && !held.is_complained_of() {
         return Ok(true);
     }
     if held.waits_for_seller() {

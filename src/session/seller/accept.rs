@@ -228,7 +228,7 @@ impl Accepted {
             let ours = format!("it takes {} of us, and we pledge {seller}", bond.seller_amount);
             return if bond.seller_amount == seller { Ok(view) } else { Err(ours) };
         }
-        if !held.is_good || held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some() {
+        if !held.is_good || held.is_complained_of() {
             return Err(
                 "it is not in force, its end was asked for, or a complaint waits".to_owned()
             );
