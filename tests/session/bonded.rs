@@ -144,6 +144,15 @@ fn a_seller_is_asked_to_join_a_bond_and_the_order_comes_again() {
     );
     let again = pair.b.again.take().unwrap();
     assert_eq!(*again, joining().wish);
+    let mut behind = joining();
+    behind.wish.bond.iter_mut().for_each(|under| under.is_in_force = true);
+    for (setting, shows) in [(behind, Some(unjoined())), (joining(), None)] {
+        let mut pair = setting.start();
+        pair.bond = shows.map(|held| Box::new(view(bond(), held)));
+        pair.run();
+        assert!(pair.b.why().contains("busy: "), "{}", pair.b.why());
+        assert_eq!(*pair.b.again.take().unwrap(), joining().wish, "its seller is behind");
+    }
     let mut joined = joining();
     joined.wish.bond.iter_mut().for_each(|under| under.is_in_force = true);
     let mut pair = shown(joined, bond(), in_force());

@@ -4,7 +4,6 @@
 use super::after::at_once;
 use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::cli::note;
 use crate::cli::running::{Running, Signals};
 use crate::config::{Config, Spending};
 use crate::record::End;
@@ -58,17 +57,19 @@ fn is_in_force(OnLedger { id, .. }: &OnLedger, held: &Held) -> Outcome<bool> {
     Err(Failure::new(Exit::Ledger, why))
 }
 
-/// The wait for a seller that has our order and pledges its part of our bond.
+/// The wait for a seller that has our order and pledges its part of our bond, or does not see it in force yet.
 pub(super) struct Waiting {
     /// How long it is waited, beside what the ledger takes until something is final.
     at_most: Duration,
     until: Option<Instant>,
+    /// When it is looked first, the next time: later each time, as the seller may be behind us.
+    pause: Duration,
     again_after: Duration,
 }
 
 impl Waiting {
     pub(super) fn for_seller(at_most: Duration) -> Waiting {
-        Waiting { at_most, until: None, again_after: AGAIN_AFTER }
+        Waiting { at_most, until: None, pause: LOOK_EVERY, again_after: AGAIN_AFTER }
     }
 
     /// What can be ordered again now, after an order that came to this end.
@@ -85,9 +86,15 @@ impl Waiting {
         let (id, until) = (on.id, self.until(&on).await?);
         // A seller that would have served has pledged: what is lacking then is that we see it.
         let again = (end == End::Refused).then(|| Instant::now() + self.again_after);
-        self.again_after *= 2;
+        let mut pause = self.pause;
+        (self.pause, self.again_after) = (self.pause * 2, self.again_after * 2);
         let mut signals = Signals::listen()?;
         while Instant::now() < until {
+            tokio::select! {
+                () = tokio::time::sleep(pause.min(until.saturating_duration_since(Instant::now()))) => {}
+                () = signals.next() => return Err(at_once()),
+            }
+            pause = LOOK_EVERY;
             match on.held().await {
                 Ok(held) if is_in_force(&on, &held)? => {
                     under.is_in_force = true;
@@ -96,16 +103,12 @@ impl Waiting {
                 _ if again.is_some_and(|again| Instant::now() >= again) => return Ok(wish),
                 _ => {}
             }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = signals.next() => return Err(at_once()),
-            }
         }
         Err(Failure::new(
             Exit::Failed,
             format!(
-                "bond {id} lacks its seller's part, which was not final in time ({why}): `sdpp ledger bond \
-                 show {id}` tells when it is; the same command buys then"
+                "nothing was served under bond {id} in time ({why}): `sdpp ledger bond show {id}` tells when \
+                 its seller's part is final; the same command buys then"
             ),
         ))
     }
@@ -115,7 +118,6 @@ impl Waiting {
         if let Some(until) = self.until {
             return Ok(until);
         }
-        note(format_args!("bond {} lacks its seller's part: the seller was asked for it", on.id));
         let lag = match on.ledger.escrow() {
             Some(escrow) => escrow.lag().await?,
             None => Duration::ZERO,

@@ -64,12 +64,15 @@ impl Buyer {
     }
 
     /// What can be ordered on another connection: the same, where the seller has reminded us of what we
-    /// had forgotten, or is yet to pledge its part of the bond; without the currency that we ordered in,
+    /// had forgotten, or is yet to see the bond in force; without the currency that we ordered in,
     /// where no more may be out in that.
     fn order_again(&self, state: &State, fault: &Fault, is_reminded: bool) -> Option<Box<Wish>> {
         let State::ExpectKey(ordered, _) = state else { return None };
         let mut wish = self.wish.clone();
-        let is_same = is_reminded || (fault.code == Code::Busy && self.waits_for_seller());
+        let under = wish.bond.as_mut().filter(|_| fault.code == Code::Busy);
+        let is_same = is_reminded || under.is_some();
+        // What its seller does not see in force is waited for, whatever we see.
+        under.into_iter().for_each(|under| under.is_in_force = false);
         if !is_same {
             let refused = &ordered.terms.currency;
             wish.currencies

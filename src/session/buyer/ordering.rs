@@ -298,7 +298,7 @@ impl Buyer {
         let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
         let SessionKey { epoch, bond, .. } = verified.body;
         check_bonded(&ordered.terms, bond)?;
-        if self.waits_for_seller() {
+        if self.wish.bond.as_ref().is_some_and(|under| !under.is_in_force) {
             // It may have pledged, or not: our ledger does not show it, and it owes nothing by its word.
             let why = "our ledger does not show the seller's part of the bond as final yet";
             return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
@@ -322,11 +322,6 @@ impl Buyer {
             *state = State::Streaming(Box::new(stream));
         }
         Ok(())
-    }
-
-    /// Whether the bond that is wanted lacks its seller's part.
-    pub(super) fn waits_for_seller(&self) -> bool {
-        self.wish.bond.as_ref().is_some_and(|under| !under.is_in_force)
     }
 
     /// What we bring to a session under a menu that may cost so much.

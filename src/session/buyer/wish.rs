@@ -57,8 +57,8 @@ pub struct UnderBond {
     pub id: BondId,
     /// The bond, as its ledger has it.
     pub bond: Bond,
-    /// Whether its ledger shows both parts of it. Else its seller hears of it by our order, and nothing
-    /// begins yet.
+    /// Whether its ledger shows both parts of it, to both sides. Else its seller hears of it by our order,
+    /// and nothing begins yet.
     pub is_in_force: bool,
 }
 

@@ -163,6 +163,11 @@ impl Accepted {
     ) -> Result<(), Fault> {
         let bond = view.bond.clone();
         if let Some(bonded) = self.terms.bond {
+            if bond.is_none() && policy.joins.contains(&self.terms.currency.name) {
+                // The buyer's own node may be some blocks ahead of ours.
+                let why = format!("bond {}: our ledger does not show it as final yet", bonded.id);
+                return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+            }
             let refused =
                 |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
             let bond = self.check_bond(bond.as_deref(), policy).map_err(refused)?;
