@@ -1074,8 +1074,17 @@ mod on_a_chain {
         };
         let holds = "bonds = \"0xe7f1725e7734ce288f8367e1bb143e90bb3f0512\"";
         let config = parse(&whole(holds, "granularity = 256", BONDS)).unwrap();
-        assert_eq!(config.seller.as_ref().unwrap().bonds["ETH"].buyer, Amount::new(400));
+        assert_eq!(config.seller.as_ref().unwrap().bonds["ETH"].amounts.buyer, Amount::new(400));
         assert_eq!(parse(&config.show()), Ok(config.clone()));
+        let joins = |at_most: &str| {
+            let more = format!("fee = \"10\"\npledge_at_most = \"{at_most}\"");
+            BONDS.replace("fee = \"10\"", &more)
+        };
+        let config = parse(&whole(holds, "granularity = 10", &joins("301"))).unwrap();
+        let at_most = config.seller.as_ref().unwrap().bonds["ETH"].pledge_at_most;
+        assert_eq!(at_most, Some(Amount::new(301)));
+        assert_eq!(parse(&config.show()), Ok(config.clone()));
+        let (joins_none, at) = (joins("300"), "seller.bonds.ETH.pledge_at_most");
         let on_usdx = BONDS.replace("bonds.ETH", "bonds.USDX");
         let dear = BONDS.replace("\"20\"", "\"302\"");
         for (ledger, granularity, bonds, key, says) in [
@@ -1083,6 +1092,7 @@ mod on_a_chain {
             (holds, "granularity = 257", BONDS, "seller.granularity", "at most 256"),
             (holds, "granularity = 10", &on_usdx, "seller.bonds.USDX", "add \"escrow\""),
             (holds, "granularity = 10", &dear, "seller.bonds.ETH", "the stake is"),
+            (holds, "granularity = 10", &joins_none, at, "our part of one bond is 301"),
         ] {
             let error = parse(&whole(ledger, granularity, bonds)).unwrap_err();
             assert_eq!(error.key, key, "{error}");

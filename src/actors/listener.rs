@@ -7,6 +7,7 @@ use crate::actors::admission::Admission;
 use crate::actors::backlog::Backlog;
 use crate::actors::busy::Busy;
 use crate::actors::credit::CreditBook;
+use crate::actors::joining::Joining;
 use crate::actors::journal::JournalActor;
 use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::ledger::{LedgerActor, TellHealth};
@@ -51,6 +52,8 @@ pub struct Shop {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Bonds that wait for our part.
+    pub joining: Joining,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
     /// What was said last in sessions that are over.
@@ -240,6 +243,7 @@ impl Shop {
             ledgers: shop.ledgers,
             reader: shop.reader,
             busy: shop.busy,
+            joining: shop.joining,
             sight: shop.sight,
             promised: shop.promised,
             source: Feed::default(),

@@ -19,6 +19,7 @@ pub mod fees;
 pub mod funding;
 pub mod funds;
 pub mod interrupted;
+pub mod joining;
 pub mod journal;
 pub mod keeper;
 pub mod lag;

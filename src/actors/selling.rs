@@ -12,6 +12,7 @@ use crate::actors::asking::{Asking, Asks, Settles};
 use crate::actors::backlog::Part;
 use crate::actors::busy::{Busy, Serving, Taken};
 use crate::actors::credit::{CreditBook, Lent};
+use crate::actors::joining::Joining;
 use crate::actors::node::{Asked, Leave};
 use crate::actors::offering::Offering;
 use crate::actors::promised::Promised;
@@ -55,6 +56,8 @@ pub struct Selling {
     pub reader: Reader,
     /// Channels in use.
     pub busy: Busy,
+    /// Bonds that wait for our part.
+    pub joining: Joining,
     /// Which ledgers' channels are watched.
     pub sight: Sight,
     /// Files as they were promised to sessions that were begun before this process was started.
@@ -166,6 +169,10 @@ impl Side for Selling {
         match output {
             Output::Look { ledger, channel, signer, bond } => {
                 look(actor, &ledger, (channel, bond), signer, ctx)
+            }
+            Output::Join { ledger, bond } => {
+                actor.side.iter().for_each(|side| side.joining.ask(ledger.clone(), bond));
+                Ok(())
             }
             Output::Admit { buyer } => {
                 let side = actor.side.as_mut().ok_or("the session is over")?;
@@ -305,9 +312,12 @@ fn look(
         give_way: Some(ctx.address().recipient()),
         role: Role::Seller,
     };
-    let (busy, of) = (side.busy.clone(), signer.clone());
+    let (busy, of, joining) = (side.busy.clone(), signer.clone(), side.joining.clone());
     let asked = async move {
-        let shown = ask_for(ledger.as_ref(), &channel, bond.as_ref()).await?;
+        let mut shown = ask_for(ledger.as_ref(), &channel, bond.as_ref()).await?;
+        if let Some((view, id)) = shown.bond.as_mut().zip(bond) {
+            view.unjoined = joining.refused(&id);
+        }
         let is_signers = shown.channel.as_ref().is_some_and(|channel| channel.signer == of);
         if is_signers && !holds {
             wait_for(&busy, &channel).await;
@@ -469,6 +479,7 @@ mod tests {
             ledgers: Arc::default(),
             reader: reader.clone(),
             busy: busy.clone(),
+            joining: Joining::default(),
             sight: Sight::new(Duration::MAX),
             promised: Promised::default(),
             source: Feed::default(),

@@ -122,7 +122,7 @@ pub struct Ended {
     pub why: String,
     /// Where it stood.
     pub progress: Progress,
-    /// Buyer: what can be ordered on another connection now.
+    /// Buyer: what can be ordered on another connection now, or once its bond is in force.
     pub again: Option<Box<Wish>>,
 }
 

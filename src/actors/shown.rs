@@ -51,5 +51,5 @@ async fn bond_of(
     let Some(bond) = bonds.pledged(id).await? else { return Ok(None) };
     let held = bonds.held(&bond).await?;
     let period_ms = u64::try_from(bonds.period().as_millis()).unwrap_or(u64::MAX);
-    Ok(held.map(|held| Box::new(BondView { bond, held, period_ms })))
+    Ok(held.map(|held| Box::new(BondView { bond, held, period_ms, unjoined: None })))
 }

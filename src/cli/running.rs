@@ -2,6 +2,7 @@
 
 use super::exit::{Exit, Failure, Outcome};
 use crate::actors::busy::{Busy, Taken};
+use crate::actors::joining::Joining;
 use crate::actors::journal::{Commit, JournalActor};
 use crate::actors::keeper::{Keeper, Kept};
 use crate::actors::lag::Lag;
@@ -73,6 +74,8 @@ pub(super) struct Running {
     pub(super) actors: BTreeMap<LedgerId, Kept<LedgerActor>>,
     /// What keeps them, and all else that is to run as long as the process.
     pub(super) keeper: Keeper,
+    /// Bonds that wait for our part.
+    pub(super) joining: Joining,
     /// Channels that serve a session of ours.
     pub(super) busy: Busy,
     /// Which ledgers' channels are watched.
@@ -172,6 +175,7 @@ impl Running {
             WatchActor::start_all(&keeper, &ledgers, &reader, &journal, &busy, pace(config));
         let running = Running {
             keeper,
+            joining: Joining::default(),
             busy,
             sight,
             lag,

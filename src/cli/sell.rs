@@ -2,6 +2,7 @@
 
 use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
+use super::ledger::joining;
 use super::running::{Means, Running, Signals, in_system};
 use super::stock::{Stock, stocked};
 use super::{answering, out, rating};
@@ -97,6 +98,7 @@ async fn sell(config: Config) -> Outcome {
     tokio::select! {
         sold = sold(&config, &running, selling) => sold,
         never = guard.keep(&running) => match never {},
+        never = joining::keep(&config, &running) => match never {},
     }
 }
 
@@ -171,6 +173,7 @@ impl Selling {
             journal: running.journal.clone(),
             reader: running.reader.clone(),
             busy: running.busy.clone(),
+            joining: running.joining.clone(),
             sight: running.sight.clone(),
             credit: CreditBook::new(credit_limits(config)),
             health: running.actors.values().cloned().collect(),
@@ -257,7 +260,7 @@ pub(super) fn offer(
             if *method == Method::Escrow {
                 // A voucher is money in hand, and its deposit was final before.
                 offer.finality = CountsWhen::default().to_string();
-                offer.bond = seller.bonds.get(name).map(bond_offer);
+                offer.bond = seller.bonds.get(name).map(|bond| bond_offer(&bond.amounts));
             }
             currencies_accepted.push(offer);
         }
@@ -402,6 +405,11 @@ fn policy(config: &Config, seller: &Seller) -> SellerPolicy {
         settling: config.settling(),
         credit_up_to: seller.credit_up_to.clone(),
         pace: None,
+        joins: seller
+            .bonds
+            .iter()
+            .filter_map(|(name, bond)| bond.pledge_at_most.map(|_| name.clone()))
+            .collect(),
         fail_over: seller.fail_over,
         door: config.door(),
         asks_admission: true,

@@ -18,6 +18,7 @@ use crate::actors::sight::Sight;
 use crate::admin::health::Health;
 use crate::admin::{Client, Request, Response};
 use crate::config::Config;
+use crate::journal::bonds::Pledged;
 use crate::journal::watch::Home;
 use crate::journal::{OpenChannel, Reader, Unjust, Unsettled};
 use crate::message::Moment;
@@ -35,6 +36,9 @@ const ASKING_SHOWN: usize = 100;
 
 /// The most open channels that are shown.
 const CHANNELS_SHOWN: usize = 100;
+
+/// The most bonds that are shown.
+const BONDS_SHOWN: usize = 100;
 
 /// How long a ledger may take to say how it is.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
@@ -135,6 +139,10 @@ fn show(status: &Value) -> Outcome {
             "asked     {amount} back for item {item}, {reason}: `sdpp dispute credit {session} \
              --ask {number} --items {item} --reason {reason}` grants it"
         ))?;
+    }
+    for bond in status["bonds"].as_array().into_iter().flatten() {
+        let [id, channel, pledged] = ["bond", "channel", "pledged"].map(|key| text(&bond[key]));
+        out::line(format_args!("bond      {id} for channel {channel}: {pledged} of ours"))?;
     }
     status["channels"].as_array().into_iter().flatten().try_for_each(show_channel)
 }
@@ -308,6 +316,7 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "health": asked.health,
         "asks": asks(asked).await?,
         "channels": channels(&asked.desk.reader)?,
+        "bonds": bonds(asked)?,
         "unjust": unjust.iter().map(told_unjust).collect::<Vec<_>>(),
     }))
 }
@@ -374,6 +383,18 @@ fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
         }))
     });
     shown.collect()
+}
+
+/// The first bonds that we pledged and have not had back, by id.
+fn bonds(asked: &Asked) -> Result<Vec<Value>, String> {
+    let pledged = asked.desk.reader.pledged().map_err(text)?.into_iter();
+    let shown = pledged.filter_map(|one| {
+        let ledger = &asked.ledgers.iter().find(|ledger| ledger.id == one.ledger)?.ledger;
+        let (ours, _) = one.amounts(ledger.account());
+        let Pledged { id, ledger, bond, .. } = one;
+        Some(json!({ "bond": id, "ledger": ledger, "channel": bond.channel, "pledged": ours }))
+    });
+    Ok(shown.take(BONDS_SHOWN).collect())
 }
 
 impl OneLedger {

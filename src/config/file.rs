@@ -243,8 +243,18 @@ pub(super) struct SellerFile {
     #[serde(default)]
     pub trust: TrustFile,
     #[serde(default)]
-    pub bonds: BTreeMap<String, BondFile>,
+    pub bonds: BTreeMap<String, OfferedBondFile>,
     pub tls: Option<SellerTlsFile>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfferedBondFile {
+    pub buyer: Units,
+    pub seller: Units,
+    pub stake: Units,
+    pub fee: Units,
+    pub pledge_at_most: Option<Units>,
 }
 
 #[derive(serde::Deserialize)]

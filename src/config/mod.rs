@@ -313,10 +313,22 @@ pub struct Seller {
     /// The bonds that orders by escrow may be under, by the currency's name, and no smaller part will do;
     /// with any, K is at most 256.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub bonds: BTreeMap<String, BondAmounts>,
+    pub bonds: BTreeMap<String, OfferedBond>,
     /// How it speaks TLS; in the clear where this is `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<SellerTls>,
+}
+
+/// A bond that orders may be under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OfferedBond {
+    /// What both pledge.
+    #[serde(flatten)]
+    pub amounts: BondAmounts,
+    /// The most of ours that is pledged in the currency at one time by a seller that joins what buyers open
+    /// by itself, no less than its part of one; where this is `None` it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pledge_at_most: Option<Amount>,
 }
 
 /// What both sides of a channel pledge, in the currency's smallest unit.

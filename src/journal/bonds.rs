@@ -8,7 +8,9 @@ use super::tree::{Pair, Tree};
 use super::{JournalError, PAGE_MAX, damaged, keys};
 use crate::record::{Act, Record, SignedMessage};
 use crate::terms::{Purpose, SessionId};
-use sdpp_ledger::{BondAct, BondId, Call, ChannelId, Digest, Reference};
+use sdpp_ledger::{
+    Account, Amount, Bond, BondAct, BondId, Call, ChannelId, Digest, LedgerId, Reference,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -40,6 +42,47 @@ impl Known {
             self.pledged = Some(bonding.bond.channel);
         }
         self.last = session.or(self.last);
+    }
+}
+
+/// A bond that we pledged, or are pledging, and have not had back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pledged {
+    /// Its id.
+    pub id: BondId,
+    /// Its ledger.
+    pub ledger: LedgerId,
+    /// What was agreed.
+    pub bond: Bond,
+    /// What put something into it from here, and was not refused.
+    rows: Vec<Obligation>,
+}
+
+impl Pledged {
+    /// By all that was to be done about it; none where it is not pledged.
+    fn of(id: BondId, mut rows: Vec<Obligation>) -> Option<Pledged> {
+        if rows.iter().any(is_end) {
+            return None;
+        }
+        rows.retain(|row| !matches!(row.state, State::Refused { .. }));
+        let pledge = rows.iter().find(|row| act_of(row) == Some(&BondAct::Pledge))?;
+        let Act::Do(Call::Bond(bonding)) = &pledge.owed.act else { return None };
+        let (ledger, bond) = (pledge.owed.ledger.clone(), bonding.bond.clone());
+        rows.retain(|row| matches!(act_of(row), Some(BondAct::Pledge | BondAct::Add { .. })));
+        Some(Pledged { id, ledger, bond, rows })
+    }
+
+    /// What an account has pledged, and added, and what of that is on its way.
+    pub fn amounts(&self, by: &Account) -> (Amount, Amount) {
+        let mut sums = (Amount::ZERO, Amount::ZERO);
+        for row in &self.rows {
+            let takes = act_of(row).map_or(Amount::ZERO, |act| act.takes(&self.bond, by));
+            sums.0 = sums.0.saturating_add(takes);
+            if !row.state.is_settled() {
+                sums.1 = sums.1.saturating_add(takes);
+            }
+        }
+        sums
     }
 }
 
@@ -118,15 +161,19 @@ impl Reader {
 
     /// The channels of those that we pledged and have not had back: there our answers are paid from.
     pub fn bonded_channels(&self) -> Result<BTreeSet<ChannelId>, JournalError> {
-        let mut channels = BTreeSet::new();
+        Ok(self.pledged()?.into_iter().map(|pledged| pledged.bond.channel).collect())
+    }
+
+    /// The bonds that we pledged, or are pledging, and have not had back. A pledge that was refused is none.
+    pub fn pledged(&self) -> Result<Vec<Pledged>, JournalError> {
+        let mut all = Vec::new();
         for id in self.bonds()? {
             let known: Option<Known> = self.row(Tree::Meta, &keys::bond(&id))?;
-            let Some(channel) = known.and_then(|known| known.pledged) else { continue };
-            if self.is_pledged(&id)? && !self.is_bond_over(&id)? {
-                channels.insert(channel);
+            if known.is_some_and(|known| known.pledged.is_some()) {
+                all.extend(Pledged::of(id, self.bond_rows(&id)?));
             }
         }
-        Ok(channels)
+        Ok(all)
     }
 
     /// The leaves of the window that a session invoiced under a root, where it did and they are kept.
@@ -171,23 +218,16 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Whether our part of a bond is pledged, or is on its way: a pledge that was refused is none.
-    fn is_pledged(&self, id: &BondId) -> Result<bool, JournalError> {
-        let is_pledge = |row: &Obligation| {
-            act_of(row) == Some(&BondAct::Pledge) && !matches!(row.state, State::Refused { .. })
-        };
-        Ok(self.bond_rows(id)?.iter().any(is_pledge))
-    }
-
     /// Whether we have had a bond back, so that nothing that was signed under it can be complained of
     /// any more. Of one that another pledged for us, or ended, nobody here knows.
     pub fn is_bond_over(&self, id: &BondId) -> Result<bool, JournalError> {
-        let is_end = |row: &Obligation| {
-            matches!(act_of(row), Some(BondAct::End | BondAct::Revoke))
-                && matches!(row.state, State::Met { .. })
-        };
         Ok(self.bond_rows(id)?.iter().any(is_end))
     }
+}
+
+fn is_end(row: &Obligation) -> bool {
+    matches!(act_of(row), Some(BondAct::End | BondAct::Revoke))
+        && matches!(row.state, State::Met { .. })
 }
 
 /// The name at the end of a key.

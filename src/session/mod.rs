@@ -234,6 +234,13 @@ pub enum Output {
         /// A bond that is to be looked at too.
         bond: Option<BondId>,
     },
+    /// Seller: an order is under a bond that waits for our part alone: pledge it, where it is good.
+    Join {
+        /// Its ledger.
+        ledger: LedgerId,
+        /// The bond.
+        bond: BondId,
+    },
     /// Seller: see whether a buyer may have so much out unsecured in this session, and answer with
     /// [`Input::Credit`]. It stands in the place of what was granted in this currency before.
     Credit {
@@ -314,8 +321,8 @@ pub enum Output {
         why: String,
         /// Where it stood at the end.
         progress: Progress,
-        /// Buyer: what can be ordered on another connection now: the same, where the seller has shown
-        /// what we had forgotten, or otherwise paid, where it lets us have no more out on credit.
+        /// Buyer: what can be ordered on another connection: the same, where the seller has shown what we
+        /// had forgotten, or once its bond is in force; otherwise paid, where we may have no more on credit.
         again: Option<Box<Wish>>,
     },
 }
@@ -354,6 +361,8 @@ pub struct BondView {
     pub held: Held,
     /// How long an answer to a complaint may take, in milliseconds.
     pub period_ms: u64,
+    /// Why our part of it is not pledged, for the buyer, where whoever pledges has said so.
+    pub unjoined: Option<String>,
 }
 
 /// What a buyer pays in, for people.

@@ -106,11 +106,8 @@ impl Chain {
 
     /// The same in a token, which asks for leave.
     pub async fn with_bond_in_token() -> Option<Chain> {
-        let chain = Chain::with_channel_in(true).await?;
+        let chain = Chain::with_channel_in_token().await?;
         let (token, bonds) = (chain.bond.asset.as_str(), chain.contract.parse().unwrap());
-        let payee = &chain.bond.seller;
-        let given = vec![padded(&address(payee)), number(DEPOSIT)];
-        chain.call(rig::account(0).as_str(), token, "transfer", &[given], 0).await.unwrap();
         for pledges in [rig::account(0), rig::account(1)] {
             let leave = vec![padded(&address(&bonds)), number(DEPOSIT)];
             chain.call(pledges.as_str(), token, "approve", &[leave], 0).await.unwrap();
@@ -119,6 +116,15 @@ impl Chain {
                 .await
                 .unwrap();
         }
+        Some(chain)
+    }
+
+    /// The same before anybody has pledged, or given leave.
+    pub async fn with_channel_in_token() -> Option<Chain> {
+        let chain = Chain::with_channel_in(true).await?;
+        let (token, payee) = (chain.bond.asset.as_str(), &chain.bond.seller);
+        let given = vec![padded(&address(payee)), number(DEPOSIT)];
+        chain.call(rig::account(0).as_str(), token, "transfer", &[given], 0).await.unwrap();
         Some(chain)
     }
 

@@ -147,6 +147,11 @@ impl Court {
         Some(Court::on(Chain::with_channel().await?, BTreeMap::new()))
     }
 
+    /// The same in a token.
+    pub async fn without_bond_in_token() -> Option<Court> {
+        Some(Court::on(Chain::with_channel_in_token().await?, BTreeMap::new()))
+    }
+
     fn on(chain: Chain, datasets: BTreeMap<String, Digest>) -> Court {
         let menu = Menu { datasets, ..menu(&chain) };
         let (signed, _) = Draft::new(SessionId::NONE, &menu).sign(&chain.sellers_key, "");
@@ -179,8 +184,12 @@ impl Court {
         fs::write(self.path("seller.toml"), config).unwrap();
     }
 
-    fn write_config(&self, side: &str, account: &str) {
-        let byte = if side == "buyer" { "01" } else { "02" };
+    pub fn write_config(&self, side: &str, account: &str) {
+        let byte = match side {
+            "buyer" => "01",
+            "seller" => "02",
+            _ => "03",
+        };
         self.write_secret(&format!("{side}.key"), &byte.repeat(32));
         self.write_secret(&format!("{side}-account.key"), account);
         let (url, escrow, bonds) =
@@ -424,8 +433,15 @@ impl Court {
     }
 
     pub fn command(&self, side: &str, verb: &[&str]) -> Command {
+        let mut command = self.bare(verb);
+        command.args(["--config", &format!("{side}.toml")]);
+        command
+    }
+
+    /// A command without a config.
+    pub fn bare(&self, verb: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sdpp"));
-        command.args(verb).args(["--config", &format!("{side}.toml")]);
+        command.args(verb);
         command.current_dir(self.dir.path()).env_remove("SDPP_LOG").env("NO_COLOR", "1");
         command.stdin(Stdio::null());
         command

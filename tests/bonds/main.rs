@@ -10,6 +10,7 @@ mod court;
 #[path = "../liars/frame.rs"]
 mod frame;
 mod items;
+mod joins;
 mod killed;
 mod pledge;
 #[allow(dead_code, reason = "shared with the campaign of liars, who lie in more ways")]

@@ -8,13 +8,19 @@ use std::process::Output;
 impl Court {
     /// What the buyer's config says of bonds.
     fn wants(&self, seller: &str) {
-        let config = fs::read_to_string(self.path("buyer.toml")).unwrap();
+        self.side_wants("buyer", seller);
+    }
+
+    /// The same of another buyer's.
+    pub fn side_wants(&self, side: &str, seller: &str) {
+        let path = self.path(&format!("{side}.toml"));
+        let config = fs::read_to_string(&path).unwrap();
         let (before, after) = config.split_once("deposit = \"1000\"").unwrap();
         let (_, after) = after.split_once(" }]").unwrap();
         let bond =
             format!("{{ buyer = \"400\", seller = \"{seller}\", stake = \"20\", fee = \"10\" }}");
         let wants = format!("deposit = \"1000\", keep_channel = true, bond = {bond}");
-        fs::write(self.path("buyer.toml"), format!("{before}{wants} }}]{after}")).unwrap();
+        fs::write(path, format!("{before}{wants} }}]{after}")).unwrap();
     }
 
     /// How many channels were ever opened.

@@ -6,11 +6,11 @@ use crate::rig;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// A seller that runs.
 pub struct Node {
-    child: Child,
+    pub child: Child,
     pub address: String,
 }
 
@@ -23,15 +23,21 @@ impl Drop for Node {
 
 impl Court {
     pub fn sell(&self) -> Node {
-        let mut child = self.command("seller", &["sell"]).stdout(Stdio::piped()).spawn().unwrap();
+        self.sells(self.command("seller", &["sell"])).expect("it listens")
+    }
+
+    /// The same by a command; `None` where it ends before it listens.
+    pub fn sells(&self, mut command: Command) -> Option<Node> {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("listening ").unwrap().trim().to_owned();
-        Node { child, address }
+        let address = line.strip_prefix("listening ").unwrap_or_default().trim().to_owned();
+        let node = Node { child, address };
+        (!node.address.is_empty()).then_some(node)
     }
 
-    async fn buy(&self, seller: &Node, more: &[&str]) -> Value {
+    pub async fn buy(&self, seller: &Node, more: &[&str]) -> Value {
         let _ = fs::remove_file(self.path("bought"));
         let verb = ["buy", &seller.address, "gas", "2", "--trust-on-first-use", "--json"];
         let verb = [&verb[..], &["--output", "bought"], more].concat();

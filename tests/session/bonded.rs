@@ -49,14 +49,32 @@ pub fn setting() -> Setting {
         offer.bond = Some(BondOffer { buyer, seller, stake, fee });
     }
     let domain = Domain { chain_id: 1, contract: key(9).public().account() };
-    setting.wish.bond = Some(UnderBond { id: bond().id(&domain), bond: bond() });
+    let (id, is_in_force) = (bond().id(&domain), true);
+    setting.wish.bond = Some(UnderBond { id, bond: bond(), is_in_force });
     setting
+}
+
+/// A seller that joins bonds by itself, and a buyer whose ledger does not show that it did.
+fn joining() -> Setting {
+    let mut setting = setting();
+    setting.seller.joins.insert("SDP".to_owned());
+    setting.wish.bond.iter_mut().for_each(|under| under.is_in_force = false);
+    setting
+}
+
+/// What a ledger shows of a bond that its buyer alone has pledged.
+fn unjoined() -> Held {
+    Held { is_good: false, seller_in: false, of_seller: Amount::ZERO, ..in_force() }
+}
+
+fn view(bond: Bond, held: Held) -> BondView {
+    BondView { bond, held, period_ms: 86_400_000, unjoined: None }
 }
 
 /// A pair whose ledger shows a bond as it is told.
 pub fn shown(setting: Setting, bond: Bond, held: Held) -> Pair {
     let mut pair = setting.start();
-    pair.bond = Some(Box::new(BondView { bond, held, period_ms: 86_400_000 }));
+    pair.bond = Some(Box::new(view(bond, held)));
     pair
 }
 
@@ -89,13 +107,12 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     let less = Bond { buyer_amount: Amount::new(399), ..bond() };
     let elsewhere = Bond { channel: ChannelId([6; 32]), ..bond() };
     let anothers = Bond { buyer_key: key(3).public().account(), ..bond() };
-    let unpledged = Held { is_good: false, seller_in: false, ..in_force() };
     let asked = Held { demanded_until_ms: Some(1), ..in_force() };
     let stories = [
         (less, in_force(), "are asked for"),
         (elsewhere, in_force(), "it is for channel"),
         (anothers, in_force(), "other keys"),
-        (bond(), unpledged, "not in force"),
+        (bond(), unjoined(), "not in force"),
         (bond(), asked, "a complaint waits"),
     ];
     for (bond, held, why) in stories {
@@ -108,6 +125,90 @@ fn a_seller_serves_under_no_bond_but_the_one_that_it_asks_for() {
     let mut unknown = setting().start();
     unknown.run();
     assert!(unknown.b.why().contains("no such bond"), "{}", unknown.b.why());
+}
+
+fn joins(side: &Side) -> bool {
+    side.log.iter().any(|output| matches!(output, Output::Join { .. }))
+}
+
+/// A seller that has pledged by then serves it.
+#[test]
+fn a_seller_is_asked_to_join_a_bond_and_the_order_comes_again() {
+    let mut pair = shown(joining(), bond(), unjoined());
+    pair.run();
+    assert!(joins(&pair.s), "{}", pair.s.why());
+    assert!(
+        pair.b.why().contains("busy: ") && pair.b.why().contains("order again"),
+        "{}",
+        pair.b.why()
+    );
+    let again = pair.b.again.take().unwrap();
+    assert_eq!(*again, joining().wish);
+    let mut behind = joining();
+    behind.wish.bond.iter_mut().for_each(|under| under.is_in_force = true);
+    for (setting, shows) in [(behind, Some(unjoined())), (joining(), None)] {
+        let mut pair = setting.start();
+        pair.bond = shows.map(|held| Box::new(view(bond(), held)));
+        pair.run();
+        assert!(pair.b.why().contains("busy: "), "{}", pair.b.why());
+        assert_eq!(*pair.b.again.take().unwrap(), joining().wish, "its seller is behind");
+    }
+    let mut joined = joining();
+    joined.wish.bond.iter_mut().for_each(|under| under.is_in_force = true);
+    let mut pair = shown(joined, bond(), in_force());
+    pair.run();
+    assert_eq!((pair.b.end(), joins(&pair.s)), (End::Complete, false), "{}", pair.b.why());
+}
+
+#[test]
+fn a_seller_joins_no_bond_but_one_that_it_would_serve_under() {
+    let dear = Bond { seller_amount: Amount::new(302), ..bond() };
+    let other = Bond { stake: Amount::new(21), ..bond() };
+    let anothers = Bond { seller_key: key(3).public().account(), ..bond() };
+    let revoked = Held { revoked: true, ..unjoined() };
+    let leaving = Held { ends_ms: Some(1), ..unjoined() };
+    let nobodys = Held { buyer_in: false, ..unjoined() };
+    let mut by_hand = joining();
+    by_hand.seller.joins.clear();
+    let mut away = joining();
+    away.seller.outage_ms = 86_400_000;
+    let stories = [
+        (joining(), dear, unjoined(), "it takes 302 of us, and we pledge 301"),
+        (joining(), other, unjoined(), "a stake of 20"),
+        (joining(), anothers, unjoined(), "other keys"),
+        (joining(), bond(), revoked, "not in force"),
+        (joining(), bond(), leaving, "not in force"),
+        (joining(), bond(), nobodys, "not in force"),
+        (away, bond(), unjoined(), "we may be away"),
+        (by_hand, bond(), unjoined(), "not in force"),
+    ];
+    for (setting, bond, held, why) in stories {
+        let mut pair = shown(setting, bond, held);
+        pair.run();
+        assert!(pair.b.why().contains(why), "{why}: {}", pair.b.why());
+        assert!(!joins(&pair.s) && pair.b.again.is_none(), "{why}");
+    }
+    let mut pair = shown(joining(), bond(), unjoined());
+    pair.shown = Some(Amount::new(1));
+    pair.run();
+    assert!(pair.b.why().contains("does not cover one window"), "{}", pair.b.why());
+    assert!(!joins(&pair.s));
+    let mut pair = shown(joining(), bond(), unjoined());
+    pair.bond.iter_mut().for_each(|view| view.unjoined = Some("no more just now".to_owned()));
+    pair.run();
+    assert!(pair.b.why().contains("order_refused: ") && pair.b.why().contains("no more just now"));
+    assert!(!joins(&pair.s) && pair.b.again.is_none());
+}
+
+/// A seller that says so and has pledged nothing would be paid for items that nothing answers for.
+#[test]
+fn a_buyer_takes_nothing_before_its_own_ledger_shows_the_bond_in_force() {
+    let mut pair = shown(joining(), bond(), in_force());
+    pair.run();
+    assert!(pair.b.why().contains("our ledger does not show"), "{}", pair.b.why());
+    assert_eq!((pair.b.delivered.len(), pair.b.again.is_some()), (0, true));
+    let is_begun = |record: &Record| matches!(record, Record::Epoch { .. });
+    assert!(!pair.b.records.iter().any(is_begun), "nothing has begun");
 }
 
 /// What a contract may ask for is kept for small windows, and for datasets that are not too large.
@@ -230,8 +331,7 @@ fn nothing_is_changed_under_a_bond() {
 #[test]
 fn a_seller_that_is_started_anew_signs_no_item_twice_under_a_bond() {
     let mut wire = Wire::new(setting().order("gas", Some(40)).windows(5, 2));
-    wire.pair.bond =
-        Some(Box::new(BondView { bond: bond(), held: in_force(), period_ms: 86_400_000 }));
+    wire.pair.bond = Some(Box::new(view(bond(), in_force())));
     wire.run_to(7);
     assert_eq!(wire.pair.b.delivered.len(), 7, "{}", wire.pair.b.why());
     let why = wire.restart(true).unwrap_err();

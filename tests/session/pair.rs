@@ -143,6 +143,7 @@ impl Default for Setting {
             settling: BTreeMap::new(),
             credit_up_to: BTreeMap::new(),
             pace: None,
+            joins: BTreeSet::new(),
             fail_over: true,
             asks_credit: false,
             door: Door::default(),
@@ -624,6 +625,7 @@ impl Pair {
             Output::Rewind { .. } if self.is_live => {}
             Output::Rewind { skip } => self.produced = skip,
             Output::Paying(_)
+            | Output::Join { .. }
             | Output::Unfunded { .. }
             | Output::Redial
             | Output::Resume { .. } => {}

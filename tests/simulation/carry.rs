@@ -294,7 +294,10 @@ impl World {
                 let why = "nobody tops up here".to_owned();
                 self.later(peer, Input::NotToppedUp { channel, why });
             }
-            Output::Record { .. } | Output::Paying(_) | Output::Unfunded { .. } => {}
+            Output::Record { .. }
+            | Output::Paying(_)
+            | Output::Join { .. }
+            | Output::Unfunded { .. } => {}
         }
     }
 

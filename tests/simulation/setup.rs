@@ -115,6 +115,7 @@ impl Setup {
             settling: BTreeMap::new(),
             credit_up_to: BTreeMap::new(),
             pace: None,
+            joins: Default::default(),
             fail_over: false,
             asks_credit: false,
             door: self.door.clone(),

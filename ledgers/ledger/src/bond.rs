@@ -272,6 +272,19 @@ pub struct Held {
     pub is_good: bool,
 }
 
+impl Held {
+    /// The seller's part is all that is lacking for it to be in force.
+    pub fn waits_for_seller(&self) -> bool {
+        let is_leaving = self.revoked || self.ends_ms.is_some() || self.is_complained_of();
+        self.buyer_in && !self.seller_in && !is_leaving
+    }
+
+    /// A complaint waits for its answer.
+    pub fn is_complained_of(&self) -> bool {
+        self.challenged_until_ms.is_some() || self.demanded_until_ms.is_some()
+    }
+}
+
 /// What happened to bonds in a range of final blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BondChanges {

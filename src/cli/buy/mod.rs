@@ -95,8 +95,8 @@ pub(super) struct Buy {
     /// Believe whoever answers. Its key is said at the end, to be kept.
     #[arg(long)]
     trust_on_first_use: bool,
-    /// Order under this bond, which both sides have pledged for the channel that pays: keep_channel keeps
-    /// that open.
+    /// Order under this bond for the channel that pays, which keep_channel keeps open. Where its seller has not
+    /// pledged and does so by itself, it is waited for.
     #[arg(long, value_name = "BOND")]
     bond: Option<BondId>,
     /// Buy of no other dataset than the one with this root; `sdpp dataset root` computes it of a file.
@@ -183,17 +183,24 @@ async fn bought(
     desk.serve(session.actor.clone());
     let bar = || Bar::new(ask.quantity.0);
     let (mut ended, mut items) = follow(session, items, bar(), ask.lasting).await?;
+    let rest = || ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
+    let patience = Duration::from_millis(buyer.patience_ms);
+    let mut waiting =
+        bonded::Waiting::for_seller(rest().map_or(patience, |rest| rest.min(patience)));
     for _ in 0..ORDERED_AGAIN_MAX {
         let Some(wish) = ended.again.take() else { break };
         tracing::warn!(why = ended.why, "ordering again");
-        let rest = ask.lasting.map(|time| time.saturating_sub(started.elapsed()));
         let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
-        let session = match order(&ask.address, config, *wish, running, delivering).await {
+        let ordered = async {
+            let wish = waiting.over(*wish, (ended.end, &ended.why), running).await?;
+            order(&ask.address, config, wish, running, delivering).await
+        };
+        let session = match ordered.await {
             Ok(session) => session,
             Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
         };
         desk.serve(session.actor.clone());
-        (ended, items) = follow(session, items, bar(), rest).await?;
+        (ended, items) = follow(session, items, bar(), rest()).await?;
     }
     let mut signals = Signals::listen()?;
     let after = async {

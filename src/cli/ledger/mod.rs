@@ -3,6 +3,7 @@
 mod bond;
 mod close;
 mod deploy;
+pub(in crate::cli) mod joining;
 mod open;
 mod opening;
 mod pledge;

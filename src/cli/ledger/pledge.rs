@@ -21,7 +21,8 @@ use std::sync::Arc;
 /// What is done about a bond of ours.
 #[derive(Subcommand)]
 pub(super) enum Pledge {
-    /// Agree on a bond for a channel and pledge our part: the other side joins it by its id.
+    /// Agree on a bond for a channel and pledge our part: the other side joins it by its id, and a seller that
+    /// says so in its config by itself, once there is an order under it.
     ///
     /// Typed twice it pledges once. The amounts are in the channel's currency, in its smallest unit; see
     /// `sdpp ledger bond suggest`.

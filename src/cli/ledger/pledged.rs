@@ -4,7 +4,7 @@
 use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
 use crate::cli::exit::{Failure, Outcome};
 use crate::cli::running::Running;
-use crate::config::{BondAmounts, Config};
+use crate::config::{BondAmounts, Config, OfferedBond};
 use crate::terms::Method;
 use clap::Args;
 use sdpp_ledger::{Account, Amount, Bond, BondAct};
@@ -30,7 +30,7 @@ pub(super) struct Part<'a> {
     /// Our key's account.
     key: Account,
     /// What our config asks for, where we sell in this currency: one for each of its names.
-    asked: Vec<BondAmounts>,
+    asked: Vec<OfferedBond>,
     /// The same, where we buy in it.
     wanted: Option<BondAmounts>,
     /// How long we may be away: a seller's.
@@ -48,7 +48,7 @@ impl<'a> Part<'a> {
         };
         let seller = config.seller.as_ref();
         let bonds = seller.into_iter().flat_map(|seller| &seller.bonds);
-        let asked = bonds.filter(|(name, _)| is_it(name)).map(|(_, amounts)| *amounts).collect();
+        let asked = bonds.filter(|(name, _)| is_it(name)).map(|(_, offered)| *offered).collect();
         let spending = spending_of(config, running, (on.ledger.id(), &on.bond.asset));
         let wanted = spending.and_then(|of| of.bond);
         let outage = seller.map_or(Duration::ZERO, |seller| Duration::from_secs(seller.outage_s));
@@ -90,15 +90,20 @@ impl<'a> Part<'a> {
         self.on.check_period(outage).await
     }
 
+    /// The most that is pledged at one time where a seller joins a bond that nobody named to it; none where
+    /// it takes more than the seller asks of itself, or the config says nothing.
+    pub(super) fn by_itself_at_most(&self) -> Option<Amount> {
+        let bond = &self.on.bond;
+        let is_it = |asked: &&OfferedBond| {
+            fits(&asked.amounts, bond) && bond.seller_amount == asked.amounts.seller
+        };
+        self.asked.iter().filter(is_it).filter_map(|asked| asked.pledge_at_most).max()
+    }
+
     /// A seller's bond is one that its own sessions may be under.
     fn check_sellers(&self, bond: &Bond) -> Result<(), String> {
-        let fits = |asked: &&BondAmounts| {
-            bond.buyer_amount >= asked.buyer
-                && bond.seller_amount >= asked.seller
-                && (bond.stake, bond.fee) == (asked.stake, asked.fee)
-        };
-        if !self.asked.iter().any(|asked| fits(&asked)) {
-            return Err(match self.asked.first() {
+        if !self.asked.iter().any(|asked| fits(&asked.amounts, bond)) {
+            return Err(match self.asked.first().map(|asked| asked.amounts) {
                 Some(BondAmounts { buyer, seller, stake, fee }) => format!(
                     "[seller.bonds] asks for {buyer} of the buyer's, {seller} of ours, a stake of \
                      {stake} and a fee of {fee}: no session would be taken under this one"
@@ -110,6 +115,13 @@ impl<'a> Part<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a bond is what a seller asks for.
+fn fits(asked: &BondAmounts, bond: &Bond) -> bool {
+    bond.buyer_amount >= asked.buyer
+        && bond.seller_amount >= asked.seller
+        && (bond.stake, bond.fee) == (asked.stake, asked.fee)
 }
 
 impl Wants {

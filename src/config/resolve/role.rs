@@ -1,7 +1,7 @@
 //! What makes a seller, and what makes a buyer.
 
-use super::super::file::{BondFile, BuyerFile, SellerFile, SpendingFile, Units};
-use super::super::{BondAmounts, Buyer, CurrencyConfig, Seller, Spending};
+use super::super::file::{BondFile, BuyerFile, OfferedBondFile, SellerFile, SpendingFile, Units};
+use super::super::{BondAmounts, Buyer, CurrencyConfig, OfferedBond, Seller, Spending};
 use super::Outcome;
 use super::policy;
 use super::tls;
@@ -96,11 +96,11 @@ pub(super) fn seller(
 
 /// Bonds are for channels, in sessions whose items are signed, and as their contract takes them.
 fn bonds(
-    written: BTreeMap<String, BondFile>,
+    written: BTreeMap<String, OfferedBondFile>,
     currencies: &BTreeMap<String, CurrencyConfig>,
     is_signed: bool,
     granularity: u32,
-) -> Outcome<BTreeMap<String, BondAmounts>> {
+) -> Outcome<BTreeMap<String, OfferedBond>> {
     let mut bonds = BTreeMap::new();
     if !written.is_empty() && granularity > BondTerms::GRANULARITY_MAX {
         let what = format!(
@@ -124,10 +124,25 @@ fn bonds(
             }
             Some(true) => {}
         }
-        let amounts = amounts(&at, one)?;
-        bonds.insert(name, amounts);
+        let offered = offered(&name, one)?;
+        bonds.insert(name, offered);
     }
     Ok(bonds)
+}
+
+fn offered(name: &str, written: OfferedBondFile) -> Outcome<OfferedBond> {
+    let OfferedBondFile { buyer, seller, stake, fee, pledge_at_most } = written;
+    let amounts = amounts(&["seller", "bonds", name], BondFile { buyer, seller, stake, fee })?;
+    let pledge_at_most = pledge_at_most.map(|units| units.0);
+    if let Some(at_most) = pledge_at_most.filter(|at_most| *at_most < amounts.seller) {
+        let what = format!(
+            "our part of one bond is {}, so with {at_most} none is ever joined: write no less, or \
+             leave it out to join each by hand",
+            amounts.seller
+        );
+        return Err(wrong(&["seller", "bonds", name, "pledge_at_most"], what));
+    }
+    Ok(OfferedBond { amounts, pledge_at_most })
 }
 
 /// What the contract takes.

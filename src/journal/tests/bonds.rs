@@ -132,10 +132,21 @@ fn a_bonds_channel_is_known_from_its_pledge_to_its_end() {
     assert!(reader.bonded_channels().unwrap().is_empty(), "it was refused");
     done(&mut journal, bonding(2, BondAct::Pledge));
     assert_eq!(reader.bonded_channels().unwrap(), [bond().channel].into());
+    let ours = |of: fn(&Bond) -> &Account| {
+        let pledged = reader.pledged().unwrap();
+        assert_eq!((pledged.len(), pledged[0].id, &pledged[0].bond), (1, ID, &bond()));
+        pledged[0].amounts(of(&bond()))
+    };
+    let amounts = |all, coming| (Amount::new(all), Amount::new(coming));
+    assert_eq!(ours(|bond| &bond.seller), amounts(301, 301), "on its way");
     meet(&mut journal, 2);
-    done(&mut journal, bonding(3, BondAct::End));
-    assert_eq!(reader.bonded_channels().unwrap().len(), 1);
+    assert_eq!(ours(|bond| &bond.buyer), amounts(400, 0));
+    done(&mut journal, bonding(3, BondAct::Add { amount: Amount::new(7) }));
+    assert_eq!(ours(|bond| &bond.seller), amounts(308, 7));
     meet(&mut journal, 3);
+    done(&mut journal, bonding(4, BondAct::End));
+    assert_eq!(reader.bonded_channels().unwrap().len(), 1);
+    meet(&mut journal, 4);
     assert!(reader.bonded_channels().unwrap().is_empty());
 }
 

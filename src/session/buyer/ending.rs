@@ -64,16 +64,21 @@ impl Buyer {
     }
 
     /// What can be ordered on another connection: the same, where the seller has reminded us of what we
-    /// had forgotten; without the currency that we ordered in, where no more may be out in that.
+    /// had forgotten, or is yet to see the bond in force; without the currency that we ordered in,
+    /// where no more may be out in that.
     fn order_again(&self, state: &State, fault: &Fault, is_reminded: bool) -> Option<Box<Wish>> {
         let State::ExpectKey(ordered, _) = state else { return None };
         let mut wish = self.wish.clone();
-        if !is_reminded {
+        let under = wish.bond.as_mut().filter(|_| fault.code == Code::Busy);
+        let is_same = is_reminded || under.is_some();
+        // What its seller does not see in force is waited for, whatever we see.
+        under.into_iter().for_each(|under| under.is_in_force = false);
+        if !is_same {
             let refused = &ordered.terms.currency;
             wish.currencies
                 .retain(|ours| (&ours.name, ours.method) != (&refused.name, refused.method));
         }
-        let is_good = is_reminded || fault.code == Code::Credit;
+        let is_good = is_same || fault.code == Code::Credit;
         (is_good && !wish.currencies.is_empty()).then(|| Box::new(wish))
     }
 }

@@ -298,6 +298,11 @@ impl Buyer {
         let verified = envelope.signed_by::<SessionKey>(&ordered.terms.seller, session)?;
         let SessionKey { epoch, bond, .. } = verified.body;
         check_bonded(&ordered.terms, bond)?;
+        if self.wish.bond.as_ref().is_some_and(|under| !under.is_in_force) {
+            // It may have pledged, or not: our ledger does not show it, and it owes nothing by its word.
+            let why = "our ledger does not show the seller's part of the bond as final yet";
+            return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+        }
         if epoch != 0 {
             return Err(Fault::theirs(Code::Unexpected, "a new session begins with epoch 0"));
         }

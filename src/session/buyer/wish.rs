@@ -55,14 +55,17 @@ pub struct PinnedCurrency {
 pub struct UnderBond {
     /// Its id.
     pub id: BondId,
-    /// The bond, as its ledger has it in force.
+    /// The bond, as its ledger has it.
     pub bond: Bond,
+    /// Whether its ledger shows both parts of it, to both sides. Else its seller hears of it by our order,
+    /// and nothing begins yet.
+    pub is_in_force: bool,
 }
 
 impl UnderBond {
     /// Why it does not answer for an order that is paid from a channel.
     pub(super) fn refuse(&self, menu: &Menu, order: &Order) -> Option<String> {
-        let UnderBond { id, bond } = self;
+        let UnderBond { id, bond, .. } = self;
         let channel = order.escrow.as_ref().map(|escrow| escrow.channel);
         let offer = menu.currency(&order.currency_type, order.method);
         let payee = offer.map(|offer| &offer.payment_address);

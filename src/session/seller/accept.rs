@@ -7,10 +7,10 @@ use crate::message::{
     BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms,
 };
 use crate::record::SignedMessage;
-use crate::session::{BondView, ChannelView, Fault, Output};
+use crate::session::{BondView, ChannelView, Fault, Output, Outputs};
 use crate::standing::Standing;
 use crate::terms::{InEscrow, Role, SessionId, Terms};
-use sdpp_ledger::{Account, Amount, Channel, PublicKey};
+use sdpp_ledger::{Account, Amount, BondId, Channel, PublicKey};
 
 /// An order that fits the menu.
 #[derive(Debug)]
@@ -153,32 +153,60 @@ impl Accepted {
         Some(Output::Look { ledger, channel, signer, bond })
     }
 
-    /// Takes the channel, if it can pay for this session.
+    /// Takes the channel, if it can pay for this session. Where its bond waits for our part, and for
+    /// nothing else, that is asked for, and the order may come again.
     pub(super) fn check_channel(
         &mut self,
         view: ChannelView,
         policy: &SellerPolicy,
+        out: &mut Outputs,
     ) -> Result<(), Fault> {
+        let bond = view.bond.clone();
         if let Some(bonded) = self.terms.bond {
+            if bond.is_none() && policy.joins.contains(&self.terms.currency.name) {
+                // The buyer's own node may be some blocks ahead of ours.
+                let why = format!("bond {}: our ledger does not show it as final yet", bonded.id);
+                return Err(Fault { code: Code::Busy, ..Fault::ours(why) });
+            }
             let refused =
                 |why| Fault::theirs(Code::OrderRefused, format!("bond {}: {why}", bonded.id));
-            let bond = view.bond.as_deref();
-            self.check_bond(bond).map_err(refused)?;
-            let (period_ms, answered) =
-                bond.map_or_else(Default::default, |bond| (bond.period_ms, bond.held.answered));
-            check_period(Role::Seller, period_ms, policy.outage_ms, view.lag_ms)
+            let bond = self.check_bond(bond.as_deref(), policy).map_err(refused)?;
+            check_period(Role::Seller, bond.period_ms, policy.outage_ms, view.lag_ms)
                 .map_err(refused)?;
-            check_answered(&self.terms, answered, view.best.as_deref()).map_err(refused)?;
+            check_answered(&self.terms, bond.held.answered, view.best.as_deref())
+                .map_err(refused)?;
         }
         self.purse = Some(check_channel(view, &self.terms, &self.payer, policy)?);
-        Ok(())
+        match bond.filter(|bond| !bond.held.is_good).zip(self.terms.bond) {
+            Some((bond, bonded)) => Err(self.join(*bond, bonded.id, out)),
+            None => Ok(()),
+        }
     }
 
-    /// Whether the bond is in force, for this channel and both keys, and no less than is asked for.
-    fn check_bond(&self, view: Option<&BondView>) -> Result<(), String> {
-        let Some(BondView { bond, held, .. }) = view else {
+    /// Has our part of a bond pledged, where that was not refused. Why the order waits for it.
+    fn join(&self, view: BondView, id: BondId, out: &mut Outputs) -> Fault {
+        if let Some(why) = view.unjoined {
+            let why = format!("bond {id}: {why}");
+            return Fault { code: Code::OrderRefused, ..Fault::ours(why) };
+        }
+        out.push(Output::Join { ledger: self.terms.currency.ledger.clone(), bond: id });
+        let why = format!(
+            "bond {id}: our part of it is asked for: order again when its ledger shows that as final"
+        );
+        Fault { code: Code::Busy, ..Fault::ours(why) }
+    }
+
+    /// Whether the bond is for this channel and both keys, no less than is asked for, and in force, or
+    /// lacks what we pledge by ourselves.
+    fn check_bond<'v>(
+        &self,
+        view: Option<&'v BondView>,
+        policy: &SellerPolicy,
+    ) -> Result<&'v BondView, String> {
+        let Some(view) = view else {
             return Err("its ledger has no such bond, or not final yet".to_owned());
         };
+        let BondView { bond, held, .. } = view;
         let (terms, currency) = (&self.terms, &self.terms.currency);
         let channel = terms.escrow.map(|escrow| escrow.channel);
         if Some(bond.channel) != channel || bond.asset != currency.asset {
@@ -200,12 +228,17 @@ impl Accepted {
         if bond.stake != stake || bond.fee != fee {
             return Err(format!("a stake of {stake} and a fee of {fee} are asked for"));
         }
-        if !held.is_good || held.challenged_until_ms.is_some() || held.demanded_until_ms.is_some() {
+        if policy.joins.contains(&currency.name) && held.waits_for_seller() {
+            // Whoever opened it wrote what it takes of us.
+            let ours = format!("it takes {} of us, and we pledge {seller}", bond.seller_amount);
+            return if bond.seller_amount == seller { Ok(view) } else { Err(ours) };
+        }
+        if !held.is_good || held.is_complained_of() {
             return Err(
                 "it is not in force, its end was asked for, or a complaint waits".to_owned()
             );
         }
-        Ok(())
+        Ok(view)
     }
 }
 

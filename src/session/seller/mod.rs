@@ -345,7 +345,7 @@ impl Seller {
                 self.admit(state, admitted, now_ms)
             }
             (State::ExpectChannel(accepted), Event::Other(Input::Channel(view))) => {
-                accepted.check_channel(view, &self.offer.policy)?;
+                accepted.check_channel(view, &self.offer.policy, &mut self.out)?;
                 self.serve(state, now_ms)
             }
             (State::ExpectChannel(_), Event::Other(Input::Credit(granted))) => match granted {

@@ -5,7 +5,7 @@ use crate::message::{Menu, PaceReason};
 use crate::settling;
 use crate::terms::{CountsWhen, Currency, Pace, PaceFacts};
 use sdpp_ledger::{Amount, Digest, Key};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -63,6 +63,8 @@ pub struct SellerPolicy {
     /// Whoever carries the session knows what earlier ones say of its buyer and how many there are, and
     /// is asked before an order is taken.
     pub asks_admission: bool,
+    /// The currencies, by name, in whose bonds our part is pledged for who orders under one.
+    pub joins: BTreeSet<String>,
     /// A buyer may pay otherwise from one window on to the next, at the rate that is offered then.
     pub fail_over: bool,
     /// An invoice waits for its anchor's transaction and names it.
