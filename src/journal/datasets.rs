@@ -41,14 +41,19 @@ impl Stretch {
 impl Reader {
     /// Whether all leaves of a dataset are kept.
     pub fn keeps(&self, root: &Digest) -> Result<bool, JournalError> {
-        Ok(self.row::<u32>(Tree::Meta, &keys::dataset(root))?.is_some())
+        Ok(self.kept_since(root)?.is_some())
+    }
+
+    /// The last entry that there was when all leaves of a dataset were kept.
+    pub fn kept_since(&self, root: &Digest) -> Result<Option<u64>, JournalError> {
+        self.row(Tree::Datasets, &keys::whole_dataset(root))
     }
 
     /// The datasets of which leaves are kept, be it some of them.
     pub fn kept_datasets(&self) -> Result<Vec<Digest>, JournalError> {
         let mut roots: Vec<Digest> = Vec::new();
         loop {
-            let after = roots.last().map(|root| keys::stretch(root, u32::MAX));
+            let after = roots.last().map(keys::whole_dataset);
             let page = self.page(Tree::Datasets, &[], after.as_deref(), 1)?;
             let Some((key, _)) = page.first() else { return Ok(roots) };
             let root = key.first_chunk().ok_or_else(|| damaged("a dataset's row"))?;
@@ -83,13 +88,12 @@ impl Reader {
         if !self.keeps(root)? {
             return Ok(None);
         }
-        let leaves = self.leaves_of(root)?;
-        let Some(index) = leaves.iter().position(|one| one == leaf) else { return Ok(None) };
-        let tree = merkle::Tree::over(leaves);
-        match tree.root() == *root {
-            true => Ok(tree.prove(index)),
-            false => Err(damaged(format!("what is kept of dataset {root} is not that dataset"))),
+        let tree = merkle::Tree::over(self.leaves_of(root)?);
+        if tree.root() != *root {
+            return Err(damaged(format!("what is kept of dataset {root} is not that dataset")));
         }
+        let index = tree.leaves().iter().position(|one| one == leaf);
+        Ok(index.and_then(|index| tree.prove(index)))
     }
 
     fn leaves_of(&self, root: &Digest) -> Result<Vec<Digest>, JournalError> {
@@ -98,7 +102,8 @@ impl Reader {
             let page = self.page(Tree::Datasets, &root.0, after.as_deref(), PAGE_MAX)?;
             let Some((last, _)) = page.last() else { return Ok(leaves) };
             after = Some(last.clone());
-            for (_, row) in page {
+            let whole = keys::whole_dataset(root);
+            for (_, row) in page.into_iter().filter(|(key, _)| *key != whole) {
                 let (row, rest) = row.as_chunks();
                 if !rest.is_empty() {
                     return Err(damaged("a dataset's row"));

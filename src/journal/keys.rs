@@ -100,9 +100,9 @@ pub(super) fn under(id: &BondId) -> Vec<u8> {
     [b"under ", &id.0[..]].concat()
 }
 
-/// In the tree of single values: how many leaves a dataset has, once all of them are kept.
-pub(super) fn dataset(root: &Digest) -> Vec<u8> {
-    [b"dataset ", &root.0[..]].concat()
+/// Says that all leaves of a dataset are there: the place behind any that they have.
+pub(super) fn whole_dataset(root: &Digest) -> Vec<u8> {
+    stretch(root, u32::MAX)
 }
 
 /// Leaves of a dataset from that place on.

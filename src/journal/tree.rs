@@ -77,7 +77,8 @@ pub(super) enum Tree {
     Payloads = 17,
     /// buyer's key as hex -> what it has earned or owes.
     Standings = 18,
-    /// dataset's root, place of the first -> leaves of it that follow each other.
+    /// dataset's root, place of the first -> leaves of it that follow each other; behind them, once all are
+    /// there -> the last entry by then.
     Datasets = 19,
 }
 

@@ -4,15 +4,16 @@
 use crate::contract::DAY;
 use crate::court::{Court, SECRET, acts, broken, ended, refused, told};
 use crate::relay::{self, Heard, Relay};
-use crate::whole;
+use crate::whole::{self, Node};
 use sdpp::crypto::{dataset_leaf, leaf, salt};
 use sdpp::journal::Journal;
-use sdpp::message::{Base64, Data, Path};
+use sdpp::message::{Base64, Body, Data, DataInvoice, Path};
 use sdpp::record::{End, Invoiced, Record, SignedMessage, Stray};
 use sdpp::terms::Role;
 use sdpp_ledger::{Digest, keccak, merkle};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 
 /// The event that an item was shown.
 const SHOWN: &[u8] = b"Shown(bytes32)";
@@ -22,6 +23,9 @@ const COUNT: u64 = 100;
 
 /// Not one of its items.
 const MADE_UP: &str = "reading 101";
+
+/// Not one of its nodes.
+const MADE_UP_DIGEST: Digest = Digest([7; 32]);
 
 fn reading(seq: u64) -> String {
     format!("reading {seq}")
@@ -46,6 +50,29 @@ impl Court {
         drop(court.sell());
         court.remembers(Role::Seller, vec![broken()]);
         Some(court)
+    }
+
+    /// What a purchase of two items under a bond came to, where the first of these messages was forged.
+    async fn buys_from_liar<T: Body>(
+        &self,
+        seller: &Node,
+        kind: &'static str,
+        lie: fn(&mut Value),
+        bond: &str,
+    ) -> Value {
+        let key = self.chain.sellers_key.clone();
+        let forged = move |heard: &Heard<'_>| {
+            heard.instead(heard.frame.forged::<T>((&key, heard.session), lie))
+        };
+        let liar = Relay::to(&seller.address, relay::first(Role::Seller, kind, forged));
+        let _ = fs::remove_file(self.path("stream"));
+        let verb = ["buy", &liar.address, "gas", "2", "--trust-on-first-use", "--json"];
+        let verb = [&verb[..], &["--output", "stream", "--bond", bond]].concat();
+        let bought = self.run(self.command("buyer", &verb)).await;
+        assert_eq!(bought.status.code(), Some(4), "{bought:?}");
+        let bought: Value = serde_json::from_slice(&bought.stdout).unwrap();
+        assert_eq!(bought["end"], "misconduct", "{bought}");
+        bought
     }
 
     /// The datasets that the seller can still show items of.
@@ -238,6 +265,25 @@ async fn what_was_sold_under_a_bond_is_kept_and_what_was_only_promised_is_not() 
     assert_eq!(court.kept(), [tree().root()]);
 }
 
+/// What answers other complaints is written in that room.
+#[tokio::test]
+async fn a_seller_keeps_no_dataset_that_leaves_too_little_room() {
+    let Some(court) = Court::of_readings().await else { return };
+    court.changes(
+        "seller",
+        "dir = \"seller-journal\"",
+        "dir = \"seller-journal\"\nroom_mb = 1048576",
+    );
+    fs::write(court.path("items"), lines() + "reading 101\n").unwrap();
+    // However large the disk is.
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -f 65536; exec \"$0\" sell --config seller.toml"]);
+    command.arg(env!("CARGO_BIN_EXE_sdpp")).current_dir(court.path("."));
+    let ended = court.run(command).await;
+    refused(&ended, "has no room to keep what shows its items");
+    assert_eq!(court.kept(), [tree().root()]);
+}
+
 /// Nobody could ask it for an item.
 #[tokio::test]
 async fn a_seller_without_bonds_keeps_nothing_of_what_it_promises() {
@@ -254,25 +300,24 @@ async fn a_seller_without_bonds_keeps_nothing_of_what_it_promises() {
 }
 
 /// Its buyer need type nothing for that. Here the item is of the dataset and only its way is not: a bait, which the
-/// seller that runs answers.
+/// seller that runs answers. The next stake is a person's to decide on, whatever it is for.
 #[tokio::test]
-async fn a_buyer_complains_by_itself_of_an_item_that_is_not_of_the_dataset() {
+async fn a_buyer_complains_by_itself_once_under_a_bond() {
     let Some((court, _, bond)) = whole::pledged().await else { return };
     court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
     let seller = court.sell();
-    let key = court.chain.sellers_key.clone();
-    let elsewhere = move |heard: &Heard<'_>| {
-        let path = Path::of(&[Digest([7; 32])], &Digest::ZERO);
-        let lie = |data: &mut Value| data["path"] = json!(path);
-        heard.instead(heard.frame.forged::<Data>((&key, heard.session), lie))
-    };
-    let liar = Relay::to(&seller.address, relay::first(Role::Seller, "data", elsewhere));
-    let verb = ["buy", &liar.address, "gas", "2", "--trust-on-first-use", "--json"];
-    let verb = [&verb[..], &["--output", "stream", "--bond", &bond]].concat();
-    let bought = court.run(court.command("buyer", &verb)).await;
-    assert_eq!(bought.status.code(), Some(4), "{bought:?}");
-    let bought: Value = serde_json::from_slice(&bought.stdout).unwrap();
-    assert_eq!(bought["end"], "misconduct", "{bought}");
-    assert_eq!(acts(&bought["bond"])[0], "challenge_item", "{bought}");
+    let nowhere =
+        |data: &mut Value| data["path"] = json!(Path::of(&[MADE_UP_DIGEST], &Digest::ZERO));
+    let asked = court.buys_from_liar::<Data>(&seller, "data", nowhere, &bond).await;
+    assert_eq!(acts(&asked["bond"]), ["challenge_item"], "{asked}");
     court.is_shown().await;
+
+    let other = |data: &mut Value| data["invoice"]["root"] = json!(MADE_UP_DIGEST);
+    let kept = court.buys_from_liar::<DataInvoice>(&seller, "data_invoice", other, &bond).await;
+    let why = kept["bond"]["why"].as_str().unwrap_or_default();
+    assert!(acts(&kept["bond"]).is_empty() && why.contains("--stake 40"), "{kept}");
+    let session = kept["session"].as_str().unwrap();
+    let verb = ["dispute", "settle", session, "--json"];
+    let typed = told(&court.run(court.command("buyer", &verb)).await);
+    assert_eq!(acts(&typed["bond"]), ["challenge_root"], "{typed}");
 }

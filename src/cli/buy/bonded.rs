@@ -4,7 +4,8 @@
 use super::after::at_once;
 use crate::actors::session::Ended;
 use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
-use crate::cli::dispute::bonded::{self, failed};
+use crate::cli::dispute::bonded;
+use crate::cli::dispute::told::{failed, under_way};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::{Running, Signals};
 use crate::config::{Config, Spending};
@@ -151,18 +152,23 @@ pub(super) fn going_on<'a>(spending: Vec<&'a Spending>, its: &[String]) -> Vec<&
     spending.into_iter().filter(is_free).collect()
 }
 
-/// Complains of what the seller did in a session under a bond, and tells what came of that. What takes longer
-/// goes on at the next start.
+/// Complains of what the seller did in a session under a bond, and tells what came of that, or how far it is when
+/// our patience is over or we are to stop.
 pub(super) async fn complain(
     ended: &Ended,
     running: &Running,
     patience: Duration,
-) -> Option<Value> {
-    let session = ended.session.filter(|_| ended.end == End::Misconduct)?;
-    match tokio::time::timeout(patience, bonded::complain(running, &session)).await {
-        Ok(told) => told.unwrap_or_else(|failure| Some(failed(&failure))),
-        Err(_) => Some(failed(&"its ledger takes longer: `sdpp dispute settle` sees it through")),
-    }
+) -> Outcome<Option<Value>> {
+    let Some(session) = ended.session.filter(|_| ended.end == End::Misconduct) else {
+        return Ok(None);
+    };
+    let mut signals = Signals::listen()?;
+    let told = tokio::select! {
+        told = bonded::complain(running, &session) => told,
+        () = tokio::time::sleep(patience) => under_way(&running.reader, &session).map(Some),
+        () = signals.next() => under_way(&running.reader, &session).map(Some),
+    };
+    Ok(told.unwrap_or_else(|failure| Some(failed(&failure))))
 }
 
 #[cfg(test)]

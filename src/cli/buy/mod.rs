@@ -202,14 +202,11 @@ async fn bought(
         desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest()).await?;
     }
+    let patience = Duration::from_millis(buyer.patience_ms);
+    let complained = bonded::complain(&ended, running, patience).await?;
     let mut signals = Signals::listen()?;
-    let after = async {
-        let left = settle(running, &policy, buyer, (ended.end, began_ms)).await?;
-        let patience = Duration::from_millis(buyer.patience_ms);
-        Ok::<_, Failure>((left, bonded::complain(&ended, running, patience).await))
-    };
-    let (left, complained) = tokio::select! {
-        done = after => done?,
+    let left = tokio::select! {
+        left = settle(running, &policy, buyer, (ended.end, began_ms)) => left?,
         // The session has ended in good order before.
         () = signals.next() => return Err(at_once()),
     };
@@ -435,7 +432,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
         let line = format!("{items} items in {windows} windows{lost}, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
-        let complained = complained.iter().flat_map(dispute::bonded::lines);
+        let complained = complained.iter().flat_map(dispute::told::lines);
         complained.for_each(super::note);
         tell_left(teller, left);
     }

@@ -17,7 +17,6 @@ use crate::terms::{Role, SessionId};
 use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
 use sdpp_ledger::{Amount, Approve, BondAct, Call, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
-use std::fmt::Display;
 
 /// The most answers to one complaint: leave for a token there and here, taking back our request to close, and
 /// the answer.
@@ -57,6 +56,8 @@ pub(super) struct Suit {
     body: Body,
     /// The most that our challenges under this bond may stake in all, where that was said.
     stake_at_most: Option<Amount>,
+    /// Nobody typed it: a person decides on each stake but the first.
+    is_by_itself: bool,
 }
 
 /// What comes next.
@@ -103,7 +104,8 @@ impl Suit {
                 (complaints, asked) = (Vec::new(), None);
             }
         }
-        Ok(Some(Suit { on, role, complaints, unjudged, asked, body, stake_at_most: None }))
+        let (stake_at_most, is_by_itself) = (None, false);
+        Ok(Some(Suit { on, role, complaints, unjudged, asked, body, stake_at_most, is_by_itself }))
     }
 
     /// The same, where challenges may stake so much in all.
@@ -350,8 +352,8 @@ impl Suit {
             }
     }
 
-    /// The next complaint, where it can be made, and why it is kept back. One that was answered is not made a
-    /// second time.
+    /// The next complaint, where it can be made; else one that is kept back, and why. None is made while another
+    /// waits for its answer, and one that was answered not a second time.
     fn complaint(&self, rows: &[Obligation], held: &Held) -> Option<(&BondAct, Option<String>)> {
         let made: Vec<_> = rows.iter().filter(|row| is_met(row)).filter_map(act_of).collect();
         let is_new = |act: &&BondAct| {
@@ -360,21 +362,29 @@ impl Suit {
             };
             !made.iter().any(is_it)
         };
-        let act = self.complaints.iter().filter(|_| self.is_open(held)).find(is_new)?;
-        Some((act, self.costs_too_much(act, &made)))
+        let waits = match self.role {
+            Role::Buyer => held.challenged_until_ms,
+            Role::Seller => held.demanded_until_ms,
+        };
+        let is_open = self.is_open(held) && waits.is_none();
+        let new = self.complaints.iter().filter(|_| is_open).filter(is_new);
+        let mut new: Vec<_> = new.map(|act| (act, self.costs_too_much(act, &made))).collect();
+        let at = new.iter().position(|(_, why)| why.is_none()).unwrap_or_default();
+        (!new.is_empty()).then(|| new.swap_remove(at))
     }
 
-    /// Each challenge that is answered costs its stake. Which item a root leaves out is not known: no more is
-    /// staked than would be won. Whether an item is of its dataset its seller knows, who may have sent it
-    /// without its way so that we ask: that is worth it once under a bond.
+    /// Each challenge that is answered costs its stake: no more is staked than would be won. Which item a root
+    /// leaves out is not known, and whether an item is of its dataset only its seller knows. It may have left out
+    /// none, or sent the item without its way, so that we ask: of a dataset, or by itself, that is done once
+    /// under a bond.
     fn costs_too_much(&self, act: &BondAct, made: &[&BondAct]) -> Option<String> {
         let challenges = made.iter().filter(|one| one.is_challenge()).count() as u128;
         let staked = self.on.bond.stake.units().saturating_mul(challenges + 1);
         let won = self.on.bond.seller_amount.units().div_ceil(2);
         let is_worth = match self.stake_at_most {
             Some(most) => staked <= most.units(),
-            None if act.sought().is_some() => !made.iter().any(|one| one.sought().is_some()),
-            None => challenges == 0 || staked <= won,
+            None if self.is_by_itself || act.sought().is_some() => challenges == 0 && staked <= won,
+            None => staked <= won,
         };
         let is_kept = act.is_challenge() && !is_worth;
         is_kept.then(|| {
@@ -395,62 +405,32 @@ impl Suit {
         let rows = reader.bond_rows(&self.on.id)?;
         let kept_back = self.complaint(&rows, held).and_then(|(_, why)| why);
         Ok(json!({
-            "bond": self.on.id, "role": self.role, "complaints": self.complaints.len(),
-            "steps": steps, "until_ms": until_ms, "why": self.unjudged.clone().or(kept_back),
+            "bond": self.on.id, "session": self.body.session, "role": self.role,
+            "complaints": self.complaints.len(), "steps": steps, "until_ms": until_ms, "why": self.unjudged.clone().or(kept_back),
             "of_buyer": held.of_buyer, "of_seller": held.of_seller,
         }))
     }
 }
 
-/// What can be complained of in a session that has just ended is, where it is under a bond.
+/// What can be complained of in a session that has just ended is, once, where it is under a bond. What we are
+/// asked for ourselves is answered elsewhere.
 pub(in crate::cli) async fn complain(
     running: &Running,
     session: &SessionId,
 ) -> Outcome<Option<Value>> {
     let case = Case::find(&running.reader, session, None)?;
-    match Suit::find(&Chamber::of(running), &case, session).await? {
-        Some(suit) => suit.pursue(running).await.map(Some),
-        None => Ok(None),
+    let Some(suit) = Suit::find(&Chamber::of(running), &case, session).await? else {
+        return Ok(None);
+    };
+    let suit = Suit { is_by_itself: true, ..suit };
+    let mut steps: Vec<Value> =
+        suit.on.under_way(running).await?.into_iter().map(|(_, step)| step).collect();
+    let rows = running.reader.bond_rows(&suit.on.id)?;
+    if let Some((act, None)) = suit.complaint(&rows, &suit.on.held().await?) {
+        steps.push(suit.on.done(running, act.clone()).await?);
     }
-}
-
-/// What is told where nothing could be done.
-pub(in crate::cli) fn failed(why: &impl Display) -> Value {
-    json!({ "failed": why.to_string() })
-}
-
-/// What a person is told of it.
-pub(in crate::cli) fn lines(told: &Value) -> Vec<String> {
-    let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
-    let (id, buyers, sellers) =
-        (text(&told["bond"]), text(&told["of_buyer"]), text(&told["of_seller"]));
-    if told["of_buyer"].is_null() && told["failed"].is_null() {
-        return vec![format!(
-            "bond {id}: the node that runs answers for it, and does nothing more"
-        )];
-    }
-    if let (Some(failed), true) = (told["failed"].as_str(), told["of_buyer"].is_null()) {
-        return vec![format!("the session is under a bond, of which nothing was done: {failed}")];
-    }
-    let mut lines =
-        vec![format!("bond {id}: {buyers} of the buyer's and {sellers} of the seller's")];
-    let failed = told["failed"].as_str();
-    lines.extend(failed.map(|why| format!("what the other side asks for is not answered: {why}")));
-    lines.extend(told["why"].as_str().map(|why| format!("no complaint is made: {why}")));
-    if let Some(next) = told["next"].as_str() {
-        let (next, takes) = (next.replace('_', " "), text(&told["takes"]));
-        lines.push(format!("to do about the bond: {next}, which takes {takes} of us"));
-    }
-    let steps = told["steps"].as_array().into_iter().flatten();
-    lines.extend(steps.map(|step| {
-        let act = text(&step["act"]).replace('_', " ");
-        format!("done: {act}, in {}", text(&step["tx"]))
-    }));
-    if let Some(until_ms) = told["until_ms"].as_u64() {
-        let until = Moment(until_ms);
-        lines.push(format!("the other side may answer until {until}: run this again then"));
-    }
-    lines
+    let held = suit.on.held().await?;
+    suit.told(&running.reader, &steps, held.challenged_until_ms, &held).map(Some)
 }
 
 /// What a session under a bond left behind.

@@ -15,6 +15,7 @@ pub(super) mod settle;
 pub(super) mod settling;
 mod show;
 mod shown;
+pub(super) mod told;
 
 use super::book::{Book, misfit};
 use super::exit::{Exit, Failure, Outcome};

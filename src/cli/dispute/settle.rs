@@ -1,9 +1,10 @@
 //! `sdpp dispute settle`: carries what a session left behind to the ledger that holds the money.
 
-use super::bonded::{self, Chamber, Suit, failed};
+use super::bonded::{Chamber, Suit};
 use super::case::Case;
 use super::claim::Claim;
 use super::settling::{self, Ground};
+use super::told::{self, failed};
 use crate::actors::Ledgers as Known;
 use crate::actors::busy::Busy;
 use crate::actors::now_ms;
@@ -241,7 +242,7 @@ impl Settle {
             false => {
                 lines(&told, self.dry_run).into_iter().try_for_each(out::line)?;
                 if !told["bond"].is_null() {
-                    bonded::lines(&told["bond"]).into_iter().try_for_each(out::line)?;
+                    told::lines(&told["bond"]).into_iter().try_for_each(out::line)?;
                 }
             }
         }

@@ -17,7 +17,8 @@ impl Stage<'_> {
         self.put("leaves of a dataset", Tree::Datasets, keys::stretch(&dataset.root, *at), row)?;
         match stretch.is_last() {
             true => {
-                self.put_row("a dataset", Tree::Meta, keys::dataset(&dataset.root), &dataset.count)
+                let (key, seq) = (keys::whole_dataset(&dataset.root), self.head.seq);
+                self.put_row("a dataset", Tree::Datasets, key, &seq)
             }
             false => Ok(()),
         }
@@ -25,7 +26,7 @@ impl Stage<'_> {
 
     /// Forgets a dataset: from here on it is not kept as a whole, and so many of its rows are gone.
     pub(super) fn forget(&mut self, root: &Digest) -> Result<(), Fault> {
-        self.set((Tree::Meta, keys::dataset(root)), None);
+        self.set((Tree::Datasets, keys::whole_dataset(root)), None);
         let rows = self.store.scan(Tree::Datasets, &root.0, None, ROWS_AT_ONCE);
         for (key, _) in rows.map_err(JournalError::from)? {
             self.set((Tree::Datasets, key), None);
