@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The most that are known at once. One more is asked for again when its order comes again.
-const KNOWN_MAX: usize = 64;
+/// The most that wait at once. One more is asked for again when its order comes again.
+const WAITING_MAX: usize = 64;
+
+/// The most that rest at once: of more, those that have rested longest are looked at again.
+const RESTING_MAX: usize = 1_024;
 
 /// How long one that was refused is not looked at again.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -49,7 +52,8 @@ impl Joining {
     /// Asks that our part of a bond be pledged, where nobody has and it was not looked at just now.
     pub fn ask(&self, ledger: LedgerId, bond: BondId) {
         let mut bonds = self.bonds();
-        if bonds.len() < KNOWN_MAX && !bonds.contains_key(&bond) {
+        let waiting = bonds.values().filter(|stage| matches!(stage, Stage::Waits { .. })).count();
+        if waiting < WAITING_MAX && !bonds.contains_key(&bond) {
             bonds.insert(bond, Stage::Waits { ledger, since: Instant::now() });
             self.0.news.notify_one();
         }
@@ -85,7 +89,16 @@ impl Joining {
             Joined::Refused(why) => (REFUSED, Some(why)),
             Joined::Unknown => (AWAY, None),
         };
-        self.bonds().insert(bond, Stage::Rests { until: Instant::now() + rests, why });
+        let mut bonds = self.bonds();
+        bonds.insert(bond, Stage::Rests { until: Instant::now() + rests, why });
+        let until = |(bond, stage): (&BondId, &Stage)| match stage {
+            Stage::Rests { until, .. } => Some((*until, *bond)),
+            Stage::Waits { .. } => None,
+        };
+        let resting: Vec<_> = bonds.iter().filter_map(until).collect();
+        if let Some((_, first)) = resting.iter().min().filter(|_| resting.len() > RESTING_MAX) {
+            bonds.remove(first);
+        }
     }
 
     /// Those that are known now.
@@ -129,12 +142,28 @@ mod tests {
         assert_eq!(joining.next().await.1, bond(2), "whoever pledges knows what it did");
     }
 
-    #[test]
-    fn strangers_name_so_many_at_most() {
+    #[tokio::test]
+    async fn strangers_name_so_many_at_most_and_keep_nobodys_out() {
         let joining = Joining::default();
-        for number in 0..=u8::MAX {
-            joining.ask("eip155:1".parse().unwrap(), bond(number));
+        let ask = |number| joining.ask("eip155:1".parse().unwrap(), bond(number));
+        (0..=200).for_each(ask);
+        assert_eq!(joining.bonds().len(), WAITING_MAX);
+        for _ in 0..WAITING_MAX {
+            joining.is(joining.next().await.1, Joined::Refused("no".to_owned()));
         }
-        assert_eq!(joining.bonds().len(), KNOWN_MAX);
+        ask(u8::MAX);
+        assert_eq!(joining.next().await.1, bond(u8::MAX), "what was refused takes no place");
+    }
+
+    #[test]
+    fn so_many_rest_at_most() {
+        let joining = Joining::default();
+        let mut bond = [0; 32];
+        for number in 0..=RESTING_MAX + 5 {
+            bond[..8].copy_from_slice(&number.to_be_bytes());
+            joining.is(BondId(bond), Joined::Refused("no".to_owned()));
+        }
+        assert_eq!(joining.bonds().len(), RESTING_MAX);
+        assert!(joining.refused(&BondId(bond)).is_some(), "the last one does");
     }
 }

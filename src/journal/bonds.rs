@@ -218,6 +218,16 @@ impl Reader {
         Ok(rows)
     }
 
+    /// Whether nothing of a bond is ours to lose: none of our sessions is under it, and what we pledged was
+    /// refused.
+    pub fn is_bond_idle(&self, id: &BondId) -> Result<bool, JournalError> {
+        let rows = self.bond_rows(id)?;
+        let was_refused = rows.iter().any(|row| {
+            act_of(row) == Some(&BondAct::Pledge) && matches!(row.state, State::Refused { .. })
+        });
+        Ok(was_refused && Pledged::of(*id, rows).is_none() && self.sessions_under(id)?.is_empty())
+    }
+
     /// Whether we have had a bond back, so that nothing that was signed under it can be complained of
     /// any more. Of one that another pledged for us, or ended, nobody here knows.
     pub fn is_bond_over(&self, id: &BondId) -> Result<bool, JournalError> {

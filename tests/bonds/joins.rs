@@ -196,7 +196,7 @@ async fn a_buyer_that_is_ahead_of_its_seller_is_served_when_that_sees_the_bond_t
     is_paid(&rig::mining(&court.chain.anvil, bought).await);
 }
 
-/// Both see it pledged for some blocks more: what the ledger refuses is tried once.
+/// Both see it pledged for some blocks more: what the ledger would refuse is not begun.
 #[tokio::test]
 async fn a_bond_that_its_buyer_takes_back_meanwhile_is_not_joined() {
     let Some(court) = Court::joins("pledge_at_most = \"100000\"").await else { return };
@@ -212,7 +212,26 @@ async fn a_bond_that_its_buyer_takes_back_meanwhile_is_not_joined() {
         refused(&bought, "does not pledge its part of it by itself");
     }
     drop(seller);
-    assert_eq!((court.held().await, court.sellers_acts(&bond)), (0, vec![BondAct::Pledge]));
+    assert_eq!((court.held().await, court.sellers_acts(&bond)), (0, vec![]));
+}
+
+/// By its buyer, say, who waits for nobody with it.
+#[tokio::test]
+async fn a_bond_that_another_has_ended_takes_no_room_any_more() {
+    let Some(court) = Court::joins("pledge_at_most = \"301\"").await else { return };
+    court.write_config("other", THIRD);
+    court.side_wants("other", "301");
+    let seller = court.sell();
+    let bond = court.opens_bond("buyer", &seller, &[]).await;
+    let others = court.opens_bond("other", &seller, &[]).await;
+    is_paid(&court.bought_under("buyer", &seller, &bond).await);
+    refused(&court.bought_under("other", &seller, &others).await, "pledges no more just now");
+    assert_eq!(acts(&court.bonding("buyer", &["end", &bond]).await), ["request_end"]);
+    court.chain.pass(DAY).await;
+    assert_eq!(acts(&court.bonding("buyer", &["end", &bond]).await), ["end", "withdraw"]);
+    drop(seller);
+    let seller = court.sell();
+    is_paid(&court.bought_under("other", &seller, &others).await);
 }
 
 #[tokio::test]

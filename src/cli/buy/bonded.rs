@@ -65,7 +65,7 @@ fn is_in_force(OnLedger { id, .. }: &OnLedger, held: &Held) -> Outcome<bool> {
 pub(super) struct Waiting {
     /// How long it is waited, beside what the ledger takes until something is final.
     at_most: Duration,
-    until: Option<Instant>,
+    until: Option<(Instant, Duration)>,
     /// When it is looked first, the next time: later each time, as the seller may be behind us.
     pause: Duration,
     again_after: Duration,
@@ -87,9 +87,10 @@ impl Waiting {
             return Ok(wish);
         };
         let on = find(under.id, running).await?;
-        let (id, until) = (on.id, self.until(&on).await?);
-        // A seller that would have served has pledged: what is lacking then is that we see it.
-        let again = (end == End::Refused).then(|| Instant::now() + self.again_after);
+        let (id, (until, lag)) = (on.id, self.until(&on).await?);
+        // A seller that would have served has pledged: what is lacking then is that we see it. What it has
+        // pledged by now we see a lag later: before that it would serve us in vain.
+        let again = (end == End::Refused).then(|| Instant::now() + self.again_after.max(lag));
         let mut pause = self.pause;
         (self.pause, self.again_after) = (self.pause * 2, self.again_after * 2);
         let mut signals = Signals::listen()?;
@@ -111,14 +112,14 @@ impl Waiting {
         Err(Failure::new(
             Exit::Failed,
             format!(
-                "nothing was served under bond {id} in time ({why}): `sdpp ledger bond show {id}` tells when \
-                 its seller's part is final; the same command buys then"
+                "nothing was served under bond {id} in time ({why}): `sdpp ledger bond show {id}` tells whether \
+                 its seller's part is final; type the same command again in a while"
             ),
         ))
     }
 
-    /// The moment at which it is given up.
-    async fn until(&mut self, on: &OnLedger) -> Outcome<Instant> {
+    /// The moment at which it is given up, and how long after it was made something is final for us.
+    async fn until(&mut self, on: &OnLedger) -> Outcome<(Instant, Duration)> {
         if let Some(until) = self.until {
             return Ok(until);
         }
@@ -126,7 +127,7 @@ impl Waiting {
             Some(escrow) => escrow.lag().await?,
             None => Duration::ZERO,
         };
-        Ok(*self.until.insert(Instant::now() + self.at_most + lag))
+        Ok(*self.until.insert((Instant::now() + self.at_most + lag, lag)))
     }
 }
 

@@ -85,7 +85,8 @@ impl Guard {
         is_under_way
     }
 
-    /// Looks for bonds that the journal names since, and forgets those that we have had back. It is not
+    /// Looks for bonds that the journal names since, and forgets those that we have had back or never had
+    /// anything in. It is not
     /// read where no ledger holds any.
     async fn see(&mut self, running: &Running, away: &BTreeMap<LedgerId, Failure>) -> Outcome {
         let able: Vec<_> =
@@ -94,7 +95,7 @@ impl Guard {
             return Ok(());
         }
         for id in running.reader.bonds()? {
-            if running.reader.is_bond_over(&id)? {
+            if running.reader.is_bond_over(&id)? || running.reader.is_bond_idle(&id)? {
                 self.bonds.remove(&id);
                 continue;
             }

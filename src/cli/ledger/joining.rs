@@ -5,14 +5,18 @@
 use super::pledged::Part;
 use crate::actors::funds::lack;
 use crate::actors::joining::Joined;
-use crate::cli::bonding::{OnLedger, is_refused, name};
+use crate::cli::bonding::{OnLedger, bonds_of, is_refused, name};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::running::Running;
 use crate::config::Config;
 use crate::journal::bonds::{Pledged, act_of};
-use sdpp_ledger::{Amount, Bond, BondAct, BondId, Channel, Ledger};
+use sdpp_ledger::{Amount, Bond, BondAct, BondId, Call, Channel, Ledger, LedgerError};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one bond may keep the others waiting.
+const AT_MOST: Duration = Duration::from_secs(60);
 
 /// What a buyer is told where the reason is our own affair.
 const NOT_JOINED: &str = "this seller does not pledge its part of it by itself";
@@ -29,7 +33,11 @@ pub(in crate::cli) async fn keep(config: &Config, running: &Running) -> Infallib
     loop {
         let (ledger, bond) = running.joining.next().await;
         let joined = match running.ledgers.get(&ledger) {
-            Some(on) => join((config, running), on.clone(), bond).await,
+            Some(on) => {
+                let join = join((config, running), on.clone(), bond);
+                let late = || No { said: None, why: "its ledger takes too long".to_owned() };
+                tokio::time::timeout(AT_MOST, join).await.unwrap_or_else(|_| Err(late()))
+            }
             None => Err(No::ours(format!("there is no ledger {ledger} here"))),
         };
         running.joining.is(bond, joined.unwrap_or_else(|no| no.told(bond)));
@@ -58,7 +66,8 @@ impl No {
 impl<T: Into<Failure>> From<T> for No {
     fn from(failure: T) -> No {
         let Failure { exit, why } = failure.into();
-        No { said: (exit != Exit::Ledger).then_some(NOT_JOINED), why }
+        // All else may be otherwise in a moment.
+        No { said: (exit == Exit::Usage).then_some(NOT_JOINED), why }
     }
 }
 
@@ -86,11 +95,11 @@ async fn join(
         No::ours("it is not exactly what [seller.bonds] asks for with pledge_at_most")
     })?;
     check_stands(&on).await?;
-    check_means(&on, at_most, &running.reader.pledged()?).await?;
-    let call = match on.leave(&BondAct::Pledge).await? {
-        // Once for all bonds in a token: who orders under this one comes again when that is final.
-        Some(leave) => leave,
-        None => on.call(BondAct::Pledge),
+    let call = next(&on, at_most, &running.reader.pledged()?).await?;
+    // Tried before it is owed: what another took back meanwhile leaves nothing behind.
+    match on.ledger.cost(&call).await {
+        Err(LedgerError::Refused { why, .. }) => return Err(No::ours(why)),
+        cost => cost?,
     };
     let owed = on.begin(running, call).await?;
     let (ours, act) = (on.bond.seller_amount, name(&owed.act));
@@ -124,18 +133,34 @@ fn is_its(bond: &Bond, channel: &Channel) -> bool {
     is_between && is_open && *asset == bond.asset
 }
 
-/// Whether we pledge that much more: once for a channel, no more in all than the config says, and nothing
-/// that our account does not have.
-async fn check_means(on: &OnLedger, at_most: Amount, pledged: &[Pledged]) -> Result<(), No> {
+/// What is to be done next for our part. Who orders under the bond comes again when that is final.
+async fn next(on: &OnLedger, at_most: Amount, pledged: &[Pledged]) -> Result<Call, No> {
     let OnLedger { ledger, bond, .. } = on;
-    let on_it = pledged.iter().filter(|one| one.ledger == *ledger.id());
-    let on_it: Vec<&Pledged> = on_it.collect();
-    if let Some(other) = on_it.iter().find(|one| one.bond.channel == bond.channel) {
+    let on_it: Vec<&Pledged> = pledged.iter().filter(|one| one.ledger == *ledger.id()).collect();
+    let coming = match room(on, at_most, &on_it) {
+        Ok(coming) => coming,
+        // Others end bonds too, of which the journal knows nothing.
+        Err(_) => room(on, at_most, &still_in(on, on_it).await?)?,
+    };
+    // What is on its way stands in our account until that is final.
+    let lack = lack(ledger.as_ref(), &bond.asset, coming).await?;
+    match lack {
+        Some(_) if on.credited().await? > Amount::ZERO => Ok(on.call(BondAct::Withdraw)),
+        Some(lack) => Err(No { said: Some(NO_MORE), why: lack.to_string() }),
+        // Once for all bonds in a token.
+        None => Ok(on.leave(&BondAct::Pledge).await?.unwrap_or_else(|| on.call(BondAct::Pledge))),
+    }
+}
+
+/// Whether we pledge that much more: once for a channel, and no more in all than the config says. What is on its
+/// way then.
+fn room(on: &OnLedger, at_most: Amount, pledged: &[&Pledged]) -> Result<Amount, No> {
+    let bond = &on.bond;
+    if let Some(other) = pledged.iter().find(|one| one.bond.channel == bond.channel) {
         let why = format!("bond {} is for channel {} too", other.id, bond.channel);
         return Err(No { said: Some(HAS_ANOTHER), why });
     }
-    let no_more = |why| No { said: Some(NO_MORE), why };
-    let in_it = on_it.iter().filter(|one| one.bond.asset == bond.asset);
+    let in_it = pledged.iter().filter(|one| one.bond.asset == bond.asset);
     let ours = in_it.filter(|one| one.bond.seller == bond.seller);
     let (mut all, mut coming) = (Amount::ZERO, bond.seller_amount);
     for (pledged, on_its_way) in ours.map(|one| one.amounts(&bond.seller)) {
@@ -148,11 +173,23 @@ async fn check_means(on: &OnLedger, at_most: Amount, pledged: &[Pledged]) -> Res
              pledge_at_most",
             bond.seller_amount
         );
-        return Err(no_more(why));
+        return Err(No { said: Some(NO_MORE), why });
     }
-    // What is on its way stands in our account until that is final.
-    match lack(ledger.as_ref(), &bond.asset, coming).await? {
-        Some(lack) => Err(no_more(lack.to_string())),
-        None => Ok(()),
+    Ok(coming)
+}
+
+/// Those that have something of ours in them by their ledger, or will have.
+async fn still_in<'a>(on: &OnLedger, pledged: Vec<&'a Pledged>) -> Result<Vec<&'a Pledged>, No> {
+    let (bonds, own) = (bonds_of(on.ledger.as_ref())?, on.ledger.account());
+    let mut still = Vec::new();
+    for one in pledged {
+        let ours = bonds.held(&one.bond).await?.map(|held| match one.bond.seller == *own {
+            true => (held.seller_in, held.of_seller),
+            false => (held.buyer_in, held.of_buyer),
+        });
+        if ours.is_none_or(|(is_in, left)| !is_in || left > Amount::ZERO) {
+            still.push(one);
+        }
     }
+    Ok(still)
 }

@@ -223,3 +223,18 @@ fn what_is_about_a_bond_goes_first() {
     });
     assert!(matches!(first, Some(Call::Bond(_))), "{first:?}");
 }
+
+/// What a ledger has refused leaves nothing that anybody could complain of.
+#[test]
+fn a_bond_whose_pledge_was_refused_is_nothing_to_lose() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let reader = journal.reader();
+    done(&mut journal, bonding(1, BondAct::Pledge));
+    assert!(!reader.is_bond_idle(&ID).unwrap(), "it is on its way");
+    let (reference, why) = (bond_reference(&ID, 1), "it was taken back".to_owned());
+    done(&mut journal, Write::Refused { reference, why });
+    assert!(reader.is_bond_idle(&ID).unwrap());
+    done(&mut journal, append(session(1), order_under_it()));
+    assert!(!reader.is_bond_idle(&ID).unwrap(), "a session is under it");
+}
