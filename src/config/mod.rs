@@ -325,8 +325,7 @@ pub struct OfferedBond {
     /// What both pledge.
     #[serde(flatten)]
     pub amounts: BondAmounts,
-    /// The most of ours that is pledged in the currency at one time by a seller that joins what buyers open
-    /// by itself, no less than its part of one; where this is `None` it does not.
+    /// The most of ours that is pledged at one time where we join by ourselves what buyers open; `None`: we do not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pledge_at_most: Option<Amount>,
 }

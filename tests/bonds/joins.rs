@@ -64,6 +64,19 @@ impl Court {
     }
 }
 
+/// A seller that joins bonds up to so much, and one that each of two buyers has opened.
+async fn two_bonds(at_most: &str) -> Option<(Court, [String; 2])> {
+    let court = Court::joins(&format!("pledge_at_most = \"{at_most}\"")).await?;
+    court.write_config("other", THIRD);
+    court.side_wants("other", "301");
+    let seller = court.sell();
+    let bonds = [
+        court.opens_bond("buyer", &seller, &[]).await,
+        court.opens_bond("other", &seller, &[]).await,
+    ];
+    Some((court, bonds))
+}
+
 fn is_paid(bought: &Output) -> Value {
     let bought = told(bought);
     assert_eq!(
@@ -122,13 +135,7 @@ async fn a_seller_pledges_nothing_by_itself_where_its_config_does_not_say_so() {
 /// What was had back may be pledged again, for another; a bond that was joined by hand counts as any.
 #[tokio::test]
 async fn a_seller_pledges_no_more_at_one_time_than_its_config_says() {
-    let Some(court) = Court::joins("pledge_at_most = \"601\"").await else { return };
-    court.write_config("other", THIRD);
-    court.side_wants("other", "301");
-    let seller = court.sell();
-    let bond = court.opens_bond("buyer", &seller, &[]).await;
-    let others = court.opens_bond("other", &seller, &[]).await;
-    drop(seller);
+    let Some((court, [bond, others])) = two_bonds("601").await else { return };
     let joined = court.bonding("seller", &["join", &bond, "--at-most", "301"]).await;
     assert_eq!(joined["held"]["is_good"], true, "{joined}");
 
@@ -218,12 +225,8 @@ async fn a_bond_that_its_buyer_takes_back_meanwhile_is_not_joined() {
 /// By its buyer, say, who waits for nobody with it.
 #[tokio::test]
 async fn a_bond_that_another_has_ended_takes_no_room_any_more() {
-    let Some(court) = Court::joins("pledge_at_most = \"301\"").await else { return };
-    court.write_config("other", THIRD);
-    court.side_wants("other", "301");
+    let Some((court, [bond, others])) = two_bonds("301").await else { return };
     let seller = court.sell();
-    let bond = court.opens_bond("buyer", &seller, &[]).await;
-    let others = court.opens_bond("other", &seller, &[]).await;
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
     refused(&court.bought_under("other", &seller, &others).await, "pledges no more just now");
     assert_eq!(acts(&court.bonding("buyer", &["end", &bond]).await), ["request_end"]);

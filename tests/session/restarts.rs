@@ -70,6 +70,21 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
     }
 }
 
+/// A seller that was killed after so many steps, where there are so many, and then has yet to read again what
+/// left before.
+fn killed_at(mut wire: Wire, at: usize) -> Option<Option<Wire>> {
+    if !steps(&mut wire, at) {
+        return None;
+    }
+    if wire.pair.buyer.terms().is_none() || wire.pair.s.closed.is_some() {
+        return Some(None);
+    }
+    wire.restart(true).unwrap();
+    wire.run_without_feeding();
+    let is_over = wire.pair.s.closed.is_some() || wire.pair.b.closed.is_some();
+    Some((wire.pair.seller.wants() > 0 && !is_over).then_some(wire))
+}
+
 /// What left before is read from a file that takes its time. The buyer has answered what it has, and can
 /// answer nothing that it lacks. Where the line breaks meanwhile it comes back once more.
 #[test]
@@ -77,18 +92,8 @@ fn a_buyer_is_not_late_while_its_seller_reads_again_what_left_before() {
     for (what, setting) in SETTINGS {
         let mut waited = 0;
         for at in (0..400).step_by(3) {
-            let mut wire = Wire::new(setting());
-            if !steps(&mut wire, at) {
-                break;
-            }
-            if wire.pair.buyer.terms().is_none() || wire.pair.s.closed.is_some() {
-                continue;
-            }
-            wire.restart(true).unwrap();
-            wire.run_without_feeding();
-            if wire.pair.seller.wants() == 0 || wire.pair.b.closed.is_some() {
-                continue;
-            }
+            let Some(read) = killed_at(Wire::new(setting()), at) else { break };
+            let Some(mut wire) = read else { continue };
             println!("{what}: killed after step {at}");
             for _ in 0..30 {
                 wire.pair.now_ms += 1_000;
@@ -116,17 +121,8 @@ fn a_seller_whose_ledger_is_late_while_it_reads_again_hears_of_that_once() {
         for at in (0..400).step_by(3) {
             let mut wire = Wire::new(setting());
             wire.pair.stalled.insert(ledger());
-            if !steps(&mut wire, at) {
-                break;
-            }
-            if wire.pair.buyer.terms().is_none() || wire.pair.s.closed.is_some() {
-                continue;
-            }
-            wire.restart(true).unwrap();
-            wire.run_without_feeding();
-            if wire.pair.seller.wants() == 0 || wire.pair.s.closed.is_some() {
-                continue;
-            }
+            let Some(read) = killed_at(wire, at) else { break };
+            let Some(mut wire) = read else { continue };
             println!("{what}: killed after step {at}");
             wire.pair.now_ms += 150_000;
             for _ in 0..3 {
