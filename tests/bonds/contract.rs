@@ -42,6 +42,7 @@ fn selector(function: &str) -> String {
         "termsOf" => format!("bytes32,{SESSION}"),
         "release" => format!("{BOND},bool,{WORD}"),
         "convictOfItems" => format!("{BOND},{SESSION},{WORD},{item},{item}"),
+        "convictOfInvoices" => format!("{BOND},{SESSION},{WORD},{invoice},{invoice}"),
         "challengeRoot" => format!("{BOND},{SESSION},{WORD},{item},{invoice}"),
         "challengeItem" => format!("{BOND},{SESSION},{WORD},{item},bytes32,bytes32"),
         "show" => format!("{BOND},(bytes32,bytes32,uint32,uint32),uint32,uint32,bytes32[]"),
@@ -54,6 +55,8 @@ fn selector(function: &str) -> String {
         }
         "pay" => format!("{BOND},{DEMAND},uint128,bytes,uint256"),
         "refuteByExit" => format!("{BOND},{DEMAND},(uint128,uint128,{WORD})"),
+        "refuteByItem" => format!("{BOND},{DEMAND},{item}"),
+        "refuteByInvoice" => format!("{BOND},{DEMAND},{invoice}"),
         "concludeDemand" => format!("{BOND},{DEMAND}"),
         "credited" => "address,address".to_owned(),
         "open" => "address,address,uint128,bytes32,address".to_owned(),
@@ -386,6 +389,17 @@ impl Chain {
 
     pub async fn seller(&self, function: &str, args: &[Words], value: u128) -> Result<(), String> {
         self.call(rig::account(1).as_str(), &self.contract, function, args, value).await
+    }
+
+    /// Somebody who is neither.
+    pub async fn friend(&self, function: &str, args: &[Words], value: u128) -> Result<(), String> {
+        self.call(rig::account(2).as_str(), &self.contract, function, args, value).await
+    }
+
+    /// What the contract holds, in wei.
+    pub async fn held(&self) -> u128 {
+        let answer = self.anvil.ask("eth_getBalance", json!([self.contract, "latest"])).await;
+        u128::from_str_radix(&answer.as_str().unwrap()[2..], 16).unwrap()
     }
 
     /// `Err` is the name of the contract's error.

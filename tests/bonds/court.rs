@@ -482,9 +482,7 @@ impl Court {
 
     /// What the contract of the bonds holds, in wei.
     pub async fn held(&self) -> u128 {
-        let answer =
-            self.chain.anvil.ask("eth_getBalance", json!([self.chain.contract, "latest"])).await;
-        u128::from_str_radix(&answer.as_str().unwrap()[2..], 16).unwrap()
+        self.chain.held().await
     }
 }
 

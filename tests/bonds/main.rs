@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod answers;
+mod complaints;
 mod contract;
 mod court;
 #[allow(dead_code, reason = "shared with the campaign of liars, who make more of frames")]
