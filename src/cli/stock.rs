@@ -54,7 +54,9 @@ pub(super) async fn stocked(config: &Config, running: &Running) -> Outcome<Stock
             Err(error) => tracing::warn!(topic = name, %error, "not on the menu"),
         }
     }
-    forget(running, promised).await?;
+    if let Err(failure) = forget(running, promised).await {
+        tracing::warn!(%failure, "what is kept of datasets that nobody can ask for stays until the next start");
+    }
     if topics.is_empty() {
         return Err(Failure::new(Exit::Failed, "no topic of this config can be sold here and now"));
     }

@@ -30,9 +30,10 @@ pub(in crate::cli) fn lines(told: &Value) -> Vec<String> {
         (text(&told["bond"]), text(&told["of_buyer"]), text(&told["of_seller"]));
     if let Some(acts) = told["under_way"].as_array() {
         let acts: Vec<String> = acts.iter().map(|act| text(act).replace('_', " ")).collect();
-        let (acts, session) = (acts.join(", "), text(&told["session"]));
+        let acts = if acts.is_empty() { "nothing".to_owned() } else { acts.join(", ") };
+        let session = text(&told["session"]);
         return vec![format!(
-            "bond {id}: its ledger takes longer, on its way: {acts}. `sdpp dispute settle {session}` goes on"
+            "bond {id}: its ledger takes longer, {acts} is on its way: `sdpp dispute settle {session}` goes on"
         )];
     }
     if told["of_buyer"].is_null() && told["failed"].is_null() {
