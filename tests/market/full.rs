@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 const MB: u64 = 1 << 20;
 
-/// A seller that wants a megabyte of room, and a buyer.
-fn place(patience_ms: u64) -> Place {
-    let setting = Setting { granularity: 1, patience_ms, ..Setting::default() };
+/// How many megabytes of room the seller wants: it writes some in a second, and hears of a shortage a moment late.
+const ROOM_MB: u64 = 16;
+
+/// A seller that wants room, and a buyer.
+fn place() -> Place {
+    let setting = Setting { granularity: 1, patience_ms: 5_000, ..Setting::default() };
     let mut place = Place::open(setting);
     let config = std::fs::read_to_string(place.path("seller.toml")).unwrap();
     let dir = "dir = \"seller-journal\"\n";
     assert!(config.contains(dir));
-    let config = config.replace(dir, &format!("{dir}room_mb = 1\n"));
+    let config = config.replace(dir, &format!("{dir}room_mb = {ROOM_MB}\n"));
     std::fs::write(place.path("seller.toml"), config).unwrap();
     place.sell();
     place.buyer("buyer", 1_000_000);
@@ -80,13 +83,13 @@ fn goes_on(mut place: Place) {
 
 #[test]
 fn a_seller_short_of_room_ends_its_sessions_in_good_order_and_sells_again_when_there_is_room() {
-    // Its last payment is to be final in time, however busy the machine is.
-    let mut place = place(20_000);
-    let limit = used(&place) + 2 * MB;
+    let mut place = place();
+    let limit = used(&place) + (ROOM_MB + 1) * MB;
     place.limit_files(Some(limit));
     let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
     let short = until(&place, "short", |status| status["ready"] == false);
-    assert!(short.to_string().contains("less than 1 MB of room"), "{short}");
+    let why = format!("less than {ROOM_MB} MB of room");
+    assert!(short.to_string().contains(&why), "{short}");
     let output = buyer.wait_with_output().unwrap();
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["end"], &told["owed"]), (&"complete".into(), &told["paid"]), "{told}");
@@ -97,7 +100,7 @@ fn a_seller_short_of_room_ends_its_sessions_in_good_order_and_sells_again_when_t
 
 #[test]
 fn a_disk_that_is_full_at_once_takes_nothing_back_and_the_journal_goes_on_with_room() {
-    let mut place = place(5_000);
+    let mut place = place();
     let buyer = place.buy("buyer", "memory", "all").spawn().unwrap();
     while place.lines("buyer") < 30 {
         std::thread::yield_now();
