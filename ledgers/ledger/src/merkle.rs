@@ -88,62 +88,6 @@ pub fn prove(leaves: &[Digest], index: usize) -> Option<Proof> {
     Tree::over(leaves.to_vec()).prove(index)
 }
 
-/// Makes the proof for one leaf while the leaves go by: of those before and behind it no more is held than
-/// one node for each level.
-#[derive(Debug, Clone)]
-pub struct Search {
-    leaf: Digest,
-    /// How many have gone by.
-    count: u32,
-    /// Where the leaf was first met.
-    index: Option<u32>,
-    /// Its sisters so far, from below.
-    path: Vec<Digest>,
-    /// The full subtrees so far, the largest first, and which of them the leaf is in.
-    full: Vec<(Digest, bool)>,
-}
-
-impl Search {
-    /// For this leaf.
-    pub fn of(leaf: Digest) -> Search {
-        Search { leaf, count: 0, index: None, path: Vec::new(), full: Vec::new() }
-    }
-
-    /// Takes the next leaf; `None` where there are too many for a tree.
-    pub fn pass(&mut self, leaf: Digest) -> Option<()> {
-        let count = self.count.checked_add(1)?;
-        let is_it = self.index.is_none() && leaf == self.leaf;
-        self.index = self.index.or(is_it.then_some(self.count));
-        self.full.push((leaf, is_it));
-        // As many subtrees of one height are full now as the count has zeros at its end.
-        (0..count.trailing_zeros()).for_each(|_| self.join());
-        self.count = count;
-        Some(())
-    }
-
-    /// Joins the last two subtrees.
-    fn join(&mut self) {
-        let (Some(right), Some(left)) = (self.full.pop(), self.full.pop()) else { return };
-        match (left.1, right.1) {
-            (true, _) => self.path.push(right.0),
-            (_, true) => self.path.push(left.0),
-            _ => {}
-        }
-        self.full.push((node(&left.0, &right.0), left.1 || right.1));
-    }
-
-    /// The root over all that went by, 32 zero bytes where nothing did; and the leaf's proof, where it was
-    /// among them.
-    pub fn end(mut self) -> (Digest, Option<Proof>) {
-        while self.full.len() > 1 {
-            self.join();
-        }
-        let root = self.full.first().map_or(Digest::ZERO, |top| top.0);
-        let Search { index, count, path, .. } = self;
-        (root, index.map(|index| Proof { index, count, path }))
-    }
-}
-
 impl Proof {
     /// Whether `leaf` stands under `root` where the proof says.
     pub fn verify(&self, leaf: &Digest, root: &Digest) -> bool {
@@ -199,22 +143,6 @@ mod tests {
             prop_assert!(!moved.verify(&all[at], &root(&all)));
             let longer = Proof { path: [proof.path, vec![Digest::ZERO]].concat(), ..moved };
             prop_assert!(!longer.verify(&all[at], &root(&all)));
-        }
-
-        /// The same tree, though none of it is held: a leaf that is there twice is found where it is first.
-        #[test]
-        fn a_leaf_is_proved_while_the_leaves_go_by(count in 1usize..300, at in 0usize..300, twice in 0usize..300) {
-            let (mut all, at, twice) = (leaves(count), at % count, twice % count);
-            all[twice] = all[at];
-            let mut search = Search::of(all[at]);
-            all.iter().for_each(|leaf| search.pass(*leaf).unwrap());
-            prop_assert!(search.full.len() <= 9, "no more is held");
-            let (found, proof) = search.end();
-            prop_assert_eq!(found, root(&all));
-            prop_assert_eq!(proof, prove(&all, at.min(twice)));
-            let mut other = Search::of(Digest::ZERO);
-            all.iter().for_each(|leaf| other.pass(*leaf).unwrap());
-            prop_assert_eq!(other.end(), (root(&all), None));
         }
     }
 }
