@@ -218,14 +218,17 @@ impl Reader {
         Ok(rows)
     }
 
-    /// Whether nothing of a bond is ours to lose: none of our sessions is under it, and what we pledged was
-    /// refused.
-    pub fn is_bond_idle(&self, id: &BondId) -> Result<bool, JournalError> {
+    /// Whether something of a bond may be ours to lose: nothing is of one that we have had back, nor of one that
+    /// none of our sessions is under where what we pledged was refused.
+    pub fn may_lose_bond(&self, id: &BondId) -> Result<bool, JournalError> {
         let rows = self.bond_rows(id)?;
+        if rows.iter().any(is_end) {
+            return Ok(false);
+        }
         let was_refused = rows.iter().any(|row| {
             act_of(row) == Some(&BondAct::Pledge) && matches!(row.state, State::Refused { .. })
         });
-        Ok(was_refused && Pledged::of(*id, rows).is_none() && self.sessions_under(id)?.is_empty())
+        Ok(!was_refused || Pledged::of(*id, rows).is_some() || !self.sessions_under(id)?.is_empty())
     }
 
     /// Whether we have had a bond back, so that nothing that was signed under it can be complained of

@@ -123,10 +123,7 @@ impl Waiting {
         if let Some(until) = self.until {
             return Ok(until);
         }
-        let lag = match on.ledger.escrow() {
-            Some(escrow) => escrow.lag().await?,
-            None => Duration::ZERO,
-        };
+        let lag = Duration::from_millis(on.lag_ms().await?);
         Ok(*self.until.insert((Instant::now() + self.at_most + lag, lag)))
     }
 }

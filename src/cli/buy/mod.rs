@@ -202,7 +202,6 @@ async fn bought(
         desk.serve(session.actor.clone());
         (ended, items) = follow(session, items, bar(), rest()).await?;
     }
-    let patience = Duration::from_millis(buyer.patience_ms);
     let complained = bonded::complain(&ended, running, patience).await?;
     let mut signals = Signals::listen()?;
     let left = tokio::select! {

@@ -2,7 +2,7 @@
 //! a complaint of ours, and what comes of that is seen through, a step each time that the command is run.
 
 use super::case::Case;
-use super::shown::{challenge, shown};
+use super::shown::{challenge, demand, shown};
 use crate::actors::Ledgers;
 use crate::actors::funds::lack;
 use crate::cli::bonding::{OnLedger, append, is_met, is_refused, name};
@@ -14,7 +14,7 @@ use crate::journal::{Obligation, Reader};
 use crate::message::Moment;
 use crate::record::{Act, Owed, Record, SignedMessage};
 use crate::terms::{Role, SessionId};
-use sdpp_ledger::bond::{BondChangeKind, Demand, Held};
+use sdpp_ledger::bond::{Demand, Held};
 use sdpp_ledger::{Amount, Approve, BondAct, Call, Key, LedgerError, TopUp, Voucher};
 use serde_json::{Value, json};
 
@@ -252,11 +252,7 @@ impl Suit {
 
     /// What the seller asks for, as the contract has it.
     async fn demanded(&self) -> Outcome<Option<Demand>> {
-        let demands = |kind| match kind {
-            BondChangeKind::Demanded { demand, .. } => Some(demand),
-            _ => None,
-        };
-        self.on.last(demands).await
+        self.on.last(demand).await
     }
 
     /// A voucher for what is asked: the contract takes no demand for more than we have signed for, and our

@@ -4,7 +4,7 @@
 
 use super::bonded::{Chamber, Suit};
 use super::case::Case;
-use super::shown::{challenge, shown};
+use super::shown::{challenge, demand, shown};
 use crate::actors::now_ms;
 use crate::cli::bonding::{OnLedger, is_met, is_refused, name};
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -14,7 +14,6 @@ use crate::journal::bonds::act_of;
 use crate::message::Reason;
 use crate::record::Owed;
 use crate::terms::SessionId;
-use sdpp_ledger::bond::BondChangeKind;
 use sdpp_ledger::{Amount, BondAct, BondId, LedgerId};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -85,9 +84,8 @@ impl Guard {
         is_under_way
     }
 
-    /// Looks for bonds that the journal names since, and forgets those that we have had back or never had
-    /// anything in. It is not
-    /// read where no ledger holds any.
+    /// Looks for bonds that the journal names since, and forgets those of which nothing is ours to lose. It is
+    /// not read where no ledger holds any.
     async fn see(&mut self, running: &Running, away: &BTreeMap<LedgerId, Failure>) -> Outcome {
         let able: Vec<_> =
             running.ledgers.values().filter(|ledger| ledger.bonds().is_some()).collect();
@@ -95,7 +93,7 @@ impl Guard {
             return Ok(());
         }
         for id in running.reader.bonds()? {
-            if running.reader.is_bond_over(&id)? || running.reader.is_bond_idle(&id)? {
+            if !running.reader.may_lose_bond(&id)? {
                 self.bonds.remove(&id);
                 continue;
             }
@@ -175,13 +173,9 @@ async fn show(on: &OnLedger, running: &Running) -> Outcome<Owed> {
 
 /// Has paid what a buyer is asked for, or refuted that it owes it.
 async fn pay(on: &OnLedger, running: &Running) -> Outcome<Owed> {
-    let demanded = |kind| match kind {
-        BondChangeKind::Demanded { demand, .. } => Some(SessionId(demand.session)),
-        _ => None,
-    };
     let none = |why: String| Failure::new(Exit::Failed, why);
     let unknown = || none("no session of this journal is the one that it is about".to_owned());
-    let session = on.last(demanded).await?.ok_or_else(unknown)?;
+    let session = SessionId(on.last(demand).await?.ok_or_else(unknown)?.session);
     let case = Case::find(&running.reader, &session, None)?;
     let suit = Suit::find(&Chamber::of(running), &case, &session).await?;
     let owed = match suit {

@@ -1,15 +1,23 @@
-//! What a seller shows when its bond's contract is asked for an item.
+//! What a bond's contract was asked for, and what a seller shows it then.
 
 use crate::cli::exit::Outcome;
 use crate::dispute::showing;
 use crate::journal::Reader;
-use sdpp_ledger::bond::{BondChangeKind, Challenge};
+use sdpp_ledger::bond::{BondChangeKind, Challenge, Demand};
 use sdpp_ledger::{BondAct, BondId};
 
 /// What the seller was asked to show.
 pub(super) fn challenge(kind: BondChangeKind) -> Option<Challenge> {
     match kind {
         BondChangeKind::Challenged { challenge, .. } => Some(challenge),
+        _ => None,
+    }
+}
+
+/// What the buyer was asked to pay.
+pub(super) fn demand(kind: BondChangeKind) -> Option<Demand> {
+    match kind {
+        BondChangeKind::Demanded { demand, .. } => Some(demand),
         _ => None,
     }
 }

@@ -231,10 +231,10 @@ fn a_bond_whose_pledge_was_refused_is_nothing_to_lose() {
     let mut journal = dir.open();
     let reader = journal.reader();
     done(&mut journal, bonding(1, BondAct::Pledge));
-    assert!(!reader.is_bond_idle(&ID).unwrap(), "it is on its way");
+    assert!(reader.may_lose_bond(&ID).unwrap(), "it is on its way");
     let (reference, why) = (bond_reference(&ID, 1), "it was taken back".to_owned());
     done(&mut journal, Write::Refused { reference, why });
-    assert!(reader.is_bond_idle(&ID).unwrap());
+    assert!(!reader.may_lose_bond(&ID).unwrap());
     done(&mut journal, append(session(1), order_under_it()));
-    assert!(!reader.is_bond_idle(&ID).unwrap(), "a session is under it");
+    assert!(reader.may_lose_bond(&ID).unwrap(), "a session is under it");
 }
