@@ -131,11 +131,11 @@ impl Leg {
         Some(price.saturating_sub(owed))
     }
 
-    /// What its items up to `items` cost, and what that leaves over: all that was taken over, where it has
-    /// begun and every place of it is void.
+    /// What its items up to `items` cost, and what that leaves over. Of no items nothing is owed: what was
+    /// taken over waits for the first that is given.
     fn priced(&self, items: u64) -> Option<(Amount, Carried)> {
         match self.given(items) {
-            0 if items >= self.from_seq => Some((Amount::ZERO, self.carried)),
+            0 => Some((Amount::ZERO, self.carried)),
             given => self.priced_for(given),
         }
     }

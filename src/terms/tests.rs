@@ -135,6 +135,19 @@ fn a_leg_is_counted_by_itself_and_asks_for_what_the_one_before_rounded_off() {
     assert_eq!(owed(&agreed, 16), 6);
 }
 
+/// What a leg takes over from the one before is owed with its first item: until that is given there is
+/// nothing of it to credit.
+#[test]
+fn a_leg_has_nothing_to_credit_before_its_first_item() {
+    // Eight items at 1 for 3 are 2, and 2 units are left over.
+    let mut agreed = Agreed::new(&terms(1, 1, 3));
+    agreed.begin_leg(9, Amount::new(1), currency("OTH", 1, 1), None).unwrap();
+    let why = agreed.credit(9, Amount::new(1)).unwrap_err();
+    assert!(why.contains("8 items cost 0"), "{why}");
+    agreed.credit(13, Amount::new(2)).unwrap();
+    assert_eq!([8, 9, 12, 13, 16].map(|items| owed(&agreed, items)), [2, 3, 6, 6, 8]);
+}
+
 #[test]
 fn a_leg_that_cannot_begin_says_why() {
     let mut agreed = Agreed::new(&terms(10, 1, 3));

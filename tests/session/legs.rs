@@ -473,6 +473,26 @@ fn only_the_leg_that_is_on_is_credited() {
     assert_eq!(invoices(&pair).pop().unwrap().3, (120 - first) * 7 / 3 - 4);
 }
 
+/// What the leg before rounded off is asked for with a leg's first item, and is no part of what that costs.
+#[test]
+fn the_first_item_of_a_leg_is_credited_at_what_it_costs_itself() {
+    for nth in [0, 1] {
+        let mut setting = by_transfer().windows(4, 2);
+        setting.menu.currencies_accepted[0].rate = rate(1, 9);
+        let mut pair = setting.start();
+        pair.run_to(6);
+        pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble: Some(LegReason::Dear) });
+        pair.run_to(12);
+        pair.seller.credit(grant(&[9 + nth], None), pair.now_ms).unwrap();
+        let terms = pair.buyer.terms().unwrap().clone();
+        pair.run();
+        let leg = agreed_by(&pair.s.records, &terms).last_leg().clone();
+        assert_eq!(leg.from_seq, 9);
+        // 5 at 7 for 3 are 11 or 12; 4 were taken over, which are 9.
+        assert!((11..=12).contains(&leg.credited().units()), "{}", leg.credited());
+    }
+}
+
 #[test]
 fn a_leg_that_is_not_what_was_asked_for_is_not_signed() {
     type Case = (fn(&mut Value), &'static str);

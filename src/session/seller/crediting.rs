@@ -339,11 +339,13 @@ impl Stream {
         granted.is_some()
     }
 
-    /// What these items cost, in the way that totals count them.
+    /// What these items cost, in the way that totals count them, without what their leg took over from the
+    /// one before.
     fn price_of(&self, items: &BTreeSet<u64>) -> Option<Amount> {
         let price = |seq: &u64| {
             let leg = self.agreed().leg(*seq);
-            Some(leg.price_of(*seq)?.saturating_sub(leg.price_of(seq.checked_sub(1)?)?))
+            let up_to = |seq| leg.price_for(leg.given(seq));
+            Some(up_to(*seq)?.saturating_sub(up_to(seq.checked_sub(1)?)?))
         };
         let sum = |sum: Amount, seq| sum.checked_add(price(seq)?);
         items.iter().try_fold(Amount::ZERO, sum)
