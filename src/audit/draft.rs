@@ -59,19 +59,13 @@ impl Fold {
         let most = next_from.map_or(u64::MAX, |next| next.saturating_sub(1));
         let invoices = self.invoices(place);
         let invoiced = self.counts.of(place).invoiced;
-        // Of no items nothing is owed: what earlier legs rounded off waits for the first.
-        let reaches = |items: u64| (items >= leg.from_seq).then_some(items.min(most));
-        let to_seq = reaches(self.items());
-        let acked = reaches(self.acked);
-        let cost = |items| leg.owed_for(items).unwrap_or(invoiced);
-        let acked_amount = acked.map_or(Amount::ZERO, cost);
-        let netted = to_seq.and_then(|items| leg.netted_by(items)).unwrap_or_default();
-        let count = |to: Option<u64>| to.map_or(0, |to| leg.given(to));
+        let (to_seq, acked) = (self.items().min(most), self.acked.min(most));
+        let netted = leg.netted_by(to_seq).unwrap_or_default();
         LegStatement {
             from_seq: leg.from_seq,
-            items_delivered: count(to_seq),
-            items_acked: count(acked),
-            acked_amount,
+            items_delivered: leg.given(to_seq),
+            items_acked: leg.given(acked),
+            acked_amount: leg.owed_for(acked).unwrap_or(invoiced),
             invoices,
             invoiced,
             credited: leg.credited(),

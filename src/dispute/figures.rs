@@ -32,16 +32,6 @@ impl<'p> On<'p> {
         first.is_some_and(|first| papers.price.leg_place(first) == self.number)
     }
 
-    /// The last of so many items of the session that stands in this leg.
-    pub(super) fn reached(&self, items: u64) -> Option<u64> {
-        (items >= self.leg.from_seq).then_some(items.min(self.to_seq))
-    }
-
-    /// How many of the leg's items that are.
-    pub(super) fn items(&self, reached: Option<u64>) -> u64 {
-        reached.map_or(0, |to| self.leg.given(to))
-    }
-
     /// What the buyer's exits say was paid of it.
     pub(super) fn said_paid<'a>(
         &self,
@@ -62,7 +52,7 @@ impl<'p> On<'p> {
 pub(super) fn invoiced(on: &On<'_>, papers: &Papers<'_>) -> Figure {
     let its = papers.sound_invoices().filter(|invoice| invoice.leg == Some(on.number));
     let figure = |invoice: &InvoicePaper<'_>| Figure {
-        items: on.items(invoice.to),
+        items: invoice.to.map_or(0, |to| on.leg.given(to)),
         amount: invoice.total(),
         by: Some(invoice.signed.paper.clone()),
     };
@@ -84,10 +74,9 @@ pub(super) fn acknowledged(on: &On<'_>, papers: &Papers<'_>) -> Figure {
         return Figure::default();
     };
     let sent = papers.exits_of(Role::Seller).filter_map(|exit| Some(exit.words.as_ref()?.items));
-    let items = on.reached(sent.max().map_or(items, |sent| sent.min(items)));
-    // Of no items nothing is owed: what earlier legs rounded off waits for the first.
-    let amount = items.and_then(|items| on.leg.price_of(items)).unwrap_or_default();
-    let items = on.items(items);
+    let to_seq = sent.max().map_or(items, |sent| sent.min(items)).min(on.to_seq);
+    let amount = on.leg.price_of(to_seq).unwrap_or_default();
+    let items = on.leg.given(to_seq);
     Figure { items, amount, by: (items > 0).then_some(by) }
 }
 
