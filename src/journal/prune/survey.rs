@@ -77,7 +77,8 @@ impl Look {
             }
             Record::Invoice { message, from_seq, to_seq, .. } => {
                 facts.due_seq = facts.due_seq.max(*to_seq);
-                let is_free = message.amount_total == self.billed;
+                // A leg's totals begin with nothing.
+                let is_free = [Amount::ZERO, self.billed].contains(&message.amount_total);
                 self.billed = message.amount_total;
                 match self.windows.last_entry() {
                     // Nobody says that he paid what costs nothing: it is paid with those before it.

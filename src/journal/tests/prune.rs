@@ -87,6 +87,12 @@ impl<'a> Told<'a> {
         told.became(Became::Met { evidence })
     }
 
+    /// What follows is paid in another currency.
+    fn on_another_leg(mut self) -> Self {
+        self.total = 0;
+        self
+    }
+
     fn over(mut self) {
         self.record(ended("all is paid"));
     }
@@ -172,8 +178,9 @@ fn windows_that_cost_nothing_are_paid_with_those_before_them() {
     Told::new(&mut journal, 2).paid().free().paid().free().free().over();
     Told::new(&mut journal, 3).free().paid().over();
     Told::new(&mut journal, 4).paid().invoiced().free().over();
+    Told::new(&mut journal, 5).paid().on_another_leg().free().over();
     let tally = prune(&mut journal);
-    assert_eq!((tally.sessions, tally.kept), (3, [(Kept::Unpaid, 1)].into()));
+    assert_eq!((tally.sessions, tally.kept), (4, [(Kept::Unpaid, 1)].into()));
 }
 
 /// What was invoiced of items that were lost is not owed: neither its windows nor what they asked for count.
