@@ -1,15 +1,16 @@
 //! Sellers of live sources that are killed and started again: what is lost with them is declared void, is
 //! not billed, and nothing is ever signed twice for one place.
 
+use crate::amends::agreed_by;
 use crate::cuts::{chances, run};
 use crate::killed_buyer::Killable;
 use crate::line::*;
 use crate::pair::*;
 use proptest::prelude::*;
-use sdpp::message::{Amend, Change, Draft, Refused, VoidChange, reread};
+use sdpp::message::{Amend, Change, Draft, LegReason, Refused, VoidChange, reread};
 use sdpp::record::{End, Record};
-use sdpp::session::{Buyer, Input, Restart, Seller};
-use sdpp::terms::Void;
+use sdpp::session::{Buyer, Input, Output, Restart, Seller};
+use sdpp::terms::{Method, Void};
 use sdpp_ledger::Amount;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -176,6 +177,35 @@ fn a_void_outlives_buyers_that_are_killed() {
 }
 
 /// The live process of a seller believes no buyer that says it lacks something.
+/// Where a leg's first items are void, whoever watches is told of it with the first that it gives.
+#[test]
+fn a_leg_whose_first_items_are_void_is_told_of() {
+    let mut voided = 0;
+    for at in 40..70 {
+        let mut wire = Wire::new(crate::legs::setting(Method::Transfer, Method::Transfer));
+        assert!(steps(&mut wire, 30));
+        let trouble = Some(LegReason::Dear);
+        wire.pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble });
+        steps(&mut wire, at - 30);
+        wire.restart(false).unwrap();
+        let terms = wire.pair.buyer.terms().unwrap().clone();
+        wire.finish();
+        let agreed = agreed_by(&wire.pair.b.records, &terms);
+        let first = agreed.legs().last().unwrap().from_seq;
+        voided += usize::from(agreed.is_void(first));
+        let told = wire.pair.b.log.iter().filter_map(|output| match output {
+            Output::Paying(paying) => Some(paying.currency.as_str()),
+            _ => None,
+        });
+        let mut told: Vec<_> = told.collect();
+        // Where the leg's first item came, and is void since, it is told of again.
+        told.dedup();
+        let legs: Vec<_> = agreed.legs().map(|leg| leg.currency.name.as_str()).collect();
+        assert_eq!(told, legs, "killed after {at} steps");
+    }
+    assert!(voided > 0);
+}
+
 #[test]
 fn only_what_an_earlier_process_sent_can_be_void() {
     let mut wire = Wire::new(setting("transfer"));

@@ -315,13 +315,14 @@ impl Stream {
         Ok(())
     }
 
-    /// What is paid in from an item on, where a further leg begins with it.
+    /// What is paid in from an item on, where it is the first that a further leg gives.
     fn paying_from(&self, seq: u64) -> Option<Output> {
         let leg = self.agreed().leg(seq);
         let Currency { name, decimals, method, .. } = &leg.currency;
         let (currency, decimals, method) = (name.clone(), *decimals, *method);
         let paying = Paying { currency, decimals, method, passed: Vec::new() };
-        (seq > 1 && leg.from_seq == seq).then_some(Output::Paying(paying))
+        let is_first = leg.from_seq > self.agreed().before(seq, 1).max(1);
+        is_first.then_some(Output::Paying(paying))
     }
 
     fn hear_invoice(
@@ -391,11 +392,14 @@ impl Stream {
     /// The last look before money is owed, whatever led here. Our ceiling is nobody's business but
     /// ours, so passing it is no misconduct.
     pub(super) fn within_ceiling(&self, place: usize, owed: Amount) -> Result<(), Fault> {
-        let limit = self.tabs.at(place).limit();
+        let tab = self.tabs.at(place);
+        let limit = tab.limit();
         if owed <= limit {
             return Ok(());
         }
-        let why = format!("{owed} are asked in all, our ceiling is {limit}");
+        let Currency { name, decimals, .. } = &tab.currency;
+        let [owed, limit] = [owed, limit].map(|amount| amount.to_decimal(*decimals));
+        let why = format!("{owed} {name} are asked in all, our ceiling is {limit}");
         Err(Fault { code: Code::BadInvoice, ..Fault::ours(why) })
     }
 
