@@ -199,6 +199,14 @@ impl Agreed {
         low
     }
 
+    /// The last item that may be sent on credit at a pace, once so many came: what is free is sent before
+    /// that.
+    pub fn credited_to(&self, items: u64, pace: Pace) -> u64 {
+        let items = self.free_until(items);
+        let left = self.last_seq().map_or(u64::MAX, |last| last.saturating_sub(items));
+        items.saturating_add(pace.credit_items().min(left))
+    }
+
     /// From `from_seq` on `total` is credited in all, of the leg that is on.
     ///
     /// # Errors

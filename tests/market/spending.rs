@@ -77,7 +77,7 @@ fn the_first_currency_that_our_account_can_pay_is_paid_in() {
     assert!(said.contains("--max-total of what? Name one of GOLD, SDP"), "{said}");
     let (exit, _, said) = buy(&place, 5, &["--max-total", "99", "--currency", "SDP"]);
     assert_eq!(exit, 1, "{said}");
-    assert!(said.contains("5 items cost 100 SDP, our ceiling is 99"), "{said}");
+    assert!(said.contains("5 items cost 0.000100 SDP, our ceiling is 0.000099"), "{said}");
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn a_day_s_ceiling_counts_what_was_spent_over_restarts() {
         return eprintln!("SKIPPED: it is another day");
     }
     assert_eq!(exit, 1, "{said}");
-    assert!(said.contains("95 items cost 1900 SDP, our ceiling is 600"), "{said}");
+    assert!(said.contains("95 items cost 0.001900 SDP, our ceiling is 0.000600"), "{said}");
     assert!(said.contains("0.000600 SDP may still be spent today (UTC)"), "{said}");
     assert_eq!(told["choices"][0]["left_today"], "600", "{told}");
     assert_eq!(told["chosen"]["currency"], "SDP", "{told}");
     let (exit, _, said) = buy(&place, 30, &sdp);
     assert_eq!(exit, 0, "{said}");
     let (exit, _, said) = buy(&place, 1, &sdp);
-    assert!(exit == 1 && said.contains("our ceiling is 0"), "{said}");
+    assert!(exit == 1 && said.contains("our ceiling is 0.000000"), "{said}");
     // Another currency has a day of its own.
     let (exit, told, said) = buy(&place, 10, &[]);
     assert_eq!((exit, &told["currency"]), (0, &json!("GOLD")), "{said}");
@@ -131,7 +131,10 @@ fn a_day_s_ceiling_counts_what_is_pruned_on_that_day() {
         return eprintln!("SKIPPED: it is another day");
     }
     assert_eq!(bill["choices"][0]["left_today"], "600", "{bill}{said}");
-    assert!(exit == 1 && bought.contains("31 items cost 620 SDP, our ceiling is 600"), "{bought}");
+    assert!(
+        exit == 1 && bought.contains("31 items cost 0.000620 SDP, our ceiling is 0.000600"),
+        "{bought}"
+    );
 }
 
 #[test]

@@ -62,7 +62,10 @@ fn a_currency_whose_ceiling_is_too_low_is_passed_over_and_no_account_is_looked_a
     let looked = |output: &&Output| matches!(output, Output::Afford { .. });
     assert_eq!(pair.b.log.iter().filter(looked).count(), 1);
     let passed = &paying(&pair)[0].passed;
-    assert_eq!(passed[..], ["GOLD by transfer: 6 items cost 180 GOLD, our ceiling is 179"]);
+    assert_eq!(
+        passed[..],
+        ["GOLD by transfer: 6 items cost 0.000180 GOLD, our ceiling is 0.000179"]
+    );
 }
 
 /// A ceiling holds for the session that is paid in its currency, and no other.
@@ -85,7 +88,7 @@ fn where_nothing_is_left_all_reasons_are_told_to_us_and_none_to_the_seller() {
     let mut pair = setting.start();
     pair.holds = Amount::new(17);
     pair.run();
-    let why = "nothing is ordered: GOLD by transfer: 6 items cost 180 GOLD, our ceiling is 1; \
+    let why = "nothing is ordered: GOLD by transfer: 6 items cost 0.000180 GOLD, our ceiling is 0.000001; \
                SDP by transfer: too little for 18";
     assert_eq!((pair.b.end(), pair.b.why()), (End::Failed, why));
     assert!(!types(&pair.b).contains(&"order".to_owned()));
@@ -148,7 +151,7 @@ fn the_bill_says_what_a_session_would_cost() {
     let told =
         |bid: &Bid| (bid.ours.name.clone(), bid.items, bid.cost.units(), bid.why_not.clone());
     let bids: Vec<_> = bids.iter().map(told).collect();
-    let ceiling = Some("6 items cost 18 SDP, our ceiling is 17".to_owned());
+    let ceiling = Some("6 items cost 0.000018 SDP, our ceiling is 0.000017".to_owned());
     let unknown = Some("the seller does not take it".to_owned());
     assert_eq!(
         bids,

@@ -413,7 +413,10 @@ fn a_channel_with_too_little_room_is_passed_over() {
         _ => None,
     });
     let passed = passed.unwrap();
-    assert!(passed[0].contains("SDP by escrow: 4 items cost 20 SDP, the channel's room is 19"));
+    assert!(
+        passed[0]
+            .contains("SDP by escrow: 4 items cost 0.000020 SDP, the channel's room is 0.000019")
+    );
 }
 
 #[test]
@@ -471,6 +474,24 @@ fn only_the_leg_that_is_on_is_credited() {
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
     let first: u128 = exits(&pair)[0]["legs"][0]["amount_total"].as_str().unwrap().parse().unwrap();
     assert_eq!(invoices(&pair).pop().unwrap().3, (120 - first) * 7 / 3 - 4);
+}
+
+/// What a note has made free in the leg that is on is not free in the next.
+#[test]
+fn a_leg_is_borne_as_far_as_it_costs_itself() {
+    for credit in [None, Some(100)] {
+        let mut setting = by_transfer().order("co2", None).windows(4, 1);
+        // 4 items on credit cost 46 OTH.
+        setting.wish.currencies[1].max_total = Some(Amount::new(100));
+        let mut pair = setting.start();
+        pair.run_to(30);
+        let note = credit.map(|_| pair.seller.credit(grant(&[1], credit), pair.now_ms));
+        assert!(note.is_none_or(|note| note.is_ok()));
+        pair.run_to(33);
+        pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble: Some(LegReason::Dear) });
+        pair.run_to(38);
+        assert_eq!((changes(&pair.b, "ask_leg"), changes(&pair.b, "leg")), (1, 1), "{credit:?}");
+    }
 }
 
 /// What the leg before rounded off is asked for with a leg's first item, and is no part of what that costs.

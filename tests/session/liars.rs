@@ -272,7 +272,10 @@ fn what_the_buyer_itself_cannot_order_is_said_before_an_order_leaves() {
     let cases: [Case; 5] = [
         (|s| s.wish.quantity = Some(101), "101 items of gas are wanted, there are 100"),
         (|s| s.wish.topic = "gold".to_owned(), "no topic \"gold\""),
-        (|s| s.wish.max_total = Some(Amount::new(17)), "6 items cost 18 SDP, our ceiling is 17"),
+        (
+            |s| s.wish.max_total = Some(Amount::new(17)),
+            "6 items cost 0.000018 SDP, our ceiling is 0.000017",
+        ),
         (|s| s.wish.currencies[0].decimals = 2, "6 decimals, ours has 2"),
         (|s| s.wish.currencies[0].name = "ETH".to_owned(), "the seller takes SDP by transfer"),
     ];

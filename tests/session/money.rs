@@ -111,15 +111,34 @@ fn a_ceiling_below_what_may_be_out_on_credit_is_said_before_an_order_leaves() {
     setting.wish.max_total = Some(Amount::new(19));
     let mut pair = setting.start();
     pair.run();
-    assert_eq!(pair.b.why(), "4 items cost 20 SDP, our ceiling is 19");
+    assert_eq!(pair.b.why(), "4 items cost 0.000020 SDP, our ceiling is 0.000019");
     assert!(pair.ledger.is_empty(), "no order is even anchored");
     let setting = Setting { deposit: Amount::new(119), ..Setting::default().by_escrow() };
     let mut setting = setting.order("co2", None).windows(2, 2);
     setting.base = Amount::new(100);
     let mut pair = setting.start();
     pair.run();
-    assert_eq!(pair.b.why(), "4 items cost 20 SDP, the channel's room is 19");
+    assert_eq!(pair.b.why(), "4 items cost 0.000020 SDP, the channel's room is 0.000019");
     assert!(!types(&pair.b).contains(&"order".to_owned()));
+}
+
+/// What is free leaves before what is on credit: at 1 for 10 a window of nine is.
+#[test]
+fn what_may_be_out_on_credit_is_counted_behind_what_is_free() {
+    for (most, is_ordered) in [(1, false), (2, true)] {
+        let mut setting = Setting::default().order("co2", None).windows(9, 2).no_records();
+        setting.menu.prices.insert("co2".to_owned(), Amount::new(1));
+        setting.menu.default_currency = "DLR".to_owned();
+        let (numerator, denominator) = (Amount::new(1), Amount::new(10));
+        setting.menu.currencies_accepted[0].rate = Rate { numerator, denominator };
+        setting.wish.max_total = Some(Amount::new(most));
+        let mut pair = setting.start();
+        pair.feeds_early = true;
+        pair.run();
+        let end = if is_ordered { End::Complete } else { End::Failed };
+        assert_eq!(pair.b.end(), end, "{most}: {}", pair.b.why());
+        assert_eq!(types(&pair.b).contains(&"order".to_owned()), is_ordered);
+    }
 }
 
 /// With the largest price that fits, what W * K more items would cost does not.

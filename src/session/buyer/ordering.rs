@@ -160,7 +160,7 @@ impl Buyer {
             Err(fault) => return Err(fault),
         };
         let too_much = || Fault::ours("the price of this order passes 128 bits");
-        let least = terms.owed_for(terms.quantity.unwrap_or(terms.credit_items()));
+        let least = terms.owed_for(terms.quantity.unwrap_or(wish::out_at_first(&terms)));
         let least = least.ok_or_else(too_much)?;
         let Currency { ledger, payee, asset, .. } = terms.currency;
         self.out.push(if by_escrow {

@@ -21,7 +21,7 @@ impl Stream {
     /// the moment we sign, and waits for no deposit of ours to grow.
     pub(super) fn bears(&self, items: u64, pace: Pace) -> bool {
         let place = self.agreed().leg_place(items.saturating_add(1));
-        let ahead = self.credited_to(items, pace);
+        let ahead = self.agreed().credited_to(items, pace);
         let cost = self.agreed().owed_in(place, ahead);
         cost.is_some_and(|cost| cost <= self.tabs.at(place).limit())
     }
@@ -38,16 +38,8 @@ impl Stream {
     /// What a leg costs when the seller sends all that it may once what came is paid.
     fn cost_ahead(&self, place: usize) -> Option<Amount> {
         let items = self.windows.items();
-        let ahead = self.credited_to(items, self.agreed().pace(items.saturating_add(1)));
+        let ahead = self.agreed().credited_to(items, self.agreed().pace(items.saturating_add(1)));
         self.agreed().owed_in(place, ahead)
-    }
-
-    /// The last item that the seller may send on credit, once so many came: what is free it sends
-    /// before that.
-    pub(super) fn credited_to(&self, items: u64, pace: Pace) -> u64 {
-        let items = self.agreed().free_until(items);
-        let left = self.agreed().last_seq().map_or(u64::MAX, |last| last.saturating_sub(items));
-        items.saturating_add(pace.credit_items().min(left))
     }
 
     /// Whether to pay for what came would give the seller credit that the leg's channel does not

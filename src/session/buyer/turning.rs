@@ -226,7 +226,7 @@ impl Stream {
     /// What of the last leg may be out on credit as it begins.
     fn least(&self, then: &Agreed) -> Option<Amount> {
         let from_seq = then.last_leg().from_seq;
-        let ahead = self.credited_to(from_seq - 1, then.pace(from_seq));
+        let ahead = then.credited_to(from_seq - 1, then.pace(from_seq));
         then.last_leg().owed_for(ahead)
     }
 

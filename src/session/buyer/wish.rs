@@ -3,7 +3,7 @@
 use crate::message::{Code, CurrencyOffer, ENCODING, Menu, Order, VERSION, legible, terms};
 use crate::session::Fault;
 use crate::settling;
-use crate::terms::{Method, Terms};
+use crate::terms::{Agreed, Currency, Method, Terms};
 use sdpp_ledger::{Account, Amount, Asset, Bond, BondId, Digest, Key, LedgerId, PublicKey};
 use std::collections::BTreeMap;
 
@@ -243,6 +243,12 @@ pub(super) fn difference(ours: &PinnedCurrency, offer: &CurrencyOffer) -> Option
     (offer.rate.denominator == Amount::ZERO).then(|| "a rate over zero".to_owned())
 }
 
+/// So many items can be out before we could say that it is enough: on credit, and what is free before that.
+pub(super) fn out_at_first(terms: &Terms) -> u64 {
+    let agreed = Agreed::new(terms);
+    agreed.credited_to(0, agreed.pace(1))
+}
+
 /// What the order would bind us to: everything that we would refuse to pay is found here. `ceiling`
 /// is the most that it may cost, `room` what the channel has for us, where there is one already.
 pub(super) fn check_order(
@@ -263,17 +269,17 @@ pub(super) fn check_order(
     if terms.quantity == Some(0) {
         return Err(ours((Code::Quantity, "an order of no items".to_owned())));
     }
-    // So much can be out on credit before we could say that it is enough.
-    let credit = terms.credit_items();
-    let wanted = (terms.quantity.unwrap_or(credit), "our ceiling", ceiling);
-    let at_once = (credit.min(wanted.0), "the channel's room", room);
+    let at_first = out_at_first(&terms);
+    let wanted = (terms.quantity.unwrap_or(at_first), "our ceiling", ceiling);
+    let at_once = (at_first, "the channel's room", room);
     for (items, what, max) in [wanted, at_once] {
         let Some(cost) = terms.owed_for(items) else {
             let why = "the price of this order passes 128 bits".to_owned();
             return Err(ours((Code::Quantity, why)));
         };
         if let Some(max) = max.filter(|max| cost > *max) {
-            let name = &terms.currency.name;
+            let Currency { name, decimals, .. } = &terms.currency;
+            let [cost, max] = [cost, max].map(|amount| amount.to_decimal(*decimals));
             let why = format!("{items} items cost {cost} {name}, {what} is {max}");
             return Err(ours((Code::OrderRefused, why)));
         }
