@@ -207,7 +207,9 @@ proptest! {
         steps in steps(),
     ) {
         let credit = u128::from(granularity * credit_windows);
-        let max_total = (credit * 5 + more) / per;
+        // What costs less than a unit comes before that.
+        let free = (per - 1) / 5;
+        let max_total = ((free + credit) * 5 + more) / per;
         let mut pair = start_at(per, escrow, max_total, (granularity, credit_windows));
         let mut liar = LyingSeller::take_over(&mut pair);
         let mut unread = Vec::new();
