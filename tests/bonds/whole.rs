@@ -148,5 +148,5 @@ async fn a_session_ends_when_the_end_of_its_bond_is_asked_for() {
     rig::until("items come", flows).await;
     court.chain.request_end(&contract).await;
     let output = tokio::time::timeout(rig::PATIENCE, bought).await.expect("it ends").unwrap();
-    assert_eq!(told(&output)["why"], "stopped", "{output:?}");
+    assert_eq!(told(&output)["why"], "the seller stopped", "{output:?}");
 }

@@ -410,6 +410,7 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
             "session": session,
             "topic": ask.topic,
             "items": progress.items,
+            "ordered": ask.quantity.0,
             "void": progress.void,
             "windows": progress.windows,
             "currency": money.map(|money| &money.currency),
@@ -428,7 +429,9 @@ fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) ->
             0 => String::new(),
             places => format!(" ({places} more are void: the seller was started anew; not billed)"),
         };
-        let line = format!("{items} items in {windows} windows{lost}, {paid} paid: {why}");
+        let of = ask.quantity.0.filter(|ordered| *ordered != items);
+        let of = of.map_or(String::new(), |ordered| format!(" of {ordered}"));
+        let line = format!("{items}{of} items in {windows} windows{lost}, {paid} paid: {why}");
         // Standard output is for items alone.
         super::note(line);
         let complained = complained.iter().flat_map(dispute::told::lines);

@@ -28,8 +28,13 @@ impl Buyer {
 
     /// Both have said `exit`.
     pub(super) fn part(&mut self, state: &mut State, end: End, reason: Reason) {
+        let we_left = matches!(state, State::Leaving(..));
         let (State::Streaming(stream) | State::Leaving(stream, _)) = state else { return };
-        let (why, progress) = (reason.to_string(), stream.progress());
+        let why = match reason {
+            Reason::Stopped if !we_left => "the seller stopped".to_owned(),
+            _ => reason.to_string(),
+        };
+        let progress = stream.progress();
         self.out.extend_records(stream.spent(end));
         self.out.record(Record::Ended { end, why: why.clone(), evidence: Vec::new(), owed: None });
         self.out.push(Output::Close { end, why, progress, again: None });

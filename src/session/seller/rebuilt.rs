@@ -456,7 +456,8 @@ impl Replay {
             (None, None) if stream.windows.ended_short(stream.agreed()) => {
                 stream.end_amends(&mut out);
                 let is_last = stream.agreed().is_last(stream.windows.items());
-                let reason = if is_last { Reason::Complete } else { Reason::SourceEnded };
+                // Whether its source had no more or it was stopped nobody knows any more; it stopped.
+                let reason = if is_last { Reason::Complete } else { Reason::Stopped };
                 let ended = Ending::new(reason, now_ms);
                 State::Draining(Box::new(stream), heard.unwrap_or(ended))
             }
