@@ -99,6 +99,18 @@ fn a_source_that_ends_while_an_invoice_waits_ends_the_session() {
     assert_eq!(exit["data"]["reason"], "source_ended");
 }
 
+/// A side that was stopped says so itself, and the other that it was.
+#[test]
+fn who_stopped_is_told() {
+    for (role, to_buyer) in [(Role::Seller, "the seller stopped"), (Role::Buyer, "stopped")] {
+        let mut pair = Setting::default().order("co2", Some(20)).windows(4, 2).start();
+        pair.run_to(6);
+        pair.tell(role, Input::Stop(sdpp::message::Reason::Stopped));
+        pair.run();
+        assert_eq!((pair.b.end(), pair.b.why()), (End::Complete, to_buyer));
+    }
+}
+
 #[test]
 fn finality_is_waited_for_from_the_last_claim_on() {
     let mut pair = Setting::default().no_records().start();

@@ -3,8 +3,10 @@
 
 use crate::cuts::{Chance, both_have_the_same, chances, run};
 use crate::line::*;
-use crate::pair::ledger;
+use crate::pair::{Role, Setting, ledger};
 use proptest::prelude::*;
+use sdpp::message::Reason;
+use sdpp::session::Input;
 
 /// Lets so many things happen. Whether there were so many.
 fn steps(wire: &mut Wire, count: usize) -> bool {
@@ -68,6 +70,26 @@ fn a_seller_that_is_killed_again_and_again_goes_on_from_its_journal() {
             }
         }
     }
+}
+
+/// A seller that is stopped, and killed before it has said goodbye, does not say later that there is no more.
+#[test]
+fn a_seller_that_was_killed_as_it_stopped_has_stopped() {
+    let mut killed = 0;
+    for at in 0..40 {
+        let mut wire =
+            Wire::new(resumable(Setting::default().order("co2", Some(20)).windows(4, 2)));
+        wire.run_to(6);
+        wire.pair.tell(Role::Seller, Input::Stop(Reason::Stopped));
+        if !steps(&mut wire, at) || wire.restart(true).is_err() {
+            break;
+        }
+        wire.finish();
+        let (delivered, why) = (wire.pair.b.delivered.len(), wire.pair.b.why());
+        assert!(delivered == 20 || why == "the seller stopped", "{at}: {delivered} items: {why}");
+        killed += usize::from(delivered < 20);
+    }
+    assert!(killed > 0);
 }
 
 /// A seller that was killed after so many steps, where there are so many, and then has yet to read again what

@@ -90,6 +90,11 @@ impl Seller {
             std::mem::replace(state, State::Closed)
         {
             stream.send_pending(*pending, tx, now_ms, &mut self.out);
+            // Nothing follows a window that an earlier process closed before it was full, as it stopped.
+            let has_stopped = stream.windows.ended_short(stream.agreed())
+                && !stream.agreed().is_last(stream.windows.items());
+            let ending =
+                ending.or_else(|| has_stopped.then(|| Ending::new(Reason::Stopped, now_ms)));
             *state = State::Streaming(stream);
             if let Some(ending) = ending {
                 return self.drain(state, ending, now_ms);
