@@ -1,6 +1,7 @@
 //! What a purchase came to, for people and for programs.
 
 use super::Buy;
+use crate::actors::funds::is_lack;
 use crate::actors::session::Ended;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::items::Money;
@@ -31,7 +32,8 @@ pub(super) fn report(
     teller: &Teller<'_>,
     left: &[Remainder],
 ) -> Outcome {
-    let Told { ended: Ended { session, end, why, progress, .. }, money, complained, took } = told;
+    let Told { ended, money, complained, took } = told;
+    let Ended { session, end, why, progress, .. } = ended;
     if ask.json {
         out::json(&json!({
             "session": session,
@@ -49,15 +51,10 @@ pub(super) fn report(
             "left": left.iter().map(|one| teller.json(one)).collect::<Vec<_>>(),
         }))?;
     } else {
-        let (items, windows) = (progress.items, progress.windows);
-        let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
-        let lost = match progress.void {
-            0 => String::new(),
-            places => format!(" ({places} more are void: the seller was started anew; not billed)"),
-        };
-        let line = format!("{items} items in {windows} windows{lost}, {paid} paid: {why}");
-        // Standard output is for items alone.
-        note(line);
+        // Where nothing was ordered all is said in why, with which the command ends.
+        if session.is_some() || *end == End::Complete {
+            note(came_to(ended, money));
+        }
         let complained = complained.iter().flat_map(dispute::told::lines);
         complained.for_each(note);
         tell_left(teller, left);
@@ -70,7 +67,28 @@ pub(super) fn report(
         }
         End::Broken | End::Refused | End::Failed => Exit::Failed,
     };
-    Err(Failure::new(exit, why))
+    let hint = if session.is_none() && is_lack(why) { fund(ask) } else { String::new() };
+    Err(Failure::new(exit, format!("{why}{hint}")))
+}
+
+/// What came, and what was paid. Standard output is for items alone.
+fn came_to(Ended { progress, why, .. }: &Ended, money: Option<&Money>) -> String {
+    let (items, windows) = (progress.items, progress.windows);
+    let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
+    let lost = match progress.void {
+        0 => String::new(),
+        places => format!(" ({places} more are void: the seller was started anew; not billed)"),
+    };
+    format!("{items} items in {windows} windows{lost}, {paid} paid: {why}")
+}
+
+/// How an account that can pay too little gets more.
+fn fund(ask: &Buy) -> String {
+    let config = ask.config.display();
+    format!(
+        ". Give that account money: `sdpp ledger fund AMOUNT --config {config}` does where the ledger \
+         has a faucet, with AMOUNT in the smallest unit as here"
+    )
 }
 
 /// What is left in channels, and how it comes back.
