@@ -110,7 +110,16 @@ fn who_wants_to_begin_anew_says_so() {
     let (exit, said) = told(&mut again);
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("should hold its items 1 to") && said.contains("--new"), "{said}");
-    assert_done(&again.arg("--new").output().unwrap());
+    // What cannot begin anew ends nothing.
+    std::fs::write(place.items("ann"), "in the way\n").unwrap();
+    let (exit, said) = told(place.buy("ann", "co2", &ITEMS.to_string()).arg("--new"));
+    assert!(exit == 1 && said.contains("is there already"), "{said}");
+    assert!(!said.contains("is ended"), "{said}");
+    std::fs::remove_file(place.items("ann")).unwrap();
+    let begun = again.arg("--new").output().unwrap();
+    assert_done(&begun);
+    let said = String::from_utf8_lossy(&begun.stderr).into_owned();
+    assert!(said.contains("is ended, as it was left"), "{said}");
     is_whole(&place.items("ann"));
     let first = std::fs::read_to_string(moved).unwrap();
     assert!(co2_items(ITEMS).join("\n").starts_with(first.trim_end()), "it is as it was");
@@ -127,6 +136,10 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     let (exit, said) = told(&mut again);
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("is not what was delivered"), "{said}");
+    std::fs::write(place.items("ann"), items.clone() + "a stray line\n").unwrap();
+    let (exit, said) = told(&mut again);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("begin another with --new and another --output FILE"), "{said}");
     std::fs::write(place.items("ann"), items + "{\"torn\":").unwrap();
     assert_done(&again.output().unwrap());
     is_whole(&place.items("ann"));

@@ -5,8 +5,6 @@ use super::kept::{Kept, read_back};
 use super::{Buy, Session, believing, carry, session_policy, unsafe_system};
 use crate::actors::busy::{Serving, Taken};
 use crate::actors::buying::Delivering;
-use crate::actors::interrupted;
-use crate::actors::journal::Commit;
 use crate::actors::resuming::Dialing;
 use crate::actors::session::Ended;
 use crate::actors::waiting::{GoOn, Waiting, entries, ledger_of, look_at};
@@ -35,27 +33,26 @@ pub(super) fn named(output: Option<&Path>) -> Option<String> {
     Some(whole.to_string_lossy().into_owned())
 }
 
+/// What a kill left of an order.
+pub(super) struct LeftOver {
+    /// What the command goes on with.
+    pub(super) goes_on: Option<Waits>,
+    /// What ends before the command begins anew.
+    pub(super) ending: Vec<Waits>,
+}
+
 /// What a kill left of this very command, if it did; where the command is to begin anew, all that was
-/// left of such an order is ended. What is left of others stays as it is while this process runs.
-pub(super) async fn left(ask: &Buy, running: &mut Running) -> Outcome<Option<Waits>> {
+/// left of such an order is to end. What is left of others stays as it is while this process runs.
+pub(super) fn left(ask: &Buy, running: &mut Running) -> LeftOver {
     let is_asked = |waits: &mut Waits| is_order(ask, &waits.session);
-    if !ask.new {
-        let file = named(ask.output.as_deref());
-        let is_mine = |waits: &mut Waits| is_asked(waits) && waits.session.file == file;
-        return Ok(running.waiting.extract_if(.., is_mine).last());
+    if ask.new {
+        let ending = running.waiting.extract_if(.., is_asked).collect();
+        return LeftOver { goes_on: None, ending };
     }
-    let ended: Vec<Waits> = running.waiting.extract_if(.., is_asked).collect();
-    let mut writes = Vec::new();
-    for Waits { session, .. } in &ended {
-        note(format_args!("session {} is ended, as it was left", session.session));
-        writes.extend(interrupted::end(&running.reader, &running.ledgers, session.session)?);
-    }
-    let failed = |why: String| Failure::new(Exit::Failed, format!("no session is ended: {why}"));
-    let committed = running.journal.send(Commit(writes)).await;
-    let answers = committed.map_err(|error| failed(error.to_string()))?;
-    let mut answers = answers.map_err(|error| failed(error.to_string()))?.into_iter();
-    let refused = answers.find_map(Result::err);
-    refused.map_or(Ok(None), |error| Err(failed(error.to_string())))
+    let file = named(ask.output.as_deref());
+    let is_mine = |waits: &mut Waits| is_asked(waits) && waits.session.file == file;
+    let goes_on = running.waiting.extract_if(.., is_mine).last();
+    LeftOver { goes_on, ending: Vec::new() }
 }
 
 /// Whether a session is of the order that a command asks for.
@@ -171,10 +168,12 @@ fn hold(running: &Running, waiting: &Waiting, begun: &Session) -> Outcome<Vec<Ta
 }
 
 /// Nothing is ended: what is wrong may be put right, and the command typed again.
-fn stuck(Waiting { session, .. }: &Waiting, exit: Exit, why: &str) -> Failure {
+fn stuck(Waiting { session, file, .. }: &Waiting, exit: Exit, why: &str) -> Failure {
+    // What the file has in it was paid for, and is never written over.
+    let elsewhere = if file.is_some() { " and another --output FILE" } else { "" };
     let why = format!(
         "session {session} was interrupted and cannot go on: {why}. Put that right and type the same \
-         command again, or end that session and begin another with --new"
+         command again, or end that session and begin another with --new{elsewhere}"
     );
     Failure::new(exit, why)
 }

@@ -14,7 +14,7 @@ use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
 use super::items::{Bar, Items};
 use super::remainders::Teller;
-use super::running::{Running, Signals, Waits, in_system};
+use super::running::{Running, Signals, in_system};
 use super::tls::Believing;
 use crate::actors::asking::Asking;
 use crate::actors::busy::Taken;
@@ -31,6 +31,7 @@ use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
 use after::{at_once, away, settle};
 use clap::Args;
+use going_on::LeftOver;
 use sdpp_ledger::{Amount, BondId, Digest, LedgerId, PublicKey};
 pub(super) use spending::pinned;
 use spending::spending;
@@ -149,7 +150,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let mut running = Running::start(&config, key, &opened)?;
     let mut guard = Guard::default();
     guard.answered(&running, Duration::from_millis(buyer.patience_ms)).await;
-    let left = going_on::left(&ask, &mut running).await?;
+    let left = going_on::left(&ask, &mut running);
     let bought = bought(&ask, (&config, buyer), (&running, left), (seller, spending));
     tokio::select! {
         bought = bought => bought,
@@ -161,7 +162,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
 async fn bought(
     ask: &Buy,
     (config, buyer): (&Config, &BuyerConfig),
-    (running, mut left): (&Running, Option<Waits>),
+    (running, mut left): (&Running, LeftOver),
     (seller, spending): (Option<PublicKey>, Vec<&Spending>),
 ) -> Outcome {
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
@@ -169,8 +170,8 @@ async fn bought(
     let policy = running.reclaim_policy(config, buyer);
     let teller = Teller { config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
-    let is_left = left.is_some();
-    let begun = begin(ask, config, spending, seller, (running, left.as_mut())).await;
+    let is_left = left.goes_on.is_some();
+    let begun = begin(ask, config, spending, seller, (running, &mut left)).await;
     let (session, items) = match begun {
         Ok(begun) => begun,
         Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
@@ -221,20 +222,20 @@ async fn begin(
     config: &Config,
     spending: Vec<&Spending>,
     seller: Option<PublicKey>,
-    (running, left): (&Running, Option<&mut Waits>),
+    (running, LeftOver { goes_on, ending }): (&Running, &mut LeftOver),
 ) -> Outcome<(Session, Items)> {
-    let spending = match &left {
+    let spending = match goes_on {
         None => bonded::allowed(spending, ask.bond.as_ref())?,
         Some(left) => bonded::going_on(spending, &left.session.currencies),
     };
-    let but = left.as_ref().map(|left| left.session.session);
+    let but = goes_on.as_ref().map(|left| left.session.session);
     let answer = |query: &_| Ok(running.reader.answer(query)?);
     let spent = spending::spent_today(&spending, but, answer)?;
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
     let bond = match &ask.bond {
         // What goes on is under what it was ordered under, whatever became of that since.
-        Some(id) if left.is_none() => Some(bonded::under(*id, config, running).await?),
+        Some(id) if goes_on.is_none() => Some(bonded::under(*id, config, running).await?),
         _ => None,
     };
     let wish = Wish {
@@ -246,10 +247,12 @@ async fn begin(
         bond,
         dataset: ask.dataset,
     };
-    if let Some(left) = left {
+    if let Some(left) = goes_on {
         return going_on::go_on(ask, config, wish, left, running).await;
     }
     let items = Items::open(ask.output.as_deref())?;
+    // All that can be known before has been looked at: what cannot begin anew ends nothing.
+    running.end(std::mem::take(ending)).await?;
     let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
     Ok((order(&ask.address, config, wish, running, delivering).await?, items))
 }
