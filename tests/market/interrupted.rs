@@ -145,6 +145,26 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     is_whole(&place.items("ann"));
 }
 
+#[test]
+fn who_cannot_go_on_is_told_that_another_order_begins_with_the_first_item() {
+    let mut place = open(Setting::default());
+    kill_after(&place, 30);
+    drop(place.seller.take());
+    let listen = format!("listen = \"{}\"", place.address);
+    let config = std::fs::read_to_string(place.path("seller.toml")).unwrap();
+    let config = config.replace("listen = \"127.0.0.1:0\"", &listen);
+    std::fs::write(place.path("seller.toml"), config).unwrap();
+    // It forgets what it kept.
+    place.sell_with("resume_s = 60", "resume_s = 0");
+    let (exit, said) = told(&mut place.buy("ann", "co2", &ITEMS.to_string()));
+    assert_eq!(exit, 1, "{said}");
+    let missing = format!("{} are missing", ITEMS - place.lines("ann"));
+    let whole = format!("sdpp buy {} co2 {ITEMS} --config ", place.address);
+    for what in [&missing, "a file with its first item again", &whole, "--output ANOTHER_FILE"] {
+        assert!(said.contains(what), "{what:?} is not in {said}");
+    }
+}
+
 /// Whether Ann's only session lacks nothing but its end: both have said `exit`.
 fn has_parted(place: &Place) -> bool {
     let mut list = sdpp();

@@ -113,19 +113,23 @@ pub(super) fn tell(ask: &Buy, ended: &Ended) {
         return;
     }
     let items = ended.progress.items;
-    let rest = match ask.quantity.0 {
+    let came = match ask.quantity.0 {
         Some(quantity) if quantity <= items => {
             return note(format_args!("the session is over, and all of its {items} items came"));
         }
-        Some(quantity) => (quantity - items).to_string(),
-        None => "all".to_owned(),
+        Some(quantity) => {
+            format!("{items} of its {quantity} items came, {} are missing", quantity - items)
+        }
+        None => format!("{items} items came"),
     };
-    let Buy { address, topic, config, .. } = ask;
-    let config = config.display();
+    let Buy { address, topic, quantity, config, .. } = ask;
+    let (quantity, config) =
+        (quantity.0.map_or("all".to_owned(), |all| all.to_string()), config.display());
     note(format_args!(
-        "the session is over, and {items} of its items came. Nothing was ordered again: what is \
-         missing is another order, such as: sdpp buy {address} {topic} {rest} --config {config} \
-         --output ANOTHER_FILE"
+        "the session is over: {came}, and nothing was ordered again. Another order begins anew: a \
+         file with its first item again, a live source with what it reads then. To have all, order \
+         all into another file: sdpp buy {address} {topic} {quantity} --config {config} --output \
+         ANOTHER_FILE"
     ));
 }
 
