@@ -165,6 +165,39 @@ fn who_cannot_go_on_is_told_that_another_order_begins_with_the_first_item() {
     }
 }
 
+#[test]
+fn a_channel_of_an_interrupted_session_is_closed_by_a_persons_word() {
+    for by_name in [false, true] {
+        let place = open(Setting { methods: "[\"escrow\"]", ..Setting::default() });
+        kill_after(&place, 30);
+        let mut list = sdpp();
+        list.args(["journal", "list", "entries", "--json", "--journal"]).arg(place.journal("ann"));
+        let entries = statements(&list.output().unwrap().stdout);
+        let session = entries.iter().find_map(|entry| entry["session"].as_str()).unwrap();
+        let config = place.path("ann.toml");
+        for more in [&["--dry-run"][..], &[]] {
+            let mut settle = sdpp();
+            settle.args(["dispute", "settle", session]).args(more).arg("--config").arg(&config);
+            let (exit, said) = told(&mut settle);
+            assert!(exit == 0 && said.contains("`sdpp ledger close 0x"), "{said}");
+            assert!(said.contains(session) && !said.contains("there is nothing"), "{said}");
+        }
+        let mut channels = sdpp();
+        channels.args(["ledger", "channels", "--json", "--config"]).arg(&config);
+        let channels = statements(&channels.output().unwrap().stdout);
+        let channel = channels[0]["channel"].as_str().unwrap();
+        let mut close = sdpp();
+        close.args(["ledger", "close", "--json", if by_name { channel } else { "--all" }]);
+        let closed = close.arg("--config").arg(&config).output().unwrap();
+        assert_done(&closed);
+        let said = String::from_utf8_lossy(&closed.stderr).into_owned();
+        assert!(said.contains(&format!("session {session} is ended, as it was left")), "{said}");
+        let told = statements(&closed.stdout);
+        assert_eq!((told.len(), &told[0]["channel"]), (1, &channel.into()), "{told:?}");
+        assert!(["closing", "closed"].contains(&told[0]["state"].as_str().unwrap()), "{told:?}");
+    }
+}
+
 /// Whether Ann's only session lacks nothing but its end: both have said `exit`.
 fn has_parted(place: &Place) -> bool {
     let mut list = sdpp();
