@@ -147,7 +147,7 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
 
 #[test]
 fn who_cannot_go_on_is_told_that_another_order_begins_with_the_first_item() {
-    let mut place = open(Setting::default());
+    let mut place = open(Setting { patience_ms: 5_000, ..Setting::default() });
     kill_after(&place, 30);
     drop(place.seller.take());
     let listen = format!("listen = \"{}\"", place.address);
