@@ -318,6 +318,9 @@ impl Running {
 
     /// Ends sessions that a kill left: their channels are anybody's again.
     pub(super) async fn end(&self, left: Vec<Waits>) -> Outcome {
+        if left.is_empty() {
+            return Ok(());
+        }
         let mut writes = Vec::new();
         for Waits { session, .. } in &left {
             writes.extend(interrupted::end(&self.reader, &self.ledgers, session.session)?);
