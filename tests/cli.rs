@@ -778,6 +778,12 @@ fn wrong_usage_is_told_apart_from_failure() {
     shop.run(&["audit"]).failed(2).says("--journal");
     shop.run(&["--version"]).done().says("sdpp 0.1.0");
     shop.run(&["audit", "--help"]).done().says("Example:\n  sdpp audit");
+    // Before anything else that such an order lacks.
+    for address in ["127.0.0.1", "127.0.0.1:99999", ":9620", "tls://127.0.0.1:"] {
+        let buy = ["buy", address, "co2", "5", "--config", "buyer.toml"];
+        shop.run(&buy).failed(2).says(&format!("{address:?} is no HOST:PORT"));
+        shop.run(&["menu", address]).failed(2).says(&format!("{address:?} is no HOST:PORT"));
+    }
 }
 
 impl Ran {

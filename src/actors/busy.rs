@@ -72,6 +72,11 @@ impl Busy {
         self.held().contains_key(channel)
     }
 
+    /// Whether a channel serves a session just now.
+    pub fn is_serving(&self, channel: &ChannelId) -> bool {
+        self.held().get(channel).is_some_and(|held| held.serving.is_some())
+    }
+
     /// The channels of one ledger that serve sellers' sessions just now.
     pub fn selling_on(&self, ledger: &LedgerId) -> Vec<ChannelId> {
         self.on(ledger, |serving| serving.role == Role::Seller)

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long to wait before a ledger is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// What every sentence about an account that can pay too little has in it.
+const CAN_PAY: &str = " can pay ";
+
 /// An account that can pay too little.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
@@ -25,13 +28,18 @@ impl fmt::Display for Lack {
         let of =
             if *asset == Asset::coin() { "of the coin".to_owned() } else { format!("of {asset}") };
         // Where money is a promise it has none of it, and may still promise so much.
-        write!(f, "account {account} on {ledger} can pay {has} {of}, it needs {needs}")?;
+        write!(f, "account {account} on {ledger}{CAN_PAY}{has} {of}, it needs {needs}")?;
         match *fees {
             Amount::ZERO => Ok(()),
             all if all == *needs => f.write_str(", for fees"),
             fees => write!(f, ", {fees} of that for fees"),
         }
     }
+}
+
+/// Whether a sentence says that an account can pay too little.
+pub fn is_lack(why: &str) -> bool {
+    why.contains(CAN_PAY)
 }
 
 /// What our account on a ledger lacks to pay so much of an asset and to do its part in a session

@@ -17,11 +17,16 @@ pub(super) fn host_port(address: &str) -> &str {
     address.strip_prefix(TLS).unwrap_or(address)
 }
 
+/// The host of an address, where it names one and a port of it.
+pub(super) fn host(address: &str) -> Outcome<&str> {
+    let parts = host_port(address).rsplit_once(':');
+    let is_place = |(host, port): &(&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+    parts.filter(is_place).map(|(host, _)| host).ok_or_else(|| nowhere(address))
+}
+
 /// The way to a seller. What is wrong with our own files is said before anybody is dialled.
 pub(super) fn way(address: &str, believing: &Believing) -> Outcome<Way> {
-    let at = host_port(address);
-    let (host, _) =
-        at.rsplit_once(':').filter(|(host, _)| !host.is_empty()).ok_or_else(|| nowhere(address))?;
+    let (at, host) = (host_port(address), host(address)?);
     let is_tls = address.starts_with(TLS);
     let tls = is_tls.then(|| believing.open(host.trim_matches(['[', ']']))).transpose()?;
     Ok(Way { at: at.to_owned(), tls })
@@ -40,7 +45,9 @@ pub(super) async fn dial(
 }
 
 fn nowhere(address: &str) -> Failure {
-    Failure::usage(format!("{address:?} is no HOST:PORT"))
+    Failure::usage(format!(
+        "{address:?} is no HOST:PORT: write where the seller listens, such as 127.0.0.1:9620"
+    ))
 }
 
 fn unreachable(address: &str, error: &io::Error) -> Failure {

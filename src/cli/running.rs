@@ -1,6 +1,7 @@
 //! What runs under every verb that has sessions: a journal and its actor, the ledgers and theirs.
 
 use super::exit::{Exit, Failure, Outcome};
+use super::note;
 use crate::actors::busy::{Busy, Taken};
 use crate::actors::joining::Joining;
 use crate::actors::journal::{Commit, JournalActor};
@@ -313,6 +314,24 @@ impl Running {
         let committed = self.journal.send(Commit(writes)).await.map_err(failed)?;
         let mut answers = committed.map_err(failed)?.into_iter();
         answers.try_for_each(|one| one.map(drop)).map_err(failed)
+    }
+
+    /// Ends sessions that a kill left: their channels are anybody's again.
+    pub(super) async fn end(&self, left: Vec<Waits>) -> Outcome {
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::new();
+        for Waits { session, .. } in &left {
+            writes.extend(interrupted::end(&self.reader, &self.ledgers, session.session)?);
+        }
+        let no_end =
+            |Failure { exit, why }| Failure::new(exit, format!("no session is ended: {why}"));
+        self.commit(writes).await.map_err(no_end)?;
+        for Waits { session, .. } in left {
+            note(format_args!("session {} is ended, as it was left", session.session));
+        }
+        Ok(())
     }
 
     /// Answers when all that waits for the journal is on disk: what it answered before is already.

@@ -110,7 +110,16 @@ fn who_wants_to_begin_anew_says_so() {
     let (exit, said) = told(&mut again);
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("should hold its items 1 to") && said.contains("--new"), "{said}");
-    assert_done(&again.arg("--new").output().unwrap());
+    // What cannot begin anew ends nothing.
+    std::fs::write(place.items("ann"), "in the way\n").unwrap();
+    let (exit, said) = told(place.buy("ann", "co2", &ITEMS.to_string()).arg("--new"));
+    assert!(exit == 1 && said.contains("is there already"), "{said}");
+    assert!(!said.contains("is ended"), "{said}");
+    std::fs::remove_file(place.items("ann")).unwrap();
+    let begun = again.arg("--new").output().unwrap();
+    assert_done(&begun);
+    let said = String::from_utf8_lossy(&begun.stderr).into_owned();
+    assert!(said.contains("is ended, as it was left"), "{said}");
     is_whole(&place.items("ann"));
     let first = std::fs::read_to_string(moved).unwrap();
     assert!(co2_items(ITEMS).join("\n").starts_with(first.trim_end()), "it is as it was");
@@ -127,9 +136,66 @@ fn a_file_that_was_changed_is_not_gone_on_with() {
     let (exit, said) = told(&mut again);
     assert_eq!(exit, 1, "{said}");
     assert!(said.contains("is not what was delivered"), "{said}");
+    std::fs::write(place.items("ann"), items.clone() + "a stray line\n").unwrap();
+    let (exit, said) = told(&mut again);
+    assert_eq!(exit, 1, "{said}");
+    assert!(said.contains("begin another with --new and another --output FILE"), "{said}");
     std::fs::write(place.items("ann"), items + "{\"torn\":").unwrap();
     assert_done(&again.output().unwrap());
     is_whole(&place.items("ann"));
+}
+
+#[test]
+fn who_cannot_go_on_is_told_that_another_order_begins_with_the_first_item() {
+    let mut place = open(Setting { patience_ms: 5_000, ..Setting::default() });
+    kill_after(&place, 30);
+    drop(place.seller.take());
+    let listen = format!("listen = \"{}\"", place.address);
+    let config = std::fs::read_to_string(place.path("seller.toml")).unwrap();
+    let config = config.replace("listen = \"127.0.0.1:0\"", &listen);
+    std::fs::write(place.path("seller.toml"), config).unwrap();
+    // It forgets what it kept.
+    place.sell_with("resume_s = 60", "resume_s = 0");
+    let (exit, said) = told(&mut place.buy("ann", "co2", &ITEMS.to_string()));
+    assert_eq!(exit, 1, "{said}");
+    let missing = format!("{} are missing", ITEMS - place.lines("ann"));
+    let whole = format!("sdpp buy {} co2 {ITEMS} --config ", place.address);
+    for what in [&missing, "a file with its first item again", &whole, "--output ANOTHER_FILE"] {
+        assert!(said.contains(what), "{what:?} is not in {said}");
+    }
+}
+
+#[test]
+fn a_channel_of_an_interrupted_session_is_closed_by_a_persons_word() {
+    for by_name in [false, true] {
+        let place = open(Setting { methods: "[\"escrow\"]", ..Setting::default() });
+        kill_after(&place, 30);
+        let mut list = sdpp();
+        list.args(["journal", "list", "entries", "--json", "--journal"]).arg(place.journal("ann"));
+        let entries = statements(&list.output().unwrap().stdout);
+        let session = entries.iter().find_map(|entry| entry["session"].as_str()).unwrap();
+        let config = place.path("ann.toml");
+        for more in [&["--dry-run"][..], &[]] {
+            let mut settle = sdpp();
+            settle.args(["dispute", "settle", session]).args(more).arg("--config").arg(&config);
+            let (exit, said) = told(&mut settle);
+            assert!(exit == 0 && said.contains("`sdpp ledger close 0x"), "{said}");
+            assert!(said.contains(session) && !said.contains("there is nothing"), "{said}");
+        }
+        let mut channels = sdpp();
+        channels.args(["ledger", "channels", "--json", "--config"]).arg(&config);
+        let channels = statements(&channels.output().unwrap().stdout);
+        let channel = channels[0]["channel"].as_str().unwrap();
+        let mut close = sdpp();
+        close.args(["ledger", "close", "--json", if by_name { channel } else { "--all" }]);
+        let closed = close.arg("--config").arg(&config).output().unwrap();
+        assert_done(&closed);
+        let said = String::from_utf8_lossy(&closed.stderr).into_owned();
+        assert!(said.contains(&format!("session {session} is ended, as it was left")), "{said}");
+        let told = statements(&closed.stdout);
+        assert_eq!((told.len(), &told[0]["channel"]), (1, &channel.into()), "{told:?}");
+        assert!(["closing", "closed"].contains(&told[0]["state"].as_str().unwrap()), "{told:?}");
+    }
 }
 
 /// Whether Ann's only session lacks nothing but its end: both have said `exit`.

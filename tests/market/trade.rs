@@ -151,6 +151,11 @@ fn a_buyer_that_cannot_pay_for_all_that_it_wants_orders_nothing() {
         // A channel is funded with more than this order, by the config.
         let needs = if methods.contains("escrow") { 5_000 } else { 1_900 };
         assert!(said.contains(&format!("can pay 1899 of the coin, it needs {needs}")), "{said}");
+        let (_, said) = told(&mut to_stdout(&place));
+        assert_eq!(said.lines().count(), 1, "it is said once: {said}");
+        let config = place.path("buyer.toml");
+        let fund = format!("`sdpp ledger fund AMOUNT --config {}`", config.display());
+        assert!(said.contains(&fund), "{said}");
         assert_eq!(place.balance("buyer"), 1_899);
         assert!(place.audit("seller").is_empty() && place.audit("buyer").is_empty());
     }

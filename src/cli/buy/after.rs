@@ -1,6 +1,6 @@
 //! When a session is over, or none began: what is still owed is settled, and what is left comes back.
 
-use super::tell_left;
+use super::told::tell_left;
 use crate::actors::reclaim;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::remainders::Teller;

@@ -5,8 +5,6 @@ use super::kept::{Kept, read_back};
 use super::{Buy, Session, believing, carry, session_policy, unsafe_system};
 use crate::actors::busy::{Serving, Taken};
 use crate::actors::buying::Delivering;
-use crate::actors::interrupted;
-use crate::actors::journal::Commit;
 use crate::actors::resuming::Dialing;
 use crate::actors::session::Ended;
 use crate::actors::waiting::{GoOn, Waiting, entries, ledger_of, look_at};
@@ -35,27 +33,26 @@ pub(super) fn named(output: Option<&Path>) -> Option<String> {
     Some(whole.to_string_lossy().into_owned())
 }
 
+/// What a kill left of an order.
+pub(super) struct LeftOver {
+    /// What the command goes on with.
+    pub(super) goes_on: Option<Waits>,
+    /// What ends before the command begins anew.
+    pub(super) ending: Vec<Waits>,
+}
+
 /// What a kill left of this very command, if it did; where the command is to begin anew, all that was
-/// left of such an order is ended. What is left of others stays as it is while this process runs.
-pub(super) async fn left(ask: &Buy, running: &mut Running) -> Outcome<Option<Waits>> {
+/// left of such an order is to end. What is left of others stays as it is while this process runs.
+pub(super) fn left(ask: &Buy, running: &mut Running) -> LeftOver {
     let is_asked = |waits: &mut Waits| is_order(ask, &waits.session);
-    if !ask.new {
-        let file = named(ask.output.as_deref());
-        let is_mine = |waits: &mut Waits| is_asked(waits) && waits.session.file == file;
-        return Ok(running.waiting.extract_if(.., is_mine).last());
+    if ask.new {
+        let ending = running.waiting.extract_if(.., is_asked).collect();
+        return LeftOver { goes_on: None, ending };
     }
-    let ended: Vec<Waits> = running.waiting.extract_if(.., is_asked).collect();
-    let mut writes = Vec::new();
-    for Waits { session, .. } in &ended {
-        note(format_args!("session {} is ended, as it was left", session.session));
-        writes.extend(interrupted::end(&running.reader, &running.ledgers, session.session)?);
-    }
-    let failed = |why: String| Failure::new(Exit::Failed, format!("no session is ended: {why}"));
-    let committed = running.journal.send(Commit(writes)).await;
-    let answers = committed.map_err(|error| failed(error.to_string()))?;
-    let mut answers = answers.map_err(|error| failed(error.to_string()))?.into_iter();
-    let refused = answers.find_map(Result::err);
-    refused.map_or(Ok(None), |error| Err(failed(error.to_string())))
+    let file = named(ask.output.as_deref());
+    let is_mine = |waits: &mut Waits| is_asked(waits) && waits.session.file == file;
+    let goes_on = running.waiting.extract_if(.., is_mine).last();
+    LeftOver { goes_on, ending: Vec::new() }
 }
 
 /// Whether a session is of the order that a command asks for.
@@ -116,19 +113,23 @@ pub(super) fn tell(ask: &Buy, ended: &Ended) {
         return;
     }
     let items = ended.progress.items;
-    let rest = match ask.quantity.0 {
+    let came = match ask.quantity.0 {
         Some(quantity) if quantity <= items => {
             return note(format_args!("the session is over, and all of its {items} items came"));
         }
-        Some(quantity) => (quantity - items).to_string(),
-        None => "all".to_owned(),
+        Some(quantity) => {
+            format!("{items} of its {quantity} items came, {} are missing", quantity - items)
+        }
+        None => format!("{items} items came"),
     };
-    let Buy { address, topic, config, .. } = ask;
-    let config = config.display();
+    let Buy { address, topic, quantity, config, .. } = ask;
+    let (quantity, config) =
+        (quantity.0.map_or("all".to_owned(), |all| all.to_string()), config.display());
     note(format_args!(
-        "the session is over, and {items} of its items came. Nothing was ordered again: what is \
-         missing is another order, such as: sdpp buy {address} {topic} {rest} --config {config} \
-         --output ANOTHER_FILE"
+        "the session is over: {came}, and nothing was ordered again. Another order begins anew: a \
+         file with its first item again, a live source with what it reads then. To have all, order \
+         all into another file: sdpp buy {address} {topic} {quantity} --config {config} --output \
+         ANOTHER_FILE"
     ));
 }
 
@@ -171,10 +172,12 @@ fn hold(running: &Running, waiting: &Waiting, begun: &Session) -> Outcome<Vec<Ta
 }
 
 /// Nothing is ended: what is wrong may be put right, and the command typed again.
-fn stuck(Waiting { session, .. }: &Waiting, exit: Exit, why: &str) -> Failure {
+fn stuck(Waiting { session, file, .. }: &Waiting, exit: Exit, why: &str) -> Failure {
+    // What the file has in it was paid for, and is never written over.
+    let elsewhere = if file.is_some() { " and another --output FILE" } else { "" };
     let why = format!(
         "session {session} was interrupted and cannot go on: {why}. Put that right and type the same \
-         command again, or end that session and begin another with --new"
+         command again, or end that session and begin another with --new{elsewhere}"
     );
     Failure::new(exit, why)
 }

@@ -6,16 +6,15 @@ mod bonded;
 mod going_on;
 mod kept;
 mod spending;
+mod told;
 
 use super::desk::{BuyersDesk, Desk};
-use super::dial::{dial, host_port, way};
-use super::dispute;
+use super::dial::{dial, host, host_port, way};
 use super::dispute::guard::Guard;
 use super::exit::{Exit, Failure, Outcome};
-use super::items::{Bar, Items, Money};
-use super::out;
+use super::items::{Bar, Items};
 use super::remainders::Teller;
-use super::running::{Running, Signals, Waits, in_system};
+use super::running::{Running, Signals, in_system};
 use super::tls::Believing;
 use crate::actors::asking::Asking;
 use crate::actors::busy::Taken;
@@ -27,20 +26,19 @@ use crate::actors::wire::Wire;
 use crate::actors::{now_ms, random_digest, random_key};
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::config::{AnchorWhen, Buyer as BuyerConfig, Config, RecordsBatch, Spending};
-use crate::journal::Remainder;
 use crate::message::Reason;
-use crate::record::End;
 use crate::session::{Buyer, BuyerPolicy, BuyerRandomness, Progress, Wish};
 use actix::prelude::*;
 use after::{at_once, away, settle};
 use clap::Args;
+use going_on::LeftOver;
 use sdpp_ledger::{Amount, BondId, Digest, LedgerId, PublicKey};
-use serde_json::{Value, json};
 pub(super) use spending::pinned;
 use spending::spending;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use told::{Told, report};
 
 /// How far a seller's clock may be off, in milliseconds.
 const CLOCK_SKEW_MS: u64 = 60_000;
@@ -51,9 +49,6 @@ const GRANULARITY_MAX: u32 = 100_000;
 /// How often it is ordered again where that is good at once: the seller has shown what a crash of ours
 /// had hidden, or takes the order only where it is paid otherwise.
 const ORDERED_AGAIN_MAX: usize = 16;
-
-/// The most channels with something left in them that are told of at the end.
-const REMAINDERS_TOLD: usize = 5;
 
 /// Buys items: each a line on standard output, or in a file. Ctrl-C ends in good order, with the
 /// last window paid. Where a seller cheats in a session under a bond, that is complained of at once.
@@ -134,6 +129,7 @@ impl Buy {
                 "--json needs --output FILE: standard output is one of them",
             ));
         }
+        host(&self.address)?;
         let config = Config::load(&self.config)?;
         in_system(buy(self, config))
     }
@@ -154,7 +150,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
     let mut running = Running::start(&config, key, &opened)?;
     let mut guard = Guard::default();
     guard.answered(&running, Duration::from_millis(buyer.patience_ms)).await;
-    let left = going_on::left(&ask, &mut running).await?;
+    let left = going_on::left(&ask, &mut running);
     let bought = bought(&ask, (&config, buyer), (&running, left), (seller, spending));
     tokio::select! {
         bought = bought => bought,
@@ -166,7 +162,7 @@ async fn buy(ask: Buy, config: Config) -> Outcome {
 async fn bought(
     ask: &Buy,
     (config, buyer): (&Config, &BuyerConfig),
-    (running, mut left): (&Running, Option<Waits>),
+    (running, mut left): (&Running, LeftOver),
     (seller, spending): (Option<PublicKey>, Vec<&Spending>),
 ) -> Outcome {
     let desk = Desk { reader: running.reader.clone(), journal: running.journal.clone() };
@@ -174,8 +170,8 @@ async fn bought(
     let policy = running.reclaim_policy(config, buyer);
     let teller = Teller { config, ids: &running.ids, policy: Some(&policy) };
     let (started, began_ms) = (Instant::now(), now_ms());
-    let is_left = left.is_some();
-    let begun = begin(ask, config, spending, seller, (running, left.as_mut())).await;
+    let is_left = left.goes_on.is_some();
+    let begun = begin(ask, config, spending, seller, (running, &mut left)).await;
     let (session, items) = match begun {
         Ok(begun) => begun,
         Err(failure) => return Err(away(failure, running, &policy, &teller).await?),
@@ -226,20 +222,20 @@ async fn begin(
     config: &Config,
     spending: Vec<&Spending>,
     seller: Option<PublicKey>,
-    (running, left): (&Running, Option<&mut Waits>),
+    (running, LeftOver { goes_on, ending }): (&Running, &mut LeftOver),
 ) -> Outcome<(Session, Items)> {
-    let spending = match &left {
+    let spending = match goes_on {
         None => bonded::allowed(spending, ask.bond.as_ref())?,
         Some(left) => bonded::going_on(spending, &left.session.currencies),
     };
-    let but = left.as_ref().map(|left| left.session.session);
+    let but = goes_on.as_ref().map(|left| left.session.session);
     let answer = |query: &_| Ok(running.reader.answer(query)?);
     let spent = spending::spent_today(&spending, but, answer)?;
     let mut currencies = pinned(config, &spending, |name| running.ledger(name))?;
     spending::limit(&mut currencies, &spending, &spent);
     let bond = match &ask.bond {
         // What goes on is under what it was ordered under, whatever became of that since.
-        Some(id) if left.is_none() => Some(bonded::under(*id, config, running).await?),
+        Some(id) if goes_on.is_none() => Some(bonded::under(*id, config, running).await?),
         _ => None,
     };
     let wish = Wish {
@@ -251,22 +247,14 @@ async fn begin(
         bond,
         dataset: ask.dataset,
     };
-    if let Some(left) = left {
+    if let Some(left) = goes_on {
         return going_on::go_on(ask, config, wish, left, running).await;
     }
     let items = Items::open(ask.output.as_deref())?;
+    // All that can be known before has been looked at: what cannot begin anew ends nothing.
+    running.end(std::mem::take(ending)).await?;
     let delivering = Delivering::new(&ask.address, going_on::named(ask.output.as_deref()));
     Ok((order(&ask.address, config, wish, running, delivering).await?, items))
-}
-
-/// What a session came to.
-struct Told<'a> {
-    ended: &'a Ended,
-    /// What was paid in, where something was ordered.
-    money: Option<&'a Money>,
-    /// What came of a complaint to its bond's contract, where it is under one.
-    complained: Option<Value>,
-    took: Duration,
 }
 
 /// A session under way.
@@ -400,61 +388,6 @@ pub(super) async fn follow(
     match written {
         Ok(Ok(items)) => Ok((ended, items)),
         _ => Err(gone()),
-    }
-}
-
-fn report(ask: &Buy, told: Told<'_>, teller: &Teller<'_>, left: &[Remainder]) -> Outcome {
-    let Told { ended: Ended { session, end, why, progress, .. }, money, complained, took } = told;
-    if ask.json {
-        out::json(&json!({
-            "session": session,
-            "topic": ask.topic,
-            "items": progress.items,
-            "ordered": ask.quantity.0,
-            "void": progress.void,
-            "windows": progress.windows,
-            "currency": money.map(|money| &money.currency),
-            "owed": progress.owed,
-            "paid": progress.paid,
-            "end": end,
-            "why": why,
-            "bond": complained,
-            "seconds": took.as_secs_f64(),
-            "left": left.iter().map(|one| teller.json(one)).collect::<Vec<_>>(),
-        }))?;
-    } else {
-        let (items, windows) = (progress.items, progress.windows);
-        let paid = money.map_or("nothing".to_owned(), |money| money.paid_of_owed(progress));
-        let lost = match progress.void {
-            0 => String::new(),
-            places => format!(" ({places} more are void: the seller was started anew; not billed)"),
-        };
-        let of = ask.quantity.0.filter(|ordered| *ordered != items);
-        let of = of.map_or(String::new(), |ordered| format!(" of {ordered}"));
-        let line = format!("{items}{of} items in {windows} windows{lost}, {paid} paid: {why}");
-        // Standard output is for items alone.
-        super::note(line);
-        let complained = complained.iter().flat_map(dispute::told::lines);
-        complained.for_each(super::note);
-        tell_left(teller, left);
-    }
-    let exit = match end {
-        End::Complete => return Ok(()),
-        End::Misconduct => Exit::Peer,
-        End::Outstanding => {
-            return Err(Failure::new(Exit::Failed, "not all that is owed was final at the end"));
-        }
-        End::Broken | End::Refused | End::Failed => Exit::Failed,
-    };
-    Err(Failure::new(exit, why))
-}
-
-fn tell_left(teller: &Teller<'_>, left: &[Remainder]) {
-    for one in left.iter().take(REMAINDERS_TOLD) {
-        super::note(format_args!("{}: {}", teller.how_much(one), teller.how_back(one)));
-    }
-    if let Some(more @ 1..) = left.len().checked_sub(REMAINDERS_TOLD) {
-        super::note(format_args!("and more in {more} other channels"));
     }
 }
 

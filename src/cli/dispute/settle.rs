@@ -310,6 +310,8 @@ fn lines(told: &Value, is_dry: bool) -> Vec<String> {
                 "what is left can be withdrawn from {ready} on: run this again then"
             ));
         }
+        // What keeps it from being done was said.
+        _ if told["held"].is_string() && told["bundle"]["file"].is_null() => {}
         _ if is_done && is_dry => lines.push("there is nothing to do".to_owned()),
         _ if is_done => match told["bundle"]["file"].as_str() {
             // No contract collects it.

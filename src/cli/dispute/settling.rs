@@ -6,7 +6,9 @@ use super::case::Case;
 use crate::actors::Ledgers;
 use crate::actors::busy::Busy;
 use crate::actors::journal::Commit;
+use crate::actors::now_ms;
 use crate::actors::reclaim::Reclaiming;
+use crate::actors::waiting::{Waiting, waiting};
 use crate::admin::Settling;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::journal::obligation::State;
@@ -21,6 +23,9 @@ use sdpp_ledger::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Why a channel stays open.
+const GOING_ON: &str = "a session is going on in the channel: it is not closed under it";
 
 /// Where everything is that has to be asked.
 pub(in crate::cli) struct Ground<'a> {
@@ -38,7 +43,7 @@ pub(super) struct Plan {
     pub(super) write: Option<Write>,
     calls: Vec<Doing>,
     /// Why nothing more can be done just now, where that is so.
-    held: Option<&'static str>,
+    held: Option<String>,
 }
 
 /// The session's channel, as its ledger has it and as we do.
@@ -135,7 +140,7 @@ async fn redeeming(ground: &Ground<'_>, busy: &Busy, case: Case, ask: &Settling)
         write = Some(Write::Settle(Box::new(settle)));
     }
     let is_held = live && (ask.close || channel.ready_ms.is_some());
-    let held = is_held.then_some("a session is going on in the channel: it is not closed under it");
+    let held = is_held.then(|| GOING_ON.to_owned());
     Ok(Plan { case, channel: Some(channel), write, calls, held })
 }
 
@@ -194,11 +199,11 @@ async fn taking_back(ground: &Ground<'_>, busy: &Busy, case: Case) -> Outcome<Pl
     let is_bonded =
         ledger.bonds().is_some() && ground.reader.bonded_channels()?.contains(&channel.id);
     let open = view.filter(|view| !view.is_over && left > Amount::ZERO && !is_under_way);
-    if busy.is_taken(&channel.id) {
-        held = Some("a session is going on in the channel: it is not closed under it");
+    if let Some(why) = in_use(ground.reader, busy, &channel.id)? {
+        held = Some(why);
     } else if is_bonded && open.is_some() {
-        held =
-            Some("a bond of ours is for its channel: `sdpp ledger bond end` has that back first");
+        let why = "a bond of ours is for its channel: `sdpp ledger bond end` has that back first";
+        held = Some(why.to_owned());
     } else if let Some(view) = open {
         let ledger_ms = ledger.status().await?.at_ms;
         let at = InChannel { channel: channel.id };
@@ -215,11 +220,30 @@ async fn taking_back(ground: &Ground<'_>, busy: &Busy, case: Case) -> Outcome<Pl
     Ok(Plan { case, channel: Some(channel), write, calls, held })
 }
 
+/// Why a buyer's channel is not closed now, where a session has it: one that is going on, or that a kill
+/// left for its command.
+fn in_use(reader: &Reader, busy: &Busy, channel: &ChannelId) -> Outcome<Option<String>> {
+    if busy.is_serving(channel) {
+        return Ok(Some(GOING_ON.to_owned()));
+    }
+    let left = waiting(reader, now_ms())?;
+    let left = left.into_iter().find(|one| one.channels.contains(channel));
+    let has_it = left.map(|Waiting { session, .. }| {
+        format!(
+            "session {session}, which was interrupted, has the channel: the `sdpp buy` that began it \
+             goes on with it, and `sdpp ledger close {channel} --config FILE` ends it and closes the \
+             channel"
+        )
+    });
+    Ok(has_it.or_else(|| busy.is_taken(channel).then(|| GOING_ON.to_owned())))
+}
+
 /// Without an escrow: the evidence is pinned where the session's records are.
 async fn pinning(ground: &Ground<'_>, case: Case, ask: &Settling) -> Outcome<Plan> {
     let mut plan = Plan { case, channel: None, write: None, calls: Vec::new(), held: None };
     let Some(records) = plan.case.terms.records.clone() else {
-        plan.held = Some("its seller keeps no records on a ledger: the evidence is pinned nowhere");
+        let why = "its seller keeps no records on a ledger: the evidence is pinned nowhere";
+        plan.held = Some(why.to_owned());
         return Ok(plan);
     };
     let Some(bundle) = ask.bundle else { return Ok(plan) };

@@ -4,7 +4,7 @@ use crate::actors::journal::Await;
 use crate::actors::reclaim::Reclaiming;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::remainders::Teller;
-use crate::cli::running::{Running, Signals, in_system};
+use crate::cli::running::{Running, Signals, Waits, in_system};
 use crate::cli::{note, out};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
@@ -26,7 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 ///
 /// The escrow is asked to close a channel; from then on its seller has the escrow's grace period to
 /// redeem the vouchers that it holds. Run again after that, the command withdraws the rest. It waits
-/// until all that is final, and says of each channel what it is then. Kept channels are closed too.
+/// until all that is final, and says of each channel what it is then. Kept channels are closed too,
+/// and a session that a kill left in one is ended, so that its `sdpp buy` cannot go on with it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  sdpp ledger close --all --config buyer.toml")]
 pub(super) struct Close {
@@ -80,8 +81,9 @@ async fn close(ask: Close, config: Config) -> Outcome {
     let key = keys.open(&config.identity)?;
     let opened = Ledgers::open(&config, &mut keys).await?;
     let opened: Vec<(&str, &Opened)> = opened.iter().collect();
-    let running = Running::start(&config, key, &opened)?;
+    let mut running = Running::start(&config, key, &opened)?;
     let mut chosen = choose(&ask, &running)?;
+    end_left(&chosen, &mut running).await?;
     if chosen.is_empty() && !ask.json {
         running.look().await;
         running.check_claims()?;
@@ -144,6 +146,14 @@ fn choose(ask: &Close, running: &Running) -> Outcome<Vec<Chosen>> {
         chosen.push(Chosen { channel, ledger, asset, went: Went::Well });
     }
     Ok(chosen)
+}
+
+/// Ends what a kill left in these channels: the journal is ours, so no command goes on with it meanwhile.
+async fn end_left(chosen: &[Chosen], running: &mut Running) -> Outcome {
+    let is_chosen = |channel: &ChannelId| chosen.iter().any(|one| one.channel == *channel);
+    let is_in_one = |waits: &mut Waits| waits.session.channels.iter().any(is_chosen);
+    let left = running.waiting.extract_if(.., is_in_one).collect();
+    running.end(left).await
 }
 
 /// The open channels that we opened.
