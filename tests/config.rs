@@ -352,7 +352,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "write 0 to 172800",
     ),
     (
-        "# health = \"127.0.0.1:9630\"",
+        "# health = \"127.0.0.1:9640\"",
         "health = \"0.0.0.0:9630\"",
         "health = \"0.0.0.0:9630\"",
         "admin.health",
