@@ -156,7 +156,25 @@ fn what_init_writes_works_at_once() {
     shop.run(&["keys", "show", "seller"]).done().says(seller);
     let again = shop.run(&["init"]).failed(2);
     again.says("seller.toml exists already: nothing was written");
+    assert!(!again.err.contains("cut short"), "{}", again.err);
     assert_eq!(fs::read_to_string(shop.path("password")).unwrap(), shop.secrets[0]);
+}
+
+#[test]
+fn where_an_init_was_cut_short_the_next_says_what_to_remove() {
+    let shop = Shop::new();
+    fs::create_dir_all(shop.path("my shop/keys")).unwrap();
+    fs::write(shop.path("my shop/password"), "0123456789abcdef").unwrap();
+    let init = ["init", "--dir", "my shop"];
+    let cut = shop.run(&init).failed(2);
+    cut.says("my shop/password exists already: nothing was written");
+    cut.says("cut short").says("remove 'my shop/password' 'my shop/keys' and type this again");
+    fs::remove_file(shop.path("my shop/password")).unwrap();
+    fs::remove_dir(shop.path("my shop/keys")).unwrap();
+    // What is to be typed next can be typed, whatever the folder is called.
+    let done = shop.run(&init).done();
+    done.says("sdpp ledger serve --dir 'my shop/ledger'");
+    done.says("--config 'my shop/buyer.toml'").says("sdpp sell --config 'my shop/seller.toml'");
 }
 
 #[test]
