@@ -178,6 +178,35 @@ fn where_an_init_was_cut_short_the_next_says_what_to_remove() {
 }
 
 #[test]
+fn a_config_whose_secrets_cannot_be_fetched_is_not_good() {
+    let mut shop = Shop::open();
+    let check = || shop.run(&["config", "check", "seller.toml"]);
+    let mode = |mode| fs::set_permissions(shop.path("password"), fs::Permissions::from_mode(mode));
+    mode(0o644).unwrap();
+    check().failed(2).says("seller.toml: identity.key: ").says("chmod 600");
+    mode(0o600).unwrap();
+    check().done();
+    let secret = fs::read_to_string(shop.path("password")).unwrap();
+    fs::write(shop.path("password"), "").unwrap();
+    check().failed(2).says("the password is empty");
+    fs::write(shop.path("password"), secret).unwrap();
+    shop.edit("seller.toml", "password = \"file:password\"", "password = \"env:NOT_SET_AT_ALL\"");
+    check().failed(2).says("env:NOT_SET_AT_ALL").says("is not set");
+    shop.edit("seller.toml", "password = \"env:NOT_SET_AT_ALL\"", "password = \"prompt\"");
+    check().done();
+    shop.edit("seller.toml", "key = \"keystore:seller\"", "key = \"env:NOT_SET_AT_ALL\"");
+    check().failed(2).says("env:NOT_SET_AT_ALL");
+    shop.edit("seller.toml", "key = \"env:NOT_SET_AT_ALL\"", "key = \"file:seller.key\"");
+    fs::write(shop.path("seller.key"), "").unwrap();
+    fs::set_permissions(shop.path("seller.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    check().failed(2).says("file:seller.key: holds no usable secret");
+    let half = "4c0883a69102937d6231471b5dbb6204";
+    fs::write(shop.path("seller.key"), half).unwrap();
+    shop.secrets.push(half.to_owned());
+    shop.run(&["config", "check", "seller.toml"]).failed(2).says("64 hex digits");
+}
+
+#[test]
 fn a_served_ledger_is_funded_and_asked() {
     let shop = Shop::open();
     // Port 1 is nobody's; the template's own may well be in use here.
