@@ -313,6 +313,15 @@ fn a_secret_goes_in_and_never_comes_out() {
 }
 
 #[test]
+fn a_dataset_that_is_not_there_is_what_is_wrong() {
+    let shop = Shop::open();
+    let none = shop.run(&["dataset", "root", "nofile"]).failed(1);
+    none.says("cannot read nofile");
+    assert!(!none.err.contains("--format"), "{}", none.err);
+    shop.run(&["dataset", "root", "password"]).failed(2).says("--format csv, ndjson or lines");
+}
+
+#[test]
 fn a_journal_has_what_was_printed_and_no_more() {
     let shop = Shop::new();
     let soak = shop.run(&["journal", "soak", "--journal", "j", "--entries", "40"]).done();
