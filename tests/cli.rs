@@ -304,7 +304,7 @@ fn a_secret_goes_in_and_never_comes_out() {
     piped.stdin(fs::File::open(shop.path("secret.hex")).unwrap());
     shop.finish(piped).done().says("piped");
     shop.run(&["keys", "new", "x", "--password", "hunter2"]).failed(2).says("another");
-    shop.run(&["keys", "new", "x"]).failed(2).says("no terminal");
+    shop.run(&["keys", "new", "x"]).failed(2).says("say `--password file:PATH`");
     fs::write(shop.path("wrong"), "hunter2").unwrap();
     fs::set_permissions(shop.path("wrong"), fs::Permissions::from_mode(0o600)).unwrap();
     shop.edit("seller.toml", "file:password", "file:wrong");
