@@ -194,12 +194,14 @@ fn a_config_whose_secrets_cannot_be_fetched_is_not_good() {
     check().failed(2).says("env:NOT_SET_AT_ALL").says("is not set");
     shop.edit("seller.toml", "password = \"env:NOT_SET_AT_ALL\"", "password = \"prompt\"");
     check().done();
+    shop.edit("seller.toml", "password = \"prompt\"", "");
+    shop.edit("seller.toml", "keystore = \"keys\"", "");
     shop.edit("seller.toml", "key = \"keystore:seller\"", "key = \"env:NOT_SET_AT_ALL\"");
     check().failed(2).says("env:NOT_SET_AT_ALL");
     shop.edit("seller.toml", "key = \"env:NOT_SET_AT_ALL\"", "key = \"file:seller.key\"");
     fs::write(shop.path("seller.key"), "").unwrap();
     fs::set_permissions(shop.path("seller.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    check().failed(2).says("file:seller.key: holds no usable secret");
+    check().failed(2).says("seller.key holds no usable secret");
     let half = "4c0883a69102937d6231471b5dbb6204";
     fs::write(shop.path("seller.key"), half).unwrap();
     shop.secrets.push(half.to_owned());

@@ -145,7 +145,8 @@ fn left_empty(path: &Path) -> Outcome<File> {
         let file = path.display();
         let why = format!(
             "{file} is there already, and nothing is written over: no interrupted session of this order \
-             goes on in it, which takes a seller with `resume_s` and has its time. Give another --output FILE"
+             goes on in it (one can for a while, where its seller's config has `resume_s`): give another \
+             --output FILE"
         );
         return Err(Failure::new(Exit::Failed, why));
     }
