@@ -84,8 +84,9 @@ pub enum KeystoreError {
     },
     /// Nobody is there to type the password.
     #[error(
-        "a password is needed and there is no terminal to ask for it: set `password = \
-         \"file:PATH\"` in the config (under systemd: `LoadCredential=sdpp:/etc/sdpp/password` and \
+        "a password is needed and there is no terminal to ask for it: say `--password file:PATH` or \
+         `--password env:NAME` to `sdpp keys`, and to all else `password = \"file:PATH\"` in the config \
+         (under systemd: `LoadCredential=sdpp:/etc/sdpp/password` and \
          `file:/run/credentials/UNIT.service/sdpp`), or `password = \"env:NAME\"`"
     )]
     NoTerminal,

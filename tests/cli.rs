@@ -156,7 +156,56 @@ fn what_init_writes_works_at_once() {
     shop.run(&["keys", "show", "seller"]).done().says(seller);
     let again = shop.run(&["init"]).failed(2);
     again.says("seller.toml exists already: nothing was written");
+    assert!(!again.err.contains("cut short"), "{}", again.err);
     assert_eq!(fs::read_to_string(shop.path("password")).unwrap(), shop.secrets[0]);
+}
+
+#[test]
+fn where_an_init_was_cut_short_the_next_says_what_to_remove() {
+    let shop = Shop::new();
+    fs::create_dir_all(shop.path("my shop/keys")).unwrap();
+    fs::write(shop.path("my shop/password"), "0123456789abcdef").unwrap();
+    let init = ["init", "--dir", "my shop"];
+    let cut = shop.run(&init).failed(2);
+    cut.says("my shop/password exists already: nothing was written");
+    cut.says("cut short").says("remove 'my shop/password' 'my shop/keys' and type this again");
+    fs::remove_file(shop.path("my shop/password")).unwrap();
+    fs::remove_dir(shop.path("my shop/keys")).unwrap();
+    // What is to be typed next can be typed, whatever the folder is called.
+    let done = shop.run(&init).done();
+    done.says("sdpp ledger serve --dir 'my shop/ledger'");
+    done.says("--config 'my shop/buyer.toml'").says("sdpp sell --config 'my shop/seller.toml'");
+}
+
+#[test]
+fn a_config_whose_secrets_cannot_be_fetched_is_not_good() {
+    let mut shop = Shop::open();
+    let check = || shop.run(&["config", "check", "seller.toml"]);
+    let mode = |mode| fs::set_permissions(shop.path("password"), fs::Permissions::from_mode(mode));
+    mode(0o644).unwrap();
+    check().failed(2).says("seller.toml: identity.key: ").says("chmod 600");
+    mode(0o600).unwrap();
+    check().done();
+    let secret = fs::read_to_string(shop.path("password")).unwrap();
+    fs::write(shop.path("password"), "").unwrap();
+    check().failed(2).says("the password is empty");
+    fs::write(shop.path("password"), secret).unwrap();
+    shop.edit("seller.toml", "password = \"file:password\"", "password = \"env:NOT_SET_AT_ALL\"");
+    check().failed(2).says("env:NOT_SET_AT_ALL").says("is not set");
+    shop.edit("seller.toml", "password = \"env:NOT_SET_AT_ALL\"", "password = \"prompt\"");
+    check().done();
+    shop.edit("seller.toml", "password = \"prompt\"", "");
+    shop.edit("seller.toml", "keystore = \"keys\"", "");
+    shop.edit("seller.toml", "key = \"keystore:seller\"", "key = \"env:NOT_SET_AT_ALL\"");
+    check().failed(2).says("env:NOT_SET_AT_ALL");
+    shop.edit("seller.toml", "key = \"env:NOT_SET_AT_ALL\"", "key = \"file:seller.key\"");
+    fs::write(shop.path("seller.key"), "").unwrap();
+    fs::set_permissions(shop.path("seller.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    check().failed(2).says("seller.key holds no usable secret");
+    let half = "4c0883a69102937d6231471b5dbb6204";
+    fs::write(shop.path("seller.key"), half).unwrap();
+    shop.secrets.push(half.to_owned());
+    shop.run(&["config", "check", "seller.toml"]).failed(2).says("64 hex digits");
 }
 
 #[test]
@@ -257,12 +306,21 @@ fn a_secret_goes_in_and_never_comes_out() {
     piped.stdin(fs::File::open(shop.path("secret.hex")).unwrap());
     shop.finish(piped).done().says("piped");
     shop.run(&["keys", "new", "x", "--password", "hunter2"]).failed(2).says("another");
-    shop.run(&["keys", "new", "x"]).failed(2).says("no terminal");
+    shop.run(&["keys", "new", "x"]).failed(2).says("say `--password file:PATH`");
     fs::write(shop.path("wrong"), "hunter2").unwrap();
     fs::set_permissions(shop.path("wrong"), fs::Permissions::from_mode(0o600)).unwrap();
     shop.edit("seller.toml", "file:password", "file:wrong");
     let status = ["ledger", "status", "--config", "seller.toml", "-vvv"];
     shop.run(&status).failed(2).says("wrong password");
+}
+
+#[test]
+fn a_dataset_that_is_not_there_is_what_is_wrong() {
+    let shop = Shop::open();
+    let none = shop.run(&["dataset", "root", "nofile"]).failed(1);
+    none.says("cannot read nofile");
+    assert!(!none.err.contains("--format"), "{}", none.err);
+    shop.run(&["dataset", "root", "password"]).failed(2).says("--format csv, ndjson or lines");
 }
 
 #[test]

@@ -352,7 +352,7 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
         "write 0 to 172800",
     ),
     (
-        "# health = \"127.0.0.1:9630\"",
+        "# health = \"127.0.0.1:9640\"",
         "health = \"0.0.0.0:9630\"",
         "health = \"0.0.0.0:9630\"",
         "admin.health",
@@ -463,6 +463,13 @@ const WRONG: &[(&str, &str, &str, &str, &str)] = &[
     // Money.
     ("price = \"3\"", "price = 0", "price = 0", "topics.cpu_load.price", "at least 1"),
     ("price = \"3\"", "price = \"03\"", "price = \"03\"", "topics.cpu_load.price", "not an amount"),
+    (
+        "price = \"3\"",
+        "price = \"340282366920938463463374607431768211456\"",
+        "price = \"340282366920938463463374607431768211456\"",
+        "topics.cpu_load.price",
+        "too large for an amount: the most is 340282366920938463463374607431768211455",
+    ),
     ("price = \"3\"", "price = -3", "price = -3", "topics.cpu_load.price", "cannot be negative"),
     ("price = \"3\"", "price = 0.5", "price = 0.5", "topics.cpu_load.price", "smallest units"),
     (

@@ -35,7 +35,8 @@ enum Verb {
 
 /// Check that everything a config refers to is there.
 ///
-/// Keys and what is to be sold are looked for; with --online the keys are unlocked and the ledgers
+/// Keys, what is to unlock them (but for what a person types) and what is to be sold are looked for, as
+/// `sdpp sell` and `sdpp buy` would find them here and now; with --online the keys are unlocked and the ledgers
 /// asked as well: whether they are the ones that are meant, their contract the right one, their
 /// tokens what the currencies say; who we are there, what we hold and whether that is enough for
 /// fees; what each source of a rate answers now; and what a buyer would see of it. Nothing is written
@@ -166,20 +167,19 @@ fn files(at: &LedgerAt) -> Vec<(&'static str, &Path)> {
     }
 }
 
-/// Whether a key and what opens it are there. What a variable holds shows when it is used.
+/// Whether a key and its password can be fetched. Whether the one opens the other shows when it is used.
 fn is_there(key: &KeyFrom) -> Result<(), KeystoreError> {
     match key {
         KeyFrom::Keystore { dir, name, password } => {
             if !keystore::list(dir)?.iter().any(|listed| listed.name == *name) {
                 return Err(KeystoreError::Missing { name: name.clone(), dir: dir.clone() });
             }
-            if let PasswordFrom::File(path) = password {
-                return is_file(path);
+            match password {
+                PasswordFrom::Prompt => Ok(()),
+                PasswordFrom::Env(_) | PasswordFrom::File(_) => password.read("").map(drop),
             }
-            Ok(())
         }
-        KeyFrom::File(path) => is_file(path),
-        KeyFrom::Env(_) => Ok(()),
+        KeyFrom::File(_) | KeyFrom::Env(_) => key.open().map(drop),
     }
 }
 

@@ -53,6 +53,7 @@ impl Dataset {
 
 impl Root {
     fn run(self) -> Outcome {
+        std::fs::metadata(&self.file).map_err(Failure::io("read", &self.file))?;
         let told = || "what are its lines? say --format csv, ndjson or lines";
         let format = self.format.or_else(|| Format::of(&self.file));
         let format = format.ok_or_else(|| Failure::usage(told()))?;

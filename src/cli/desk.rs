@@ -28,8 +28,9 @@ const ENTRIES: usize = 256;
 
 /// What is said to whoever asks another process than the one that does it.
 const NOT_HERE: &str = "the process that has this journal open does not do that: a running `sdpp sell` \
-                        answers `sdpp status` and `sdpp dispute credit`, a running `sdpp buy` answers \
-                        `sdpp dispute ask`";
+                        answers `sdpp status`, `sdpp dispute credit`, `sdpp dispute settle` and `sdpp journal \
+                        prune`, a running `sdpp buy` answers `sdpp dispute ask`, and either `sdpp journal \
+                        backup` and what only reads. Once it has ended, `settle` and `prune` do it themselves";
 
 /// A journal that is open here.
 #[derive(Clone)]

@@ -50,10 +50,7 @@ impl Init {
     pub(super) fn run(self) -> Outcome {
         let dir = &self.dir;
         if let Some(there) = WRITTEN.iter().map(|name| dir.join(name)).find(|path| path.exists()) {
-            let there = there.display();
-            return Err(Failure::usage(format!(
-                "{there} exists already: nothing was written; choose another --dir"
-            )));
+            return Err(Failure::usage(exists(dir, &there)));
         }
         let made = write_all(dir)?;
         for side in [&made.seller, &made.buyer] {
@@ -65,11 +62,29 @@ impl Init {
         for (name, side) in [("seller", &made.seller), ("buyer", &made.buyer)] {
             out::line(format!("{name}  {}  account {}", side.config.display(), side.account))?;
         }
-        let there = dir.display();
-        out::line(format!("Next: sdpp ledger serve --dir {there}/ledger"))?;
-        out::line(format!("      sdpp ledger fund 1000000 --config {there}/buyer.toml"))?;
-        out::line(format!("      sdpp sell --config {there}/seller.toml"))
+        let there = |name: &str| out::typed(&dir.join(name));
+        out::line(format!("Next: sdpp ledger serve --dir {}", there("ledger")))?;
+        out::line(format!("      sdpp ledger fund 1000000 --config {}", there("buyer.toml")))?;
+        out::line(format!("      sdpp sell --config {}", there("seller.toml")))
     }
+}
+
+/// What is said of a file that is there already. The buyer's config is written last: without it this is
+/// what a kill left, if it is ours at all.
+fn exists(dir: &Path, there: &Path) -> String {
+    let said =
+        format!("{} exists already: nothing was written; choose another --dir", there.display());
+    if dir.join("buyer.toml").exists() {
+        return said;
+    }
+    let left = WRITTEN.iter().map(|name| dir.join(name)).filter(|path| path.exists());
+    let left: Vec<_> = left.map(|path| out::typed(&path)).collect();
+    format!(
+        "{said}. There is no {}, so an `sdpp init` may have been cut short here: if nothing of your own \
+         is in them, remove {} and type this again",
+        dir.join("buyer.toml").display(),
+        left.join(" ")
+    )
 }
 
 fn write_all(dir: &Path) -> Outcome<Made> {

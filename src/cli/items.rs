@@ -143,8 +143,11 @@ fn left_empty(path: &Path) -> Outcome<File> {
     let found = std::fs::symlink_metadata(path).map_err(failed)?;
     if !found.is_file() || found.len() > 0 {
         let file = path.display();
-        let why =
-            format!("{file} is there already, and nothing is written over: name another file");
+        let why = format!(
+            "{file} is there already, and nothing is written over: no interrupted session of this order \
+             goes on in it (one can for a while, where its seller's config has `resume_s`): give another \
+             --output FILE"
+        );
         return Err(Failure::new(Exit::Failed, why));
     }
     OpenOptions::new().append(true).open(path).map_err(Failure::io("write to", path))

@@ -4,6 +4,7 @@ use super::exit::{Failure, Outcome};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Writes a line and hands it over at once.
 ///
@@ -39,4 +40,33 @@ pub fn table(rows: &[impl AsRef<[String]>]) -> Outcome {
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
+}
+
+/// A path as it is typed in a shell: in quotes where it has more in it than names usually have.
+pub fn typed(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => text.into_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        let told = [
+            ("shop/seller.toml", "shop/seller.toml"),
+            ("/tmp/ünï-1", "/tmp/ünï-1"),
+            ("my shop", "'my shop'"),
+            ("", "''"),
+            ("$(it)'s", r"'$(it)'\''s'"),
+        ];
+        for (path, word) in told {
+            assert_eq!(typed(Path::new(path)), word);
+        }
+    }
 }

@@ -343,7 +343,7 @@ impl Opened {
         match &self.kind {
             Kind::Embedded(node) => node.channels(account).await,
             #[cfg(feature = "ethereum")]
-            Kind::Ethereum(_) => Err(keeps_no_list("channels: the journal does")),
+            Kind::Ethereum(_) => Err(keeps_no_list(OF_CHANNELS)),
             #[cfg(feature = "fabric")]
             Kind::Fabric(_) => Ok(Vec::new()),
             #[cfg(feature = "iota")]
@@ -475,6 +475,11 @@ fn unlocked(
     let key = written.key.as_ref().map(|from| keys.open(from)).transpose();
     key.map_err(|source| OpenError::Key { ledger: name.to_owned(), source })
 }
+
+/// What is not listed, and what knows our own.
+#[cfg(feature = "ethereum")]
+const OF_CHANNELS: &str =
+    "channels; `sdpp audit --format json --config FILE` names those of our journal's sessions";
 
 /// What a ledger does not answer without an index of its own.
 #[cfg(any(feature = "ethereum", feature = "fabric", feature = "iota"))]

@@ -347,6 +347,8 @@ fn an_operator_deploys_pays_and_looks_transactions_up() {
     let made: Value = serde_json::from_str(&said).unwrap();
     let contract = made["contract"].as_str().unwrap();
     assert_ne!(contract, chain.recorded("escrow"), "it is another one");
+    let (exit, said) = ledger(&["channels"], &operator);
+    assert!(exit == 5 && said.contains("`sdpp audit --format json --config FILE` names"), "{said}");
     let grace_period = chain.cast(&["call", contract, "CLOSE_GRACE_PERIOD()(uint64)"]);
     assert_eq!(grace_period, "7200");
     let (_, said) = ledger(&["tx", made["tx"].as_str().unwrap()], &operator);

@@ -87,6 +87,7 @@ fn items_are_credited_while_the_session_runs_and_both_audits_say_so() {
         for (side, session, words, next) in [
             ("seller", &session, &words[..], "a running `sdpp buy` answers `sdpp dispute ask`"),
             ("buyer", &session, &credit[..], "a running `sdpp sell` answers"),
+            ("buyer", &session, &credit[..], "and either `sdpp journal backup`"),
             (
                 "buyer",
                 &stranger,

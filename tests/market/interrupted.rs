@@ -234,6 +234,7 @@ fn an_empty_file_is_in_nobodys_way_and_nothing_else_is_written_over() {
     std::fs::write(&items, "what was paid for\n").unwrap();
     let (exit, said) = told(&mut place.buy("ann", "co2", "20"));
     assert!(exit == 1 && said.contains("is there already, and nothing is written over"), "{said}");
+    assert!(said.contains("resume_s") && said.contains("give another --output FILE"), "{said}");
     assert_eq!(std::fs::read_to_string(&items).unwrap(), "what was paid for\n");
     std::fs::write(&items, "").unwrap();
     assert_done(&place.buy("ann", "co2", "20").output().unwrap());

@@ -71,10 +71,16 @@ impl fmt::Display for Amount {
 
 /// Why a text is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not an amount: write the number of smallest units in plain digits, like \"1500\""
-)]
-pub struct AmountError(String);
+pub enum AmountError {
+    /// It is no number in plain digits; its beginning.
+    #[error(
+        "{0:?} is not an amount: write the number of smallest units in plain digits, like \"1500\""
+    )]
+    NotPlain(String),
+    /// There is no amount that large; its beginning.
+    #[error("{0:?} is too large for an amount: the most is {max}", max = u128::MAX)]
+    TooLarge(String),
+}
 
 impl FromStr for Amount {
     type Err = AmountError;
@@ -83,8 +89,12 @@ impl FromStr for Amount {
         let plain = !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_digit())
             && (text == "0" || !text.starts_with('0'));
-        let units = if plain { text.parse().ok() } else { None };
-        units.map(Amount).ok_or_else(|| AmountError(text.chars().take(60).collect()))
+        let shown = || text.chars().take(60).collect();
+        if !plain {
+            return Err(AmountError::NotPlain(shown()));
+        }
+        // Digits alone fail for no other reason.
+        text.parse().map(Amount).map_err(|_| AmountError::TooLarge(shown()))
     }
 }
 
@@ -112,7 +122,11 @@ mod tests {
             assert!(bad.parse::<Amount>().is_err(), "{bad:?} was taken");
         }
         let too_large = "340282366920938463463374607431768211456";
-        assert!(too_large.parse::<Amount>().is_err());
+        let why = too_large.parse::<Amount>().unwrap_err().to_string();
+        assert!(why.ends_with(
+            "is too large for an amount: the most is 340282366920938463463374607431768211455"
+        ));
+        assert_eq!(why.matches("340282366920938463463374607431768211455").count(), 1);
     }
 
     #[test]

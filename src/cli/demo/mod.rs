@@ -260,12 +260,14 @@ fn summary(sold: &Statement, anchored: usize, anchors: usize, seconds: f64, dir:
     ))?;
     out::line(format_args!("{anchored} of {anchors} records anchored on {}", sold.last.ledger))?;
     out::line("both journals audited against the ledger: nothing wrong")?;
-    let dir = dir.display();
-    out::line(format_args!("\nEverything is in {dir}; look at it with"))?;
+    let at = |name: &str| out::typed(&dir.join(name));
+    out::line(format_args!("\nEverything is in {}; look at it with", dir.display()))?;
     out::line(format_args!(
-        "  sdpp audit --journal {dir}/seller-journal --config {dir}/seller.toml"
+        "  sdpp audit --journal {} --config {}",
+        at("seller-journal"),
+        at("seller.toml")
     ))?;
-    out::line(format_args!("  sdpp journal list --journal {dir}/buyer-journal"))
+    out::line(format_args!("  sdpp journal list --journal {}", at("buyer-journal")))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ const SLICE: Duration = Duration::from_secs(2);
 /// The files do not shrink at once: what became free is used again by what is written next, and
 /// until then what was dropped can still stand in them.
 ///
-/// While a node has the journal open it is the node that does it, in small batches between its own
-/// writes.
+/// While a `sdpp sell` has the journal open it is that which does it, in small batches between its own
+/// writes. A `sdpp buy` does not: prune when it has ended.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  sdpp journal prune --older 90d --dry-run --journal seller-journal"

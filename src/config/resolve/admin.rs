@@ -21,7 +21,7 @@ pub(super) fn admin(written: &AdminFile) -> Outcome<Admin> {
 /// What is said there is for our own people.
 fn health(text: &str) -> Outcome<SocketAddr> {
     let at = ["admin", "health"];
-    let what = "expected an address of this host and a port, such as \"127.0.0.1:9630\"";
+    let what = "expected an address of this host and a port, such as \"127.0.0.1:9640\"";
     let address: SocketAddr = text.parse().map_err(|_| wrong(&at, what))?;
     match address.ip().is_loopback() {
         true => Ok(address),
