@@ -6,7 +6,7 @@ use crate::liars::{ends_with, lie_in};
 use crate::pair::*;
 use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
 use sdpp::record::{Act, End, Record};
-use sdpp::session::{Buyer, Input, Output, PinnedCurrency};
+use sdpp::session::{Answer, Buyer, Input, Output, PinnedCurrency};
 use sdpp::settling::Policy;
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Call, ChannelId};
@@ -471,6 +471,40 @@ fn only_the_leg_that_is_on_is_credited() {
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
     let first: u128 = exits(&pair)[0]["legs"][0]["amount_total"].as_str().unwrap().parse().unwrap();
     assert_eq!(invoices(&pair).pop().unwrap().3, (120 - first) * 7 / 3 - 4);
+}
+
+/// A buyer may turn to another currency and back as often as it likes.
+#[test]
+fn what_is_credited_without_a_person_is_counted_over_all_legs_of_a_currency() {
+    let mut setting = by_transfer().order("co2", Some(60)).windows(4, 2);
+    setting.seller.credit_up_to = [("SDP".to_owned(), Amount::new(5))].into();
+    let mut pair = setting.start();
+    let mut answers = Vec::new();
+    let both = [(ledger(), other_ledger()), (other_ledger(), ledger())];
+    for (on, other) in [both.clone(), both].concat() {
+        let last = pair.b.delivered.len() as u64;
+        pair.run_to(last + 9);
+        if on == ledger() {
+            let invoiced = pair.b.records.iter().rev().find_map(|record| match record {
+                Record::Invoice { to_seq, .. } => Some(*to_seq),
+                _ => None,
+            });
+            let asked = pair.buyer.ask(complaint(&pair, invoiced.unwrap())).unwrap();
+            pair.run_to(last + 14);
+            answers.push(pair.buyer.answer(asked));
+        }
+        pair.tell(Role::Buyer, Input::Ledger { ledger: other, trouble: None });
+        let trouble = Some(LegReason::Dear);
+        pair.tell(Role::Buyer, Input::Ledger { ledger: on, trouble });
+    }
+    assert!(matches!(answers[..], [Some(Answer::Credited { .. }), None]), "{answers:?}");
+    let terms = pair.buyer.terms().unwrap().clone();
+    pair.run();
+    assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete));
+    let agreed = agreed_by(&pair.s.records, &terms);
+    assert!(agreed.legs().filter(|leg| leg.currency.name == "SDP").count() >= 2);
+    let credited: u128 = agreed.legs().map(|leg| leg.credited().units()).sum();
+    assert_eq!(credited, 5);
 }
 
 /// What the leg before rounded off is asked for with a leg's first item, and is no part of what that costs.

@@ -70,8 +70,8 @@ pub(super) struct Notes {
     asks: BTreeMap<u64, OpenAsk>,
     /// Items that were credited, or are about to be.
     items: BTreeSet<u64>,
-    /// What was granted without a person.
-    granted: Amount,
+    /// What was granted without a person in this session, by the currency's name.
+    granted: BTreeMap<String, Amount>,
     windows: VecDeque<Sold>,
     ends: VecDeque<(u64, NoteEnd)>,
 }
@@ -124,11 +124,6 @@ impl Notes {
     /// A request was answered with a refusal.
     pub(super) fn answered(&mut self, number: u64) {
         self.asks.remove(&number);
-    }
-
-    /// Another leg begins.
-    pub(super) fn begin_leg(&mut self) {
-        self.granted = Amount::ZERO;
     }
 
     /// The buyer has signed a note.
@@ -329,14 +324,16 @@ impl Stream {
         Ok(true)
     }
 
-    /// Whether our own rule grants this without a person; then it counts as granted.
+    /// Whether our own rule grants this without a person; then it counts as granted, in whichever legs
+    /// this currency is paid.
     fn grants(&mut self, amount: Amount, cost: Amount) -> bool {
-        let most = self.offer.policy.credit_up_to.get(&self.on().currency.name);
-        let granted = self.amends.notes.granted.checked_add(amount);
-        let granted = granted.filter(|_| self.terms.bond.is_none());
-        let granted = granted.filter(|all| amount <= cost && most.is_some_and(|most| all <= most));
-        self.amends.notes.granted = granted.unwrap_or(self.amends.notes.granted);
-        granted.is_some()
+        let name = self.agreed().last_leg().currency.name.clone();
+        let most = self.offer.policy.credit_up_to.get(&name).copied();
+        let granted = self.amends.notes.granted.entry(name).or_default();
+        let all = granted.checked_add(amount).filter(|_| self.terms.bond.is_none());
+        let all = all.filter(|all| amount <= cost && most.is_some_and(|most| *all <= most));
+        *granted = all.unwrap_or(*granted);
+        all.is_some()
     }
 
     /// What these items cost, in the way that totals count them, without what their leg took over from the
