@@ -3,7 +3,7 @@
 //! otherwise.
 
 use super::voids::Voids;
-use super::{Credits, Currency, InEscrow, Rate, Terms};
+use super::{Credits, Currency, InEscrow, Rate, Terms, Void};
 use sdpp_ledger::Amount;
 
 /// A leg of a session.
@@ -105,7 +105,7 @@ impl Leg {
             return self.price_of(items);
         };
         let first = void.from_seq.max(self.from_seq);
-        let lost = (items + 1).saturating_sub(first);
+        let lost = Void { from_seq: first, ..*void }.up_to(items);
         self.price_for(self.given(first.saturating_sub(1)).saturating_add(lost))
     }
 

@@ -27,7 +27,7 @@ impl Void {
     }
 
     /// How many of them there are up to this one.
-    fn up_to(&self, seq: u64) -> u64 {
+    pub(super) fn up_to(&self, seq: u64) -> u64 {
         match seq < self.from_seq {
             true => 0,
             false => Void { to_seq: self.to_seq.min(seq), ..*self }.places(),

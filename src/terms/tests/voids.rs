@@ -136,3 +136,12 @@ proptest! {
         }
     }
 }
+
+/// A peer may name any place there is.
+#[test]
+fn what_was_vouched_before_a_void_at_the_last_place_there_is_is_known() {
+    let mut agreed = Agreed::new(&Terms { quantity: None, granularity: 5, ..terms(1, 1, 1) });
+    agreed.void(void(u64::MAX - 4, u64::MAX)).unwrap();
+    let before = agreed.last_leg().price_before_void(u64::MAX);
+    assert_eq!(before, Some(Amount::new(u128::from(u64::MAX))));
+}
