@@ -96,7 +96,7 @@ fn show(status: &Value) -> Outcome {
     }
     let (open, ever) = (&sessions["connections"], &sessions["ever"]);
     out::line(format_args!("sessions  {open} connections open, {ever} sessions in the journal"))?;
-    out::line(format_args!("journal   {entries} entries"))?;
+    out::line(format_args!("journal   up to entry {entries}"))?;
     for (name, ledger) in status["ledgers"].as_object().into_iter().flatten() {
         let (id, owed) = (text(&ledger["ledger"]), &ledger["unsettled"]);
         let since = match ledger["oldest_ms"].as_u64() {
