@@ -130,7 +130,10 @@ async fn a_seller_pledges_nothing_by_itself_where_its_config_does_not_say_so() {
     let Some(court) = Court::joins("").await else { return };
     let seller = court.sell();
     let bond = court.opens_bond("buyer", &seller, &[]).await;
-    refused(&court.bought_under("buyer", &seller, &bond).await, "it is not in force");
+    refused(
+        &court.bought_under("buyer", &seller, &bond).await,
+        "it is not in force: its seller has not pledged",
+    );
     assert_eq!(court.held().await, BUYERS);
 }
 

@@ -2,6 +2,7 @@
 
 use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
+use crate::bond::hindrance;
 use crate::door::Shut;
 use crate::message::{
     BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms,
@@ -233,12 +234,10 @@ impl Accepted {
             let ours = format!("it takes {} of us, and we pledge {seller}", bond.seller_amount);
             return if bond.seller_amount == seller { Ok(view) } else { Err(ours) };
         }
-        if !held.is_good || held.is_complained_of() {
-            return Err(
-                "it is not in force, its end was asked for, or a complaint waits".to_owned()
-            );
+        match hindrance(bond, held) {
+            Some(why) => Err(format!("it is not in force: {why}")),
+            None => Ok(view),
         }
-        Ok(view)
     }
 }
 
