@@ -9,47 +9,9 @@ mod tests;
 
 pub use crate::terms::BondTerms;
 
-use crate::message::Moment;
-use sdpp_ledger::bond::Held;
-use sdpp_ledger::{Amount, Bond};
+use sdpp_ledger::Amount;
 use serde::Serialize;
 use std::fmt;
-
-/// Why no session may begin under a bond; none where one may.
-pub fn hindrance(bond: &Bond, held: &Held) -> Option<String> {
-    if held.is_good && !held.is_complained_of() {
-        return None;
-    }
-    let Held { of_buyer, of_seller, .. } = held;
-    let left = |side: &str, left: &Amount, agreed: &Amount| {
-        format!(
-            "of the {side}'s {agreed} there are {left} left: `sdpp ledger bond add` fills that up"
-        )
-    };
-    let until = |ms: u64| Moment(ms).to_string();
-    Some(if held.revoked {
-        "its pledge was taken back".to_owned()
-    } else if let Some(ends_ms) = held.ends_ms {
-        match of_buyer.saturating_add(*of_seller) {
-            Amount::ZERO => "it is over, and nothing is in it any more".to_owned(),
-            _ => format!("its end was asked for, with complaints until {}", until(ends_ms)),
-        }
-    } else if !held.buyer_in {
-        "its buyer has not pledged, or that is not final yet".to_owned()
-    } else if !held.seller_in {
-        "its seller has not pledged, or that is not final yet".to_owned()
-    } else if let Some(until_ms) = held.challenged_until_ms {
-        format!("a complaint waits, for its seller's answer until {}", until(until_ms))
-    } else if let Some(until_ms) = held.demanded_until_ms {
-        format!("a complaint waits, for its buyer's payment until {}", until(until_ms))
-    } else if *of_buyer < bond.buyer_amount {
-        left("buyer", of_buyer, &bond.buyer_amount)
-    } else if *of_seller < bond.seller_amount {
-        left("seller", of_seller, &bond.seller_amount)
-    } else {
-        "its channel is closed, or is to be".to_owned()
-    })
-}
 
 /// What the calls of a dispute cost in gas: those of `contracts/ethereum/gas.md`, in coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::game::{Mover, Node, is_fair, of_a_debt, of_an_item};
-use super::{Bonds, Deal, Gas, GasPrice, NoBonds, hindrance};
+use super::{Bonds, Deal, Gas, GasPrice, NoBonds};
 use proptest::prelude::*;
-use sdpp_ledger::bond::Held;
-use sdpp_ledger::{Amount, Asset, Bond, ChannelId, Digest, Key};
+use sdpp_ledger::Amount;
 
 const GAS_TABLE: &str = include_str!("../../contracts/ethereum/gas.md");
 
@@ -188,55 +187,4 @@ fn what_has_no_bonds_is_told() {
     assert!(too_small.unwrap_err().to_string().contains("97002"));
     let large = (1 << 88) - 1;
     assert_eq!(deal(large, large).unwrap().bonds(), Err(NoBonds::TooLarge));
-}
-
-fn bond() -> Bond {
-    let [buyer, seller] = [1, 2].map(|n| Key::from_bytes(&[n; 32]).unwrap().public().account());
-    Bond {
-        buyer_key: buyer.clone(),
-        seller_key: seller.clone(),
-        buyer,
-        seller,
-        asset: Asset::coin(),
-        channel: ChannelId([5; 32]),
-        buyer_amount: Amount::new(400),
-        seller_amount: Amount::new(301),
-        stake: Amount::new(20),
-        fee: Amount::new(10),
-        salt: Digest::ZERO,
-    }
-}
-
-#[test]
-fn it_is_said_which_of_all_things_keeps_a_bond_from_being_in_force() {
-    let whole = Held {
-        of_buyer: Amount::new(400),
-        of_seller: Amount::new(301),
-        buyer_in: true,
-        seller_in: true,
-        revoked: false,
-        ends_ms: None,
-        answered: Amount::ZERO,
-        challenged_until_ms: None,
-        demanded_until_ms: None,
-        is_good: false,
-    };
-    let (none, ends_ms) = (Amount::ZERO, Some(1));
-    let stories = [
-        (Held { revoked: true, seller_in: false, ..whole.clone() }, "taken back"),
-        (Held { ends_ms, ..whole.clone() }, "with complaints until 1970-01-01"),
-        (Held { ends_ms, of_seller: none, ..whole.clone() }, "with complaints until"),
-        (Held { ends_ms, of_seller: none, of_buyer: none, ..whole.clone() }, "it is over"),
-        (Held { buyer_in: false, ..whole.clone() }, "its buyer has not pledged"),
-        (Held { seller_in: false, ..whole.clone() }, "its seller has not pledged"),
-        (Held { challenged_until_ms: ends_ms, is_good: true, ..whole.clone() }, "seller's answer"),
-        (Held { demanded_until_ms: ends_ms, is_good: true, ..whole.clone() }, "buyer's payment"),
-        (Held { of_seller: Amount::new(300), ..whole.clone() }, "there are 300 left"),
-        (whole.clone(), "its channel"),
-    ];
-    for (held, why) in stories {
-        let said = hindrance(&bond(), &held).unwrap();
-        assert!(said.contains(why), "{said}");
-    }
-    assert_eq!(hindrance(&bond(), &Held { is_good: true, ..whole }), None);
 }

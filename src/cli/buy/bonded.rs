@@ -3,7 +3,6 @@
 
 use super::after::at_once;
 use crate::actors::session::Ended;
-use crate::bond::hindrance;
 use crate::cli::bonding::{OnLedger, check_wanted, spending_of};
 use crate::cli::dispute::bonded;
 use crate::cli::dispute::told::{failed, under_way};
@@ -11,7 +10,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::{Running, Signals};
 use crate::config::{Config, Spending};
 use crate::record::End;
-use crate::session::{UnderBond, Wish};
+use crate::session::{UnderBond, Wish, hindrance};
 use sdpp_ledger::BondId;
 use sdpp_ledger::bond::Held;
 use serde_json::Value;

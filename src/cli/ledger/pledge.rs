@@ -3,7 +3,6 @@
 
 use super::opening::Open;
 use super::pledged::{Part, Wants};
-use crate::bond::hindrance;
 use crate::cli::bonding::{OnLedger, bonds_of};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::out;
@@ -11,6 +10,7 @@ use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::journal::bonds::bond_act;
+use crate::session::hindrance;
 use clap::{Args, Subcommand};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, BondAct, BondId, Ledger};
