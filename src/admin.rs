@@ -48,6 +48,10 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// How long a client waits for a response. Walking a long chain takes its time.
 const RESPONSE_WAIT: Duration = Duration::from_secs(120);
 
+/// How long a client waits for a sign of life, before it asks anything: a process that was stopped, by a
+/// debugger say, has its socket open still.
+const ALIVE_WAIT: Duration = Duration::from_secs(5);
+
 /// What a running node is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -244,12 +248,21 @@ impl Client {
     /// Connects to whoever has the journal in this folder open.
     ///
     /// # Errors
-    /// What the system says: `NotFound` or `ConnectionRefused` when nobody serves there.
+    /// What the system says: `NotFound` or `ConnectionRefused` when nobody serves there, `TimedOut` when
+    /// somebody has the socket and gives no sign of life.
     pub fn connect(dir: &Path) -> io::Result<Client> {
+        Client::connect_within(dir, ALIVE_WAIT)
+    }
+
+    fn connect_within(dir: &Path, patience: Duration) -> io::Result<Client> {
         let stream = UnixStream::connect(&Short::of(dir)?.path)?;
-        stream.set_read_timeout(Some(RESPONSE_WAIT))?;
+        stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(IDLE_MAX))?;
-        Ok(Client { stream: BufReader::new(stream) })
+        let mut client = Client { stream: BufReader::new(stream) };
+        // It is no request, so whoever lives says so at once, whatever else there is to do.
+        client.say(b"{}\n")?;
+        client.stream.get_ref().set_read_timeout(Some(RESPONSE_WAIT))?;
+        Ok(client)
     }
 
     /// Asks, and waits for the response.
@@ -257,17 +270,28 @@ impl Client {
     /// # Errors
     /// When the connection breaks, is silent for too long, or what comes is no response.
     pub fn ask(&mut self, request: &Request) -> io::Result<Response> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
-        line.clear();
-        let most = RESPONSE_BYTES_MAX as u64 + 1;
-        self.stream.by_ref().take(most).read_until(b'\n', &mut line)?;
+        let line = serde_json::to_vec(request)?;
+        Ok(serde_json::from_slice(&self.say(&[&line[..], b"\n"].concat())?)?)
+    }
+
+    /// Says a line, and waits for the one that answers it.
+    fn say(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
+        self.stream.get_mut().write_all(line)?;
+        let (mut line, most) = (Vec::new(), RESPONSE_BYTES_MAX as u64 + 1);
+        let read = self.stream.by_ref().take(most).read_until(b'\n', &mut line);
+        read.map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                let why = "its process does not answer: it may be stopped (`kill -CONT` lets it go on) or have \
+                           too much to do";
+                io::Error::new(ErrorKind::TimedOut, why)
+            }
+            _ => error,
+        })?;
         if line.last() != Some(&b'\n') {
             let why = "it closed the connection, or its response is too long";
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
         }
-        Ok(serde_json::from_slice(&line)?)
+        Ok(line)
     }
 }
 
@@ -391,6 +415,16 @@ mod tests {
         let error = Admin::bind(dir.path()).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
         drop(living);
+    }
+
+    /// Stopped by a signal, say.
+    #[test]
+    fn who_gives_no_sign_of_life_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let _silent = std::os::unix::net::UnixListener::bind(dir.path().join(NAME)).unwrap();
+        let error = Client::connect_within(dir.path(), Duration::from_millis(50)).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        assert!(error.to_string().contains("does not answer"), "{error}");
     }
 
     #[tokio::test]

@@ -349,7 +349,8 @@ fn a_journal_has_what_was_printed_and_no_more() {
     shop.run(&["journal", "show", "x", "--journal", "j"]).failed(2);
     let retry = shop.run(&["journal", "retry", reference, "--journal", "j"]).failed(1);
     retry.says("cannot happen to what is");
-    shop.run(&["journal", "list", "--journal", "none"]).failed(2).says("holds no journal");
+    let none = shop.run(&["journal", "list", "--journal", "none"]).failed(2);
+    none.says("none holds no journal; give the folder of one\n");
 }
 
 /// What `sdpp journal soak` prints it has synced before, file by file, as the system saw it.

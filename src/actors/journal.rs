@@ -12,7 +12,7 @@ use actix::prelude::*;
 use sdpp_ledger::{LedgerId, Reference};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// How many messages may wait for the journal.
@@ -26,6 +26,24 @@ pub struct JournalActor {
     sessions: HashMap<SessionId, Recipient<Told>>,
     ledgers: HashMap<LedgerId, Recipient<Wake>>,
     awaited: HashMap<Reference, Vec<oneshot::Sender<NewsKind>>>,
+    said: Said,
+}
+
+/// What is wrong, said once: again when it is something else, and each [`SAID_EVERY`].
+#[derive(Default)]
+struct Said(HashMap<&'static str, (String, Instant)>);
+
+impl Said {
+    /// Whether this is to be said of that now.
+    fn is_due(&mut self, of: &'static str, what: &JournalError, now: Instant) -> bool {
+        let what = what.to_string();
+        let last = self.0.get(of).filter(|(said, _)| *said == what);
+        let is_due = last.is_none_or(|(_, at)| now.duration_since(*at) >= SAID_EVERY);
+        if is_due {
+            self.0.insert(of, (what, now));
+        }
+        is_due
+    }
 }
 
 /// Writes, all or each for itself refused; answered when they are durable.
@@ -80,6 +98,9 @@ pub struct Await(pub Reference);
 /// from a seller whose journal stopped.
 const MEND_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the log says the same of a disk that refuses.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
 /// What waits goes to disk.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -107,6 +128,7 @@ impl JournalActor {
                 sessions: HashMap::new(),
                 ledgers: HashMap::new(),
                 awaited: HashMap::new(),
+                said: Said::default(),
             }
         });
         (addr, reader)
@@ -135,9 +157,14 @@ impl JournalActor {
     fn mend(&mut self, ctx: &mut Context<Self>) {
         match self.journal.mend() {
             Ok(false) => {}
-            Ok(true) => tracing::info!("the journal is written again"),
+            Ok(true) => {
+                self.said = Said::default();
+                tracing::info!("the journal is written again");
+            }
             Err(error @ JournalError::Io { .. }) => {
-                tracing::warn!(%error, "the journal cannot be opened anew yet");
+                if self.said.is_due("opening", &error, Instant::now()) {
+                    tracing::warn!(%error, "the journal cannot be opened anew yet");
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "the journal cannot be opened anew");
@@ -215,7 +242,9 @@ impl Handler<Flush> for JournalActor {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the journal cannot write");
+                if self.said.is_due("writing", &error, Instant::now()) {
+                    tracing::error!(%error, "the journal cannot write");
+                }
                 let error = Arc::new(error);
                 for (_, sender) in senders {
                     let _ = sender.send(Err(error.clone()));
@@ -264,6 +293,17 @@ mod tests {
 
     use super::*;
     use sdpp_ledger::Key;
+
+    #[test]
+    fn what_is_wrong_is_said_once_a_minute_and_when_it_is_something_else() {
+        let (mut said, now) = (Said::default(), Instant::now());
+        let wrong = |why: &str| JournalError::Stopped { why: why.to_owned() };
+        assert!(said.is_due("writing", &wrong("full"), now));
+        assert!(said.is_due("opening", &wrong("full"), now));
+        assert!(!said.is_due("writing", &wrong("full"), now + SAID_EVERY / 2));
+        assert!(said.is_due("writing", &wrong("broken"), now + SAID_EVERY / 2));
+        assert!(said.is_due("opening", &wrong("full"), now + SAID_EVERY));
+    }
 
     #[actix::test]
     async fn a_journal_that_stopped_as_it_was_read_goes_on_though_nobody_writes_to_it() {

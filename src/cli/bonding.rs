@@ -13,8 +13,8 @@ use crate::session::check_period;
 use crate::terms::{Purpose, Role};
 use sdpp_ledger::bond::{BondChangeKind, Held};
 use sdpp_ledger::{
-    Amount, Asset, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, LedgerId, TxId,
-    Voucher,
+    Amount, Asset, Bond, BondAct, BondId, Bonding, Bonds, Call, Evidence, Ledger, LedgerError,
+    LedgerId, TxId, Voucher,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -76,6 +76,29 @@ pub(super) fn check_wanted(wanted: &BondAmounts, bond: &Bond) -> Result<(), Stri
         }
         None => Ok(()),
     }
+}
+
+/// Whether nothing of ours is in a bond that we pledged, by its ledger: who ended it may have been the other side,
+/// of which our journal knows nothing. What is on its way is not in it yet, and is not gone either.
+pub(super) async fn is_out(ledger: &dyn Ledger, bond: &Bond) -> Result<bool, LedgerError> {
+    Ok(held_of(ledger, bond).await?.is_some_and(|(_, ours)| ours == Amount::ZERO))
+}
+
+/// The same of one into which nothing of ours can come again either.
+pub(super) async fn is_over(ledger: &dyn Ledger, bond: &Bond) -> Result<bool, LedgerError> {
+    let is_ended = |held: Held| held.revoked || held.ends_ms.is_some();
+    let held = held_of(ledger, bond).await?;
+    Ok(held.is_some_and(|(held, ours)| ours == Amount::ZERO && is_ended(held)))
+}
+
+/// A bond as its ledger has it, and what is left of our part; none where that is not pledged yet.
+async fn held_of(ledger: &dyn Ledger, bond: &Bond) -> Result<Option<(Held, Amount)>, LedgerError> {
+    let Some(bonds) = ledger.bonds() else { return Ok(None) };
+    let held = bonds.held(bond).await?.map(|held| match bond.seller == *ledger.account() {
+        true => (held.seller_in, held.of_seller, held),
+        false => (held.buyer_in, held.of_buyer, held),
+    });
+    Ok(held.filter(|(is_in, ..)| *is_in).map(|(_, ours, held)| (held, ours)))
 }
 
 impl OnLedger {

@@ -97,7 +97,8 @@ impl From<KeystoreError> for Failure {
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         let exit = match error {
-            JournalError::NotAJournal(_) | JournalError::Identity { .. } => Exit::Usage,
+            JournalError::NotAJournal(_) | JournalError::Taken(_) => Exit::Usage,
+            JournalError::Identity { .. } => Exit::Usage,
             JournalError::Damaged { .. } => Exit::Wrong,
             _ => Exit::Failed,
         };

@@ -1,5 +1,6 @@
 //! `sdpp status`: what a running node is doing; and what a node answers to all who ask it.
 
+use super::bonding::is_out;
 use super::desk::{self, Desk};
 use super::dispute::settling;
 use super::exit::{Exit, Failure, Outcome};
@@ -30,6 +31,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// The most sessions whose buyers' requests are shown.
 const ASKING_SHOWN: usize = 100;
@@ -94,7 +96,7 @@ fn show(status: &Value) -> Outcome {
     }
     let (open, ever) = (&sessions["connections"], &sessions["ever"]);
     out::line(format_args!("sessions  {open} connections open, {ever} sessions in the journal"))?;
-    out::line(format_args!("journal   {entries} entries"))?;
+    out::line(format_args!("journal   up to entry {entries}"))?;
     for (name, ledger) in status["ledgers"].as_object().into_iter().flatten() {
         let (id, owed) = (text(&ledger["ledger"]), &ledger["unsettled"]);
         let since = match ledger["oldest_ms"].as_u64() {
@@ -244,7 +246,7 @@ pub(super) async fn answer(asked: Arc<Asked>, request: Request) -> Response {
         Request::Status => {
             // A journal that cannot be read is what there is to tell.
             let stopped = |why: String| json!({ "ready": false, "why": [why] });
-            Ok(Response::Status(status(&asked).await.unwrap_or_else(stopped)))
+            Ok(Response::Status(whole(&asked).await.unwrap_or_else(stopped)))
         }
         Request::Credit { session, items, reason, amount, ask } => {
             let grant = Grant { items, reason, amount, ask };
@@ -272,6 +274,13 @@ pub(super) async fn health(asked: Arc<Asked>) -> Health {
         Ok(status) => Health { is_ready: status["ready"] == true, words: words(&status) },
         Err(error) => Health { is_ready: false, words: format!("not ready: {error}") },
     }
+}
+
+/// How a node is, with what none but our own people ask its ledgers for.
+async fn whole(asked: &Asked) -> Result<Value, String> {
+    let mut status = status(asked).await?;
+    status["bonds"] = json!(bonds(asked).await?);
+    Ok(status)
 }
 
 async fn status(asked: &Asked) -> Result<Value, String> {
@@ -316,7 +325,6 @@ async fn status(asked: &Asked) -> Result<Value, String> {
         "health": asked.health,
         "asks": asks(asked).await?,
         "channels": channels(&asked.desk.reader)?,
-        "bonds": bonds(asked)?,
         "unjust": unjust.iter().map(told_unjust).collect::<Vec<_>>(),
     }))
 }
@@ -385,16 +393,26 @@ fn channels(reader: &Reader) -> Result<Vec<Value>, String> {
     shown.collect()
 }
 
-/// The first bonds that we pledged and have not had back, by id.
-fn bonds(asked: &Asked) -> Result<Vec<Value>, String> {
-    let pledged = asked.desk.reader.pledged().map_err(text)?.into_iter();
-    let shown = pledged.filter_map(|one| {
-        let ledger = &asked.ledgers.iter().find(|ledger| ledger.id == one.ledger)?.ledger;
-        let (ours, _) = one.amounts(ledger.account());
+/// The first bonds that we pledged and have not had back, by id. Those that the other side ended are gone too,
+/// where their ledger answers in time.
+async fn bonds(asked: &Asked) -> Result<Vec<Value>, String> {
+    let (until, mut shown) = (Instant::now() + LEDGER_WAIT, Vec::new());
+    for one in asked.desk.reader.pledged().map_err(text)? {
+        let Some(on) = asked.ledgers.iter().find(|on| on.id == one.ledger) else { continue };
+        let is_out = timeout_at(until, is_out(on.ledger.as_ref(), &one.bond)).await;
+        if matches!(is_out, Ok(Ok(true))) {
+            continue;
+        }
+        let (ours, _) = one.amounts(on.ledger.account());
         let Pledged { id, ledger, bond, .. } = one;
-        Some(json!({ "bond": id, "ledger": ledger, "channel": bond.channel, "pledged": ours }))
-    });
-    Ok(shown.take(BONDS_SHOWN).collect())
+        shown.push(
+            json!({ "bond": id, "ledger": ledger, "channel": bond.channel, "pledged": ours }),
+        );
+        if shown.len() == BONDS_SHOWN {
+            break;
+        }
+    }
+    Ok(shown)
 }
 
 impl OneLedger {

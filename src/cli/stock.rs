@@ -1,5 +1,6 @@
 //! What a seller has to sell when it starts.
 
+use super::bonding::is_over;
 use super::exit::{Exit, Failure, Outcome};
 use super::running::{Running, aside};
 use crate::config::Config;
@@ -7,7 +8,7 @@ use crate::journal::Write;
 use crate::journal::datasets::Stretch;
 use crate::source::{Committed, Origin};
 use crate::terms::{BondTerms, Dataset};
-use sdpp_ledger::Digest;
+use sdpp_ledger::{BondId, Digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
@@ -129,11 +130,26 @@ async fn forget(running: &Running, mut needed: BTreeSet<Digest>) -> Outcome {
     if roots.iter().all(|root| needed.contains(root)) {
         return Ok(());
     }
-    needed.extend(aside(move || Ok(reader.datasets_under_bonds()?)).await?);
+    let over = over(running).await?;
+    needed.extend(aside(move || Ok(reader.datasets_under_bonds(&over)?)).await?);
     for root in roots.into_iter().filter(|root| !needed.contains(root)) {
         while running.reader.kept_datasets()?.contains(&root) {
             running.commit(vec![Write::Forget { root }]).await?;
         }
     }
     Ok(())
+}
+
+/// The bonds that hold nothing of ours any more by their ledgers, as far as these answer.
+async fn over(running: &Running) -> Outcome<BTreeSet<BondId>> {
+    let mut over = BTreeSet::new();
+    for one in running.reader.pledged()? {
+        let Some(ledger) = running.ledgers.get(&one.ledger) else { continue };
+        match is_over(ledger.as_ref(), &one.bond).await {
+            Ok(true) => over.insert(one.id),
+            Ok(false) => false,
+            Err(_) => break,
+        };
+    }
+    Ok(over)
 }

@@ -6,7 +6,7 @@ use super::reader::Reader;
 use super::tree::Tree;
 use super::{JournalError, PAGE_MAX, Write, damaged, keys};
 use crate::terms::Dataset;
-use sdpp_ledger::{Digest, merkle};
+use sdpp_ledger::{BondId, Digest, merkle};
 use std::collections::BTreeSet;
 
 /// Leaves of a dataset that follow each other, of which one row is made.
@@ -61,11 +61,15 @@ impl Reader {
         }
     }
 
-    /// The datasets that sessions were of whose bonds were not had back.
-    pub fn datasets_under_bonds(&self) -> Result<BTreeSet<Digest>, JournalError> {
+    /// The datasets that sessions were of whose bonds were not had back, but for those that are `over` all the same:
+    /// the other side ended them, of which this journal knows nothing.
+    pub fn datasets_under_bonds(
+        &self,
+        over: &BTreeSet<BondId>,
+    ) -> Result<BTreeSet<Digest>, JournalError> {
         let mut roots = BTreeSet::new();
         for id in self.bonds()? {
-            if self.is_bond_over(&id)? {
+            if over.contains(&id) || self.is_bond_over(&id)? {
                 continue;
             }
             for session in self.sessions_under(&id)? {

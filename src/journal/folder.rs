@@ -26,12 +26,15 @@ pub(super) type Mark = (u64, Digest);
 impl Folder {
     /// Creates the folder where it may, and locks it.
     pub(super) fn claim(path: &Path, may_create: bool) -> Result<Self, JournalError> {
-        let is_journal = path.join("db").is_file();
+        let is_journal = is_journal(path).map_err(|source| {
+            let what = format!("{} cannot be read", path.display());
+            JournalError::Io { what, source }
+        })?;
         if !is_journal && !may_create {
             return Err(JournalError::NotAJournal(path.to_owned()));
         }
         if !is_journal && has_strangers(path).map_err(|e| io_at(path, e))? {
-            return Err(JournalError::NotAJournal(path.to_owned()));
+            return Err(JournalError::Taken(path.to_owned()));
         }
         create_private(path).map_err(|e| io_at(path, e))?;
         let lock = lock(path)?;
@@ -116,6 +119,15 @@ fn parse_mark(bytes: &[u8]) -> Option<Mark> {
     }
     let (seq, digest) = said.split_at(8);
     Some((u64::from_be_bytes(seq.try_into().ok()?), Digest(digest.try_into().ok()?)))
+}
+
+/// Whether the folder holds a journal. Of one that may not be looked into nobody knows.
+fn is_journal(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path.join("db")) {
+        Ok(meta) => Ok(meta.is_file()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether the folder holds something that a journal interrupted at its making would not.

@@ -96,8 +96,11 @@ pub enum JournalError {
         pid: Option<u32>,
     },
     /// The folder holds no journal, and perhaps something else.
-    #[error("{} holds no journal; give the folder of one, or a new one", .0.display())]
+    #[error("{} holds no journal; give the folder of one", .0.display())]
     NotAJournal(PathBuf),
+    /// The same where a journal was to be made: it holds something else.
+    #[error("{} holds no journal, but something else; give the folder of one, or a new one", .0.display())]
+    Taken(PathBuf),
     /// It is somebody else's.
     #[error("this is the journal of {found}, not of {expected}: check key and folder")]
     Identity {

@@ -496,7 +496,7 @@ impl From<sled::Error> for TreeError {
             sled::Error::Io(io) if io.to_string().contains("could not acquire lock") => {
                 TreeError::Locked
             }
-            sled::Error::Io(io) if !speaks_of_damage(io.kind()) => TreeError::Io(io),
+            sled::Error::Io(io) if !speaks_of_damage(io.kind()) => TreeError::Io(plain(io)),
             other => TreeError::Damaged(other.to_string()),
         }
     }
@@ -505,4 +505,11 @@ impl From<sled::Error> for TreeError {
 fn speaks_of_damage(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
     matches!(kind, InvalidData | InvalidInput | NotFound | UnexpectedEof)
+}
+
+/// sled copies an error in the words that Debug has for it: what the system said, in the system's own words.
+pub(super) fn plain(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let code = text.strip_prefix("Os { code: ").and_then(|rest| rest.split(',').next());
+    code.and_then(|code| code.parse().ok()).map_or(error, io::Error::from_raw_os_error)
 }

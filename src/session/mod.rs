@@ -17,7 +17,7 @@ pub use buyer::{
 };
 pub use seller::{
     Claim, Grant, NotResumed, NoteEnd, Offer, OpenAsk, PaceRule, Restart, Seller, SellerPolicy,
-    SellerRandomness, check_period,
+    SellerRandomness, check_period, hindrance,
 };
 
 use crate::message::{

@@ -265,6 +265,24 @@ async fn what_was_sold_under_a_bond_is_kept_and_what_was_only_promised_is_not() 
     assert_eq!(court.kept(), [tree().root()]);
 }
 
+/// Its seller types nothing for that: its ledger says that nothing of ours is in it.
+#[tokio::test]
+async fn what_was_sold_under_a_bond_is_kept_no_longer_than_that_also_where_the_buyer_ends_it() {
+    let Some((court, _, bond)) = whole::pledged().await else { return };
+    court.changes("seller", "format = \"lines\"", "format = \"lines\", committed = true");
+    let seller = court.sell();
+    assert_eq!(court.buy(&seller, &["--bond", &bond]).await["end"], "complete");
+    drop(seller);
+    court.changes("seller", ", committed = true", "");
+    drop(court.sell());
+    assert_eq!(court.kept().len(), 1, "it is not over");
+    assert_eq!(acts(&court.bonding("buyer", &["end", &bond]).await), ["request_end"]);
+    court.chain.pass(600).await;
+    assert_eq!(acts(&court.bonding("buyer", &["end", &bond]).await), ["end", "withdraw"]);
+    drop(court.sell());
+    assert_eq!(court.kept(), []);
+}
+
 /// What answers other complaints is written in that room.
 #[tokio::test]
 async fn a_seller_keeps_no_dataset_that_leaves_too_little_room() {

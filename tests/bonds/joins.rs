@@ -49,6 +49,12 @@ impl Court {
         self.command(side, &[&verb[..], &["--json", "--output", side]].concat())
     }
 
+    /// The bonds that the seller says it has part in.
+    async fn bonds_shown(&self) -> Value {
+        let status = ["status", "--journal", "seller-journal", "--json"];
+        told(&self.run(self.bare(&status)).await)["bonds"].clone()
+    }
+
     async fn bought_under(&self, side: &str, seller: &Node, bond: &str) -> Output {
         self.run(self.buys_under(side, seller, bond)).await
     }
@@ -98,12 +104,8 @@ async fn a_stranger_opens_a_bond_and_buys_under_it_with_nothing_typed_at_the_sel
     fs::remove_file(court.path("buyer")).unwrap();
     is_paid(&court.bought_under("buyer", &seller, &bond).await);
     assert_eq!(court.held().await, BUYERS + SELLERS, "once for all sessions under it");
-    let status = ["status", "--journal", "seller-journal", "--json"];
-    let status = told(&court.run(court.bare(&status)).await);
-    assert_eq!(
-        (&status["bonds"][0]["bond"], &status["bonds"][0]["pledged"]),
-        (&json!(bond), &json!("301"))
-    );
+    let shown = court.bonds_shown().await;
+    assert_eq!((&shown[0]["bond"], &shown[0]["pledged"]), (&json!(bond), &json!("301")));
     drop(seller);
     let session = bought["session"].as_str().unwrap();
     let shown = ["dispute", "settle", session, "--dry-run", "--json"];
@@ -128,7 +130,10 @@ async fn a_seller_pledges_nothing_by_itself_where_its_config_does_not_say_so() {
     let Some(court) = Court::joins("").await else { return };
     let seller = court.sell();
     let bond = court.opens_bond("buyer", &seller, &[]).await;
-    refused(&court.bought_under("buyer", &seller, &bond).await, "it is not in force");
+    refused(
+        &court.bought_under("buyer", &seller, &bond).await,
+        "it is not in force: its seller has not pledged",
+    );
     assert_eq!(court.held().await, BUYERS);
 }
 
@@ -235,6 +240,9 @@ async fn a_bond_that_another_has_ended_takes_no_room_any_more() {
     drop(seller);
     let seller = court.sell();
     is_paid(&court.bought_under("other", &seller, &others).await);
+    let shown = court.bonds_shown().await;
+    assert_eq!(shown.as_array().map(Vec::len), Some(1), "{shown}");
+    assert_eq!(shown[0]["bond"], json!(others));
 }
 
 #[tokio::test]

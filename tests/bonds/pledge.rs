@@ -57,6 +57,14 @@ async fn both_pledge_a_bond_and_have_it_back() {
     let ended = told(&court.bond("seller", &["end", &bond]).await);
     assert!(acts(&ended).contains(&"withdraw"), "{ended}");
     assert_eq!((court.held().await, court.chain.credits().await), (0, [0, 0]));
+    let again = court.run(court.command("buyer", &["ledger", "bond", "end", &bond])).await;
+    let said = String::from_utf8(again.stdout).unwrap();
+    assert!(said.contains("it is over") && !said.contains("until"), "{said}");
+    let buy = ["buy", "127.0.0.1:1", "gas", "2", "--trust-on-first-use", "--bond", &bond];
+    let show = format!("`sdpp ledger bond show {bond} --config FILE`");
+    let refusal = court.run(court.command("buyer", &buy)).await;
+    refused(&refusal, "not in force: it is over");
+    refused(&refusal, &show);
 }
 
 /// Who opens a bond writes all of it: with a key of its own in the seller's place it would convict the
@@ -186,6 +194,7 @@ async fn a_channel_is_not_closed_under_a_bond() {
     refused(&close(&[&name]).await, "`sdpp ledger bond end` has that back first");
     let all = close(&["--all"]).await;
     assert!(String::from_utf8_lossy(&all.stderr).contains("stays open"), "{all:?}");
+    assert_eq!(String::from_utf8_lossy(&all.stdout), "", "there is an open channel");
     told(&court.bond("buyer", &["revoke", &bond]).await);
     let closed = close(&[&name]).await;
     let said = String::from_utf8_lossy(&closed.stdout);

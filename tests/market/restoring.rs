@@ -44,7 +44,7 @@ fn a_buyer_that_lost_its_disk_signs_nothing_until_its_ledger_was_asked_and_pays_
     std::fs::rename(place.journal("buyer"), place.path("lost-journal")).unwrap();
     let (code, said) = restored(&place, "buyer", "buyer.backup");
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains(&format!("all entries up to {seq},")), "{said}");
+    assert!(said.contains(&format!("all up to entry {seq},")), "{said}");
     std::fs::rename(place.items("buyer"), place.path("first.items")).unwrap();
     let refused = place.buy("buyer", "co2", "5").output().unwrap();
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -99,6 +99,16 @@ fn a_seller_that_lost_its_disk_sells_again_after_it_was_released() {
     assert_done(&place.buy("buyer", "co2", "20").output().unwrap());
     place.close();
     assert_eq!(place.balance("seller"), 80 * 20);
+    let mut audit = sdpp();
+    audit.args(["audit", "--journal"]).arg(place.journal("seller"));
+    let audited = String::from_utf8(audit.output().unwrap().stdout).unwrap();
+    let mut list = journal(&["list", "entries", "--json", "--limit", "100000", "--journal"]);
+    let listed = list.arg(place.journal("seller")).output().unwrap().stdout;
+    let listed = String::from_utf8(listed).unwrap();
+    let last: Value = serde_json::from_str(listed.lines().last().unwrap()).unwrap();
+    assert!(last["seq"].as_u64() > Some(1_000_000), "numbers have a gap");
+    let count = listed.lines().count();
+    assert!(audited.contains(&format!(" {count} entries\n")), "{count}: {audited}");
 }
 
 #[test]

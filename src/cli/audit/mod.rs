@@ -84,7 +84,7 @@ impl Audit {
             Some(session) => Fold::of_session(identity, session),
             None => Fold::new(identity),
         };
-        let Read { identity, head, audit } = reading::read(&mut book, fold)?;
+        let Read { identity, entries, audit } = reading::read(&mut book, fold)?;
         let mut report = audit.finish();
         drop(book);
         genuine(&report.problems)?;
@@ -106,7 +106,7 @@ impl Audit {
         let shown = Shown {
             report: &report,
             identity,
-            head,
+            entries,
             names: &names,
             words: words.as_ref(),
             is_part: asked.is_err(),

@@ -10,7 +10,6 @@ use crate::audit::{
 use crate::cli::exit::Outcome;
 use crate::cli::out;
 use crate::cli::remainders::plain;
-use crate::journal::Head;
 use crate::message::{Moment, Paced, legible};
 use crate::terms::{Method, Role, Void};
 use sdpp_ledger::{Amount, Asset, LedgerId, PublicKey};
@@ -19,7 +18,7 @@ use sdpp_ledger::{Amount, Asset, LedgerId, PublicKey};
 pub(super) struct Shown<'a> {
     pub(super) report: &'a Report,
     pub(super) identity: PublicKey,
-    pub(super) head: Head,
+    pub(super) entries: u64,
     pub(super) names: &'a Names,
     /// What the ledgers said of channels, where they were asked.
     pub(super) words: Option<&'a Words>,
@@ -51,12 +50,12 @@ pub(super) fn day(at_ms: u64) -> String {
 }
 
 fn people(shown: &Shown<'_>) -> Outcome {
-    let Shown { report, identity, head, .. } = shown;
+    let Shown { report, identity, entries, .. } = shown;
     report.statements.iter().try_for_each(|one| table(one, shown))?;
     sums(shown)?;
     let count = report.statements.len();
     let sessions = if count == 1 { "session" } else { "sessions" };
-    out::line(format!("journal of {identity}: {count} {sessions}, {} entries", head.seq))?;
+    out::line(format!("journal of {identity}: {count} {sessions}, {entries} entries"))?;
     if report.changes > 0 {
         let changes = if report.changes == 1 { "change" } else { "changes" };
         out::line(format!("{} {changes} of its channels, told by ledgers", report.changes))?;

@@ -17,10 +17,11 @@ use std::collections::BTreeMap;
 const ENTRIES_A_JOB: usize = 128;
 const SIGNATURES_A_JOB: usize = 64;
 
-/// Where a journal ends, and the fold that has read it up to there.
+/// The fold that has read a journal up to its end.
 pub(super) struct Read {
     pub(super) identity: PublicKey,
-    pub(super) head: Head,
+    /// How many entries that is: of a restored journal fewer than the last one's number.
+    pub(super) entries: u64,
     pub(super) audit: Audit,
 }
 
@@ -86,6 +87,8 @@ struct Here {
     head: Head,
     walk: Walk,
     audit: Audit,
+    /// How many entries were folded.
+    entries: u64,
     /// The last entry that was given out to be read.
     given: u64,
     /// Which batch is given out next, and which is next to be taken.
@@ -103,6 +106,7 @@ impl Here {
             reader,
             walk: Walk::new(&identity),
             audit: audit(identity),
+            entries: 0,
             given: 0,
             batches: (0, 0),
             early: BTreeMap::new(),
@@ -117,7 +121,7 @@ impl Here {
             // That payload is gone which nobody pruned is known only now, and where is looked for.
             self.reader.walk()?.map_err(broken)?;
         }
-        Ok(Read { identity, head: self.head, audit: self.audit })
+        Ok(Read { identity, entries: self.entries, audit: self.audit })
     }
 
     fn drive(&mut self, pool: &mut Pool<Job, Done>) -> Outcome {
@@ -155,6 +159,7 @@ impl Here {
     fn fold(&mut self, entries: Vec<Unlinked>, pool: &mut Pool<Job, Done>) -> Outcome {
         for entry in entries {
             let entry = self.walk.take(entry).map_err(broken)?;
+            self.entries += 1;
             self.audit.read(&entry, &mut self.signatures.waiting);
             self.signatures.give(pool, SIGNATURES_A_JOB);
         }
@@ -170,9 +175,10 @@ fn through_node(book: &mut Book, audit: impl FnOnce(PublicKey) -> Audit) -> Outc
         Answer::Broken { broken: what } => return Err(broken(what)),
         _ => return Err(misfit()),
     };
-    let (mut audit, mut signatures) = (audit(identity), Signatures::default());
+    let (mut audit, mut signatures, mut entries) = (audit(identity), Signatures::default(), 0);
     on_all_cores(work, |pool| {
         book.each_entry_to(head.seq, |entry| {
+            entries += 1;
             audit.read(&entry, &mut signatures.waiting);
             signatures.give(pool, SIGNATURES_A_JOB);
             while signatures.under_way > 8 * cores()
@@ -188,7 +194,7 @@ fn through_node(book: &mut Book, audit: impl FnOnce(PublicKey) -> Audit) -> Outc
         }
         Ok::<(), Failure>(())
     })?;
-    Ok(Read { identity, head, audit })
+    Ok(Read { identity, entries, audit })
 }
 
 fn broken(what: Broken) -> Failure {

@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::running::{Running, Signals};
 use crate::config::{Config, Spending};
 use crate::record::End;
-use crate::session::{UnderBond, Wish};
+use crate::session::{UnderBond, Wish, hindrance};
 use sdpp_ledger::BondId;
 use sdpp_ledger::bond::Held;
 use serde_json::Value;
@@ -47,16 +47,13 @@ async fn find(id: BondId, running: &Running) -> Outcome<OnLedger> {
 }
 
 /// Whether a bond is in force; where not, its seller's part is all that is lacking.
-fn is_in_force(OnLedger { id, .. }: &OnLedger, held: &Held) -> Outcome<bool> {
-    if held.is_good && !held.is_complained_of() {
-        return Ok(true);
-    }
+fn is_in_force(OnLedger { id, bond, .. }: &OnLedger, held: &Held) -> Outcome<bool> {
+    let Some(why) = hindrance(bond, held) else { return Ok(true) };
     if held.waits_for_seller() {
         return Ok(false);
     }
     let why = format!(
-        "bond {id} is not in force, its end was asked for, or a complaint waits: `sdpp ledger bond show \
-         {id}` tells"
+        "bond {id} is not in force: {why}. `sdpp ledger bond show {id} --config FILE` shows all of it"
     );
     Err(Failure::new(Exit::Ledger, why))
 }
@@ -112,8 +109,8 @@ impl Waiting {
         Err(Failure::new(
             Exit::Failed,
             format!(
-                "nothing was served under bond {id} in time ({why}): `sdpp ledger bond show {id}` tells whether \
-                 its seller's part is final; type the same command again in a while"
+                "nothing was served under bond {id} in time ({why}): `sdpp ledger bond show {id} --config FILE` tells \
+                 whether its seller's part is final; type the same command again in a while"
             ),
         ))
     }
@@ -137,7 +134,7 @@ pub(super) fn allowed<'a>(
     let allowed: Vec<&Spending> = spending.into_iter().filter(is_free).collect();
     if allowed.is_empty() {
         let why = "this config buys under a bond alone: name one with --bond. `sdpp ledger bond open --menu \
-                   FILE` pledges our part of one, and its seller joins it";
+                   MENU --config FILE` pledges our part of one, and its seller joins it";
         return Err(Failure::usage(why));
     }
     Ok(allowed)

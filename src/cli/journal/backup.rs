@@ -44,7 +44,7 @@ impl Backup {
         let Made { file, manifest, rows, bytes, digest } = made;
         let (seq, file) = (manifest.head.seq, file.display());
         out::line(format_args!(
-            "{file}: all entries up to {seq}, {rows} rows, {bytes} bytes, digest {digest}"
+            "{file}: all up to entry {seq}, {rows} rows, {bytes} bytes, digest {digest}"
         ))
     }
 }

@@ -39,7 +39,7 @@ impl Restore {
         }
         let (seq, made) = (manifest.head.seq, Moment(manifest.at_ms));
         out::line(format_args!(
-            "restored: all entries up to {seq}, {rows} rows, as of {made}; the next entries begin at \
+            "restored: all up to entry {seq}, {rows} rows, as of {made}; the next entries begin at \
              {}",
             quarantine.entry
         ))?;

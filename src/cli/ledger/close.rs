@@ -87,7 +87,11 @@ async fn close(ask: Close, config: Config) -> Outcome {
     if chosen.is_empty() && !ask.json {
         running.look().await;
         running.check_claims()?;
-        return out::line("this config's journal pays into no open channel");
+        // Of one that stays open that was said.
+        return match open(&running)?.is_empty() {
+            true => out::line("this config's journal pays into no open channel"),
+            false => Ok(()),
+        };
     }
     let mut signals = Signals::listen()?;
     tokio::select! {

@@ -5,7 +5,7 @@
 use super::pledged::Part;
 use crate::actors::funds::lack;
 use crate::actors::joining::Joined;
-use crate::cli::bonding::{OnLedger, bonds_of, is_refused, name};
+use crate::cli::bonding::{OnLedger, is_out, is_refused, name};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::running::Running;
 use crate::config::Config;
@@ -180,14 +180,9 @@ fn room(on: &OnLedger, at_most: Amount, pledged: &[&Pledged]) -> Result<Amount, 
 
 /// Those that have something of ours in them by their ledger, or will have.
 async fn still_in<'a>(on: &OnLedger, pledged: Vec<&'a Pledged>) -> Result<Vec<&'a Pledged>, No> {
-    let (bonds, own) = (bonds_of(on.ledger.as_ref())?, on.ledger.account());
     let mut still = Vec::new();
     for one in pledged {
-        let ours = bonds.held(&one.bond).await?.map(|held| match one.bond.seller == *own {
-            true => (held.seller_in, held.of_seller),
-            false => (held.buyer_in, held.of_buyer),
-        });
-        if ours.is_none_or(|(is_in, left)| !is_in || left > Amount::ZERO) {
+        if !is_out(on.ledger.as_ref(), &one.bond).await? {
             still.push(one);
         }
     }

@@ -10,7 +10,7 @@ use crate::cli::running::{Running, Signals, in_system};
 use crate::config::Config;
 use crate::config::ledgers::{Keyring, Ledgers, Opened};
 use crate::journal::bonds::bond_act;
-use crate::message::Moment;
+use crate::session::hindrance;
 use clap::{Args, Subcommand};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, BondAct, BondId, Ledger};
@@ -263,17 +263,12 @@ fn ledger(running: &Running, name: Option<&str>) -> Outcome<Arc<dyn Ledger>> {
 
 fn line(on: &OnLedger, held: &Held) -> String {
     let OnLedger { id, bond, .. } = on;
-    let Held { of_buyer, of_seller, buyer_in, seller_in, revoked, ends_ms, is_good, .. } = held;
-    let state = match (revoked, ends_ms, buyer_in & seller_in) {
-        (true, ..) => "taken back".to_owned(),
-        (_, Some(ends_ms), _) => format!("complaints are taken until {}", Moment(*ends_ms)),
-        (_, None, false) => "waits for the other side's pledge".to_owned(),
-        (_, None, true) if *is_good => "in force".to_owned(),
-        (_, None, true) => "in force, and no session may begin under it".to_owned(),
-    };
+    let Held { of_buyer, of_seller, .. } = held;
+    let state = hindrance(bond, held);
+    let state = state.map_or("in force".to_owned(), |why| format!("not in force: {why}"));
     let Bond { channel, buyer_key, seller_key, buyer_amount, seller_amount, stake, fee, .. } = bond;
     format!(
-        "{id}\nfor channel {channel}: {of_buyer} of the buyer's and {of_seller} of the seller's, {state}\n\
+        "{id}\nfor channel {channel}: {of_buyer} of the buyer's and {of_seller} of the seller's; {state}\n\
          agreed: {buyer_amount} of the buyer's, whose key is {buyer_key}, and {seller_amount} of the \
          seller's, whose key is {seller_key}; a complaint's stake {stake}, the fee for a demand {fee}"
     )

@@ -13,6 +13,7 @@ use sdpp_ledger::bond::Demand;
 use sdpp_ledger::{Asset, Bond, BondAct, BondId, Bonding, Call, Evidence};
 
 const ID: BondId = BondId([8; 32]);
+const DATASET: Digest = Digest([6; 32]);
 
 fn bond() -> Bond {
     let account = |n| key(n).public().account();
@@ -79,7 +80,7 @@ fn order_under_it() -> Record {
         nonce: Digest::ZERO,
         escrow: None,
         resumes: false,
-        bond: Some(BondChoice { id: ID, dataset: Digest::ZERO, terms: Digest([9; 32]) }),
+        bond: Some(BondChoice { id: ID, dataset: DATASET, terms: Digest([9; 32]) }),
     };
     let signed = SignedMessage {
         commitment: Digest([9; 32]),
@@ -222,6 +223,23 @@ fn what_is_about_a_bond_goes_first() {
         _ => None,
     });
     assert!(matches!(first, Some(Call::Bond(_))), "{first:?}");
+}
+
+#[test]
+fn a_bonds_datasets_are_needed_until_it_is_over_whoever_ended_it() {
+    let dir = Dir::new();
+    let mut journal = dir.open();
+    let reader = journal.reader();
+    done(&mut journal, append(session(1), order_under_it()));
+    done(&mut journal, bonding(1, BondAct::Pledge));
+    meet(&mut journal, 1);
+    let needed =
+        |over: &[BondId]| reader.datasets_under_bonds(&over.iter().copied().collect()).unwrap();
+    assert_eq!(needed(&[]), [DATASET].into());
+    assert_eq!(needed(&[ID]), [].into(), "its ledger says so");
+    done(&mut journal, bonding(2, BondAct::End));
+    meet(&mut journal, 2);
+    assert_eq!(needed(&[]), [].into());
 }
 
 /// What a ledger has refused leaves nothing that anybody could complain of.

@@ -1,7 +1,7 @@
 //! What a commit takes, what it refuses, and what it leaves behind.
 
 use super::*;
-use crate::journal::tree::PAGE_BYTES_MAX;
+use crate::journal::tree::{PAGE_BYTES_MAX, plain};
 use crate::record::EVIDENCE_MAX;
 use crate::terms::SHOWN_BYTES_MAX;
 use std::sync::atomic::Ordering::SeqCst;
@@ -392,4 +392,12 @@ fn the_salt_secret_leaves_by_its_own_door_only() {
         assert!(!json.contains(&secret.0.to_string()), "{json}");
         assert_eq!(serde_json::from_str::<Answer>(&json).unwrap(), answer);
     }
+}
+
+#[test]
+fn what_the_disk_said_is_told_in_its_own_words() {
+    let full = || io::Error::from_raw_os_error(28);
+    let copied = io::Error::new(full().kind(), format!("{:?}", full()));
+    assert_eq!(plain(copied).to_string(), full().to_string());
+    assert_eq!(plain(io::Error::other("gone")).to_string(), "gone");
 }

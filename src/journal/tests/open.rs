@@ -116,9 +116,21 @@ fn no_folder_of_something_else_becomes_a_journal() {
     assert!(!dir.path().exists());
     fs::create_dir(dir.path()).unwrap();
     fs::write(dir.path().join("thesis.txt"), "precious").unwrap();
-    assert!(matches!(error(&dir), JournalError::NotAJournal(_)));
+    assert!(matches!(error(&dir), JournalError::Taken(_)));
     fs::remove_file(dir.path().join("thesis.txt")).unwrap();
     dir.open();
+}
+
+/// Another's, say. Here its files go in circles, which stops root as well.
+#[cfg(unix)]
+#[test]
+fn of_a_folder_that_cannot_be_read_nobody_says_that_it_holds_no_journal() {
+    let dir = Dir::new();
+    std::os::unix::fs::symlink(dir.path(), dir.path()).unwrap();
+    for opened in [Journal::open_existing(&dir.path()), Journal::open(&dir.path(), us())] {
+        let why = opened.err().unwrap().to_string();
+        assert!(why.contains(" cannot be read: "), "{why}");
+    }
 }
 
 /// A journal with some hundred entries, closed; the number of its last.

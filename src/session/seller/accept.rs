@@ -4,13 +4,14 @@ use super::purse::Purse;
 use super::{Counter, Offer, SellerPolicy, SellerRandomness};
 use crate::door::Shut;
 use crate::message::{
-    BondOffer, Code, ENCODING, Envelope, Hello, Menu, Order, VERSION, Voucher, terms,
+    BondOffer, Code, ENCODING, Envelope, Hello, Menu, Moment, Order, VERSION, Voucher, terms,
 };
 use crate::record::SignedMessage;
 use crate::session::{BondView, ChannelView, Fault, Output, Outputs};
 use crate::standing::Standing;
 use crate::terms::{InEscrow, Role, SessionId, Terms};
-use sdpp_ledger::{Account, Amount, BondId, Channel, PublicKey};
+use sdpp_ledger::bond::Held;
+use sdpp_ledger::{Account, Amount, Bond, BondId, Channel, PublicKey};
 
 /// An order that fits the menu.
 #[derive(Debug)]
@@ -233,12 +234,10 @@ impl Accepted {
             let ours = format!("it takes {} of us, and we pledge {seller}", bond.seller_amount);
             return if bond.seller_amount == seller { Ok(view) } else { Err(ours) };
         }
-        if !held.is_good || held.is_complained_of() {
-            return Err(
-                "it is not in force, its end was asked for, or a complaint waits".to_owned()
-            );
+        match hindrance(bond, held) {
+            Some(why) => Err(format!("it is not in force: {why}")),
+            None => Ok(view),
         }
-        Ok(view)
     }
 }
 
@@ -364,4 +363,105 @@ fn check(channel: &Channel, terms: &Terms, payer: &Account) -> Result<(), String
         return Err(format!("its deposit {} does not cover one window", channel.deposit));
     }
     Ok(())
+}
+
+/// Why no session may begin under a bond; none where one may.
+pub fn hindrance(bond: &Bond, held: &Held) -> Option<String> {
+    if held.is_good && !held.is_complained_of() {
+        return None;
+    }
+    let Held { of_buyer, of_seller, .. } = held;
+    let left = |side: &str, left: &Amount, agreed: &Amount| {
+        format!(
+            "of the {side}'s {agreed} there are {left} left: `sdpp ledger bond add` fills that up"
+        )
+    };
+    let until = |ms: u64| Moment(ms).to_string();
+    Some(if held.revoked {
+        "its pledge was taken back".to_owned()
+    } else if let Some(ends_ms) = held.ends_ms {
+        match of_buyer.saturating_add(*of_seller) {
+            Amount::ZERO => "it is over, and nothing is in it any more".to_owned(),
+            _ => format!("its end was asked for, with complaints until {}", until(ends_ms)),
+        }
+    } else if !held.buyer_in {
+        "its buyer has not pledged, or that is not final yet".to_owned()
+    } else if !held.seller_in {
+        "its seller has not pledged, or that is not final yet".to_owned()
+    } else if let Some(until_ms) = held.challenged_until_ms {
+        format!("a complaint waits, for its seller's answer until {}", until(until_ms))
+    } else if let Some(until_ms) = held.demanded_until_ms {
+        format!("a complaint waits, for its buyer's payment until {}", until(until_ms))
+    } else if *of_buyer < bond.buyer_amount {
+        left("buyer", of_buyer, &bond.buyer_amount)
+    } else if *of_seller < bond.seller_amount {
+        left("seller", of_seller, &bond.seller_amount)
+    } else {
+        "its channel is closed, or is to be".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use sdpp_ledger::{Asset, ChannelId, Digest, Key};
+
+    fn bond() -> Bond {
+        let [buyer, seller] = [1, 2].map(|n| Key::from_bytes(&[n; 32]).unwrap().public().account());
+        Bond {
+            buyer_key: buyer.clone(),
+            seller_key: seller.clone(),
+            buyer,
+            seller,
+            asset: Asset::coin(),
+            channel: ChannelId([5; 32]),
+            buyer_amount: Amount::new(400),
+            seller_amount: Amount::new(301),
+            stake: Amount::new(20),
+            fee: Amount::new(10),
+            salt: Digest::ZERO,
+        }
+    }
+
+    #[test]
+    fn it_is_said_which_of_all_things_keeps_a_bond_from_being_in_force() {
+        let whole = Held {
+            of_buyer: Amount::new(400),
+            of_seller: Amount::new(301),
+            buyer_in: true,
+            seller_in: true,
+            revoked: false,
+            ends_ms: None,
+            answered: Amount::ZERO,
+            challenged_until_ms: None,
+            demanded_until_ms: None,
+            is_good: false,
+        };
+        let (none, ends_ms) = (Amount::ZERO, Some(1));
+        let stories = [
+            (Held { revoked: true, seller_in: false, ..whole.clone() }, "taken back"),
+            (Held { ends_ms, ..whole.clone() }, "with complaints until 1970-01-01"),
+            (Held { ends_ms, of_seller: none, ..whole.clone() }, "with complaints until"),
+            (Held { ends_ms, of_seller: none, of_buyer: none, ..whole.clone() }, "it is over"),
+            (Held { buyer_in: false, ..whole.clone() }, "its buyer has not pledged"),
+            (Held { seller_in: false, ..whole.clone() }, "its seller has not pledged"),
+            (
+                Held { challenged_until_ms: ends_ms, is_good: true, ..whole.clone() },
+                "seller's answer",
+            ),
+            (
+                Held { demanded_until_ms: ends_ms, is_good: true, ..whole.clone() },
+                "buyer's payment",
+            ),
+            (Held { of_seller: Amount::new(300), ..whole.clone() }, "there are 300 left"),
+            (whole.clone(), "its channel"),
+        ];
+        for (held, why) in stories {
+            let said = hindrance(&bond(), &held).unwrap();
+            assert!(said.contains(why), "{said}");
+        }
+        assert_eq!(hindrance(&bond(), &Held { is_good: true, ..whole }), None);
+    }
 }

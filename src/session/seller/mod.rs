@@ -19,7 +19,7 @@ mod stream;
 mod tab;
 mod voiding;
 
-pub use accept::check_period;
+pub use accept::{check_period, hindrance};
 pub use crediting::{Grant, NoteEnd, OpenAsk};
 pub use offer::{Offer, PaceRule, SellerPolicy, SellerRandomness};
 pub use rebuilt::Restart;
