@@ -1,5 +1,6 @@
 //! Credit notes: what both sides have signed is netted in the next window, whoever asked for it.
 
+use crate::line::Wire;
 use crate::pair::*;
 use sdpp::message::{Complaint, Word};
 use sdpp::record::{End, Record};
@@ -364,6 +365,38 @@ fn a_request_has_one_answer_whoever_grants_it() {
     pair.run();
     assert_eq!((pair.s.end(), pair.b.end()), (End::Complete, End::Complete), "{}", pair.b.why());
     assert_eq!(pair.s.progress().paid, Amount::new(120 - 5 - 1));
+}
+
+/// It was killed when it had written the request and not its refusal.
+#[test]
+fn a_request_that_is_refused_is_so_after_a_kill_too() {
+    let mut setting = setting().windows(4, 4);
+    setting.seller.credit_up_to = BTreeMap::from([("SDP".to_owned(), Amount::new(50))]);
+    let mut wire = Wire::new(setting);
+    wire.run_to(5);
+    let first = wire.pair.buyer.ask(complaint(&wire.pair, 2)).unwrap();
+    while wire.pair.buyer.answer(first).is_none() {
+        assert!(wire.step());
+    }
+    assert!(matches!(wire.pair.buyer.answer(first), Some(Answer::Credited { .. })));
+    let second = wire.pair.buyer.ask(complaint(&wire.pair, 2)).unwrap();
+    let written = wire.pair.s.records.len();
+    let is_ask = |record: &Record| match record {
+        Record::Amend { by: Side::Buyer, message } => message.number == second,
+        _ => false,
+    };
+    let asked = |wire: &Wire| wire.pair.s.records[written..].iter().position(is_ask);
+    while asked(&wire).is_none() {
+        assert!(wire.step());
+    }
+    let ask = written + asked(&wire).unwrap();
+    wire.pair.s.records.truncate(ask + 1);
+    wire.restart(true).unwrap();
+    wire.run_to(20);
+    assert_eq!(wire.pair.buyer.answer(second), refused("it was asked for already"));
+    wire.finish();
+    assert_eq!(wire.pair.s.progress().paid, Amount::new(120 - 5));
+    assert_eq!((wire.pair.s.end(), wire.pair.b.end()), (End::Complete, End::Complete));
 }
 
 /// The seller has granted a request, and stops before the buyer's signature is here: the note is the

@@ -3,10 +3,11 @@
 
 use crate::amends::{agreed_by, grant};
 use crate::liars::{ends_with, lie_in};
+use crate::line::Wire;
 use crate::pair::*;
 use sdpp::message::{Amend, DataInvoice, Exit, LegReason, Reason};
 use sdpp::record::{Act, End, Record};
-use sdpp::session::{Answer, Buyer, Input, Output, PinnedCurrency};
+use sdpp::session::{Answer, Buyer, Input, Offer, Output, PinnedCurrency};
 use sdpp::settling::Policy;
 use sdpp::terms::{Method, Rate};
 use sdpp_ledger::{Amount, Call, ChannelId};
@@ -505,6 +506,45 @@ fn what_is_credited_without_a_person_is_counted_over_all_legs_of_a_currency() {
     assert!(agreed.legs().filter(|leg| leg.currency.name == "SDP").count() >= 2);
     let credited: u128 = agreed.legs().map(|leg| leg.credited().units()).sum();
     assert_eq!(credited, 5);
+}
+
+/// What is asked for in one currency is not granted in another, by nobody: also not by a seller that was
+/// started again and allows more.
+#[test]
+fn a_leg_that_is_over_has_its_requests_refused() {
+    for killed in [false, true] {
+        let mut wire = Wire::new(by_transfer().windows(4, 1));
+        wire.run_to(5);
+        let asked = wire.pair.buyer.ask(complaint(&wire.pair, 2)).unwrap();
+        while wire.pair.seller.asks().is_empty() {
+            assert!(wire.step());
+        }
+        let trouble = Some(LegReason::Dear);
+        wire.pair.tell(Role::Buyer, Input::Ledger { ledger: ledger(), trouble });
+        let is_signed = |record: &Record| matches!(record, Record::Priced(leg) if leg.from_seq > 1);
+        while !wire.pair.s.records.iter().any(is_signed) {
+            assert!(wire.step());
+        }
+        if killed {
+            // The last that it wrote is the buyer's signature under the leg.
+            let at = wire.pair.s.records.iter().position(is_signed).unwrap();
+            wire.pair.s.records.truncate(at);
+            let mut policy = wire.pair.offer.policy.clone();
+            policy.credit_up_to =
+                ["SDP", "OTH"].map(|name| (name.to_owned(), Amount::new(9))).into();
+            let (key, menu) = (wire.pair.offer.key.clone(), wire.pair.offer.menu.clone());
+            wire.pair.offer = Arc::new(Offer { key, menu, policy });
+            wire.restart(true).unwrap();
+        }
+        wire.run_to(14);
+        let refused = Some(Answer::Refused("it is of an earlier leg".to_owned()));
+        assert_eq!(wire.pair.buyer.answer(asked), refused, "killed: {killed}");
+        let terms = wire.pair.buyer.terms().unwrap().clone();
+        wire.finish();
+        let agreed = agreed_by(&wire.pair.s.records, &terms);
+        assert!(agreed.legs().all(|leg| leg.credited() == Amount::ZERO), "killed: {killed}");
+        assert_eq!(agreed_by(&wire.pair.b.records, &terms), agreed);
+    }
 }
 
 /// What the leg before rounded off is asked for with a leg's first item, and is no part of what that costs.

@@ -182,6 +182,9 @@ impl Stream {
 
     /// Proposes what is to change next, if nothing is under way.
     pub(super) fn propose(&mut self, now_ms: u64, out: &mut Outputs) {
+        if self.again.is_none() {
+            self.refuse_asks(out);
+        }
         // The first window is as it was ordered.
         while self.amends.proposed.is_none()
             && self.again.is_none()

@@ -17,6 +17,9 @@ const WINDOWS_KEPT: usize = 1_024;
 /// How many notes' ends are remembered for whoever asked for them.
 const ENDS_KEPT: usize = 16;
 
+/// Why what is of a leg that is over is not credited.
+const EARLIER_LEG: &str = "it is of an earlier leg";
+
 /// What somebody wants credited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -59,6 +62,8 @@ pub struct OpenAsk {
     pub amount: Amount,
     /// It is granted, and waits for its turn.
     granted: bool,
+    /// Why it is not, where its answer has yet to leave.
+    refused: Option<&'static str>,
 }
 
 /// The credit notes of a session, as the seller has them.
@@ -124,6 +129,17 @@ impl Notes {
     /// A request was answered with a refusal.
     pub(super) fn answered(&mut self, number: u64) {
         self.asks.remove(&number);
+    }
+
+    /// Another leg begins: what is wanted and asked for is of the one that is over. `number` is what the
+    /// next note would have.
+    pub(super) fn begin_leg(&mut self, number: u64) {
+        if self.wanted.take().is_some() {
+            self.ended(number, NoteEnd::Refused(EARLIER_LEG.to_owned()));
+        }
+        for ask in self.asks.values_mut() {
+            (ask.granted, ask.refused) = (false, ask.refused.or(Some(EARLIER_LEG)));
+        }
     }
 
     /// The buyer has signed a note.
@@ -226,7 +242,8 @@ impl Stream {
     }
 
     fn note_of(&self, Grant { items, reason, amount, ask }: Grant) -> Result<CreditNote, String> {
-        let amount = amount.unwrap_or_default();
+        let amount = amount.filter(|amount| *amount > Amount::ZERO);
+        let amount = amount.ok_or("there is nothing to credit")?;
         let total = self.agreed().last_leg().credited().checked_add(amount);
         let total = total.ok_or("the credits pass 128 bits")?;
         Ok(CreditNote { amount, total, items, reason, ask })
@@ -262,32 +279,49 @@ impl Stream {
         if self.amends.phase == Phase::Over {
             return Ok(());
         }
-        let cost = self.price_of(&BTreeSet::from([ask.seq])).unwrap_or_default();
-        let amount = ask.amount.unwrap_or(cost);
-        let asked = self.amends.notes.asks.values().any(|other| other.seq == ask.seq);
         let refused = match is_known {
-            _ if self.amends.phase == Phase::Ending => "no window follows to net it in",
-            false => "its window is too long ago",
-            _ if ask.seq < self.agreed().last_leg().from_seq => "it is of an earlier leg",
-            _ if asked || self.amends.notes.items.contains(&ask.seq) => "it was asked for already",
-            _ if amount == Amount::ZERO => "the item cost nothing",
-            true => "",
+            _ if self.amends.phase == Phase::Ending => Some("no window follows to net it in"),
+            false => Some("its window is too long ago"),
+            true => None,
         };
-        let (seq, reason) = (ask.seq, ask.reason);
-        let granted = refused.is_empty() && self.grants(amount, cost);
-        self.amends.notes.asks.insert(number, OpenAsk { number, seq, reason, amount, granted });
-        if !refused.is_empty() {
-            self.refuse_note(number, refused, out);
-        }
+        self.keep_ask(number, ask, refused);
+        self.refuse_asks(out);
         Ok(())
     }
 
-    /// A request that was heard in an earlier life of this process.
+    /// A request that was heard in an earlier life of this process. Where it was refused that follows on
+    /// record, or is said once the buyer is back.
     pub(super) fn recall_ask(&mut self, number: u64, ask: &Ask) {
+        self.keep_ask(number, ask, None);
+    }
+
+    /// Takes a request in, which may be refused already.
+    fn keep_ask(&mut self, number: u64, ask: &Ask, refused: Option<&'static str>) {
         let cost = self.price_of(&BTreeSet::from([ask.seq])).unwrap_or_default();
         let (seq, reason, amount) = (ask.seq, ask.reason, ask.amount.unwrap_or(cost));
-        let granted = self.grants(amount, cost);
-        self.amends.notes.asks.insert(number, OpenAsk { number, seq, reason, amount, granted });
+        let refused = refused.or_else(|| self.no_credit(seq, amount));
+        let granted = refused.is_none() && self.grants(amount, cost);
+        let ask = OpenAsk { number, seq, reason, amount, granted, refused };
+        self.amends.notes.asks.insert(number, ask);
+    }
+
+    /// Why nobody could grant a request, whatever our own rule allows.
+    fn no_credit(&self, seq: u64, amount: Amount) -> Option<&'static str> {
+        let Notes { asks, items, .. } = &self.amends.notes;
+        if seq < self.agreed().last_leg().from_seq {
+            return Some(EARLIER_LEG);
+        }
+        if items.contains(&seq) || asks.values().any(|other| other.seq == seq) {
+            return Some("it was asked for already");
+        }
+        (amount == Amount::ZERO).then_some("the item cost nothing")
+    }
+
+    /// Answers the requests that are refused.
+    pub(super) fn refuse_asks(&mut self, out: &mut Outputs) {
+        let refused = |ask: &OpenAsk| Some((ask.number, ask.refused?));
+        let all: Vec<_> = self.amends.notes.asks().filter_map(refused).collect();
+        all.into_iter().for_each(|(number, why)| self.refuse_note(number, why, out));
     }
 
     /// Whether the item is in a window that we still know; a proof that is none is misconduct.

@@ -250,6 +250,7 @@ impl Stream {
         let tab = Tab::new(leg, first, purse, self.offer.counts_when(&leg.currency));
         self.tabs.begin(tab);
         out.record(priced(self.agreed().last_leg()));
+        self.amends.notes.begin_leg(self.amends.sent + 1);
     }
 
     /// The buyer does not sign it.
