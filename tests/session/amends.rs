@@ -381,7 +381,10 @@ fn a_request_that_is_refused_is_so_after_a_kill_too() {
     assert!(matches!(wire.pair.buyer.answer(first), Some(Answer::Credited { .. })));
     let second = wire.pair.buyer.ask(complaint(&wire.pair, 2)).unwrap();
     let written = wire.pair.s.records.len();
-    let is_ask = |record: &Record| matches!(record, Record::Amend { by: Side::Buyer, message } if message.number == second);
+    let is_ask = |record: &Record| match record {
+        Record::Amend { by: Side::Buyer, message } => message.number == second,
+        _ => false,
+    };
     let asked = |wire: &Wire| wire.pair.s.records[written..].iter().position(is_ask);
     while asked(&wire).is_none() {
         assert!(wire.step());

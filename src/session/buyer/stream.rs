@@ -393,12 +393,11 @@ impl Stream {
     /// ours, so passing it is no misconduct.
     pub(super) fn within_ceiling(&self, place: usize, owed: Amount) -> Result<(), Fault> {
         let tab = self.tabs.at(place);
-        let limit = tab.limit();
-        if owed <= limit {
+        if owed <= tab.limit() {
             return Ok(());
         }
         let Currency { name, decimals, .. } = &tab.currency;
-        let [owed, limit] = [owed, limit].map(|amount| amount.to_decimal(*decimals));
+        let [owed, limit] = [owed, tab.limit()].map(|amount| amount.to_decimal(*decimals));
         let why = format!("{owed} {name} are asked in all, our ceiling is {limit}");
         Err(Fault { code: Code::BadInvoice, ..Fault::ours(why) })
     }
