@@ -16,6 +16,7 @@ mod datasets;
 mod doors;
 mod killed_buyer;
 mod legs;
+mod legs_credited;
 mod legs_random;
 mod liars;
 mod line;
