@@ -1,6 +1,6 @@
 //! What a buyer has spent since some moment, ledger by ledger and asset by asset: the invoices that it
-//! has accepted since then, paid or still on their way. Fees do not count, nor what lies in channels
-//! and is not vouched.
+//! has accepted since then, paid or still on their way, and what a session that ended since then had vouched
+//! beyond its invoices. Fees do not count, nor what lies in channels and is not vouched.
 
 use crate::journal::Entry;
 use crate::message::{Agreement, reread_terms};
@@ -28,8 +28,8 @@ pub struct Spent {
 #[derive(Debug, Default)]
 pub struct OfSession {
     agreement: Option<Agreement>,
-    /// The place of the leg that was invoiced last, and what it came to.
-    leg: (usize, Amount),
+    /// What each leg came to, by its place.
+    legs: BTreeMap<usize, Amount>,
 }
 
 impl Spent {
@@ -61,27 +61,37 @@ impl Spent {
                 }
             }
             Record::Invoice { message, to_seq, .. } => {
-                self.invoice(session, entry.at_ms, message.amount_total, *to_seq);
+                let Some(agreement) = &session.agreement else { return Ok(()) };
+                let place = agreement.agreed().leg_place(*to_seq);
+                self.comes_to(session, entry.at_ms, place, message.amount_total);
+            }
+            Record::Spent { channel, amount, .. } => {
+                let Some(agreement) = &session.agreement else { return Ok(()) };
+                let escrows = agreement.agreed().legs().map(|leg| leg.escrow).enumerate();
+                let its = escrows.filter_map(|(place, escrow)| Some((place, escrow?)));
+                // What a channel's earlier legs had vouched is the last one's base.
+                let last = its.filter(|(_, escrow)| escrow.channel == *channel).last();
+                if let Some((place, escrow)) = last {
+                    self.comes_to(session, entry.at_ms, place, amount.saturating_sub(escrow.base));
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn invoice(&mut self, session: &mut OfSession, at_ms: u64, total: Amount, to_seq: u64) {
-        let Some(agreement) = &session.agreement else { return };
-        let agreed = agreement.agreed();
-        let place = agreed.leg_place(to_seq);
-        let (last, before) = session.leg;
-        let before = if last == place { before } else { Amount::ZERO };
-        session.leg = (place, total);
+    /// A leg of a session comes to so much in all.
+    fn comes_to(&mut self, session: &mut OfSession, at_ms: u64, place: usize, total: Amount) {
+        let leg = session.agreement.iter().find_map(|one| one.agreed().legs().nth(place));
+        let Some(currency) = leg.map(|leg| &leg.currency) else { return };
+        let counted = session.legs.entry(place).or_default();
+        let more = total.saturating_sub(*counted);
+        *counted = total.max(*counted);
         if at_ms < self.since_ms {
             return;
         }
-        let currency = &agreed.leg(to_seq).currency;
         let sum = self.sums.entry((currency.ledger.clone(), currency.asset.clone())).or_default();
         // Nobody has spent more than there can be.
-        let more = total.saturating_sub(before);
         *sum = sum.checked_add(more).unwrap_or(Amount::new(u128::MAX));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::pair::{Role, Setting};
 use crate::{audit, both, evidence, ledger, seller};
-use sdpp::audit::Audit;
+use sdpp::audit::{Audit, OfSession, Spent};
 use sdpp::journal::Entry;
 use sdpp::record::{Act, Owed, Record};
 use sdpp::session::Input;
@@ -27,6 +27,28 @@ fn told(entries: &[Entry], channel: ChannelId, kind: ChangeKind) -> Entry {
     let change = Change { channel, kind, tx, height: 9, at_ms: 9 };
     let record = Record::ChannelChange { ledger: ledger(), change };
     Entry { seq: last.seq + 1, session: None, record, ..last.clone() }
+}
+
+/// Acks vouch before an invoice asks: what was vouched is spent, also where none ever did.
+#[test]
+fn what_was_vouched_is_spent_whether_it_was_invoiced_or_not() {
+    for items in [40, 100] {
+        let setting = Setting::default().anchored_after().no_records().by_escrow();
+        let setting = setting.order("co2", Some(100)).windows(50, 1);
+        let mut pair = Setting { base: Amount::new(7), ..setting }.start();
+        pair.run_to(items);
+        pair.run_without_feeding();
+        pair.tell(Role::Seller, Input::Hangup);
+        pair.tell(Role::Buyer, Input::Hangup);
+        while pair.drain_outputs(Role::Seller) || pair.drain_outputs(Role::Buyer) {}
+        let (mut spent, mut session) = (Spent::since(0), OfSession::default());
+        let [_, (_, entries)] = both(&pair);
+        entries.iter().for_each(|entry| spent.take(&mut session, entry).unwrap());
+        let (_, most) = vouched(&entries);
+        let coin = sdpp_ledger::Asset::coin();
+        assert_eq!(spent.of(&ledger(), &coin), most.saturating_sub(Amount::new(7)), "{items}");
+        assert!(most > Amount::new(100), "{most}");
+    }
 }
 
 #[test]

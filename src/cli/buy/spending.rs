@@ -121,7 +121,7 @@ pub(super) fn spent_today(
     Ok(spent)
 }
 
-/// The sessions that were invoiced since then: the journal is read from its end.
+/// The sessions that were invoiced since then, or ended with vouchers: the journal is read from its end.
 fn sessions_since(
     since_ms: u64,
     ask: &mut impl FnMut(&Query) -> Outcome<Answer>,
@@ -132,7 +132,7 @@ fn sessions_since(
         let before = end.saturating_sub(ENTRIES as u64);
         let page = entries(ask, None, before)?;
         for entry in page.iter().filter(|entry| entry.seq <= end && entry.at_ms >= since_ms) {
-            if let Record::Invoice { .. } = entry.record {
+            if let Record::Invoice { .. } | Record::Spent { .. } = entry.record {
                 sessions.extend(entry.session);
             }
         }
