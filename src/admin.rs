@@ -50,7 +50,7 @@ const RESPONSE_WAIT: Duration = Duration::from_secs(120);
 
 /// How long a client waits for a sign of life, before it asks anything: a process that was stopped, by a
 /// debugger say, has its socket open still.
-const ALIVE_WAIT: Duration = Duration::from_secs(5);
+const ALIVE_WAIT: Duration = Duration::from_secs(15);
 
 /// What a running node is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
