@@ -75,7 +75,6 @@ listen = "127.0.0.1:9620"
 default_currency = "$1"
 granularity = 5
 credit_windows = 2
-resume_s = 30
 
 [topics.cpu_load]
 price = "$2"
