@@ -9,6 +9,7 @@ use super::ending::end_of;
 use super::paying::Bill;
 use super::purse::Purse;
 use super::stream::Stream;
+use super::tab::paying;
 use super::{Buyer, BuyerPolicy, PinnedCurrency, State, Wish};
 use crate::crypto::{Keys, SaltSecret, leaf, salt};
 use crate::message::{
@@ -16,7 +17,7 @@ use crate::message::{
     reread_terms, said_again,
 };
 use crate::record::{Record, SignedMessage};
-use crate::session::{Output, Outputs, Paying};
+use crate::session::{Output, Outputs};
 use crate::terms::{Currency, Method, Role, Terms, Void};
 use sdpp_ledger::{Amount, ChannelId, Digest, Domain, Key};
 use std::collections::BTreeMap;
@@ -325,7 +326,7 @@ impl Rebuilding<'_> {
         stream.keep_items(&left.items)?;
         stream.reckon_vouched(left);
         let buyer = self.buyer;
-        buyer.out.push(Output::Paying(paying(&stream)));
+        buyer.out.push(Output::Paying(paying(&stream.agreed().last_leg().currency)));
         let patience_ms = buyer.policy.patience_ms;
         let mut state = match self.has_left {
             true => State::Leaving(Box::new(stream), now_ms + 3 * patience_ms),
@@ -393,12 +394,6 @@ impl Stream {
             }
         }
     }
-}
-
-/// What is paid in, for people.
-fn paying(stream: &Stream) -> Paying {
-    let Currency { name, decimals, method, .. } = &stream.agreed().last_leg().currency;
-    Paying { currency: name.clone(), decimals: *decimals, method: *method, passed: Vec::new() }
 }
 
 fn before_its_key() -> String {

@@ -7,7 +7,7 @@ use super::ending::end_of;
 use super::gathering::Gather;
 use super::paying::Bill;
 use super::purse::Purse;
-use super::tab::Tab;
+use super::tab::{Tab, paying};
 use super::turning::Turning;
 use crate::crypto::layout::MessageKind;
 use crate::crypto::{Keys, leaf, salt};
@@ -18,7 +18,7 @@ use crate::message::{
 use crate::record::{Act, EVIDENCE_MAX, End, Leaves, Owed, Record, SignedMessage};
 use crate::session::tabs::Tabs;
 use crate::session::windows::{Window, Windows};
-use crate::session::{Fault, Output, Outputs, Paying, Progress, unexpected};
+use crate::session::{Fault, Output, Outputs, Progress, unexpected};
 use crate::terms::{Agreed, Currency, Method, Purpose, Role, Terms};
 use sdpp_ledger::{Amount, Call, Key, Transfer};
 
@@ -318,11 +318,8 @@ impl Stream {
     /// What is paid in from an item on, where it is the first that a further leg gives.
     fn paying_from(&self, seq: u64) -> Option<Output> {
         let leg = self.agreed().leg(seq);
-        let Currency { name, decimals, method, .. } = &leg.currency;
-        let (currency, decimals, method) = (name.clone(), *decimals, *method);
-        let paying = Paying { currency, decimals, method, passed: Vec::new() };
         let is_first = leg.from_seq > self.agreed().before(seq, 1).max(1);
-        is_first.then_some(Output::Paying(paying))
+        is_first.then(|| Output::Paying(paying(&leg.currency)))
     }
 
     fn hear_invoice(

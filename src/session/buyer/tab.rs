@@ -4,6 +4,7 @@ use super::gathering::Gathered;
 use super::paying::Unpaid;
 use super::purse::Purse;
 use super::said::Said;
+use crate::session::Paying;
 use crate::settling::Policy;
 use crate::terms::{Currency, Leg};
 use sdpp_ledger::Amount;
@@ -71,4 +72,9 @@ impl Tab {
     pub(super) fn room(&self) -> Amount {
         self.purse.as_ref().map_or(Amount::new(u128::MAX), Purse::room)
     }
+}
+
+/// What is paid in, for people.
+pub(super) fn paying(Currency { name, decimals, method, .. }: &Currency) -> Paying {
+    Paying { currency: name.clone(), decimals: *decimals, method: *method, passed: Vec::new() }
 }
