@@ -97,8 +97,9 @@ impl From<KeystoreError> for Failure {
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
         let exit = match error {
-            JournalError::NotAJournal(_) | JournalError::Taken(_) => Exit::Usage,
-            JournalError::Identity { .. } => Exit::Usage,
+            JournalError::NotAJournal(_)
+            | JournalError::Taken(_)
+            | JournalError::Identity { .. } => Exit::Usage,
             JournalError::Damaged { .. } => Exit::Wrong,
             _ => Exit::Failed,
         };

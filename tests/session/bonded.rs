@@ -6,7 +6,7 @@ use crate::pair::{self, *};
 use sdpp::crypto::layout::MessageKind;
 use sdpp::message::{BondOffer, Draft, Exit, Reason, reread_terms};
 use sdpp::record::{End, Record};
-use sdpp::session::{BondView, Grant, Input, Output, UnderBond};
+use sdpp::session::{BondView, Grant, Input, Output, UnderBond, hindrance};
 use sdpp::terms::{BondTerms, Role};
 use sdpp_ledger::bond::Held;
 use sdpp_ledger::{Amount, Bond, ChannelId, Digest, Domain};
@@ -336,4 +336,27 @@ fn a_seller_that_is_started_anew_signs_no_item_twice_under_a_bond() {
     assert_eq!(wire.pair.b.delivered.len(), 7, "{}", wire.pair.b.why());
     let why = wire.restart(true).unwrap_err();
     assert!(why.contains("no item is signed twice"), "{why}");
+}
+
+#[test]
+fn it_is_said_which_of_all_things_keeps_a_bond_from_being_in_force() {
+    let whole = Held { is_good: false, ..in_force() };
+    let (none, ends_ms) = (Amount::ZERO, Some(1));
+    let stories = [
+        (Held { revoked: true, seller_in: false, ..whole.clone() }, "taken back"),
+        (Held { ends_ms, ..whole.clone() }, "with complaints until 1970-01-01"),
+        (Held { ends_ms, of_seller: none, ..whole.clone() }, "with complaints until"),
+        (Held { ends_ms, of_seller: none, of_buyer: none, ..whole.clone() }, "it is over"),
+        (Held { buyer_in: false, ..whole.clone() }, "its buyer has not pledged"),
+        (Held { seller_in: false, ..whole.clone() }, "its seller has not pledged"),
+        (Held { challenged_until_ms: ends_ms, is_good: true, ..whole.clone() }, "seller's answer"),
+        (Held { demanded_until_ms: ends_ms, is_good: true, ..whole.clone() }, "buyer's payment"),
+        (Held { of_seller: Amount::new(300), ..whole.clone() }, "there are 300 left"),
+        (whole.clone(), "its channel"),
+    ];
+    for (held, why) in stories {
+        let said = hindrance(&bond(), &held).unwrap();
+        assert!(said.contains(why), "{said}");
+    }
+    assert_eq!(hindrance(&bond(), &Held { is_good: true, ..whole }), None);
 }
